@@ -1,0 +1,155 @@
+//! How a model's answer becomes events, and which ids they get before they exist (rules.md 7).
+
+use alloc::{string::String, vec::Vec};
+
+use protocol::{
+    EventId, Object, ThreadId,
+    content::Block,
+    event::{Body, Permission},
+    prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind},
+    tool::Tool,
+};
+
+use crate::{
+    draft::Draft,
+    fact::{Ending, Private},
+    session::Session,
+    thread::{AnsweredBy, Request},
+    turn,
+};
+
+/// Follows the blocks of one answer and says which event each belongs to: neighbouring text blocks share
+/// one, every other block has its own. The preview of an answer and its final events use the same rule.
+#[derive(Debug, Clone)]
+pub struct Blocks {
+    request: Request,
+    /// The first block of the text event that is still growing.
+    text: Option<usize>,
+}
+
+/// Where a block goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The event's id.
+    pub event: EventId,
+    /// Whether this block is its first.
+    pub first: bool,
+    /// The block's place in the event's content.
+    pub entry: usize,
+}
+
+impl Blocks {
+    /// The blocks of the answer to `request`.
+    pub const fn of(request: Request) -> Self {
+        Self { request, text: None }
+    }
+
+    /// Where block `index` goes. Blocks come in order.
+    pub fn place(&mut self, index: usize, kind: DeltaKind) -> Place {
+        let first = match kind {
+            DeltaKind::Text => *self.text.get_or_insert(index),
+            DeltaKind::Thinking | DeltaKind::ToolUse => {
+                self.text = None;
+                index
+            }
+        };
+        let event = self.request.seed.event(first, self.request.position);
+        Place { event, first: first == index, entry: index - first }
+    }
+}
+
+/// What the events of an answer are, in order, before any of them is said.
+#[derive(Debug)]
+enum Said {
+    Text(EventId, Vec<Block>),
+    Thinking(EventId, serde_json::Value),
+    Call(EventId, String, String, Option<Object>),
+}
+
+fn events(request: Request, blocks: Vec<AnswerBlock>) -> Vec<Said> {
+    let mut places = Blocks::of(request);
+    let mut said: Vec<Said> = Vec::new();
+    for (index, block) in blocks.into_iter().enumerate() {
+        match block {
+            AnswerBlock::Text { text } => {
+                let place = places.place(index, DeltaKind::Text);
+                match said.last_mut() {
+                    Some(Said::Text(id, content)) if *id == place.event => content.push(Block::text(text)),
+                    _ => said.push(Said::Text(place.event, alloc::vec![Block::text(text)])),
+                }
+            }
+            AnswerBlock::Thinking { raw } => {
+                said.push(Said::Thinking(places.place(index, DeltaKind::Thinking).event, raw));
+            }
+            AnswerBlock::ToolUse { id, name, input } => {
+                said.push(Said::Call(places.place(index, DeltaKind::ToolUse).event, id, name, input));
+            }
+        }
+    }
+    said
+}
+
+/// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
+pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer) {
+    let ending = match answer.stop {
+        AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
+        AnswerStop::Refusal(details) => Ending::Refused { details },
+        AnswerStop::PauseTurn => Ending::Paused,
+    };
+    let refused = matches!(ending, Ending::Refused { .. });
+    let mut closed: Vec<(EventId, String)> = Vec::new();
+    for said in events(request, answer.blocks) {
+        match said {
+            Said::Text(id, content) => {
+                if content.iter().any(|block| block.weight() > 0) {
+                    draft.say_as(thread, id, Body::AgentMessage { content }, None);
+                }
+            }
+            Said::Thinking(id, block) => {
+                draft.say_as(thread, id, Body::AgentThinking, Some(Private::Thought { block }));
+            }
+            // A refusal ends the turn: what it would have called is not called.
+            Said::Call(..) if refused => {}
+            Said::Call(id, provider_id, name, input) => {
+                if input.is_none() {
+                    closed.push((id, turn::CUT_OFF.into()));
+                } else if !is_custom(&draft.session, &name) {
+                    closed.push((id, turn::no_such_tool(&name)));
+                }
+                let body = call(&draft.session, name, input.unwrap_or_default());
+                draft.say_as(thread, id, body, Some(Private::Call { provider_id }));
+            }
+        }
+    }
+    turn::end_request(draft, thread, ending, answer.tokens);
+    let open = draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default();
+    for (id, text) in closed {
+        if let Some(call) = open.iter().find(|call| call.id == id) {
+            turn::close(draft, thread, *call, &text);
+        }
+    }
+    turn::go_on(draft, thread);
+}
+
+fn is_custom(session: &Session, name: &str) -> bool {
+    session.agent.tools.iter().any(|tool| match tool {
+        Tool::Custom(custom) => custom.name == name,
+        Tool::Toolset(_) => false,
+    })
+}
+
+/// The event of a call: who answers it follows from what the agent offers.
+fn call(session: &Session, name: String, input: Object) -> Body {
+    let answered_by = if is_custom(session, &name) { AnsweredBy::Client } else { AnsweredBy::Nobody };
+    match answered_by {
+        AnsweredBy::Client => Body::AgentCustomToolUse { name, input, session_thread_id: None },
+        // Refused before any policy: denied, and no evaluation (spec/behaviour.md b.6).
+        AnsweredBy::Nobody => Body::AgentToolUse {
+            name,
+            input,
+            evaluated_permission: Some(Permission::Deny),
+            evaluation: None,
+            session_thread_id: None,
+        },
+    }
+}

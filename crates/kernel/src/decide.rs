@@ -1,0 +1,246 @@
+//! The one door of the law: an input, the state, a moment; facts or a refusal.
+
+use alloc::{collections::BTreeSet, string::String, sync::Arc, vec::Vec};
+
+use protocol::{
+    EnvironmentId, EventId, SessionId, Stamp, ThreadId,
+    agent::SessionAgent,
+    event::Body,
+    input::ClientEvent,
+    parse::{self, Given, Metadata, MetadataPatch},
+    prompt::{Answer, Failure},
+    session::Status,
+    tool::Tool,
+};
+
+use crate::{
+    answer, client,
+    draft::Draft,
+    fact::{Fact, Note, Private},
+    moment::Moment,
+    refusal::Refusal,
+    session::Session,
+    status,
+    thread::{Doing, Request},
+    turn,
+};
+
+/// What may happen to a session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A client sent events: all are accepted, or none.
+    Client {
+        /// The events of one request, in order.
+        events: Vec<ClientEvent>,
+        /// Calls that the log is known to hold, whether or not they are open; the engine looks up what a
+        /// [`Refusal::UnknownCall`] names and asks again.
+        made: BTreeSet<EventId>,
+    },
+    /// A model answered.
+    Answered {
+        /// The thread that asked.
+        thread: ThreadId,
+        /// The event that began the request.
+        request: EventId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// A model request failed.
+    Failed {
+        /// The thread that asked.
+        thread: ThreadId,
+        /// The event that began the request.
+        request: EventId,
+        /// What went wrong.
+        failure: Failure,
+    },
+    /// The time of a retry has come.
+    Woke {
+        /// The thread that waited.
+        thread: ThreadId,
+        /// Until when.
+        until: Stamp,
+    },
+    /// A follower took the session over: whatever ran, runs no more (rules.md 2).
+    Recovered,
+    /// The owner changes the session.
+    Update(Change),
+    /// The owner archives the session.
+    Archive,
+    /// The owner deletes the session.
+    Delete,
+}
+
+/// A change to a session (spec/behaviour.md d.4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The title; null clears it.
+    pub title: Given<String>,
+    /// Keys to set or remove; null and absent keep all.
+    pub metadata: Given<MetadataPatch>,
+    /// The agent's tools for this session, replaced whole; needs an idle session.
+    pub tools: Given<Vec<Tool>>,
+}
+
+/// A session to be opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opening {
+    /// Its id.
+    pub session: SessionId,
+    /// Its primary thread.
+    pub thread: ThreadId,
+    /// The agent, overrides included.
+    pub agent: Arc<SessionAgent>,
+    /// Where its tools run.
+    pub environment: EnvironmentId,
+    /// What it is called.
+    pub title: Option<String>,
+    /// The owner's own notes.
+    pub metadata: Metadata,
+    /// What it begins with; empty for an idle session.
+    pub events: Vec<ClientEvent>,
+}
+
+/// What was decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The facts, in log order; may be none.
+    pub facts: Vec<Fact>,
+    /// The ids of the client events that were accepted, in the order of the request.
+    pub accepted: Vec<EventId>,
+}
+
+/// Opens a session.
+pub fn open(opening: Opening, moment: Moment) -> Result<Decision, Refusal> {
+    let Opening { session, thread, agent, environment, title, metadata, events } = opening;
+    let mut draft = Draft::of(&Session::new(session, agent), moment);
+    draft.note(thread, Note::Opened { environment, title, metadata });
+    draft.settle();
+    let accepted = accept(&mut draft, events, &BTreeSet::new())?;
+    Ok(Decision { facts: draft.finish(), accepted })
+}
+
+/// Whether `input` may happen to `session` now, and which facts it makes.
+///
+/// # Errors
+/// The [`Refusal`]; nothing of the input happened then.
+pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decision, Refusal> {
+    let mut draft = Draft::of(session, moment);
+    let mut accepted = Vec::new();
+    match input {
+        Input::Client { events, made } => accepted = accept(&mut draft, events, &made)?,
+        Input::Answered { thread, request, answer } => {
+            let request = asked(session, thread, request)?;
+            answer::accept(&mut draft, thread, request, answer);
+        }
+        Input::Failed { thread, request, failure } => {
+            asked(session, thread, request)?;
+            turn::failed(&mut draft, thread, &failure);
+        }
+        Input::Woke { thread, until } => {
+            let doing = session.thread(thread).map(|state| &state.doing).ok_or(Refusal::Stale)?;
+            if *doing != Doing::Waiting(until) || moment.at < until {
+                return Err(Refusal::Stale);
+            }
+            turn::ask(&mut draft, thread);
+        }
+        Input::Recovered => {
+            for thread in session.threads() {
+                turn::recover(&mut draft, thread.id);
+            }
+        }
+        Input::Update(change) => update(&mut draft, change)?,
+        Input::Archive => archive(&mut draft)?,
+        Input::Delete => delete(&mut draft)?,
+    }
+    Ok(Decision { facts: draft.finish(), accepted })
+}
+
+fn accept(
+    draft: &mut Draft,
+    events: Vec<ClientEvent>,
+    made: &BTreeSet<EventId>,
+) -> Result<Vec<EventId>, Refusal> {
+    events.into_iter().enumerate().map(|(event, said)| client::accept(draft, event, said, made)).collect()
+}
+
+/// The open request that an outcome belongs to.
+fn asked(session: &Session, thread: ThreadId, request: EventId) -> Result<Request, Refusal> {
+    let open = session.thread(thread).and_then(crate::Thread::request);
+    open.filter(|open| open.id == request).ok_or(Refusal::Stale)
+}
+
+fn update(draft: &mut Draft, change: Change) -> Result<(), Refusal> {
+    let primary = live_primary(&draft.session)?;
+    let session = &draft.session;
+    let title = match change.title {
+        Given::Absent => session.title.clone(),
+        Given::Null => None,
+        Given::Value(title) => Some(title),
+    };
+    let metadata = match change.metadata {
+        Given::Absent | Given::Null => session.metadata.clone(),
+        Given::Value(patch) => {
+            parse::patched(&session.metadata, patch, false, "metadata").map_err(Refusal::Invalid)?
+        }
+    };
+    let tools = match change.tools {
+        Given::Absent => session.agent.tools.clone(),
+        Given::Null => Vec::new(),
+        Given::Value(tools) => tools,
+    };
+    let agent = if tools == session.agent.tools {
+        None
+    } else {
+        idle(session, "update the agent of")?;
+        let agent = SessionAgent { tools, ..SessionAgent::clone(&session.agent) };
+        Some(alloc::boxed::Box::new(agent))
+    };
+    let cleared = Private::Cleared {
+        title: title.is_none() && session.title.is_some(),
+        metadata: metadata.is_empty() && !session.metadata.is_empty(),
+    };
+    let metadata = (metadata != session.metadata).then_some(metadata).filter(|kept| !kept.is_empty());
+    let title = title.filter(|title| Some(title) != session.title.as_ref());
+    let nothing = Private::Cleared { title: false, metadata: false };
+    let private = (cleared != nothing).then_some(cleared);
+    if agent.is_some() || metadata.is_some() || title.is_some() || private.is_some() {
+        draft.say_with(primary, Body::SessionUpdated { agent, metadata, title }, private);
+    }
+    Ok(())
+}
+
+fn archive(draft: &mut Draft) -> Result<(), Refusal> {
+    if draft.session.archived_at.is_some() {
+        return Ok(());
+    }
+    let primary = live_primary(&draft.session)?;
+    idle(&draft.session, "archive")?;
+    draft.note(primary, Note::Archived);
+    Ok(())
+}
+
+fn delete(draft: &mut Draft) -> Result<(), Refusal> {
+    let primary = draft.session.primary().map(|thread| thread.id).ok_or(Refusal::Terminated)?;
+    if draft.session.archived_at.is_none() {
+        idle(&draft.session, "delete")?;
+    }
+    draft.say(primary, Body::SessionDeleted);
+    Ok(())
+}
+
+fn live_primary(session: &Session) -> Result<ThreadId, Refusal> {
+    match session.primary() {
+        Some(thread) if session.archived_at.is_none() => Ok(thread.id),
+        Some(_) | None => Err(Refusal::Terminated),
+    }
+}
+
+fn idle(session: &Session, verb: &'static str) -> Result<(), Refusal> {
+    match status::session(session).status() {
+        Status::Idle => Ok(()),
+        status @ (Status::Running | Status::Rescheduling | Status::Terminated) => {
+            Err(Refusal::Busy { verb, status })
+        }
+    }
+}

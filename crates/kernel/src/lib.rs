@@ -1,0 +1,32 @@
+//! The law: what may happen in a session, what it means, and what the outside should be doing.
+//!
+//! [`decide`] says whether an input may happen and which facts it makes, [`Session::evolve`] what a
+//! fact means, [`wants`] what the outside should be doing now. Nothing here reads a clock, throws
+//! dice or touches a disk: time and entropy arrive as a [`Moment`].
+#![no_std]
+
+extern crate alloc;
+
+pub mod answer;
+pub mod client;
+mod decide;
+mod draft;
+pub mod fact;
+pub mod moment;
+pub mod refusal;
+pub mod retry;
+pub mod rules;
+pub mod session;
+pub mod status;
+pub mod thread;
+pub mod transcript;
+mod turn;
+pub mod view;
+
+pub use decide::{Change, Decision, Input, Opening, decide, open};
+pub use fact::{Fact, Note, Private, What};
+pub use moment::{Moment, Seed};
+pub use refusal::Refusal;
+pub use session::Session;
+pub use thread::{Thread, Want, wants};
+pub use transcript::Transcript;

@@ -1,0 +1,108 @@
+//! Why an input may not happen: the client's fault, or the moment's.
+
+use alloc::{format, string::String, vec::Vec};
+
+use protocol::{EventId, Invalid, ThreadId, limits, session::Status};
+
+/// Why an input was refused. Nothing of it was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The outcome of a job that nobody wants any more. Not an error: the job was late.
+    Stale,
+    /// The session is archived and takes no more events.
+    Terminated,
+    /// A message while the session waits for the client (rules.md 4).
+    RequiresAction {
+        /// Which event of the request.
+        event: usize,
+        /// What it waits for.
+        pending: Vec<EventId>,
+    },
+    /// An answer to a call that this session never made.
+    UnknownCall {
+        /// Which event of the request.
+        event: usize,
+        /// The id it named.
+        call: EventId,
+    },
+    /// A confirmation of a call that was not asked about.
+    NotAsked {
+        /// Which event of the request.
+        event: usize,
+        /// The id it named.
+        call: EventId,
+    },
+    /// An interrupt of a thread that the session does not have.
+    UnknownThread {
+        /// Which event of the request.
+        event: usize,
+        /// The id it named.
+        thread: ThreadId,
+    },
+    /// An interrupt of a thread that is over.
+    ThreadTerminated {
+        /// Which event of the request.
+        event: usize,
+        /// The id it named.
+        thread: ThreadId,
+    },
+    /// A change whose result is not allowed.
+    Invalid(Invalid),
+    /// Too much is queued already (429).
+    QueueFull,
+    /// The session must rest first.
+    Busy {
+        /// What was to be done: archive, delete or update.
+        verb: &'static str,
+        /// What the session is doing.
+        status: Status,
+    },
+}
+
+impl Refusal {
+    /// The field that is at fault, as `events.0`.
+    pub fn path(&self) -> Option<String> {
+        match self {
+            Self::RequiresAction { event, .. } => Some(format!("events.{event}")),
+            Self::UnknownCall { event, .. } => Some(format!("events.{event}.custom_tool_use_id")),
+            Self::NotAsked { event, .. } => Some(format!("events.{event}.tool_use_id")),
+            Self::UnknownThread { event, .. } | Self::ThreadTerminated { event, .. } => {
+                Some(format!("events.{event}.session_thread_id"))
+            }
+            Self::Invalid(wrong) => Some(wrong.path.clone()),
+            Self::Stale | Self::Terminated | Self::QueueFull | Self::Busy { .. } => None,
+        }
+    }
+
+    /// What to tell the client: what is wrong and what to do.
+    pub fn message(&self) -> String {
+        match self {
+            Self::Stale => "the session has moved on".into(),
+            Self::Terminated => "the session is archived and takes no more events; create a new session".into(),
+            Self::RequiresAction { pending, .. } => {
+                let ids: Vec<_> = pending.iter().map(|id| format!("{id}")).collect();
+                format!(
+                    "the session is idle and requires action on {}; answer these first, or send user.interrupt",
+                    ids.join(", ")
+                )
+            }
+            Self::UnknownCall { call, .. } => format!("this session has made no call {call} that a client answers"),
+            Self::NotAsked { call, .. } => format!("{call} is not a call that waits for a confirmation"),
+            Self::UnknownThread { thread, .. } => format!("this session has no thread {thread}"),
+            Self::ThreadTerminated { thread, .. } => format!("the thread {thread} is terminated"),
+            Self::Invalid(wrong) => wrong.message.clone(),
+            Self::QueueFull => format!(
+                "the session's queue is full ({} events or {} MiB); wait until the agent has taken some",
+                limits::QUEUED_EVENTS,
+                limits::QUEUED_BYTES / (1024 * 1024)
+            ),
+            Self::Busy { verb, status } => {
+                let status = status.name();
+                format!(
+                    "cannot {verb} the session while its status is `{status}`; only pending or idle sessions may \
+                     be. Send user.interrupt or wait until it is idle"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Which failure is tried again, when, and what the client is told of it (rules.md 4).
+
+use core::time::Duration;
+
+use protocol::{
+    event::FaultKind,
+    limits,
+    prompt::{Failure, FailureClass},
+};
+
+use crate::moment::Seed;
+
+/// How long to wait before the attempt after `failed` attempts, or `None` when there is none.
+///
+/// 0.5 s doubling to 30 s, between half and the whole of it by the seed; a `retry-after` of up to 60 s is
+/// waited out.
+pub fn pause(failure: &Failure, failed: u32, seed: Seed) -> Option<Duration> {
+    if !again(failure.class) || failed >= limits::ATTEMPTS {
+        return None;
+    }
+    let whole = (limits::BACKOFF_MS_MIN << failed.saturating_sub(1).min(16)).min(limits::BACKOFF_MS_MAX);
+    let half = whole / 2;
+    let jitter = (seed.draw(u64::MAX) % u128::from(half + 1)) as u64;
+    let asked = failure.retry_after.unwrap_or_default().min(Duration::from_secs(limits::RETRY_AFTER_S_MAX));
+    Some(Duration::from_millis(half + jitter).max(asked))
+}
+
+const fn again(class: FailureClass) -> bool {
+    match class {
+        FailureClass::Overloaded | FailureClass::RateLimited | FailureClass::Unavailable | FailureClass::Cut => true,
+        FailureClass::Invalid | FailureClass::Denied | FailureClass::Billing | FailureClass::NoRoute => false,
+    }
+}
+
+/// The `session.error` that a failure makes.
+pub const fn fault(class: FailureClass) -> FaultKind {
+    match class {
+        FailureClass::Overloaded => FaultKind::ModelOverloaded,
+        FailureClass::RateLimited => FaultKind::ModelRateLimited,
+        FailureClass::Unavailable
+        | FailureClass::Cut
+        | FailureClass::Invalid
+        | FailureClass::Denied
+        | FailureClass::NoRoute => FaultKind::ModelRequestFailed,
+        FailureClass::Billing => FaultKind::Billing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::usage::Tokens;
+
+    fn failure(class: FailureClass, retry_after: Option<u64>) -> Failure {
+        let retry_after = retry_after.map(Duration::from_secs);
+        Failure { class, message: "no".into(), retry_after, tokens: Tokens::default() }
+    }
+
+    #[test]
+    fn pauses_double_up_to_thirty_seconds_and_end_after_eight_attempts() {
+        let cut = failure(FailureClass::Cut, None);
+        for (failed, whole) in [(1, 500), (2, 1_000), (3, 2_000), (6, 16_000), (7, 30_000)] {
+            for seed in 0..50 {
+                let pause = pause(&cut, failed, Seed::new(seed)).expect("tried again").as_millis();
+                assert!((whole / 2..=whole).contains(&pause), "{pause} ms after {failed}");
+            }
+        }
+        assert_eq!(pause(&cut, 8, Seed::new(1)), None);
+    }
+
+    #[test]
+    fn a_retry_after_is_waited_out_up_to_a_minute() {
+        let limited = |seconds| pause(&failure(FailureClass::RateLimited, Some(seconds)), 1, Seed::new(1));
+        assert_eq!((limited(20), limited(600)), (Some(Duration::from_secs(20)), Some(Duration::from_secs(60))));
+    }
+
+    #[test]
+    fn what_will_fail_again_is_not_tried_again() {
+        for class in [FailureClass::Invalid, FailureClass::Denied, FailureClass::Billing, FailureClass::NoRoute] {
+            assert_eq!(pause(&failure(class, None), 1, Seed::new(1)), None);
+        }
+    }
+}

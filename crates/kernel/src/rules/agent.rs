@@ -1,0 +1,168 @@
+//! Agents: create, change, archive (spec/behaviour.md b.1, b.3).
+
+use alloc::{format, string::String, vec::Vec};
+
+use protocol::{
+    AgentId, Fields, Invalid, Stamp,
+    agent::{Agent, ExecutionIdentity},
+    limits,
+    model::{self, ModelConfig},
+    parse::{self, Given, Metadata, MetadataPatch},
+    routes::Routes,
+    tool::{self, Tool},
+};
+use serde_json::Value;
+
+use super::{Refused, routed, text_or_none, unserved};
+
+/// A new agent, at version 1.
+///
+/// # Errors
+/// The field that is wrong, not served yet, or a model without a route.
+pub fn create(body: Value, routes: &Routes, id: AgentId, at: Stamp) -> Result<Agent, Invalid> {
+    let mut fields = Fields::of(body, "")?;
+    let name = fields.required("name", parse::text(1, limits::NAME_CHARS))?;
+    let model = routed(fields.required("model", model::model)?, routes, "model")?;
+    let rest = Rest::read(&mut fields)?;
+    let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
+    fields.finish()?;
+    Ok(Agent {
+        id,
+        version: 1,
+        name,
+        description: rest.description.value().flatten(),
+        model,
+        system: rest.system.value().flatten(),
+        tools: rest.tools.value().unwrap_or_default(),
+        mcp_servers: Vec::new(),
+        skills: Vec::new(),
+        multiagent: None,
+        execution_identity: ExecutionIdentity::ServiceAccount,
+        metadata,
+        created_at: at,
+        updated_at: at,
+        archived_at: None,
+    })
+}
+
+/// The next version of `agent`; `None` when the change changes nothing.
+///
+/// Omitted keeps; arrays are replaced whole, null or `[]` clears; metadata is changed key by key; null or
+/// `""` clears description and system; the model is replaced whole (spec/behaviour.md b.3).
+///
+/// # Errors
+/// The field that is wrong; an archived agent; a `version` that is not the current one, even when
+/// nothing would change.
+pub fn revise(agent: &Agent, body: Value, routes: &Routes, at: Stamp) -> Result<Option<Agent>, Refused> {
+    let change = Change::read(body, routes)?;
+    if agent.archived_at.is_some() {
+        let message = format!("the agent {} is archived and cannot be changed; create a new agent", agent.id);
+        return Err(Invalid::new("", message).into());
+    }
+    if let Some(sent) = change.version.filter(|sent| *sent != agent.version) {
+        return Err(Refused::Stale { sent, current: agent.version });
+    }
+    let mut next = agent.clone();
+    if let Some(name) = change.name {
+        next.name = name;
+    }
+    if let Some(model) = change.model {
+        next.model = model;
+    }
+    replace(&mut next.description, change.rest.description);
+    replace(&mut next.system, change.rest.system);
+    replace(&mut next.tools, change.rest.tools);
+    if let Some(patch) = change.metadata {
+        next.metadata = parse::patched(&agent.metadata, patch, false, "metadata")?;
+    }
+    if next == *agent {
+        return Ok(None);
+    }
+    next.version = agent.version + 1;
+    next.updated_at = at;
+    Ok(Some(next))
+}
+
+/// The agent archived; `None` when it is already.
+pub fn archive(agent: &Agent, at: Stamp) -> Option<Agent> {
+    match agent.archived_at {
+        Some(_) => None,
+        None => Some(Agent { archived_at: Some(at), updated_at: at, ..agent.clone() }),
+    }
+}
+
+/// A change to an agent.
+struct Change {
+    version: Option<u64>,
+    name: Option<String>,
+    model: Option<ModelConfig>,
+    rest: Rest,
+    metadata: Option<MetadataPatch>,
+}
+
+impl Change {
+    fn read(body: Value, routes: &Routes) -> Result<Self, Invalid> {
+        let mut fields = Fields::of(body, "")?;
+        let version = fields.optional("version", parse::whole(1, u64::MAX))?;
+        let name = uncleared(&fields, "name", fields.given("name", parse::text(1, limits::NAME_CHARS))?)?;
+        let model = match uncleared(&fields, "model", fields.given("model", model::model)?)? {
+            Some(model) => Some(routed(model, routes, "model")?),
+            None => None,
+        };
+        let rest = Rest::read(&mut fields)?;
+        let metadata = fields.optional("metadata", parse::metadata_patch)?;
+        fields.finish()?;
+        Ok(Self { version, name, model, rest, metadata })
+    }
+}
+
+/// What creating and changing read alike.
+struct Rest {
+    description: Given<Option<String>>,
+    system: Given<Option<String>>,
+    tools: Given<Vec<Tool>>,
+}
+
+impl Rest {
+    fn read(fields: &mut Fields) -> Result<Self, Invalid> {
+        let description = fields.given("description", parse::text(0, limits::DESCRIPTION_CHARS))?;
+        let system = fields.given("system", parse::text(0, limits::SYSTEM_CHARS))?;
+        let tools = fields.given("tools", tool::tools)?;
+        for key in ["mcp_servers", "skills", "multiagent"] {
+            unserved(fields, key)?;
+        }
+        fields.given("execution_identity", execution_identity)?;
+        Ok(Self { description: description.map(text_or_none), system: system.map(text_or_none), tools })
+    }
+}
+
+fn execution_identity(value: Value, path: &str) -> Result<ExecutionIdentity, Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    let tag = fields.tag()?;
+    match tag.as_str() {
+        "service_account" => fields.finish().map(|()| ExecutionIdentity::ServiceAccount),
+        "aws_role" => Err(Invalid::unsupported(fields.at("type"), "`aws_role`")),
+        _ => Err(fields.unknown_tag(&tag, &["service_account", "aws_role"])),
+    }
+}
+
+/// Refuses null where a field cannot be cleared.
+fn uncleared<T>(fields: &Fields, key: &str, given: Given<T>) -> Result<Option<T>, Invalid> {
+    match given {
+        Given::Absent => Ok(None),
+        Given::Null => Err(fields.wrong(key, "cannot be cleared; leave it out to keep it")),
+        Given::Value(value) => Ok(Some(value)),
+    }
+}
+
+fn replace<T: Default>(stored: &mut T, given: Given<T>) {
+    match given {
+        Given::Absent => {}
+        Given::Null => *stored = T::default(),
+        Given::Value(value) => *stored = value,
+    }
+}
+
+#[cfg(test)]
+#[path = "agent_tests.rs"]
+mod tests;

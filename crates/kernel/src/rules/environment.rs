@@ -1,0 +1,103 @@
+//! Environments: create, change, archive (spec/behaviour.md c.1).
+
+use alloc::format;
+
+use protocol::{
+    EnvironmentId, Fields, Invalid, Stamp,
+    environment::{self, Config, Environment},
+    limits,
+    parse::{self, Given},
+};
+use serde_json::Value;
+
+/// A new environment.
+///
+/// # Errors
+/// The field that is wrong or not served yet.
+pub fn create(body: Value, id: EnvironmentId, at: Stamp) -> Result<Environment, Invalid> {
+    let mut fields = Fields::of(body, "")?;
+    let name = fields.required("name", parse::text(1, limits::NAME_CHARS))?;
+    let description = fields.optional("description", parse::text(0, limits::DESCRIPTION_CHARS))?;
+    let default = Config::default();
+    let config = fields.optional("config", |value, path| environment::config(&default, value, path))?;
+    let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
+    let scope = fields.optional("scope", environment::scope)?.unwrap_or_default();
+    fields.finish()?;
+    Ok(Environment {
+        id,
+        name,
+        description,
+        config: config.unwrap_or_default(),
+        metadata,
+        scope,
+        created_at: at,
+        updated_at: at,
+        archived_at: None,
+    })
+}
+
+/// The environment changed; `None` when the change changes nothing.
+///
+/// Omitted keeps, in `config` too; a null description clears it and `""` is kept as `""`; null or `""`
+/// removes a metadata key; a null name, config, metadata or scope keeps what is stored.
+///
+/// # Errors
+/// The field that is wrong; another config type (`invalid_config_type_change`); an archived environment
+/// (`environment_archived`).
+pub fn revise(environment: &Environment, body: Value, at: Stamp) -> Result<Option<Environment>, Invalid> {
+    let mut fields = Fields::of(body, "")?;
+    let mut next = environment.clone();
+    if let Some(name) = fields.optional("name", parse::text(1, limits::NAME_CHARS))? {
+        next.name = name;
+    }
+    match fields.given("description", parse::text(0, limits::DESCRIPTION_CHARS))? {
+        Given::Absent => {}
+        Given::Null => next.description = None,
+        Given::Value(description) => next.description = Some(description),
+    }
+    if let Some(config) = fields.optional("config", |value, path| changed(&environment.config, value, path))? {
+        next.config = config;
+    }
+    if let Some(patch) = fields.optional("metadata", parse::metadata_patch)? {
+        next.metadata = parse::patched(&environment.metadata, patch, true, "metadata")?;
+    }
+    if let Some(scope) = fields.optional("scope", environment::scope)? {
+        next.scope = scope;
+    }
+    fields.finish()?;
+    if environment.archived_at.is_some() {
+        return Err(archived(environment.id, ""));
+    }
+    if next == *environment {
+        return Ok(None);
+    }
+    next.updated_at = at;
+    Ok(Some(next))
+}
+
+/// The environment archived; `None` when it is already.
+pub fn archive(environment: &Environment, at: Stamp) -> Option<Environment> {
+    match environment.archived_at {
+        Some(_) => None,
+        None => Some(Environment { archived_at: Some(at), updated_at: at, ..environment.clone() }),
+    }
+}
+
+/// The refusal of an archived environment.
+pub fn archived(id: EnvironmentId, path: &str) -> Invalid {
+    Invalid::new(path, format!("the environment {id} is archived; use another or create a new one"))
+        .with_code("environment_archived")
+}
+
+fn changed(stored: &Config, value: Value, path: &str) -> Result<Config, Invalid> {
+    let Config::Cloud { .. } = stored;
+    if value.get("type").and_then(Value::as_str) == Some("self_hosted") {
+        let message = "the type of an environment cannot be changed; create a new environment";
+        return Err(Invalid::new(parse::join(path, "type"), message).with_code("invalid_config_type_change"));
+    }
+    environment::config(stored, value, path)
+}
+
+#[cfg(test)]
+#[path = "environment_tests.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+//! The rules of the documents: agents, environments, and what a new session is made from.
+//!
+//! Each takes a body as it came and what is stored, and says what is to be stored. Like the law of
+//! sessions they read no clock and throw no dice: ids and times are handed in.
+
+pub mod agent;
+pub mod environment;
+pub mod session;
+
+use protocol::{
+    Invalid,
+    model::{self, ModelConfig},
+    parse::{Fields, Given},
+    routes::Routes,
+};
+use serde_json::Value;
+
+/// Why a document may not become what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A field is wrong, or the state does not allow the change (400).
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The version that the client has seen is not the current one (409).
+    #[error("version {sent} is not the current version, which is {current}")]
+    Stale {
+        /// The version that was sent.
+        sent: u64,
+        /// The version that is stored.
+        current: u64,
+    },
+}
+
+/// Refuses a model that no route answers for (design decision 9).
+fn routed(model: ModelConfig, routes: &Routes, path: &str) -> Result<ModelConfig, Invalid> {
+    match routes.route(&model.id) {
+        Some(_) => Ok(model),
+        None => Err(model::unrouted(&model.id, &routes.patterns(), path)),
+    }
+}
+
+/// Takes a field that Heddle does not serve yet: absent, null and empty are fine (rules.md 11).
+fn unserved(fields: &mut Fields, key: &str) -> Result<(), Invalid> {
+    let served = match fields.take(key) {
+        Given::Absent | Given::Null => true,
+        Given::Value(value) => match value {
+            Value::Array(items) => items.is_empty(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => false,
+        },
+    };
+    if served { Ok(()) } else { Err(Invalid::unsupported(fields.at(key), &alloc::format!("`{key}`"))) }
+}
+
+/// An empty text is none.
+fn text_or_none(text: alloc::string::String) -> Option<alloc::string::String> {
+    Some(text).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,165 @@
+//! What a new session is made from, and what a change to one may say (spec/behaviour.md d.2, d.4).
+
+use alloc::{format, string::String, vec::Vec};
+
+use protocol::{
+    AgentId, EnvironmentId, Fields, Invalid,
+    agent::{Agent, SessionAgent},
+    input::{self, ClientEvent},
+    limits,
+    model::{self, ModelConfig},
+    parse::{self, Given, Metadata},
+    routes::Routes,
+    tool::{self, Tool},
+};
+use serde_json::Value;
+
+use super::{routed, text_or_none, unserved};
+use crate::Change;
+
+/// A session as a client asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The agent, and what is different about it.
+    pub agent: AgentRef,
+    /// Where its tools run.
+    pub environment: EnvironmentId,
+    /// What it is called.
+    pub title: Option<String>,
+    /// The owner's own notes.
+    pub metadata: Metadata,
+    /// What it begins with; empty for an idle session.
+    pub events: Vec<ClientEvent>,
+}
+
+/// An agent as a session names it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentRef {
+    /// Which agent.
+    pub id: AgentId,
+    /// Which version; `None` is the latest.
+    pub version: Option<u64>,
+    /// What is different in this session.
+    pub overrides: Overrides,
+}
+
+/// What is different about a session's agent: omitted inherits, null or empty clears, a value replaces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overrides {
+    /// Another model.
+    pub model: Option<ModelConfig>,
+    /// Another system prompt.
+    pub system: Given<Option<String>>,
+    /// Other tools.
+    pub tools: Given<Vec<Tool>>,
+}
+
+impl Overrides {
+    /// Nothing is different.
+    pub const NONE: Self = Self { model: None, system: Given::Absent, tools: Given::Absent };
+}
+
+/// Reads the body of a create.
+///
+/// # Errors
+/// The field that is wrong or not served yet.
+pub fn create(body: Value) -> Result<Request, Invalid> {
+    let mut fields = Fields::of(body, "")?;
+    let agent = fields.required("agent", agent)?;
+    let environment = fields.required("environment_id", parse::id)?;
+    let title = fields.optional("title", parse::text(0, limits::NAME_CHARS))?;
+    let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
+    for key in ["resources", "vault_ids", "budget"] {
+        unserved(&mut fields, key)?;
+    }
+    let events = fields.optional("initial_events", input::initial)?.unwrap_or_default();
+    fields.finish()?;
+    Ok(Request { agent, environment, title, metadata, events })
+}
+
+/// Reads the body of an update; what it does to the session is decided by [`crate::decide`].
+///
+/// # Errors
+/// The field that is wrong or not served yet.
+pub fn update(body: Value) -> Result<Change, Invalid> {
+    let mut fields = Fields::of(body, "")?;
+    let title = fields.given("title", parse::text(0, limits::NAME_CHARS))?;
+    let metadata = fields.given("metadata", parse::metadata_patch)?;
+    for key in ["vault_ids", "budget"] {
+        unserved(&mut fields, key)?;
+    }
+    let tools = fields.optional("agent", |value, path| {
+        let mut fields = Fields::of(value, path)?;
+        let tools = fields.given("tools", tool::tools)?;
+        unserved(&mut fields, "mcp_servers")?;
+        fields.finish()?;
+        Ok(tools)
+    })?;
+    fields.finish()?;
+    Ok(Change { title, metadata, tools: tools.unwrap_or(Given::Absent) })
+}
+
+/// The agent that a session works with: the saved one with the session's overrides in it.
+///
+/// # Errors
+/// An archived agent, or a model without a route.
+pub fn effective(agent: &Agent, overrides: Overrides, routes: &Routes) -> Result<SessionAgent, Invalid> {
+    if agent.archived_at.is_some() {
+        let message = format!("the agent {} is archived; new sessions need another agent", agent.id);
+        return Err(Invalid::new("agent", message));
+    }
+    let mut effective = SessionAgent::from(agent);
+    if let Some(model) = overrides.model {
+        effective.model = model;
+    }
+    effective.model = routed(effective.model, routes, "agent.model")?;
+    match overrides.system {
+        Given::Absent => {}
+        Given::Null => effective.system = None,
+        Given::Value(system) => effective.system = system,
+    }
+    match overrides.tools {
+        Given::Absent => {}
+        Given::Null => effective.tools = Vec::new(),
+        Given::Value(tools) => effective.tools = tools,
+    }
+    Ok(effective)
+}
+
+fn agent(value: Value, path: &str) -> Result<AgentRef, Invalid> {
+    if value.is_string() {
+        return Ok(AgentRef { id: parse::id(value, path)?, version: None, overrides: Overrides::NONE });
+    }
+    let mut fields = Fields::of(value, path)?;
+    let tag = fields.tag()?;
+    let id = fields.required("id", parse::id)?;
+    let version = fields.optional("version", parse::whole(1, u64::MAX))?;
+    let overrides = match tag.as_str() {
+        "agent" => Overrides::NONE,
+        "agent_with_overrides" => overrides(&mut fields)?,
+        _ => return Err(fields.unknown_tag(&tag, &["agent", "agent_with_overrides"])),
+    };
+    fields.finish()?;
+    Ok(AgentRef { id, version, overrides })
+}
+
+fn overrides(fields: &mut Fields) -> Result<Overrides, Invalid> {
+    let model = match fields.given("model", model::model)? {
+        Given::Absent => None,
+        Given::Null => {
+            let message = "an agent needs a model; leave `model` out to keep the agent's own";
+            return Err(fields.wrong("model", message).with_code("agent_model_required"));
+        }
+        Given::Value(model) => Some(model),
+    };
+    let system = fields.given("system", parse::text(0, limits::SYSTEM_CHARS))?.map(text_or_none);
+    let tools = fields.given("tools", tool::tools)?;
+    for key in ["mcp_servers", "skills"] {
+        unserved(fields, key)?;
+    }
+    Ok(Overrides { model, system, tools })
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -1,0 +1,369 @@
+//! A thread: one agent's loop. What it is doing, what a fact changes in that, and what it wants.
+
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    string::String,
+    vec::Vec,
+};
+
+use protocol::{
+    EventId, Stamp, ThreadId,
+    event::{Body, Event, RefusalDetails, RetryStatus, StopReason},
+    usage::Tokens,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fact::{Ending, Note, Private},
+    moment::Seed,
+    session::Session,
+};
+
+/// A thread of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thread {
+    /// Its id.
+    pub id: ThreadId,
+    /// The thread that made it; `None` for the primary.
+    pub parent: Option<ThreadId>,
+    /// The name of its agent, as events show it.
+    pub agent_name: String,
+    /// What it is doing.
+    pub doing: Doing,
+    /// What waits for it, in log order (rules.md 4).
+    pub queue: VecDeque<Event>,
+    /// Bytes of content in the queue.
+    pub queued_bytes: usize,
+    /// Model requests since the turn began or a person last spoke.
+    pub requests: u32,
+    /// Attempts at the current request that failed.
+    pub failed: u32,
+    /// What it used.
+    pub tokens: Tokens,
+    /// How long it ran.
+    pub clock: Clock,
+}
+
+/// What a thread is doing. Its printed status follows from this (`status.rs`).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Doing {
+    /// Nothing; its last turn ended so.
+    Resting(Stop),
+    /// It has what it needs for the next model request. Never outlives a commit.
+    Due,
+    /// A model is being asked; the calls of its answer so far are collected.
+    Asking(Request, Vec<Call>),
+    /// The calls of the last answer that nobody has answered yet; never empty.
+    Calling(Vec<Call>),
+    /// A failed request is asked again then.
+    Waiting(Stamp),
+    /// It is over.
+    Ended,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The model had said all, or a person stopped it.
+    EndTurn,
+    /// The model declined.
+    Refused(RefusalDetails),
+    /// The model could not be asked, or asked too often.
+    Exhausted,
+}
+
+impl Stop {
+    /// The stop as events print it.
+    pub fn reason(&self) -> StopReason {
+        match self {
+            Self::EndTurn => StopReason::EndTurn,
+            Self::Refused(_) => StopReason::Refusal,
+            Self::Exhausted => StopReason::RetriesExhausted,
+        }
+    }
+}
+
+/// An open model request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// The event that began it.
+    pub id: EventId,
+    /// Where the ids of its answer come from.
+    pub seed: Seed,
+    /// Where the log stood when it was made.
+    pub position: u64,
+}
+
+/// A call that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The event of the call.
+    pub id: EventId,
+    /// Who answers it.
+    pub answered_by: AnsweredBy,
+}
+
+/// Who answers a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// The client, with `user.custom_tool_result`.
+    Client,
+    /// The law itself, in the commit that makes it: the tool does not exist.
+    Nobody,
+}
+
+/// How long something ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Clock {
+    /// Microseconds up to `since`.
+    pub active: u64,
+    /// Since when it runs.
+    pub since: Option<Stamp>,
+    /// Whether its status ever changed.
+    pub ever: bool,
+    /// Whether it ever rested after work.
+    pub rested: bool,
+    /// When it first ran.
+    pub first: Option<Stamp>,
+    /// When it ended for good.
+    pub ended: Option<Stamp>,
+}
+
+impl Clock {
+    /// Microseconds it has run by `now`.
+    pub fn active(&self, now: Stamp) -> u64 {
+        self.active + self.since.map_or(0, |since| now.since(since).as_micros() as u64)
+    }
+
+    pub(crate) fn start(&mut self, at: Stamp) {
+        self.since.get_or_insert(at);
+        self.first.get_or_insert(at);
+        self.ever = true;
+    }
+
+    pub(crate) fn stop(&mut self, at: Stamp) {
+        self.active = self.active(at);
+        self.since = None;
+        self.ever = true;
+    }
+
+    pub(crate) fn rest(&mut self, at: Stamp) {
+        self.stop(at);
+        self.rested = true;
+    }
+
+    pub(crate) fn end(&mut self, at: Stamp) {
+        self.stop(at);
+        self.ended = Some(at);
+    }
+}
+
+impl Thread {
+    pub(crate) fn new(id: ThreadId, parent: Option<ThreadId>, agent_name: String) -> Self {
+        Self {
+            id,
+            parent,
+            agent_name,
+            doing: Doing::Resting(Stop::EndTurn),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            requests: 0,
+            failed: 0,
+            tokens: Tokens::default(),
+            clock: Clock::default(),
+        }
+    }
+
+    /// The calls that wait for an answer, oldest first.
+    pub fn calls(&self) -> &[Call] {
+        match &self.doing {
+            Doing::Calling(calls) => calls,
+            Doing::Resting(_) | Doing::Due | Doing::Asking(..) | Doing::Waiting(_) | Doing::Ended => &[],
+        }
+    }
+
+    /// The open model request.
+    pub fn request(&self) -> Option<Request> {
+        match &self.doing {
+            Doing::Asking(request, _) => Some(*request),
+            Doing::Resting(_) | Doing::Due | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended => None,
+        }
+    }
+
+    /// Whether it is over.
+    pub fn ended(&self) -> bool {
+        self.doing == Doing::Ended
+    }
+
+    pub(crate) fn evolve_note(&mut self, note: &Note) {
+        match note {
+            Note::Opened { .. } => {}
+            Note::Archived => self.doing = Doing::Ended,
+            Note::Queued { event } => {
+                self.queued_bytes += weight(event);
+                self.queue.push_back(event.clone());
+            }
+            Note::Retry { until } => self.doing = Doing::Waiting(*until),
+        }
+    }
+
+    /// What an event of this thread changes. Total: an event that does not fit changes nothing.
+    pub(crate) fn evolve_event(&mut self, event: &Event, private: Option<&Private>) {
+        match &event.body {
+            Body::UserMessage { .. } => self.take(event),
+            Body::SpanModelRequestStart => {
+                if let Some(Private::Request { seed, position }) = private {
+                    self.requests += 1;
+                    let request = Request { id: event.id, seed: *seed, position: *position };
+                    self.doing = Doing::Asking(request, Vec::new());
+                }
+            }
+            Body::AgentCustomToolUse { .. } => self.call(event.id, AnsweredBy::Client),
+            Body::AgentToolUse { .. } => self.call(event.id, AnsweredBy::Nobody),
+            Body::SpanModelRequestEnd { .. } => {
+                if let Some(Private::Ended { ending, tokens }) = private {
+                    self.tokens = self.tokens.plus(*tokens);
+                    self.finish(ending);
+                }
+            }
+            Body::UserCustomToolResult { custom_tool_use_id: call, .. }
+            | Body::AgentToolResult { tool_use_id: call, .. } => self.answer(*call),
+            Body::UserInterrupt { .. } => {
+                if !matches!(self.doing, Doing::Resting(_) | Doing::Ended) {
+                    self.doing = Doing::Resting(Stop::EndTurn);
+                    self.failed = 0;
+                }
+            }
+            Body::SessionError { error } => {
+                if error.retry_status == RetryStatus::Exhausted {
+                    self.doing = Doing::Resting(Stop::Exhausted);
+                    self.failed = 0;
+                }
+            }
+            Body::SessionThreadStatusRunning { .. } => self.clock.start(at(event)),
+            Body::SessionThreadStatusRescheduled { .. } => self.clock.stop(at(event)),
+            Body::SessionThreadStatusIdle { .. } => self.clock.rest(at(event)),
+            Body::SessionThreadStatusTerminated { .. } => self.clock.end(at(event)),
+            // None of these changes what a thread is doing.
+            Body::AgentMessage { .. }
+            | Body::AgentThinking
+            | Body::UserToolConfirmation { .. }
+            | Body::SessionStatusRunning
+            | Body::SessionStatusIdle { .. }
+            | Body::SessionStatusRescheduled
+            | Body::SessionStatusTerminated
+            | Body::SessionUpdated { .. }
+            | Body::SessionUsage { .. }
+            | Body::SessionDeleted
+            | Body::SessionThreadCreated { .. } => {}
+            // Not made by this kernel yet.
+            Body::UserToolResult { .. }
+            | Body::UserDefineOutcome { .. }
+            | Body::SystemMessage { .. }
+            | Body::AgentMcpToolUse { .. }
+            | Body::AgentMcpToolResult { .. }
+            | Body::AgentThreadMessageReceived { .. }
+            | Body::AgentThreadMessageSent { .. }
+            | Body::AgentThreadContextCompacted
+            | Body::SpanOutcomeEvaluationStart { .. }
+            | Body::SpanOutcomeEvaluationOngoing { .. }
+            | Body::SpanOutcomeEvaluationEnd { .. }
+            | Body::WorkflowRunCreated { .. }
+            | Body::WorkflowRunStatusRunning { .. }
+            | Body::WorkflowRunStatusIdle { .. }
+            | Body::WorkflowRunStatusEnded { .. }
+            | Body::WorkflowRunError { .. }
+            | Body::WorkflowRunPhaseStarted { .. }
+            | Body::WorkflowRunPhaseEnded { .. } => {}
+        }
+    }
+
+    fn take(&mut self, event: &Event) {
+        if let Some(place) = self.queue.iter().position(|queued| queued.id == event.id)
+            && let Some(queued) = self.queue.remove(place)
+        {
+            self.queued_bytes = self.queued_bytes.saturating_sub(weight(&queued));
+        }
+        self.requests = 0;
+        if matches!(self.doing, Doing::Resting(_)) {
+            self.doing = Doing::Due;
+        }
+    }
+
+    fn call(&mut self, id: EventId, answered_by: AnsweredBy) {
+        if let Doing::Asking(_, calls) = &mut self.doing {
+            calls.push(Call { id, answered_by });
+        }
+    }
+
+    fn finish(&mut self, ending: &Ending) {
+        let Doing::Asking(_, calls) = &mut self.doing else { return };
+        let calls = core::mem::take(calls);
+        self.doing = match ending {
+            Ending::Answered | Ending::Paused if !calls.is_empty() => Doing::Calling(calls),
+            Ending::Answered => Doing::Resting(Stop::EndTurn),
+            Ending::Refused { details } => Doing::Resting(Stop::Refused(details.clone())),
+            Ending::Paused | Ending::Failed | Ending::Cut => Doing::Due,
+        };
+        match ending {
+            Ending::Failed => self.failed += 1,
+            Ending::Answered | Ending::Refused { .. } | Ending::Paused => self.failed = 0,
+            Ending::Cut => {}
+        }
+    }
+
+    fn answer(&mut self, id: EventId) {
+        if let Doing::Calling(calls) = &mut self.doing {
+            calls.retain(|call| call.id != id);
+            if calls.is_empty() {
+                self.doing = Doing::Due;
+            }
+        }
+    }
+}
+
+fn at(event: &Event) -> Stamp {
+    event.processed_at.unwrap_or_default()
+}
+
+/// How many bytes of the queue's bound an event takes.
+fn weight(event: &Event) -> usize {
+    match &event.body {
+        Body::UserMessage { content } => content.iter().map(protocol::content::Block::weight).sum(),
+        // Only messages are ever queued.
+        _ => 0,
+    }
+}
+
+/// Something the outside should be doing now. Derived, never stored.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Want {
+    /// Ask the model and bring the answer, or what went wrong.
+    Ask {
+        /// The thread that asks.
+        thread: ThreadId,
+        /// The event that began the request.
+        request: EventId,
+    },
+    /// Come back at this time.
+    Wake {
+        /// The thread that waits.
+        thread: ThreadId,
+        /// When.
+        at: Stamp,
+    },
+}
+
+/// What the outside should be doing now for `session`.
+pub fn wants(session: &Session) -> BTreeSet<Want> {
+    session.threads().filter_map(want).collect()
+}
+
+fn want(thread: &Thread) -> Option<Want> {
+    match &thread.doing {
+        Doing::Asking(request, _) => Some(Want::Ask { thread: thread.id, request: request.id }),
+        Doing::Waiting(until) => Some(Want::Wake { thread: thread.id, at: *until }),
+        Doing::Resting(_) | Doing::Due | Doing::Calling(_) | Doing::Ended => None,
+    }
+}

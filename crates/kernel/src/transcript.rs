@@ -1,0 +1,164 @@
+//! What the model is told: a second pure fold, over one thread's facts. Its output obeys the Messages
+//! API in every state: roles alternate, each tool use is answered in the very next message, tool ids
+//! are unique, nothing is empty (rules.md 8, 9).
+
+use alloc::{collections::BTreeSet, format, string::String, sync::Arc, vec::Vec};
+
+use protocol::{
+    EventId, Object, ThreadId,
+    agent::SessionAgent,
+    content::Block,
+    event::{Body, Event},
+    prompt::{Message, Part, Prompt, Role, ToolSpec},
+    tool::Tool,
+};
+
+use crate::fact::{Ending, Fact, Private, What};
+
+/// One thread's history as a model reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transcript {
+    thread: ThreadId,
+    messages: Vec<Arc<Message>>,
+    /// The parts of the answer whose request is still open.
+    answer: Vec<Part>,
+    /// Calls without a result, with the id the provider knows them by.
+    open: Vec<(EventId, String)>,
+    /// Every provider id that the history holds.
+    used: BTreeSet<String>,
+}
+
+impl Transcript {
+    /// The empty history of `thread`.
+    pub const fn new(thread: ThreadId) -> Self {
+        Self { thread, messages: Vec::new(), answer: Vec::new(), open: Vec::new(), used: BTreeSet::new() }
+    }
+
+    /// Adds what `fact` says to the history, if it belongs to this thread.
+    pub fn apply(&mut self, fact: &Fact) {
+        if fact.thread != self.thread {
+            return;
+        }
+        match &fact.what {
+            What::Event { event, private } => self.apply_event(event, private.as_ref()),
+            What::Note { .. } => {}
+        }
+    }
+
+    fn apply_event(&mut self, event: &Event, private: Option<&Private>) {
+        match &event.body {
+            Body::UserMessage { content } => self.user(content.iter().cloned().map(Part::Content)),
+            Body::AgentMessage { content } => {
+                self.answer.extend(content.iter().filter(|block| says(block)).cloned().map(Part::Content));
+            }
+            Body::AgentThinking => {
+                if let Some(Private::Thought { block }) = private {
+                    self.answer.push(Part::Thinking(block.clone()));
+                }
+            }
+            Body::AgentCustomToolUse { name, input, .. } | Body::AgentToolUse { name, input, .. } => {
+                self.call(event.id, name, input, private);
+            }
+            Body::SpanModelRequestEnd { .. } => self.end(private),
+            Body::UserCustomToolResult { custom_tool_use_id: call, content, is_error, .. }
+            | Body::AgentToolResult { tool_use_id: call, content, is_error } => {
+                self.result(*call, content.as_deref().unwrap_or_default(), is_error.unwrap_or(false));
+            }
+            // Nothing else is told to the model.
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, event: EventId, name: &str, input: &Object, private: Option<&Private>) {
+        let given = match private {
+            Some(Private::Call { provider_id }) => provider_id.as_str(),
+            _ => "",
+        };
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let fresh = !given.is_empty() && given.bytes().all(legal) && !self.used.contains(given);
+        // A provider that numbers its calls anew in each answer would give one id twice.
+        let id = if fresh { String::from(given) } else { format!("toolu_{:032x}", event.bits()) };
+        self.used.insert(id.clone());
+        self.open.push((event, id.clone()));
+        self.answer.push(Part::ToolUse { id, name: name.into(), input: input.clone() });
+    }
+
+    fn end(&mut self, private: Option<&Private>) {
+        let mut parts = core::mem::take(&mut self.answer);
+        let ending = match private {
+            Some(Private::Ended { ending, .. }) => ending,
+            _ => &Ending::Cut,
+        };
+        match ending {
+            Ending::Answered | Ending::Refused { .. } | Ending::Paused => {
+                // A message must not end in thinking: a provider refuses it as unfinished.
+                while matches!(parts.last(), Some(Part::Thinking(_))) {
+                    parts.pop();
+                }
+                self.say(Role::Assistant, parts);
+            }
+            Ending::Failed | Ending::Cut => {}
+        }
+    }
+
+    fn result(&mut self, call: EventId, content: &[Block], is_error: bool) {
+        let Some(place) = self.open.iter().position(|(open, _)| *open == call) else { return };
+        let (_, id) = self.open.remove(place);
+        let content = content.iter().filter(|block| says(block)).cloned().collect();
+        self.say(Role::User, alloc::vec![Part::ToolResult { id, content, is_error }]);
+    }
+
+    fn user(&mut self, parts: impl Iterator<Item = Part>) {
+        let parts = parts.filter(|part| match part {
+            Part::Content(block) => says(block),
+            Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => true,
+        });
+        self.say(Role::User, parts.collect());
+    }
+
+    /// Adds parts to the history; neighbours of one role are one message, so that roles alternate.
+    fn say(&mut self, role: Role, parts: Vec<Part>) {
+        if parts.is_empty() {
+            return;
+        }
+        match self.messages.last_mut() {
+            Some(last) if last.role == role => Arc::make_mut(last).parts.extend(parts),
+            _ => self.messages.push(Arc::new(Message { role, parts })),
+        }
+    }
+
+    /// The history.
+    pub fn messages(&self) -> &[Arc<Message>] {
+        &self.messages
+    }
+
+    /// What `agent`'s model is asked next.
+    pub fn prompt(&self, agent: &SessionAgent) -> Prompt {
+        Prompt {
+            model: agent.model.id.clone(),
+            system: agent.system.clone().filter(|system| !system.trim().is_empty()),
+            tools: agent.tools.iter().filter_map(spec).collect(),
+            messages: self.messages.clone(),
+        }
+    }
+}
+
+fn spec(tool: &Tool) -> Option<ToolSpec> {
+    match tool {
+        Tool::Custom(custom) => Some(ToolSpec {
+            name: custom.name.clone(),
+            description: custom.description.clone(),
+            input_schema: custom.input_schema.clone(),
+        }),
+        Tool::Toolset(_) => None,
+    }
+}
+
+/// Whether a block says anything: providers refuse blank text.
+fn says(block: &Block) -> bool {
+    match block {
+        Block::Text { text } => !text.trim().is_empty(),
+        Block::Redacted => false,
+        Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => true,
+    }
+}

@@ -1,0 +1,132 @@
+//! The steps of a turn: take what is queued, ask the model, close what is open.
+
+use alloc::{format, string::ToString, vec};
+
+use protocol::{
+    EventId, ThreadId,
+    content::Block,
+    event::{Body, FaultKind, RetryStatus, SessionFault},
+    limits,
+    prompt::Failure,
+    usage::Tokens,
+};
+
+use crate::{
+    draft::Draft,
+    fact::{Ending, Note, Private},
+    retry,
+    thread::{AnsweredBy, Call, Doing},
+};
+
+/// What an interrupted call is answered with (spec/behaviour.md e.5).
+pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before completion. Please retry.";
+/// What a call is answered with whose input the output limit cut off (rules.md 4).
+pub(crate) const CUT_OFF: &str = "cut off at the output limit";
+
+/// At a turn's start and at each tool boundary: takes all that is queued, and asks the model if there is
+/// something to ask it.
+pub(crate) fn go_on(draft: &mut Draft, thread: ThreadId) {
+    let Some(state) = draft.session.thread(thread) else { return };
+    match state.doing {
+        Doing::Resting(_) | Doing::Due => {}
+        Doing::Asking(..) | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended => return,
+    }
+    for event in state.queue.clone() {
+        draft.say_as(thread, event.id, event.body, None);
+    }
+    if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
+        ask(draft, thread);
+    }
+}
+
+/// Starts a model request, unless the turn has made too many (the runaway guard of rules.md 4).
+pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
+    let requests = draft.session.thread(thread).map_or(0, |state| state.requests);
+    if requests >= limits::REQUESTS_PER_TURN {
+        let message = format!("the turn was ended after {requests} model requests; send a message to go on");
+        let error =
+            SessionFault { kind: FaultKind::ToolUseLimitReached, message, retry_status: RetryStatus::Exhausted };
+        draft.say(thread, Body::SessionError { error });
+        return;
+    }
+    let seed = crate::Seed::new(draft.dice.draw());
+    let private = Private::Request { seed, position: draft.position() };
+    draft.say_with(thread, Body::SpanModelRequestStart, Some(private));
+}
+
+/// Ends the open request of `thread`, if there is one.
+pub(crate) fn end_request(draft: &mut Draft, thread: ThreadId, ending: Ending, tokens: Tokens) {
+    let Some(request) = draft.session.thread(thread).and_then(crate::Thread::request) else { return };
+    let is_error = match ending {
+        Ending::Answered | Ending::Refused { .. } | Ending::Paused => false,
+        Ending::Failed | Ending::Cut => true,
+    };
+    let body = Body::SpanModelRequestEnd {
+        model_request_start_id: request.id,
+        is_error: Some(is_error),
+        model_usage: tokens.into(),
+    };
+    draft.say_with(thread, body, Some(Private::Ended { ending, tokens }));
+}
+
+/// The open request failed: it is asked again later, or the turn is over.
+pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure) {
+    end_request(draft, thread, Ending::Failed, failure.tokens);
+    let attempts = draft.session.thread(thread).map_or(0, |state| state.failed);
+    let seed = crate::Seed::new(draft.dice.draw());
+    let pause = retry::pause(failure, attempts, seed);
+    let retry_status = if pause.is_some() { RetryStatus::Retrying } else { RetryStatus::Exhausted };
+    let error =
+        SessionFault { kind: retry::fault(failure.class), message: failure.message.clone(), retry_status };
+    draft.say(thread, Body::SessionError { error });
+    match pause {
+        Some(pause) => {
+            let until = draft.at.after(pause);
+            draft.note(thread, Note::Retry { until });
+        }
+        None => go_on(draft, thread),
+    }
+}
+
+/// Answers an open call in the server's own name, as an error that the model reads (rules.md 5).
+pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: Call, text: &str) {
+    let content = Some(vec![Block::text(text)]);
+    let body = match call.answered_by {
+        AnsweredBy::Client => Body::UserCustomToolResult {
+            custom_tool_use_id: call.id,
+            content,
+            is_error: Some(true),
+            session_thread_id: None,
+        },
+        AnsweredBy::Nobody => Body::AgentToolResult { tool_use_id: call.id, content, is_error: Some(true) },
+    };
+    draft.say(thread, body);
+}
+
+/// Stops a thread: the request is cut, open calls are answered. The caller says the interrupt itself.
+pub(crate) fn stop(draft: &mut Draft, thread: ThreadId) {
+    end_request(draft, thread, Ending::Cut, Tokens::default());
+    let calls = draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default();
+    for call in calls {
+        close(draft, thread, call, INTERRUPTED);
+    }
+}
+
+/// What a call of a tool is answered with that the agent does not have.
+pub(crate) fn no_such_tool(name: &str) -> alloc::string::String {
+    format!("There is no tool named `{name}`. Use one of the tools you were given.").to_string()
+}
+
+/// The server stopped while a request was open: it is closed and asked again (rules.md 2).
+pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
+    end_request(draft, thread, Ending::Cut, Tokens::default());
+    if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
+        ask(draft, thread);
+    }
+}
+
+/// Records an answer to a call that has been answered before: no effect (rules.md 4).
+pub(crate) fn record_again(draft: &mut Draft, thread: ThreadId, body: Body) -> EventId {
+    draft.flash(thread);
+    draft.say(thread, body)
+}

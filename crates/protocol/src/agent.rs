@@ -1,0 +1,146 @@
+//! Agents: what is saved, and the snapshot that a session works with (spec/behaviour.md b.1, d.1).
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentId, Object, Stamp,
+    model::ModelConfig,
+    parse::Metadata,
+    tool::Tool,
+};
+
+/// A saved agent, one version of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "agent")]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// From 1; each change makes the next.
+    pub version: u64,
+    /// What it is called: 1 to 256 characters.
+    pub name: String,
+    /// What it is for: at most 2,048 characters.
+    pub description: Option<String>,
+    /// Which model thinks for it.
+    pub model: ModelConfig,
+    /// Its system prompt: at most 100,000 characters.
+    pub system: Option<String>,
+    /// Its tools: at most 256.
+    pub tools: Vec<Tool>,
+    /// Always empty: MCP servers are not served.
+    pub mcp_servers: Vec<Object>,
+    /// Always empty: skills are not served.
+    pub skills: Vec<Object>,
+    /// Always null: rosters are not served.
+    pub multiagent: Option<Object>,
+    /// Whom it acts as.
+    pub execution_identity: ExecutionIdentity,
+    /// The owner's own notes.
+    pub metadata: Metadata,
+    /// When version 1 was saved.
+    pub created_at: Stamp,
+    /// When this version was saved, or archived.
+    pub updated_at: Stamp,
+    /// Since when it may not be used any more.
+    pub archived_at: Option<Stamp>,
+}
+
+/// Whom an agent acts as. Only the default is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ExecutionIdentity {
+    /// The server's own account.
+    #[default]
+    ServiceAccount,
+}
+
+/// The agent as a session works with it: a snapshot with the session's overrides in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "agent")]
+pub struct SessionAgent {
+    /// The agent it was made from.
+    pub id: AgentId,
+    /// The version it was made from.
+    pub version: u64,
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Which model thinks for it.
+    pub model: ModelConfig,
+    /// Its system prompt.
+    pub system: Option<String>,
+    /// Its tools.
+    pub tools: Vec<Tool>,
+    /// Always empty: MCP servers are not served.
+    pub mcp_servers: Vec<Object>,
+    /// Always empty: skills are not served.
+    pub skills: Vec<Object>,
+    /// Always null: rosters are not served.
+    pub multiagent: Option<Object>,
+    /// Whom it acts as.
+    pub execution_identity: ExecutionIdentity,
+}
+
+impl From<&Agent> for SessionAgent {
+    fn from(agent: &Agent) -> Self {
+        Self {
+            id: agent.id,
+            version: agent.version,
+            name: agent.name.clone(),
+            description: agent.description.clone(),
+            model: agent.model.clone(),
+            system: agent.system.clone(),
+            tools: agent.tools.clone(),
+            mcp_servers: agent.mcp_servers.clone(),
+            skills: agent.skills.clone(),
+            multiagent: agent.multiagent.clone(),
+            execution_identity: agent.execution_identity,
+        }
+    }
+}
+
+/// The agent as a thread shows it: the session's snapshot without its roster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "agent")]
+pub struct ThreadAgent {
+    /// The agent it was made from.
+    pub id: AgentId,
+    /// The version it was made from.
+    pub version: u64,
+    /// What it is called.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Which model thinks for it.
+    pub model: ModelConfig,
+    /// Its system prompt.
+    pub system: Option<String>,
+    /// Its tools.
+    pub tools: Vec<Tool>,
+    /// Always empty: MCP servers are not served.
+    pub mcp_servers: Vec<Object>,
+    /// Always empty: skills are not served.
+    pub skills: Vec<Object>,
+    /// Whom it acts as.
+    pub execution_identity: ExecutionIdentity,
+}
+
+impl From<&SessionAgent> for ThreadAgent {
+    fn from(agent: &SessionAgent) -> Self {
+        Self {
+            id: agent.id,
+            version: agent.version,
+            name: agent.name.clone(),
+            description: agent.description.clone(),
+            model: agent.model.clone(),
+            system: agent.system.clone(),
+            tools: agent.tools.clone(),
+            mcp_servers: agent.mcp_servers.clone(),
+            skills: agent.skills.clone(),
+            execution_identity: agent.execution_identity,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Environments: where the tools of a session run (spec/behaviour.md c.1).
+
+use alloc::{format, string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    EnvironmentId, Stamp, limits,
+    parse::{self, Fields, Given, Invalid, Metadata},
+};
+
+/// A saved environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "environment")]
+pub struct Environment {
+    /// Its id.
+    pub id: EnvironmentId,
+    /// What it is called: 1 to 256 characters, once among the live ones of a workspace.
+    pub name: String,
+    /// What it is for: at most 2,048 characters, as it was sent.
+    pub description: Option<String>,
+    /// What its sandboxes are like, fully populated.
+    pub config: Config,
+    /// The owner's own notes.
+    pub metadata: Metadata,
+    /// Who may use it.
+    pub scope: Scope,
+    /// When it was made.
+    pub created_at: Stamp,
+    /// When it last changed.
+    pub updated_at: Stamp,
+    /// Since when no new session may use it.
+    pub archived_at: Option<Stamp>,
+}
+
+/// Who may use an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Everyone of the organization.
+    #[default]
+    Organization,
+}
+
+/// What an environment's sandboxes are like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Config {
+    /// The server runs them.
+    Cloud {
+        /// What they may reach.
+        networking: Networking,
+        /// What is installed in them.
+        packages: Packages,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::Cloud { networking: Networking::Unrestricted, packages: Packages::default() }
+    }
+}
+
+/// What a sandbox may reach. Kept and shown; the first release's sandboxes reach nothing (rules.md 10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Networking {
+    /// Everything.
+    Unrestricted,
+    /// Only what is named.
+    Limited {
+        /// Whether the agent's MCP servers are reached beside `allowed_hosts`.
+        allow_mcp_servers: bool,
+        /// Whether package registries are reached beside `allowed_hosts`.
+        allow_package_managers: bool,
+        /// Hosts, as `example.com` or `*.example.com`.
+        allowed_hosts: Vec<String>,
+    },
+}
+
+/// What is installed in a sandbox. Always empty: packages are not served.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "packages")]
+pub struct Packages {
+    /// Of Debian and its kin.
+    pub apt: Vec<String>,
+    /// Of Rust.
+    pub cargo: Vec<String>,
+    /// Of Ruby.
+    pub gem: Vec<String>,
+    /// Of Go.
+    pub go: Vec<String>,
+    /// Of Node.
+    pub npm: Vec<String>,
+    /// Of Python.
+    pub pip: Vec<String>,
+}
+
+const MANAGERS: [&str; 6] = ["apt", "cargo", "gem", "go", "npm", "pip"];
+
+/// Reads a `config` as a change of `stored`: what is omitted stays, null is the default again.
+///
+/// # Errors
+/// The field that is wrong.
+pub fn config(stored: &Config, value: Value, path: &str) -> Result<Config, Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    let tag = fields.tag()?;
+    let Config::Cloud { networking: stored, packages } = stored;
+    match tag.as_str() {
+        "cloud" => {}
+        "self_hosted" => return Err(Invalid::unsupported(fields.at("type"), "`self_hosted`")),
+        _ => return Err(fields.unknown_tag(&tag, &["cloud", "self_hosted"])),
+    }
+    let networking = match fields.given("networking", |value, path| networking(stored, value, path))? {
+        Given::Absent => stored.clone(),
+        Given::Null => Networking::Unrestricted,
+        Given::Value(networking) => networking,
+    };
+    fields.given("packages", no_packages)?;
+    fields.finish()?;
+    Ok(Config::Cloud { networking, packages: packages.clone() })
+}
+
+fn networking(stored: &Networking, value: Value, path: &str) -> Result<Networking, Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    let tag = fields.tag()?;
+    let read = match tag.as_str() {
+        "unrestricted" => Networking::Unrestricted,
+        "limited" => {
+            let (mcp, packages, hosts) = match stored {
+                Networking::Limited { allow_mcp_servers, allow_package_managers, allowed_hosts } => {
+                    (*allow_mcp_servers, *allow_package_managers, allowed_hosts.clone())
+                }
+                Networking::Unrestricted => (false, false, Vec::new()),
+            };
+            Networking::Limited {
+                allow_mcp_servers: kept(fields.given("allow_mcp_servers", parse::boolean)?, mcp),
+                allow_package_managers: kept(fields.given("allow_package_managers", parse::boolean)?, packages),
+                allowed_hosts: kept(
+                    fields.given("allowed_hosts", parse::list(0, limits::ALLOWED_HOSTS, host))?,
+                    hosts,
+                ),
+            }
+        }
+        _ => return Err(fields.unknown_tag(&tag, &["unrestricted", "limited"])),
+    };
+    fields.finish()?;
+    Ok(read)
+}
+
+fn kept<T: Default>(given: Given<T>, stored: T) -> T {
+    match given {
+        Given::Absent => stored,
+        Given::Null => T::default(),
+        Given::Value(value) => value,
+    }
+}
+
+/// Reads a host name, or one with `*.` before it; no scheme, port or path.
+fn host(value: Value, path: &str) -> Result<String, Invalid> {
+    let host = parse::text(1, limits::DOMAIN_CHARS)(value, path)?;
+    let bare = host.strip_prefix("*.").unwrap_or(&host);
+    let label = |label: &str| {
+        let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if bare.split('.').all(label) {
+        return Ok(host);
+    }
+    let message = format!("`{host}` is not a bare host name or `*.` and one: leave out scheme, port and path");
+    Err(Invalid::new(path, message))
+}
+
+fn no_packages(value: Value, path: &str) -> Result<(), Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    if fields.has("type") {
+        fields.tagged("packages")?;
+    }
+    for manager in MANAGERS {
+        let at = fields.at(manager);
+        let named = fields.optional(manager, parse::list(0, limits::ALLOWED_HOSTS, parse::string))?;
+        if named.is_some_and(|packages| !packages.is_empty()) {
+            return Err(Invalid::unsupported(at, "installing packages"));
+        }
+    }
+    let _null = fields.take("type");
+    fields.finish()
+}
+
+/// Reads a `scope`.
+pub fn scope(value: Value, path: &str) -> Result<Scope, Invalid> {
+    match parse::one_of(&["organization", "account"])(value, path)? {
+        "organization" => Ok(Scope::Organization),
+        _ => Err(Invalid::new(path, "an API key may make only `organization` environments")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use serde_json::json;
+
+    fn limited(mcp: bool, packages: bool, hosts: &[&str]) -> Config {
+        let networking = Networking::Limited {
+            allow_mcp_servers: mcp,
+            allow_package_managers: packages,
+            allowed_hosts: hosts.iter().map(|host| (*host).into()).collect(),
+        };
+        Config::Cloud { networking, packages: Packages::default() }
+    }
+
+    #[test]
+    fn a_config_is_written_fully_populated() {
+        let none: Vec<String> = vec![];
+        assert_eq!(
+            serde_json::to_value(Config::default()).expect("writes"),
+            json!({
+                "type": "cloud",
+                "networking": {"type": "unrestricted"},
+                "packages": {
+                    "type": "packages",
+                    "apt": none, "cargo": none, "gem": none, "go": none, "npm": none, "pip": none,
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_omitted_stays_and_null_is_the_default_again() {
+        let stored = limited(true, true, &["a.example"]);
+        for (sent, expected) in [
+            (json!({"type": "cloud"}), stored.clone()),
+            (json!({"type": "cloud", "networking": null}), Config::default()),
+            (json!({"type": "cloud", "networking": {"type": "unrestricted"}}), Config::default()),
+            (
+                json!({"type": "cloud", "networking": {"type": "limited", "allowed_hosts": ["*.b.example"]}}),
+                limited(true, true, &["*.b.example"]),
+            ),
+            (
+                json!({"type": "cloud", "networking": {"type": "limited", "allow_mcp_servers": null}}),
+                limited(false, true, &["a.example"]),
+            ),
+            (json!({"type": "cloud", "packages": {"type": "packages", "apt": [], "pip": null}}), stored.clone()),
+        ] {
+            assert_eq!(config(&stored, sent, "config"), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn each_mistake_names_its_field() {
+        let hosts = |host: &str| json!({"type": "cloud", "networking": {"type": "limited", "allowed_hosts": [host]}});
+        for (sent, path) in [
+            (json!({}), "config.type"),
+            (json!({"type": "moon"}), "config.type"),
+            (json!({"type": "self_hosted"}), "config.type"),
+            (json!({"type": "cloud", "init_script": ""}), "config.init_script"),
+            (json!({"type": "cloud", "networking": {"type": "some"}}), "config.networking.type"),
+            (json!({"type": "cloud", "packages": {"pip": ["numpy"]}}), "config.packages.pip"),
+            (json!({"type": "cloud", "packages": {"type": "other"}}), "config.packages.type"),
+            (json!({"type": "cloud", "packages": {"brew": []}}), "config.packages.brew"),
+            (hosts("https://a.example"), "config.networking.allowed_hosts.0"),
+            (hosts("a.example:80"), "config.networking.allowed_hosts.0"),
+            (hosts("a.example/x"), "config.networking.allowed_hosts.0"),
+            (hosts("*"), "config.networking.allowed_hosts.0"),
+            (hosts("a.*.example"), "config.networking.allowed_hosts.0"),
+            (hosts("a..example"), "config.networking.allowed_hosts.0"),
+            (hosts(""), "config.networking.allowed_hosts.0"),
+        ] {
+            let read = config(&Config::default(), sent, "config");
+            assert_eq!(read.map_err(|wrong| wrong.path), Err(path.into()));
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Ids: a prefix, then 128 bits in base58 padded to 22 characters (design decision 7, rules.md 11).
+//!
+//! Both faces parse both forms (base58 and 32 hex digits) and every known alias of a prefix; id order
+//! means nothing. An event id carries in its low 32 bits the log position at which it was minted
+//! (rules.md 8), so a lookup can seek.
+
+use alloc::string::String;
+use core::{cmp::Ordering, fmt, hash::Hash, hash::Hasher, marker::PhantomData, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What an id names. Implemented by the empty enums of this module only.
+pub trait Kind: 'static {
+    /// The prefix Heddle writes, without the underscore.
+    const PREFIX: &'static str;
+    /// Further prefixes that are read as the same kind.
+    const ALIASES: &'static [&'static str] = &[];
+}
+
+/// The id of one `K`: 128 bits.
+pub struct Id<K>(u128, PhantomData<fn() -> K>);
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident, $id:ident, $prefix:literal, [$($alias:literal),*];)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $kind {}
+        impl Kind for $kind {
+            const PREFIX: &'static str = $prefix;
+            const ALIASES: &'static [&'static str] = &[$($alias),*];
+        }
+        $(#[$doc])*
+        pub type $id = Id<$kind>;
+    )*};
+}
+
+kinds! {
+    /// A saved agent.
+    Agent, AgentId, "agent", [];
+    /// An environment: where tools run.
+    Environment, EnvironmentId, "env", ["environment"];
+    /// An event of a session's log.
+    Event, EventId, "sevt", ["evt", "event"];
+    /// A file.
+    File, FileId, "file", [];
+    /// An API key.
+    ApiKey, ApiKeyId, "apikey", [];
+    /// One HTTP request.
+    Request, RequestId, "req", [];
+    /// A session: one ordered log and a sandbox.
+    Session, SessionId, "sesn", ["sess", "session"];
+    /// A thread: one agent's loop inside a session.
+    Thread, ThreadId, "sthr", ["thread", "thr"];
+    /// A workspace: every row carries one.
+    Workspace, WorkspaceId, "wrkspc", ["workspace"];
+}
+
+impl<K: Kind> Id<K> {
+    /// The id with these 128 bits.
+    pub const fn from_bits(bits: u128) -> Self {
+        Self(bits, PhantomData)
+    }
+
+    /// The id's 128 bits.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// The sixteen bytes, most significant first: what the store keeps.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// The id of these sixteen bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self::from_bits(u128::from_be_bytes(bytes))
+    }
+}
+
+impl Id<Event> {
+    /// An event id from 96 bits of dice and the log position at which it is minted.
+    pub const fn minted(dice: u128, at: u64) -> Self {
+        Self::from_bits((dice & !0xffff_ffff) | (at & 0xffff_ffff) as u128)
+    }
+
+    /// The log position at which this id was minted; its event stands there or later.
+    pub const fn minted_at(self) -> u64 {
+        (self.0 & 0xffff_ffff) as u64
+    }
+}
+
+/// Why a text is not an id of the kind asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected an id that starts with `{prefix}_`")]
+pub struct NotAnId {
+    prefix: &'static str,
+}
+
+impl<K: Kind> FromStr for Id<K> {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let wrong = NotAnId { prefix: K::PREFIX };
+        let (prefix, rest) = text.rsplit_once('_').ok_or(wrong)?;
+        if prefix != K::PREFIX && !K::ALIASES.contains(&prefix) {
+            return Err(wrong);
+        }
+        bits_of(rest).map(Self::from_bits).ok_or(wrong)
+    }
+}
+
+const BASE58_LEN: usize = 22;
+const HEX_LEN: usize = 32;
+
+fn bits_of(text: &str) -> Option<u128> {
+    match text.len() {
+        HEX_LEN => u128::from_str_radix(text, 16).ok().filter(|_| !text.starts_with('+')),
+        BASE58_LEN => {
+            // A leading '1' is a zero digit of the padding, but bs58 reads each as a zero byte.
+            let digits = text.trim_start_matches('1');
+            let mut bytes = [0_u8; 17];
+            let len = bs58::decode(digits).onto(&mut bytes).ok()?;
+            if len > 16 {
+                return None;
+            }
+            Some(bytes.iter().take(len).fold(0, |bits, byte| (bits << 8) | u128::from(*byte)))
+        }
+        _ => None,
+    }
+}
+
+impl<K: Kind> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.to_be_bytes();
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let mut digits = [0_u8; BASE58_LEN];
+        let len = bs58::encode(bytes.get(zeros..).unwrap_or_default())
+            .onto(&mut digits[..])
+            .map_err(|_| fmt::Error)?;
+        let digits = digits.get(..len).and_then(|digits| core::str::from_utf8(digits).ok()).ok_or(fmt::Error)?;
+        write!(f, "{}_{digits:1>22}", K::PREFIX)
+    }
+}
+
+impl<K: Kind> fmt::Debug for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<K> Clone for Id<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<K> Copy for Id<K> {}
+impl<K> PartialEq for Id<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl<K> Eq for Id<K> {}
+impl<K> PartialOrd for Id<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<K> Ord for Id<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+impl<K> Hash for Id<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<K: Kind> Serialize for Id<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, K: Kind> Deserialize<'de> for Id<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = alloc::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The 32 hex digit form, as the Qoder face writes ids.
+pub fn hex<K: Kind>(id: Id<K>) -> String {
+    alloc::format!("{}_{:032x}", K::PREFIX, id.bits())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_smallest_and_the_largest_id_keep_their_width() {
+        let written = [SessionId::from_bits(0).to_string(), SessionId::from_bits(u128::MAX).to_string()];
+        assert_eq!(written, ["sesn_1111111111111111111111", "sesn_YcVfxkQb6JRzqk5kF2tNLv"]);
+    }
+
+    #[test]
+    fn foreign_prefixes_and_overlong_numbers_are_refused() {
+        for text in [
+            "agent_1111111111111111111111",
+            "sesn1111111111111111111111",
+            "sesn_zzzzzzzzzzzzzzzzzzzzzz",
+            "sesn_0000000000000000000000",
+            "sesn_+0000000000000000000000000000001",
+            "sesn_",
+            "",
+        ] {
+            assert!(text.parse::<SessionId>().is_err(), "{text} was read as a session id");
+        }
+    }
+
+    #[test]
+    fn an_event_id_carries_its_position() {
+        let id = EventId::minted(u128::MAX, 70_000);
+        assert_eq!((id.minted_at(), id.bits() >> 32), (70_000, u128::MAX >> 32));
+    }
+
+    proptest! {
+        #[test]
+        fn every_form_and_alias_reads_back(bits: u128) {
+            let id = SessionId::from_bits(bits);
+            let base58 = id.to_string();
+            prop_assert_eq!(base58.len(), 27);
+            let digits = base58.strip_prefix("sesn_").unwrap_or_default();
+            for text in [base58.clone(), hex(id), alloc::format!("session_{digits}"), alloc::format!("sess_{digits}")] {
+                prop_assert_eq!(text.parse::<SessionId>(), Ok(id));
+            }
+        }
+    }
+}

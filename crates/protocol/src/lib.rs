@@ -1,0 +1,31 @@
+//! The words: ids, events, content, resources, routes, pages and limits, as both faces say them.
+//!
+//! Nothing here knows a rule, a clock or a disk. What may happen is `kernel`'s business.
+#![no_std]
+
+extern crate alloc;
+
+pub mod agent;
+pub mod content;
+pub mod environment;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod input;
+pub mod limits;
+pub mod model;
+pub mod page;
+pub mod parse;
+pub mod prompt;
+pub mod routes;
+pub mod session;
+pub mod time;
+pub mod tool;
+pub mod usage;
+
+pub use id::{AgentId, EnvironmentId, EventId, SessionId, ThreadId, WorkspaceId};
+pub use parse::{Fields, Invalid};
+pub use time::Stamp;
+
+/// A JSON object with its keys in the order they came.
+pub type Object = serde_json::Map<alloc::string::String, serde_json::Value>;

@@ -1,0 +1,115 @@
+//! The model of an agent: which one, and how it is asked (spec/behaviour.md b.2).
+
+use alloc::{format, string::String};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::parse::{self, Fields, Invalid};
+
+/// The model as an agent shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelConfig {
+    /// The model's id; the route table says who answers for it.
+    pub id: String,
+    /// Always null: effort is not served.
+    pub effort: Option<Effort>,
+    /// Always null: regions are not served.
+    pub inference_geo: Option<String>,
+    /// Always `standard`.
+    pub speed: Speed,
+}
+
+impl ModelConfig {
+    /// The model `id` with everything else at its default.
+    pub fn plain(id: impl Into<String>) -> Self {
+        Self { id: id.into(), effort: None, inference_geo: None, speed: Speed::Standard }
+    }
+}
+
+/// How hard the model should try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Effort {
+    /// Least.
+    Low,
+    /// Some.
+    Medium,
+    /// Much.
+    High,
+    /// More.
+    Xhigh,
+    /// Most.
+    Max,
+}
+
+/// How fast the model should answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speed {
+    /// As usual.
+    #[default]
+    Standard,
+    /// Faster, at a price.
+    Fast,
+}
+
+/// Reads a model: an id, or an object with one.
+pub fn model(value: Value, path: &str) -> Result<ModelConfig, Invalid> {
+    if value.is_string() {
+        return Ok(ModelConfig::plain(parse::text(1, 256)(value, path)?));
+    }
+    let mut fields = Fields::of(value, path)?;
+    let id = fields.required("id", parse::text(1, 256))?;
+    if fields.has("effort") {
+        return Err(Invalid::unsupported(fields.at("effort"), "effort"));
+    }
+    if fields.has("inference_geo") {
+        return Err(Invalid::unsupported(fields.at("inference_geo"), "inference_geo"));
+    }
+    if fields.optional("speed", parse::one_of(&["standard", "fast"]))? == Some("fast") {
+        return Err(Invalid::unsupported(fields.at("speed"), "speed `fast`"));
+    }
+    let _null = (fields.take("effort"), fields.take("inference_geo"));
+    fields.finish()?;
+    Ok(ModelConfig::plain(id))
+}
+
+/// The refusal of a model id that no route answers for (design decision 9).
+pub fn unrouted(id: &str, patterns: &[&str], path: &str) -> Invalid {
+    Invalid::new(
+        path,
+        format!(
+            "no route answers for the model `{id}`; the route table has {}. Name one of these, or add a \
+             route to [routes] in heddle.toml",
+            parse::listed(patterns)
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_bare_id_and_an_object_read_alike() {
+        for sent in [json!("m"), json!({"id": "m"}), json!({"id": "m", "effort": null, "speed": "standard"})] {
+            assert_eq!(model(sent, "model"), Ok(ModelConfig::plain("m")));
+        }
+    }
+
+    #[test]
+    fn what_is_not_served_is_refused_by_name() {
+        for (sent, path) in [
+            (json!({"id": "m", "effort": "high"}), "model.effort"),
+            (json!({"id": "m", "inference_geo": "us"}), "model.inference_geo"),
+            (json!({"id": "m", "speed": "fast"}), "model.speed"),
+            (json!({"id": "m", "temperature": 1}), "model.temperature"),
+            (json!({"id": ""}), "model.id"),
+            (json!(7), "model"),
+        ] {
+            assert_eq!(model(sent, "model").map_err(|wrong| wrong.path), Err(path.into()));
+        }
+    }
+}

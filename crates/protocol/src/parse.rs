@@ -1,0 +1,433 @@
+//! Reads a JSON body field by field, so that every mistake names the field it is in.
+//!
+//! Serde's own errors lose the path inside tagged unions and untagged ones; a person who sends a
+//! wrong block wants to read `events.0.content.2.source.type`, so the shapes are read by hand.
+
+use alloc::{
+    borrow::ToOwned,
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use serde_json::Value;
+
+use crate::{Object, limits};
+
+/// A body that is not what it should be: where, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct Invalid {
+    /// The field, as `events.0.content`; empty for the body itself.
+    pub path: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+    /// The machine-readable `details.error_code`, where the API names one.
+    pub code: Option<&'static str>,
+}
+
+impl Invalid {
+    /// A mistake at `path`.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), code: None }
+    }
+
+    /// The same with a named `error_code`.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// A field that Heddle knows but does not serve yet (rules.md 11).
+    pub fn unsupported(path: impl Into<String>, what: &str) -> Self {
+        Self::new(path, format!("{what} is not supported yet"))
+    }
+}
+
+/// What an optional field said: nothing, null, or a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Given<T> {
+    /// The key is not there.
+    Absent,
+    /// The key is there and null.
+    Null,
+    /// The key holds this.
+    Value(T),
+}
+
+impl<T> Given<T> {
+    /// The value; null and absent alike are `None`.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// The value changed by `change`.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Given<U> {
+        match self {
+            Self::Absent => Given::Absent,
+            Self::Null => Given::Null,
+            Self::Value(value) => Given::Value(change(value)),
+        }
+    }
+}
+
+/// One JSON object being read. Every key is taken once; `finish` refuses what is left.
+#[derive(Debug)]
+pub struct Fields {
+    path: String,
+    object: Object,
+}
+
+impl Fields {
+    /// Begins to read `value`, which stands at `path`.
+    pub fn of(value: Value, path: &str) -> Result<Self, Invalid> {
+        match value {
+            Value::Object(object) => Ok(Self { path: path.to_owned(), object }),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Err(Invalid::new(path, format!("expected an object, got {}", kind(&value))))
+            }
+        }
+    }
+
+    /// The path of `key` in the whole body.
+    pub fn at(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+
+    /// The path of the object itself.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// A mistake in `key`.
+    pub fn wrong(&self, key: &str, message: impl Into<String>) -> Invalid {
+        Invalid::new(self.at(key), message)
+    }
+
+    /// Whether `key` is there and not null.
+    pub fn has(&self, key: &str) -> bool {
+        self.object.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    /// Takes `key` as it is.
+    pub fn take(&mut self, key: &str) -> Given<Value> {
+        // `shift_remove` keeps the order of what is left, for the error about unknown keys.
+        match self.object.shift_remove(key) {
+            None => Given::Absent,
+            Some(Value::Null) => Given::Null,
+            Some(value) => Given::Value(value),
+        }
+    }
+
+    /// Takes `key` and reads it with `read`, which gets the value and its path.
+    pub fn given<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(Value, &str) -> Result<T, Invalid>,
+    ) -> Result<Given<T>, Invalid> {
+        let path = self.at(key);
+        Ok(match self.take(key) {
+            Given::Absent => Given::Absent,
+            Given::Null => Given::Null,
+            Given::Value(value) => Given::Value(read(value, &path)?),
+        })
+    }
+
+    /// Like [`Fields::given`], with null and absent alike as `None`.
+    pub fn optional<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(Value, &str) -> Result<T, Invalid>,
+    ) -> Result<Option<T>, Invalid> {
+        Ok(self.given(key, read)?.value())
+    }
+
+    /// Like [`Fields::given`], and refuses null and absent.
+    pub fn required<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(Value, &str) -> Result<T, Invalid>,
+    ) -> Result<T, Invalid> {
+        self.optional(key, read)?.ok_or_else(|| Invalid::new(self.at(key), "this field is required"))
+    }
+
+    /// Takes the `type` that tells which shape the object has.
+    pub fn tag(&mut self) -> Result<String, Invalid> {
+        self.required("type", string)
+    }
+
+    /// Takes `type` and refuses any but `expected`.
+    pub fn tagged(&mut self, expected: &str) -> Result<(), Invalid> {
+        let tag = self.tag()?;
+        if tag == expected {
+            Ok(())
+        } else {
+            Err(self.wrong("type", format!("expected `{expected}`, got `{tag}`")))
+        }
+    }
+
+    /// Refuses a `tag` that is none of `known`.
+    pub fn unknown_tag(&self, tag: &str, known: &[&str]) -> Invalid {
+        self.wrong("type", format!("`{tag}` is not one of {}", listed(known)))
+    }
+
+    /// Ends the reading; a key that nobody took is refused by name.
+    pub fn finish(self) -> Result<(), Invalid> {
+        match self.object.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(Invalid::new(join(&self.path, key), "unknown field; remove it")),
+        }
+    }
+}
+
+/// The path of `key` below `path`.
+pub fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// The names as one phrase: `a`, `b` or `c`.
+pub fn listed(names: &[&str]) -> String {
+    let mut phrase = String::new();
+    for (index, name) in names.iter().enumerate() {
+        if index > 0 {
+            phrase.push_str(if index + 1 == names.len() { " or " } else { ", " });
+        }
+        phrase.push_str(&format!("`{name}`"));
+    }
+    phrase
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Reads a string of any length.
+pub fn string(value: Value, path: &str) -> Result<String, Invalid> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Err(Invalid::new(path, format!("expected a string, got {}", kind(&value))))
+        }
+    }
+}
+
+/// Reads a string of `min` to `max` characters.
+pub fn text(min: usize, max: usize) -> impl Fn(Value, &str) -> Result<String, Invalid> {
+    move |value, path| {
+        let text = string(value, path)?;
+        let len = text.chars().count();
+        if len < min {
+            return Err(Invalid::new(path, format!("must have at least {min} characters, has {len}")));
+        }
+        if len > max {
+            return Err(Invalid::new(path, format!("must have at most {max} characters, has {len}")));
+        }
+        Ok(text)
+    }
+}
+
+/// Reads one of `known`, and returns the one it is.
+pub fn one_of(known: &'static [&'static str]) -> impl Fn(Value, &str) -> Result<&'static str, Invalid> {
+    move |value, path| {
+        let text = string(value, path)?;
+        known
+            .iter()
+            .find(|name| **name == text)
+            .copied()
+            .ok_or_else(|| Invalid::new(path, format!("`{text}` is not one of {}", listed(known))))
+    }
+}
+
+/// Reads a boolean.
+pub fn boolean(value: Value, path: &str) -> Result<bool, Invalid> {
+    value.as_bool().ok_or_else(|| Invalid::new(path, format!("expected a boolean, got {}", kind(&value))))
+}
+
+/// Reads a whole number of `min` to `max`.
+pub fn whole(min: u64, max: u64) -> impl Fn(Value, &str) -> Result<u64, Invalid> {
+    move |value, path| {
+        let number = value
+            .as_u64()
+            .ok_or_else(|| Invalid::new(path, format!("expected a whole number, got {}", kind(&value))))?;
+        if (min..=max).contains(&number) {
+            Ok(number)
+        } else {
+            Err(Invalid::new(path, format!("must be between {min} and {max}, is {number}")))
+        }
+    }
+}
+
+/// Reads an object as it is.
+pub fn object(value: Value, path: &str) -> Result<Object, Invalid> {
+    Fields::of(value, path).map(|fields| fields.object)
+}
+
+/// Reads an id.
+pub fn id<K: crate::id::Kind>(value: Value, path: &str) -> Result<crate::id::Id<K>, Invalid> {
+    let text = string(value, path)?;
+    text.parse().map_err(|wrong: crate::id::NotAnId| Invalid::new(path, wrong.to_string()))
+}
+
+/// Reads an array of `min` to `max` elements with `read`, which gets each element and its path.
+pub fn list<T>(
+    min: usize,
+    max: usize,
+    read: impl Fn(Value, &str) -> Result<T, Invalid>,
+) -> impl FnOnce(Value, &str) -> Result<Vec<T>, Invalid> {
+    move |value, path| match value {
+        Value::Array(items) => {
+            if items.len() < min || items.len() > max {
+                let bound = if items.len() < min { format!("at least {min}") } else { format!("at most {max}") };
+                return Err(Invalid::new(path, format!("must have {bound} elements, has {}", items.len())));
+            }
+            items
+                .into_iter()
+                .enumerate()
+                .map(|(index, item)| read(item, &join(path, &index.to_string())))
+                .collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            Err(Invalid::new(path, format!("expected an array, got {}", kind(&value))))
+        }
+    }
+}
+
+/// A resource's free key-value pairs (spec/behaviour.md a.6: 16 pairs, keys of 64, values of 512 characters).
+pub type Metadata = BTreeMap<String, String>;
+
+/// A change to metadata: a key with `None` is removed, the rest stay or are set.
+pub type MetadataPatch = BTreeMap<String, Option<String>>;
+
+/// Reads whole metadata.
+pub fn metadata(value: Value, path: &str) -> Result<Metadata, Invalid> {
+    let patch = metadata_patch(value, path)?;
+    let mut metadata = Metadata::new();
+    for (key, value) in patch {
+        let value = value.ok_or_else(|| Invalid::new(join(path, &key), "expected a string, got null"))?;
+        metadata.insert(key, value);
+    }
+    bounded(&metadata, path)?;
+    Ok(metadata)
+}
+
+/// Reads a change to metadata.
+pub fn metadata_patch(value: Value, path: &str) -> Result<MetadataPatch, Invalid> {
+    let mut patch = MetadataPatch::new();
+    for (key, value) in object(value, path)? {
+        let at = join(path, &key);
+        let len = key.chars().count();
+        if len == 0 || len > limits::METADATA_KEY_CHARS {
+            return Err(Invalid::new(
+                at,
+                format!("a metadata key has 1 to {} characters", limits::METADATA_KEY_CHARS),
+            )
+            .with_code("invalid_metadata"));
+        }
+        let value = match value {
+            Value::Null => None,
+            value => Some(text(0, limits::METADATA_VALUE_CHARS)(value, &at).map_err(|wrong| wrong.with_code("invalid_metadata"))?),
+        };
+        patch.insert(key, value);
+    }
+    Ok(patch)
+}
+
+/// Applies `patch` to `metadata`; `empty_deletes` says whether `""` removes a key as null does.
+pub fn patched(
+    metadata: &Metadata,
+    patch: MetadataPatch,
+    empty_deletes: bool,
+    path: &str,
+) -> Result<Metadata, Invalid> {
+    let mut metadata = metadata.clone();
+    for (key, value) in patch {
+        match value {
+            Some(value) if !(empty_deletes && value.is_empty()) => {
+                metadata.insert(key, value);
+            }
+            Some(_) | None => {
+                metadata.remove(&key);
+            }
+        }
+    }
+    bounded(&metadata, path)?;
+    Ok(metadata)
+}
+
+fn bounded(metadata: &Metadata, path: &str) -> Result<(), Invalid> {
+    if metadata.len() > limits::METADATA_PAIRS {
+        let message = format!("must have at most {} pairs, has {}", limits::METADATA_PAIRS, metadata.len());
+        return Err(Invalid::new(path, message).with_code("invalid_metadata"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use serde_json::json;
+
+    #[test]
+    fn a_mistake_deep_inside_names_its_whole_path() {
+        let body = json!({"events": [{"type": "a", "n": 3}, {"type": "a", "n": "x"}]});
+        let read = |value: Value, path: &str| {
+            let mut fields = Fields::of(value, path)?;
+            fields.tagged("a")?;
+            let n = fields.required("n", whole(0, 9))?;
+            fields.finish()?;
+            Ok(n)
+        };
+        let result = Fields::of(body, "").and_then(|mut fields| fields.required("events", list(0, 5, read)));
+        assert_eq!(result, Err(Invalid::new("events.1.n", "expected a whole number, got a string")));
+    }
+
+    #[test]
+    fn a_key_nobody_takes_is_refused_by_name() {
+        let fields = Fields::of(json!({"modle": 1}), "agent");
+        assert_eq!(
+            fields.and_then(Fields::finish),
+            Err(Invalid::new("agent.modle", "unknown field; remove it"))
+        );
+    }
+
+    #[test]
+    fn absent_null_and_value_are_told_apart() {
+        let mut fields = Fields::of(json!({"a": null, "b": true}), "").expect("an object");
+        let given = [
+            fields.given("a", boolean).expect("null is fine"),
+            fields.given("b", boolean).expect("true is fine"),
+            fields.given("c", boolean).expect("absent is fine"),
+        ];
+        assert_eq!(given, [Given::Null, Given::Value(true), Given::Absent]);
+    }
+
+    #[test]
+    fn a_patch_removes_sets_and_keeps() {
+        let metadata = Metadata::from([("a".into(), "1".into()), ("b".into(), "2".into())]);
+        let patch = metadata_patch(json!({"a": null, "c": "", "b": "3"}), "metadata").expect("a patch");
+        let kept: Vec<_> = patched(&metadata, patch.clone(), false, "metadata").expect("fits").into_iter().collect();
+        assert_eq!(kept, vec![("b".to_string(), "3".to_string()), ("c".to_string(), String::new())]);
+        let kept: Vec<_> = patched(&metadata, patch, true, "metadata").expect("fits").into_iter().collect();
+        assert_eq!(kept, vec![("b".to_string(), "3".to_string())]);
+    }
+
+    #[test]
+    fn the_seventeenth_pair_is_refused() {
+        let object: Object = (0..17).map(|n| (n.to_string(), json!("v"))).collect();
+        let wrong = metadata(Value::Object(object), "metadata").expect_err("one too many");
+        assert_eq!((wrong.path.as_str(), wrong.code), ("metadata", Some("invalid_metadata")));
+    }
+}

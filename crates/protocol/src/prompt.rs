@@ -1,0 +1,198 @@
+//! What a model is asked and what it answers, in no provider's words.
+//!
+//! `kernel::transcript` writes a [`Prompt`]; `models` turns it into one provider's request and that
+//! provider's stream into [`Delta`]s and one [`Answer`] or [`Failure`].
+
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Object, content::Block, event::RefusalDetails, usage::Tokens};
+
+/// One request to a model: everything it needs to see, nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prompt {
+    /// The model's id, as the agent names it.
+    pub model: String,
+    /// The system prompt, if any: the agent's, nothing added (rules.md 9).
+    pub system: Option<String>,
+    /// The tools on offer, in the agent's order.
+    pub tools: Vec<ToolSpec>,
+    /// The history. Roles alternate, the first and the last are the user's, every tool use is
+    /// answered in the very next message.
+    pub messages: Vec<Arc<Message>>,
+}
+
+/// A tool as the model sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: String,
+    /// What it does and when to use it.
+    pub description: String,
+    /// The JSON Schema of its input.
+    pub input_schema: Object,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The person, or a tool's answer.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of the history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What they say; never empty.
+    pub parts: Vec<Part>,
+}
+
+/// One part of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// Ordinary content.
+    Content(Block),
+    /// A thinking block as the provider gave it, to be given back unchanged.
+    Thinking(Value),
+    /// The model asked for a tool.
+    ToolUse {
+        /// The provider's own id of the call.
+        id: String,
+        /// The tool.
+        name: String,
+        /// Its input.
+        input: Object,
+    },
+    /// What the tool gave.
+    ToolResult {
+        /// The provider's own id of the call.
+        id: String,
+        /// The result; may be empty.
+        content: Vec<Block>,
+        /// Whether the tool failed.
+        is_error: bool,
+    },
+}
+
+/// A complete answer of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The blocks in the order the model gave them.
+    pub blocks: Vec<AnswerBlock>,
+    /// Why it stopped.
+    pub stop: AnswerStop,
+    /// What it cost.
+    pub tokens: Tokens,
+}
+
+/// One block of an answer; its place in [`Answer::blocks`] is the block index of the previews.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnswerBlock {
+    /// Text.
+    Text {
+        /// What it says.
+        text: String,
+    },
+    /// Thinking: opaque, kept word for word with its signature.
+    Thinking {
+        /// The provider's block.
+        raw: Value,
+    },
+    /// A call of a tool.
+    ToolUse {
+        /// The provider's own id of the call.
+        id: String,
+        /// The tool.
+        name: String,
+        /// Its input; `None` when the model's JSON was cut off or is no object.
+        input: Option<Object>,
+    },
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerStop {
+    /// It had said all.
+    EndTurn,
+    /// It wants its tools run.
+    ToolUse,
+    /// It met the output limit.
+    MaxTokens,
+    /// It declined.
+    Refusal(RefusalDetails),
+    /// It paused a long turn and wants to be asked again.
+    PauseTurn,
+}
+
+/// A piece of an answer while it is being written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delta {
+    /// A block began.
+    Start {
+        /// Its place in the answer.
+        index: usize,
+        /// What it is.
+        kind: DeltaKind,
+    },
+    /// More text of a text block.
+    Text {
+        /// Its place in the answer.
+        index: usize,
+        /// The further text.
+        text: String,
+    },
+}
+
+/// What kind of block began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeltaKind {
+    /// Text.
+    Text,
+    /// Thinking.
+    Thinking,
+    /// A call of a tool.
+    ToolUse,
+}
+
+/// A request to a model that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind of failure it is; the kernel says what that means.
+    pub class: FailureClass,
+    /// One sentence for the person who runs the agent; never holds a secret.
+    pub message: String,
+    /// How long the provider asked us to wait.
+    pub retry_after: Option<Duration>,
+    /// What the failed request cost, as far as the provider said.
+    pub tokens: Tokens,
+}
+
+/// The kinds of failure of a model request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// 529: the provider is overloaded.
+    Overloaded,
+    /// 429: too many requests.
+    RateLimited,
+    /// 408, any other 5xx, no connection.
+    Unavailable,
+    /// The stream ended or fell silent in the middle.
+    Cut,
+    /// 400, 404, 413 and the like: the same request will fail again. Also context overflow.
+    Invalid,
+    /// 401, 403, or no key is set.
+    Denied,
+    /// 402, or a 400 that says the account cannot pay.
+    Billing,
+    /// No route leads to the model.
+    NoRoute,
+}

@@ -1,0 +1,58 @@
+//! The route table: which provider answers for a model id (design decision 9). Plain data.
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+
+/// Which wire a route speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// The Messages API.
+    Messages,
+    /// The built-in script of `heddle-demo`.
+    Script,
+}
+
+/// One route of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The model ids it answers for: a name, or a name that ends in `*`.
+    pub pattern: String,
+    /// The wire it speaks.
+    pub provider: Provider,
+    /// Where the provider listens; empty for the script.
+    pub base_url: String,
+    /// The environment variable that holds the key, to name it in an error. `None`: no key is sent.
+    pub key_variable: Option<String>,
+    /// Tokens the model can read at most.
+    pub window: u64,
+    /// Tokens it may write in one answer (`max_tokens`).
+    pub max_output: u64,
+}
+
+impl Route {
+    /// Whether this route answers for `model`.
+    pub fn answers(&self, model: &str) -> bool {
+        match self.pattern.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => self.pattern == model,
+        }
+    }
+}
+
+/// All routes; the first that answers is taken, no route means no model (no silent fallback).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Routes(pub Vec<Route>);
+
+impl Routes {
+    /// The route for `model`.
+    pub fn route(&self, model: &str) -> Option<&Route> {
+        self.0.iter().find(|route| route.answers(model))
+    }
+
+    /// The patterns, for the error that names them.
+    pub fn patterns(&self) -> Vec<&str> {
+        self.0.iter().map(|route| route.pattern.as_str()).collect()
+    }
+}

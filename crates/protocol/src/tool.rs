@@ -1,0 +1,251 @@
+//! Tools of an agent: toolsets with their policies, and custom tools that the client runs
+//! (spec/behaviour.md b.4 to b.6).
+
+use alloc::{format, string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Object, limits,
+    parse::{self, Fields, Invalid},
+};
+
+/// One entry of an agent's `tools`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum Tool {
+    /// The built-in tools.
+    #[serde(rename = "agent_toolset_20260401")]
+    Toolset(Toolset),
+    /// A tool that the client runs.
+    #[serde(rename = "custom")]
+    Custom(CustomTool),
+}
+
+/// The built-in tools with their switches and policies, always fully resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Toolset {
+    /// What holds for a tool that `configs` does not name.
+    pub default_config: ToolDefault,
+    /// What holds for the tools it names.
+    pub configs: Vec<ToolConfig>,
+}
+
+/// Whether a tool is on, and what its policy is, where nothing else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolDefault {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Whether a person is asked first.
+    pub permission_policy: Policy,
+}
+
+/// One built-in tool's switch and policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolConfig {
+    /// The tool.
+    pub name: Builtin,
+    /// Always the same as the name.
+    #[serde(rename = "type")]
+    pub kind: Builtin,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Whether a person is asked first.
+    pub permission_policy: Policy,
+}
+
+/// The built-in tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Builtin {
+    /// Runs a command.
+    Bash,
+    /// Changes a file in place.
+    Edit,
+    /// Reads a file.
+    Read,
+    /// Writes a file.
+    Write,
+    /// Finds files by name.
+    Glob,
+    /// Finds lines by pattern.
+    Grep,
+    /// Fetches a page.
+    WebFetch,
+    /// Searches the web.
+    WebSearch,
+}
+
+impl Builtin {
+    /// Every built-in tool's name.
+    pub const NAMES: &'static [&'static str] =
+        &["bash", "edit", "read", "write", "glob", "grep", "web_fetch", "web_search"];
+}
+
+/// Whether a person is asked before a tool runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Policy {
+    /// It runs.
+    AlwaysAllow,
+    /// A person is asked.
+    AlwaysAsk,
+}
+
+/// A tool that the client runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CustomTool {
+    /// Its name: 1 to 128 of `A-Z a-z 0-9 _ -`.
+    pub name: String,
+    /// What it does and when to use it; not empty.
+    pub description: String,
+    /// The JSON Schema of its input, as it was sent.
+    pub input_schema: Object,
+}
+
+/// Reads an agent's `tools`.
+///
+/// # Errors
+/// The field that is wrong: a name twice, more than 256 tools, a schema that is no object schema, or a
+/// kind of tool that is not served.
+pub fn tools(value: Value, path: &str) -> Result<Vec<Tool>, Invalid> {
+    let tools = parse::list(0, limits::TOOLS, tool)(value, path)?;
+    for (index, tool) in tools.iter().enumerate() {
+        let twice = |other: &Tool| match (other, tool) {
+            (Tool::Custom(one), Tool::Custom(other)) => one.name == other.name,
+            (Tool::Toolset(_), Tool::Toolset(_)) => true,
+            (Tool::Toolset(_), Tool::Custom(_)) | (Tool::Custom(_), Tool::Toolset(_)) => false,
+        };
+        if tools.iter().take(index).any(twice) {
+            return Err(Invalid::new(format!("{path}.{index}"), "this tool is already in the list"));
+        }
+    }
+    Ok(tools)
+}
+
+fn tool(value: Value, path: &str) -> Result<Tool, Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    let tag = fields.tag()?;
+    match tag.as_str() {
+        "custom" => {
+            let name = fields.required("name", tool_name)?;
+            let description = fields.required("description", parse::text(1, limits::TOOL_DESCRIPTION_CHARS))?;
+            let input_schema = fields.required("input_schema", input_schema)?;
+            fields.finish()?;
+            Ok(Tool::Custom(CustomTool { name, description, input_schema }))
+        }
+        "agent_toolset_20260401" => Err(Invalid::unsupported(path, "the built-in toolset")),
+        "mcp_toolset" => Err(Invalid::unsupported(path, "an MCP toolset")),
+        _ => Err(fields.unknown_tag(&tag, &["custom", "agent_toolset_20260401", "mcp_toolset"])),
+    }
+}
+
+fn tool_name(value: Value, path: &str) -> Result<String, Invalid> {
+    let name = parse::text(1, limits::TOOL_NAME_CHARS)(value, path)?;
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+        return Err(Invalid::new(path, "may hold only letters, digits, `_` and `-`"));
+    }
+    let reserved = name.starts_with("mcp__") || name.starts_with("ant__");
+    if reserved || Builtin::NAMES.contains(&name.as_str()) {
+        let message = format!("`{name}` is a built-in or reserved name; choose another");
+        return Err(Invalid::new(path, message).with_code("tool_name_conflict"));
+    }
+    Ok(name)
+}
+
+fn input_schema(value: Value, path: &str) -> Result<Object, Invalid> {
+    let schema = parse::object(value, path)?;
+    let at = |key: &str| parse::join(path, key);
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        return Err(Invalid::new(at("type"), "must be `object`"));
+    }
+    for key in ["oneOf", "anyOf", "allOf"] {
+        if schema.contains_key(key) {
+            return Err(Invalid::new(at(key), "is not allowed at the top of a tool's schema"));
+        }
+    }
+    if let Some(properties) = schema.get("properties").filter(|value| !value.is_null()) {
+        let Value::Object(properties) = properties else {
+            return Err(Invalid::new(at("properties"), "must be an object"));
+        };
+        for name in properties.keys() {
+            let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+            if name.is_empty() || name.len() > limits::PROPERTY_NAME_CHARS || !name.bytes().all(legal) {
+                return Err(Invalid::new(
+                    format!("{}.{name}", at("properties")),
+                    "a property name has 1 to 64 of letters, digits, `_`, `.` and `-`",
+                ));
+            }
+        }
+    }
+    match reference(&Value::Object(schema.clone()), path) {
+        Some(wrong) => Err(wrong),
+        None => Ok(schema),
+    }
+}
+
+/// Finds a `$ref`, which no provider resolves. The depth is bounded by the JSON reader.
+fn reference(value: &Value, path: &str) -> Option<Invalid> {
+    match value {
+        Value::Object(object) => object.iter().find_map(|(key, value)| {
+            let at = parse::join(path, key);
+            if key == "$ref" && value.is_string() {
+                return Some(Invalid::new(at, "`$ref` is not allowed; write the schema out"));
+            }
+            reference(value, &at)
+        }),
+        Value::Array(items) => {
+            items.iter().enumerate().find_map(|(index, item)| reference(item, &format!("{path}.{index}")))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use serde_json::json;
+
+    fn custom(name: &str, schema: Value) -> Value {
+        json!({"type": "custom", "name": name, "description": "d", "input_schema": schema})
+    }
+
+    #[test]
+    fn a_custom_tool_keeps_its_schema_as_it_was_sent() {
+        let schema = json!({"type": "object", "properties": {"b": {"type": "string"}, "a": {}}, "x-more": 1});
+        let read = tools(json!([custom("look_up", schema.clone())]), "tools").expect("legal");
+        let input_schema = schema.as_object().cloned().unwrap_or_default();
+        assert_eq!(
+            read,
+            vec![Tool::Custom(CustomTool { name: "look_up".into(), description: "d".into(), input_schema })]
+        );
+        assert_eq!(serde_json::to_value(&read).expect("writes"), json!([custom("look_up", schema)]));
+    }
+
+    #[test]
+    fn each_mistake_names_its_field() {
+        let object = json!({"type": "object"});
+        for (sent, path) in [
+            (json!([custom("bash", object.clone())]), "tools.0.name"),
+            (json!([custom("mcp__x", object.clone())]), "tools.0.name"),
+            (json!([custom("a b", object.clone())]), "tools.0.name"),
+            (json!([custom("a", object.clone()), custom("a", object)]), "tools.1"),
+            (json!([custom("a", json!({"type": "array"}))]), "tools.0.input_schema.type"),
+            (json!([custom("a", json!({"type": "object", "anyOf": []}))]), "tools.0.input_schema.anyOf"),
+            (
+                json!([custom("a", json!({"type": "object", "properties": {"p": {"$ref": "#/x"}}}))]),
+                "tools.0.input_schema.properties.p.$ref",
+            ),
+            (
+                json!([custom("a", json!({"type": "object", "properties": {"a b": {}}}))]),
+                "tools.0.input_schema.properties.a b",
+            ),
+            (json!([{"type": "agent_toolset_20260401"}]), "tools.0"),
+            (json!([{"type": "other"}]), "tools.0.type"),
+        ] {
+            assert_eq!(tools(sent, "tools").map_err(|wrong| wrong.path), Err(path.into()));
+        }
+    }
+}
