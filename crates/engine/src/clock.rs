@@ -1,0 +1,74 @@
+//! The clock and the dice of the house. Everything that needs the time or an id asks here, so that a
+//! storm can hand in its own.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use std::time::Duration;
+
+use kernel::{Moment, Seed};
+use protocol::Stamp;
+use tokio::time::Instant;
+
+/// The time: a wall clock read once, moved on by tokio's. With tokio's clock paused it stands still.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    began: Stamp,
+    instant: Instant,
+}
+
+impl Clock {
+    /// The clock on the wall.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
+    pub fn wall() -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self::from(Stamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// A clock that shows `began` now.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the running clock is read")]
+    pub fn from(began: Stamp) -> Self {
+        Self { began, instant: Instant::now() }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Stamp {
+        self.began.after(self.instant.elapsed())
+    }
+
+    /// How long it is until `stamp`; zero when that is past.
+    pub fn until(&self, stamp: Stamp) -> Duration {
+        stamp.since(self.now())
+    }
+}
+
+/// The dice: a seed and how often they were thrown.
+#[derive(Debug, Clone)]
+pub struct Dice(Arc<(Seed, AtomicU64)>);
+
+impl Dice {
+    /// Dice seeded by the operating system.
+    ///
+    /// # Errors
+    /// The operating system has no entropy to give.
+    pub fn system() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self::seeded(u128::from_be_bytes(bytes)))
+    }
+
+    /// Dice that fall the same way for the same seed.
+    pub fn seeded(seed: u128) -> Self {
+        Self(Arc::new((Seed::new(seed), AtomicU64::new(0))))
+    }
+
+    /// The next number.
+    pub fn throw(&self) -> u128 {
+        self.0.0.draw(self.0.1.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn moment(&self, clock: &Clock) -> Moment {
+        Moment { at: clock.now(), seed: Seed::new(self.throw()) }
+    }
+}

@@ -1,0 +1,376 @@
+//! The one door to a session's log: decide, append, then publish. Commits of one session pass one
+//! queue, are decided in order and appended as one batch (rules.md 8).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kernel::{
+    Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact,
+};
+use protocol::{
+    EnvironmentId, EventId, SessionId, WorkspaceId,
+    agent::SessionAgent,
+    event::{Body, Event},
+    id::Kind,
+    input::ClientEvent,
+    parse::Metadata,
+};
+use store::{Append, Write};
+use tokio::sync::oneshot;
+
+use crate::{
+    Engine,
+    fault::{CommitError, Fault},
+    live::{Commit, Flow, Live, Pending, State, lock},
+    log,
+    summary::{self, Snapshot},
+};
+
+/// How often a lost race is run again before it is a fault.
+const RACES: u32 = 8;
+/// Inputs decided together at most.
+const BATCH: usize = 64;
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// The client events of the request, in its order; `processed_at` is null while one is queued.
+    pub accepted: Vec<Event>,
+    /// The head row after it.
+    pub head: store::Head,
+}
+
+/// A session to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSession {
+    /// The agent, overrides included.
+    pub agent: SessionAgent,
+    /// Where its tools run.
+    pub environment: EnvironmentId,
+    /// What it is called.
+    pub title: Option<String>,
+    /// The owner's own notes.
+    pub metadata: Metadata,
+    /// What it begins with.
+    pub events: Vec<ClientEvent>,
+}
+
+impl Engine {
+    /// Makes a session. `expects` goes into the same batch; when one of them fails, nothing was made.
+    pub async fn open(
+        &self,
+        workspace: WorkspaceId,
+        new: NewSession,
+        expects: Vec<Write>,
+    ) -> Result<protocol::session::Session, CommitError> {
+        if self.stopping() {
+            return Err(CommitError::Stopping);
+        }
+        let agent = Arc::new(new.agent);
+        let (snapshot, body) = Snapshot::of(&agent)?;
+        let opening = Opening {
+            session: self.mint(),
+            thread: self.mint(),
+            agent: Arc::clone(&agent),
+            environment: new.environment,
+            title: new.title,
+            metadata: new.metadata,
+            events: new.events,
+        };
+        let id = opening.session;
+        let Decision { facts, .. } = kernel::open(opening, self.moment()).map_err(CommitError::Refused)?;
+        let mut session = Session::new(id, Arc::clone(&agent));
+        facts.iter().for_each(|fact| session.apply(fact));
+        let head = summary::head(&session, workspace, &snapshot.hash)?;
+        let expected = expects.len();
+        let mut writes = expects;
+        if !self.knows(&snapshot.hash) {
+            writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
+        }
+        writes.push(append(0, &facts, head.clone())?);
+        match self.store().commit(writes).await {
+            Ok(()) => {}
+            Err(store::CommitError::Conflict { write }) if write < expected => {
+                return Err(CommitError::Conflict { write });
+            }
+            Err(store::CommitError::Conflict { .. }) => return Err(Fault::Contended(1).into()),
+            Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
+        }
+        self.counters().committed(facts.len());
+        self.learn(&snapshot);
+        if !kernel::wants(&session).is_empty() {
+            let live = self.live(id);
+            live.set(Some(Arc::new(State { session, workspace, snapshot: snapshot.hash })));
+            self.ensure_follower(&live);
+        }
+        let summary = summary::Summary::read(&head.body)?;
+        Ok(summary::session_object(&head, &summary, &agent, self.now()))
+    }
+
+    /// Brings `input` into the session's log, or says why not. Durable when it returns. A caller that stops
+    /// waiting does not undo it.
+    pub async fn commit(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+        input: Input,
+    ) -> Result<Committed, CommitError> {
+        self.push(session, Some(workspace), Some(input)).await
+    }
+
+    /// The same for the engine's own jobs, which serve every workspace.
+    pub(crate) async fn outcome(&self, session: SessionId, input: Input) -> Result<Committed, CommitError> {
+        self.push(session, None, Some(input)).await
+    }
+
+    /// Brings the session's state into memory, and its jobs to work.
+    pub(crate) async fn touch(&self, session: SessionId) -> Result<(), CommitError> {
+        self.push(session, None, None).await.map(drop)
+    }
+
+    async fn push(
+        &self,
+        session: SessionId,
+        workspace: Option<WorkspaceId>,
+        input: Option<Input>,
+    ) -> Result<Committed, CommitError> {
+        if self.stopping() {
+            return Err(CommitError::Stopping);
+        }
+        let live = self.live(session);
+        let (reply, answer) = oneshot::channel();
+        let begin = {
+            let mut inbox = lock(&live.inbox);
+            inbox.pending.push_back(Pending { workspace, input, reply });
+            !std::mem::replace(&mut inbox.draining, true)
+        };
+        if begin {
+            self.spawn(drain(self.clone(), live));
+        }
+        answer.await.unwrap_or(Err(CommitError::Fault(Fault::Died)))
+    }
+}
+
+/// Says that nobody is at work on the inbox any more, also when the work died; then the state in memory
+/// cannot be trusted and is read again.
+struct AtWork(Arc<Live>, bool);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.set(None);
+            let mut inbox = lock(&self.0.inbox);
+            inbox.draining = false;
+            inbox.pending.clear();
+        }
+    }
+}
+
+async fn drain(engine: Engine, live: Arc<Live>) {
+    let mut work = AtWork(Arc::clone(&live), false);
+    loop {
+        let batch: Vec<Pending> = {
+            let mut inbox = lock(&live.inbox);
+            let many = inbox.pending.len().min(BATCH);
+            if many == 0 {
+                inbox.draining = false;
+                work.1 = true;
+                return;
+            }
+            inbox.pending.drain(..many).collect()
+        };
+        let mut races = 0;
+        loop {
+            match settle(&engine, &live, &batch).await {
+                Ok(answers) => {
+                    for (pending, answer) in batch.into_iter().zip(answers) {
+                        // A caller that went away does not want to know.
+                        let _gone = pending.reply.send(answer);
+                    }
+                    break;
+                }
+                Err(CommitError::Fault(Fault::Contended(_))) if races < RACES => {
+                    races += 1;
+                    live.set(None);
+                }
+                Err(wrong) => {
+                    live.set(None);
+                    for pending in batch {
+                        let _gone = pending.reply.send(Err(wrong.clone()));
+                    }
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Decides a batch in order, appends what was decided as one, and tells the watchers.
+async fn settle(
+    engine: &Engine,
+    live: &Arc<Live>,
+    batch: &[Pending],
+) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
+    let (state, recover) = match live.current() {
+        Some(state) => (State::clone(&state), false),
+        None => (log::load(engine, live.id).await?, true),
+    };
+    let mut work = Work { engine, state, writes: Vec::new(), commits: Vec::new() };
+    // A state that comes from the store with a request open had its job in another life (rules.md 2).
+    if recover && kernel::wants(&work.state.session).iter().any(|want| matches!(want, kernel::Want::Ask { .. })) {
+        if let Err(refusal) = work.decide(&Input::Recovered).await? {
+            tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
+        }
+    }
+    let mut answers = Vec::with_capacity(batch.len());
+    for pending in batch {
+        answers.push(work.answer(pending).await?);
+    }
+    let Work { state, writes, commits, .. } = work;
+    if !writes.is_empty() {
+        match engine.store().commit(writes).await {
+            Ok(()) => {}
+            Err(store::CommitError::Conflict { .. }) => return Err(Fault::Contended(1).into()),
+            Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
+        }
+    }
+    publish(engine, live, state, commits);
+    Ok(answers)
+}
+
+struct Work<'a> {
+    engine: &'a Engine,
+    state: State,
+    writes: Vec<Write>,
+    commits: Vec<(u64, Vec<Fact>)>,
+}
+
+impl Work<'_> {
+    async fn answer(&mut self, pending: &Pending) -> Result<Result<Committed, CommitError>, CommitError> {
+        let foreign = pending.workspace.is_some_and(|workspace| workspace != self.state.workspace);
+        if foreign || self.state.session.deleted_at.is_some() {
+            return Ok(Err(CommitError::NotFound));
+        }
+        let accepted = match &pending.input {
+            None => Vec::new(),
+            Some(input) => match self.decide(input).await? {
+                Ok(accepted) => accepted,
+                Err(refusal) => return Ok(Err(CommitError::Refused(refusal))),
+            },
+        };
+        let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
+        Ok(Ok(Committed { accepted, head }))
+    }
+
+    async fn decide(&mut self, input: &Input) -> Result<Result<Vec<Event>, Refusal>, CommitError> {
+        let moment = self.engine.moment();
+        let mut decided = decide(&self.state.session, input.clone(), moment);
+        // The folded state forgets a call once it is answered; the log does not.
+        if let Err(Refusal::UnknownCall { .. }) = decided
+            && let Input::Client { events, .. } = input
+        {
+            let made = earlier_calls(self.engine, &self.state.session, events).await?;
+            let input = Input::Client { events: events.clone(), made };
+            decided = decide(&self.state.session, input, moment);
+        }
+        let Decision { facts, accepted } = match decided {
+            Ok(decision) => decision,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let accepted = accepted.iter().filter_map(|id| facts.iter().find_map(|fact| said(fact, *id))).collect();
+        self.append(facts)?;
+        Ok(Ok(accepted))
+    }
+
+    fn append(&mut self, facts: Vec<Fact>) -> Result<(), CommitError> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let first = self.state.session.head;
+        let agent = Arc::clone(&self.state.session.agent);
+        facts.iter().for_each(|fact| self.state.session.apply(fact));
+        if !Arc::ptr_eq(&agent, &self.state.session.agent) {
+            let (snapshot, body) = Snapshot::of(&self.state.session.agent)?;
+            self.state.snapshot = snapshot.hash;
+            self.writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
+        }
+        let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
+        self.writes.push(append(first, &facts, head)?);
+        self.commits.push((first, facts));
+        Ok(())
+    }
+}
+
+fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Write, Fault> {
+    let body = fact::encode(facts).map_err(Fault::unwritable)?;
+    let count = u32::try_from(facts.len()).map_err(|_| Fault::Corrupt("a commit of too many facts"))?;
+    Ok(Write::Append(Append { session: head.session, first, count, at: head.updated_at, body, head }))
+}
+
+/// The event of this id, as the sender is to see it again (rules.md 4, echo).
+fn said(fact: &Fact, id: EventId) -> Option<Event> {
+    match &fact.what {
+        What::Event { event, .. } if event.id == id => {
+            let processed_at = match event.body {
+                Body::UserMessage { .. } | Body::UserInterrupt { .. } | Body::UserToolConfirmation { .. } => None,
+                _ => event.processed_at,
+            };
+            Some(Event { processed_at, ..event.clone() })
+        }
+        What::Note { note: Note::Queued { event }, .. } if event.id == id => Some(event.clone()),
+        What::Event { .. } | What::Note { .. } => None,
+    }
+}
+
+async fn earlier_calls(
+    engine: &Engine,
+    session: &Session,
+    events: &[ClientEvent],
+) -> Result<BTreeSet<EventId>, CommitError> {
+    let mut made = BTreeSet::new();
+    for event in events {
+        if let ClientEvent::CustomResult { call, .. } = event
+            && let Some(post) = log::find(engine, session.id, *call).await?
+            && matches!(post.event.body, Body::AgentCustomToolUse { .. })
+        {
+            made.insert(*call);
+        }
+    }
+    Ok(made)
+}
+
+/// After the commit is durable: the new state, then the watchers, then the follower.
+fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, Vec<Fact>)>) {
+    {
+        let mut scrolls = lock(&live.scrolls);
+        for scroll in scrolls.values_mut() {
+            for (first, facts) in &commits {
+                // One that is behind catches up from the log when it is next needed.
+                if scroll.head == *first {
+                    facts.iter().for_each(|fact| scroll.transcript.apply(fact));
+                    scroll.head += facts.len() as u64;
+                }
+            }
+        }
+    }
+    let busy = !kernel::wants(&state.session).is_empty();
+    live.set(Some(Arc::new(state)));
+    for (first, facts) in commits {
+        engine.counters().committed(facts.len());
+        if live.flow.receiver_count() > 0 {
+            // Nobody watches any more: then nobody misses it.
+            let _unwatched = live.flow.send(Flow::Commit(Arc::new(Commit::of(first, facts))));
+        }
+    }
+    if busy {
+        engine.ensure_follower(live);
+    }
+    live.nudge.notify_one();
+}
+
+impl Engine {
+    /// A new id.
+    pub fn mint<K: Kind>(&self) -> protocol::id::Id<K> {
+        protocol::id::Id::from_bits(self.dice().throw())
+    }
+}

@@ -1,0 +1,278 @@
+//! Following a session: history, then live, then (when it lagged) history again. One loop serves
+//! streams and resumes, and nothing is lost between the two (design decision 5, rules.md 7).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use protocol::{
+    EventId, SessionId, ThreadId, WorkspaceId,
+    event::{Body, Event},
+    prompt::DeltaKind,
+};
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Engine,
+    counters::Watching,
+    fault::{Fault, FollowError},
+    live::{Commit, Flow, Live, Post},
+    log,
+    summary::Summary,
+};
+
+/// Bytes of history read at once: what a reader who has stopped reading may hold.
+const CHUNK: usize = protocol::limits::STALLED_READER_BYTES;
+
+/// Which previews a reader wants (spec/behaviour.md e.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Previews {
+    /// Of `agent.message`.
+    pub message: bool,
+    /// Of `agent.thinking`.
+    pub thinking: bool,
+}
+
+/// One thing a reader is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Frame {
+    /// A processed event; the reader's cursor moves to it.
+    Event(Arc<Event>),
+    /// An event that waits in the queue; no cursor moves.
+    Queued(Arc<Event>),
+    /// An event is being written.
+    Start {
+        /// The id it will have.
+        event: EventId,
+        /// What it will be.
+        kind: PreviewKind,
+    },
+    /// More text of an event that is being written.
+    Delta {
+        /// The id it will have.
+        event: EventId,
+        /// Which entry of its content.
+        index: usize,
+        /// The further text.
+        text: Arc<str>,
+    },
+}
+
+/// What is previewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PreviewKind {
+    /// An `agent.message`.
+    Message,
+    /// An `agent.thinking`; it has no deltas.
+    Thinking,
+}
+
+/// A reader of one session or thread.
+#[derive(Debug)]
+pub struct Feed {
+    engine: Engine,
+    live: Arc<Live>,
+    flow: broadcast::Receiver<Flow>,
+    stop: CancellationToken,
+    /// Whose facts it shows.
+    thread: ThreadId,
+    /// Whether it ends with the session rather than with the thread.
+    whole: bool,
+    previews: Previews,
+    /// The next position to show.
+    next: u64,
+    /// Whether `flow` cannot be trusted to begin at `next`.
+    behind: bool,
+    waiting: VecDeque<Frame>,
+    ended: bool,
+    /// The request whose beginning was shown and whose end was not, and the starts forwarded since.
+    request: Option<EventId>,
+    started: BTreeSet<EventId>,
+    _watching: Watching,
+}
+
+impl Engine {
+    /// Follows a session's stream, or with `thread` that thread's own, from behind `after` or from now.
+    pub async fn follow(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+        thread: Option<ThreadId>,
+        after: Option<EventId>,
+        previews: Previews,
+    ) -> Result<Feed, FollowError> {
+        // Watch first, look second: what is committed in between is seen twice and skipped once.
+        let live = self.live(session);
+        let flow = live.flow.subscribe();
+        let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
+        let head = head.ok_or(FollowError::NotFound)?;
+        let summary = Summary::read(&head.body)?;
+        let primary = summary.primary().ok_or(FollowError::NotFound)?;
+        let own = thread.unwrap_or(primary);
+        if !summary.has(own) {
+            return Err(FollowError::NotFound);
+        }
+        let next = match after {
+            None => head.position,
+            Some(event) => match log::find(self, session, event).await? {
+                Some(post) if post.thread == own => post.position + 1,
+                Some(_) | None => return Err(FollowError::UnknownCursor),
+            },
+        };
+        let whole = thread.is_none();
+        let next = match last_word(self, &head, own, whole).await? {
+            Some(closing) => next.min(closing),
+            None => next,
+        };
+        Ok(Feed {
+            engine: self.clone(),
+            live,
+            flow,
+            stop: self.stop_token(),
+            thread: own,
+            whole,
+            previews,
+            next,
+            behind: next < head.position,
+            waiting: VecDeque::new(),
+            ended: false,
+            request: None,
+            started: BTreeSet::new(),
+            _watching: self.counters().watching(),
+        })
+    }
+}
+
+/// Where the event stands that ends the streams of what is over; `None` while it is not.
+async fn last_word(
+    engine: &Engine,
+    head: &store::Head,
+    thread: ThreadId,
+    whole: bool,
+) -> Result<Option<u64>, FollowError> {
+    if head.archived_at.is_none() {
+        return Ok(None);
+    }
+    let mut before = head.position;
+    loop {
+        let rows = engine.store().read_back(head.session, before, CHUNK).await?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        before = last.first;
+        for row in &rows {
+            let commit = Commit::read(row)?;
+            let closing = commit.posts.iter().rev().find(|post| closes(post, thread, whole));
+            if let Some(post) = closing {
+                return Ok(Some(post.position));
+            }
+        }
+    }
+}
+
+/// Whether a stream ends with this event.
+fn closes(post: &Post, thread: ThreadId, whole: bool) -> bool {
+    match &post.event.body {
+        Body::SessionStatusTerminated | Body::SessionDeleted => true,
+        Body::SessionThreadStatusTerminated { session_thread_id, .. } => !whole && *session_thread_id == thread,
+        _ => false,
+    }
+}
+
+impl Feed {
+    /// The next frame; waits for it. `None`: the stream is over.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The log cannot be read. The reader may come back with its cursor.
+    pub async fn next(&mut self) -> Result<Option<Frame>, Fault> {
+        loop {
+            if let Some(frame) = self.waiting.pop_front() {
+                return Ok(Some(frame));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            if self.behind {
+                self.catch_up().await?;
+                continue;
+            }
+            let stop = self.stop.clone();
+            let flow = tokio::select! {
+                biased;
+                flow = self.flow.recv() => flow,
+                () = stop.cancelled() => Err(RecvError::Closed),
+            };
+            match flow {
+                Ok(Flow::Commit(commit)) if commit.first > self.next => self.fall_behind(),
+                Ok(Flow::Commit(commit)) => self.show(&commit),
+                Ok(Flow::Start { request, event, kind }) => self.start(request, event, kind),
+                Ok(Flow::Delta { request, event, index, text }) => {
+                    if self.request == Some(request) && self.started.contains(&event) {
+                        self.waiting.push_back(Frame::Delta { event, index, text });
+                    }
+                }
+                Err(RecvError::Lagged(_)) => self.fall_behind(),
+                Err(RecvError::Closed) => self.ended = true,
+            }
+        }
+    }
+
+    /// Some of the flow was missed: the log tells the rest, and no delta follows one that was shed.
+    fn fall_behind(&mut self) {
+        self.behind = true;
+        self.started.clear();
+    }
+
+    async fn catch_up(&mut self) -> Result<(), Fault> {
+        let rows = self.engine.store().read(self.live.id, self.next, CHUNK).await?;
+        if rows.is_empty() {
+            self.behind = false;
+        }
+        for row in &rows {
+            self.show(&Commit::read(row)?);
+        }
+        Ok(())
+    }
+
+    /// Shows what a commit holds from `next` on.
+    fn show(&mut self, commit: &Commit) {
+        for post in &commit.posts {
+            if post.position < self.next || self.ended || !self.sees(post) {
+                continue;
+            }
+            if post.queued {
+                self.waiting.push_back(Frame::Queued(Arc::clone(&post.event)));
+                continue;
+            }
+            match &post.event.body {
+                Body::SpanModelRequestStart => self.request = Some(post.event.id),
+                Body::SpanModelRequestEnd { .. } => {
+                    self.request = None;
+                    self.started.clear();
+                }
+                _ => {}
+            }
+            self.waiting.push_back(Frame::Event(Arc::clone(&post.event)));
+            self.ended = closes(post, self.thread, self.whole);
+        }
+        self.next = self.next.max(commit.end);
+    }
+
+    fn sees(&self, post: &Post) -> bool {
+        post.thread == self.thread
+    }
+
+    fn start(&mut self, request: EventId, event: EventId, kind: DeltaKind) {
+        let wanted = match kind {
+            DeltaKind::Text if self.previews.message => Some(PreviewKind::Message),
+            DeltaKind::Thinking if self.previews.thinking => Some(PreviewKind::Thinking),
+            DeltaKind::Text | DeltaKind::Thinking | DeltaKind::ToolUse => None,
+        };
+        if let Some(kind) = wanted
+            && self.request == Some(request)
+            && self.started.insert(event)
+        {
+            self.waiting.push_back(Frame::Start { event, kind });
+        }
+    }
+}

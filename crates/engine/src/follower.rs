@@ -1,0 +1,114 @@
+//! The follower: while a session wants something, one loop starts what is missing and cancels what
+//! nobody wants any more. Wants are derived from the state, so there is nothing to remember.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{Want, wants};
+use tokio::task::{AbortHandle, Id, JoinSet};
+
+use crate::{
+    Engine, jobs,
+    live::{Live, lock},
+};
+
+/// How often a follower looks again without a nudge.
+const SWEEP: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Makes sure that a follower runs the session's jobs.
+    pub(crate) fn ensure_follower(&self, live: &Arc<Live>) {
+        let begin = !std::mem::replace(&mut lock(&live.inbox).followed, true);
+        if begin {
+            self.spawn(run(self.clone(), Arc::clone(live)));
+        }
+    }
+}
+
+/// The jobs under way. Dropping it cancels them.
+#[derive(Debug, Default)]
+struct Jobs {
+    tasks: JoinSet<()>,
+    running: BTreeMap<Want, AbortHandle>,
+}
+
+/// Gives the session up when the follower ends, however it ends.
+struct Following(Arc<Live>);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        lock(&self.0.inbox).followed = false;
+    }
+}
+
+async fn run(engine: Engine, live: Arc<Live>) {
+    let following = Following(Arc::clone(&live));
+    let stop = engine.stop_token();
+    let mut jobs = Jobs::default();
+    loop {
+        jobs.reconcile(&engine, &live);
+        if jobs.running.is_empty() && retire(&live) {
+            // `retire` gave the session up already, under the lock that a new follower needs.
+            std::mem::forget(following);
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = live.nudge.notified() => {}
+            Some(ended) = jobs.tasks.join_next_with_id() => {
+                let id = match &ended {
+                    Ok((id, ())) => *id,
+                    Err(wrong) => wrong.id(),
+                };
+                let want = jobs.forget(id);
+                if let (Err(wrong), Some(want)) = (ended, want) && wrong.is_panic() {
+                    tracing::error!(session = %live.id, "a job panicked");
+                    jobs.begin(want.clone(), jobs::collapse(engine.clone(), Arc::clone(&live), want));
+                }
+            }
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+    }
+}
+
+/// Ends the following if nothing is wanted. A commit that wants something again finds the flag down.
+fn retire(live: &Live) -> bool {
+    let mut inbox = lock(&live.inbox);
+    let idle = live.current().is_none_or(|state| wants(&state.session).is_empty());
+    if idle {
+        inbox.followed = false;
+    }
+    idle
+}
+
+impl Jobs {
+    fn reconcile(&mut self, engine: &Engine, live: &Arc<Live>) {
+        let Some(state) = live.current() else { return };
+        let wanted = wants(&state.session);
+        self.running.retain(|want, job| {
+            let keep = wanted.contains(want);
+            if !keep {
+                job.abort();
+            }
+            keep
+        });
+        for want in wanted {
+            if !self.running.contains_key(&want) {
+                self.begin(want.clone(), jobs::run(engine.clone(), Arc::clone(live), want));
+            }
+        }
+    }
+
+    fn begin(&mut self, want: Want, job: impl Future<Output = ()> + Send + 'static) {
+        let handle = self.tasks.spawn(job);
+        self.running.insert(want, handle);
+    }
+
+    fn forget(&mut self, id: Id) -> Option<Want> {
+        let want = self.running.iter().find(|(_, job)| job.id() == id).map(|(want, _)| want.clone())?;
+        self.running.remove(&want);
+        Some(want)
+    }
+}

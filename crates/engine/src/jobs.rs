@@ -1,0 +1,160 @@
+//! Jobs: running wants. A job's outcome is just another input.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{Input, Refusal, Want, answer::Blocks, thread::Request};
+use protocol::{
+    EventId, ThreadId,
+    prompt::{Answer, Delta, DeltaKind, Failure, FailureClass, Prompt},
+    usage::Tokens,
+};
+
+use crate::{
+    Engine,
+    fault::{CommitError, Fault},
+    live::{Flow, Live},
+    log,
+};
+
+/// First pause of an outcome that the store would not take; it doubles.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(15);
+
+/// Does what is wanted and brings the outcome home.
+pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
+    let input = match want {
+        Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
+        Want::Wake { thread, at } => {
+            tokio::time::sleep(engine.clock().until(at)).await;
+            Some(Input::Woke { thread, until: at })
+        }
+    };
+    if let Some(input) = input {
+        deliver(&engine, &live, input).await;
+    }
+}
+
+/// What a job that panicked comes to: a failure that counts, so that a poisoned prompt does not loop.
+pub(crate) async fn collapse(engine: Engine, live: Arc<Live>, want: Want) {
+    let Want::Ask { thread, request } = want else { return };
+    let failure = unavailable("the server failed while it asked the model; its log says why");
+    deliver(&engine, &live, Input::Failed { thread, request, failure }).await;
+}
+
+/// Commits an outcome. It cost money or time, so a store that fails is asked again until it takes it.
+async fn deliver(engine: &Engine, live: &Live, input: Input) {
+    let mut pause = PAUSE;
+    loop {
+        match engine.outcome(live.id, input.clone()).await {
+            Ok(_) | Err(CommitError::Refused(Refusal::Stale) | CommitError::Stopping | CommitError::NotFound) => {
+                return;
+            }
+            Err(CommitError::Refused(refusal)) => {
+                tracing::error!(session = %live.id, ?refusal, "the law refused an outcome");
+                return;
+            }
+            Err(wrong @ (CommitError::Fault(_) | CommitError::Conflict { .. })) => {
+                tracing::error!(session = %live.id, %wrong, "an outcome could not be kept; trying again");
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+async fn ask(engine: &Engine, live: &Arc<Live>, thread: ThreadId, request: EventId) -> Option<Input> {
+    let open = live.current()?.session.thread(thread)?.request().filter(|open| open.id == request)?;
+    let outcome = match log::prompt(engine, live, thread).await {
+        Ok(prompt) => answer(engine, live, open, &prompt).await,
+        Err(fault) => Err(unreadable(live, &fault)),
+    };
+    Some(match outcome {
+        Ok(answer) => Input::Answered { thread, request, answer },
+        Err(failure) => {
+            engine.counters().failed();
+            Input::Failed { thread, request, failure }
+        }
+    })
+}
+
+fn unreadable(live: &Live, fault: &Fault) -> Failure {
+    tracing::error!(session = %live.id, %fault, "a thread's history cannot be read");
+    unavailable("the session's history could not be read; the server's log says why")
+}
+
+fn unavailable(message: &str) -> Failure {
+    Failure {
+        class: FailureClass::Unavailable,
+        message: message.into(),
+        retry_after: None,
+        tokens: Tokens::default(),
+    }
+}
+
+async fn answer(engine: &Engine, live: &Live, request: Request, prompt: &Prompt) -> Result<Answer, Failure> {
+    let Some(route) = engine.routes().route(&prompt.model) else {
+        return Err(Failure {
+            class: FailureClass::NoRoute,
+            message: format!("no route answers for the model `{}` any more; see [routes]", prompt.model),
+            retry_after: None,
+            tokens: Tokens::default(),
+        });
+    };
+    let road = engine.permits().road(&route.pattern);
+    let _lane = road.enter(engine.clock()).await;
+    engine.counters().asked();
+    let mut preview = Preview { live, request, blocks: Blocks::of(request), places: Vec::new(), told: None };
+    let result = engine.oracle().ask(prompt, &mut |delta| preview.hear(delta)).await;
+    if let Err(failure) = &result {
+        road.met(failure, engine.clock());
+    }
+    result
+}
+
+/// Tells the watchers of an answer while it is being written, under the ids it will have.
+struct Preview<'a> {
+    live: &'a Live,
+    request: Request,
+    blocks: Blocks,
+    /// By block index: the event, its entry, and whether its start has been told.
+    places: Vec<(EventId, usize, DeltaKind)>,
+    /// The event whose start was told last; blocks come in order.
+    told: Option<EventId>,
+}
+
+impl Preview<'_> {
+    fn hear(&mut self, delta: Delta) {
+        match delta {
+            Delta::Start { index, kind } => {
+                if index != self.places.len() {
+                    return;
+                }
+                let place = self.blocks.place(index, kind);
+                self.places.push((place.event, place.entry, kind));
+                if kind == DeltaKind::Thinking {
+                    self.tell(Flow::Start { request: self.request.id, event: place.event, kind });
+                }
+            }
+            Delta::Text { index, text } => {
+                let Some((event, entry, kind)) = self.places.get(index).copied() else { return };
+                if text.is_empty() {
+                    return;
+                }
+                // Told with the first text: an empty block makes no event and must not start one.
+                if self.told.replace(event) != Some(event) {
+                    self.tell(Flow::Start { request: self.request.id, event, kind });
+                }
+                self.tell(Flow::Delta { request: self.request.id, event, index: entry, text: text.into() });
+            }
+        }
+    }
+
+    fn tell(&self, flow: Flow) {
+        if self.live.flow.receiver_count() > 0 {
+            // Nobody watches any more: then nobody misses it.
+            let _unwatched = self.live.flow.send(flow);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The lease on the store: who runs its jobs. It saves work; what keeps the log right is the position
+//! (docs/decisions/002-one-lease-a-process.md).
+
+use std::time::Duration;
+
+use store::Claim;
+
+use crate::{Engine, Parts, fault::Fault};
+
+/// What is leased: the whole store, while one process serves it.
+pub(crate) const SCOPE: &str = "node";
+const HELD: Duration = Duration::from_secs(30);
+const RENEWED: Duration = Duration::from_secs(10);
+
+/// A held lease.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) epoch: u64,
+}
+
+pub(crate) async fn claim(parts: &Parts) -> Result<Lease, Fault> {
+    let holder = format!("{:032x}", parts.dice.throw());
+    let now = parts.clock.now();
+    let claim = parts.store.claim(SCOPE, &holder, now, now.after(HELD)).await?;
+    let claim = match claim {
+        // The data directory is locked, so its holder is dead whatever the lease says.
+        Claim::Taken { until, .. } => parts.store.claim(SCOPE, &holder, until, now.after(HELD)).await?,
+        Claim::Held { .. } => claim,
+    };
+    match claim {
+        Claim::Held { epoch, .. } => Ok(Lease { epoch }),
+        Claim::Taken { holder, .. } => Err(Fault::Taken(holder)),
+    }
+}
+
+/// Renews the lease until the engine stops; a lease that was lost stops the engine's jobs.
+pub(crate) async fn keep(engine: Engine) {
+    loop {
+        tokio::select! {
+            () = engine.0.stop.cancelled() => return,
+            () = tokio::time::sleep(RENEWED) => {}
+        }
+        let until = engine.now().after(HELD);
+        match engine.store().renew(SCOPE, engine.0.lease.epoch, until).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::error!("another process has taken the store over; this one stops working on it");
+                engine.0.stop.cancel();
+                return;
+            }
+            Err(fault) => tracing::warn!(%fault, "the lease could not be renewed"),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The pulse: commit (one door), follower (one loop), jobs, feed (one stream), leases.
+//!
+//! HTTP commits and follows; the follower of a session runs what the law wants; the log stands
+//! between them. What this crate keeps in memory can be lost at any moment without harm.
+
+mod clock;
+mod commit;
+mod counters;
+mod fault;
+mod feed;
+mod follower;
+mod jobs;
+mod lease;
+mod live;
+mod log;
+mod page;
+mod permits;
+mod summary;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use models::Oracle;
+use protocol::{
+    SessionId, Stamp, WorkspaceId, agent::SessionAgent, limits, routes::Routes, session::Session,
+    session::Thread,
+};
+use store::{HeadQuery, Store};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    live::{Live, lock},
+    permits::Permits,
+    summary::{Hash, Snapshot, Summary},
+};
+pub use crate::{
+    clock::{Clock, Dice},
+    commit::{Committed, NewSession},
+    counters::Counters,
+    fault::{CommitError, Fault, FollowError},
+    feed::{Feed, Frame, PreviewKind, Previews},
+    page::{EventCursor, EventPage, EventQuery, Order, Range},
+};
+
+/// How often sessions that nobody needs any more leave the memory, and deleted ones the store.
+const SWEEP: Duration = Duration::from_secs(15);
+/// Snapshots of agents kept in memory; beyond it all are forgotten and read again.
+const SNAPSHOTS: usize = 1_024;
+
+/// Sessions taken up side by side after a start.
+const RECOVERED_AT_ONCE: usize = 64;
+
+/// What an engine is made of.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Store,
+    /// Who answers prompts.
+    pub oracle: Arc<dyn Oracle>,
+    /// Which provider answers for a model.
+    pub routes: Routes,
+    /// The time.
+    pub clock: Clock,
+    /// The dice.
+    pub dice: Dice,
+}
+
+/// The engine. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    parts: Parts,
+    sessions: Mutex<HashMap<SessionId, Arc<Live>>>,
+    snapshots: Mutex<HashMap<Hash, Arc<SessionAgent>>>,
+    permits: Permits,
+    counters: Arc<Counters>,
+    tasks: TaskTracker,
+    /// No new inputs, streams end.
+    stop: CancellationToken,
+    lease: lease::Lease,
+}
+
+impl Engine {
+    /// Takes the store for this process and goes on with whatever was under way in it.
+    ///
+    /// The store must be this process's alone (its data directory is locked): a lease that another
+    /// process has left behind is taken over at once.
+    pub async fn start(parts: Parts) -> Result<Self, Fault> {
+        let lease = lease::claim(&parts).await?;
+        let engine = Self(Arc::new(Inner {
+            parts,
+            sessions: Mutex::default(),
+            snapshots: Mutex::default(),
+            permits: Permits::default(),
+            counters: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            lease,
+        }));
+        let busy = engine.store().busy().await?;
+        engine.spawn(recover(engine.clone(), busy));
+        engine.spawn(sweep(engine.clone()));
+        engine.spawn(lease::keep(engine.clone()));
+        Ok(engine)
+    }
+
+    /// Ends: no new inputs, streams end, model requests are cut, what is being written is written, the
+    /// lease is released. What was cut is closed and asked again at the next start (rules.md 2).
+    pub async fn stop(&self) {
+        self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        if let Err(fault) = self.store().release(lease::SCOPE, self.0.lease.epoch).await {
+            tracing::warn!(%fault, "the lease could not be released");
+        }
+    }
+
+    /// The time.
+    pub fn now(&self) -> Stamp {
+        self.clock().now()
+    }
+
+    /// Where everything is kept. Documents go there directly, session logs only through the engine.
+    pub fn store(&self) -> &Store {
+        &self.0.parts.store
+    }
+
+    /// Which provider answers for a model.
+    pub fn routes(&self) -> &Routes {
+        &self.0.parts.routes
+    }
+
+    /// What the engine counts.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.0.counters
+    }
+
+    /// Whether the engine is ending.
+    pub fn stopping(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// Cancelled when the engine ends.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.0.stop.clone()
+    }
+
+    /// A session as the API shows it; `None`: unknown or deleted. Reads the head row, never folds.
+    pub async fn session(&self, workspace: WorkspaceId, session: SessionId) -> Result<Option<Session>, Fault> {
+        match self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none()) {
+            Some(head) => self.object(&head).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A head row as the API shows it.
+    pub async fn object(&self, head: &store::Head) -> Result<Session, Fault> {
+        let summary = Summary::read(&head.body)?;
+        let agent = self.agent(&summary.hash()?).await?;
+        Ok(summary::session_object(head, &summary, &agent, self.now()))
+    }
+
+    /// One page of sessions.
+    pub async fn sessions(&self, query: HeadQuery) -> Result<Vec<Session>, Fault> {
+        let mut sessions = Vec::new();
+        for head in self.store().heads(query).await? {
+            sessions.push(self.object(&head).await?);
+        }
+        Ok(sessions)
+    }
+
+    /// The session's threads, the primary first; `None`: no such session.
+    pub async fn threads(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+    ) -> Result<Option<Vec<Thread>>, Fault> {
+        let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
+        let Some(head) = head else { return Ok(None) };
+        let summary = Summary::read(&head.body)?;
+        let agent = self.agent(&summary.hash()?).await?;
+        Ok(Some(summary::thread_objects(&head, &summary, &agent, self.now())))
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.parts.clock
+    }
+
+    fn dice(&self) -> &Dice {
+        &self.0.parts.dice
+    }
+
+    fn moment(&self) -> kernel::Moment {
+        self.dice().moment(self.clock())
+    }
+
+    fn oracle(&self) -> &dyn Oracle {
+        self.0.parts.oracle.as_ref()
+    }
+
+    fn permits(&self) -> &Permits {
+        &self.0.permits
+    }
+
+    /// The one place where the engine starts a task; `stop` waits for all of them.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
+    }
+
+    fn live(&self, session: SessionId) -> Arc<Live> {
+        let mut sessions = lock(&self.0.sessions);
+        Arc::clone(sessions.entry(session).or_insert_with(|| Arc::new(Live::new(session))))
+    }
+
+    async fn agent(&self, hash: &Hash) -> Result<Arc<SessionAgent>, Fault> {
+        if let Some(agent) = lock(&self.0.snapshots).get(hash) {
+            return Ok(Arc::clone(agent));
+        }
+        let body = self.store().snapshot(hash).await?.ok_or(Fault::Corrupt("a missing snapshot"))?;
+        let agent = Arc::new(serde_json::from_slice(&body).map_err(Fault::unreadable)?);
+        self.learn(&Snapshot { hash: *hash, agent: Arc::clone(&agent) });
+        Ok(agent)
+    }
+
+    fn knows(&self, hash: &Hash) -> bool {
+        lock(&self.0.snapshots).contains_key(hash)
+    }
+
+    fn learn(&self, snapshot: &Snapshot) {
+        let mut snapshots = lock(&self.0.snapshots);
+        if snapshots.len() >= SNAPSHOTS {
+            snapshots.clear();
+        }
+        snapshots.insert(snapshot.hash, Arc::clone(&snapshot.agent));
+    }
+}
+
+/// Brings every session that was at work back to it, some side by side so that their commits share a sync.
+async fn recover(engine: Engine, busy: Vec<SessionId>) {
+    let lanes = Arc::new(Semaphore::new(RECOVERED_AT_ONCE));
+    for session in busy {
+        let Ok(lane) = Arc::clone(&lanes).acquire_owned().await else { return };
+        let one = engine.clone();
+        engine.spawn(async move {
+            match one.touch(session).await {
+                Ok(()) | Err(CommitError::NotFound | CommitError::Stopping) => {}
+                Err(wrong) => tracing::error!(%session, %wrong, "a session could not be taken up again"),
+            }
+            drop(lane);
+        });
+    }
+}
+
+/// Lets go of what nobody needs: sessions in memory, and the logs of deleted ones.
+async fn sweep(engine: Engine) {
+    loop {
+        tokio::select! {
+            () = engine.0.stop.cancelled() => return,
+            () = tokio::time::sleep(SWEEP) => {}
+        }
+        {
+            let mut sessions = lock(&engine.0.sessions);
+            // Whoever holds an `Arc` got it under this lock, so the count cannot grow meanwhile.
+            sessions.retain(|_, live| Arc::strong_count(live) > 1 || !live.dormant());
+            if sessions.capacity() > 4 * sessions.len() {
+                sessions.shrink_to_fit();
+            }
+            engine.counters().live(sessions.len());
+        }
+        let now = engine.now();
+        let before = Stamp::from_micros(now.micros() - (limits::PURGE_S * 1_000_000) as i64);
+        if let Err(fault) = engine.store().purge(before, 100).await {
+            tracing::warn!(%fault, "deleted sessions could not be purged");
+        }
+    }
+}

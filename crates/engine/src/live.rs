@@ -1,0 +1,148 @@
+//! A live session: what this process keeps in memory of one that is at work or being watched.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kernel::{
+    Fact, Input, Note, Session, Transcript, What,
+    fact::decode,
+};
+use protocol::{EventId, SessionId, ThreadId, WorkspaceId, event::Event, prompt::DeltaKind};
+use tokio::sync::{Notify, broadcast, oneshot};
+
+use crate::{
+    commit::Committed,
+    fault::{CommitError, Fault},
+    summary::Hash,
+};
+
+/// How many commits and previews a reader may lag behind before it reads the log again.
+const FLOW: usize = 64;
+
+/// One live session.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) id: SessionId,
+    /// What waits to be decided.
+    pub(crate) inbox: Mutex<Inbox>,
+    /// The state after the last durable commit; `None` until it is first needed.
+    current: Mutex<Option<Arc<State>>>,
+    /// The threads' histories, for those that have asked a model lately.
+    pub(crate) scrolls: Mutex<BTreeMap<ThreadId, Scroll>>,
+    /// Commits and previews, for whoever watches.
+    pub(crate) flow: broadcast::Sender<Flow>,
+    /// "The head moved", for the follower.
+    pub(crate) nudge: Notify,
+}
+
+/// What waits, and who is at work on it.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pub(crate) pending: VecDeque<Pending>,
+    /// Whether a task is deciding what waits.
+    pub(crate) draining: bool,
+    /// Whether a follower runs the session's jobs.
+    pub(crate) followed: bool,
+}
+
+/// One input on its way into the log. Without an input the state is only brought into memory.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) workspace: Option<WorkspaceId>,
+    pub(crate) input: Option<Input>,
+    pub(crate) reply: oneshot::Sender<Result<Committed, CommitError>>,
+}
+
+/// A session as its log has made it, and what the store must know beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) session: Session,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) snapshot: Hash,
+}
+
+/// A thread's history, and how far in the log it has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Scroll {
+    pub(crate) head: u64,
+    pub(crate) transcript: Transcript,
+}
+
+/// What a live session tells its watchers.
+#[derive(Debug, Clone)]
+pub(crate) enum Flow {
+    /// A commit has become durable.
+    Commit(Arc<Commit>),
+    /// A block of the answer to `request` began.
+    Start { request: EventId, event: EventId, kind: DeltaKind },
+    /// More text of it.
+    Delta { request: EventId, event: EventId, index: usize, text: Arc<str> },
+}
+
+/// The public part of one commit.
+#[derive(Debug)]
+pub(crate) struct Commit {
+    pub(crate) first: u64,
+    pub(crate) end: u64,
+    pub(crate) posts: Vec<Post>,
+}
+
+/// An event of a commit, or an event that was queued by it.
+#[derive(Debug, Clone)]
+pub(crate) struct Post {
+    pub(crate) position: u64,
+    pub(crate) thread: ThreadId,
+    pub(crate) event: Arc<Event>,
+    pub(crate) queued: bool,
+}
+
+impl Commit {
+    pub(crate) fn of(first: u64, facts: Vec<Fact>) -> Self {
+        let end = first + facts.len() as u64;
+        let post = |(position, fact): (u64, Fact)| {
+            let (event, queued) = match fact.what {
+                What::Event { event, .. } => (event, false),
+                What::Note { note: Note::Queued { event }, .. } => (event, true),
+                What::Note { .. } => return None,
+            };
+            Some(Post { position, thread: fact.thread, event: Arc::new(event), queued })
+        };
+        Self { first, end, posts: (first..).zip(facts).filter_map(post).collect() }
+    }
+
+    pub(crate) fn read(row: &store::Row) -> Result<Self, Fault> {
+        Ok(Self::of(row.first, decode(&row.body).map_err(Fault::unreadable)?))
+    }
+}
+
+impl Live {
+    pub(crate) fn new(id: SessionId) -> Self {
+        Self {
+            id,
+            inbox: Mutex::default(),
+            current: Mutex::default(),
+            scrolls: Mutex::default(),
+            flow: broadcast::Sender::new(FLOW),
+            nudge: Notify::new(),
+        }
+    }
+
+    pub(crate) fn current(&self) -> Option<Arc<State>> {
+        lock(&self.current).clone()
+    }
+
+    pub(crate) fn set(&self, state: Option<Arc<State>>) {
+        *lock(&self.current) = state;
+    }
+
+    /// Whether nothing here would be missed.
+    pub(crate) fn dormant(&self) -> bool {
+        let inbox = lock(&self.inbox);
+        !inbox.draining && !inbox.followed && inbox.pending.is_empty() && self.flow.receiver_count() == 0
+    }
+}
+
+/// Locks without minding a panic elsewhere: what is behind our locks is replaced whole, never half-changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,95 @@
+//! Reading a session's log: the state it folds to, one event of it, a thread's history.
+
+use std::sync::Arc;
+
+use kernel::{Session, Transcript, fact};
+use protocol::{EventId, SessionId, ThreadId, prompt::Prompt};
+
+use crate::{
+    Engine,
+    fault::{CommitError, Fault},
+    live::{Commit, Live, Post, Scroll, State, lock},
+    summary::Summary,
+};
+
+/// Bytes of log read at once.
+pub(crate) const CHUNK: usize = 256 * 1024;
+
+/// Folds the session's whole log.
+pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<State, CommitError> {
+    let head = engine.store().head_of(session).await?.ok_or(CommitError::NotFound)?;
+    let summary = Summary::read(&head.body)?;
+    let snapshot = summary.hash()?;
+    let agent = engine.agent(&snapshot).await?;
+    let mut folded = Session::new(session, agent);
+    while folded.head < head.position {
+        let rows = engine.store().read(session, folded.head, CHUNK).await?;
+        if rows.is_empty() {
+            return Err(Fault::Corrupt("a log shorter than its head says").into());
+        }
+        for row in rows {
+            let facts = fact::decode(&row.body).map_err(Fault::unreadable)?;
+            facts.iter().for_each(|fact| folded.apply(fact));
+        }
+    }
+    Ok(State { session: folded, workspace: head.workspace, snapshot })
+}
+
+/// Finds an event by its id: as processed if it has been, else as queued. The id says from where to read.
+pub(crate) async fn find(
+    engine: &Engine,
+    session: SessionId,
+    event: EventId,
+) -> Result<Option<Post>, store::Fault> {
+    let mut queued = None;
+    let mut next = event.minted_at();
+    loop {
+        let rows = engine.store().read(session, next, CHUNK).await?;
+        let Some(last) = rows.last() else { return Ok(queued) };
+        next = last.first + u64::from(last.count);
+        for row in &rows {
+            // A row that does not hold the id's text needs no decoding.
+            let commit = Commit::read(row).map_err(|_| store::Fault::Corrupt("a commit of the log"))?;
+            for post in commit.posts {
+                if post.event.id == event {
+                    if !post.queued {
+                        return Ok(Some(post));
+                    }
+                    queued = Some(post);
+                }
+            }
+        }
+    }
+}
+
+/// What the thread's model is asked next. Reads only what the history in memory does not hold yet.
+pub(crate) async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) -> Result<Prompt, Fault> {
+    loop {
+        let state = live.current().ok_or(Fault::Corrupt("a job without a session"))?;
+        let from = {
+            let mut scrolls = lock(&live.scrolls);
+            let fresh = || Scroll { head: 0, transcript: Transcript::new(thread) };
+            let scroll = scrolls.entry(thread).or_insert_with(fresh);
+            if scroll.head >= state.session.head {
+                return Ok(scroll.transcript.prompt(&state.session.agent));
+            }
+            scroll.head
+        };
+        let rows = engine.store().read(live.id, from, CHUNK).await?;
+        if rows.is_empty() {
+            return Err(Fault::Corrupt("a log shorter than its head says"));
+        }
+        let mut facts = Vec::new();
+        for row in rows {
+            facts.extend((row.first..).zip(fact::decode(&row.body).map_err(Fault::unreadable)?));
+        }
+        if let Some(scroll) = lock(&live.scrolls).get_mut(&thread) {
+            for (position, fact) in facts {
+                if position == scroll.head {
+                    scroll.transcript.apply(&fact);
+                    scroll.head += 1;
+                }
+            }
+        }
+    }
+}

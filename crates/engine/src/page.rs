@@ -1,0 +1,244 @@
+//! Lists: events of a session or a thread, a page at a time (rules.md 7).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use kernel::{view, view::Viewer};
+use protocol::{EventId, SessionId, Stamp, ThreadId, WorkspaceId, event::Event, limits};
+
+use crate::{
+    Engine,
+    fault::{CommitError, Fault},
+    live::State,
+    log::CHUNK,
+    summary::Summary,
+};
+
+pub use store::Order;
+
+/// Which events of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventQuery {
+    /// Of this thread's own view; `None`: of the session's.
+    pub thread: Option<ThreadId>,
+    /// Which way.
+    pub order: Order,
+    /// Where the page before ended.
+    pub after: Option<EventCursor>,
+    /// How many at most.
+    pub limit: usize,
+    /// Only these types; empty: all.
+    pub types: BTreeSet<&'static str>,
+    /// Only processed in this time.
+    pub created: Range,
+}
+
+/// A range of time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Range {
+    /// Later than.
+    pub gt: Option<Stamp>,
+    /// At or later than.
+    pub gte: Option<Stamp>,
+    /// Earlier than.
+    pub lt: Option<Stamp>,
+    /// At or earlier than.
+    pub lte: Option<Stamp>,
+}
+
+impl Range {
+    /// Whether nothing bounds it.
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn holds(&self, stamp: Stamp) -> bool {
+        self.gt.is_none_or(|bound| stamp > bound)
+            && self.gte.is_none_or(|bound| stamp >= bound)
+            && self.lt.is_none_or(|bound| stamp < bound)
+            && self.lte.is_none_or(|bound| stamp <= bound)
+    }
+}
+
+/// Where a page ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventCursor {
+    /// The next position of the log to look at: upwards in asc, everything below it in desc.
+    pub position: u64,
+    /// The last event of the queue that was shown.
+    pub queued: Option<EventId>,
+}
+
+/// One page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventPage {
+    /// The events; those that wait in the queue come last in asc and first in desc.
+    pub events: Vec<Arc<Event>>,
+    /// Where the next page begins; `None`: there is none.
+    pub next: Option<EventCursor>,
+}
+
+/// A page being filled.
+struct Page<'a> {
+    query: &'a EventQuery,
+    thread: ThreadId,
+    found: Vec<(Arc<Event>, EventCursor)>,
+    /// Bytes of the log behind what was found.
+    bytes: usize,
+}
+
+impl Engine {
+    /// One page of a session's or a thread's events; `None`: there is no such session or thread.
+    pub async fn events(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+        query: EventQuery,
+    ) -> Result<Option<EventPage>, Fault> {
+        let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
+        let Some(head) = head else { return Ok(None) };
+        let summary = Summary::read(&head.body)?;
+        let Some(thread) = query.thread.or_else(|| summary.primary()).filter(|id| summary.has(*id)) else {
+            return Ok(None);
+        };
+        // Only a busy session has a queue, and its state is the one place that knows it whole.
+        let state = if head.status.is_busy() { self.state(session).await? } else { None };
+        let end = state.as_ref().map_or(head.position, |state| state.session.head);
+        let queued = state.as_deref().map(|state| queue(state, &query, thread)).unwrap_or_default();
+
+        let mut page = Page { query: &query, thread, found: Vec::new(), bytes: 0 };
+        match query.order {
+            Order::Ascending => {
+                page.upwards(self, session, end).await?;
+                page.queued(queued, end);
+            }
+            Order::Descending => {
+                page.queued(queued, end);
+                page.downwards(self, session, end).await?;
+            }
+        }
+        Ok(Some(page.cut()))
+    }
+
+    async fn state(&self, session: SessionId) -> Result<Option<Arc<State>>, Fault> {
+        let live = self.live(session);
+        if live.current().is_none() {
+            match self.touch(session).await {
+                Ok(()) | Err(CommitError::NotFound | CommitError::Stopping) => {}
+                Err(CommitError::Fault(fault)) => return Err(fault),
+                Err(CommitError::Refused(_) | CommitError::Conflict { .. }) => return Err(Fault::Died),
+            }
+        }
+        Ok(live.current())
+    }
+}
+
+/// What waits in the queue and belongs on this page, in the list's order.
+fn queue(state: &State, query: &EventQuery, thread: ThreadId) -> Vec<Arc<Event>> {
+    if !query.created.is_open() {
+        return Vec::new();
+    }
+    let waiting = state.session.thread(thread).map(|thread| thread.queue.clone()).unwrap_or_default();
+    let mut waiting: VecDeque<Arc<Event>> = waiting
+        .into_iter()
+        .filter(|event| query.types.is_empty() || query.types.contains(event.body.name()))
+        .map(Arc::new)
+        .collect();
+    if query.order == Order::Descending {
+        waiting = waiting.into_iter().rev().collect();
+        // The pages below the queue do not go back to it.
+        if query.after.is_some_and(|after| after.queued.is_none()) {
+            waiting.clear();
+        }
+    }
+    if let Some(shown) = query.after.and_then(|after| after.queued)
+        && let Some(place) = waiting.iter().position(|event| event.id == shown)
+    {
+        waiting.drain(..=place);
+    }
+    waiting.into()
+}
+
+impl Page<'_> {
+    /// Whether one more than the page holds has been found, or enough bytes.
+    fn full(&self) -> bool {
+        self.found.len() > self.query.limit || (self.bytes > limits::PAGE_BYTES && self.found.len() > 1)
+    }
+
+    fn queued(&mut self, waiting: Vec<Arc<Event>>, end: u64) {
+        for event in waiting {
+            if self.full() {
+                return;
+            }
+            let cursor = EventCursor { position: end, queued: Some(event.id) };
+            self.found.push((event, cursor));
+        }
+    }
+
+    async fn upwards(&mut self, engine: &Engine, session: SessionId, end: u64) -> Result<(), Fault> {
+        let mut next = self.query.after.map_or(0, |after| after.position);
+        while next < end && !self.full() {
+            let rows = engine.store().read(session, next, CHUNK).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            let from = next;
+            next = last.first + u64::from(last.count);
+            for row in &rows {
+                let facts = self.read(row)?;
+                for (position, event) in facts.into_iter().filter(|(position, _)| (from..end).contains(position)) {
+                    let cursor = EventCursor { position: position + 1, queued: None };
+                    self.keep(event, cursor);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn downwards(&mut self, engine: &Engine, session: SessionId, end: u64) -> Result<(), Fault> {
+        let mut before = self.query.after.map_or(end, |after| after.position.min(end));
+        while before > 0 && !self.full() {
+            let rows = engine.store().read_back(session, before, CHUNK).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            let below = before;
+            before = last.first;
+            for row in &rows {
+                let facts = self.read(row)?;
+                for (position, event) in facts.into_iter().rev().filter(|(position, _)| *position < below) {
+                    let cursor = EventCursor { position, queued: None };
+                    self.keep(event, cursor);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, row: &store::Row) -> Result<Vec<(u64, Arc<Event>)>, Fault> {
+        if !self.full() {
+            self.bytes += row.body.len();
+        }
+        let viewer = Viewer::Thread(self.thread);
+        let facts = kernel::fact::decode(&row.body).map_err(Fault::unreadable)?;
+        let shown = (row.first..).zip(&facts).filter_map(|(position, fact)| {
+            view::event(fact, viewer).map(|event| (position, Arc::new(event.clone())))
+        });
+        Ok(shown.collect())
+    }
+
+    fn keep(&mut self, event: Arc<Event>, cursor: EventCursor) {
+        let wanted = self.query.types.is_empty() || self.query.types.contains(event.body.name());
+        let created = event.processed_at.is_some_and(|stamp| self.query.created.holds(stamp));
+        if wanted && created && !self.full() {
+            self.found.push((event, cursor));
+        }
+    }
+
+    /// The page without what was found only to know that there is more.
+    fn cut(mut self) -> EventPage {
+        let more = self.full();
+        if more {
+            self.found.pop();
+        }
+        let next = if more { self.found.last().map(|(_, cursor)| *cursor) } else { None };
+        EventPage { events: self.found.into_iter().map(|(event, _)| event).collect(), next }
+    }
+}
+

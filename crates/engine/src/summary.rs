@@ -1,0 +1,213 @@
+//! The head row's body: what lists, GET and start-up read instead of folding the log (rules.md 8), and
+//! the API's objects made of it.
+
+use std::sync::Arc;
+
+use kernel::{session::Session, status, thread::Clock};
+use protocol::{
+    Stamp, ThreadId, WorkspaceId,
+    agent::SessionAgent,
+    parse::Metadata,
+    session::{SessionStats, Status, Thread, ThreadStats},
+    usage::{Tokens, Usage},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::fault::Fault;
+
+/// A content hash: names a snapshot.
+pub(crate) type Hash = [u8; 32];
+
+/// An agent's snapshot as the store keeps it: once, by the hash of its bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) hash: Hash,
+    pub(crate) agent: Arc<SessionAgent>,
+}
+
+impl Snapshot {
+    pub(crate) fn of(agent: &Arc<SessionAgent>) -> Result<(Self, Vec<u8>), Fault> {
+        let body = serde_json::to_vec(agent.as_ref()).map_err(Fault::unwritable)?;
+        let hash: Hash = Sha256::digest(&body).into();
+        Ok((Self { hash, agent: Arc::clone(agent) }, body))
+    }
+}
+
+/// What the head row holds beside its columns.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Summary {
+    /// The snapshot the session works with now.
+    pub(crate) agent: String,
+    title: Option<String>,
+    metadata: Metadata,
+    clock: Clock,
+    /// The primary first.
+    threads: Vec<ThreadSummary>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct ThreadSummary {
+    id: ThreadId,
+    parent: Option<ThreadId>,
+    status: Status,
+    tokens: Tokens,
+    clock: Clock,
+}
+
+impl Summary {
+    pub(crate) fn read(body: &[u8]) -> Result<Self, Fault> {
+        serde_json::from_slice(body).map_err(Fault::unreadable)
+    }
+
+    pub(crate) fn hash(&self) -> Result<Hash, Fault> {
+        let mut hash = Hash::default();
+        let digits = self.agent.as_bytes();
+        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
+            let text = std::str::from_utf8(pair).map_err(|_| Fault::Corrupt("a snapshot's hash"))?;
+            *byte = u8::from_str_radix(text, 16).map_err(|_| Fault::Corrupt("a snapshot's hash"))?;
+        }
+        if digits.len() == 64 { Ok(hash) } else { Err(Fault::Corrupt("a snapshot's hash")) }
+    }
+
+    fn of(session: &Session, snapshot: &Hash) -> Self {
+        let threads = session.threads().map(|thread| ThreadSummary {
+            id: thread.id,
+            parent: thread.parent,
+            status: status::thread(thread).status(),
+            tokens: thread.tokens,
+            clock: thread.clock,
+        });
+        Self {
+            agent: snapshot.iter().map(|byte| format!("{byte:02x}")).collect(),
+            title: session.title.clone(),
+            metadata: session.metadata.clone(),
+            clock: session.clock,
+            threads: threads.collect(),
+        }
+    }
+
+    fn tokens(&self) -> Tokens {
+        self.threads.iter().fold(Tokens::default(), |sum, thread| sum.plus(thread.tokens))
+    }
+
+    /// The primary thread.
+    pub(crate) fn primary(&self) -> Option<ThreadId> {
+        self.threads.first().map(|thread| thread.id)
+    }
+
+    /// Whether the session has this thread.
+    pub(crate) fn has(&self, thread: ThreadId) -> bool {
+        self.threads.iter().any(|known| known.id == thread)
+    }
+}
+
+/// The head row of `session`.
+pub(crate) fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -> Result<store::Head, Fault> {
+    let body = serde_json::to_vec(&Summary::of(session, snapshot)).map_err(Fault::unwritable)?;
+    let due = kernel::wants(session).into_iter().filter_map(|want| match want {
+        kernel::Want::Wake { at, .. } => Some(at),
+        kernel::Want::Ask { .. } => None,
+    });
+    Ok(store::Head {
+        session: session.id,
+        workspace,
+        position: session.head,
+        status: match status::session(session).status() {
+            Status::Running => store::Status::Running,
+            Status::Idle => store::Status::Idle,
+            Status::Rescheduling => store::Status::Rescheduling,
+            Status::Terminated => store::Status::Terminated,
+        },
+        due: due.min(),
+        created_at: session.created_at,
+        updated_at: session.last,
+        archived_at: session.archived_at,
+        deleted_at: session.deleted_at,
+        agent: session.agent.id,
+        agent_version: session.agent.version,
+        environment: session.environment.ok_or(Fault::Corrupt("a session without its first fact"))?,
+        body,
+    })
+}
+
+/// The printed status of a head row.
+pub(crate) const fn status_of(head: &store::Head) -> Status {
+    match head.status {
+        store::Status::Idle => Status::Idle,
+        store::Status::Running => Status::Running,
+        store::Status::Rescheduling => Status::Rescheduling,
+        store::Status::Terminated => Status::Terminated,
+    }
+}
+
+/// The API's session object.
+pub(crate) fn session_object(
+    head: &store::Head,
+    summary: &Summary,
+    agent: &SessionAgent,
+    now: Stamp,
+) -> protocol::session::Session {
+    let now = head.archived_at.unwrap_or(now);
+    let active: u64 = summary.threads.iter().map(|thread| thread.clock.active(now)).sum();
+    protocol::session::Session {
+        id: head.session,
+        agent: agent.clone(),
+        environment_id: head.environment,
+        title: summary.title.clone(),
+        metadata: summary.metadata.clone(),
+        resources: Vec::new(),
+        vault_ids: Vec::new(),
+        budget: None,
+        deployment_id: None,
+        outcome_evaluations: Vec::new(),
+        stats: SessionStats {
+            active_seconds: Some(seconds(active)),
+            duration_seconds: Some(now.since(head.created_at).as_secs_f64()),
+        },
+        usage: Usage::of(summary.tokens(), seconds(summary.clock.active(now))),
+        status: status_of(head),
+        created_at: head.created_at,
+        updated_at: head.updated_at,
+        archived_at: head.archived_at,
+    }
+}
+
+/// The API's thread objects, the primary first.
+pub(crate) fn thread_objects(
+    head: &store::Head,
+    summary: &Summary,
+    agent: &SessionAgent,
+    now: Stamp,
+) -> Vec<Thread> {
+    let object = |thread: &ThreadSummary| {
+        let end = thread.clock.ended.unwrap_or(now);
+        let active = seconds(thread.clock.active(end));
+        let startup = match (thread.parent, thread.clock.first) {
+            (None, Some(first)) => first.since(head.created_at).as_secs_f64(),
+            (Some(_), _) | (None, None) => 0.0,
+        };
+        Thread {
+            id: thread.id,
+            session_id: head.session,
+            parent_thread_id: thread.parent,
+            agent: agent.into(),
+            status: thread.status,
+            stats: thread.clock.ever.then(|| ThreadStats {
+                active_seconds: Some(active),
+                duration_seconds: Some(end.since(head.created_at).as_secs_f64()),
+                startup_seconds: Some(startup),
+            }),
+            usage: thread.clock.rested.then(|| Usage::of(thread.tokens, active)),
+            workflow_run_id: None,
+            created_at: head.created_at,
+            updated_at: head.updated_at,
+            archived_at: thread.clock.ended,
+        }
+    };
+    summary.threads.iter().map(object).collect()
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1_000_000.0
+}
