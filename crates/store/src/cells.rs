@@ -1,0 +1,178 @@
+//! Values as a database takes and gives them, and how a row of them reads back as a noun.
+
+use protocol::Stamp;
+use protocol::id::Id;
+
+use crate::fault::Fault;
+use crate::nouns::{Document, Head, Kind, Lease, Row, Status};
+
+/// A parameter or a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<u64> for Value {
+    /// Numbers above the column's range stand for "as large as it gets".
+    fn from(number: u64) -> Self {
+        Self::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<usize> for Value {
+    fn from(number: usize) -> Self {
+        Self::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<Stamp> for Value {
+    fn from(stamp: Stamp) -> Self {
+        Self::Int(stamp.micros())
+    }
+}
+
+impl<K: protocol::id::Kind> From<Id<K>> for Value {
+    fn from(id: Id<K>) -> Self {
+        Self::Bytes(id.to_bytes().to_vec())
+    }
+}
+
+impl From<u128> for Value {
+    fn from(bits: u128) -> Self {
+        Self::Bytes(bits.to_be_bytes().to_vec())
+    }
+}
+
+impl From<Kind> for Value {
+    fn from(kind: Kind) -> Self {
+        Self::Text(kind.as_str().to_owned())
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The columns of one row, taken from left to right.
+#[derive(Debug)]
+pub(crate) struct Cells(std::vec::IntoIter<Value>);
+
+impl Cells {
+    pub(crate) fn new(row: Vec<Value>) -> Self {
+        Self(row.into_iter())
+    }
+
+    fn next(&mut self) -> Result<Value, Fault> {
+        self.0.next().ok_or(Fault::Corrupt("a column is missing"))
+    }
+
+    fn optional_int(&mut self) -> Result<Option<i64>, Fault> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            Value::Int(number) => Ok(Some(number)),
+            Value::Text(_) | Value::Bytes(_) => Err(Fault::Corrupt("expected a number")),
+        }
+    }
+
+    fn int(&mut self) -> Result<i64, Fault> {
+        self.optional_int()?.ok_or(Fault::Corrupt("a number is missing"))
+    }
+
+    pub(crate) fn count(&mut self) -> Result<u64, Fault> {
+        u64::try_from(self.int()?).map_err(|_| Fault::Corrupt("a count is negative"))
+    }
+
+    fn stamp(&mut self) -> Result<Stamp, Fault> {
+        self.int().map(Stamp::from_micros)
+    }
+
+    fn optional_stamp(&mut self) -> Result<Option<Stamp>, Fault> {
+        Ok(self.optional_int()?.map(Stamp::from_micros))
+    }
+
+    fn optional_text(&mut self) -> Result<Option<String>, Fault> {
+        match self.next()? {
+            Value::Null => Ok(None),
+            Value::Text(text) => Ok(Some(text)),
+            Value::Int(_) | Value::Bytes(_) => Err(Fault::Corrupt("expected a text")),
+        }
+    }
+
+    fn text(&mut self) -> Result<String, Fault> {
+        self.optional_text()?.ok_or(Fault::Corrupt("a text is missing"))
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, Fault> {
+        match self.next()? {
+            Value::Bytes(bytes) => Ok(bytes),
+            Value::Null | Value::Int(_) | Value::Text(_) => Err(Fault::Corrupt("expected bytes")),
+        }
+    }
+
+    fn bits(&mut self) -> Result<u128, Fault> {
+        let bytes: [u8; 16] =
+            self.bytes()?.try_into().map_err(|_| Fault::Corrupt("an id is not 16 bytes long"))?;
+        Ok(u128::from_be_bytes(bytes))
+    }
+
+    pub(crate) fn id<K: protocol::id::Kind>(&mut self) -> Result<Id<K>, Fault> {
+        self.bits().map(Id::from_bits)
+    }
+
+    pub(crate) fn head(&mut self) -> Result<Head, Fault> {
+        Ok(Head {
+            session: self.id()?,
+            workspace: self.id()?,
+            position: self.count()?,
+            status: Status::parse(&self.text()?).ok_or(Fault::Corrupt("unknown status"))?,
+            due: self.optional_stamp()?,
+            created_at: self.stamp()?,
+            updated_at: self.stamp()?,
+            archived_at: self.optional_stamp()?,
+            deleted_at: self.optional_stamp()?,
+            agent: self.id()?,
+            agent_version: self.count()?,
+            environment: self.id()?,
+            body: self.bytes()?,
+        })
+    }
+
+    pub(crate) fn row(&mut self) -> Result<Row, Fault> {
+        Ok(Row {
+            first: self.count()?,
+            count: u32::try_from(self.int()?).map_err(|_| Fault::Corrupt("a row's count is too large"))?,
+            at: self.stamp()?,
+            body: self.bytes()?,
+        })
+    }
+
+    pub(crate) fn document(&mut self, kind: Kind) -> Result<Document, Fault> {
+        let (id, version, workspace) = (self.bits()?, self.count()?, self.id()?);
+        let unique_key = self.optional_text()?;
+        let (created_at, updated_at) = (self.stamp()?, self.stamp()?);
+        let archived_at = self.optional_stamp()?;
+        let body = self.bytes()?;
+        Ok(Document { kind, id, version, workspace, unique_key, body, created_at, updated_at, archived_at })
+    }
+
+    pub(crate) fn lease(&mut self) -> Result<Lease, Fault> {
+        Ok(Lease { holder: self.text()?, epoch: self.count()?, until: self.stamp()? })
+    }
+}

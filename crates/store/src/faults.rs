@@ -1,0 +1,108 @@
+//! Faults to order: what the memory driver's disk does wrong next, for storms.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::fault::{CommitError, Fault};
+
+/// Says what goes wrong with the next commits of a memory store. Clones steer the same store. Orders
+/// are followed in this sequence: stall, fail, conflict, lose.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Arc<Mutex<Orders>>);
+
+#[derive(Debug, Default)]
+struct Orders {
+    fail: u32,
+    conflict: u32,
+    lose: u32,
+    stalled: bool,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// What becomes of one commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Kept,
+    KeptUnanswered,
+}
+
+impl Faults {
+    /// The next `commits` commits write nothing and answer a fault.
+    pub fn fail_next(&self, commits: u32) {
+        self.orders().fail = commits;
+    }
+
+    /// The next `commits` commits write nothing and answer a conflict of their first write, as if
+    /// another node had been first.
+    pub fn conflict_next(&self, commits: u32) {
+        self.orders().conflict = commits;
+    }
+
+    /// The next `commits` commits that meet their expectations are kept and yet answer a fault, as if
+    /// the power had failed between the two.
+    pub fn lose_answers(&self, commits: u32) {
+        self.orders().lose = commits;
+    }
+
+    /// From now on commits wait, unwritten, until `sync` or `crash`.
+    pub fn stall(&self) {
+        self.orders().stalled = true;
+    }
+
+    /// How many commits wait.
+    pub fn waiting(&self) -> usize {
+        self.orders().waiting.iter().filter(|waiting| !waiting.is_closed()).count()
+    }
+
+    /// Lets the waiting commits go on, in their order, and stalls no more.
+    pub fn sync(&self) {
+        let mut orders = self.orders();
+        orders.stalled = false;
+        for waiting in orders.waiting.drain(..) {
+            // Who stopped waiting is not written.
+            waiting.send(()).unwrap_or_default();
+        }
+    }
+
+    /// The power fails: waiting commits are lost and answer `Fault::Closed`; what was answered before
+    /// stays. The store goes on as after a restart.
+    pub fn crash(&self) {
+        let mut orders = self.orders();
+        orders.stalled = false;
+        orders.waiting.clear();
+    }
+
+    /// Waits while stalled, then says what becomes of the next commit.
+    pub(crate) async fn next(&self) -> Result<Fate, CommitError> {
+        let waiting = {
+            let mut orders = self.orders();
+            orders.stalled.then(|| {
+                let (go, waiting) = oneshot::channel();
+                orders.waiting.push(go);
+                waiting
+            })
+        };
+        if let Some(waiting) = waiting {
+            waiting.await.map_err(|_| Fault::Closed)?;
+        }
+        let mut orders = self.orders();
+        if take(&mut orders.fail) {
+            return Err(Fault::Disk("a failure to order".to_owned()).into());
+        }
+        if take(&mut orders.conflict) {
+            return Err(CommitError::Conflict { write: 0 });
+        }
+        Ok(if take(&mut orders.lose) { Fate::KeptUnanswered } else { Fate::Kept })
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn take(count: &mut u32) -> bool {
+    let any = *count > 0;
+    *count = count.saturating_sub(1);
+    any
+}

@@ -1,0 +1,252 @@
+//! The memory: logs, documents, leases and blobs, on SQLite or in memory.
+//!
+//! Everything a caller can ask is a method of [`Store`]; [`Write`] lists everything a commit can do.
+//! A commit is all or nothing and durable when it is answered; what it expects is checked in the same
+//! step, so that a lost race is a [`CommitError::Conflict`] and never a lost write. Bodies are bytes:
+//! the store reads none of them.
+
+mod blobs;
+mod cells;
+mod fault;
+mod faults;
+mod memory;
+mod migrations;
+mod nouns;
+mod sql;
+mod sqlite;
+mod tables;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use protocol::{SessionId, Stamp, WorkspaceId};
+
+use crate::blobs::Blobs;
+use crate::memory::Memory;
+use crate::sqlite::Database;
+use crate::tables::Tables;
+
+pub use fault::{CommitError, Fault};
+pub use faults::Faults;
+pub use nouns::{Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Row, Status, Write};
+
+/// Where everything is kept. Clones share it. Every method may be called from anywhere at any time.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Driver>);
+
+#[derive(Debug)]
+enum Driver {
+    Sqlite { tables: Tables, blobs: Blobs },
+    Memory(Memory),
+}
+
+impl Store {
+    /// Opens or creates a SQLite database, with its blobs in the directory `blobs` beside it, and
+    /// brings its schema up to date. Other processes may have it open too. Blocks while it opens.
+    ///
+    /// A database of a newer Heddle is left as it is: [`Fault::Newer`].
+    pub fn sqlite(path: &Path) -> Result<Self, Fault> {
+        let tables = Tables::new(Database::open(path)?);
+        let blobs = Blobs::new(path.with_file_name("blobs"));
+        Ok(Self(Arc::new(Driver::Sqlite { tables, blobs })))
+    }
+
+    /// A store that forgets everything with its last clone.
+    pub fn memory() -> Self {
+        Self::memory_with(Faults::default())
+    }
+
+    /// A memory store whose commits go wrong when `faults` says so.
+    pub fn memory_with(faults: Faults) -> Self {
+        Self(Arc::new(Driver::Memory(Memory::new(faults))))
+    }
+
+    /// Writes all of it or nothing; durable when it returns. A caller that stops waiting may or may
+    /// not have had its writes done.
+    ///
+    /// [`Fault::Misuse`] is answered before anything is tried.
+    pub async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
+        writes.iter().try_for_each(Write::checked)?;
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.commit(writes).await,
+            Driver::Memory(memory) => memory.commit(writes).await,
+        }
+    }
+
+    /// How many appends were made durable through this store since it was opened.
+    pub fn commits(&self) -> u64 {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.commits(),
+            Driver::Memory(memory) => memory.commits(),
+        }
+    }
+
+    /// The head row of a workspace's session, a deleted one's too until it is purged.
+    pub async fn head(&self, workspace: WorkspaceId, session: SessionId) -> Result<Option<Head>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.head(workspace, session).await,
+            Driver::Memory(memory) => Ok(memory.head(workspace, session)),
+        }
+    }
+
+    /// The head row of a session, whosever it is: for the jobs of the engine, never for a caller.
+    pub async fn head_of(&self, session: SessionId) -> Result<Option<Head>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.head_of(session).await,
+            Driver::Memory(memory) => Ok(memory.head_of(session)),
+        }
+    }
+
+    /// One page of a workspace's sessions.
+    pub async fn heads(&self, query: HeadQuery) -> Result<Vec<Head>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.heads(&query).await,
+            Driver::Memory(memory) => Ok(memory.heads(&query)),
+        }
+    }
+
+    /// Every running or rescheduling session of every workspace that is not deleted, by id.
+    pub async fn busy(&self) -> Result<Vec<SessionId>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.busy().await,
+            Driver::Memory(memory) => Ok(memory.busy()),
+        }
+    }
+
+    /// The log's rows from the one that holds position `from`, oldest first. Stops before the row with
+    /// which the bodies exceed `max_bytes`, or after 10,000 rows; the first row always comes. Empty
+    /// when the log ends at or before `from`, or there is none.
+    pub async fn read(&self, session: SessionId, from: u64, max_bytes: usize) -> Result<Vec<Row>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.read(session, from, max_bytes).await,
+            Driver::Memory(memory) => Ok(memory.read(session, from, max_bytes)),
+        }
+    }
+
+    /// The log's rows that start before position `before`, newest first, with the same bounds as
+    /// [`Store::read`]. The first may reach beyond `before`.
+    pub async fn read_back(
+        &self,
+        session: SessionId,
+        before: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Row>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.read_back(session, before, max_bytes).await,
+            Driver::Memory(memory) => Ok(memory.read_back(session, before, max_bytes)),
+        }
+    }
+
+    /// Removes the logs and heads of at most `limit` sessions deleted before a moment, longest deleted
+    /// first, and says how many. Snapshots stay.
+    pub async fn purge(&self, deleted_before: Stamp, limit: usize) -> Result<usize, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.purge(deleted_before, limit).await,
+            Driver::Memory(memory) => Ok(memory.purge(deleted_before, limit)),
+        }
+    }
+
+    /// A workspace's document: the current one, or the one with this version if it is the current one
+    /// or in its history.
+    pub async fn document(
+        &self,
+        workspace: WorkspaceId,
+        kind: Kind,
+        id: u128,
+        version: Option<u64>,
+    ) -> Result<Option<Document>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.document(workspace, kind, id, version).await,
+            Driver::Memory(memory) => Ok(memory.document(workspace, kind, id, version)),
+        }
+    }
+
+    /// One page of a workspace's documents.
+    pub async fn documents(&self, query: DocumentQuery) -> Result<Vec<Document>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.documents(&query).await,
+            Driver::Memory(memory) => Ok(memory.documents(&query)),
+        }
+    }
+
+    /// A document's versions, newest first, the current one included; those below `after`, if named.
+    pub async fn versions(
+        &self,
+        workspace: WorkspaceId,
+        kind: Kind,
+        id: u128,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<Document>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.versions(workspace, kind, id, after, limit).await,
+            Driver::Memory(memory) => Ok(memory.versions(workspace, kind, id, after, limit)),
+        }
+    }
+
+    /// The document with this unique key.
+    pub async fn find(
+        &self,
+        workspace: WorkspaceId,
+        kind: Kind,
+        key: &str,
+    ) -> Result<Option<Document>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.find(workspace, kind, key).await,
+            Driver::Memory(memory) => Ok(memory.find(workspace, kind, key)),
+        }
+    }
+
+    /// The snapshot with this hash.
+    pub async fn snapshot(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.snapshot(hash).await,
+            Driver::Memory(memory) => Ok(memory.snapshot(hash)),
+        }
+    }
+
+    /// Takes the lease of `scope` until a moment, if it is free, has run out, or is the holder's own
+    /// already. A holder's name is not empty and belongs to one process of one life: after a restart
+    /// it is a new one.
+    pub async fn claim(&self, scope: &str, holder: &str, now: Stamp, until: Stamp) -> Result<Claim, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.claim(scope, holder, now, until).await,
+            Driver::Memory(memory) => memory.claim(scope, holder, now, until),
+        }
+    }
+
+    /// Holds the lease on until a later moment; false if it was released or taken over.
+    pub async fn renew(&self, scope: &str, epoch: u64, until: Stamp) -> Result<bool, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.renew(scope, epoch, until).await,
+            Driver::Memory(memory) => Ok(memory.renew(scope, epoch, until)),
+        }
+    }
+
+    /// Frees the lease, if it is still the one of this epoch.
+    pub async fn release(&self, scope: &str, epoch: u64) -> Result<(), Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.release(scope, epoch).await,
+            Driver::Memory(memory) => {
+                memory.release(scope, epoch);
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps a big body, durable when it returns, and names it by its SHA-256. Needs a tokio runtime.
+    pub async fn put(&self, bytes: Vec<u8>) -> Result<[u8; 32], Fault> {
+        match &*self.0 {
+            Driver::Sqlite { blobs, .. } => blobs.put(&bytes).await,
+            Driver::Memory(memory) => Ok(memory.put(bytes)),
+        }
+    }
+
+    /// The body with this SHA-256. Needs a tokio runtime.
+    pub async fn get(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { blobs, .. } => blobs.get(hash).await,
+            Driver::Memory(memory) => Ok(memory.get(hash)),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! The memory driver: the four nouns in ordered maps, on a disk that does wrong to order.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use protocol::{SessionId, Stamp, WorkspaceId};
+
+use crate::blobs::hash_of;
+use crate::fault::{CommitError, Fault};
+use crate::faults::{Fate, Faults};
+use crate::nouns::{Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Order, Row, Write};
+
+#[derive(Debug)]
+pub(crate) struct Memory {
+    faults: Faults,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    commits: u64,
+    heads: BTreeMap<SessionId, Head>,
+    logs: BTreeMap<SessionId, Vec<Row>>,
+    documents: BTreeMap<(Kind, u128), Document>,
+    history: BTreeMap<(Kind, u128, u64), Document>,
+    keys: BTreeMap<(WorkspaceId, Kind, String), u128>,
+    snapshots: BTreeMap<[u8; 32], Vec<u8>>,
+    leases: BTreeMap<String, Lease>,
+    blobs: BTreeMap<[u8; 32], Vec<u8>>,
+}
+
+/// Takes back one write.
+type Undo = Box<dyn FnOnce(&mut State)>;
+
+/// A write met a state it did not expect.
+struct Unmet;
+
+impl Memory {
+    pub(crate) fn new(faults: Faults) -> Self {
+        Self { faults, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
+        let fate = self.faults.next().await?;
+        self.state().apply(writes)?;
+        match fate {
+            Fate::Kept => Ok(()),
+            Fate::KeptUnanswered => Err(Fault::Disk("an answer lost to order".to_owned()).into()),
+        }
+    }
+
+    pub(crate) fn commits(&self) -> u64 {
+        self.state().commits
+    }
+
+    pub(crate) fn head(&self, workspace: WorkspaceId, session: SessionId) -> Option<Head> {
+        self.state().heads.get(&session).filter(|head| head.workspace == workspace).cloned()
+    }
+
+    pub(crate) fn head_of(&self, session: SessionId) -> Option<Head> {
+        self.state().heads.get(&session).cloned()
+    }
+
+    pub(crate) fn heads(&self, query: &HeadQuery) -> Vec<Head> {
+        let state = self.state();
+        let listed = state.heads.values().filter(|head| is_listed(head, query));
+        let listed = listed.map(|head| ((head.created_at, head.session), head));
+        page(listed, query.order, query.backwards, query.after, query.limit)
+    }
+
+    pub(crate) fn busy(&self) -> Vec<SessionId> {
+        let state = self.state();
+        let busy = state.heads.values().filter(|head| head.status.is_busy() && head.deleted_at.is_none());
+        busy.map(|head| head.session).collect()
+    }
+
+    pub(crate) fn read(&self, session: SessionId, from: u64, max_bytes: usize) -> Vec<Row> {
+        let state = self.state();
+        let rows = state.logs.get(&session).map_or(&[][..], Vec::as_slice);
+        let start = rows.partition_point(|row| row.first + u64::from(row.count) <= from);
+        up_to(rows.iter().skip(start), max_bytes)
+    }
+
+    pub(crate) fn read_back(&self, session: SessionId, before: u64, max_bytes: usize) -> Vec<Row> {
+        let state = self.state();
+        let rows = state.logs.get(&session).map_or(&[][..], Vec::as_slice);
+        let end = rows.partition_point(|row| row.first < before);
+        up_to(rows.iter().take(end).rev(), max_bytes)
+    }
+
+    pub(crate) fn purge(&self, deleted_before: Stamp, limit: usize) -> usize {
+        let mut state = self.state();
+        let deleted = state.heads.values().filter_map(|head| Some((head.deleted_at?, head.session)));
+        let mut deleted: Vec<_> = deleted.filter(|(at, _)| *at < deleted_before).collect();
+        deleted.sort_unstable();
+        deleted.truncate(limit);
+        for (_, session) in &deleted {
+            state.heads.remove(session);
+            state.logs.remove(session);
+        }
+        deleted.len()
+    }
+
+    pub(crate) fn document(
+        &self,
+        workspace: WorkspaceId,
+        kind: Kind,
+        id: u128,
+        version: Option<u64>,
+    ) -> Option<Document> {
+        let state = self.state();
+        let current = state.documents.get(&(kind, id));
+        let asked = match version {
+            None => current,
+            Some(version) => current
+                .filter(|document| document.version == version)
+                .or_else(|| state.history.get(&(kind, id, version))),
+        };
+        asked.filter(|document| document.workspace == workspace).cloned()
+    }
+
+    pub(crate) fn documents(&self, query: &DocumentQuery) -> Vec<Document> {
+        let state = self.state();
+        let listed = state.documents.values().filter(|document| {
+            document.workspace == query.workspace
+                && document.kind == query.kind
+                && query.created_gte.is_none_or(|bound| document.created_at >= bound)
+                && query.created_lte.is_none_or(|bound| document.created_at <= bound)
+                && (query.include_archived || document.archived_at.is_none())
+        });
+        let listed = listed.map(|document| ((document.created_at, document.id), document));
+        page(listed, query.order, query.backwards, query.after, query.limit)
+    }
+
+    pub(crate) fn versions(
+        &self,
+        workspace: WorkspaceId,
+        kind: Kind,
+        id: u128,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Vec<Document> {
+        let state = self.state();
+        let older = state.history.range((kind, id, 0)..=(kind, id, u64::MAX)).rev();
+        let all = state.documents.get(&(kind, id)).into_iter().chain(older.map(|(_, document)| document));
+        all.filter(|document| document.workspace == workspace)
+            .filter(|document| after.is_none_or(|after| document.version < after))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    pub(crate) fn find(&self, workspace: WorkspaceId, kind: Kind, key: &str) -> Option<Document> {
+        let state = self.state();
+        let id = state.keys.get(&(workspace, kind, key.to_owned()))?;
+        state.documents.get(&(kind, *id)).cloned()
+    }
+
+    pub(crate) fn snapshot(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
+        self.state().snapshots.get(hash).cloned()
+    }
+
+    pub(crate) fn claim(&self, scope: &str, holder: &str, now: Stamp, until: Stamp) -> Result<Claim, Fault> {
+        let mut state = self.state();
+        let (claim, next) = Lease::claim(state.leases.get(scope), holder, now, until)?;
+        if let Some(next) = next {
+            state.leases.insert(scope.to_owned(), next);
+        }
+        Ok(claim)
+    }
+
+    pub(crate) fn renew(&self, scope: &str, epoch: u64, until: Stamp) -> bool {
+        let mut state = self.state();
+        let held = state.leases.get_mut(scope).filter(|kept| kept.epoch == epoch && !kept.holder.is_empty());
+        held.map(|kept| kept.until = until).is_some()
+    }
+
+    pub(crate) fn release(&self, scope: &str, epoch: u64) {
+        if let Some(kept) = self.state().leases.get_mut(scope).filter(|kept| kept.epoch == epoch) {
+            kept.holder.clear();
+        }
+    }
+
+    pub(crate) fn put(&self, bytes: Vec<u8>) -> [u8; 32] {
+        let hash = hash_of(&bytes);
+        self.state().blobs.insert(hash, bytes);
+        hash
+    }
+
+    pub(crate) fn get(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
+        self.state().blobs.get(hash).cloned()
+    }
+}
+
+impl State {
+    fn apply(&mut self, writes: Vec<Write>) -> Result<(), CommitError> {
+        let appends = writes.iter().filter(|write| matches!(write, Write::Append(_))).count();
+        let mut undo: Vec<Undo> = Vec::with_capacity(writes.len());
+        for (index, write) in writes.into_iter().enumerate() {
+            let Ok(done) = self.write(write) else {
+                for undo in undo.into_iter().rev() {
+                    undo(self);
+                }
+                return Err(CommitError::Conflict { write: index });
+            };
+            undo.push(done);
+        }
+        self.commits += appends as u64;
+        Ok(())
+    }
+
+    fn write(&mut self, write: Write) -> Result<Undo, Unmet> {
+        match write {
+            Write::Append(append) => self.append(append),
+            Write::Create(document) => self.create(document),
+            Write::Revise { document, expected, keep_history } => {
+                self.revise(document, expected, keep_history)
+            }
+            Write::ExpectLive { kind, id, version } => self.expect_live(kind, id, version),
+            Write::Drop { kind, id } => Ok(self.drop_document(kind, id)),
+            Write::PutSnapshot { hash, body } => {
+                let before = self.snapshots.get(&hash).cloned();
+                self.snapshots.entry(hash).or_insert(body);
+                Ok(Box::new(move |state| restore(&mut state.snapshots, hash, before)))
+            }
+        }
+    }
+
+    fn append(&mut self, append: Append) -> Result<Undo, Unmet> {
+        let Append { session, first, count, at, body, mut head } = append;
+        let before = self.heads.get(&session).cloned();
+        if before.as_ref().map_or(0, |before| before.position) != first {
+            return Err(Unmet);
+        }
+        if let Some(before) = &before {
+            let Head { workspace, created_at, agent, agent_version, environment, .. } = *before;
+            head = Head { workspace, created_at, agent, agent_version, environment, ..head };
+        }
+        self.heads.insert(session, head);
+        self.logs.entry(session).or_default().push(Row { first, count, at, body });
+        Ok(Box::new(move |state| {
+            restore(&mut state.heads, session, before);
+            state.logs.entry(session).or_default().pop();
+        }))
+    }
+
+    fn create(&mut self, document: Document) -> Result<Undo, Unmet> {
+        let place = (document.kind, document.id);
+        let key = key_of(&document);
+        if self.documents.contains_key(&place) || key.as_ref().is_some_and(|key| self.keys.contains_key(key))
+        {
+            return Err(Unmet);
+        }
+        self.keys.extend(key.clone().map(|key| (key, document.id)));
+        self.documents.insert(place, document);
+        Ok(Box::new(move |state| {
+            state.documents.remove(&place);
+            if let Some(key) = key {
+                state.keys.remove(&key);
+            }
+        }))
+    }
+
+    fn revise(&mut self, document: Document, expected: u64, keep_history: bool) -> Result<Undo, Unmet> {
+        let (kind, id) = (document.kind, document.id);
+        let before = self.documents.get(&(kind, id)).cloned().ok_or(Unmet)?;
+        let key = key_of(&document);
+        let is_taken = key.as_ref().and_then(|key| self.keys.get(key)).is_some_and(|owner| *owner != id);
+        if before.version != expected || before.workspace != document.workspace || is_taken {
+            return Err(Unmet);
+        }
+        if let Some(old) = key_of(&before) {
+            self.keys.remove(&old);
+        }
+        self.keys.extend(key.clone().map(|key| (key, id)));
+        self.documents.insert((kind, id), Document { created_at: before.created_at, ..document });
+        if keep_history {
+            self.history.insert((kind, id, expected), before.clone());
+        }
+        Ok(Box::new(move |state| {
+            if let Some(key) = key {
+                state.keys.remove(&key);
+            }
+            state.keys.extend(key_of(&before).map(|key| (key, id)));
+            state.documents.insert((kind, id), before);
+            if keep_history {
+                state.history.remove(&(kind, id, expected));
+            }
+        }))
+    }
+
+    fn expect_live(&self, kind: Kind, id: u128, version: Option<u64>) -> Result<Undo, Unmet> {
+        let live = self.documents.get(&(kind, id)).filter(|document| document.archived_at.is_none());
+        let live = live.ok_or(Unmet)?;
+        let is_there = version
+            .is_none_or(|version| live.version == version || self.history.contains_key(&(kind, id, version)));
+        if is_there { Ok(Box::new(|_| ())) } else { Err(Unmet) }
+    }
+
+    fn drop_document(&mut self, kind: Kind, id: u128) -> Undo {
+        let before = self.documents.remove(&(kind, id));
+        if let Some(key) = before.as_ref().and_then(key_of) {
+            self.keys.remove(&key);
+        }
+        let history: Vec<_> =
+            self.history.extract_if((kind, id, 0)..=(kind, id, u64::MAX), |_, _| true).collect();
+        Box::new(move |state| {
+            if let Some(before) = before {
+                state.keys.extend(key_of(&before).map(|key| (key, id)));
+                state.documents.insert((kind, id), before);
+            }
+            state.history.extend(history);
+        })
+    }
+}
+
+fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
+    match before {
+        Some(before) => map.insert(key, before),
+        None => map.remove(&key),
+    };
+}
+
+fn key_of(document: &Document) -> Option<(WorkspaceId, Kind, String)> {
+    Some((document.workspace, document.kind, document.unique_key.clone()?))
+}
+
+fn is_listed(head: &Head, query: &HeadQuery) -> bool {
+    head.workspace == query.workspace
+        && head.deleted_at.is_none()
+        && (query.include_archived || head.archived_at.is_none())
+        && query.agent.is_none_or(|agent| head.agent == agent)
+        && query.agent_version.is_none_or(|version| head.agent_version == version)
+        && (query.statuses.is_empty() || query.statuses.contains(&head.status))
+        && query.created_gt.is_none_or(|bound| head.created_at > bound)
+        && query.created_gte.is_none_or(|bound| head.created_at >= bound)
+        && query.created_lt.is_none_or(|bound| head.created_at < bound)
+        && query.created_lte.is_none_or(|bound| head.created_at <= bound)
+}
+
+/// The page of a list, in the list's order.
+fn page<'a, K: Ord + Copy, T: Clone + 'a>(
+    listed: impl Iterator<Item = ((Stamp, K), &'a T)>,
+    order: Order,
+    backwards: bool,
+    after: Option<(Stamp, K)>,
+    limit: usize,
+) -> Vec<T> {
+    let mut listed: Vec<_> = listed.collect();
+    listed.sort_unstable_by_key(|(key, _)| *key);
+    let read = order.read(backwards);
+    if read == Order::Descending {
+        listed.reverse();
+    }
+    listed.retain(|(key, _)| {
+        after.is_none_or(|after| match read {
+            Order::Ascending => *key > after,
+            Order::Descending => *key < after,
+        })
+    });
+    listed.truncate(limit);
+    if backwards {
+        listed.reverse();
+    }
+    listed.into_iter().map(|(_, noun)| noun.clone()).collect()
+}
+
+/// Rows up to and without the one with which they exceed `max_bytes`; the first always comes.
+fn up_to<'a>(rows: impl Iterator<Item = &'a Row>, max_bytes: usize) -> Vec<Row> {
+    let mut taken: Vec<Row> = Vec::new();
+    let mut bytes = 0_usize;
+    for row in rows.take(crate::sql::ROWS_AT_ONCE) {
+        bytes = bytes.saturating_add(row.body.len());
+        if bytes > max_bytes && !taken.is_empty() {
+            break;
+        }
+        taken.push(row.clone());
+    }
+    taken
+}

@@ -1,0 +1,106 @@
+//! The schema, as a numbered list of steps. A released step never changes; a change is a new step.
+//!
+//! Two words differ between databases and stand in braces: `{bytes}`, the type of a bytes column,
+//! and `{serial}`, a primary key that numbers its rows by itself.
+
+/// One step: its number, and the statements that take a database from the step before to here.
+#[derive(Debug)]
+pub(crate) struct Migration {
+    pub(crate) number: i64,
+    pub(crate) statements: &'static [&'static str],
+}
+
+/// The table that says which steps a database has seen.
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY)";
+
+/// Every step, oldest first.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    statements: &[
+        // `number` is what the log is keyed by: a short integer that grows with the sessions.
+        "CREATE TABLE heads (
+            number {serial},
+            id {bytes} NOT NULL,
+            workspace {bytes} NOT NULL,
+            position BIGINT NOT NULL,
+            status TEXT NOT NULL,
+            due BIGINT,
+            created_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL,
+            archived_at BIGINT,
+            deleted_at BIGINT,
+            agent {bytes} NOT NULL,
+            agent_version BIGINT NOT NULL,
+            environment {bytes} NOT NULL,
+            body {bytes} NOT NULL
+        )",
+        "CREATE UNIQUE INDEX heads_id ON heads (id)",
+        "CREATE INDEX heads_list ON heads (workspace, created_at, id)",
+        "CREATE INDEX heads_agent ON heads (workspace, agent, created_at, id)",
+        "CREATE INDEX heads_busy ON heads (id)
+            WHERE status IN ('running', 'rescheduling') AND deleted_at IS NULL",
+        "CREATE INDEX heads_deleted ON heads (deleted_at) WHERE deleted_at IS NOT NULL",
+        // No primary key: rows are only ever added at the end.
+        "CREATE TABLE log (
+            session BIGINT NOT NULL,
+            first BIGINT NOT NULL,
+            count BIGINT NOT NULL,
+            at BIGINT NOT NULL,
+            body {bytes} NOT NULL
+        )",
+        "CREATE UNIQUE INDEX log_position ON log (session, first)",
+        "CREATE TABLE documents (
+            kind TEXT NOT NULL,
+            id {bytes} NOT NULL,
+            version BIGINT NOT NULL,
+            workspace {bytes} NOT NULL,
+            unique_key TEXT,
+            created_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL,
+            archived_at BIGINT,
+            body {bytes} NOT NULL,
+            PRIMARY KEY (kind, id)
+        )",
+        "CREATE UNIQUE INDEX documents_key ON documents (workspace, kind, unique_key)
+            WHERE unique_key IS NOT NULL",
+        "CREATE INDEX documents_list ON documents (workspace, kind, created_at, id)",
+        "CREATE TABLE history (
+            kind TEXT NOT NULL,
+            id {bytes} NOT NULL,
+            version BIGINT NOT NULL,
+            workspace {bytes} NOT NULL,
+            unique_key TEXT,
+            created_at BIGINT NOT NULL,
+            updated_at BIGINT NOT NULL,
+            archived_at BIGINT,
+            body {bytes} NOT NULL,
+            PRIMARY KEY (kind, id, version)
+        )",
+        "CREATE TABLE snapshots (
+            hash {bytes} NOT NULL PRIMARY KEY,
+            body {bytes} NOT NULL
+        )",
+        "CREATE TABLE leases (
+            scope TEXT NOT NULL PRIMARY KEY,
+            holder TEXT NOT NULL,
+            epoch BIGINT NOT NULL,
+            until BIGINT NOT NULL
+        )",
+    ],
+}];
+
+/// The newest step of this build.
+pub(crate) fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_numbered_from_one_without_a_gap() {
+        let numbers: Vec<i64> = MIGRATIONS.iter().map(|migration| migration.number).collect();
+        assert_eq!(numbers, (1..=newest()).collect::<Vec<i64>>());
+    }
+}

@@ -1,0 +1,408 @@
+//! The nouns of the store: what a commit may write, what is kept, and what lists ask for.
+
+use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId};
+
+use crate::fault::Fault;
+
+/// One write of a commit. Each may expect something; if one expectation fails, no write happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Appends to a session's log and replaces its head row. Expects the head's position to be
+    /// `first`; with `first` 0 the session must not exist yet.
+    Append(Append),
+    /// Keeps a new document. Expects that no document of the kind has this id and, when it has a
+    /// unique key, that no other of the workspace and kind has that key.
+    Create(Document),
+    /// Replaces a document's version, key, body, `updated_at` and `archived_at`; its workspace and
+    /// `created_at` stay as created. Expects that the stored document is of this workspace and at
+    /// version `expected`, and that its unique key is free.
+    Revise {
+        /// The new state. Its version is at least `expected`, and above it when history is kept.
+        document: Document,
+        /// The version the caller has seen.
+        expected: u64,
+        /// Whether the replaced version stays readable by its number.
+        keep_history: bool,
+    },
+    /// Writes nothing. Expects that the document exists and is not archived and, when a version is
+    /// named, that this version is the current one or in its history.
+    ExpectLive {
+        /// The document's kind.
+        kind: Kind,
+        /// The document's id.
+        id: u128,
+        /// A version that must exist.
+        version: Option<u64>,
+    },
+    /// Deletes a document and its history. Expects nothing: a missing document is already deleted.
+    Drop {
+        /// The document's kind.
+        kind: Kind,
+        /// The document's id.
+        id: u128,
+    },
+    /// Keeps a small body under its hash, once. Expects nothing.
+    PutSnapshot {
+        /// The hash of the body, computed by the caller.
+        hash: [u8; 32],
+        /// The body.
+        body: Vec<u8>,
+    },
+}
+
+impl Write {
+    /// Refuses what no caller can mean, before anything is written.
+    pub(crate) fn checked(&self) -> Result<(), Fault> {
+        match self {
+            Self::Append(append) => append.checked(),
+            Self::Create(document) => document.checked(),
+            Self::Revise { document, expected, keep_history } => {
+                document.checked_after(*expected, *keep_history)
+            }
+            Self::ExpectLive { .. } | Self::Drop { .. } | Self::PutSnapshot { .. } => Ok(()),
+        }
+    }
+}
+
+/// One commit of a session's log (rules.md 8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// Whose log.
+    pub session: SessionId,
+    /// Position of the first fact; positions start at 0.
+    pub first: u64,
+    /// How many facts the body holds, at least 1.
+    pub count: u32,
+    /// When it was decided.
+    pub at: Stamp,
+    /// The facts; opaque to the store.
+    pub body: Vec<u8>,
+    /// The head row after this commit: same session, position `first + count`.
+    pub head: Head,
+}
+
+impl Append {
+    fn checked(&self) -> Result<(), Fault> {
+        if self.count == 0 {
+            return Err(Fault::Misuse("an append holds at least one fact"));
+        }
+        let position = self.first.saturating_add(u64::from(self.count));
+        if self.head.position != position || self.head.session != self.session {
+            return Err(Fault::Misuse("an append's head is not the head after the append"));
+        }
+        if i64::try_from(position).is_err() {
+            return Err(Fault::Misuse("a position is too large"));
+        }
+        Ok(())
+    }
+}
+
+/// The head row of a session, written with every append. Lists, GET and start-up read head rows and
+/// never fold a log (rules.md 8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The session.
+    pub session: SessionId,
+    /// Whose session; fixed by the first append, ignored in later ones.
+    pub workspace: WorkspaceId,
+    /// How many facts the log holds.
+    pub position: u64,
+    /// The printed status.
+    pub status: Status,
+    /// When the next timer of the session is due.
+    pub due: Option<Stamp>,
+    /// When the session was created; fixed by the first append, ignored in later ones.
+    pub created_at: Stamp,
+    /// When it last changed.
+    pub updated_at: Stamp,
+    /// When it was archived.
+    pub archived_at: Option<Stamp>,
+    /// When it was deleted; lists leave it out from then on, and `Store::purge` removes it.
+    pub deleted_at: Option<Stamp>,
+    /// The agent it was created with; fixed by the first append, ignored in later ones.
+    pub agent: AgentId,
+    /// That agent's version; fixed by the first append, ignored in later ones.
+    pub agent_version: u64,
+    /// Where its tools run; fixed by the first append, ignored in later ones.
+    pub environment: EnvironmentId,
+    /// Title, metadata, usage and stats; opaque to the store.
+    pub body: Vec<u8>,
+}
+
+/// A session's printed status (rules.md 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Nothing is going on.
+    Idle,
+    /// Some thread is busy.
+    Running,
+    /// Only a retry timer is left.
+    Rescheduling,
+    /// Ended for good.
+    Terminated,
+}
+
+impl Status {
+    /// The word the column holds, which is also the API's.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Running => "running",
+            Self::Rescheduling => "rescheduling",
+            Self::Terminated => "terminated",
+        }
+    }
+
+    /// The status this word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Idle, Self::Running, Self::Rescheduling, Self::Terminated]
+            .into_iter()
+            .find(|status| status.as_str() == word)
+    }
+
+    /// Whether start-up must look at a session with this status.
+    pub const fn is_busy(self) -> bool {
+        matches!(self, Self::Running | Self::Rescheduling)
+    }
+}
+
+/// One row of a log: what one append kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Position of the first fact.
+    pub first: u64,
+    /// How many facts the body holds.
+    pub count: u32,
+    /// When it was decided.
+    pub at: Stamp,
+    /// The facts.
+    pub body: Vec<u8>,
+}
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A saved agent.
+    Agent,
+    /// An environment.
+    Environment,
+    /// An API key (its hash).
+    ApiKey,
+}
+
+impl Kind {
+    /// The word the column holds.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Agent => "agent",
+            Self::Environment => "environment",
+            Self::ApiKey => "api_key",
+        }
+    }
+}
+
+/// Any resource that is not a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// What it is.
+    pub kind: Kind,
+    /// The 128 bits of its id.
+    pub id: u128,
+    /// Counts its versions; a new document has the version its creator gives it, by custom 1.
+    pub version: u64,
+    /// Whose it is.
+    pub workspace: WorkspaceId,
+    /// A text no other document of the workspace and kind may have.
+    pub unique_key: Option<String>,
+    /// Everything else; opaque to the store.
+    pub body: Vec<u8>,
+    /// When it was created.
+    pub created_at: Stamp,
+    /// When it last changed.
+    pub updated_at: Stamp,
+    /// When it was archived.
+    pub archived_at: Option<Stamp>,
+}
+
+impl Document {
+    fn checked(&self) -> Result<(), Fault> {
+        if i64::try_from(self.version).is_err() {
+            return Err(Fault::Misuse("a version is too large"));
+        }
+        Ok(())
+    }
+
+    fn checked_after(&self, expected: u64, keep_history: bool) -> Result<(), Fault> {
+        self.checked()?;
+        if self.version < expected || (keep_history && self.version == expected) {
+            return Err(Fault::Misuse("a revision does not raise the version"));
+        }
+        Ok(())
+    }
+}
+
+/// By which way a list runs; ties of `created_at` are ordered by id, the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+impl Order {
+    /// The way rows are read: a page backwards is read from the cursor against the list's order.
+    pub(crate) fn read(self, backwards: bool) -> Self {
+        match (self, backwards) {
+            (Self::Ascending, false) | (Self::Descending, true) => Self::Ascending,
+            (Self::Descending, false) | (Self::Ascending, true) => Self::Descending,
+        }
+    }
+}
+
+/// One page of a workspace's sessions. Deleted sessions are never listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeadQuery {
+    /// Whose sessions.
+    pub workspace: WorkspaceId,
+    /// Only sessions of this agent.
+    pub agent: Option<AgentId>,
+    /// Only sessions of this agent version.
+    pub agent_version: Option<u64>,
+    /// Only sessions with one of these statuses; empty: any.
+    pub statuses: Vec<Status>,
+    /// Only sessions created after this.
+    pub created_gt: Option<Stamp>,
+    /// Only sessions created at or after this.
+    pub created_gte: Option<Stamp>,
+    /// Only sessions created before this.
+    pub created_lt: Option<Stamp>,
+    /// Only sessions created at or before this.
+    pub created_lte: Option<Stamp>,
+    /// Whether archived sessions are listed too.
+    pub include_archived: bool,
+    /// The list's order.
+    pub order: Order,
+    /// Start behind this session; it need not exist any more.
+    pub after: Option<(Stamp, SessionId)>,
+    /// Read the page that ends right before `after` (without `after`: the list's last page) instead.
+    /// The answer is in the list's order all the same.
+    pub backwards: bool,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl HeadQuery {
+    /// The newest `limit` sessions of a workspace that are not archived.
+    pub fn new(workspace: WorkspaceId, limit: usize) -> Self {
+        Self {
+            workspace,
+            agent: None,
+            agent_version: None,
+            statuses: Vec::new(),
+            created_gt: None,
+            created_gte: None,
+            created_lt: None,
+            created_lte: None,
+            include_archived: false,
+            order: Order::Descending,
+            after: None,
+            backwards: false,
+            limit,
+        }
+    }
+}
+
+/// One page of a workspace's documents of one kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentQuery {
+    /// Whose documents.
+    pub workspace: WorkspaceId,
+    /// Of which kind.
+    pub kind: Kind,
+    /// Only documents created at or after this.
+    pub created_gte: Option<Stamp>,
+    /// Only documents created at or before this.
+    pub created_lte: Option<Stamp>,
+    /// Whether archived documents are listed too.
+    pub include_archived: bool,
+    /// The list's order.
+    pub order: Order,
+    /// Start behind this document; it need not exist any more.
+    pub after: Option<(Stamp, u128)>,
+    /// Read the page that ends right before `after` (without `after`: the list's last page) instead.
+    /// The answer is in the list's order all the same.
+    pub backwards: bool,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl DocumentQuery {
+    /// The newest `limit` documents of this workspace and kind that are not archived.
+    pub fn new(workspace: WorkspaceId, kind: Kind, limit: usize) -> Self {
+        Self {
+            workspace,
+            kind,
+            created_gte: None,
+            created_lte: None,
+            include_archived: false,
+            order: Order::Descending,
+            after: None,
+            backwards: false,
+            limit,
+        }
+    }
+}
+
+/// The answer to a claim of a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The caller holds it.
+    Held {
+        /// Grows at every change of holder; names this holding to `renew` and `release`.
+        epoch: u64,
+        /// Whether it ran out in another holder's hands, so that something may be left undone.
+        took_over: bool,
+    },
+    /// Somebody else holds it.
+    Taken {
+        /// Who.
+        holder: String,
+        /// Until when, if it is not renewed.
+        until: Stamp,
+    },
+}
+
+/// A lease as it is kept; shared by the drivers, which add only how to read and swap it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// Empty once released.
+    pub(crate) holder: String,
+    pub(crate) epoch: u64,
+    pub(crate) until: Stamp,
+}
+
+impl Lease {
+    /// What `holder` gets at `now`, and the lease to keep if it gets it.
+    pub(crate) fn claim(
+        kept: Option<&Self>,
+        holder: &str,
+        now: Stamp,
+        until: Stamp,
+    ) -> Result<(Claim, Option<Self>), Fault> {
+        if holder.is_empty() {
+            return Err(Fault::Misuse("a lease's holder has a name"));
+        }
+        let (epoch, took_over) = match kept {
+            None => (1, false),
+            Some(kept) if kept.holder == holder => (kept.epoch, false),
+            Some(kept) if kept.holder.is_empty() => (kept.epoch + 1, false),
+            Some(kept) if kept.until <= now => (kept.epoch + 1, true),
+            Some(kept) => {
+                return Ok((Claim::Taken { holder: kept.holder.clone(), until: kept.until }, None));
+            }
+        };
+        let next = Self { holder: holder.to_owned(), epoch, until };
+        Ok((Claim::Held { epoch, took_over }, Some(next)))
+    }
+}

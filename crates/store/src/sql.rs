@@ -1,0 +1,421 @@
+//! Every statement, once, in the dialect SQLite and PostgreSQL share, and how its rows read back.
+//!
+//! Parameters are `$n`. A batch of statements is atomic, and a statement may expect a number of rows;
+//! a driver answers an unmet expectation, or a taken unique key, with a conflict.
+
+use std::fmt::Write as _;
+
+use protocol::{SessionId, Stamp, WorkspaceId};
+
+use crate::cells::Value;
+use crate::nouns::{Append, Document, DocumentQuery, HeadQuery, Kind, Lease, Order, Write};
+
+macro_rules! values {
+    ($($value:expr),* $(,)?) => { vec![$(Value::from($value)),*] };
+}
+
+/// How many rows a statement must touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    Any,
+    /// Exactly one row changed.
+    One,
+    /// A query that finds a row, which stays as it is until the batch is committed. (PostgreSQL adds
+    /// FOR SHARE; SQLite has one writer.)
+    Found,
+}
+
+/// One statement of a batch.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) sql: &'static str,
+    pub(crate) params: Vec<Value>,
+    pub(crate) expect: Expect,
+    /// Index of the write it belongs to.
+    pub(crate) write: usize,
+}
+
+/// One query.
+#[derive(Debug)]
+pub(crate) struct Query {
+    pub(crate) sql: String,
+    pub(crate) params: Vec<Value>,
+    /// Stop before the row with which the bytes of all rows exceed this; the first row always comes.
+    pub(crate) max_bytes: usize,
+}
+
+impl Query {
+    pub(crate) fn new(sql: impl Into<String>, params: Vec<Value>) -> Self {
+        Self { sql: sql.into(), params, max_bytes: usize::MAX }
+    }
+}
+
+/// The statements of a commit.
+pub(crate) fn statements(writes: Vec<Write>) -> Vec<Statement> {
+    let mut all = Vec::with_capacity(writes.len() * 2);
+    for (index, write) in writes.into_iter().enumerate() {
+        let mut push = |sql, params, expect| all.push(Statement { sql, params, expect, write: index });
+        match write {
+            Write::Append(append) => append_statements(append, &mut push),
+            Write::Create(document) => push(CREATE, document_values(document), Expect::One),
+            Write::Revise { document, expected, keep_history } => {
+                if keep_history {
+                    push(KEEP, values![document.kind, document.id, expected], Expect::One);
+                }
+                push(REVISE, revision_values(document, expected), Expect::One);
+            }
+            Write::ExpectLive { kind, id, version: None } => push(LIVE, values![kind, id], Expect::Found),
+            Write::ExpectLive { kind, id, version: Some(version) } => {
+                push(LIVE_VERSION, values![kind, id, version], Expect::Found);
+            }
+            Write::Drop { kind, id } => {
+                push(DROP, values![kind, id], Expect::Any);
+                push(DROP_HISTORY, values![kind, id], Expect::Any);
+            }
+            Write::PutSnapshot { hash, body } => {
+                push(PUT_SNAPSHOT, values![hash.to_vec(), body], Expect::Any);
+            }
+        }
+    }
+    all
+}
+
+const INSERT_HEAD: &str = "INSERT INTO heads (id, workspace, position, status, due, created_at, updated_at, \
+     archived_at, deleted_at, agent, agent_version, environment, body) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+const MOVE_HEAD: &str = "UPDATE heads SET position = $1, status = $2, due = $3, updated_at = $4, \
+     archived_at = $5, deleted_at = $6, body = $7 WHERE id = $8 AND position = $9";
+const APPEND: &str = "INSERT INTO log (session, first, count, at, body) \
+     VALUES ((SELECT number FROM heads WHERE id = $1), $2, $3, $4, $5)";
+
+fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Value>, Expect)) {
+    let Append { session, first, count, at, body, head } = append;
+    let status = head.status.as_str();
+    if first == 0 {
+        let created = values![
+            session,
+            head.workspace,
+            head.position,
+            status,
+            head.due,
+            head.created_at,
+            head.updated_at,
+            head.archived_at,
+            head.deleted_at,
+            head.agent,
+            head.agent_version,
+            head.environment,
+            head.body,
+        ];
+        push(INSERT_HEAD, created, Expect::One);
+    } else {
+        let moved = values![
+            head.position,
+            status,
+            head.due,
+            head.updated_at,
+            head.archived_at,
+            head.deleted_at,
+            head.body,
+            session,
+            first,
+        ];
+        push(MOVE_HEAD, moved, Expect::One);
+    }
+    push(APPEND, values![session, first, u64::from(count), at, body], Expect::One);
+}
+
+const CREATE: &str = "INSERT INTO documents (kind, id, version, workspace, unique_key, created_at, \
+     updated_at, archived_at, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+const KEEP: &str = "INSERT INTO history (kind, id, version, workspace, unique_key, created_at, updated_at, \
+     archived_at, body) SELECT kind, id, version, workspace, unique_key, created_at, updated_at, \
+     archived_at, \
+     body FROM documents WHERE kind = $1 AND id = $2 AND version = $3";
+const REVISE: &str = "UPDATE documents SET version = $1, unique_key = $2, updated_at = $3, archived_at = $4, \
+     body = $5 WHERE kind = $6 AND id = $7 AND version = $8 AND workspace = $9";
+const LIVE: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 AND archived_at IS NULL";
+const LIVE_VERSION: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 AND archived_at IS NULL \
+     AND (version = $3 OR EXISTS \
+     (SELECT 1 FROM history WHERE kind = $1 AND id = $2 AND version = $3))";
+const DROP: &str = "DELETE FROM documents WHERE kind = $1 AND id = $2";
+const DROP_HISTORY: &str = "DELETE FROM history WHERE kind = $1 AND id = $2";
+const PUT_SNAPSHOT: &str = "INSERT INTO snapshots (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+
+fn document_values(document: Document) -> Vec<Value> {
+    values![
+        document.kind,
+        document.id,
+        document.version,
+        document.workspace,
+        document.unique_key.as_deref(),
+        document.created_at,
+        document.updated_at,
+        document.archived_at,
+        document.body,
+    ]
+}
+
+fn revision_values(document: Document, expected: u64) -> Vec<Value> {
+    values![
+        document.version,
+        document.unique_key.as_deref(),
+        document.updated_at,
+        document.archived_at,
+        document.body,
+        document.kind,
+        document.id,
+        expected,
+        document.workspace,
+    ]
+}
+
+const HEAD_COLUMNS: &str = "id, workspace, position, status, due, created_at, updated_at, archived_at, \
+     deleted_at, agent, agent_version, environment, body";
+const DOCUMENT_COLUMNS: &str =
+    "id, version, workspace, unique_key, created_at, updated_at, archived_at, body";
+
+pub(crate) fn head(workspace: WorkspaceId, session: SessionId) -> Query {
+    let sql = format!("SELECT {HEAD_COLUMNS} FROM heads WHERE id = $1 AND workspace = $2");
+    Query::new(sql, values![session, workspace])
+}
+
+/// The head row of a session, whosever it is.
+pub(crate) fn head_of(session: SessionId) -> Query {
+    let sql = format!("SELECT {HEAD_COLUMNS} FROM heads WHERE id = $1");
+    Query::new(sql, values![session])
+}
+
+pub(crate) fn heads(query: &HeadQuery) -> Query {
+    let mut list = List::new(format!("SELECT {HEAD_COLUMNS} FROM heads"));
+    list.only("workspace =", query.workspace);
+    if let Some(agent) = query.agent {
+        list.only("agent =", agent);
+    }
+    if let Some(version) = query.agent_version {
+        list.only("agent_version =", version);
+    }
+    list.only_in("status", query.statuses.iter().map(|status| status.as_str()));
+    let bounds = [
+        ("created_at >", query.created_gt),
+        ("created_at >=", query.created_gte),
+        ("created_at <", query.created_lt),
+        ("created_at <=", query.created_lte),
+    ];
+    for (test, bound) in bounds {
+        if let Some(bound) = bound {
+            list.only(test, bound);
+        }
+    }
+    list.and("deleted_at IS NULL");
+    if !query.include_archived {
+        list.and("archived_at IS NULL");
+    }
+    let after = query.after.map(|(at, id)| (at, Value::from(id)));
+    list.page(query.order.read(query.backwards), after, query.limit)
+}
+
+pub(crate) fn busy() -> Query {
+    let sql = "SELECT id FROM heads \
+         WHERE status IN ('running', 'rescheduling') AND deleted_at IS NULL ORDER BY id";
+    Query::new(sql, Vec::new())
+}
+
+/// How many log rows one read looks at; a caller that wants more asks again from where it ended.
+pub(crate) const ROWS_AT_ONCE: usize = 10_000;
+
+pub(crate) fn log(session: SessionId, from: u64, max_bytes: usize) -> Query {
+    let sql = "SELECT l.first, l.count, l.at, l.body FROM log l \
+         WHERE l.session = (SELECT number FROM heads WHERE id = $1) \
+         AND l.first >= (SELECT COALESCE(MAX(s.first), 0) FROM log s \
+         WHERE s.session = (SELECT number FROM heads WHERE id = $1) AND s.first <= $2) \
+         AND l.first + l.count > $2 ORDER BY l.first LIMIT $3";
+    let params = values![session, from, ROWS_AT_ONCE];
+    Query { max_bytes, ..Query::new(sql, params) }
+}
+
+pub(crate) fn log_back(session: SessionId, before: u64, max_bytes: usize) -> Query {
+    let sql = "SELECT first, count, at, body FROM log \
+         WHERE session = (SELECT number FROM heads WHERE id = $1) AND first < $2 \
+         ORDER BY first DESC LIMIT $3";
+    let params = values![session, before, ROWS_AT_ONCE];
+    Query { max_bytes, ..Query::new(sql, params) }
+}
+
+pub(crate) fn deleted(before: Stamp, limit: usize) -> Query {
+    let sql = "SELECT id FROM heads WHERE deleted_at < $1 ORDER BY deleted_at, id LIMIT $2";
+    Query::new(sql, values![before, limit])
+}
+
+/// The position where the log's oldest `rows` rows end, if it has more.
+pub(crate) fn cut(session: SessionId, rows: usize) -> Query {
+    let sql = "SELECT first FROM log WHERE session = (SELECT number FROM heads WHERE id = $1) \
+         ORDER BY first LIMIT 1 OFFSET $2";
+    Query::new(sql, values![session, rows])
+}
+
+/// Removes a deleted session's log rows in front of `before`, and with `None` the rest and the head.
+pub(crate) fn remove(session: SessionId, before: Option<u64>) -> Vec<Statement> {
+    let rows = Statement {
+        sql: "DELETE FROM log WHERE session = \
+              (SELECT number FROM heads WHERE id = $1 AND deleted_at IS NOT NULL) AND first < $2",
+        params: values![session, before.unwrap_or(u64::MAX)],
+        expect: Expect::Any,
+        write: 0,
+    };
+    let head = Statement {
+        sql: "DELETE FROM heads WHERE id = $1 AND deleted_at IS NOT NULL",
+        params: values![session],
+        expect: Expect::One,
+        write: 0,
+    };
+    if before.is_some() { vec![rows] } else { vec![rows, head] }
+}
+
+pub(crate) fn document(workspace: WorkspaceId, kind: Kind, id: u128) -> Query {
+    let sql =
+        format!("SELECT {DOCUMENT_COLUMNS} FROM documents WHERE kind = $1 AND id = $2 AND workspace = $3");
+    Query::new(sql, values![kind, id, workspace])
+}
+
+pub(crate) fn document_version(workspace: WorkspaceId, kind: Kind, id: u128, version: u64) -> Query {
+    let of = "kind = $1 AND id = $2 AND workspace = $3 AND version = $4";
+    let sql = format!(
+        "SELECT {DOCUMENT_COLUMNS} FROM documents WHERE {of} \
+         UNION ALL SELECT {DOCUMENT_COLUMNS} FROM history WHERE {of}"
+    );
+    Query::new(sql, values![kind, id, workspace, version])
+}
+
+pub(crate) fn versions(
+    workspace: WorkspaceId,
+    kind: Kind,
+    id: u128,
+    after: Option<u64>,
+    limit: usize,
+) -> Query {
+    let of = "kind = $1 AND id = $2 AND workspace = $3 AND version < $4";
+    let sql = format!(
+        "SELECT {DOCUMENT_COLUMNS} FROM documents WHERE {of} \
+         UNION ALL SELECT {DOCUMENT_COLUMNS} FROM history WHERE {of} ORDER BY version DESC LIMIT $5"
+    );
+    Query::new(sql, values![kind, id, workspace, after.unwrap_or(u64::MAX), limit])
+}
+
+pub(crate) fn find(workspace: WorkspaceId, kind: Kind, key: &str) -> Query {
+    let sql = format!(
+        "SELECT {DOCUMENT_COLUMNS} FROM documents WHERE workspace = $1 AND kind = $2 AND unique_key = $3"
+    );
+    Query::new(sql, values![workspace, kind, key])
+}
+
+pub(crate) fn documents(query: &DocumentQuery) -> Query {
+    let mut list = List::new(format!("SELECT {DOCUMENT_COLUMNS} FROM documents"));
+    list.only("workspace =", query.workspace);
+    list.only("kind =", query.kind);
+    if let Some(bound) = query.created_gte {
+        list.only("created_at >=", bound);
+    }
+    if let Some(bound) = query.created_lte {
+        list.only("created_at <=", bound);
+    }
+    if !query.include_archived {
+        list.and("archived_at IS NULL");
+    }
+    let after = query.after.map(|(at, id)| (at, Value::from(id)));
+    list.page(query.order.read(query.backwards), after, query.limit)
+}
+
+pub(crate) fn snapshot(hash: &[u8; 32]) -> Query {
+    Query::new("SELECT body FROM snapshots WHERE hash = $1", values![hash.to_vec()])
+}
+
+pub(crate) fn lease(scope: &str) -> Query {
+    Query::new("SELECT holder, epoch, until FROM leases WHERE scope = $1", values![scope])
+}
+
+/// Replaces the lease if it is still `kept`.
+pub(crate) fn swap_lease(scope: &str, kept: Option<&Lease>, next: Lease) -> Statement {
+    let Lease { holder, epoch, until } = next;
+    let holder = holder.as_str();
+    let (sql, params) = match kept {
+        None => (
+            "INSERT INTO leases (scope, holder, epoch, until) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            values![scope, holder, epoch, until],
+        ),
+        Some(kept) => (
+            "UPDATE leases SET holder = $1, epoch = $2, until = $3 \
+             WHERE scope = $4 AND epoch = $5 AND until = $6 AND holder = $7",
+            values![holder, epoch, until, scope, kept.epoch, kept.until, kept.holder.as_str()],
+        ),
+    };
+    Statement { sql, params, expect: Expect::One, write: 0 }
+}
+
+pub(crate) fn renew_lease(scope: &str, epoch: u64, until: Stamp) -> Statement {
+    Statement {
+        sql: "UPDATE leases SET until = $1 WHERE scope = $2 AND epoch = $3 AND holder <> ''",
+        params: values![until, scope, epoch],
+        expect: Expect::One,
+        write: 0,
+    }
+}
+
+pub(crate) fn release_lease(scope: &str, epoch: u64) -> Statement {
+    Statement {
+        sql: "UPDATE leases SET holder = '' WHERE scope = $1 AND epoch = $2",
+        params: values![scope, epoch],
+        expect: Expect::Any,
+        write: 0,
+    }
+}
+
+/// A list query while its conditions are gathered.
+struct List {
+    sql: String,
+    params: Vec<Value>,
+    joint: &'static str,
+}
+
+impl List {
+    fn new(select: String) -> Self {
+        Self { sql: select, params: Vec::new(), joint: "WHERE" }
+    }
+
+    /// The text of the parameter that holds `value`.
+    fn param(&mut self, value: impl Into<Value>) -> String {
+        self.params.push(value.into());
+        format!("${}", self.params.len())
+    }
+
+    fn and(&mut self, condition: &str) {
+        self.sql.extend([" ", self.joint, " ", condition]);
+        self.joint = "AND";
+    }
+
+    fn only(&mut self, test: &str, value: impl Into<Value>) {
+        let param = self.param(value);
+        self.and(&format!("{test} {param}"));
+    }
+
+    fn only_in<'a>(&mut self, column: &str, values: impl Iterator<Item = &'a str>) {
+        let params: Vec<String> = values.map(|value| self.param(value)).collect();
+        if !params.is_empty() {
+            self.and(&format!("{column} IN ({})", params.join(", ")));
+        }
+    }
+
+    fn page(mut self, read: Order, after: Option<(Stamp, Value)>, limit: usize) -> Query {
+        let (way, behind) = match read {
+            Order::Ascending => ("ASC", ">"),
+            Order::Descending => ("DESC", "<"),
+        };
+        if let Some((at, id)) = after {
+            let (at, id) = (self.param(at), self.param(id));
+            self.and(&format!("(created_at, id) {behind} ({at}, {id})"));
+        }
+        let limit = self.param(limit);
+        // Writing to a string cannot fail.
+        write!(self.sql, " ORDER BY created_at {way}, id {way} LIMIT {limit}").unwrap_or_default();
+        Query::new(self.sql, self.params)
+    }
+}

@@ -1,0 +1,92 @@
+//! The memory driver's faults to order.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use store::{CommitError, Fault, Faults, Store, Write};
+
+use crate::{HERE, append, head, row, session};
+
+fn faulty() -> (Store, Faults) {
+    let faults = Faults::default();
+    (Store::memory_with(faults.clone()), faults)
+}
+
+fn first(number: u128) -> Vec<Write> {
+    vec![Write::Append(append(number, 0, 1))]
+}
+
+#[tokio::test]
+async fn a_failed_commit_writes_nothing_and_the_next_one_is_fine() {
+    let (store, faults) = faulty();
+    faults.fail_next(2);
+    for _ in 0..2 {
+        let failed = store.commit(first(7)).await;
+        assert!(matches!(failed, Err(CommitError::Fault(Fault::Disk(_)))), "{failed:?}");
+        assert_eq!(store.head(HERE, session(7)).await.unwrap(), None);
+    }
+    store.commit(first(7)).await.unwrap();
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 1)));
+}
+
+#[tokio::test]
+async fn a_conflict_that_is_a_lie_writes_nothing() {
+    let (store, faults) = faulty();
+    faults.conflict_next(1);
+    assert_eq!(store.commit(first(7)).await, Err(CommitError::Conflict { write: 0 }));
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), None);
+    assert_eq!(store.commit(first(7)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_kept() {
+    let (store, faults) = faulty();
+    faults.lose_answers(1);
+    let lost = store.commit(first(7)).await;
+    assert!(matches!(lost, Err(CommitError::Fault(Fault::Disk(_)))), "{lost:?}");
+    assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), [row(0, 1)]);
+    assert_eq!((store.commits(), store.commit(first(7)).await), (1, Err(CommitError::Conflict { write: 0 })));
+}
+
+#[tokio::test]
+async fn stalled_commits_go_on_in_their_order() {
+    let (store, faults) = faulty();
+    faults.stall();
+    let second = vec![Write::Append(append(7, 1, 1))];
+    let sync = async {
+        assert_eq!(faults.waiting(), 2);
+        assert_eq!(store.head(HERE, session(7)).await.unwrap(), None);
+        faults.sync();
+    };
+    let (one, two, ()) = tokio::join!(biased; store.commit(first(7)), store.commit(second), sync);
+    assert_eq!((one, two), (Ok(()), Ok(())));
+    assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), [row(0, 1), row(1, 1)]);
+    assert_eq!((faults.waiting(), store.commit(first(8)).await), (0, Ok(())));
+}
+
+#[tokio::test]
+async fn a_crash_loses_what_waits_and_nothing_else() {
+    let (store, faults) = faulty();
+    store.commit(first(7)).await.unwrap();
+    faults.stall();
+    let crash = async { faults.crash() };
+    let (lost, ()) = tokio::join!(biased; store.commit(first(8)), crash);
+    assert_eq!(lost, Err(CommitError::Fault(Fault::Closed)));
+    assert_eq!(store.head(HERE, session(8)).await.unwrap(), None);
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 1)));
+    assert_eq!(store.commit(first(8)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_stalled_commit_nobody_waits_for_is_not_written() {
+    let (store, faults) = faulty();
+    faults.stall();
+    {
+        let mut commit = pin!(store.commit(first(7)));
+        let polled = commit.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!((polled, faults.waiting()), (Poll::Pending, 1));
+    }
+    assert_eq!(faults.waiting(), 0);
+    faults.sync();
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), None);
+}

@@ -1,0 +1,199 @@
+//! Lists of sessions and documents: filters, order, and pages that meet.
+
+use protocol::{AgentId, Stamp};
+use store::{Document, DocumentQuery, Head, HeadQuery, Kind, Order, Status, Store, Write};
+
+use crate::{ELSEWHERE, HERE, agent, at, create, head, session};
+
+const ORDERS: [Order; 2] = [Order::Ascending, Order::Descending];
+
+async fn listed(store: &Store, query: HeadQuery) -> Vec<u128> {
+    store.heads(query).await.unwrap().iter().map(|head| head.session.bits()).collect()
+}
+
+pub(crate) async fn sessions_are_listed_newest_first_and_never_deleted_ones(store: Store) {
+    create(&store, head(1, 1)).await;
+    create(&store, Head { status: Status::Running, due: Some(at(3)), ..head(2, 4) }).await;
+    create(&store, Head { deleted_at: Some(at(1)), ..head(3, 1) }).await;
+    create(&store, Head { workspace: ELSEWHERE, ..head(4, 1) }).await;
+    create(&store, Head { archived_at: Some(at(1)), ..head(5, 1) }).await;
+    let page = store.heads(HeadQuery::new(HERE, 10)).await.unwrap();
+    assert_eq!(page, [Head { status: Status::Running, due: Some(at(3)), ..head(2, 4) }, head(1, 1)]);
+    let everything = HeadQuery { include_archived: true, ..HeadQuery::new(HERE, 10) };
+    assert_eq!(listed(&store, everything.clone()).await, [5, 2, 1]);
+    assert_eq!(listed(&store, HeadQuery { limit: 0, ..everything }).await, [0; 0]);
+}
+
+/// Sessions 1 to 6, made at 10, 20, … 60, of two agents, two versions and all statuses.
+async fn six_sessions(store: &Store) {
+    let states = [
+        (1, 100, 1, Status::Idle),
+        (2, 100, 2, Status::Running),
+        (3, 200, 1, Status::Rescheduling),
+        (4, 200, 2, Status::Terminated),
+        (5, 100, 1, Status::Running),
+        (6, 100, 2, Status::Idle),
+    ];
+    for (number, agent, agent_version, status) in states {
+        let created_at = at(number as i64 * 10);
+        let agent = AgentId::from_bits(agent);
+        create(store, Head { created_at, agent, agent_version, status, ..head(number, 1) }).await;
+    }
+}
+
+pub(crate) async fn a_filter_leaves_out_what_it_should(store: Store) {
+    six_sessions(&store).await;
+    let all = HeadQuery { order: Order::Ascending, ..HeadQuery::new(HERE, 10) };
+    let agent = Some(AgentId::from_bits(200));
+    let busy = vec![Status::Running, Status::Rescheduling];
+    for (query, expected) in [
+        (all.clone(), vec![1, 2, 3, 4, 5, 6]),
+        (HeadQuery { agent, ..all.clone() }, vec![3, 4]),
+        (HeadQuery { agent: Some(AgentId::from_bits(300)), ..all.clone() }, vec![]),
+        (HeadQuery { agent_version: Some(2), ..all.clone() }, vec![2, 4, 6]),
+        (HeadQuery { statuses: busy, ..all.clone() }, vec![2, 3, 5]),
+        (HeadQuery { statuses: vec![Status::Terminated], ..all.clone() }, vec![4]),
+        (HeadQuery { statuses: vec![Status::Idle], ..all.clone() }, vec![1, 6]),
+        (HeadQuery { created_gt: Some(at(40)), ..all.clone() }, vec![5, 6]),
+        (HeadQuery { created_gte: Some(at(40)), ..all.clone() }, vec![4, 5, 6]),
+        (HeadQuery { created_lt: Some(at(40)), ..all.clone() }, vec![1, 2, 3]),
+        (HeadQuery { created_lte: Some(at(40)), ..all.clone() }, vec![1, 2, 3, 4]),
+        (HeadQuery { workspace: ELSEWHERE, ..all }, vec![]),
+    ] {
+        assert_eq!(listed(&store, query.clone()).await, expected, "{query:?}");
+    }
+}
+
+pub(crate) async fn filters_work_together(store: Store) {
+    six_sessions(&store).await;
+    let query = HeadQuery {
+        agent: Some(AgentId::from_bits(100)),
+        agent_version: Some(2),
+        statuses: vec![Status::Running, Status::Idle, Status::Terminated, Status::Rescheduling],
+        created_gt: Some(at(5)),
+        created_gte: Some(at(10)),
+        created_lt: Some(at(61)),
+        created_lte: Some(at(60)),
+        include_archived: true,
+        after: Some((at(60), session(6))),
+        ..HeadQuery::new(HERE, 1)
+    };
+    assert_eq!(listed(&store, query.clone()).await, [2]);
+    assert_eq!(listed(&store, HeadQuery { after: None, ..query.clone() }).await, [6]);
+    assert_eq!(listed(&store, HeadQuery { after: Some((at(20), session(2))), ..query }).await, [0; 0]);
+}
+
+/// Walks a list of `total` forward from its start and back from its end in pages of `size`, and
+/// expects `all` both times.
+macro_rules! walk {
+    ($all:expr, $size:expr, $page:expr) => {{
+        let (all, size, page) = ($all, $size, $page);
+        let (mut forward, mut after) = (Vec::new(), None);
+        loop {
+            let next: Vec<_> = page(after, false).await;
+            assert!(next.len() <= size);
+            let Some(last) = next.last() else { break };
+            after = Some(*last);
+            forward.extend(next);
+        }
+        assert_eq!(forward, all, "forward by {size}");
+        let (mut backward, mut before) = (Vec::new(), None);
+        loop {
+            let next: Vec<_> = page(before, true).await;
+            assert!(next.len() <= size);
+            let Some(first) = next.first() else { break };
+            before = Some(*first);
+            backward.splice(0..0, next);
+        }
+        assert_eq!(backward, all, "backward by {size}");
+    }};
+}
+
+/// Eleven numbers, at four moments: most of them tie.
+fn ties() -> Vec<(Stamp, u128)> {
+    [9, 2, 7, 4, 11, 1, 8, 3, 10, 5, 6].map(|number| (at(number % 4), number as u128)).to_vec()
+}
+
+fn sorted(order: Order) -> Vec<(Stamp, u128)> {
+    let mut all = ties();
+    all.sort_unstable();
+    if order == Order::Descending {
+        all.reverse();
+    }
+    all
+}
+
+pub(crate) async fn pages_of_sessions_meet_without_gap_or_overlap(store: Store) {
+    for (created_at, number) in ties() {
+        create(&store, Head { created_at, ..head(number, 1) }).await;
+    }
+    for order in ORDERS {
+        for limit in [1, 2, 3, 5, 11, 12] {
+            let page = async |after: Option<(Stamp, u128)>, backwards| {
+                let after = after.map(|(at, number)| (at, session(number)));
+                let query = HeadQuery { order, after, backwards, ..HeadQuery::new(HERE, limit) };
+                let heads = store.heads(query).await.unwrap();
+                heads.iter().map(|head| (head.created_at, head.session.bits())).collect()
+            };
+            walk!(sorted(order), limit, page);
+        }
+    }
+}
+
+pub(crate) async fn pages_of_documents_meet_without_gap_or_overlap(store: Store) {
+    for (created_at, number) in ties() {
+        let document = Document { created_at, ..agent(number, 1) };
+        store.commit(vec![Write::Create(document)]).await.unwrap();
+    }
+    for order in ORDERS {
+        for limit in [1, 2, 3, 5, 11, 12] {
+            let page = async |after, backwards| {
+                let all = DocumentQuery::new(HERE, Kind::Agent, limit);
+                let query = DocumentQuery { order, after, backwards, ..all };
+                let documents = store.documents(query).await.unwrap();
+                documents.iter().map(|document| (document.created_at, document.id)).collect()
+            };
+            walk!(sorted(order), limit, page);
+        }
+    }
+}
+
+pub(crate) async fn a_page_goes_on_where_its_last_entry_was_deleted(store: Store) {
+    for number in 1..=4 {
+        store.commit(vec![Write::Create(agent(number, 1))]).await.unwrap();
+    }
+    let after = Some((at(3), 3));
+    store.commit(vec![Write::Drop { kind: Kind::Agent, id: 3 }]).await.unwrap();
+    let all = DocumentQuery::new(HERE, Kind::Agent, 10);
+    let next = store.documents(DocumentQuery { after, ..all.clone() }).await.unwrap();
+    assert_eq!(next, [agent(2, 1), agent(1, 1)]);
+    let back = store.documents(DocumentQuery { after, backwards: true, ..all }).await.unwrap();
+    assert_eq!(back, [agent(4, 1)]);
+}
+
+pub(crate) async fn documents_are_listed_by_kind_workspace_time_and_archive(store: Store) {
+    let archived = Document { archived_at: Some(at(1)), ..agent(3, 1) };
+    let environment = Document { kind: Kind::Environment, ..agent(4, 1) };
+    let elsewhere = Document { workspace: ELSEWHERE, ..agent(5, 1) };
+    for document in [agent(1, 1), agent(2, 1), archived.clone(), environment.clone(), elsewhere.clone()] {
+        store.commit(vec![Write::Create(document)]).await.unwrap();
+    }
+    store
+        .commit(vec![Write::Revise { document: agent(1, 2), expected: 1, keep_history: true }])
+        .await
+        .unwrap();
+    let all = DocumentQuery::new(HERE, Kind::Agent, 10);
+    let kinds = DocumentQuery { kind: Kind::Environment, ..all.clone() };
+    let every = DocumentQuery { include_archived: true, ..all.clone() };
+    for (query, expected) in [
+        (all.clone(), vec![agent(2, 1), agent(1, 2)]),
+        (every, vec![archived, agent(2, 1), agent(1, 2)]),
+        (kinds, vec![environment]),
+        (DocumentQuery { workspace: ELSEWHERE, ..all.clone() }, vec![elsewhere]),
+        (DocumentQuery { created_gte: Some(at(2)), ..all.clone() }, vec![agent(2, 1)]),
+        (DocumentQuery { created_lte: Some(at(1)), ..all.clone() }, vec![agent(1, 2)]),
+        (DocumentQuery { limit: 0, ..all }, vec![]),
+    ] {
+        assert_eq!(store.documents(query.clone()).await.unwrap(), expected, "{query:?}");
+    }
+}

@@ -1,0 +1,171 @@
+//! The contract: what every driver promises, run against each of them.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod blobs;
+mod documents;
+mod faults;
+mod leases;
+mod lists;
+mod logs;
+mod purge;
+mod same;
+mod sqlite;
+
+use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId};
+use store::{Append, Document, Head, Kind, Row, Status, Store, Write};
+
+/// Runs each promise against a fresh store of each driver.
+macro_rules! promises {
+    ($($room:ident: $($promise:ident),+;)+) => {
+        mod on_sqlite {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    let place = tempfile::tempdir().unwrap();
+                    let store = store::Store::sqlite(&place.path().join("heddle.db")).unwrap();
+                    super::$room::$promise(store).await;
+                }
+            )+)+
+        }
+        mod on_memory {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    super::$room::$promise(store::Store::memory()).await;
+                }
+            )+)+
+        }
+    };
+}
+
+promises! {
+    logs:
+        what_is_appended_reads_back,
+        a_read_starts_with_the_row_that_holds_its_position,
+        a_read_stops_before_too_many_bytes_but_always_moves,
+        a_log_reads_back_from_its_end,
+        an_append_at_the_wrong_position_leaves_nothing_behind,
+        a_commit_is_all_or_nothing,
+        later_writes_of_a_commit_see_the_earlier_ones,
+        an_append_keeps_what_the_first_one_fixed,
+        a_head_is_seen_by_its_workspace_only,
+        an_append_that_makes_no_sense_is_refused,
+        of_eight_writers_one_wins_each_round,
+        appends_are_counted_once_they_are_durable,
+        an_empty_commit_is_no_mistake;
+    purge:
+        busy_names_what_start_up_must_look_at,
+        a_deleted_session_is_purged_after_its_time,
+        a_purge_takes_the_longest_deleted_first_and_no_more_than_asked,
+        a_long_log_is_purged_whole,
+        a_purged_session_can_be_created_again;
+    lists:
+        sessions_are_listed_newest_first_and_never_deleted_ones,
+        a_filter_leaves_out_what_it_should,
+        filters_work_together,
+        pages_of_sessions_meet_without_gap_or_overlap,
+        pages_of_documents_meet_without_gap_or_overlap,
+        a_page_goes_on_where_its_last_entry_was_deleted,
+        documents_are_listed_by_kind_workspace_time_and_archive;
+    documents:
+        a_new_document_reads_back_by_id_version_and_key,
+        an_id_can_be_created_once,
+        a_key_is_unique_in_its_workspace_and_kind,
+        a_revision_keeps_history_if_asked,
+        a_stale_revision_changes_nothing,
+        a_revision_cannot_take_a_key_but_may_leave_its_own,
+        a_revision_of_another_workspace_is_a_conflict,
+        a_revision_that_makes_no_sense_is_refused,
+        versions_come_newest_first_in_pages,
+        a_dropped_document_leaves_nothing,
+        an_archived_or_missing_document_is_not_live,
+        a_named_version_must_exist,
+        an_undone_commit_gives_keys_and_history_back;
+    leases:
+        a_free_lease_is_held_and_a_held_one_is_taken,
+        the_holder_claims_again_under_the_same_epoch,
+        a_takeover_raises_the_epoch,
+        a_released_lease_is_no_takeover,
+        a_stale_renewal_is_refused,
+        a_renewed_lease_is_not_taken_over,
+        a_stale_release_frees_nothing,
+        a_holder_without_a_name_is_refused,
+        of_eight_claimants_one_holds_the_lease;
+    blobs:
+        a_snapshot_is_kept_once,
+        a_snapshot_of_an_undone_commit_is_not_kept,
+        a_blob_is_found_by_its_hash;
+}
+
+const HERE: WorkspaceId = WorkspaceId::from_bits(1);
+const ELSEWHERE: WorkspaceId = WorkspaceId::from_bits(2);
+
+fn session(number: u128) -> SessionId {
+    SessionId::from_bits(number)
+}
+
+fn at(micros: i64) -> Stamp {
+    Stamp::from_micros(micros)
+}
+
+/// The head of an idle session after `position` facts, created at its own number.
+fn head(number: u128, position: u64) -> Head {
+    Head {
+        session: session(number),
+        workspace: HERE,
+        position,
+        status: Status::Idle,
+        due: None,
+        created_at: at(number as i64),
+        updated_at: at(position as i64),
+        archived_at: None,
+        deleted_at: None,
+        agent: AgentId::from_bits(10),
+        agent_version: 3,
+        environment: EnvironmentId::from_bits(20),
+        body: format!("head at {position}").into_bytes(),
+    }
+}
+
+/// An append of `count` facts, with the head that follows from it.
+fn append(number: u128, first: u64, count: u32) -> Append {
+    Append {
+        session: session(number),
+        first,
+        count,
+        at: at(1_000 + first as i64),
+        body: format!("facts from {first}").into_bytes(),
+        head: head(number, first + u64::from(count)),
+    }
+}
+
+/// The row that `append` of the same numbers leaves.
+fn row(first: u64, count: u32) -> Row {
+    Row { first, count, at: at(1_000 + first as i64), body: format!("facts from {first}").into_bytes() }
+}
+
+/// Creates a session whose first append leaves this head.
+async fn create(store: &Store, head: Head) {
+    let count = head.position as u32;
+    let first = Append { session: head.session, first: 0, count, at: at(0), body: b"[]".to_vec(), head };
+    store.commit(vec![Write::Append(first)]).await.unwrap();
+}
+
+/// An agent at a version, created at its own number.
+fn agent(number: u128, version: u64) -> Document {
+    Document {
+        kind: Kind::Agent,
+        id: number,
+        version,
+        workspace: HERE,
+        unique_key: None,
+        body: format!("agent {number} at {version}").into_bytes(),
+        created_at: at(number as i64),
+        updated_at: at(version as i64),
+        archived_at: None,
+    }
+}
+
+fn keyed(number: u128, version: u64, key: &str) -> Document {
+    Document { unique_key: Some(key.to_owned()), ..agent(number, version) }
+}

@@ -1,0 +1,156 @@
+//! Whatever is asked of them, in whatever order, all drivers answer the same.
+
+use proptest::prelude::*;
+use store::{
+    Append, Claim, CommitError, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Row, Status, Store,
+    Write,
+};
+
+use crate::{HERE, agent, append, at, session};
+
+const SESSIONS: u128 = 3;
+const AGENTS: u128 = 3;
+
+/// One thing somebody does.
+#[derive(Debug, Clone)]
+enum Deed {
+    Commit(Vec<Write>),
+    Claim { holder: char, now: i64 },
+    Renew { epoch: u64, until: i64 },
+    Release { epoch: u64 },
+    Purge { before: i64, limit: usize },
+}
+
+/// What it was answered.
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Commit(Result<(), CommitError>),
+    Claim(Claim),
+    Renew(bool),
+    Release,
+    Purge(usize),
+}
+
+/// Everything that can be read.
+#[derive(Debug, PartialEq)]
+struct Kept {
+    heads: Vec<Option<Head>>,
+    listed: Vec<Head>,
+    logs: Vec<Vec<Row>>,
+    busy: Vec<protocol::SessionId>,
+    versions: Vec<Vec<Document>>,
+    documents: Vec<Document>,
+    keys: Vec<Option<Document>>,
+    snapshots: Vec<Option<Vec<u8>>>,
+    commits: u64,
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    let status = prop::sample::select(vec![Status::Idle, Status::Running, Status::Rescheduling]);
+    let appended = (0..SESSIONS, 0_u64..4, 1_u32..3, status, prop::option::weighted(0.2, 0_i64..40));
+    let append = appended.prop_map(|(number, first, count, status, deleted)| {
+        let append = append(number, first, count);
+        let head = Head { status, deleted_at: deleted.map(at), ..append.head };
+        Write::Append(Append { head, ..append })
+    });
+    let key = prop::option::of(prop::sample::select(vec!["a".to_owned(), "b".to_owned()]));
+    let document = (0..AGENTS, 1_u64..4, key, prop::option::weighted(0.2, Just(at(9))));
+    let document = document.prop_map(|(number, version, unique_key, archived_at)| Document {
+        unique_key,
+        archived_at,
+        ..agent(number, version)
+    });
+    let create = document.clone().prop_map(Write::Create);
+    let revise = (document, 0_u64..4, any::<bool>())
+        .prop_map(|(document, expected, keep_history)| Write::Revise { document, expected, keep_history });
+    let kind = Kind::Agent;
+    let live = (0..AGENTS, prop::option::of(0_u64..4)).prop_map(move |(id, version)| Write::ExpectLive {
+        kind,
+        id,
+        version,
+    });
+    prop_oneof![
+        6 => append,
+        3 => create,
+        4 => revise,
+        1 => live,
+        1 => (0..AGENTS).prop_map(move |id| Write::Drop { kind, id }),
+        1 => (0_u8..3).prop_map(|hash| Write::PutSnapshot { hash: [hash; 32], body: vec![hash] }),
+    ]
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        8 => prop::collection::vec(write(), 1..4).prop_map(Deed::Commit),
+        2 => (prop::char::range('a', 'c'), 0_i64..40).prop_map(|(holder, now)| Deed::Claim { holder, now }),
+        1 => (1_u64..4, 0_i64..40).prop_map(|(epoch, until)| Deed::Renew { epoch, until }),
+        1 => (1_u64..4).prop_map(|epoch| Deed::Release { epoch }),
+        1 => (0_i64..40, 0_usize..3).prop_map(|(before, limit)| Deed::Purge { before, limit }),
+    ]
+}
+
+async fn perform(store: &Store, deed: Deed) -> Answer {
+    match deed {
+        Deed::Commit(writes) => Answer::Commit(store.commit(writes).await),
+        Deed::Claim { holder, now } => {
+            let claim = store.claim("scope", &holder.to_string(), at(now), at(now + 10)).await;
+            Answer::Claim(claim.unwrap())
+        }
+        Deed::Renew { epoch, until } => Answer::Renew(store.renew("scope", epoch, at(until)).await.unwrap()),
+        Deed::Release { epoch } => {
+            store.release("scope", epoch).await.unwrap();
+            Answer::Release
+        }
+        Deed::Purge { before, limit } => Answer::Purge(store.purge(at(before), limit).await.unwrap()),
+    }
+}
+
+async fn kept(store: &Store) -> Kept {
+    let (mut heads, mut logs, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..SESSIONS {
+        heads.push(store.head(HERE, session(number)).await.unwrap());
+        logs.push(store.read(session(number), 0, usize::MAX).await.unwrap());
+        logs.push(store.read(session(number), 2, 20).await.unwrap());
+        logs.push(store.read_back(session(number), 3, 20).await.unwrap());
+    }
+    for number in 0..AGENTS {
+        versions.push(store.versions(HERE, Kind::Agent, number, None, 9).await.unwrap());
+    }
+    let (mut keys, mut snapshots) = (Vec::new(), Vec::new());
+    for key in ["a", "b"] {
+        keys.push(store.find(HERE, Kind::Agent, key).await.unwrap());
+    }
+    for hash in 0_u8..3 {
+        snapshots.push(store.snapshot(&[hash; 32]).await.unwrap());
+    }
+    let documents = DocumentQuery { order: Order::Ascending, ..DocumentQuery::new(HERE, Kind::Agent, 2) };
+    Kept {
+        heads,
+        listed: store.heads(HeadQuery::new(HERE, 2)).await.unwrap(),
+        logs,
+        busy: store.busy().await.unwrap(),
+        versions,
+        documents: store.documents(documents).await.unwrap(),
+        keys,
+        snapshots,
+        commits: store.commits(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_driver_gives_the_same_answers(deeds in prop::collection::vec(deed(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let memory = Store::memory();
+        let sqlite = Store::sqlite(&place.path().join("heddle.db")).unwrap();
+        for deed in deeds {
+            let by_memory = runtime.block_on(perform(&memory, deed.clone()));
+            let by_sqlite = runtime.block_on(perform(&sqlite, deed.clone()));
+            prop_assert_eq!(by_memory, by_sqlite, "{:?}", deed);
+        }
+        prop_assert_eq!(runtime.block_on(kept(&memory)), runtime.block_on(kept(&sqlite)));
+    }
+}

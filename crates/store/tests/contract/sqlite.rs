@@ -1,0 +1,211 @@
+//! What only SQLite promises: files that last, other processes beside it, and refusals that say why.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use store::{Claim, CommitError, Fault, Head, HeadQuery, Kind, Status, Store, Write};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::{HERE, agent, append, at, create, head, keyed, row, session};
+
+fn place() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn open(place: &Path) -> Store {
+    Store::sqlite(&place.join("heddle.db")).unwrap()
+}
+
+fn beside(place: &Path) -> Connection {
+    Connection::open(place.join("heddle.db")).unwrap()
+}
+
+/// One of everything.
+async fn fill(store: &Store) -> [u8; 32] {
+    store
+        .commit(vec![
+            Write::Append(append(7, 0, 2)),
+            Write::Create(keyed(1, 1, "k")),
+            Write::Revise { document: keyed(1, 2, "k"), expected: 1, keep_history: true },
+            Write::PutSnapshot { hash: [5; 32], body: b"snapshot".to_vec() },
+        ])
+        .await
+        .unwrap();
+    store.claim("scope", "a", at(0), at(10)).await.unwrap();
+    store.put(b"blob".to_vec()).await.unwrap()
+}
+
+async fn assert_filled(store: &Store, blob: &[u8; 32]) {
+    assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), [row(0, 2)]);
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 2)));
+    let versions = store.versions(HERE, Kind::Agent, 1, None, 9).await.unwrap();
+    assert_eq!(versions, [keyed(1, 2, "k"), keyed(1, 1, "k")]);
+    assert_eq!(store.find(HERE, Kind::Agent, "k").await.unwrap(), Some(keyed(1, 2, "k")));
+    assert_eq!(store.snapshot(&[5; 32]).await.unwrap().as_deref(), Some(&b"snapshot"[..]));
+    assert_eq!(store.get(blob).await.unwrap().as_deref(), Some(&b"blob"[..]));
+    let claim = store.claim("scope", "b", at(9), at(20)).await.unwrap();
+    assert_eq!(claim, Claim::Taken { holder: "a".to_owned(), until: at(10) });
+}
+
+#[tokio::test]
+async fn everything_survives_a_reopening() {
+    let place = place();
+    let blob = fill(&open(place.path())).await;
+    for _ in 0..2 {
+        let store = open(place.path());
+        assert_filled(&store, &blob).await;
+        assert_eq!(store.commits(), 0);
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_is_in_the_files_before_the_store_is_closed() {
+    let (place, copy) = (place(), place());
+    let store = open(place.path());
+    let blob = fill(&store).await;
+    std::fs::create_dir(copy.path().join("blobs")).unwrap();
+    for directory in ["", "blobs"] {
+        for file in std::fs::read_dir(place.path().join(directory)).unwrap().map(Result::unwrap) {
+            if file.file_type().unwrap().is_file() {
+                std::fs::copy(file.path(), copy.path().join(directory).join(file.file_name())).unwrap();
+            }
+        }
+    }
+    assert_filled(&open(copy.path()), &blob).await;
+}
+
+#[tokio::test]
+async fn the_last_clone_closes_the_file() {
+    let place = place();
+    let store = open(place.path());
+    let clone = store.clone();
+    fill(&store).await;
+    drop(store);
+    assert!(place.path().join("heddle.db-wal").exists());
+    drop(clone);
+    assert!(!place.path().join("heddle.db-wal").exists(), "the log was not folded into the database");
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_heddle_is_refused_and_left_alone() {
+    let place = place();
+    fill(&open(place.path())).await;
+    beside(place.path()).execute_batch("INSERT INTO migrations (number) VALUES (9000)").unwrap();
+    let path = place.path().join("heddle.db");
+    let before = std::fs::read(&path).unwrap();
+    let refused = Store::sqlite(&path).unwrap_err();
+    let Fault::Newer { found: 9_000, known, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "the database {} was written by a newer Heddle (schema 9000, this Heddle knows {known}): \
+             start the newer Heddle, or restore a backup made before the upgrade",
+            path.display()
+        )
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let place = place();
+    let path = place.path().join("heddle.db");
+    let text = "This is not a database. ".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    let refused = Store::sqlite(&path).unwrap_err();
+    assert!(matches!(&refused, Fault::Open { path: at, .. } if *at == path), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    let missing = Store::sqlite(&place.path().join("no/such/folder/heddle.db")).unwrap_err();
+    assert!(matches!(missing, Fault::Open { .. }), "{missing:?}");
+}
+
+#[tokio::test]
+async fn eight_stores_can_open_one_new_file_at_once() {
+    let place = place();
+    let path = place.path().join("heddle.db");
+    let mut openings = JoinSet::new();
+    for number in 0..8 {
+        let path = path.clone();
+        openings.spawn_blocking(move || (number, Store::sqlite(&path).unwrap()));
+    }
+    for (number, store) in openings.join_all().await {
+        store.commit(vec![Write::Append(append(number, 0, 1))]).await.unwrap();
+    }
+    let all = HeadQuery::new(HERE, 100);
+    assert_eq!(open(place.path()).heads(all).await.unwrap().len(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_on_one_file_fence_each_other() {
+    let place = place();
+    let stores = [open(place.path()), open(place.path())];
+    let writers: JoinSet<_> = stores
+        .into_iter()
+        .map(|store| async move {
+            let (mut won, mut lost) = (0_u64, 0_u64);
+            while won + lost < 100 {
+                let position = store.head(HERE, session(7)).await.unwrap().map_or(0, |head| head.position);
+                match store.commit(vec![Write::Append(append(7, position, 1))]).await {
+                    Ok(()) => won += 1,
+                    Err(CommitError::Conflict { write: 0 }) => lost += 1,
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+            won
+        })
+        .collect();
+    let won: u64 = writers.join_all().await.iter().sum();
+    let store = open(place.path());
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, won)));
+    let rows: Vec<_> = (0..won).map(|first| row(first, 1)).collect();
+    assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), rows);
+}
+
+#[tokio::test]
+async fn a_row_that_makes_no_sense_is_reported_as_corrupt() {
+    let place = place();
+    let store = open(place.path());
+    create(&store, Head { status: Status::Running, ..head(7, 1) }).await;
+    store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
+    for damage in [
+        "UPDATE heads SET status = 'asleep'",
+        "UPDATE heads SET status = 'idle', position = -1",
+        "UPDATE heads SET position = 1, agent = x'00'",
+        "UPDATE heads SET agent = workspace, body = 'text'",
+        "UPDATE heads SET body = x'00', created_at = 'yesterday'",
+    ] {
+        beside(place.path()).execute_batch(damage).unwrap();
+        let found = store.head(HERE, session(7)).await;
+        assert!(matches!(found, Err(Fault::Corrupt(_))), "{damage}: {found:?}");
+    }
+    beside(place.path()).execute_batch("UPDATE documents SET version = 0.5").unwrap();
+    let found = store.document(HERE, Kind::Agent, 1, None).await;
+    assert!(matches!(found, Err(Fault::Corrupt(_))), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_damaged_blob_is_reported_as_corrupt() {
+    let place = place();
+    let store = open(place.path());
+    let hash = store.put(b"blob".to_vec()).await.unwrap();
+    let files: Vec<_> = std::fs::read_dir(place.path().join("blobs")).unwrap().map(Result::unwrap).collect();
+    assert_eq!(files.len(), 1, "one file a blob and nothing unfinished beside it");
+    std::fs::write(files[0].path(), b"bl0b").unwrap();
+    let found = store.get(&hash).await;
+    assert!(matches!(found, Err(Fault::Corrupt(_))), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_table_that_is_gone_fails_what_needs_it_and_nothing_else() {
+    let place = place();
+    let store = open(place.path());
+    beside(place.path()).execute_batch("DROP TABLE history").unwrap();
+    let write = Write::Drop { kind: Kind::Agent, id: 1 };
+    let failed = store.commit(vec![Write::Create(agent(1, 1)), write]).await;
+    assert!(matches!(failed, Err(CommitError::Fault(Fault::Disk(_)))), "{failed:?}");
+    assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), None);
+    assert!(matches!(store.versions(HERE, Kind::Agent, 1, None, 9).await, Err(Fault::Disk(_))));
+    store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
+    assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), Some(agent(1, 1)));
+}

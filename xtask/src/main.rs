@@ -1,0 +1,103 @@
+//! The broom: one tool that checks, tests and measures this repository (`cargo x VERB`).
+#![expect(clippy::print_stdout, reason = "the broom talks to a person at a terminal")]
+
+mod arch;
+mod conform;
+mod paperwork;
+mod python;
+mod routes;
+mod run;
+mod rust_file;
+mod steps;
+mod table;
+mod tally;
+mod tidy;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::tree::Tree;
+
+/// Checks, tests and measures Heddle.
+#[derive(Debug, Parser)]
+#[command(name = "cargo x", disable_help_subcommand = true)]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Formatting, lints, `arch` and `tidy`
+    Check,
+    /// Compares the dependency table of ARCHITECTURE.md with the crates
+    Arch,
+    /// Reads every source file and the paperwork for what lints cannot see
+    Tidy,
+    /// Everything that must hold before a change is done, step by step
+    Test {
+        /// Run this step alone
+        #[arg(long, value_name = "STEP", value_parser = steps::NAMES)]
+        only: Option<String>,
+    },
+    /// Replays lives of the simulator from one seed
+    Storm {
+        /// The seed that a failing storm printed
+        #[arg(long)]
+        seed: u64,
+        /// How many lives, counted from that seed (without it the simulator decides)
+        #[arg(long)]
+        lives: Option<u64>,
+    },
+    /// Prints the operations of the contract beside the server's routes
+    Conform {
+        /// First rewrite clients/contract/contract.json from the official Python SDK
+        #[arg(long)]
+        refresh: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let Args { verb } = Args::parse();
+    let ended = Tree::find().and_then(|tree| run(verb, &tree));
+    match ended {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            println!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one verb; `Ok(false)` means that it ran and found something wrong.
+fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
+    match verb {
+        Verb::Check => steps::check(tree),
+        Verb::Arch => Ok(report("arch", &arch::check(tree)?)),
+        Verb::Tidy => Ok(report("tidy", &tidy::check(tree, &verbs())?)),
+        Verb::Test { only } => steps::test(tree, only.as_deref()),
+        Verb::Storm { seed, lives } => steps::storm(tree, seed, lives),
+        Verb::Conform { refresh } => conform::run(tree, refresh),
+    }
+}
+
+/// Prints what was found, one finding a line, and whether that is nothing.
+fn report(verb: &str, findings: &[String]) -> bool {
+    for finding in findings {
+        println!("{verb}: {finding}");
+    }
+    if findings.is_empty() {
+        println!("{verb}: ok");
+    } else {
+        println!("{verb}: {} to mend", findings.len());
+    }
+    findings.is_empty()
+}
+
+/// The verbs of `cargo x`, for the check that the README names only these.
+fn verbs() -> Vec<String> {
+    Args::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}

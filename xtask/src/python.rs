@@ -1,0 +1,47 @@
+//! Python for the guests and the contract: a virtual environment under `target`, with pinned packages.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::tree::Tree;
+
+/// Why there is no interpreter with its packages.
+#[derive(Debug)]
+pub(crate) enum NoPython {
+    /// The machine has no python3 that can make a virtual environment.
+    Missing(String),
+    /// It has, and making it or installing went wrong.
+    Broken(String),
+}
+
+/// The interpreter of `target/<name>/venv`, made if need be, with what the requirements file pins.
+pub(crate) fn interpreter(tree: &Tree, name: &str, requirements: &str) -> Result<PathBuf, NoPython> {
+    let able = Command::new("python3")
+        .args(["-c", "import venv, ensurepip"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if !able.is_ok_and(|status| status.success()) {
+        return Err(NoPython::Missing("python3 with its venv module is not installed".to_owned()));
+    }
+    let venv = tree.target.join(name).join("venv");
+    let python = venv.join("bin").join("python");
+    if !python.exists() {
+        must(tree.command("python3").args(["-m", "venv"]).arg(&venv))?;
+    }
+    must(
+        tree.command(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+            .arg(Path::new(requirements)),
+    )?;
+    Ok(python)
+}
+
+fn must(command: &mut Command) -> Result<(), NoPython> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(NoPython::Broken(format!("{program}: {status}"))),
+        Err(why) => Err(NoPython::Broken(format!("{program}: {why}"))),
+    }
+}

@@ -1,0 +1,237 @@
+//! Runs steps one after another, streams what they print, and sums what they say.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::tally::{Tally, Told};
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Well(Tally),
+    /// With what was counted before it went wrong, and why.
+    Badly(Tally, String),
+    /// It could not run here, and need not.
+    Skipped(String),
+}
+
+/// One step of `cargo x test`.
+pub(crate) struct Step<'a> {
+    pub(crate) name: &'static str,
+    /// What it is, in a few words for its heading.
+    pub(crate) about: &'static str,
+    /// Minutes it may take on two cores; more is a warning.
+    pub(crate) budget: Option<u32>,
+    /// Whether nothing after it can run if it fails.
+    pub(crate) needed: bool,
+    pub(crate) run: Box<dyn Fn() -> Ended + 'a>,
+}
+
+/// What all steps came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) tally: Tally,
+    /// The table of steps, minutes and budgets, line by line.
+    pub(crate) table: Vec<String>,
+}
+
+/// Runs the steps in order; `clock` tells the time since some moment, `tell` takes each line for the reader.
+pub(crate) fn all(steps: &[Step<'_>], clock: &dyn Fn() -> Duration, tell: &dyn Fn(&str)) -> Sum {
+    let mut tally = Tally::default();
+    let mut table = vec![format!("{:<12}{:>8}{:>8}  counted", "step", "minutes", "budget")];
+    let mut broken: Option<&str> = None;
+    for step in steps {
+        if let Some(before) = broken {
+            table.push(format!("{:<12}{:>8}{:>8}  not run: {before} failed", step.name, "–", "–"));
+            continue;
+        }
+        tell(&format!("\n== {}: {}", step.name, step.about));
+        let start = clock();
+        let ended = (step.run)();
+        let minutes = clock().saturating_sub(start).as_secs_f64() / 60.0;
+        let (counted, said) = judge(&ended);
+        tell(&format!("== {} took {minutes:.1} minutes: {said}", step.name));
+        tally = tally.plus(counted);
+        let budget = step.budget.map_or("–".to_owned(), |budget| budget.to_string());
+        table.push(format!("{:<12}{minutes:>8.1}{budget:>8}  {said}", step.name));
+        if let Some(budget) = step.budget.filter(|budget| minutes > f64::from(*budget)) {
+            table.push(format!("warning: {} took {minutes:.1} of its {budget} minutes", step.name));
+        }
+        if step.needed && matches!(ended, Ended::Badly(..)) {
+            broken = Some(step.name);
+        }
+    }
+    Sum { tally, table }
+}
+
+/// What a step adds to the sum. One that went wrong without a failed test is itself a failure.
+fn judge(ended: &Ended) -> (Tally, String) {
+    match ended {
+        Ended::Well(Tally { passed: 0, failed: 0 }) => (Tally::default(), "ok".to_owned()),
+        Ended::Well(tally) => (*tally, tally.to_string()),
+        Ended::Badly(tally, why) => {
+            let tally = Tally { passed: tally.passed, failed: tally.failed.max(1) };
+            (tally, format!("{tally} ({why})"))
+        }
+        Ended::Skipped(why) => (Tally::default(), format!("skipped: {why}")),
+    }
+}
+
+/// Runs a program to its end, passing on what it prints; a line of counts is named after its step.
+pub(crate) fn stream(step: &str, command: &mut Command, told: Told, tell: &dyn Fn(&str)) -> Ended {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut tally = Tally::default();
+    let mut child = match command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(why) => return Ended::Badly(tally, format!("{program}: {why}")),
+    };
+    let mut counted = false;
+    let mut lines = child.stdout.take().map(BufReader::new);
+    let mut line = Vec::new();
+    while let Some(reader) = lines.as_mut() {
+        line.clear();
+        if !reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            break;
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\r', '\n']);
+        let read = told.read(text);
+        if let Some(more) = read {
+            tally = tally.plus(more);
+            counted = true;
+        }
+        match read {
+            Some(more) if told == Told::Plainly => tell(&format!("{step}: {more}")),
+            Some(_) | None => tell(text),
+        }
+    }
+    match child.wait() {
+        Err(why) => Ended::Badly(tally, format!("{program}: {why}")),
+        Ok(status) if !status.success() => Ended::Badly(tally, format!("{program}: {status}")),
+        Ok(_) if told != Told::Nowhere && !counted => {
+            Ended::Badly(tally, format!("{program} never said what passed"))
+        }
+        Ok(_) => Ended::Well(tally),
+    }
+}
+
+/// Runs several things as one step: counts add up, the first that went wrong is the reason.
+pub(crate) fn in_turn<'a>(parts: impl IntoIterator<Item = Box<dyn FnOnce() -> Ended + 'a>>) -> Ended {
+    let mut sum = Tally::default();
+    let mut wrong = None;
+    for part in parts {
+        match part() {
+            Ended::Well(tally) => sum = sum.plus(tally),
+            Ended::Badly(tally, why) => {
+                sum = sum.plus(tally);
+                wrong = wrong.or(Some(why));
+            }
+            Ended::Skipped(why) => return Ended::Skipped(why),
+        }
+    }
+    wrong.map_or(Ended::Well(sum), |why| Ended::Badly(sum, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+
+    fn step<'a>(
+        name: &'static str,
+        budget: Option<u32>,
+        needed: bool,
+        run: impl Fn() -> Ended + 'a,
+    ) -> Step<'a> {
+        Step { name, about: "about", budget, needed, run: Box::new(run) }
+    }
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn counts(passed: u64, failed: u64) -> Tally {
+        Tally { passed, failed }
+    }
+
+    #[test]
+    fn counts_of_all_steps_add_up_and_a_step_that_breaks_is_a_failure() {
+        let steps = [
+            step("units", None, false, || Ended::Well(counts(5, 0))),
+            step("storms", None, false, || Ended::Badly(counts(7, 0), "sim: exit 1".to_owned())),
+            step("guests", None, false, || Ended::Badly(counts(1, 2), "python: exit 1".to_owned())),
+            step("cuts", None, false, || Ended::Skipped("no python3".to_owned())),
+        ];
+        let sum = all(&steps, &|| Duration::ZERO, &|_| {});
+        assert_eq!(sum.tally, counts(13, 3));
+        let table = [
+            "step         minutes  budget  counted",
+            "units            0.0       –  5 passed, 0 failed",
+            "storms           0.0       –  7 passed, 1 failed (sim: exit 1)",
+            "guests           0.0       –  1 passed, 2 failed (python: exit 1)",
+            "cuts             0.0       –  skipped: no python3",
+        ];
+        assert_eq!(sum.table, table);
+    }
+
+    #[test]
+    fn a_step_over_its_budget_is_a_warning_and_no_failure() {
+        let minutes = Cell::new(0);
+        let steps = [step("build", Some(15), true, || {
+            minutes.set(16);
+            Ended::Well(counts(0, 0))
+        })];
+        let told = RefCell::new(Vec::new());
+        let sum = all(&steps, &|| Duration::from_mins(minutes.get()), &|line| {
+            told.borrow_mut().push(line.to_owned());
+        });
+        assert_eq!(sum.tally, counts(0, 0));
+        let warning = "warning: build took 16.0 of its 15 minutes".to_owned();
+        assert_eq!(sum.table.last(), Some(&warning));
+        assert_eq!(told.into_inner(), ["\n== build: about", "== build took 16.0 minutes: ok"]);
+    }
+
+    #[test]
+    fn nothing_runs_after_a_needed_step_that_failed() {
+        let steps = [
+            step("build", None, true, || Ended::Badly(counts(0, 0), "cargo: exit 101".to_owned())),
+            step("units", None, false, || Ended::Well(counts(9, 0))),
+        ];
+        let sum = all(&steps, &|| Duration::ZERO, &|_| {});
+        assert_eq!(sum.tally, counts(0, 1));
+        let units = "units              –       –  not run: build failed".to_owned();
+        assert_eq!(sum.table.last(), Some(&units));
+    }
+
+    #[test]
+    fn a_program_is_streamed_and_its_counts_are_named_after_the_step() {
+        let told = RefCell::new(Vec::new());
+        let tell = |line: &str| told.borrow_mut().push(line.to_owned());
+        let ended =
+            stream("storms", &mut shell("echo hello; echo 3 passed, 1 failed; exit 1"), Told::Plainly, &tell);
+        assert_eq!(ended, Ended::Badly(counts(3, 1), "sh: exit status: 1".to_owned()));
+        assert_eq!(told.into_inner(), ["hello", "storms: 3 passed, 1 failed"]);
+    }
+
+    #[test]
+    fn a_program_that_never_counts_or_cannot_start_is_a_failure() {
+        let silent = stream("guests", &mut shell("true"), Told::Plainly, &|_| {});
+        assert_eq!(silent, Ended::Badly(counts(0, 0), "sh never said what passed".to_owned()));
+        let missing = stream("guests", &mut Command::new("./no-such-program"), Told::Nowhere, &|_| {});
+        assert!(matches!(missing, Ended::Badly(_, why) if why.starts_with("./no-such-program: ")));
+        assert_eq!(stream("check", &mut shell("true"), Told::Nowhere, &|_| {}), Ended::Well(counts(0, 0)));
+    }
+
+    #[test]
+    fn parts_of_a_step_add_up_and_go_on_after_a_failure() {
+        let ended = in_turn([
+            Box::new(|| Ended::Badly(counts(1, 1), "first".to_owned())) as Box<dyn FnOnce() -> Ended>,
+            Box::new(|| Ended::Well(counts(2, 0))),
+        ]);
+        assert_eq!(ended, Ended::Badly(counts(3, 1), "first".to_owned()));
+    }
+}

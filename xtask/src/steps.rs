@@ -1,0 +1,201 @@
+//! The steps of `cargo x test`, in order, and the verbs that are one step alone.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::python::{self, NoPython};
+use crate::run::{self, Ended, Step};
+use crate::tally::{Tally, Told};
+use crate::tree::Tree;
+
+/// What `--only` takes.
+pub(crate) const NAMES: [&str; 6] = ["check", "build", "units", "storms", "guests", "cuts"];
+
+/// Lives of a storm in `cargo x test`: small ones with every kind of mishap, and wide ones with much of each.
+const STORMS: [[&str; 2]; 2] = [["small", "20000"], ["wide", "1000"]];
+/// How often the power is cut.
+const CUTS: &str = "20";
+
+/// Formatting, lints, `arch` and `tidy`; all of them, even after one has failed.
+pub(crate) fn check(tree: &Tree) -> Result<bool, String> {
+    let mut wrong = Vec::new();
+    let fmt = cargo(tree, &["fmt", "--all", "--", "--check"]);
+    let clippy = cargo(tree, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
+    for (name, mut command) in [("fmt", fmt), ("clippy", clippy)] {
+        let status = command.status().map_err(|e| format!("cargo {name}: {e}"))?;
+        if !status.success() {
+            wrong.push(name);
+        }
+    }
+    for (name, findings) in
+        [("arch", crate::arch::check(tree)), ("tidy", crate::tidy::check(tree, &crate::verbs()))]
+    {
+        let findings = findings.unwrap_or_else(|why| vec![why]);
+        if !crate::report(name, &findings) {
+            wrong.push(name);
+        }
+    }
+    if wrong.is_empty() {
+        println!("check: ok");
+    } else {
+        println!("check: {} failed", wrong.join(", "));
+    }
+    Ok(wrong.is_empty())
+}
+
+/// All steps, or one, with the sum as the last line.
+pub(crate) fn test(tree: &Tree, only: Option<&str>) -> Result<bool, String> {
+    let strict = strict();
+    let mut steps = steps(tree, strict);
+    if let Some(only) = only {
+        steps.retain(|step| step.name == only);
+        if matches!(only, "storms" | "guests" | "cuts") && !build(tree).status().is_ok_and(|s| s.success()) {
+            return Err("the build failed".to_owned());
+        }
+    }
+    let clock = stopwatch();
+    let sum = run::all(&steps, &clock, &say);
+    println!("\n{}", sum.table.join("\n"));
+    println!("{}", sum.tally);
+    Ok(sum.tally.failed == 0)
+}
+
+/// Lives of the simulator from one seed.
+pub(crate) fn storm(tree: &Tree, seed: u64, lives: Option<u64>) -> Result<bool, String> {
+    if !build(tree).status().is_ok_and(|status| status.success()) {
+        return Err("the build failed".to_owned());
+    }
+    let mut sim = tree.command(tree.binary("sim"));
+    sim.args(["storm", "--seed", &seed.to_string()]);
+    if let Some(lives) = lives {
+        sim.args(["--lives", &lives.to_string()]);
+    }
+    sim.status().map(|status| status.success()).map_err(|e| format!("sim: {e}"))
+}
+
+/// The steps in their order. `strict` makes a missing Python a failure.
+fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
+    let step = |name, about, budget, needed, run| Step { name, about, budget, needed, run };
+    vec![
+        step(
+            "check",
+            "formatting, lints, the dependency table, tidiness",
+            None,
+            false,
+            Box::new(|| match check(tree) {
+                Ok(true) => Ended::Well(Tally::default()),
+                Ok(false) => Ended::Badly(Tally::default(), "see above".to_owned()),
+                Err(why) => Ended::Badly(Tally::default(), why),
+            }),
+        ),
+        step(
+            "build",
+            "everything, once for all steps; the first build takes long",
+            Some(15),
+            true,
+            Box::new(|| run::stream("build", &mut build(tree), Told::Nowhere, &say)),
+        ),
+        step(
+            "units",
+            "the tests of every crate",
+            None,
+            false,
+            Box::new(|| {
+                let mut tests = cargo(tree, &["test", "--workspace", "--no-fail-fast"]);
+                run::stream("units", &mut tests, Told::ByCargo, &say)
+            }),
+        ),
+        step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
+        step("guests", "the official SDK against the real binary", Some(10), false, {
+            Box::new(move || guests(tree, strict))
+        }),
+        step("cuts", "the server killed at random moments under load", Some(3), false, {
+            Box::new(|| {
+                let mut sim = with_binaries(tree, tree.command(tree.binary("sim")));
+                run::stream("cuts", sim.args(["cuts", CUTS]), Told::Plainly, &say)
+            })
+        }),
+    ]
+}
+
+fn storms(tree: &Tree) -> Ended {
+    run::in_turn(STORMS.map(|args| {
+        Box::new(move || {
+            let mut sim = tree.command(tree.binary("sim"));
+            run::stream(&format!("storms, {}", args.join(" ")), sim.args(args), Told::Plainly, &say)
+        }) as Box<dyn FnOnce() -> Ended>
+    }))
+}
+
+fn guests(tree: &Tree, strict: bool) -> Ended {
+    match python::interpreter(tree, "guests", "clients/python/requirements.txt") {
+        Ok(python) => {
+            let mut guests = with_binaries(tree, tree.command(python));
+            run::stream("guests", guests.arg("clients/python/run.py"), Told::Plainly, &say)
+        }
+        Err(NoPython::Missing(why)) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
+        Err(NoPython::Missing(why) | NoPython::Broken(why)) => Ended::Badly(Tally::default(), why),
+    }
+}
+
+/// Tells a test program where the binaries of this build are.
+fn with_binaries(tree: &Tree, mut command: Command) -> Command {
+    command
+        .env("HEDDLE_BIN", tree.binary("heddle"))
+        .env("MODEL_SERVER_BIN", tree.binary("model-server"))
+        .env("PYTHONUNBUFFERED", "1");
+    command
+}
+
+/// One build for every step: another choice of packages would choose other features and build again.
+fn build(tree: &Tree) -> Command {
+    cargo(tree, &["build", "--workspace", "--all-targets"])
+}
+
+fn cargo(tree: &Tree, args: &[&str]) -> Command {
+    let mut command = tree.command("cargo");
+    command.args(args);
+    command
+}
+
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the broom has no settings; CI is how every runner names itself"
+)]
+fn strict() -> bool {
+    std::env::var_os("CI").is_some_and(|value| !value.is_empty())
+}
+
+#[expect(clippy::disallowed_methods, reason = "minutes of a step are measured outside any runtime")]
+fn stopwatch() -> impl Fn() -> Duration {
+    let start = Instant::now();
+    move || start.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_can_be_named_and_has_the_budget_of_the_plan() {
+        let tree = Tree { root: ".".into(), target: "target".into() };
+        let steps = steps(&tree, true);
+        let found: Vec<(&str, Option<u32>)> = steps.iter().map(|step| (step.name, step.budget)).collect();
+        assert_eq!(
+            found,
+            [
+                ("check", None),
+                ("build", Some(15)),
+                ("units", None),
+                ("storms", Some(5)),
+                ("guests", Some(10)),
+                ("cuts", Some(3))
+            ]
+        );
+        assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), NAMES);
+    }
+}
