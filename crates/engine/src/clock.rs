@@ -27,7 +27,6 @@ impl Clock {
     }
 
     /// A clock that shows `began` now.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the running clock is read")]
     pub fn from(began: Stamp) -> Self {
         Self { began, instant: Instant::now() }
     }
@@ -52,6 +51,7 @@ impl Dice {
     ///
     /// # Errors
     /// The operating system has no entropy to give.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the house's dice are seeded")]
     pub fn system() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;

@@ -4,9 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kernel::{
-    Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact,
-};
+use kernel::{Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact};
 use protocol::{
     EnvironmentId, EventId, SessionId, WorkspaceId,
     agent::SessionAgent,
@@ -80,7 +78,7 @@ impl Engine {
         let id = opening.session;
         let Decision { facts, .. } = kernel::open(opening, self.moment()).map_err(CommitError::Refused)?;
         let mut session = Session::new(id, Arc::clone(&agent));
-        facts.iter().for_each(|fact| session.apply(fact));
+        session.apply_all(&facts);
         let head = summary::head(&session, workspace, &snapshot.hash)?;
         let expected = expects.len();
         let mut writes = expects;
@@ -101,6 +99,7 @@ impl Engine {
         if !kernel::wants(&session).is_empty() {
             let live = self.live(id);
             live.set(Some(Arc::new(State { session, workspace, snapshot: snapshot.hash })));
+            lock(&live.inbox).taken = true;
             self.ensure_follower(&live);
         }
         let summary = summary::Summary::read(&head.body)?;
@@ -211,16 +210,15 @@ async fn settle(
     live: &Arc<Live>,
     batch: &[Pending],
 ) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
-    let (state, recover) = match live.current() {
-        Some(state) => (State::clone(&state), false),
-        None => (log::load(engine, live.id).await?, true),
+    let state = match live.current() {
+        Some(state) => State::clone(&state),
+        None => log::load(engine, live.id).await?,
     };
+    let fresh = !lock(&live.inbox).taken;
     let mut work = Work { engine, state, writes: Vec::new(), commits: Vec::new() };
-    // A state that comes from the store with a request open had its job in another life (rules.md 2).
-    if recover && kernel::wants(&work.state.session).iter().any(|want| matches!(want, kernel::Want::Ask { .. })) {
-        if let Err(refusal) = work.decide(&Input::Recovered).await? {
-            tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
-        }
+    // What is under way in a session that we have not touched before ran in another life (rules.md 2).
+    if fresh && let Err(refusal) = work.decide(&Input::Recovered).await? {
+        tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
     }
     let mut answers = Vec::with_capacity(batch.len());
     for pending in batch {
@@ -234,6 +232,7 @@ async fn settle(
             Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
         }
     }
+    lock(&live.inbox).taken = true;
     publish(engine, live, state, commits);
     Ok(answers)
 }
@@ -277,7 +276,8 @@ impl Work<'_> {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let accepted = accepted.iter().filter_map(|id| facts.iter().find_map(|fact| said(fact, *id))).collect();
+        let accepted =
+            accepted.iter().filter_map(|id| facts.iter().find_map(|fact| said(fact, *id))).collect();
         self.append(facts)?;
         Ok(Ok(accepted))
     }
@@ -288,7 +288,7 @@ impl Work<'_> {
         }
         let first = self.state.session.head;
         let agent = Arc::clone(&self.state.session.agent);
-        facts.iter().for_each(|fact| self.state.session.apply(fact));
+        self.state.session.apply_all(&facts);
         if !Arc::ptr_eq(&agent, &self.state.session.agent) {
             let (snapshot, body) = Snapshot::of(&self.state.session.agent)?;
             self.state.snapshot = snapshot.hash;
@@ -311,13 +311,15 @@ fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Write, Fault>
 fn said(fact: &Fact, id: EventId) -> Option<Event> {
     match &fact.what {
         What::Event { event, .. } if event.id == id => {
-            let processed_at = match event.body {
-                Body::UserMessage { .. } | Body::UserInterrupt { .. } | Body::UserToolConfirmation { .. } => None,
-                _ => event.processed_at,
-            };
+            // These are only accepted yet, whatever the same commit went on to do with them.
+            let pending = matches!(
+                event.body,
+                Body::UserMessage { .. } | Body::UserInterrupt { .. } | Body::UserToolConfirmation { .. }
+            );
+            let processed_at = event.processed_at.filter(|_| !pending);
             Some(Event { processed_at, ..event.clone() })
         }
-        What::Note { note: Note::Queued { event }, .. } if event.id == id => Some(event.clone()),
+        What::Note { note: Note::Queued { event }, .. } if event.id == id => Some(Event::clone(event)),
         What::Event { .. } | What::Note { .. } => None,
     }
 }
@@ -347,7 +349,9 @@ fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, V
             for (first, facts) in &commits {
                 // One that is behind catches up from the log when it is next needed.
                 if scroll.head == *first {
-                    facts.iter().for_each(|fact| scroll.transcript.apply(fact));
+                    for fact in facts {
+                        scroll.transcript.apply(fact);
+                    }
                     scroll.head += facts.len() as u64;
                 }
             }

@@ -170,11 +170,12 @@ async fn last_word(
 
 /// Whether a stream ends with this event.
 fn closes(post: &Post, thread: ThreadId, whole: bool) -> bool {
-    match &post.event.body {
-        Body::SessionStatusTerminated | Body::SessionDeleted => true,
-        Body::SessionThreadStatusTerminated { session_thread_id, .. } => !whole && *session_thread_id == thread,
-        _ => false,
-    }
+    let body = &post.event.body;
+    let thread_over = matches!(
+        body,
+        Body::SessionThreadStatusTerminated { session_thread_id, .. } if *session_thread_id == thread
+    );
+    matches!(body, Body::SessionStatusTerminated | Body::SessionDeleted) || (!whole && thread_over)
 }
 
 impl Feed {
@@ -244,13 +245,11 @@ impl Feed {
                 self.waiting.push_back(Frame::Queued(Arc::clone(&post.event)));
                 continue;
             }
-            match &post.event.body {
-                Body::SpanModelRequestStart => self.request = Some(post.event.id),
-                Body::SpanModelRequestEnd { .. } => {
-                    self.request = None;
-                    self.started.clear();
-                }
-                _ => {}
+            if post.event.body == Body::SpanModelRequestStart {
+                self.request = Some(post.event.id);
+            } else if matches!(post.event.body, Body::SpanModelRequestEnd { .. }) {
+                self.request = None;
+                self.started.clear();
             }
             self.waiting.push_back(Frame::Event(Arc::clone(&post.event)));
             self.ended = closes(post, self.thread, self.whole);

@@ -48,7 +48,8 @@ async fn deliver(engine: &Engine, live: &Live, input: Input) {
     let mut pause = PAUSE;
     loop {
         match engine.outcome(live.id, input.clone()).await {
-            Ok(_) | Err(CommitError::Refused(Refusal::Stale) | CommitError::Stopping | CommitError::NotFound) => {
+            Ok(_)
+            | Err(CommitError::Refused(Refusal::Stale) | CommitError::Stopping | CommitError::NotFound) => {
                 return;
             }
             Err(CommitError::Refused(refusal)) => {

@@ -1,5 +1,5 @@
 //! The lease on the store: who runs its jobs. It saves work; what keeps the log right is the position
-//! (docs/decisions/002-one-lease-a-process.md).
+//! (docs/decisions/001-one-lease-a-process.md).
 
 use std::time::Duration;
 

@@ -30,11 +30,6 @@ use store::{HeadQuery, Store};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    live::{Live, lock},
-    permits::Permits,
-    summary::{Hash, Snapshot, Summary},
-};
 pub use crate::{
     clock::{Clock, Dice},
     commit::{Committed, NewSession},
@@ -42,6 +37,11 @@ pub use crate::{
     fault::{CommitError, Fault, FollowError},
     feed::{Feed, Frame, PreviewKind, Previews},
     page::{EventCursor, EventPage, EventQuery, Order, Range},
+};
+use crate::{
+    live::{Live, lock},
+    permits::Permits,
+    summary::{Hash, Snapshot, Summary},
 };
 
 /// How often sessions that nobody needs any more leave the memory, and deleted ones the store.
@@ -150,7 +150,11 @@ impl Engine {
     }
 
     /// A session as the API shows it; `None`: unknown or deleted. Reads the head row, never folds.
-    pub async fn session(&self, workspace: WorkspaceId, session: SessionId) -> Result<Option<Session>, Fault> {
+    pub async fn session(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+    ) -> Result<Option<Session>, Fault> {
         match self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none()) {
             Some(head) => self.object(&head).await.map(Some),
             None => Ok(None),

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kernel::{
-    Fact, Input, Note, Session, Transcript, What,
-    fact::decode,
-};
+use kernel::{Fact, Input, Note, Session, Transcript, What, fact::decode};
 use protocol::{EventId, SessionId, ThreadId, WorkspaceId, event::Event, prompt::DeltaKind};
 use tokio::sync::{Notify, broadcast, oneshot};
 
@@ -43,6 +40,8 @@ pub(crate) struct Inbox {
     pub(crate) draining: bool,
     /// Whether a follower runs the session's jobs.
     pub(crate) followed: bool,
+    /// Whether this process has taken the session up: its jobs are then ours, and not of an earlier life.
+    pub(crate) taken: bool,
 }
 
 /// One input on its way into the log. Without an input the state is only brought into memory.
@@ -102,7 +101,7 @@ impl Commit {
         let post = |(position, fact): (u64, Fact)| {
             let (event, queued) = match fact.what {
                 What::Event { event, .. } => (event, false),
-                What::Note { note: Note::Queued { event }, .. } => (event, true),
+                What::Note { note: Note::Queued { event }, .. } => (*event, true),
                 What::Note { .. } => return None,
             };
             Some(Post { position, thread: fact.thread, event: Arc::new(event), queued })

@@ -29,7 +29,7 @@ pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<State, C
         }
         for row in rows {
             let facts = fact::decode(&row.body).map_err(Fault::unreadable)?;
-            facts.iter().for_each(|fact| folded.apply(fact));
+            folded.apply_all(&facts);
         }
     }
     Ok(State { session: folded, workspace: head.workspace, snapshot })

@@ -184,7 +184,9 @@ impl Page<'_> {
             next = last.first + u64::from(last.count);
             for row in &rows {
                 let facts = self.read(row)?;
-                for (position, event) in facts.into_iter().filter(|(position, _)| (from..end).contains(position)) {
+                for (position, event) in
+                    facts.into_iter().filter(|(position, _)| (from..end).contains(position))
+                {
                     let cursor = EventCursor { position: position + 1, queued: None };
                     self.keep(event, cursor);
                 }
@@ -241,4 +243,3 @@ impl Page<'_> {
         EventPage { events: self.found.into_iter().map(|(event, _)| event).collect(), next }
     }
 }
-

@@ -79,7 +79,7 @@ impl Summary {
             clock: thread.clock,
         });
         Self {
-            agent: snapshot.iter().map(|byte| format!("{byte:02x}")).collect(),
+            agent: snapshot.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}")),
             title: session.title.clone(),
             metadata: session.metadata.clone(),
             clock: session.clock,

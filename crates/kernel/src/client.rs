@@ -1,6 +1,6 @@
 //! What a client's events do: message, interrupt, confirmation, result (rules.md 4).
 
-use alloc::collections::BTreeSet;
+use alloc::{boxed::Box, collections::BTreeSet};
 
 use protocol::{
     EventId, ThreadId,
@@ -27,7 +27,7 @@ pub(crate) fn accept(
     made: &BTreeSet<EventId>,
 ) -> Result<EventId, Refusal> {
     let primary = draft.session.primary().map(|thread| thread.id).ok_or(Refusal::Terminated)?;
-    if draft.session.archived_at.is_some() {
+    if draft.session.over() {
         return Err(Refusal::Terminated);
     }
     match said {
@@ -76,7 +76,8 @@ fn message(
     let weight = said.weight();
     let ClientEvent::Message { content } = said else { return Err(Refusal::Stale) };
     let body = Body::UserMessage { content };
-    let resting = draft.session.thread(primary).is_some_and(|thread| matches!(thread.doing, Doing::Resting(_)));
+    let resting =
+        draft.session.thread(primary).is_some_and(|thread| matches!(thread.doing, Doing::Resting(_)));
     if resting {
         let id = draft.say(primary, body);
         turn::go_on(draft, primary);
@@ -88,7 +89,8 @@ fn message(
         return Err(Refusal::QueueFull);
     }
     let id = draft.mint();
-    draft.note(primary, Note::Queued { event: Event { id, processed_at: None, body } });
+    let event = Box::new(Event { id, processed_at: None, body });
+    draft.note(primary, Note::Queued { event });
     Ok(id)
 }
 
@@ -106,6 +108,8 @@ fn interrupt(
             Some(_) => alloc::vec![id],
         },
     };
+    // What the request said before this happened first, and shows so.
+    draft.settle();
     for thread in &threads {
         turn::stop(draft, *thread);
     }

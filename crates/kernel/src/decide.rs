@@ -211,7 +211,7 @@ fn update(draft: &mut Draft, change: Change) -> Result<(), Refusal> {
 }
 
 fn archive(draft: &mut Draft) -> Result<(), Refusal> {
-    if draft.session.archived_at.is_some() {
+    if draft.session.archived_at.is_some() && draft.session.deleted_at.is_none() {
         return Ok(());
     }
     let primary = live_primary(&draft.session)?;
@@ -222,6 +222,9 @@ fn archive(draft: &mut Draft) -> Result<(), Refusal> {
 
 fn delete(draft: &mut Draft) -> Result<(), Refusal> {
     let primary = draft.session.primary().map(|thread| thread.id).ok_or(Refusal::Terminated)?;
+    if draft.session.deleted_at.is_some() {
+        return Err(Refusal::Terminated);
+    }
     if draft.session.archived_at.is_none() {
         idle(&draft.session, "delete")?;
     }
@@ -231,7 +234,7 @@ fn delete(draft: &mut Draft) -> Result<(), Refusal> {
 
 fn live_primary(session: &Session) -> Result<ThreadId, Refusal> {
     match session.primary() {
-        Some(thread) if session.archived_at.is_none() => Ok(thread.id),
+        Some(thread) if !session.over() => Ok(thread.id),
         Some(_) | None => Err(Refusal::Terminated),
     }
 }

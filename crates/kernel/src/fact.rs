@@ -1,7 +1,7 @@
 //! Facts: what the log holds. An event is public, word for word the API's; a note is private
 //! bookkeeping that must survive a crash.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use protocol::{
     EnvironmentId, Stamp, ThreadId,
@@ -34,6 +34,7 @@ impl Fact {
 }
 
 /// What a fact says.
+#[expect(clippy::large_enum_variant, reason = "almost every fact is an event")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// To everybody.
@@ -124,7 +125,7 @@ pub enum Note {
     /// A client's event waits for its thread (rules.md 4).
     Queued {
         /// The event; `processed_at` is null.
-        event: Event,
+        event: Box<Event>,
     },
     /// The session is archived: it and its threads are over.
     Archived,

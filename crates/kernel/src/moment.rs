@@ -1,6 +1,6 @@
 //! A moment: the only window on time and dice.
 
-use protocol::{EventId, Stamp, id::Id};
+use protocol::{EventId, Stamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 
@@ -67,9 +67,5 @@ impl Dice {
     pub(crate) fn draw(&mut self) -> u128 {
         self.drawn += 1;
         self.seed.draw(self.drawn)
-    }
-
-    pub(crate) fn id<K: protocol::id::Kind>(&mut self) -> Id<K> {
-        Id::from_bits(self.draw())
     }
 }

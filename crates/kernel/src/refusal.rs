@@ -78,7 +78,9 @@ impl Refusal {
     pub fn message(&self) -> String {
         match self {
             Self::Stale => "the session has moved on".into(),
-            Self::Terminated => "the session is archived and takes no more events; create a new session".into(),
+            Self::Terminated => {
+                "the session is archived and takes no more events; create a new session".into()
+            }
             Self::RequiresAction { pending, .. } => {
                 let ids: Vec<_> = pending.iter().map(|id| format!("{id}")).collect();
                 format!(
@@ -86,7 +88,9 @@ impl Refusal {
                     ids.join(", ")
                 )
             }
-            Self::UnknownCall { call, .. } => format!("this session has made no call {call} that a client answers"),
+            Self::UnknownCall { call, .. } => {
+                format!("this session has made no call {call} that a client answers")
+            }
             Self::NotAsked { call, .. } => format!("{call} is not a call that waits for a confirmation"),
             Self::UnknownThread { thread, .. } => format!("this session has no thread {thread}"),
             Self::ThreadTerminated { thread, .. } => format!("the thread {thread} is terminated"),

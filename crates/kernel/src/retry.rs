@@ -27,7 +27,10 @@ pub fn pause(failure: &Failure, failed: u32, seed: Seed) -> Option<Duration> {
 
 const fn again(class: FailureClass) -> bool {
     match class {
-        FailureClass::Overloaded | FailureClass::RateLimited | FailureClass::Unavailable | FailureClass::Cut => true,
+        FailureClass::Overloaded
+        | FailureClass::RateLimited
+        | FailureClass::Unavailable
+        | FailureClass::Cut => true,
         FailureClass::Invalid | FailureClass::Denied | FailureClass::Billing | FailureClass::NoRoute => false,
     }
 }
@@ -71,12 +74,17 @@ mod tests {
     #[test]
     fn a_retry_after_is_waited_out_up_to_a_minute() {
         let limited = |seconds| pause(&failure(FailureClass::RateLimited, Some(seconds)), 1, Seed::new(1));
-        assert_eq!((limited(20), limited(600)), (Some(Duration::from_secs(20)), Some(Duration::from_secs(60))));
+        assert_eq!(
+            (limited(20), limited(600)),
+            (Some(Duration::from_secs(20)), Some(Duration::from_mins(1)))
+        );
     }
 
     #[test]
     fn what_will_fail_again_is_not_tried_again() {
-        for class in [FailureClass::Invalid, FailureClass::Denied, FailureClass::Billing, FailureClass::NoRoute] {
+        for class in
+            [FailureClass::Invalid, FailureClass::Denied, FailureClass::Billing, FailureClass::NoRoute]
+        {
             assert_eq!(pause(&failure(class, None), 1, Seed::new(1)), None);
         }
     }

@@ -65,6 +65,11 @@ impl Session {
         }
     }
 
+    /// Whether it is archived or deleted: then it takes no more events.
+    pub const fn over(&self) -> bool {
+        self.archived_at.is_some() || self.deleted_at.is_some()
+    }
+
     /// The primary thread.
     pub fn primary(&self) -> Option<&Thread> {
         self.primary.and_then(|id| self.threads.get(&id))
@@ -108,6 +113,13 @@ impl Session {
         }
     }
 
+    /// All of them in place, in order.
+    pub fn apply_all(&mut self, facts: &[Fact]) {
+        for fact in facts {
+            self.apply(fact);
+        }
+    }
+
     fn apply_note(&mut self, thread: ThreadId, at: Stamp, note: &Note) {
         match note {
             Note::Opened { environment, title, metadata } => {
@@ -130,6 +142,7 @@ impl Session {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty kinds")]
     fn apply_event(&mut self, thread: ThreadId, event: &Event, private: Option<&Private>) {
         let at = event.processed_at.unwrap_or(self.last);
         if let Some(thread) = self.threads.get_mut(&thread) {

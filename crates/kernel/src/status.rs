@@ -44,7 +44,9 @@ impl Printed {
     pub fn stop_reason(&self) -> Option<StopReason> {
         match self {
             Self::Idle(stop) => Some(stop.reason()),
-            Self::RequiresAction(event_ids) => Some(StopReason::RequiresAction { event_ids: event_ids.clone() }),
+            Self::RequiresAction(event_ids) => {
+                Some(StopReason::RequiresAction { event_ids: event_ids.clone() })
+            }
             Self::Running | Self::Rescheduling | Self::Terminated => None,
         }
     }
@@ -146,9 +148,12 @@ impl Change {
         let agent_name = self.agent_name;
         match (self.printed, stop, thread) {
             (_, Some(stop_reason), None) => Body::SessionStatusIdle { stop_reason, stop_details: details },
-            (_, Some(stop_reason), Some(session_thread_id)) => {
-                Body::SessionThreadStatusIdle { session_thread_id, agent_name, stop_reason, stop_details: details }
-            }
+            (_, Some(stop_reason), Some(session_thread_id)) => Body::SessionThreadStatusIdle {
+                session_thread_id,
+                agent_name,
+                stop_reason,
+                stop_details: details,
+            },
             (Printed::Rescheduling, None, None) => Body::SessionStatusRescheduled,
             (Printed::Rescheduling, None, Some(session_thread_id)) => {
                 Body::SessionThreadStatusRescheduled { session_thread_id, agent_name }
@@ -160,9 +165,11 @@ impl Change {
             (Printed::Running | Printed::Idle(_) | Printed::RequiresAction(_), None, None) => {
                 Body::SessionStatusRunning
             }
-            (Printed::Running | Printed::Idle(_) | Printed::RequiresAction(_), None, Some(session_thread_id)) => {
-                Body::SessionThreadStatusRunning { session_thread_id, agent_name }
-            }
+            (
+                Printed::Running | Printed::Idle(_) | Printed::RequiresAction(_),
+                None,
+                Some(session_thread_id),
+            ) => Body::SessionThreadStatusRunning { session_thread_id, agent_name },
         }
     }
 }
@@ -173,8 +180,14 @@ pub fn announce(old: &Board, new: &Board, flash: Option<ThreadId>) -> Announceme
     let mut said = Announcement::default();
     let mut lines: Vec<_> = new.threads.iter().collect();
     lines.sort_by_key(|(_, (_, _, depth))| *depth);
-    let change = |printed: &Printed, agent_name: &str| Change { printed: printed.clone(), agent_name: agent_name.into() };
-    let differs = |id: &ThreadId, printed: &Printed| old.threads.get(id).is_none_or(|(was, ..)| was != printed);
+    let change = |printed: &Printed, agent_name: &str| Change {
+        printed: printed.clone(),
+        agent_name: agent_name.into(),
+    };
+    // A new thread is at rest until it says otherwise.
+    let rest = Printed::Idle(Stop::EndTurn);
+    let differs =
+        |id: &ThreadId, printed: &Printed| old.threads.get(id).map_or(&rest, |(was, ..)| was) != printed;
     let flashing = flash.is_some() && old == new && new.session.status() == Status::Idle;
 
     if flashing || (old.session != new.session && new.session == Printed::Running) {

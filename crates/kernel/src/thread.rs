@@ -202,7 +202,7 @@ impl Thread {
             Note::Archived => self.doing = Doing::Ended,
             Note::Queued { event } => {
                 self.queued_bytes += weight(event);
-                self.queue.push_back(event.clone());
+                self.queue.push_back(Event::clone(event));
             }
             Note::Retry { until } => self.doing = Doing::Waiting(*until),
         }
@@ -256,9 +256,9 @@ impl Thread {
             | Body::SessionUpdated { .. }
             | Body::SessionUsage { .. }
             | Body::SessionDeleted
-            | Body::SessionThreadCreated { .. } => {}
+            | Body::SessionThreadCreated { .. }
             // Not made by this kernel yet.
-            Body::UserToolResult { .. }
+            | Body::UserToolResult { .. }
             | Body::UserDefineOutcome { .. }
             | Body::SystemMessage { .. }
             | Body::AgentMcpToolUse { .. }
@@ -329,11 +329,9 @@ fn at(event: &Event) -> Stamp {
 
 /// How many bytes of the queue's bound an event takes.
 fn weight(event: &Event) -> usize {
-    match &event.body {
-        Body::UserMessage { content } => content.iter().map(protocol::content::Block::weight).sum(),
-        // Only messages are ever queued.
-        _ => 0,
-    }
+    // Only messages are ever queued.
+    let Body::UserMessage { content } = &event.body else { return 0 };
+    content.iter().map(protocol::content::Block::weight).sum()
 }
 
 /// Something the outside should be doing now. Derived, never stored.

@@ -45,6 +45,7 @@ impl Transcript {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty kinds")]
     fn apply_event(&mut self, event: &Event, private: Option<&Private>) {
         match &event.body {
             Body::UserMessage { content } => self.user(content.iter().cloned().map(Part::Content)),
@@ -96,6 +97,10 @@ impl Transcript {
                     parts.pop();
                 }
                 self.say(Role::Assistant, parts);
+                if *ending == Ending::Paused {
+                    // Asked again with its own words last, many a model refuses to go on.
+                    self.say(Role::User, alloc::vec![Part::Content(Block::text("Continue."))]);
+                }
             }
             Ending::Failed | Ending::Cut => {}
         }

@@ -44,10 +44,14 @@ pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
     let requests = draft.session.thread(thread).map_or(0, |state| state.requests);
     if requests >= limits::REQUESTS_PER_TURN {
         let message = format!("the turn was ended after {requests} model requests; send a message to go on");
-        let error =
-            SessionFault { kind: FaultKind::ToolUseLimitReached, message, retry_status: RetryStatus::Exhausted };
+        let error = SessionFault {
+            kind: FaultKind::ToolUseLimitReached,
+            message,
+            retry_status: RetryStatus::Exhausted,
+        };
         draft.say(thread, Body::SessionError { error });
-        return;
+        // What is queued begins a turn of its own: a person has spoken.
+        return go_on(draft, thread);
     }
     let seed = crate::Seed::new(draft.dice.draw());
     let private = Private::Request { seed, position: draft.position() };

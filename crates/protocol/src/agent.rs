@@ -4,12 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    AgentId, Object, Stamp,
-    model::ModelConfig,
-    parse::Metadata,
-    tool::Tool,
-};
+use crate::{AgentId, Object, Stamp, model::ModelConfig, parse::Metadata, tool::Tool};
 
 /// A saved agent, one version of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -60,7 +60,9 @@ impl Block {
             Self::Text { text } => text.len(),
             Self::Image { source } => source.weight(),
             Self::Document { source, title, context } => {
-                source.weight() + title.as_deref().map_or(0, str::len) + context.as_deref().map_or(0, str::len)
+                source.weight()
+                    + title.as_deref().map_or(0, str::len)
+                    + context.as_deref().map_or(0, str::len)
             }
             Self::SearchResult { content, source, title, citations: _ } => {
                 source.len() + title.len() + content.iter().map(|part| part.text.len()).sum::<usize>()
@@ -292,8 +294,13 @@ mod tests {
         let redacted = mistake(json!([{"type": "text", "text": "a"}, {"type": "redacted"}]));
         assert_eq!(redacted.path, "content.1.type");
         let empty = mistake(json!([]));
-        assert_eq!((empty.path.as_str(), empty.message.as_str()), ("content", "must have at least 1 elements, has 0"));
-        let encoded = mistake(json!([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "a b"}}]));
+        assert_eq!(
+            (empty.path.as_str(), empty.message.as_str()),
+            ("content", "must have at least 1 elements, has 0")
+        );
+        let encoded = mistake(
+            json!([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "a b"}}]),
+        );
         assert_eq!(encoded.path, "content.0.source.data");
         let file = mistake(json!([{"type": "image", "source": {"type": "file", "file_id": "file_1"}}]));
         assert_eq!(file.message, "a `file` source is not supported yet");

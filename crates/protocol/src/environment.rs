@@ -136,7 +136,10 @@ fn networking(stored: &Networking, value: Value, path: &str) -> Result<Networkin
             };
             Networking::Limited {
                 allow_mcp_servers: kept(fields.given("allow_mcp_servers", parse::boolean)?, mcp),
-                allow_package_managers: kept(fields.given("allow_package_managers", parse::boolean)?, packages),
+                allow_package_managers: kept(
+                    fields.given("allow_package_managers", parse::boolean)?,
+                    packages,
+                ),
                 allowed_hosts: kept(
                     fields.given("allowed_hosts", parse::list(0, limits::ALLOWED_HOSTS, host))?,
                     hosts,
@@ -168,7 +171,8 @@ fn host(value: Value, path: &str) -> Result<String, Invalid> {
     if bare.split('.').all(label) {
         return Ok(host);
     }
-    let message = format!("`{host}` is not a bare host name or `*.` and one: leave out scheme, port and path");
+    let message =
+        format!("`{host}` is not a bare host name or `*.` and one: leave out scheme, port and path");
     Err(Invalid::new(path, message))
 }
 
@@ -242,7 +246,10 @@ mod tests {
                 json!({"type": "cloud", "networking": {"type": "limited", "allow_mcp_servers": null}}),
                 limited(false, true, &["a.example"]),
             ),
-            (json!({"type": "cloud", "packages": {"type": "packages", "apt": [], "pip": null}}), stored.clone()),
+            (
+                json!({"type": "cloud", "packages": {"type": "packages", "apt": [], "pip": null}}),
+                stored.clone(),
+            ),
         ] {
             assert_eq!(config(&stored, sent, "config"), Ok(expected));
         }
@@ -250,7 +257,8 @@ mod tests {
 
     #[test]
     fn each_mistake_names_its_field() {
-        let hosts = |host: &str| json!({"type": "cloud", "networking": {"type": "limited", "allowed_hosts": [host]}});
+        let hosts =
+            |host: &str| json!({"type": "cloud", "networking": {"type": "limited", "allowed_hosts": [host]}});
         for (sent, path) in [
             (json!({}), "config.type"),
             (json!({"type": "moon"}), "config.type"),

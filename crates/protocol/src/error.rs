@@ -92,7 +92,8 @@ mod tests {
     fn the_body_has_the_shape_that_the_clients_read() {
         let mut details = Object::new();
         details.insert("error_code".into(), json!("environment_archived"));
-        let error = ErrorDetail { kind: ErrorKind::InvalidRequest, message: "m".into(), details: Some(details) };
+        let error =
+            ErrorDetail { kind: ErrorKind::InvalidRequest, message: "m".into(), details: Some(details) };
         let body = ErrorBody { error, request_id: "req_1".into() };
         assert_eq!(
             serde_json::to_value(&body).expect("writes"),

@@ -25,7 +25,10 @@ pub struct Event {
 }
 
 macro_rules! bodies {
-    ($($(#[$doc:meta])* $name:literal $variant:ident $({ $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })?;)*) => {
+    ($(
+        $(#[$doc:meta])* $name:literal $variant:ident
+        $({ $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })?;
+    )*) => {
         /// What an event says, by its `type`.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "type")]
@@ -534,7 +537,11 @@ mod tests {
 
     #[test]
     fn an_event_is_written_flat_with_every_field() {
-        let use_ = event(Body::AgentCustomToolUse { name: "f".into(), input: Object::new(), session_thread_id: None });
+        let use_ = event(Body::AgentCustomToolUse {
+            name: "f".into(),
+            input: Object::new(),
+            session_thread_id: None,
+        });
         assert_eq!(
             serde_json::to_value(&use_).expect("writes"),
             json!({
@@ -548,12 +555,10 @@ mod tests {
     fn an_update_carries_only_what_changed() {
         let updated = event(Body::SessionUpdated { agent: None, metadata: None, title: Some("t".into()) });
         let written = serde_json::to_value(&updated).expect("writes");
-        assert_eq!(written.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>()), Some(vec![
-            "id".into(),
-            "processed_at".into(),
-            "type".into(),
-            "title".into()
-        ]));
+        assert_eq!(
+            written.as_object().map(|object| object.keys().cloned().collect::<Vec<_>>()),
+            Some(vec!["id".into(), "processed_at".into(), "type".into(), "title".into()])
+        );
     }
 
     #[test]

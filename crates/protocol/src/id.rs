@@ -137,7 +137,8 @@ impl<K: Kind> fmt::Display for Id<K> {
         let len = bs58::encode(bytes.get(zeros..).unwrap_or_default())
             .onto(&mut digits[..])
             .map_err(|_| fmt::Error)?;
-        let digits = digits.get(..len).and_then(|digits| core::str::from_utf8(digits).ok()).ok_or(fmt::Error)?;
+        let digits =
+            digits.get(..len).and_then(|digits| core::str::from_utf8(digits).ok()).ok_or(fmt::Error)?;
         write!(f, "{}_{digits:1>22}", K::PREFIX)
     }
 }

@@ -83,7 +83,9 @@ fn client_event(value: Value, path: &str) -> Result<ClientEvent, Invalid> {
     let tag = fields.tag()?;
     let event = match tag.as_str() {
         "user.message" => ClientEvent::Message { content: fields.required("content", content::message)? },
-        "user.interrupt" => ClientEvent::Interrupt { thread: fields.optional("session_thread_id", parse::id)? },
+        "user.interrupt" => {
+            ClientEvent::Interrupt { thread: fields.optional("session_thread_id", parse::id)? }
+        }
         "user.tool_confirmation" => confirmation(&mut fields)?,
         "user.custom_tool_result" => {
             echoed_thread(&mut fields);
@@ -158,13 +160,22 @@ mod tests {
             (json!({"events": [{"type": "agent.message", "content": []}]}), "events.0.type"),
             (json!({"events": [{"type": "system.message", "content": []}]}), "events.0.type"),
             (json!({"events": [{"type": "user.message", "content": "hi"}]}), "events.0.content"),
-            (json!({"events": [{"type": "user.interrupt", "session_thread_id": "sesn_1"}]}), "events.0.session_thread_id"),
-            (json!({"events": [{"type": "user.message", "content": [{"type": "text", "text": "a"}], "x": 1}]}), "events.0.x"),
+            (
+                json!({"events": [{"type": "user.interrupt", "session_thread_id": "sesn_1"}]}),
+                "events.0.session_thread_id",
+            ),
+            (
+                json!({"events": [{"type": "user.message", "content": [{"type": "text", "text": "a"}], "x": 1}]}),
+                "events.0.x",
+            ),
             (json!({"event": []}), "events"),
         ] {
             assert_eq!(send(sent).map_err(|wrong| wrong.path), Err(path.into()));
         }
         let result = json!([{"type": "user.interrupt"}]);
-        assert_eq!(initial(result, "initial_events").map_err(|wrong| wrong.path), Err("initial_events.0.type".into()));
+        assert_eq!(
+            initial(result, "initial_events").map_err(|wrong| wrong.path),
+            Err("initial_events.0.type".into())
+        );
     }
 }

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_bare_id_and_an_object_read_alike() {
-        for sent in [json!("m"), json!({"id": "m"}), json!({"id": "m", "effort": null, "speed": "standard"})] {
+        for sent in [json!("m"), json!({"id": "m"}), json!({"id": "m", "effort": null, "speed": "standard"})]
+        {
             assert_eq!(model(sent, "model"), Ok(ModelConfig::plain("m")));
         }
     }

@@ -197,7 +197,7 @@ pub fn listed(names: &[&str]) -> String {
         if index > 0 {
             phrase.push_str(if index + 1 == names.len() { " or " } else { ", " });
         }
-        phrase.push_str(&format!("`{name}`"));
+        phrase.extend(["`", name, "`"]);
     }
     phrase
 }
@@ -289,7 +289,8 @@ pub fn list<T>(
     move |value, path| match value {
         Value::Array(items) => {
             if items.len() < min || items.len() > max {
-                let bound = if items.len() < min { format!("at least {min}") } else { format!("at most {max}") };
+                let bound =
+                    if items.len() < min { format!("at least {min}") } else { format!("at most {max}") };
                 return Err(Invalid::new(path, format!("must have {bound} elements, has {}", items.len())));
             }
             items
@@ -335,9 +336,11 @@ pub fn metadata_patch(value: Value, path: &str) -> Result<MetadataPatch, Invalid
             )
             .with_code("invalid_metadata"));
         }
-        let value = match value {
-            Value::Null => None,
-            value => Some(text(0, limits::METADATA_VALUE_CHARS)(value, &at).map_err(|wrong| wrong.with_code("invalid_metadata"))?),
+        let value = if value.is_null() {
+            None
+        } else {
+            let read = text(0, limits::METADATA_VALUE_CHARS)(value, &at);
+            Some(read.map_err(|wrong| wrong.with_code("invalid_metadata"))?)
         };
         patch.insert(key, value);
     }
@@ -418,7 +421,8 @@ mod tests {
     fn a_patch_removes_sets_and_keeps() {
         let metadata = Metadata::from([("a".into(), "1".into()), ("b".into(), "2".into())]);
         let patch = metadata_patch(json!({"a": null, "c": "", "b": "3"}), "metadata").expect("a patch");
-        let kept: Vec<_> = patched(&metadata, patch.clone(), false, "metadata").expect("fits").into_iter().collect();
+        let kept: Vec<_> =
+            patched(&metadata, patch.clone(), false, "metadata").expect("fits").into_iter().collect();
         assert_eq!(kept, vec![("b".to_string(), "3".to_string()), ("c".to_string(), String::new())]);
         let kept: Vec<_> = patched(&metadata, patch, true, "metadata").expect("fits").into_iter().collect();
         assert_eq!(kept, vec![("b".to_string(), "3".to_string())]);

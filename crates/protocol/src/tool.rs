@@ -130,7 +130,8 @@ fn tool(value: Value, path: &str) -> Result<Tool, Invalid> {
     match tag.as_str() {
         "custom" => {
             let name = fields.required("name", tool_name)?;
-            let description = fields.required("description", parse::text(1, limits::TOOL_DESCRIPTION_CHARS))?;
+            let description =
+                fields.required("description", parse::text(1, limits::TOOL_DESCRIPTION_CHARS))?;
             let input_schema = fields.required("input_schema", input_schema)?;
             fields.finish()?;
             Ok(Tool::Custom(CustomTool { name, description, input_schema }))

@@ -66,7 +66,10 @@ impl Usage {
             input_tokens: Some(tokens.input),
             list_cost: None,
             output_tokens: Some(tokens.output),
-            server_tool_use: Some(ServerToolUse { web_fetch_requests: Some(0), web_search_requests: Some(0) }),
+            server_tool_use: Some(ServerToolUse {
+                web_fetch_requests: Some(0),
+                web_search_requests: Some(0),
+            }),
         }
     }
 }

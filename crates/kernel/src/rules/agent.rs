@@ -7,7 +7,7 @@ use protocol::{
     agent::{Agent, ExecutionIdentity},
     limits,
     model::{self, ModelConfig},
-    parse::{self, Given, Metadata, MetadataPatch},
+    parse::{self, Given, MetadataPatch},
     routes::Routes,
     tool::{self, Tool},
 };
@@ -104,11 +104,9 @@ impl Change {
     fn read(body: Value, routes: &Routes) -> Result<Self, Invalid> {
         let mut fields = Fields::of(body, "")?;
         let version = fields.optional("version", parse::whole(1, u64::MAX))?;
-        let name = uncleared(&fields, "name", fields.given("name", parse::text(1, limits::NAME_CHARS))?)?;
-        let model = match uncleared(&fields, "model", fields.given("model", model::model)?)? {
-            Some(model) => Some(routed(model, routes, "model")?),
-            None => None,
-        };
+        let name = uncleared("name", fields.given("name", parse::text(1, limits::NAME_CHARS))?)?;
+        let model = uncleared("model", fields.given("model", model::model)?)?;
+        let model = model.map(|model| routed(model, routes, "model")).transpose()?;
         let rest = Rest::read(&mut fields)?;
         let metadata = fields.optional("metadata", parse::metadata_patch)?;
         fields.finish()?;
@@ -147,10 +145,10 @@ fn execution_identity(value: Value, path: &str) -> Result<ExecutionIdentity, Inv
 }
 
 /// Refuses null where a field cannot be cleared.
-fn uncleared<T>(fields: &Fields, key: &str, given: Given<T>) -> Result<Option<T>, Invalid> {
+fn uncleared<T>(key: &str, given: Given<T>) -> Result<Option<T>, Invalid> {
     match given {
         Given::Absent => Ok(None),
-        Given::Null => Err(fields.wrong(key, "cannot be cleared; leave it out to keep it")),
+        Given::Null => Err(Invalid::new(key, "cannot be cleared; leave it out to keep it")),
         Given::Value(value) => Ok(Some(value)),
     }
 }

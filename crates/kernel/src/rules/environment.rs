@@ -55,7 +55,9 @@ pub fn revise(environment: &Environment, body: Value, at: Stamp) -> Result<Optio
         Given::Null => next.description = None,
         Given::Value(description) => next.description = Some(description),
     }
-    if let Some(config) = fields.optional("config", |value, path| changed(&environment.config, value, path))? {
+    if let Some(config) =
+        fields.optional("config", |value, path| changed(&environment.config, value, path))?
+    {
         next.config = config;
     }
     if let Some(patch) = fields.optional("metadata", parse::metadata_patch)? {

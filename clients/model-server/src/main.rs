@@ -1,0 +1,348 @@
+//! A scripted Messages API server that judges every request: the other end of guests, storms and benches.
+//!
+//! `model-server --listen 127.0.0.1:0` prints `listening on http://ADDRESS`. Doors: `POST /v1/messages`;
+//! `GET /referee` and `POST /referee/reset`; `POST /release/NAME` lets a `wait` of a script go on, and
+//! `GET /waiting/NAME` answers once a request waits there.
+
+mod laws;
+mod script;
+mod wire;
+
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Path, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+    serve::ListenerExt,
+};
+use clap::Parser;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    laws::{Breach, Request},
+    script::Step,
+    wire::{Asked, Frames},
+};
+
+/// Largest request, in bytes.
+const BODY_BYTES: usize = 256 * 1024 * 1024;
+/// Most breaches remembered; later ones are still answered 400.
+const BREACHES: usize = 1_000;
+
+/// What the command line may say.
+#[derive(Debug, Parser)]
+#[command(about = "A scripted Messages API server that asserts the API's laws on every request")]
+struct Options {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Also answer requests whose `stream` is not true.
+    #[arg(long)]
+    unstreamed: bool,
+}
+
+/// What the server remembers; none of it decides a script but the counts of `times`.
+#[derive(Debug, Default)]
+struct Memory {
+    unstreamed: bool,
+    requests: AtomicU64,
+    breaches: Mutex<Vec<String>>,
+    played: Mutex<HashMap<String, u32>>,
+    gates: Mutex<HashMap<String, watch::Sender<Gate>>>,
+}
+
+/// A named place where answers wait.
+#[derive(Debug, Clone, Copy, Default)]
+struct Gate {
+    waited: bool,
+    open: bool,
+}
+
+impl Memory {
+    fn breaches(&self) -> MutexGuard<'_, Vec<String>> {
+        self.breaches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gate(&self, name: &str) -> watch::Sender<Gate> {
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// Whether a step that is played `times` often is over; counts this time.
+    fn is_over(&self, key: &str, times: u32) -> bool {
+        let mut played = self.played.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = played.entry(key.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count > times
+    }
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let options = Options::parse();
+    let listener = TcpListener::bind(options.listen).await?;
+    let mut out = io::stdout();
+    writeln!(out, "listening on http://{}", listener.local_addr()?)?;
+    out.flush()?;
+    let memory = Arc::new(Memory { unstreamed: options.unstreamed, ..Memory::default() });
+    serve(listener, memory).await
+}
+
+async fn serve(listener: TcpListener, memory: Arc<Memory>) -> io::Result<()> {
+    let doors = Router::new()
+        .route("/v1/messages", post(messages))
+        .route("/referee", get(referee))
+        .route("/referee/reset", post(reset))
+        .route("/release/{name}", post(release))
+        .route("/waiting/{name}", get(waiting))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(memory);
+    // Without TCP_NODELAY a frame would wait for the acknowledgement of the one before.
+    let listener = listener.tap_io(|socket| drop(socket.set_nodelay(true)));
+    axum::serve(listener, doors).await
+}
+
+async fn referee(State(memory): State<Arc<Memory>>) -> Json<Value> {
+    let breaches = memory.breaches().clone();
+    Json(json!({"requests": memory.requests.load(Ordering::Relaxed), "breaches": breaches}))
+}
+
+async fn reset(State(memory): State<Arc<Memory>>) -> StatusCode {
+    memory.requests.store(0, Ordering::Relaxed);
+    memory.breaches().clear();
+    StatusCode::NO_CONTENT
+}
+
+/// Opens a gate for good, for those that wait and those that come.
+async fn release(State(memory): State<Arc<Memory>>, Path(name): Path<String>) -> StatusCode {
+    memory.gate(&name).send_modify(|gate| gate.open = true);
+    StatusCode::NO_CONTENT
+}
+
+async fn waiting(State(memory): State<Arc<Memory>>, Path(name): Path<String>) -> StatusCode {
+    let gate = memory.gate(&name);
+    match gate.subscribe().wait_for(|gate| gate.waited).await {
+        Ok(_) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::GONE,
+    }
+}
+
+async fn messages(State(memory): State<Arc<Memory>>, headers: HeaderMap, body: Bytes) -> Response {
+    memory.requests.fetch_add(1, Ordering::Relaxed);
+    answer(&memory, &headers, &body).unwrap_or_else(|breach| {
+        let said = breach.to_string();
+        let refusal = failure(400, &said, None);
+        let mut breaches = memory.breaches();
+        if breaches.len() < BREACHES {
+            breaches.push(said);
+        }
+        refusal
+    })
+}
+
+fn answer(memory: &Memory, headers: &HeaderMap, body: &[u8]) -> Result<Response, Breach> {
+    for (name, law) in [("x-api-key", "key_header"), ("anthropic-version", "version_header")] {
+        if !headers.contains_key(name) {
+            return Err(Breach { law, detail: format!("there is no header {name}") });
+        }
+    }
+    let request: Request<'_> = serde_json::from_slice(body)
+        .map_err(|error| Breach { law: "readable", detail: error.to_string() })?;
+    laws::check(&request, memory.unstreamed)?;
+    let mut step = script::step(&request.messages).map_err(|detail| Breach { law: "script", detail })?;
+    while let (Some(key), Some(times)) = (&step.key, step.times) {
+        match (memory.is_over(key, times), step.then.take()) {
+            (true, Some(then)) => step = *then,
+            (true | false, _) => break,
+        }
+    }
+    if let Some(status) = step.fail {
+        let message = step.message.as_deref().unwrap_or("as the script says");
+        return Ok(failure(status, message, step.retry_after));
+    }
+    let asked =
+        Asked { model: &request.model, tokens: request.tokens(), digest: wire::digest(body, usize::MAX) };
+    if !request.stream {
+        return Ok(Json(wire::message(&step, asked)).into_response());
+    }
+    Ok(streamed(memory, &step, wire::frames(&step, asked)))
+}
+
+fn failure(status: u16, message: &str, retry_after: Option<u64>) -> Response {
+    let body = Json(wire::error(wire::error_type(status), message));
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, body).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn streamed(memory: &Memory, step: &Step, frames: Frames) -> Response {
+    let body = if step.cut_after.is_none() && step.delay_ms.is_none() && step.wait.is_none() {
+        Body::from(frames.frames.concat())
+    } else {
+        let gate = step.wait.as_ref().map(|name| (frames.before_wait, memory.gate(name)));
+        let play = Play {
+            frames: frames.frames.into_iter(),
+            sent: 0,
+            gate,
+            cut_after: step.cut_after,
+            delay: step.delay_ms.map(Duration::from_millis),
+        };
+        Body::from_stream(stream::unfold(play, Play::next))
+    };
+    let headers: [(HeaderName, &str); 2] =
+        [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")];
+    (headers, body).into_response()
+}
+
+/// An answer that goes out frame by frame.
+struct Play {
+    frames: std::vec::IntoIter<String>,
+    sent: usize,
+    /// After how many frames it waits, and where.
+    gate: Option<(usize, watch::Sender<Gate>)>,
+    cut_after: Option<usize>,
+    delay: Option<Duration>,
+}
+
+impl Play {
+    async fn next(mut self) -> Option<(io::Result<String>, Self)> {
+        // Lets the connection flush what it has: a cut must come after the frames before it.
+        tokio::task::yield_now().await;
+        if self.cut_after == Some(self.sent) {
+            return Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), self));
+        }
+        if let Some(delay) = self.delay.filter(|_| self.sent > 0) {
+            tokio::time::sleep(delay).await;
+        }
+        if let Some((_, gate)) = self.gate.take_if(|(before, _)| *before == self.sent) {
+            gate.send_modify(|gate| gate.waited = true);
+            gate.subscribe().wait_for(|gate| gate.open).await.ok()?;
+        }
+        let frame = self.frames.next()?;
+        self.sent += 1;
+        Some((Ok(frame), self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the server under test runs beside the test")]
+
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
+
+    async fn started() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(serve(listener, Arc::new(Memory::default())));
+        address
+    }
+
+    async fn sent(address: SocketAddr, method: &str, path: &str, body: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(address).await.expect("a connection");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: k\r\n\
+             anthropic-version: 2023-06-01\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).await.expect("a sent request");
+        socket
+    }
+
+    async fn asked(address: SocketAddr, method: &str, path: &str, body: &str) -> String {
+        let mut socket = sent(address, method, path, body).await;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
+    fn request(text: &str) -> String {
+        json!({"model": "claude-test", "max_tokens": 9, "stream": true,
+            "messages": [{"role": "user", "content": text}]})
+        .to_string()
+    }
+
+    fn status(answer: &str) -> &str {
+        answer.split(' ').nth(1).expect("a status")
+    }
+
+    #[tokio::test]
+    async fn a_legal_request_is_answered_and_a_breach_is_refused_and_remembered() {
+        let address = started().await;
+        let fine = asked(address, "POST", "/v1/messages", &request("hello")).await;
+        assert_eq!(status(&fine), "200");
+        assert!(fine.contains("\"text\":\"ok\"") && fine.contains("event: message_stop"), "{fine}");
+        let broken = asked(address, "POST", "/v1/messages", &request(" ")).await;
+        assert_eq!(status(&broken), "400");
+        let said = "text_not_blank: messages.0: text 0 has no visible text";
+        assert!(broken.ends_with(&wire::error("invalid_request_error", said).to_string()), "{broken}");
+        let judged = asked(address, "GET", "/referee", "").await;
+        assert!(judged.ends_with(&json!({"requests": 2, "breaches": [said]}).to_string()), "{judged}");
+        assert_eq!(status(&asked(address, "POST", "/referee/reset", "").await), "204");
+        let judged = asked(address, "GET", "/referee", "").await;
+        assert!(judged.ends_with(&json!({"requests": 0, "breaches": []}).to_string()), "{judged}");
+    }
+
+    #[tokio::test]
+    async fn a_step_with_times_fails_that_often_and_then_goes_on() {
+        let address = started().await;
+        let script =
+            request(r#"script:[{"fail":529,"times":2,"key":"k","retry_after":0,"then":{"text":"fine"}}]"#);
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let answer = asked(address, "POST", "/v1/messages", &script).await;
+            seen.push((
+                status(&answer).to_owned(),
+                answer.contains("retry-after: 0"),
+                answer.contains("fine"),
+            ));
+        }
+        let failed = ("529".to_owned(), true, false);
+        assert_eq!(seen, vec![failed.clone(), failed, ("200".to_owned(), false, true)]);
+    }
+
+    #[tokio::test]
+    async fn a_wait_holds_until_it_is_released() {
+        let address = started().await;
+        let script = request("script:[{\"text\":\"one two\",\"chunks\":2,\"wait\":\"w\"}]");
+        let mut held = sent(address, "POST", "/v1/messages", &script).await;
+        assert_eq!(status(&asked(address, "GET", "/waiting/w", "").await), "204");
+        let mut before = Vec::new();
+        while !String::from_utf8_lossy(&before).contains("one ") {
+            assert!(held.read_buf(&mut before).await.expect("more") > 0, "the stream goes on");
+        }
+        assert_eq!(status(&asked(address, "POST", "/release/w", "").await), "204");
+        let mut after = String::new();
+        held.read_to_string(&mut after).await.expect("the rest");
+        assert!(after.contains("two") && after.contains("message_stop"), "{after}");
+    }
+
+    #[tokio::test]
+    async fn a_cut_closes_the_connection_after_the_frames_before_it() {
+        let address = started().await;
+        let cut = asked(address, "POST", "/v1/messages", &request("script:[{\"cut_after\":4}]")).await;
+        assert!(cut.contains("text_delta") && !cut.contains("content_block_stop"), "{cut}");
+        assert!(!cut.ends_with("0\r\n\r\n"), "the body has no proper end");
+    }
+}

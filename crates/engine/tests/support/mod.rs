@@ -1,0 +1,215 @@
+//! What the engine's tests share: a model that answers what it is told, and an engine around it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use engine::{Clock, Dice, Engine, EventQuery, Feed, Frame, NewSession, Order, Parts, Previews, Range};
+use futures_util::future::BoxFuture;
+use kernel::Input;
+use models::Oracle;
+use protocol::{
+    Object, SessionId, Stamp, WorkspaceId,
+    agent::{ExecutionIdentity, SessionAgent},
+    content::Block,
+    event::Event,
+    input::ClientEvent,
+    model::ModelConfig,
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Prompt},
+    routes::{Provider, Route, Routes},
+    tool::{CustomTool, Tool},
+    usage::Tokens,
+};
+use store::Store;
+use tokio::sync::Notify;
+
+pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
+
+/// One thing the model does when it is asked.
+#[derive(Debug)]
+pub(crate) enum Act {
+    Say(&'static [&'static str]),
+    Call(&'static str),
+    Fail(FailureClass),
+    Hang,
+    Panic,
+}
+
+/// A model that does one act after the other, and says "ok" when it has none left.
+#[derive(Debug, Default)]
+pub(crate) struct Puppet {
+    pub(crate) acts: Mutex<VecDeque<Act>>,
+    pub(crate) prompts: Mutex<Vec<Prompt>>,
+    /// Told whenever it is asked.
+    pub(crate) asked: Notify,
+    /// Told when an ask that hung is cut.
+    pub(crate) cut: Arc<Notify>,
+}
+
+struct Cut(Arc<Notify>);
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+impl Oracle for Puppet {
+    fn ask<'a>(
+        &'a self,
+        prompt: &'a Prompt,
+        deltas: &'a mut (dyn FnMut(Delta) + Send),
+    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        self.prompts.lock().unwrap().push(prompt.clone());
+        self.asked.notify_one();
+        let act = self.acts.lock().unwrap().pop_front().unwrap_or(Act::Say(&["ok"]));
+        Box::pin(async move {
+            let tokens = Tokens { input: 10, output: 2, ..Tokens::default() };
+            let answer = |blocks, stop| Ok(Answer { blocks, stop, tokens });
+            match act {
+                Act::Say(pieces) => {
+                    deltas(Delta::Start { index: 0, kind: DeltaKind::Text });
+                    for piece in pieces {
+                        deltas(Delta::Text { index: 0, text: (*piece).into() });
+                        tokio::task::yield_now().await;
+                    }
+                    answer(vec![AnswerBlock::Text { text: pieces.concat() }], AnswerStop::EndTurn)
+                }
+                Act::Call(name) => {
+                    let input = Some(Object::new());
+                    let block = AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input };
+                    answer(vec![block], AnswerStop::ToolUse)
+                }
+                Act::Fail(class) => {
+                    Err(Failure { class, message: "no".into(), retry_after: None, tokens: Tokens::default() })
+                }
+                Act::Hang => {
+                    let _cut = Cut(Arc::clone(&self.cut));
+                    std::future::pending().await
+                }
+                Act::Panic => panic!("planted"),
+            }
+        })
+    }
+}
+
+/// An engine and the model behind it.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) puppet: Arc<Puppet>,
+    pub(crate) store: Store,
+}
+
+pub(crate) async fn world(store: Store, acts: Vec<Act>) -> World {
+    let puppet = Arc::new(Puppet { acts: Mutex::new(acts.into()), ..Puppet::default() });
+    let route = Route {
+        pattern: "m".into(),
+        provider: Provider::Script,
+        base_url: String::new(),
+        key_variable: None,
+        window: 1,
+        max_output: 1,
+    };
+    let parts = Parts {
+        store: store.clone(),
+        oracle: Arc::clone(&puppet) as Arc<dyn Oracle>,
+        routes: Routes(vec![route]),
+        clock: Clock::from(Stamp::from_micros(1_800_000_000_000_000)),
+        dice: Dice::system().unwrap(),
+    };
+    World { engine: Engine::start(parts).await.unwrap(), puppet, store }
+}
+
+pub(crate) fn agent() -> SessionAgent {
+    let tool = CustomTool { name: "look_up".into(), description: "d".into(), input_schema: Object::new() };
+    SessionAgent {
+        id: protocol::AgentId::from_bits(3),
+        version: 1,
+        name: "tester".into(),
+        description: None,
+        model: ModelConfig::plain("m"),
+        system: None,
+        tools: vec![Tool::Custom(tool)],
+        mcp_servers: Vec::new(),
+        skills: Vec::new(),
+        multiagent: None,
+        execution_identity: ExecutionIdentity::ServiceAccount,
+    }
+}
+
+pub(crate) fn message(text: &str) -> ClientEvent {
+    ClientEvent::Message { content: vec![Block::text(text)] }
+}
+
+pub(crate) fn client(events: Vec<ClientEvent>) -> Input {
+    Input::Client { events, made: std::collections::BTreeSet::new() }
+}
+
+impl World {
+    pub(crate) async fn open(&self, events: Vec<ClientEvent>) -> SessionId {
+        let new = NewSession {
+            agent: agent(),
+            environment: protocol::EnvironmentId::from_bits(4),
+            title: None,
+            metadata: protocol::parse::Metadata::new(),
+            events,
+        };
+        self.engine.open(HOME, new, Vec::new()).await.unwrap().id
+    }
+
+    pub(crate) async fn send(&self, session: SessionId, events: Vec<ClientEvent>) -> Vec<Event> {
+        self.engine.commit(HOME, session, client(events)).await.unwrap().accepted
+    }
+
+    pub(crate) async fn follow(&self, session: SessionId) -> Feed {
+        let previews = Previews { message: true, thinking: true };
+        self.engine.follow(HOME, session, None, None, previews).await.unwrap()
+    }
+
+    /// Everything in the log, oldest first.
+    pub(crate) async fn list(&self, session: SessionId) -> Vec<Arc<Event>> {
+        let query = EventQuery {
+            thread: None,
+            order: Order::Ascending,
+            after: None,
+            limit: 1_000,
+            types: std::collections::BTreeSet::new(),
+            created: Range::default(),
+        };
+        self.engine.events(HOME, session, query).await.unwrap().unwrap().events
+    }
+}
+
+/// Reads frames up to the first event of this type, that one included.
+pub(crate) async fn until(feed: &mut Feed, name: &str) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Some(frame) = feed.next().await.unwrap() {
+        let last = matches!(&frame, Frame::Event(event) if event.body.name() == name);
+        frames.push(frame);
+        if last {
+            break;
+        }
+    }
+    frames
+}
+
+pub(crate) fn names(frames: &[Frame]) -> Vec<&'static str> {
+    frames
+        .iter()
+        .map(|frame| match frame {
+            Frame::Event(event) => event.body.name(),
+            Frame::Queued(_) => "queued",
+            Frame::Start { .. } => "start",
+            Frame::Delta { .. } => "delta",
+        })
+        .collect()
+}
+
+pub(crate) fn events(frames: &[Frame]) -> Vec<Arc<Event>> {
+    frames
+        .iter()
+        .filter_map(|frame| match frame {
+            Frame::Event(event) => Some(Arc::clone(event)),
+            Frame::Queued(_) | Frame::Start { .. } | Frame::Delta { .. } => None,
+        })
+        .collect()
+}

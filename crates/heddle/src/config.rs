@@ -1,0 +1,240 @@
+//! The settings: what was said (flags, environment, file) and what is meant, as two types.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use models::{Keys, Net, Proxy};
+use protocol::routes::{Provider, Route, Routes};
+use serde::Deserialize;
+
+/// Where everything is kept, if nothing else is said.
+pub(crate) const DATA: &str = "heddle-data";
+const MESSAGES_URL: &str = "https://api.anthropic.com";
+const MESSAGES_KEY: &str = "ANTHROPIC_API_KEY";
+/// Tokens a `claude-*` model reads and writes at most (rules.md 9), and any other where nothing is said.
+const CLAUDE: (u64, u64) = (200_000, 32_000);
+const OTHER: (u64, u64) = (128_000, 8_192);
+
+/// What the command line and the environment say.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Flags {
+    /// Where to listen; port 0 takes a free one. [default: 127.0.0.1:7717]
+    #[arg(long, env = "HEDDLE_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where everything is kept. [default: ./heddle-data]
+    #[arg(long, env = "HEDDLE_DATA", value_name = "DIRECTORY")]
+    pub(crate) data: Option<PathBuf>,
+    /// The settings' file. [default: heddle.toml, if it is there]
+    #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What the file says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    extra_ca: Option<PathBuf>,
+    routes: BTreeMap<String, FileRoute>,
+}
+
+const KEYS: &[&str] = &["listen", "data", "extra_ca", "routes"];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRoute {
+    provider: Provider,
+    base_url: Option<String>,
+    key: Option<String>,
+    window: Option<u64>,
+    max_output: Option<u64>,
+}
+
+const ROUTE_KEYS: &[&str] = &["provider", "base_url", "key", "window", "max_output"];
+
+/// The settings as they are meant: total, checked.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) routes: Routes,
+    pub(crate) keys: Keys,
+    pub(crate) net: Net,
+    /// `HEDDLE_API_KEY`: a key named `env`, valid while it is set.
+    pub(crate) env_key: Option<String>,
+}
+
+/// A setting that is wrong: where, and what would be right.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read {}: {reason}", file.display())]
+    Unreadable { file: PathBuf, reason: String },
+    #[error("{}:{line}: {message}", file.display())]
+    Wrong { file: PathBuf, line: usize, message: String },
+}
+
+/// Reads one environment variable; blank counts as unset.
+#[expect(clippy::disallowed_methods, reason = "settings are read here and nowhere else")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+impl Flags {
+    /// What the flags, the environment and the file mean together.
+    pub(crate) fn settle(self) -> Result<Settled, ConfigError> {
+        let file = match &self.config {
+            Some(path) => read(path)?,
+            None if Path::new("heddle.toml").exists() => read(Path::new("heddle.toml"))?,
+            None => File::default(),
+        };
+        settle(self, file, &variable)
+    }
+}
+
+fn settle(
+    flags: Flags,
+    file: File,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Settled, ConfigError> {
+    let base = variable("HEDDLE_ANTHROPIC_BASE_URL").unwrap_or_else(|| MESSAGES_URL.into());
+    let routes = routes(file.routes, &base);
+    let names = routes.0.iter().filter_map(|route| route.key_variable.clone());
+    let keys = names.filter_map(|name| variable(&name).map(|key| (name, key))).collect();
+    let extra_ca_pem = match file.extra_ca {
+        None => None,
+        Some(path) => Some(std::fs::read(&path).map_err(|wrong| unreadable(&path, &wrong))?),
+    };
+    Ok(Settled {
+        listen: flags.listen.or(file.listen).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 7717))),
+        data: flags.data.or(file.data).unwrap_or_else(|| DATA.into()),
+        routes,
+        keys,
+        net: Net { extra_ca_pem, proxy: Proxy::Environment },
+        env_key: variable("HEDDLE_API_KEY"),
+    })
+}
+
+/// The route table: the built-in routes, then what the file adds or replaces. Exact names come before
+/// patterns, longer patterns before shorter ones, so that the order in the file means nothing.
+fn routes(given: BTreeMap<String, FileRoute>, base: &str) -> Routes {
+    let claude = Route {
+        pattern: "claude-*".into(),
+        provider: Provider::Messages,
+        base_url: base.trim_end_matches('/').into(),
+        key_variable: Some(MESSAGES_KEY.into()),
+        window: CLAUDE.0,
+        max_output: CLAUDE.1,
+    };
+    let demo = Route {
+        pattern: "heddle-demo".into(),
+        provider: Provider::Script,
+        base_url: String::new(),
+        key_variable: None,
+        window: OTHER.0,
+        max_output: OTHER.1,
+    };
+    let mut table: BTreeMap<String, Route> =
+        [claude, demo].into_iter().map(|route| (route.pattern.clone(), route)).collect();
+    for (pattern, route) in given {
+        let (window, max_output) = if pattern.starts_with("claude-") { CLAUDE } else { OTHER };
+        let route = Route {
+            pattern: pattern.clone(),
+            provider: route.provider,
+            base_url: route.base_url.unwrap_or_else(|| base.into()).trim_end_matches('/').into(),
+            key_variable: route.key,
+            window: route.window.unwrap_or(window),
+            max_output: route.max_output.unwrap_or(max_output),
+        };
+        table.insert(pattern, route);
+    }
+    let mut routes: Vec<Route> = table.into_values().collect();
+    routes.sort_by_key(|route| (route.pattern.ends_with('*'), usize::MAX - route.pattern.len()));
+    Routes(routes)
+}
+
+fn read(path: &Path) -> Result<File, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|wrong| unreadable(path, &wrong))?;
+    parse(path, &text)
+}
+
+fn unreadable(path: &Path, wrong: &std::io::Error) -> ConfigError {
+    ConfigError::Unreadable { file: path.into(), reason: wrong.to_string() }
+}
+
+fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|wrong| {
+        let at = wrong.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        let mut message = wrong.message().trim().to_owned();
+        if let Some(key) = unknown_key(&message) {
+            let known = if KEYS.iter().any(|known| message.contains(&format!("`{known}`"))) {
+                KEYS
+            } else {
+                ROUTE_KEYS
+            };
+            message = match nearest(key, known) {
+                Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
+                None => format!("unknown key `{key}`; known are {}", known.join(", ")),
+            };
+        }
+        ConfigError::Wrong { file: path.into(), line, message }
+    })
+}
+
+fn unknown_key(message: &str) -> Option<&str> {
+    message.strip_prefix("unknown field `")?.split('`').next()
+}
+
+/// The known key that is fewest edits away, if it is near at all.
+fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = known.iter().map(|known| (strsim::damerau_levenshtein(key, known), *known)).min()?;
+    (near.0 <= 1 + key.len() / 3).then_some(near.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(text: &str) -> String {
+        parse(Path::new("heddle.toml"), text).expect_err("a mistake").to_string()
+    }
+
+    #[test]
+    fn a_mistake_names_the_file_the_line_and_the_nearest_key() {
+        assert_eq!(
+            mistake("listen = \"127.0.0.1:1\"\ndate = \"x\"\n"),
+            "heddle.toml:2: unknown key `date`; did you mean `data`?"
+        );
+        assert_eq!(
+            mistake("[routes.\"m-*\"]\nprovider = \"messages\"\nbase_uri = \"x\"\n"),
+            "heddle.toml:3: unknown key `base_uri`; did you mean `base_url`?"
+        );
+        assert!(mistake("listen = 3\n").starts_with("heddle.toml:1: "));
+    }
+
+    #[test]
+    fn flags_go_before_the_file_and_the_file_before_the_defaults() {
+        let file = "listen = \"127.0.0.1:1\"\ndata = \"there\"\n";
+        let file = parse(Path::new("heddle.toml"), file).expect("legal");
+        let flags = Flags { listen: Some(SocketAddr::from(([127, 0, 0, 1], 2))), ..Flags::default() };
+        let settled = settle(flags, file, &|_| None).expect("legal");
+        assert_eq!((settled.listen.port(), settled.data), (2, PathBuf::from("there")));
+    }
+
+    #[test]
+    fn exact_routes_go_before_patterns_and_long_patterns_before_short_ones() {
+        let file = "[routes.\"*\"]\nprovider = \"messages\"\nbase_url = \"http://a/\"\n\
+                    [routes.\"claude-x\"]\nprovider = \"messages\"\nbase_url = \"http://b\"\nmax_output = 5\n";
+        let file = parse(Path::new("heddle.toml"), file).expect("legal");
+        let base = |name: &str| (name == "HEDDLE_ANTHROPIC_BASE_URL").then(|| "http://proxy/".to_owned());
+        let routes = settle(Flags::default(), file, &base).expect("legal").routes;
+        let table: Vec<_> =
+            routes.0.iter().map(|route| (route.pattern.as_str(), route.base_url.as_str())).collect();
+        assert_eq!(
+            table,
+            [("heddle-demo", ""), ("claude-x", "http://b"), ("claude-*", "http://proxy"), ("*", "http://a")]
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! A server of the demo's own: this very binary, in a process of its own.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::{Outcome, client::Caller};
+
+/// The key of the demo's server, which listens on loopback for as long as the demo runs.
+const KEY: &str = "demo";
+/// How long a server may take to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) listen: SocketAddr,
+    pub(crate) url: String,
+}
+
+impl Server {
+    /// Starts one on `data`; on the address it had before, or on a free port.
+    pub(crate) async fn start(
+        data: &Path,
+        listen: Option<SocketAddr>,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("serve")
+            .args(["--listen", &listen.to_string()])
+            .arg("--data")
+            .arg(data)
+            .env("HEDDLE_API_KEY", KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let out = child.stdout.take().ok_or("a server without an output")?;
+        let mut lines = BufReader::new(out).lines();
+        let url = tokio::time::timeout(PATIENCE, async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some(url) = line.strip_prefix("listening on ") {
+                    return Ok(url.to_owned());
+                }
+            }
+            Err(std::io::Error::other("the server ended before it listened"))
+        });
+        let url = url.await.map_err(|_| "the server did not come up in time")??;
+        let listen = url.trim_start_matches("http://").parse()?;
+        Ok(Self { child, listen, url })
+    }
+
+    pub(crate) fn caller(&self) -> Result<Caller, reqwest::Error> {
+        Caller::new(&self.url, KEY)
+    }
+
+    /// SIGKILL: no goodbye.
+    pub(crate) async fn kill(&mut self) -> std::io::Result<()> {
+        self.child.kill().await
+    }
+
+    /// SIGTERM, and waits for a clean end.
+    pub(crate) async fn stop(mut self) -> Outcome {
+        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok())
+            && let Some(pid) = rustix::process::Pid::from_raw(pid)
+        {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        }
+        let status = self.child.wait().await?;
+        if status.success() { Ok(()) } else { Err(format!("the server ended with {status}").into()) }
+    }
+}

@@ -1,0 +1,77 @@
+//! The key: the command line, the settings, the wiring.
+
+mod client;
+mod config;
+mod demo;
+mod keys;
+mod seal;
+mod serve;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use config::Flags;
+
+/// A self-hosted server for managed agents: sessions, events and streams, on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "heddle", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serves the API until SIGTERM or Ctrl-C.
+    Serve(Flags),
+    /// Shows a whole turn: a server, a session, a tool on a real file, a kill -9 in the middle.
+    Demo(demo::Flags),
+    /// Makes, lists and revokes API keys; works beside a running server.
+    Keys(keys::Flags),
+    /// Interrupts one session, or all that are running, on a running server.
+    Stop(stop::Flags),
+}
+
+/// What every verb returns: a mistake is one text for the person at the terminal.
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // An error only says that someone installed a provider before.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(wrong) => return failed(&wrong),
+    };
+    let outcome = runtime.block_on(async {
+        match cli.verb {
+            Verb::Serve(flags) => serve::run(flags).await,
+            Verb::Demo(flags) => demo::run(flags).await,
+            Verb::Keys(flags) => keys::run(flags).await,
+            Verb::Stop(flags) => stop::run(flags).await,
+        }
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(wrong) => failed(wrong.as_ref()),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word to the person at the terminal")]
+fn failed(wrong: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("heddle: {wrong}");
+    let mut cause = wrong.source();
+    while let Some(wrong) = cause {
+        eprintln!("  because: {wrong}");
+        cause = wrong.source();
+    }
+    ExitCode::FAILURE
+}
+
+/// Prints a line for the person at the terminal. A closed pipe is no mistake of ours.
+pub(crate) fn say(line: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(line.as_bytes()).and_then(|()| out.flush()));
+}

@@ -1,0 +1,137 @@
+//! `heddle serve`: the wiring. Settings, data directory, store, engine, door; and the way down.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Clock, Dice, Engine, Parts};
+use models::Models;
+use protocol::WorkspaceId;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    Outcome,
+    config::{Flags, Settled, variable},
+    say, seal,
+};
+
+/// The one workspace of this server. Every row carries it.
+pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
+/// The database's file in the data directory.
+pub(crate) const DATABASE: &str = "heddle.db";
+/// How long requests under way may take once the server is told to stop (rules.md 2, `drain_s`).
+const DRAIN: Duration = Duration::from_secs(20);
+
+pub(crate) async fn run(flags: Flags) -> Outcome {
+    let settled = flags.settle()?;
+    log()?;
+    seal::make(&settled.data)?;
+    let locked = seal::lock(&settled.data)?;
+    let store = Store::sqlite(&settled.data.join(DATABASE))?;
+    let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
+    // Listen first: a port that is taken must not look like a server that stopped working on its sessions.
+    let listener = TcpListener::bind(settled.listen)
+        .await
+        .map_err(|wrong| format!("cannot listen on {}: {wrong}; choose another with --listen", settled.listen))?;
+    let parts = Parts {
+        store,
+        oracle: Arc::new(models),
+        routes: settled.routes.clone(),
+        clock: Clock::wall(),
+        dice: Dice::system().map_err(|wrong| format!("no entropy: {wrong}"))?,
+    };
+    let engine = Engine::start(parts).await?;
+    let listen = listener.local_addr()?;
+    first_key(&settled, &engine, listen).await?;
+    warn(&settled, listen);
+    say(&format!("listening on http://{listen}\n"));
+    serve(listener, &engine, &settled).await?;
+    drop(locked);
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, engine: &Engine, settled: &Settled) -> Outcome {
+    let settings = server::Settings {
+        workspace: HOME,
+        env_key_hash: settled.env_key.as_deref().map(|key| server::keys::hash(key.trim())),
+    };
+    let router = server::router(engine.clone(), settings);
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = engine.stop_token();
+    let told = async {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            // The lease was lost: another process works on this data.
+            () = stop.cancelled() => {}
+        }
+        tracing::info!("stopping: no new work, streams end");
+    };
+    let down = tokio::sync::Notify::new();
+    let serving = server::serve(listener, router, async {
+        told.await;
+        down.notify_one();
+    });
+    let draining = async {
+        down.notified().await;
+        engine.stop().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        () = serving => engine.stop().await,
+        () = draining => tracing::warn!("some requests did not end in time"),
+    }
+    Ok(())
+}
+
+/// To standard error, so that standard output holds only what a script may read.
+fn log() -> Outcome {
+    let filter = variable("HEDDLE_LOG").unwrap_or_else(|| "info".into());
+    let filter = EnvFilter::try_new(&filter).map_err(|wrong| format!("HEDDLE_LOG={filter}: {wrong}"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second `init` in one process would fail; there is none.
+    log.try_init()
+}
+
+/// The first start on an empty directory makes a key and shows it once (design.md 4, rules.md 11).
+async fn first_key(settled: &Settled, engine: &Engine, listen: SocketAddr) -> Outcome {
+    if settled.env_key.is_some() || !server::keys::list(engine.store(), HOME).await?.is_empty() {
+        return Ok(());
+    }
+    let entropy = crate::keys::entropy()?;
+    let (_, secret) = server::keys::create(engine.store(), HOME, "first", engine.now(), entropy).await?;
+    if std::io::stdout().is_terminal() {
+        say(&welcome(secret.expose(), listen));
+    } else {
+        let path = settled.data.join("first-key");
+        seal::write_secret(&path, secret.expose())?;
+        say(&format!("the first API key is in {}\n", path.display()));
+    }
+    Ok(())
+}
+
+fn welcome(key: &str, listen: SocketAddr) -> String {
+    format!(
+        "\nYour first API key. It is shown once; `heddle keys create` makes more.\n\n    {key}\n\n\
+         Python      client = anthropic.Anthropic(base_url=\"http://{listen}\", api_key=\"{key}\")\n\
+         TypeScript  const client = new Anthropic({{ baseURL: \"http://{listen}\", apiKey: \"{key}\" }});\n\
+         curl        curl http://{listen}/v1/agents -H \"x-api-key: {key}\"\n\n"
+    )
+}
+
+fn warn(settled: &Settled, listen: SocketAddr) {
+    if !listen.ip().is_loopback() {
+        tracing::warn!(%listen, "anybody who reaches this address can try keys; put TLS in front of it");
+    }
+    for route in settled.routes.0.iter().filter(|route| route.pattern == "claude-*") {
+        if let Some(name) = &route.key_variable
+            && variable(name).is_none()
+        {
+            tracing::info!("{name} is not set: agents with a claude-* model can be saved, but not run");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What creating, changing and archiving an agent does.
+
+use alloc::{collections::BTreeMap, string::ToString, vec};
+
+use proptest::prelude::*;
+use protocol::{
+    Object,
+    routes::{Provider, Route},
+    tool::CustomTool,
+};
+use serde_json::json;
+
+use super::*;
+
+const MADE: Stamp = Stamp::from_micros(1_000_000);
+const LATER: Stamp = Stamp::from_micros(2_000_000);
+
+fn routes() -> Routes {
+    Routes(vec![Route {
+        pattern: "m*".into(),
+        provider: Provider::Script,
+        base_url: String::new(),
+        key_variable: None,
+        window: 1,
+        max_output: 1,
+    }])
+}
+
+fn tool(name: &str) -> Value {
+    json!({"type": "custom", "name": name, "description": "d", "input_schema": {"type": "object"}})
+}
+
+fn full() -> Agent {
+    let body = json!({
+        "name": "n", "model": "m1", "description": "d", "system": "s", "tools": [tool("t")],
+        "metadata": {"a": "1", "b": "2"},
+    });
+    create(body, &routes(), AgentId::from_bits(7), MADE).expect("legal")
+}
+
+fn changed(body: Value) -> Result<Option<Agent>, Refused> {
+    revise(&full(), body, &routes(), LATER)
+}
+
+#[test]
+fn a_bare_agent_is_fully_populated() {
+    let agent = create(json!({"name": "n", "model": {"id": "m1"}}), &routes(), AgentId::from_bits(7), MADE);
+    assert_eq!(
+        serde_json::to_value(agent.expect("legal")).expect("writes"),
+        json!({
+            "type": "agent", "id": "agent_1111111111111111111118", "version": 1, "name": "n", "description": null,
+            "model": {"id": "m1", "effort": null, "inference_geo": null, "speed": "standard"},
+            "system": null, "tools": [], "mcp_servers": [], "skills": [], "multiagent": null,
+            "execution_identity": {"type": "service_account"}, "metadata": {},
+            "created_at": "1970-01-01T00:00:01.000000Z", "updated_at": "1970-01-01T00:00:01.000000Z",
+            "archived_at": null,
+        })
+    );
+}
+
+#[test]
+fn null_and_empty_are_accepted_where_nothing_is_served() {
+    let body = json!({
+        "name": "n", "model": "m1", "description": "", "system": null, "tools": [], "mcp_servers": [],
+        "skills": null, "multiagent": null, "execution_identity": {"type": "service_account"}, "metadata": {},
+    });
+    let bare = create(json!({"name": "n", "model": "m1"}), &routes(), AgentId::from_bits(7), MADE);
+    assert_eq!(create(body, &routes(), AgentId::from_bits(7), MADE), bare);
+}
+
+#[test]
+fn each_mistake_in_a_create_names_its_field() {
+    for (key, value) in [
+        ("name", json!("")),
+        ("name", json!("n".repeat(257))),
+        ("name", Value::Null),
+        ("model", Value::Null),
+        ("model", json!("gpt")),
+        ("description", json!("d".repeat(2_049))),
+        ("system", json!("s".repeat(100_001))),
+        ("mcp_servers", json!([{"type": "url", "name": "x", "url": "https://x"}])),
+        ("skills", json!([{"type": "custom", "skill_id": "skill_1"}])),
+        ("multiagent", json!({"type": "coordinator", "agents": []})),
+        ("modle", json!("m1")),
+    ] {
+        let mut body = json!({"name": "n", "model": "m1"});
+        body.as_object_mut().unwrap().insert(key.into(), value);
+        let wrong = create(body, &routes(), AgentId::from_bits(7), MADE).expect_err(key);
+        assert_eq!(wrong.path, key);
+    }
+}
+
+#[test]
+fn a_model_without_a_route_is_refused_with_the_table() {
+    let body = json!({"name": "n", "model": "gpt"});
+    let wrong = create(body, &routes(), AgentId::from_bits(7), MADE).expect_err("no route");
+    assert!(wrong.message.contains("`gpt`") && wrong.message.contains("`m*`"), "{}", wrong.message);
+}
+
+#[test]
+fn another_identity_is_not_served() {
+    let body = json!({"execution_identity": {"type": "aws_role", "role_arn": "arn:x"}});
+    let wrong = Invalid::unsupported("execution_identity.type", "`aws_role`");
+    assert_eq!(changed(body), Err(Refused::Invalid(wrong)));
+}
+
+#[test]
+fn a_change_is_a_new_version() {
+    let next = changed(json!({"name": "other", "version": 1})).expect("legal").expect("a change");
+    assert_eq!(next, Agent { version: 2, name: "other".into(), updated_at: LATER, ..full() });
+}
+
+#[test]
+fn no_effective_change_is_no_version() {
+    for body in [
+        json!({}),
+        json!({"name": "n", "model": "m1", "description": "d", "metadata": {"a": "1", "c": null}}),
+        json!({"tools": [tool("t")], "metadata": null, "execution_identity": null}),
+    ] {
+        assert_eq!(changed(body), Ok(None));
+    }
+}
+
+#[test]
+fn null_and_empty_clear_what_can_be_cleared() {
+    let cleared = Agent {
+        version: 2,
+        description: None,
+        system: None,
+        tools: Vec::new(),
+        metadata: BTreeMap::from([("b".to_string(), "2".to_string())]),
+        updated_at: LATER,
+        ..full()
+    };
+    for body in [
+        json!({"description": null, "system": null, "tools": null, "metadata": {"a": null}}),
+        json!({"description": "", "system": "", "tools": [], "metadata": {"a": null}}),
+    ] {
+        assert_eq!(changed(body), Ok(Some(cleared.clone())));
+    }
+}
+
+#[test]
+fn name_and_model_cannot_be_cleared() {
+    for key in ["name", "model"] {
+        let body = Value::Object(Object::from_iter([(key.to_string(), Value::Null)]));
+        let wrong = Invalid::new(key, "cannot be cleared; leave it out to keep it");
+        assert_eq!(changed(body), Err(Refused::Invalid(wrong)));
+    }
+}
+
+#[test]
+fn a_stale_version_is_refused_even_when_nothing_would_change() {
+    assert_eq!(changed(json!({"version": 3})), Err(Refused::Stale { sent: 3, current: 1 }));
+}
+
+#[test]
+fn archive_is_idempotent_and_final() {
+    let archived = archive(&full(), LATER).expect("the first time");
+    assert_eq!(archived, Agent { archived_at: Some(LATER), updated_at: LATER, ..full() });
+    assert_eq!(archive(&archived, Stamp::from_micros(3_000_000)), None);
+    let wrong = revise(&archived, json!({"name": "n"}), &routes(), LATER).expect_err("archived");
+    assert!(matches!(&wrong, Refused::Invalid(wrong) if wrong.message.contains("is archived")), "{wrong}");
+}
+
+fn maybe<T: core::fmt::Debug + Clone>(
+    value: impl Strategy<Value = T> + Clone + 'static,
+) -> BoxedStrategy<Given<T>>
+where
+    T: 'static,
+{
+    prop_oneof![Just(Given::Absent), Just(Given::Null), value.prop_map(Given::Value)].boxed()
+}
+
+fn put<T: Into<Value>>(body: &mut Object, key: &str, given: Given<T>) {
+    match given {
+        Given::Absent => {}
+        Given::Null => drop(body.insert(key.into(), Value::Null)),
+        Given::Value(value) => drop(body.insert(key.into(), value.into())),
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_change_follows_the_merge_rules_and_repeated_changes_nothing(
+        description in maybe("[a-c]{0,2}"),
+        system in maybe("[a-c]{0,2}"),
+        tools in maybe(prop::collection::btree_set("[a-c]", 0..3)),
+        metadata in prop::collection::btree_map("[a-d]", prop::option::of("[0-3]"), 0..4),
+    ) {
+        let before = full();
+        let names = tools.clone().map(|names| names.iter().map(|name| tool(name)).collect::<Vec<_>>());
+        let patch: Object = metadata.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let mut body = Object::new();
+        put(&mut body, "description", description.clone());
+        put(&mut body, "system", system.clone());
+        put(&mut body, "tools", names);
+        body.insert("metadata".into(), Value::Object(patch));
+        let body = Value::Object(body);
+
+        let text = |given: Given<String>, stored: &Option<String>| match given {
+            Given::Absent => stored.clone(),
+            Given::Null => None,
+            Given::Value(text) => Some(text).filter(|text| !text.is_empty()),
+        };
+        let mut kept = before.metadata.clone();
+        for (key, value) in metadata {
+            match value {
+                Some(value) => drop(kept.insert(key, value)),
+                None => drop(kept.remove(&key)),
+            }
+        }
+        let custom = |name: &String| {
+            let input_schema = json!({"type": "object"}).as_object().cloned().unwrap();
+            Tool::Custom(CustomTool { name: name.clone(), description: "d".into(), input_schema })
+        };
+        let expected = Agent {
+            description: text(description, &before.description),
+            system: text(system, &before.system),
+            tools: match tools {
+                Given::Absent => before.tools.clone(),
+                Given::Null => Vec::new(),
+                Given::Value(names) => names.iter().map(custom).collect(),
+            },
+            metadata: kept,
+            ..before.clone()
+        };
+        let next = revise(&before, body.clone(), &routes(), LATER).expect("legal");
+        if expected == before {
+            prop_assert_eq!(next, None);
+        } else {
+            let next = next.expect("a change");
+            prop_assert_eq!(&next, &Agent { version: 2, updated_at: LATER, ..expected });
+            prop_assert_eq!(revise(&next, body, &routes(), LATER), Ok(None));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What a session's body may say, and which agent comes of it.
+
+use alloc::{string::ToString, vec};
+
+use protocol::{
+    Stamp,
+    content::Block,
+    model::ModelConfig,
+    routes::{Provider, Route},
+};
+use serde_json::json;
+
+use super::*;
+use crate::rules::agent as agents;
+
+const AGENT: AgentId = AgentId::from_bits(7);
+const ENVIRONMENT: EnvironmentId = EnvironmentId::from_bits(8);
+
+fn routes() -> Routes {
+    Routes(vec![Route {
+        pattern: "m*".into(),
+        provider: Provider::Script,
+        base_url: String::new(),
+        key_variable: None,
+        window: 1,
+        max_output: 1,
+    }])
+}
+
+fn tool(name: &str) -> Value {
+    json!({"type": "custom", "name": name, "description": "d", "input_schema": {"type": "object"}})
+}
+
+fn saved() -> Agent {
+    let body =
+        json!({"name": "n", "model": "m1", "system": "s", "tools": [tool("t")], "metadata": {"a": "b"}});
+    agents::create(body, &routes(), AGENT, Stamp::from_micros(1)).expect("legal")
+}
+
+fn asked(agent: Value) -> Result<AgentRef, Invalid> {
+    create(json!({"agent": agent, "environment_id": ENVIRONMENT})).map(|request| request.agent)
+}
+
+fn made(agent: Value) -> Result<SessionAgent, Invalid> {
+    effective(&saved(), asked(agent)?.overrides, &routes())
+}
+
+#[test]
+fn every_field_is_read() {
+    let body = json!({
+        "agent": {"type": "agent", "id": AGENT, "version": 3}, "environment_id": ENVIRONMENT, "title": "t",
+        "metadata": {"a": "b"}, "resources": [], "vault_ids": null, "budget": null,
+        "initial_events": [{"type": "user.message", "content": [{"type": "text", "text": "hi"}]}],
+    });
+    let request = Request {
+        agent: AgentRef { id: AGENT, version: Some(3), overrides: Overrides::NONE },
+        environment: ENVIRONMENT,
+        title: Some("t".into()),
+        metadata: Metadata::from([("a".to_string(), "b".to_string())]),
+        events: vec![ClientEvent::Message { content: vec![Block::text("hi")] }],
+    };
+    assert_eq!(create(body), Ok(request));
+}
+
+#[test]
+fn an_agent_is_named_in_three_ways() {
+    let plain = AgentRef { id: AGENT, version: None, overrides: Overrides::NONE };
+    for (sent, expected) in [
+        (json!(AGENT), plain.clone()),
+        (json!({"type": "agent", "id": AGENT}), plain.clone()),
+        (json!({"type": "agent_with_overrides", "id": AGENT}), plain.clone()),
+        (json!({"type": "agent", "id": AGENT, "version": 2}), AgentRef { version: Some(2), ..plain }),
+    ] {
+        assert_eq!(asked(sent), Ok(expected));
+    }
+}
+
+#[test]
+fn overrides_inherit_clear_and_replace() {
+    let base = SessionAgent::from(&saved());
+    let other = SessionAgent { model: ModelConfig::plain("m2"), system: Some("z".into()), ..base.clone() };
+    let cleared = SessionAgent { system: None, tools: vec![], ..base.clone() };
+    let of = |more: Value| {
+        let mut sent = json!({"type": "agent_with_overrides", "id": AGENT});
+        sent.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
+        made(sent)
+    };
+    assert_eq!(of(json!({})), Ok(base));
+    assert_eq!(of(json!({"model": "m2", "system": "z"})), Ok(other));
+    assert_eq!(
+        of(json!({"system": null, "tools": null, "skills": [], "mcp_servers": null})),
+        Ok(cleared.clone())
+    );
+    assert_eq!(of(json!({"system": "", "tools": []})), Ok(cleared));
+}
+
+#[test]
+fn each_mistake_names_its_field() {
+    for (agent, path, code) in [
+        (json!(7), "agent", None),
+        (json!("sesn_1"), "agent", None),
+        (json!({"type": "moon", "id": AGENT}), "agent.type", None),
+        (json!({"type": "agent"}), "agent.id", None),
+        (json!({"type": "agent", "id": AGENT, "version": 0}), "agent.version", None),
+        (json!({"type": "agent", "id": AGENT, "system": "s"}), "agent.system", None),
+        (
+            json!({"type": "agent_with_overrides", "id": AGENT, "model": null}),
+            "agent.model",
+            Some("agent_model_required"),
+        ),
+        (json!({"type": "agent_with_overrides", "id": AGENT, "model": "gpt"}), "agent.model", None),
+        (json!({"type": "agent_with_overrides", "id": AGENT, "skills": [{}]}), "agent.skills", None),
+        (json!({"type": "agent_with_overrides", "id": AGENT, "tools": [{}]}), "agent.tools.0.type", None),
+    ] {
+        let wrong = made(agent).expect_err(path);
+        assert_eq!((wrong.path.as_str(), wrong.code), (path, code));
+    }
+}
+
+#[test]
+fn what_is_not_served_is_refused_by_name() {
+    for (key, value) in [
+        ("resources", json!([{"type": "file", "file_id": "file_1"}])),
+        ("vault_ids", json!(["vlt_1"])),
+        ("budget", json!({"type": "limit"})),
+    ] {
+        let mut body = json!({"agent": AGENT, "environment_id": ENVIRONMENT});
+        body.as_object_mut().expect("an object").insert(key.into(), value);
+        assert_eq!(create(body), Err(Invalid::unsupported(key, &alloc::format!("`{key}`"))));
+    }
+}
+
+#[test]
+fn an_archived_agent_starts_no_session() {
+    let archived = agents::archive(&saved(), Stamp::from_micros(2)).expect("live");
+    let wrong = effective(&archived, Overrides::NONE, &routes()).expect_err("archived");
+    assert_eq!(wrong.path, "agent");
+}
+
+#[test]
+fn a_change_tells_absent_null_and_value_apart() {
+    let body = json!({"title": null, "metadata": {"a": null}, "agent": {"tools": [], "mcp_servers": []}});
+    let metadata = Given::Value([("a".to_string(), None)].into_iter().collect());
+    assert_eq!(update(body), Ok(Change { title: Given::Null, metadata, tools: Given::Value(vec![]) }));
+    let nothing = Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Absent };
+    assert_eq!(update(json!({"vault_ids": [], "budget": null, "agent": {}})), Ok(nothing));
+    for (body, path) in [
+        (json!({"agent": {"model": "m"}}), "agent.model"),
+        (json!({"agent": {"mcp_servers": [{}]}}), "agent.mcp_servers"),
+        (json!({"vault_ids": ["vlt_1"]}), "vault_ids"),
+        (json!({"status": "idle"}), "status"),
+    ] {
+        assert_eq!(update(body).map_err(|wrong| wrong.path), Err(path.to_string()));
+    }
+}

@@ -1,0 +1,390 @@
+//! The built-in script of `heddle-demo`: needs no network, always answers the same, and says what it is.
+//!
+//! With tools on offer it calls the first, once a turn, and then reports what it can see in the result;
+//! without tools it counts what it was told.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use protocol::{
+    Object,
+    content::Block,
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Message, Part, Prompt, ToolSpec},
+    usage::Tokens,
+};
+use serde_json::{Value, json};
+
+/// Between two words, so that a person sees them flow.
+const PACE: Duration = Duration::from_millis(40);
+/// Most characters of a quoted line.
+const QUOTE_CHARS: usize = 120;
+/// Parts of a property's name that make it a place for a file's name.
+const FILE_LIKE: [&str; 3] = ["path", "file", "name"];
+
+/// Answers the prompt word by word.
+pub(crate) async fn ask(prompt: &Prompt, deltas: &mut (dyn FnMut(Delta) + Send)) -> Answer {
+    let answer = script(prompt);
+    for (index, block) in answer.blocks.iter().enumerate() {
+        match block {
+            AnswerBlock::Text { text } => {
+                deltas(Delta::Start { index, kind: DeltaKind::Text });
+                for word in text.split_inclusive(char::is_whitespace) {
+                    tokio::time::sleep(PACE).await;
+                    deltas(Delta::Text { index, text: word.to_owned() });
+                }
+            }
+            AnswerBlock::ToolUse { .. } => deltas(Delta::Start { index, kind: DeltaKind::ToolUse }),
+            AnswerBlock::Thinking { .. } => deltas(Delta::Start { index, kind: DeltaKind::Thinking }),
+        }
+    }
+    answer
+}
+
+/// The whole answer, at once.
+fn script(prompt: &Prompt) -> Answer {
+    let parts = prompt.messages.last().map_or(&[][..], |message| message.parts.as_slice());
+    let said = texts(parts);
+    let results: Vec<String> = parts.iter().filter_map(|part| seen(part, &prompt.messages)).collect();
+    let (text, call) = match prompt.tools.first() {
+        _ if !results.is_empty() => (reported(&results, &said), None),
+        Some(tool) => call(tool, &said, &prompt.messages),
+        None => (echoed(&said), None),
+    };
+    let stop = if call.is_some() { AnswerStop::ToolUse } else { AnswerStop::EndTurn };
+    let tokens = Tokens { input: words_of(prompt), output: words(&text), ..Tokens::default() };
+    let blocks = [Some(AnswerBlock::Text { text }), call].into_iter().flatten().collect();
+    Answer { blocks, stop, tokens }
+}
+
+fn echoed(said: &str) -> String {
+    if said.is_empty() {
+        return "I am heddle-demo, a built-in script and not a language model. I see no text to answer."
+            .to_owned();
+    }
+    format!(
+        "I am heddle-demo, a built-in script and not a language model. Your message has {}. It begins: “{}”",
+        counted(said),
+        first_line(said)
+    )
+}
+
+fn call(tool: &ToolSpec, said: &str, history: &[Arc<Message>]) -> (String, Option<AnswerBlock>) {
+    let input = input(&tool.input_schema, said);
+    let text = format!(
+        "I am heddle-demo, a built-in script and not a language model. I call `{}` with {}.",
+        tool.name,
+        quoted(&Value::Object(input.clone()).to_string())
+    );
+    // Calls are numbered through the history, so that no id comes twice.
+    let earlier =
+        history.iter().flat_map(|message| &message.parts).filter(|part| matches!(part, Part::ToolUse { .. }));
+    let id = format!("toolu_demo_{}", earlier.count() + 1);
+    (text, Some(AnswerBlock::ToolUse { id, name: tool.name.clone(), input: Some(input) }))
+}
+
+/// What a tool's result says, in one sentence or two.
+fn seen(part: &Part, history: &[Arc<Message>]) -> Option<String> {
+    let Part::ToolResult { id, content, is_error } = part else { return None };
+    let calls = history.iter().rev().flat_map(|message| &message.parts);
+    let mut names = calls.filter_map(|part| match part {
+        Part::ToolUse { id: other, name, .. } if other == id => Some(name.as_str()),
+        Part::ToolUse { .. } | Part::Content(_) | Part::Thinking(_) | Part::ToolResult { .. } => None,
+    });
+    let name = names.next().unwrap_or("the tool");
+    let text = blocks(content.iter());
+    Some(if *is_error {
+        format!("`{name}` failed: “{}”", first_line(&text))
+    } else if text.trim().is_empty() {
+        format!("`{name}` gave no text.")
+    } else {
+        format!("`{name}` gave {}. The first line is: “{}”", counted(&text), first_line(&text))
+    })
+}
+
+fn reported(results: &[String], said: &str) -> String {
+    let meanwhile = match first_line(said) {
+        line if line.is_empty() => String::new(),
+        line => format!(" Meanwhile you wrote: “{line}”"),
+    };
+    format!("{}{meanwhile} A script sees no more than that; a language model would.", results.join(" "))
+}
+
+fn blocks<'a>(blocks: impl Iterator<Item = &'a Block>) -> String {
+    let texts: Vec<&str> = blocks
+        .filter_map(|block| match block {
+            Block::Text { text } => Some(text.as_str()),
+            Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } | Block::Redacted => {
+                None
+            }
+        })
+        .collect();
+    texts.join("\n")
+}
+
+fn texts(parts: &[Part]) -> String {
+    blocks(parts.iter().filter_map(|part| match part {
+        Part::Content(block) => Some(block),
+        Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+    }))
+    .trim()
+    .to_owned()
+}
+
+fn words(text: &str) -> u64 {
+    text.split_whitespace().count() as u64
+}
+
+fn words_of(prompt: &Prompt) -> u64 {
+    let part = |part: &Part| match part {
+        Part::Content(block) => words(&blocks([block].into_iter())),
+        Part::ToolResult { content, .. } => words(&blocks(content.iter())),
+        Part::Thinking(_) | Part::ToolUse { .. } => 0,
+    };
+    let history = prompt.messages.iter().flat_map(|message| &message.parts).map(part).sum::<u64>();
+    history + prompt.system.as_deref().map_or(0, words)
+}
+
+fn counted(text: &str) -> String {
+    let number =
+        |count: usize, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+    let words = text.split_whitespace().count();
+    format!(
+        "{}, {} and {}",
+        number(text.lines().count(), "line"),
+        number(words, "word"),
+        number(text.chars().count(), "character")
+    )
+}
+
+/// The first line with something on it.
+fn first_line(text: &str) -> String {
+    quoted(text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default())
+}
+
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(QUOTE_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// An input that the schema can accept: what is required (or everything, if nothing is), and any place
+/// for a file's name.
+fn input(schema: &Object, said: &str) -> Object {
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let properties = schema.get("properties").and_then(Value::as_object);
+    properties
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| required.is_empty() || required.contains(&name.as_str()) || is_file_like(name))
+        .map(|(name, property)| (name.clone(), value(name, property, said)))
+        .collect()
+}
+
+fn is_file_like(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    FILE_LIKE.iter().any(|part| name.contains(part))
+}
+
+fn value(name: &str, property: &Value, said: &str) -> Value {
+    let listed = property.get("enum").and_then(Value::as_array).and_then(|values| values.first());
+    if let Some(value) = property.get("const").or(property.get("default")).or(listed) {
+        return value.clone();
+    }
+    let kind = match property.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
+        other => other.and_then(Value::as_str),
+    };
+    match kind {
+        Some("integer" | "number") => property.get("minimum").cloned().unwrap_or(json!(1)),
+        Some("boolean") => json!(false),
+        Some("array") => json!([]),
+        Some("object") => {
+            Value::Object(property.as_object().map(|schema| input(schema, said)).unwrap_or_default())
+        }
+        Some("null") => Value::Null,
+        Some(_) | None if is_file_like(name) => json!(file_in(said).unwrap_or(said)),
+        Some(_) | None => json!(said),
+    }
+}
+
+/// The first word that looks like a file: one in backquotes, else one with an extension, else a path.
+fn file_in(said: &str) -> Option<&str> {
+    let quoted =
+        said.split('`').nth(1).filter(|word| !word.is_empty() && !word.contains(char::is_whitespace));
+    let words = || {
+        said.split_whitespace()
+            .map(|word| {
+                word.trim_matches(|c: char| !c.is_alphanumeric() && !"/._-~".contains(c))
+                    .trim_end_matches('.')
+            })
+            .filter(|word| !word.contains("://"))
+    };
+    quoted
+        .or_else(|| words().find(|word| has_extension(word)))
+        .or_else(|| words().find(|word| word.contains('/')))
+}
+
+fn has_extension(word: &str) -> bool {
+    word.rsplit_once('.').is_some_and(|(stem, extension)| {
+        let letters = extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        stem.len() >= 2
+            && (1..=8).contains(&extension.len())
+            && letters
+            && !extension.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::prompt::Role;
+    use tokio::time::Instant;
+
+    fn object(value: Value) -> Object {
+        value.as_object().expect("an object").clone()
+    }
+
+    fn reader() -> ToolSpec {
+        let input_schema = object(json!({
+            "type": "object",
+            "properties": {"path": {"type": "string"}, "encoding": {"type": "string"}},
+            "required": ["path"],
+        }));
+        ToolSpec { name: "read_file".to_owned(), description: "Reads a file.".to_owned(), input_schema }
+    }
+
+    fn user(parts: Vec<Part>) -> Message {
+        Message { role: Role::User, parts }
+    }
+
+    fn text(text: &str) -> Part {
+        Part::Content(Block::text(text))
+    }
+
+    fn called(id: &str) -> Message {
+        let input = object(json!({"path": "README.md"}));
+        let call = Part::ToolUse { id: id.to_owned(), name: "read_file".to_owned(), input };
+        Message { role: Role::Assistant, parts: vec![call] }
+    }
+
+    fn result(id: &str, result: &str, is_error: bool) -> Part {
+        Part::ToolResult { id: id.to_owned(), content: vec![Block::text(result)], is_error }
+    }
+
+    fn prompt(tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+        Prompt {
+            model: "heddle-demo".to_owned(),
+            system: Some("be brief".to_owned()),
+            tools,
+            messages: messages.into_iter().map(Arc::new).collect(),
+        }
+    }
+
+    #[test]
+    fn with_a_tool_on_offer_it_calls_it_on_the_file_that_was_named() {
+        let answer = script(&prompt(vec![reader()], vec![user(vec![text("How long is README.md?")])]));
+        let text = "I am heddle-demo, a built-in script and not a language model. \
+                    I call `read_file` with {\"path\":\"README.md\"}.";
+        let input = Some(object(json!({"path": "README.md"})));
+        assert_eq!(
+            answer,
+            Answer {
+                blocks: vec![
+                    AnswerBlock::Text { text: text.to_owned() },
+                    AnswerBlock::ToolUse {
+                        id: "toolu_demo_1".to_owned(),
+                        name: "read_file".to_owned(),
+                        input
+                    },
+                ],
+                stop: AnswerStop::ToolUse,
+                tokens: Tokens { input: 6, output: 16, ..Tokens::default() },
+            }
+        );
+    }
+
+    #[test]
+    fn with_results_it_reports_what_it_sees_and_a_new_turn_calls_again() {
+        let mut history = vec![
+            user(vec![text("Read README.md")]),
+            called("toolu_demo_1"),
+            user(vec![result("toolu_demo_1", "\n# Heddle\ntwo words\n", false), text("quick!")]),
+        ];
+        let answer = script(&prompt(vec![reader()], history.clone()));
+        let said = "`read_file` gave 3 lines, 4 words and 20 characters. The first line is: “# Heddle” \
+                    Meanwhile you wrote: “quick!” A script sees no more than that; a language model would.";
+        assert_eq!(answer.blocks, [AnswerBlock::Text { text: said.to_owned() }]);
+        assert_eq!(answer.stop, AnswerStop::EndTurn);
+        history.push(Message { role: Role::Assistant, parts: vec![text(said)] });
+        history.push(user(vec![text("Again: src/main.rs")]));
+        let again = script(&prompt(vec![reader()], history));
+        let input = Some(object(json!({"path": "src/main.rs"})));
+        let call =
+            AnswerBlock::ToolUse { id: "toolu_demo_2".to_owned(), name: "read_file".to_owned(), input };
+        assert_eq!(again.blocks.last(), Some(&call));
+    }
+
+    #[test]
+    fn a_failed_or_silent_result_is_told_as_such() {
+        let told = |result: Part| {
+            let history = vec![user(vec![text("x")]), called("t"), user(vec![result])];
+            script(&prompt(vec![reader()], history)).blocks
+        };
+        let ending = " A script sees no more than that; a language model would.";
+        let said = |text: &str| vec![AnswerBlock::Text { text: format!("{text}{ending}") }];
+        assert_eq!(told(result("t", "no such file", true)), said("`read_file` failed: “no such file”"));
+        assert_eq!(told(result("t", "", false)), said("`read_file` gave no text."));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_tools_it_counts_and_speaks_at_a_pace_that_can_be_read() {
+        let begun = Instant::now();
+        let mut heard = Vec::new();
+        let answer =
+            ask(&prompt(vec![], vec![user(vec![text("hello you")])]), &mut |delta| heard.push(delta)).await;
+        let said = "I am heddle-demo, a built-in script and not a language model. \
+                    Your message has 1 line, 2 words and 9 characters. It begins: “hello you”";
+        assert_eq!(answer.blocks, [AnswerBlock::Text { text: said.to_owned() }]);
+        let mut expected = vec![Delta::Start { index: 0, kind: DeltaKind::Text }];
+        let pieces = said.split_inclusive(' ').map(|word| Delta::Text { index: 0, text: word.to_owned() });
+        expected.extend(pieces);
+        assert_eq!(heard, expected);
+        assert!(begun.elapsed() >= PACE * 25, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn an_input_fits_its_schema() {
+        let schema = object(json!({"type": "object", "properties": {
+            "query": {"type": "string"},
+            "file_name": {"type": ["null", "string"]},
+            "mode": {"enum": ["fast", "slow"]},
+            "count": {"type": "integer", "minimum": 3},
+            "deep": {"type": "boolean"},
+            "tags": {"type": "array"},
+            "inner": {"type": "object", "properties": {"path": {"type": "string"}}},
+            "size": {"type": "number", "default": 2.5},
+        }}));
+        assert_eq!(
+            Value::Object(input(&schema, "see notes.txt now")),
+            json!({"query": "see notes.txt now", "file_name": "notes.txt", "mode": "fast", "count": 3,
+                "deep": false, "tags": [], "inner": {"path": "notes.txt"}, "size": 2.5})
+        );
+        assert_eq!(input(&object(json!({"type": "object"})), "x"), Object::new());
+    }
+
+    #[test]
+    fn the_word_that_looks_like_a_file_is_found() {
+        assert_eq!(file_in("What is in (docs/notes.md)?"), Some("docs/notes.md"));
+        assert_eq!(file_in("Read Cargo.toml."), Some("Cargo.toml"));
+        assert_eq!(file_in("Read `LICENSE` e.g. now"), Some("LICENSE"));
+        assert_eq!(file_in("Look into ./src please, at 3.5 or https://a.example/x.html"), Some("./src"));
+        assert_eq!(file_in("Nothing here."), None);
+    }
+}

@@ -1,0 +1,275 @@
+//! What failed: an HTTP status, an error body or a broken connection becomes one failure with its class.
+
+use core::{error::Error, time::Duration};
+
+use jiff::{SignedDuration, fmt::rfc2822::DateTimeParser};
+use protocol::{
+    prompt::{Failure, FailureClass},
+    routes::Route,
+    usage::Tokens,
+};
+use reqwest::{
+    StatusCode, Url,
+    header::{DATE, HeaderMap, RETRY_AFTER},
+};
+use serde::Deserialize;
+
+/// Most characters of a provider's own message that are passed on.
+const MESSAGE_CHARS: usize = 500;
+
+/// What a provider says went wrong.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Problem {
+    #[serde(default, rename = "type")]
+    kind: String,
+    #[serde(default)]
+    message: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    error: Problem,
+}
+
+impl Problem {
+    /// The failure that an error event in the middle of a stream means.
+    pub(crate) fn in_stream(&self, tokens: Tokens) -> Failure {
+        let class = match self.kind.as_str() {
+            "overloaded_error" => FailureClass::Overloaded,
+            "rate_limit_error" => FailureClass::RateLimited,
+            "billing_error" => FailureClass::Billing,
+            "authentication_error" | "permission_error" => FailureClass::Denied,
+            "invalid_request_error" | "not_found_error" | "request_too_large" => self.refused(),
+            _ => FailureClass::Unavailable,
+        };
+        let message = format!("The model provider failed in the middle of its answer{}", said(&self.message));
+        Failure { class, message, retry_after: None, tokens }
+    }
+
+    /// A refused request: the same will fail again, unless it only says that the account cannot pay.
+    fn refused(&self) -> FailureClass {
+        if self.message.to_ascii_lowercase().contains("credit balance") {
+            FailureClass::Billing
+        } else {
+            FailureClass::Invalid
+        }
+    }
+}
+
+/// The failure that an answer with this status means. `key` is cut out of what the provider says.
+pub(crate) fn answered(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    route: &Route,
+    key: Option<&str>,
+) -> Failure {
+    let mut problem = serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
+    if let Some(key) = key.filter(|key| !key.is_empty()) {
+        problem.message = problem.message.replace(key, "…");
+    }
+    let class = match status.as_u16() {
+        529 => FailureClass::Overloaded,
+        429 => FailureClass::RateLimited,
+        401 | 403 => FailureClass::Denied,
+        402 => FailureClass::Billing,
+        408 | 500.. => FailureClass::Unavailable,
+        400 => problem.refused(),
+        _ => FailureClass::Invalid,
+    };
+    let code = status.as_u16();
+    let what = match class {
+        FailureClass::Overloaded => format!("The model provider is overloaded ({code})"),
+        FailureClass::RateLimited => format!("The model provider limits the rate of requests ({code})"),
+        FailureClass::Unavailable => format!("The model provider at {} failed ({code})", shown(route)),
+        FailureClass::Denied => denied(code, route),
+        FailureClass::Billing => format!("The account at the model provider cannot pay ({code})"),
+        FailureClass::Invalid if status.is_redirection() => format!(
+            "{} answered with a redirect ({code}), which is not followed: set the base URL to where it leads",
+            shown(route)
+        ),
+        FailureClass::Invalid | FailureClass::Cut | FailureClass::NoRoute => {
+            format!("The model provider refused the request ({code})")
+        }
+    };
+    let message = format!("{what}{}", said(&problem.message));
+    Failure { class, message, retry_after: retry_after(headers), tokens: Tokens::default() }
+}
+
+fn denied(code: u16, route: &Route) -> String {
+    match &route.key_variable {
+        Some(variable) => format!("The model provider does not accept the key in {variable} ({code})"),
+        None => {
+            format!("The model provider wants a key, and the route of {} names none ({code})", route.pattern)
+        }
+    }
+}
+
+/// `: message` without its own full stop, cut to [`MESSAGE_CHARS`]; ends the sentence.
+fn said(message: &str) -> String {
+    let message = message.trim().trim_end_matches('.');
+    if message.is_empty() {
+        return ".".to_owned();
+    }
+    match message.char_indices().nth(MESSAGE_CHARS) {
+        Some((end, _)) => format!(": {}…", message.get(..end).unwrap_or_default()),
+        None => format!(": {message}."),
+    }
+}
+
+/// How long the provider asks us to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
+///
+/// A date is read against the answer's own `Date`, so that neither clock need be right.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    if let Some(ms) = header("retry-after-ms").and_then(|ms| ms.parse::<f64>().ok()) {
+        return Duration::try_from_secs_f64(ms / 1_000.0).ok();
+    }
+    let after = header(RETRY_AFTER.as_str())?;
+    if let Ok(seconds) = after.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = |text: &str| DateTimeParser::new().parse_timestamp(text).ok();
+    let wait: SignedDuration = date(after)?.duration_since(date(header(DATE.as_str())?)?);
+    Some(wait.max(SignedDuration::ZERO).unsigned_abs())
+}
+
+/// The failure of a request that got no answer.
+pub(crate) fn unanswered(error: &reqwest::Error, route: &Route) -> Failure {
+    let what = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
+    let cause = root(error).unwrap_or_default();
+    failure(
+        FailureClass::Unavailable,
+        format!("The model provider at {} {what}{}", shown(route), said(&cause)),
+    )
+}
+
+/// The innermost cause; the outer ones repeat the URL, which may hold a password.
+fn root(error: &reqwest::Error) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    Some(cause.to_string())
+}
+
+/// The route's base URL without a password.
+fn shown(route: &Route) -> String {
+    let bare = Url::parse(&route.base_url).ok().and_then(|mut url| {
+        url.set_username("").and_then(|()| url.set_password(None)).is_ok().then_some(url)
+    });
+    match bare {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None => format!("the base URL of {}", route.pattern),
+    }
+}
+
+/// A failure that cost nothing and says no time to wait.
+pub(crate) fn failure(class: FailureClass, message: String) -> Failure {
+    Failure { class, message, retry_after: None, tokens: Tokens::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::routes::Provider;
+    use serde_json::json;
+
+    fn route() -> Route {
+        Route {
+            pattern: "claude-*".to_owned(),
+            provider: Provider::Messages,
+            base_url: "http://me:password@provider/".to_owned(),
+            key_variable: Some("THE_KEY".to_owned()),
+            window: 1,
+            max_output: 1,
+        }
+    }
+
+    fn failed(status: u16, message: &str) -> (FailureClass, String) {
+        let status = StatusCode::from_u16(status).expect("a status");
+        let body = json!({"type": "error", "error": {"type": "x", "message": message}}).to_string();
+        let failure = answered(status, &HeaderMap::new(), body.as_bytes(), &route(), Some("secret"));
+        (failure.class, failure.message)
+    }
+
+    #[test]
+    fn each_status_has_its_class_and_its_sentence() {
+        let table = [
+            (529, "Busy.", FailureClass::Overloaded, "The model provider is overloaded (529): Busy."),
+            (
+                429,
+                "Slow",
+                FailureClass::RateLimited,
+                "The model provider limits the rate of requests (429): Slow.",
+            ),
+            (408, "", FailureClass::Unavailable, "The model provider at http://provider failed (408)."),
+            (500, "", FailureClass::Unavailable, "The model provider at http://provider failed (500)."),
+            (503, "", FailureClass::Unavailable, "The model provider at http://provider failed (503)."),
+            (
+                401,
+                "no",
+                FailureClass::Denied,
+                "The model provider does not accept the key in THE_KEY (401): no.",
+            ),
+            (
+                403,
+                "no",
+                FailureClass::Denied,
+                "The model provider does not accept the key in THE_KEY (403): no.",
+            ),
+            (402, "", FailureClass::Billing, "The account at the model provider cannot pay (402)."),
+            (
+                400,
+                "Your credit balance is too low",
+                FailureClass::Billing,
+                "The account at the model provider cannot pay (400): Your credit balance is too low.",
+            ),
+            (400, "bad", FailureClass::Invalid, "The model provider refused the request (400): bad."),
+            (404, "", FailureClass::Invalid, "The model provider refused the request (404)."),
+            (413, "", FailureClass::Invalid, "The model provider refused the request (413)."),
+        ];
+        for (status, said, class, sentence) in table {
+            assert_eq!(failed(status, said), (class, sentence.to_owned()), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_cut_and_never_holds_the_key() {
+        let (_, message) = failed(400, &"é".repeat(600));
+        assert_eq!(message, format!("The model provider refused the request (400): {}…", "é".repeat(500)));
+        let (_, message) = failed(401, "invalid key secret!");
+        assert!(message.ends_with("invalid key …!."), "{message}");
+    }
+
+    #[test]
+    fn a_body_that_is_not_the_apis_is_left_out() {
+        let page = answered(StatusCode::BAD_GATEWAY, &HeaderMap::new(), b"<html>", &route(), None);
+        assert_eq!(page.message, "The model provider at http://provider failed (502).");
+    }
+
+    #[test]
+    fn the_time_to_wait_is_read_in_each_of_its_forms() {
+        let wait = |headers: &[(&'static str, &str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, value.parse().expect("a value"));
+            }
+            retry_after(&map)
+        };
+        let (date, later) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:07 GMT");
+        assert_eq!(
+            wait(&[("retry-after-ms", "1500"), ("retry-after", "9")]),
+            Some(Duration::from_millis(1_500))
+        );
+        assert_eq!(wait(&[("retry-after", "0")]), Some(Duration::ZERO));
+        assert_eq!(wait(&[("retry-after", "2.5")]), Some(Duration::from_millis(2_500)));
+        assert_eq!(wait(&[("retry-after", later), ("date", date)]), Some(Duration::from_secs(30)));
+        assert_eq!(wait(&[("retry-after", date), ("date", later)]), Some(Duration::ZERO));
+        assert_eq!(wait(&[("retry-after", later)]), None);
+        assert_eq!(wait(&[("retry-after", "-1")]), None);
+        assert_eq!(wait(&[("retry-after", "soon")]), None);
+        assert_eq!(wait(&[]), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! The oracle: asks a model, and says what came or what failed, not what that means.
+//!
+//! [`Models`] finds a prompt's route and speaks the wire of its provider: the Messages API, or the
+//! built-in script of `heddle-demo`.
+
+mod demo;
+mod failure;
+mod keys;
+mod messages;
+mod net;
+mod request;
+pub mod sse;
+mod stream;
+
+use core::fmt::Debug;
+use std::sync::OnceLock;
+
+use futures_util::future::BoxFuture;
+use protocol::{
+    prompt::{Answer, Delta, Failure, FailureClass, Prompt},
+    routes::{Provider, Route, Routes},
+};
+use reqwest::{Client, Url};
+
+use crate::{failure::failure, net::Reach};
+pub use crate::{
+    keys::Keys,
+    net::{Net, Proxy},
+};
+
+/// Someone who answers prompts.
+pub trait Oracle: Send + Sync + Debug {
+    /// Asks once; whether to ask again is the kernel's business. `deltas` hears each piece as it comes,
+    /// with the index of its block in the answer. Dropping the future cuts the request.
+    fn ask<'a>(
+        &'a self,
+        prompt: &'a Prompt,
+        deltas: &'a mut (dyn FnMut(Delta) + Send),
+    ) -> BoxFuture<'a, Result<Answer, Failure>>;
+}
+
+/// The models that the route table leads to.
+#[derive(Debug)]
+pub struct Models {
+    routes: Routes,
+    keys: Keys,
+    reach: Reach,
+    client: OnceLock<Result<Client, String>>,
+}
+
+/// Why there can be no [`Models`]: a mistake in the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The extra certificates are no PEM, or there is none in it.
+    #[error("the extra CA file holds no certificate in PEM form")]
+    ExtraCa,
+    /// The proxy's address is no URL.
+    #[error("the proxy's address is not a URL like http://HOST:PORT")]
+    Proxy,
+    /// The base URL of a route is no http or https URL.
+    #[error("the base URL of route `{pattern}` is not an http or https URL")]
+    BaseUrl {
+        /// The route's pattern.
+        pattern: String,
+    },
+}
+
+impl Models {
+    /// The models of `routes`. Opens no connection and reads no file.
+    pub fn new(routes: Routes, keys: Keys, net: Net) -> Result<Self, BuildError> {
+        for route in &routes.0 {
+            let legal = match route.provider {
+                Provider::Messages => is_web(&route.base_url),
+                Provider::Script => true,
+            };
+            if !legal {
+                return Err(BuildError::BaseUrl { pattern: route.pattern.clone() });
+            }
+        }
+        Ok(Self { routes, keys, reach: Reach::new(net)?, client: OnceLock::new() })
+    }
+
+    async fn answer(
+        &self,
+        prompt: &Prompt,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<Answer, Failure> {
+        let route = self.routes.route(&prompt.model).ok_or_else(|| self.no_route(&prompt.model))?;
+        match route.provider {
+            Provider::Messages => {
+                let key = self.key(route)?;
+                messages::ask(self.client()?, route, key, prompt, deltas).await
+            }
+            Provider::Script => Ok(demo::ask(prompt, deltas).await),
+        }
+    }
+
+    fn no_route(&self, model: &str) -> Failure {
+        let patterns = self.routes.patterns().join(", ");
+        failure(
+            FailureClass::NoRoute,
+            format!("No route leads to the model `{model}`; there are routes for: {patterns}."),
+        )
+    }
+
+    /// The route's key, if it wants one; without it no request is worth sending.
+    fn key(&self, route: &Route) -> Result<Option<&str>, Failure> {
+        let Some(variable) = &route.key_variable else { return Ok(None) };
+        self.keys.key(variable).map(Some).ok_or_else(|| {
+            let message = format!("No key for {}: the variable {variable} is not set.", route.pattern);
+            failure(FailureClass::Denied, message)
+        })
+    }
+
+    fn client(&self) -> Result<&Client, Failure> {
+        let client = self.client.get_or_init(|| self.reach.client().map_err(|error| error.to_string()));
+        client.as_ref().map_err(|error| {
+            failure(FailureClass::Unavailable, format!("No HTTP client can be built on this host: {error}."))
+        })
+    }
+}
+
+fn is_web(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+impl Oracle for Models {
+    fn ask<'a>(
+        &'a self,
+        prompt: &'a Prompt,
+        deltas: &'a mut (dyn FnMut(Delta) + Send),
+    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        Box::pin(self.answer(prompt, deltas))
+    }
+}

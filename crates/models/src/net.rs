@@ -1,0 +1,91 @@
+//! The one HTTP client: proxies, certificate roots and deadlines.
+
+use core::{fmt, time::Duration};
+
+use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
+
+use crate::BuildError;
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// How providers are reached.
+#[derive(Debug, Clone, Default)]
+pub struct Net {
+    /// Certificates in PEM, trusted beside the system's own.
+    pub extra_ca_pem: Option<Vec<u8>>,
+    /// Through which proxy.
+    pub proxy: Proxy,
+}
+
+/// The proxy between us and the providers. An address may hold a password and is not printed.
+#[derive(Clone, Default)]
+pub enum Proxy {
+    /// As `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` say.
+    #[default]
+    Environment,
+    /// None, whatever the environment says.
+    Direct,
+    /// This one, for every request: `http://HOST:PORT`.
+    At(String),
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Environment => "Environment",
+            Self::Direct => "Direct",
+            Self::At(_) => "At(..)",
+        })
+    }
+}
+
+/// A checked [`Net`], from which the client can be built.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    extra: Vec<Certificate>,
+    proxy: Option<reqwest::Proxy>,
+    direct: bool,
+}
+
+impl Reach {
+    pub(crate) fn new(net: Net) -> Result<Self, BuildError> {
+        let extra = match &net.extra_ca_pem {
+            Some(pem) => certificates(pem)?,
+            None => Vec::new(),
+        };
+        let proxy = match &net.proxy {
+            Proxy::Environment | Proxy::Direct => None,
+            Proxy::At(address) => Some(reqwest::Proxy::all(address).map_err(|_| BuildError::Proxy)?),
+        };
+        Ok(Self { extra, proxy, direct: matches!(net.proxy, Proxy::Direct) })
+    }
+
+    /// The client. Reads the system's certificates, so it is built with the first request.
+    pub(crate) fn client(&self) -> Result<Client, reqwest::Error> {
+        // An error only says that someone installed a provider before.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        self.builder().tls_certs_merge(self.extra.clone()).build().or_else(|error| {
+            let client = self.builder().tls_certs_only(self.extra.clone()).build()?;
+            tracing::warn!(%error, "no CA certificates found: only http:// providers can be reached");
+            Ok(client)
+        })
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        let builder = Client::builder()
+            .user_agent(concat!("heddle/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT);
+        match &self.proxy {
+            Some(proxy) => builder.proxy(proxy.clone()),
+            None if self.direct => builder.no_proxy(),
+            None => builder,
+        }
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, BuildError> {
+    let certificates = Certificate::from_pem_bundle(pem).map_err(|_| BuildError::ExtraCa)?;
+    if certificates.is_empty() { Err(BuildError::ExtraCa) } else { Ok(certificates) }
+}

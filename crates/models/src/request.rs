@@ -1,0 +1,337 @@
+//! The body of a Messages API request: a prompt in the wire's words, with its cache marks.
+//!
+//! Borrows everything from the prompt: a long history is written once, into the body's bytes.
+
+use protocol::{
+    Object,
+    content::{Block, Citations, SearchText, Source},
+    prompt::{Message, Part, Prompt, Role},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+/// Stands where nothing that may be sent is left: the API refuses an empty message.
+const EMPTY: &str = "(empty)";
+/// User messages from the end whose last block carries a cache mark (rules.md 9).
+const MARKED_MESSAGES: usize = 2;
+
+/// The body of `POST /v1/messages` for a streamed answer of at most `max_tokens` tokens.
+pub(crate) fn body(prompt: &Prompt, max_tokens: u64) -> serde_json::Result<Vec<u8>> {
+    let system = prompt.system.iter().filter(|text| says_something(text));
+    let body = Body {
+        model: &prompt.model,
+        max_tokens,
+        stream: true,
+        system: system.map(|text| Wire::Text { text, cache_control: MARK }).collect(),
+        tools: tools(prompt),
+        messages: messages(prompt),
+    };
+    serde_json::to_vec(&body)
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    max_tokens: u64,
+    stream: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system: Vec<Wire<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
+    messages: Vec<WireMessage<'a>>,
+}
+
+#[derive(Serialize)]
+struct WireTool<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+    input_schema: &'a Object,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_control: Option<Mark>,
+}
+
+#[derive(Serialize)]
+struct WireMessage<'a> {
+    role: &'static str,
+    content: Vec<Wire<'a>>,
+}
+
+/// "Cache everything up to here for five minutes."
+#[derive(Clone, Copy, Serialize)]
+struct Mark {
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+const MARK: Option<Mark> = Some(Mark { kind: "ephemeral" });
+
+/// A block as the API names it.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Wire<'a> {
+    Text {
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+    Image {
+        source: &'a Source,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+    Document {
+        source: &'a Source,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        context: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+    SearchResult {
+        citations: &'a Citations,
+        content: &'a [SearchText],
+        source: &'a str,
+        title: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: &'a Object,
+    },
+    ToolResult {
+        tool_use_id: &'a str,
+        content: Vec<Wire<'a>>,
+        is_error: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<Mark>,
+    },
+    #[serde(untagged)]
+    Thinking(&'a Value),
+}
+
+impl Wire<'_> {
+    /// Sets the cache mark; what only an assistant says carries none.
+    fn mark(&mut self) {
+        match self {
+            Self::Text { cache_control, .. }
+            | Self::Image { cache_control, .. }
+            | Self::Document { cache_control, .. }
+            | Self::SearchResult { cache_control, .. }
+            | Self::ToolResult { cache_control, .. } => *cache_control = MARK,
+            Self::ToolUse { .. } | Self::Thinking(_) => {}
+        }
+    }
+}
+
+/// The API refuses a text without a visible character.
+fn says_something(text: &str) -> bool {
+    !text.trim().is_empty()
+}
+
+fn tools(prompt: &Prompt) -> Vec<WireTool<'_>> {
+    let mut tools: Vec<WireTool<'_>> = prompt
+        .tools
+        .iter()
+        .map(|tool| WireTool {
+            name: &tool.name,
+            description: &tool.description,
+            input_schema: &tool.input_schema,
+            cache_control: None,
+        })
+        .collect();
+    if let Some(last) = tools.last_mut() {
+        last.cache_control = MARK;
+    }
+    tools
+}
+
+fn messages(prompt: &Prompt) -> Vec<WireMessage<'_>> {
+    let mut messages: Vec<WireMessage<'_>> = prompt.messages.iter().map(|said| message(said)).collect();
+    let users = messages.iter_mut().rev().filter(|message| message.role == "user");
+    for last in users.take(MARKED_MESSAGES).filter_map(|message| message.content.last_mut()) {
+        last.mark();
+    }
+    messages
+}
+
+fn message(message: &Message) -> WireMessage<'_> {
+    let role = match message.role {
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    };
+    let mut content: Vec<Wire<'_>> = message.parts.iter().filter_map(part).collect();
+    if content.is_empty() {
+        content.push(Wire::Text { text: EMPTY, cache_control: None });
+    }
+    WireMessage { role, content }
+}
+
+fn part(part: &Part) -> Option<Wire<'_>> {
+    match part {
+        Part::Content(block) => wire(block),
+        Part::Thinking(raw) => Some(Wire::Thinking(raw)),
+        Part::ToolUse { id, name, input } => Some(Wire::ToolUse { id, name, input }),
+        Part::ToolResult { id, content, is_error } => Some(Wire::ToolResult {
+            tool_use_id: id,
+            content: content.iter().filter_map(wire).collect(),
+            is_error: *is_error,
+            cache_control: None,
+        }),
+    }
+}
+
+/// The block, unless the API would refuse it: a blank text, or what was redacted from view.
+fn wire(block: &Block) -> Option<Wire<'_>> {
+    match block {
+        Block::Text { text } => says_something(text).then_some(Wire::Text { text, cache_control: None }),
+        Block::Image { source } => Some(Wire::Image { source, cache_control: None }),
+        Block::Document { source, title, context } => Some(Wire::Document {
+            source,
+            title: title.as_deref(),
+            context: context.as_deref(),
+            cache_control: None,
+        }),
+        Block::SearchResult { citations, content, source, title } => {
+            Some(Wire::SearchResult { citations, content, source, title, cache_control: None })
+        }
+        Block::Redacted => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::prompt::ToolSpec;
+    use serde_json::json;
+    use std::sync::Arc;
+
+    fn object(value: &Value) -> Object {
+        value.as_object().expect("an object").clone()
+    }
+
+    fn text(text: &str) -> Part {
+        Part::Content(Block::text(text))
+    }
+
+    fn user(parts: Vec<Part>) -> Message {
+        Message { role: Role::User, parts }
+    }
+
+    fn assistant(parts: Vec<Part>) -> Message {
+        Message { role: Role::Assistant, parts }
+    }
+
+    fn tool(name: &str, description: &str) -> ToolSpec {
+        let input_schema = object(&json!({"type": "object", "properties": {}}));
+        ToolSpec { name: name.to_owned(), description: description.to_owned(), input_schema }
+    }
+
+    fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+        let messages = messages.into_iter().map(Arc::new).collect();
+        Prompt { model: "claude-test".to_owned(), system: system.map(str::to_owned), tools, messages }
+    }
+
+    fn written(prompt: &Prompt) -> Value {
+        let bytes = body(prompt, 4_096).expect("a body");
+        serde_json::from_slice(&bytes).expect("JSON")
+    }
+
+    #[test]
+    fn a_plain_prompt_is_as_small_as_can_be() {
+        let written = written(&prompt(None, vec![], vec![user(vec![text("hi")])]));
+        assert_eq!(
+            written,
+            json!({
+                "model": "claude-test", "max_tokens": 4096, "stream": true,
+                "messages": [{"role": "user", "content": [
+                    {"type": "text", "text": "hi", "cache_control": {"type": "ephemeral"}}]}],
+            })
+        );
+    }
+
+    #[test]
+    fn a_history_with_tools_carries_four_marks_and_no_more() {
+        let thinking = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
+        let call = Part::ToolUse { id: "t1".into(), name: "look".into(), input: object(&json!({"a": 1})) };
+        let result = Part::ToolResult { id: "t1".into(), content: vec![Block::text("seen")], is_error: true };
+        let messages = vec![
+            user(vec![text("one")]),
+            assistant(vec![text("1")]),
+            user(vec![text("two"), text("and")]),
+            assistant(vec![Part::Thinking(thinking.clone()), text("2"), call]),
+            user(vec![result]),
+        ];
+        let tools = vec![tool("look", "Looks."), tool("bare", "")];
+        let schema = json!({"type": "object", "properties": {}});
+        let mark = json!({"type": "ephemeral"});
+        assert_eq!(
+            written(&prompt(Some("be brief"), tools, messages)),
+            json!({
+                "model": "claude-test", "max_tokens": 4096, "stream": true,
+                "system": [{"type": "text", "text": "be brief", "cache_control": mark}],
+                "tools": [
+                    {"name": "look", "description": "Looks.", "input_schema": schema},
+                    {"name": "bare", "input_schema": schema, "cache_control": mark},
+                ],
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "one"}]},
+                    {"role": "assistant", "content": [{"type": "text", "text": "1"}]},
+                    {"role": "user", "content": [
+                        {"type": "text", "text": "two"},
+                        {"type": "text", "text": "and", "cache_control": mark}]},
+                    {"role": "assistant", "content": [
+                        thinking,
+                        {"type": "text", "text": "2"},
+                        {"type": "tool_use", "id": "t1", "name": "look", "input": {"a": 1}}]},
+                    {"role": "user", "content": [
+                        {"type": "tool_result", "tool_use_id": "t1", "is_error": true,
+                         "content": [{"type": "text", "text": "seen"}], "cache_control": mark}]},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn blank_texts_are_left_out_and_a_message_of_nothing_else_says_so() {
+        let result = Part::ToolResult { id: "t1".into(), content: vec![Block::text(" \n")], is_error: false };
+        let messages = vec![
+            user(vec![text("  "), Part::Content(Block::Redacted)]),
+            assistant(vec![text("")]),
+            user(vec![result, text("")]),
+        ];
+        let mark = json!({"type": "ephemeral"});
+        assert_eq!(
+            written(&prompt(Some(" "), vec![], messages)),
+            json!({
+                "model": "claude-test", "max_tokens": 4096, "stream": true,
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "(empty)", "cache_control": mark}]},
+                    {"role": "assistant", "content": [{"type": "text", "text": "(empty)"}]},
+                    {"role": "user", "content": [
+                        {"type": "tool_result", "tool_use_id": "t1", "is_error": false, "content": [],
+                         "cache_control": mark}]},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn every_kind_of_block_goes_out_as_it_came_in() {
+        let blocks = json!([
+            {"type": "image", "source": {"type": "base64", "data": "aGk=", "media_type": "image/png"}},
+            {"type": "document", "source": {"type": "text", "data": "x", "media_type": "text/plain"},
+             "title": "T", "context": "C"},
+            {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
+            {"type": "search_result", "citations": {"enabled": true},
+             "content": [{"type": "text", "text": "found"}], "source": "https://example.com", "title": "S"},
+        ]);
+        let content: Vec<Block> = serde_json::from_value(blocks.clone()).expect("blocks");
+        let result = Part::ToolResult { id: "t1".into(), content, is_error: false };
+        let written = written(&prompt(None, vec![], vec![user(vec![result])]));
+        assert_eq!(written["messages"][0]["content"][0]["content"], blocks);
+    }
+}
