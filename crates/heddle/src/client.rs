@@ -71,7 +71,9 @@ impl Caller {
             return Ok(response);
         }
         let message = match response.json::<Value>().await {
-            Ok(body) => body.pointer("/error/message").and_then(Value::as_str).unwrap_or("(no message)").into(),
+            Ok(body) => {
+                body.pointer("/error/message").and_then(Value::as_str).unwrap_or("(no message)").into()
+            }
             Err(wrong) => wrong.to_string(),
         };
         Err(CallError::Refused { status: status.as_u16(), message })
@@ -102,10 +104,11 @@ impl Stream {
                 return Ok(Some(frame));
             }
             let Ok(Some(chunk)) = self.response.chunk().await else { return Ok(None) };
-            let frames = self.decoder.take(&chunk).map_err(|_| CallError::Unreadable("a frame too large".into()))?;
+            let frames =
+                self.decoder.take(&chunk).map_err(|_| CallError::Unreadable("a frame too large".into()))?;
             for frame in frames {
-                let event =
-                    serde_json::from_slice(&frame).map_err(|wrong| CallError::Unreadable(wrong.to_string()))?;
+                let event = serde_json::from_slice(&frame)
+                    .map_err(|wrong| CallError::Unreadable(wrong.to_string()))?;
                 self.frames.push_back(event);
             }
         }

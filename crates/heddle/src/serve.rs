@@ -34,9 +34,9 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     let store = Store::sqlite(&settled.data.join(DATABASE))?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     // Listen first: a port that is taken must not look like a server that stopped working on its sessions.
-    let listener = TcpListener::bind(settled.listen)
-        .await
-        .map_err(|wrong| format!("cannot listen on {}: {wrong}; choose another with --listen", settled.listen))?;
+    let listener = TcpListener::bind(settled.listen).await.map_err(|wrong| {
+        format!("cannot listen on {}: {wrong}; choose another with --listen", settled.listen)
+    })?;
     let parts = Parts {
         store,
         oracle: Arc::new(models),

@@ -1,6 +1,6 @@
 //! `heddle stop`: interrupts one session or all, over the API like anybody else.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{Outcome, client::Caller, config, say};
 
@@ -54,9 +54,7 @@ async fn busy(caller: &Caller) -> Result<Vec<String>, crate::client::CallError> 
         let list = caller.get(&path).await?;
         let ids = list["data"].as_array().into_iter().flatten().filter_map(|session| session["id"].as_str());
         sessions.extend(ids.map(str::to_owned));
-        match &list["next_page"] {
-            Value::String(next) => page = format!("&page={next}"),
-            _ => return Ok(sessions),
-        }
+        let Some(next) = list["next_page"].as_str() else { return Ok(sessions) };
+        page = format!("&page={next}");
     }
 }

@@ -36,6 +36,7 @@ impl Server {
             .arg("--data")
             .arg(data)
             .env("HEDDLE_API_KEY", KEY)
+            .env("HEDDLE_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -19,6 +19,9 @@ use screen::Screen;
 /// Most bytes of the file that the tool gives to the model.
 const FILE_BYTES: usize = 256 * 1024;
 
+/// Pieces of the last answer that are seen before the server is killed.
+const WORDS: u32 = 3;
+
 /// What the demo is about.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
@@ -41,7 +44,8 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     screen.tell(&format!("starting a server; the model is {model}"));
     let server = Server::start(data.path(), None).await?;
     screen.tell(&format!("server is up at {}", server.url));
-    let mut show = Show { caller: server.caller()?, server, screen, seen: Vec::new(), file: flags.file, text };
+    let mut show =
+        Show { caller: server.caller()?, server, screen, seen: Vec::new(), file: flags.file, text };
     let session = show.begin(&model).await?;
     show.turn(&session, data.path()).await?;
     show.compare(&session).await?;
@@ -99,8 +103,10 @@ impl Show {
         let mut stream = self.caller.stream(&path, None).await?;
         let question = format!("What is {} about? Read it first.", self.file.display());
         self.screen.tell(&format!("you ask: {question}"));
-        self.send(session, json!({"type": "user.message", "content": [{"type": "text", "text": question}]})).await?;
+        self.send(session, json!({"type": "user.message", "content": [{"type": "text", "text": question}]}))
+            .await?;
         let mut answered = false;
+        let mut words = 0;
         let mut killed = false;
         loop {
             let Some(event) = stream.next().await? else {
@@ -114,12 +120,21 @@ impl Show {
                 }
                 // The model is in the middle of its last answer: the worst moment there is.
                 "event_delta" if answered && !killed => {
-                    killed = true;
-                    stream = self.kill(&path, data).await?;
+                    words += 1;
+                    if words == WORDS {
+                        killed = true;
+                        stream = self.kill(&path, data).await?;
+                    }
                 }
                 "session.status_idle" => match event["stop_reason"]["type"].as_str() {
                     Some("requires_action") => {}
-                    Some("end_turn") if killed => return Ok(()),
+                    Some("end_turn") => {
+                        if !killed {
+                            self.screen.tell("the answer came too fast to be cut; the server is killed now");
+                            drop(self.kill(&path, data).await?);
+                        }
+                        return Ok(());
+                    }
                     stop => return Err(format!("the turn ended with {}", stop.unwrap_or("nothing")).into()),
                 },
                 _ => {}
@@ -132,11 +147,12 @@ impl Show {
         path: &str,
         data: &Path,
     ) -> Result<Stream, Box<dyn std::error::Error + Send + Sync>> {
-        self.screen.tell("kill -9: the server is gone in the middle of the answer");
+        self.screen.tell("kill -9: the server is gone");
         self.server.kill().await?;
         self.server = Server::start(data, Some(self.server.listen)).await?;
         self.caller = self.server.caller()?;
-        self.screen.tell("the server is back on the same data; the stream goes on after the last event you saw");
+        self.screen
+            .tell("the server is back on the same data; the stream goes on after the last event you saw");
         let last = self.seen.last().map(String::as_str);
         Ok(self.caller.stream(path, last).await?)
     }
@@ -177,7 +193,8 @@ impl Show {
             return Err(format!("the log lists {listed:?}, the stream showed {:?}", self.seen).into());
         }
         let count = listed.len();
-        self.screen.tell(&format!("{count} events in the log, the same {count} seen on the stream: nothing lost"));
+        self.screen
+            .tell(&format!("{count} events in the log, the same {count} seen on the stream: nothing lost"));
         Ok(())
     }
 }

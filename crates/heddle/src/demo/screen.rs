@@ -17,7 +17,6 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    #[expect(clippy::disallowed_methods, reason = "the demo shows how long things took")]
     pub(crate) fn new() -> Self {
         Self { began: Instant::now(), flowing: false }
     }
@@ -57,7 +56,9 @@ fn detail(kind: &str, event: &Value) -> String {
             let blocks = event["content"].as_array().into_iter().flatten();
             blocks.filter_map(|block| block["text"].as_str()).collect::<Vec<_>>().join(" ")
         }
-        "agent.custom_tool_use" => format!("{} {}", event["name"].as_str().unwrap_or_default(), event["input"]),
+        "agent.custom_tool_use" => {
+            format!("{} {}", event["name"].as_str().unwrap_or_default(), event["input"])
+        }
         "session.status_idle" | "session.thread_status_idle" => {
             event["stop_reason"]["type"].as_str().unwrap_or_default().into()
         }
