@@ -9,6 +9,7 @@ use protocol::{
     agent::SessionAgent,
     content::Block,
     event::{Body, Event},
+    limits,
     prompt::{Message, Part, Prompt, Role, ToolSpec},
     tool::Tool,
 };
@@ -81,7 +82,7 @@ impl Transcript {
         let id = if fresh { String::from(given) } else { format!("toolu_{:032x}", event.bits()) };
         self.used.insert(id.clone());
         self.open.push((event, id.clone()));
-        self.answer.push(Part::ToolUse { id, name: name.into(), input: input.clone() });
+        self.answer.push(Part::ToolUse { id, name: tool_name(name), input: input.clone() });
     }
 
     fn end(&mut self, private: Option<&Private>) {
@@ -96,8 +97,10 @@ impl Transcript {
                 while matches!(parts.last(), Some(Part::Thinking(_))) {
                     parts.pop();
                 }
+                // A call's result must come first; a pause that said nothing has nothing to go on from.
+                let goes_on = *ending == Ending::Paused && !parts.is_empty() && self.open.is_empty();
                 self.say(Role::Assistant, parts);
-                if *ending == Ending::Paused {
+                if goes_on {
                     // Asked again with its own words last, many a model refuses to go on.
                     self.say(Role::User, alloc::vec![Part::Content(Block::text("Continue."))]);
                 }
@@ -146,6 +149,14 @@ impl Transcript {
             messages: self.messages.clone(),
         }
     }
+}
+
+/// The name that a call is told by. A model may call what no agent can offer; its provider would refuse to
+/// read that back, for ever.
+fn tool_name(name: &str) -> String {
+    let letter = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
+    let told: String = name.chars().take(limits::TOOL_NAME_CHARS).map(letter).collect();
+    if told.is_empty() { "_".into() } else { told }
 }
 
 fn spec(tool: &Tool) -> Option<ToolSpec> {

@@ -163,11 +163,9 @@ fn archive_is_idempotent_and_final() {
     assert!(matches!(&wrong, Refused::Invalid(wrong) if wrong.message.contains("is archived")), "{wrong}");
 }
 
-fn maybe<T: core::fmt::Debug + Clone>(
-    value: impl Strategy<Value = T> + Clone + 'static,
-) -> BoxedStrategy<Given<T>>
+fn maybe<T>(value: impl Strategy<Value = T> + 'static) -> BoxedStrategy<Given<T>>
 where
-    T: 'static,
+    T: core::fmt::Debug + Clone + 'static,
 {
     prop_oneof![Just(Given::Absent), Just(Given::Null), value.prop_map(Given::Value)].boxed()
 }

@@ -1,0 +1,9 @@
+//! Scripts: given a log, when an input, then facts; text in, text out.
+
+mod calls;
+mod failures;
+mod histories;
+mod interrupts;
+mod script;
+mod sessions;
+mod turns;

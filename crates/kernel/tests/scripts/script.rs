@@ -1,0 +1,472 @@
+//! The language of scripts: what each line does, and how the facts it makes are written.
+//!
+//! One line is one input; ` + ` joins the events of one request, `; ` the blocks of one answer. The first
+//! line may be `open` with messages. `#n` is the event that first stood at position n of the log; `result 1`
+//! answers the first call; `repeat 7 A then B` plays A and B seven times. Each input comes a second after the one before.
+
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a script that does not play may panic")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{Change, Decision, Fact, Input, Moment, Opening, Refusal, Seed, Session, Transcript, Want};
+use kernel::{decide, fact, status, wants};
+use protocol::agent::SessionAgent;
+use protocol::content::Block;
+use protocol::event::{RefusalDetails, Verdict};
+use protocol::input::ClientEvent;
+use protocol::parse::Given;
+use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role};
+use protocol::tool::{CustomTool, Tool};
+use protocol::usage::Tokens;
+use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
+use serde_json::{Value, json};
+
+const THREAD: ThreadId = ThreadId::from_bits(2);
+const START: Stamp = Stamp::from_micros(1_700_000_000_000_000);
+
+/// Plays a script and writes what came of each line.
+pub(crate) fn play(script: &str) -> String {
+    let mut lines = script.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
+    let opening = lines.next_if(|line| line.starts_with("open"));
+    let mut stage = Stage::open(opening);
+    for line in lines {
+        match line.strip_prefix("repeat ").and_then(|rest| rest.split_once(' ')) {
+            Some((times, line)) => stage.repeat(times.parse().expect("how often"), line),
+            None => stage.line(line),
+        }
+    }
+    stage.told
+}
+
+/// The last history that a script leaves, as a model reads it.
+pub(crate) fn history(script: &str) -> String {
+    let mut stage = Stage::open(None);
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        stage.line(line);
+    }
+    stage.history()
+}
+
+struct Stage {
+    session: Session,
+    transcript: Transcript,
+    now: Stamp,
+    inputs: u128,
+    /// The place where each id first stood.
+    places: BTreeMap<String, u64>,
+    calls: Vec<EventId>,
+    requests: Vec<EventId>,
+    told: String,
+}
+
+impl Stage {
+    fn open(line: Option<&str>) -> Self {
+        let mut stage = Self {
+            session: Session::new(SessionId::from_bits(1), Arc::new(agent())),
+            transcript: Transcript::new(THREAD),
+            now: START,
+            inputs: 0,
+            places: BTreeMap::new(),
+            calls: Vec::new(),
+            requests: Vec::new(),
+            told: String::new(),
+        };
+        let said = line.and_then(|line| line.strip_prefix("open ")).unwrap_or_default();
+        let opening = Opening {
+            session: stage.session.id,
+            thread: THREAD,
+            agent: stage.session.agent.clone(),
+            environment: EnvironmentId::from_bits(3),
+            title: Some("a title".into()),
+            metadata: BTreeMap::new(),
+            events: if said.is_empty() { Vec::new() } else { stage.events(said) },
+        };
+        let decision = kernel::open(opening, Moment { at: stage.now, seed: Seed::new(0) }).expect("opens");
+        let facts = stage.apply(decision);
+        if let Some(line) = line {
+            stage.tell(line, &facts);
+        }
+        stage
+    }
+
+    fn line(&mut self, line: &str) {
+        match self.input(line) {
+            Ok(decision) => {
+                let facts = self.apply(decision);
+                self.tell(line, &facts);
+            }
+            Err(refusal) => {
+                let path = refusal.path().map(|path| format!("{path}: ")).unwrap_or_default();
+                let said = self.named(&format!("> {line}\n  refused: {path}{}\n", refusal.message()));
+                self.told.push_str(&said);
+            }
+        }
+    }
+
+    /// The same lines again and again; what comes of it is not told.
+    fn repeat(&mut self, times: u64, line: &str) {
+        for _ in 0..times {
+            for line in line.split(" then ") {
+                let decision = self.input(line).expect("accepted");
+                self.apply(decision);
+            }
+        }
+        writeln!(self.told, "> {times} times {line}").expect("written");
+    }
+
+    fn input(&mut self, line: &str) -> Result<Decision, Refusal> {
+        self.now = self.now.after(Duration::from_secs(1));
+        self.inputs += 1;
+        let seed = Seed::new(self.inputs);
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let input = match verb {
+            "answer" => Input::Answered { thread: THREAD, request: self.asked(), answer: answer(rest) },
+            "stale" => Input::Answered { thread: THREAD, request: self.requests[0], answer: answer(rest) },
+            "fail" => Input::Failed { thread: THREAD, request: self.asked(), failure: failure(rest) },
+            "woke" => {
+                let until = self.until();
+                let early = Stamp::from_micros(until.micros() - 1);
+                self.now = if rest == "early" { early } else { self.now.max(until) };
+                Input::Woke { thread: THREAD, until }
+            }
+            "recovered" => Input::Recovered,
+            "archive" => Input::Archive,
+            "delete" => Input::Delete,
+            "update" => Input::Update(change(rest)),
+            _ => {
+                // An engine looks an answered call up in the log.
+                let made = if line.contains("again") {
+                    self.calls.iter().copied().collect()
+                } else {
+                    BTreeSet::new()
+                };
+                Input::Client { events: self.events(line), made }
+            }
+        };
+        decide(&self.session, input, Moment { at: self.now, seed })
+    }
+
+    fn events(&self, line: &str) -> Vec<ClientEvent> {
+        line.split(" + ").map(|event| self.event(event)).collect()
+    }
+
+    fn event(&self, event: &str) -> ClientEvent {
+        let (verb, rest) = event.split_once(' ').unwrap_or((event, ""));
+        let call = |word: &str| match word {
+            "unknown" => EventId::from_bits(99),
+            number => self.calls[number.parse::<usize>().expect("a call's number") - 1],
+        };
+        match verb {
+            "message" => ClientEvent::Message { content: content(rest) },
+            "interrupt" => ClientEvent::Interrupt {
+                thread: match rest {
+                    "" => None,
+                    "primary" => Some(THREAD),
+                    _ => Some(ThreadId::from_bits(9)),
+                },
+            },
+            "confirm" => {
+                ClientEvent::Confirmation { call: call(rest), verdict: Verdict::Allow, deny_message: None }
+            }
+            "result" | "again" => {
+                let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                let is_error = rest.starts_with("error ").then_some(true);
+                let text = rest.strip_prefix("error ").unwrap_or(rest);
+                let content = (!text.is_empty()).then(|| content(text));
+                ClientEvent::CustomResult { call: call(number), content, is_error }
+            }
+            _ => panic!("no such line: {event}"),
+        }
+    }
+
+    fn asked(&self) -> EventId {
+        let asked = |want| match want {
+            Want::Ask { request, .. } => Some(request),
+            Want::Wake { .. } => None,
+        };
+        wants(&self.session).into_iter().find_map(asked).expect("a model is asked")
+    }
+
+    fn until(&self) -> Stamp {
+        let until = |want| match want {
+            Want::Wake { at, .. } => Some(at),
+            Want::Ask { .. } => None,
+        };
+        wants(&self.session).into_iter().find_map(until).expect("a retry waits")
+    }
+
+    /// Applies what was decided, as it is stored, and names its ids.
+    fn apply(&mut self, decision: Decision) -> Vec<Fact> {
+        let body = fact::encode(&decision.facts).expect("written");
+        let facts = fact::decode(&body).expect("read");
+        assert_eq!(facts, decision.facts);
+        for fact in &facts {
+            let stored = serde_json::to_value(fact).expect("written");
+            let event = stored.get("event").or_else(|| stored.pointer("/note/event"));
+            if let Some(Value::String(id)) = event.and_then(|event| event.get("id")) {
+                self.places.entry(id.clone()).or_insert(self.session.head);
+                let id = id.parse().expect("an id");
+                match stored["event"]["type"].as_str().unwrap_or_default() {
+                    "agent.custom_tool_use" | "agent.tool_use" => self.calls.push(id),
+                    "span.model_request_start" => self.requests.push(id),
+                    _ => {}
+                }
+            }
+            self.session.apply(fact);
+            self.transcript.apply(fact);
+        }
+        facts
+    }
+
+    fn tell(&mut self, line: &str, facts: &[Fact]) {
+        let mut said = format!("> {line}\n");
+        for fact in facts {
+            let stored = serde_json::to_value(fact).expect("written");
+            writeln!(said, "  {}", told(&stored)).expect("written");
+        }
+        let printed = status::session(&self.session);
+        let mut state = vec![printed.status().name().to_owned()];
+        state
+            .extend(printed.stop_reason().map(|stop| pending(&serde_json::to_value(stop).expect("written"))));
+        state.extend(wants(&self.session).into_iter().map(|want| match want {
+            Want::Ask { request, .. } => format!("ask {request}"),
+            Want::Wake { at, .. } => format!("wake {}", after(at)),
+        }));
+        if !self.session.queued().is_empty() {
+            state.push(format!("{} queued", self.session.queued().len()));
+        }
+        writeln!(said, "  = {}", state.join(", ")).expect("written");
+        let said = self.named(&said);
+        self.told.push_str(&said);
+    }
+
+    /// Ids as the places where they first stood.
+    fn named(&self, text: &str) -> String {
+        let text = text.replace(&THREAD.to_string(), "primary");
+        self.places.iter().fold(text, |text, (id, place)| text.replace(id, &format!("#{place}")))
+    }
+
+    fn history(&self) -> String {
+        let mut told = String::new();
+        for message in &self.transcript.prompt(&self.session.agent).messages {
+            let role = match message.role {
+                Role::User => "user",
+                Role::Assistant => "assistant",
+            };
+            let parts: Vec<_> = message.parts.iter().map(part).collect();
+            writeln!(told, "{role}: {}", parts.join(" | ")).expect("written");
+        }
+        self.named(&told)
+    }
+}
+
+fn part(part: &Part) -> String {
+    match part {
+        Part::Content(block) => quoted(&json!([block])),
+        Part::Thinking(raw) => format!("thinking {}", raw["thinking"]),
+        Part::ToolUse { id, name, input } => format!("call {id} {name} {}", Value::Object(input.clone())),
+        Part::ToolResult { id, content, is_error } => {
+            let error = if *is_error { " error" } else { "" };
+            format!("result {id}{error} {}", quoted(&json!(content)))
+        }
+    }
+}
+
+/// One stored fact in a line: its id, its type, and the fields that matter.
+fn told(stored: &Value) -> String {
+    let note = &stored["note"];
+    if let Some(kind) = note["kind"].as_str() {
+        let event = &note["event"];
+        let id = event["id"].as_str().map(|id| format!("{id} ")).unwrap_or_default();
+        let until = note["until"].as_str().and_then(|until| until.parse().ok());
+        let until = until.map(|until| format!(" {}", after(until))).unwrap_or_default();
+        return format!("{id}note {kind}{until}{}", words(event));
+    }
+    let event = &stored["event"];
+    let id = event["id"].as_str().expect("an id");
+    let mut line = format!("{id} {}", event["type"].as_str().expect("a type"));
+    for field in ["custom_tool_use_id", "tool_use_id", "model_request_start_id", "session_thread_id"] {
+        if let Some(about) = event[field].as_str() {
+            write!(line, " {about}").expect("written");
+        }
+    }
+    line.push_str(&words(event));
+    line.push_str(&details(event, &stored["private"]));
+    line
+}
+
+fn details(event: &Value, private: &Value) -> String {
+    let mut line = String::new();
+    if let Some(name) = event["name"].as_str() {
+        write!(line, " {name} {}", event["input"]).expect("written");
+    }
+    if event["evaluated_permission"] == "deny" {
+        line.push_str(" denied");
+    }
+    if let Some(how) = private["ending"]["how"].as_str() {
+        write!(line, " {how}").expect("written");
+    }
+    if event["is_error"] == true {
+        line.push_str(" error");
+    }
+    if event["stop_reason"].is_object() {
+        write!(line, " {}", pending(&event["stop_reason"])).expect("written");
+    }
+    if let Some(details) = event["stop_details"].as_object() {
+        write!(line, " {}", details["category"]).expect("written");
+    }
+    let error = &event["error"];
+    if let (Some(kind), Some(retry)) = (error["type"].as_str(), error["retry_status"]["type"].as_str()) {
+        write!(line, " {kind}, {retry}: {}", error["message"]).expect("written");
+    }
+    if let Some(usage) = event["usage"].as_object() {
+        let active = usage["active_seconds"].as_f64().expect("seconds");
+        write!(line, " {} in, {} out, {active:.1} s", usage["input_tokens"], usage["output_tokens"])
+            .expect("written");
+    }
+    if event["type"] == "session.updated" {
+        let tools = event["agent"]["tools"].as_array();
+        let names = tools.map(|tools| tools.iter().map(|tool| tool["name"].clone()).collect::<Vec<_>>());
+        for (what, new) in [("title", event.get("title")), ("metadata", event.get("metadata"))] {
+            write!(line, "{}", new.map(|new| format!(" {what} {new}")).unwrap_or_default()).expect("written");
+            if private[what] == true {
+                write!(line, " {what} cleared").expect("written");
+            }
+        }
+        write!(line, "{}", names.map(|names| format!(" tools {}", json!(names))).unwrap_or_default())
+            .expect("written");
+    }
+    line
+}
+
+fn pending(stop: &Value) -> String {
+    let ids = stop["event_ids"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    std::iter::once(stop["type"].as_str().expect("a type")).chain(ids).collect::<Vec<_>>().join(" ")
+}
+
+fn words(event: &Value) -> String {
+    let said = quoted(&event["content"]);
+    if said.is_empty() { said } else { format!(" {said}") }
+}
+
+fn quoted(content: &Value) -> String {
+    let blocks = content.as_array().into_iter().flatten();
+    let text = |block: &Value| match block["text"].as_str() {
+        Some(text) if text.len() > 200 => format!("({} characters)", text.len()),
+        Some(text) => format!("{text:?}"),
+        None => block.to_string(),
+    };
+    blocks.map(text).collect::<Vec<_>>().join(" ")
+}
+
+/// A time as seconds since the session was opened.
+fn after(at: Stamp) -> String {
+    format!("at {:.3} s", at.since(START).as_secs_f64())
+}
+
+/// `"a" "b"`, or `big N`: N MiB.
+fn content(words: &str) -> Vec<Block> {
+    if let Some(size) = words.strip_prefix("big ") {
+        let size: usize = size.parse().expect("how big");
+        return vec![Block::text("x".repeat(size * 1024 * 1024))];
+    }
+    let stream = serde_json::Deserializer::from_str(words).into_iter::<String>();
+    stream.map(|text| Block::text(text.expect("a quoted text"))).collect()
+}
+
+fn tokens() -> Tokens {
+    Tokens { input: 10, output: 5, ..Tokens::default() }
+}
+
+fn answer(line: &str) -> Answer {
+    let mut blocks = Vec::new();
+    let mut stop = None;
+    for (index, part) in line.split("; ").filter(|part| !part.is_empty()).enumerate() {
+        let (verb, rest) = part.split_once(' ').unwrap_or((part, ""));
+        let (name, input) = rest.split_once(' ').unwrap_or((rest, "{}"));
+        let id = format!("toolu_{index}");
+        match verb {
+            "text" => blocks.push(AnswerBlock::Text { text: serde_json::from_str(rest).expect("quoted") }),
+            "thinking" => blocks.push(AnswerBlock::Thinking { raw: json!({"thinking": "hm"}) }),
+            "tool" => {
+                let input = serde_json::from_str(input).expect("an object");
+                blocks.push(AnswerBlock::ToolUse { id, name: name.into(), input: Some(input) });
+            }
+            "cut" => blocks.push(AnswerBlock::ToolUse { id, name: name.into(), input: None }),
+            "max_tokens" => stop = Some(AnswerStop::MaxTokens),
+            "pause" => stop = Some(AnswerStop::PauseTurn),
+            "refusal" => {
+                let details = RefusalDetails { category: Some("bio".into()), explanation: None };
+                stop = Some(AnswerStop::Refusal(details));
+            }
+            _ => panic!("no such block: {part}"),
+        }
+    }
+    let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));
+    let natural = if calls { AnswerStop::ToolUse } else { AnswerStop::EndTurn };
+    Answer { blocks, stop: stop.unwrap_or(natural), tokens: tokens() }
+}
+
+fn failure(line: &str) -> Failure {
+    let (class, after) = line.split_once(" after ").unwrap_or((line, "0"));
+    let classes = [
+        ("overloaded", FailureClass::Overloaded),
+        ("rate_limited", FailureClass::RateLimited),
+        ("unavailable", FailureClass::Unavailable),
+        ("cut", FailureClass::Cut),
+        ("invalid", FailureClass::Invalid),
+        ("denied", FailureClass::Denied),
+        ("billing", FailureClass::Billing),
+        ("no_route", FailureClass::NoRoute),
+    ];
+    let (_, class) = classes.into_iter().find(|(name, _)| *name == class).expect("a class");
+    let after: u64 = after.parse().expect("seconds");
+    let retry_after = (after > 0).then(|| Duration::from_secs(after));
+    Failure {
+        class,
+        message: "it failed".into(),
+        retry_after,
+        tokens: Tokens { input: 1, ..Tokens::default() },
+    }
+}
+
+/// `title "x"`, `metadata {"k": "v"}`, `tools a b`; null clears.
+fn change(line: &str) -> Change {
+    let mut change = Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Absent };
+    let (what, value) = line.split_once(' ').unwrap_or((line, ""));
+    let parsed = serde_json::from_str::<Value>(value);
+    match (what, parsed) {
+        ("title", Ok(Value::String(title))) => change.title = Given::Value(title),
+        ("title", _) => change.title = Given::Null,
+        ("metadata", Ok(patch)) => {
+            change.metadata = Given::Value(serde_json::from_value(patch).expect("a patch"));
+        }
+        _ => change.tools = Given::Value(value.split_whitespace().map(tool).collect()),
+    }
+    change
+}
+
+fn tool(name: &str) -> Tool {
+    let schema = json!({"type": "object"});
+    let input_schema = schema.as_object().cloned().expect("an object");
+    Tool::Custom(CustomTool { name: name.into(), description: "does it".into(), input_schema })
+}
+
+fn agent() -> SessionAgent {
+    SessionAgent {
+        id: AgentId::from_bits(4),
+        version: 1,
+        name: "weaver".into(),
+        description: None,
+        model: protocol::model::ModelConfig::plain("any"),
+        system: None,
+        tools: ["look_up", "weigh"].map(tool).to_vec(),
+        mcp_servers: Vec::new(),
+        skills: Vec::new(),
+        multiagent: None,
+        execution_identity: protocol::agent::ExecutionIdentity::default(),
+    }
+}

@@ -1,0 +1,184 @@
+//! `sim cuts N`: the real server, killed N times at random moments under load; then the logs are judged.
+//!
+//! `HEDDLE_BIN` and `MODEL_SERVER_BIN` name the binaries. What the server said yes to must be there once,
+//! every session must settle, and what the streams showed must be what the lists hold.
+
+mod caller;
+mod house;
+mod life;
+mod script;
+mod verdict;
+
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use sim::dice::Dice;
+use tokio::time::{Instant, sleep, timeout};
+
+use self::{
+    caller::{Caller, Hitch},
+    house::{Binaries, Process},
+    life::{Ground, Life},
+};
+
+/// Sessions side by side.
+const LIVES: u64 = 12;
+/// The shortest and the longest time under load before a kill, in milliseconds.
+const LOAD_MS: (u64, u64) = (100, 1_800);
+/// How long a session may take to settle.
+const SETTLE: Duration = Duration::from_secs(30);
+/// How long the server may take to give its first answer.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// How many kills, with which dice.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How often the server is killed.
+    #[arg(default_value_t = 20)]
+    rounds: u64,
+    /// The dice of the moments and the load.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+pub(crate) fn run(args: Args, out: &mut dyn Write) -> io::Result<bool> {
+    let binaries = Binaries::of_environment()?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(cut(args, &binaries, out))
+}
+
+async fn cut(args: Args, binaries: &Binaries, out: &mut dyn Write) -> io::Result<bool> {
+    let folder = tempfile::tempdir()?;
+    let model = Process::start(binaries.model_server(), &folder.path().join("model-server.log"))?;
+    let start = || {
+        Process::start(
+            binaries.heddle(&folder.path().join("data"), model.url()),
+            &folder.path().join("heddle.log"),
+        )
+    };
+    writeln!(out, "power cuts: {} kills under load, seed {}", args.rounds, args.seed)?;
+    let mut dice = Dice::new(args.seed);
+    let mut lives: Vec<Life> = (0..LIVES).map(|place| Life::new(place, dice.bits())).collect();
+    let mut wrong = Vec::new();
+    let mut ground = None;
+    for round in 1..=args.rounds {
+        let began = Instant::now();
+        let server = start()?;
+        let caller = Caller::new(server.url())?;
+        answered(&caller).await?;
+        let first = began.elapsed();
+        let ground = match &ground {
+            Some(ground) => ground,
+            None => ground.insert(furnished(&caller).await?),
+        };
+        let load = Duration::from_millis(LOAD_MS.0 + dice.below(LOAD_MS.1 - LOAD_MS.0));
+        under_load(&caller, ground, &mut lives, server, load).await?;
+        let kept: usize = lives.iter().map(Life::acknowledged).sum();
+        writeln!(
+            out,
+            "round {round:>2}: first answer after {:.3} s, killed after {:.3} s of load, {kept} events acknowledged",
+            first.as_secs_f64(),
+            load.as_secs_f64(),
+        )?;
+        out.flush()?;
+    }
+    let server = start()?;
+    let caller = Caller::new(server.url())?;
+    answered(&caller).await?;
+    let (passed, mut failed) = judged(&caller, &mut lives, &mut wrong).await?;
+    let referee = Caller::new(model.url())?.get("/referee").await.map_err(io::Error::other)?;
+    if referee["breaches"] != json!([]) || referee["requests"] == json!(0) {
+        wrong.push(format!("the model's referee says {referee}"));
+        failed += 1;
+    }
+    drop(server);
+    for said in wrong.iter().take(40) {
+        writeln!(out, "FAILED  {said}")?;
+    }
+    if failed > 0 {
+        writeln!(
+            out,
+            "run again: sim cuts {} --seed {}; the server's folder is kept",
+            args.rounds, args.seed
+        )?;
+        writeln!(out, "{}", folder.keep().display())?;
+    }
+    writeln!(out, "{} model requests", referee["requests"])?;
+    writeln!(out, "{passed} passed, {failed} failed")?;
+    Ok(failed == 0)
+}
+
+/// Waits for the first answer.
+async fn answered(caller: &Caller) -> io::Result<()> {
+    let first = timeout(ANSWER, caller.get("/v1/sessions?limit=1")).await;
+    first.map_err(io::Error::other)?.map(drop).map_err(io::Error::other)
+}
+
+/// The agent and the environment that every session uses.
+async fn furnished(caller: &Caller) -> io::Result<Ground> {
+    let agent = json!({"name": "cut", "model": "claude-sonnet-4-5", "tools": [{
+        "type": "custom", "name": "look_up", "description": "Looks a word up.",
+        "input_schema": {"type": "object", "properties": {"word": {"type": "string"}}}}]});
+    let id = |made: Value| made["id"].as_str().unwrap_or_default().to_owned();
+    let agent = caller.post("/v1/agents", &agent).await.map_err(io::Error::other)?;
+    let environment =
+        caller.post("/v1/environments", &json!({"name": "cut"})).await.map_err(io::Error::other)?;
+    Ok(Ground { agent: id(agent), environment: id(environment) })
+}
+
+/// Lets every life go on until the server is killed.
+async fn under_load(
+    caller: &Caller,
+    ground: &Ground,
+    lives: &mut [Life],
+    server: Process,
+    load: Duration,
+) -> io::Result<()> {
+    let killed = AtomicBool::new(false);
+    let kill = async {
+        sleep(load).await;
+        killed.store(true, Ordering::SeqCst);
+        server.kill()
+    };
+    let living = lives.iter_mut().map(|life| async {
+        let hitch = life.live(caller, ground).await;
+        if !killed.load(Ordering::SeqCst) {
+            life.wrong.push(format!("before the kill: {hitch}"));
+        } else if let Hitch::Refused { .. } = hitch {
+            life.wrong.push(format!("the last answer: {hitch}"));
+        }
+    });
+    let (killed, _) = futures_util::join!(kill, futures_util::future::join_all(living));
+    killed
+}
+
+/// Lets every session settle and judges it; gives how many sessions passed and failed.
+async fn judged(caller: &Caller, lives: &mut [Life], wrong: &mut Vec<String>) -> io::Result<(usize, usize)> {
+    let (mut passed, mut failed) = (0, 0);
+    for life in lives {
+        failed += life.wrong.len();
+        wrong.append(&mut life.wrong);
+        for (session, dossier) in life.sessions() {
+            let settled = timeout(SETTLE, dossier.settle(caller, &session)).await;
+            let mut said = match settled {
+                Ok(Ok(())) => Vec::new(),
+                Ok(Err(hitch)) => vec![format!("does not settle: {hitch}")],
+                Err(_) => vec![format!("does not settle within {} s", SETTLE.as_secs())],
+            };
+            match caller.all(&format!("/v1/sessions/{session}/events")).await {
+                Ok(events) => said.extend(verdict::of(dossier, &events)),
+                Err(hitch) => said.push(format!("cannot be listed: {hitch}")),
+            }
+            if said.is_empty() {
+                passed += 1;
+            } else {
+                failed += 1;
+            }
+            wrong.extend(said.into_iter().map(|said| format!("{session}: {said}")));
+        }
+    }
+    Ok((passed, failed))
+}

@@ -1,0 +1,6 @@
+//! The subcommands.
+
+pub(crate) mod cuts;
+pub(crate) mod small;
+pub(crate) mod storm;
+pub(crate) mod wide;

@@ -1,0 +1,14 @@
+//! The storm: lives of sessions under dice, crashes, stale answers and impatient clients, with referees that
+//! judge from the log alone.
+
+pub mod act;
+pub mod coverage;
+pub mod dice;
+pub mod life;
+pub mod line;
+pub mod model;
+pub mod mood;
+pub(crate) mod outcome;
+pub mod referee;
+pub mod storm;
+pub mod world;

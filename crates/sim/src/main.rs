@@ -1,0 +1,38 @@
+//! The storm's program: each subcommand is a module of `commands`.
+
+mod commands;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Lives of sessions under dice.
+#[derive(Parser)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Small lives of about 60 steps, with every kind of mishap.
+    Small(commands::small::Args),
+    /// Wide lives of 1,000 steps.
+    Wide(commands::wide::Args),
+    /// The lives of a few seeds, with their whole logs: what to run on the seed of a failing storm.
+    Storm(commands::storm::Args),
+    /// The real server, killed at random moments under load.
+    Cuts(commands::cuts::Args),
+}
+
+fn main() -> io::Result<ExitCode> {
+    let mut out = io::stdout();
+    let well = match Args::parse().command {
+        Command::Small(args) => commands::small::run(args, &mut out),
+        Command::Wide(args) => commands::wide::run(args, &mut out),
+        Command::Storm(args) => commands::storm::run(args, &mut out),
+        Command::Cuts(args) => commands::cuts::run(args, &mut out),
+    };
+    Ok(if well? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

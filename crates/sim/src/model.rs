@@ -1,0 +1,133 @@
+//! The model of a storm: answers and failures of every kind.
+
+use std::time::Duration;
+
+use protocol::Object;
+use protocol::event::RefusalDetails;
+use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass};
+use protocol::usage::Tokens;
+
+use crate::act::Act;
+use crate::dice::Dice;
+
+/// Names that no agent's tool has; some that no provider would take back.
+const ODD: [&str; 4] = ["no_such_tool", "functions.look_up", "", "weigh it, please"];
+
+/// What answers for one act; `None` for an act that is no answer.
+#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty acts")]
+pub fn answer(dice: &mut Dice, act: Act, tools: &[String]) -> Option<Answer> {
+    let call = |dice: &mut Dice| {
+        let name = dice.pick(tools).cloned().unwrap_or_default();
+        tool(dice, &name)
+    };
+    let (blocks, stop) = match act {
+        Act::Text => (vec![text(dice)], AnswerStop::EndTurn),
+        Act::Texts => (texts(dice), AnswerStop::EndTurn),
+        Act::Nothing => (nothing(dice), AnswerStop::EndTurn),
+        Act::Tools => {
+            let mut blocks = if dice.once_in(2) { texts(dice) } else { Vec::new() };
+            blocks.extend((0..=dice.below(3)).map(|_| call(dice)));
+            (blocks, AnswerStop::ToolUse)
+        }
+        Act::UnknownTool => {
+            let name = dice.pick(&ODD).copied().unwrap_or_default();
+            (vec![tool(dice, name)], AnswerStop::ToolUse)
+        }
+        Act::CutTool => (vec![text(dice), cut(call(dice))], AnswerStop::MaxTokens),
+        Act::MixedTools => {
+            let blocks = vec![tool(dice, "bash"), call(dice), text(dice), cut(call(dice)), call(dice)];
+            (blocks, AnswerStop::ToolUse)
+        }
+        Act::Refusal => {
+            let said = if dice.once_in(2) { vec![text(dice), call(dice)] } else { Vec::new() };
+            let details = RefusalDetails { category: Some("bio".into()), explanation: None };
+            (said, AnswerStop::Refusal(details))
+        }
+        Act::MaxTokens => (vec![text(dice)], AnswerStop::MaxTokens),
+        Act::Pause => {
+            let said = if dice.once_in(3) { nothing(dice) } else { vec![text(dice)] };
+            let called = if dice.once_in(4) { vec![call(dice)] } else { Vec::new() };
+            ([said, called].concat(), AnswerStop::PauseTurn)
+        }
+        _ => return None,
+    };
+    Some(Answer { blocks, stop, tokens: tokens(dice) })
+}
+
+/// A failure, hopeless or not. Its message begins with its class, for the referees.
+pub fn failure(dice: &mut Dice, hopeless: bool) -> Failure {
+    let classes = if hopeless {
+        [
+            (FailureClass::Invalid, "invalid"),
+            (FailureClass::Denied, "denied"),
+            (FailureClass::Billing, "billing"),
+            (FailureClass::NoRoute, "no_route"),
+        ]
+    } else {
+        [
+            (FailureClass::Overloaded, "overloaded"),
+            (FailureClass::RateLimited, "rate_limited"),
+            (FailureClass::Unavailable, "unavailable"),
+            (FailureClass::Cut, "cut"),
+        ]
+    };
+    let (class, name) = dice.pick(&classes).copied().unwrap_or((FailureClass::Cut, "cut"));
+    let retry_after = dice.once_in(4).then(|| Duration::from_secs(dice.below(200)));
+    Failure { class, message: format!("{name}: the model said so"), retry_after, tokens: tokens(dice) }
+}
+
+fn tokens(dice: &mut Dice) -> Tokens {
+    Tokens {
+        input: dice.below(1_000),
+        output: dice.below(100),
+        cache_read: dice.below(50),
+        cache_write_5m: dice.below(3),
+        cache_write_1h: dice.below(2),
+    }
+}
+
+fn text(dice: &mut Dice) -> AnswerBlock {
+    AnswerBlock::Text { text: format!("a{}", dice.below(1_000_000)) }
+}
+
+fn thought(dice: &mut Dice) -> AnswerBlock {
+    AnswerBlock::Thinking { raw: serde_json::json!({"type": "thinking", "signature": dice.below(1_000)}) }
+}
+
+fn texts(dice: &mut Dice) -> Vec<AnswerBlock> {
+    let mut blocks = vec![thought(dice), text(dice), text(dice)];
+    if dice.once_in(2) {
+        blocks.extend([thought(dice), text(dice)]);
+    }
+    blocks
+}
+
+/// Answers that say nothing: no blocks, blank text, bare thinking.
+fn nothing(dice: &mut Dice) -> Vec<AnswerBlock> {
+    match dice.below(4) {
+        0 => Vec::new(),
+        1 => vec![AnswerBlock::Text { text: String::new() }],
+        2 => vec![AnswerBlock::Text { text: " \n".into() }],
+        _ => vec![thought(dice)],
+    }
+}
+
+/// A call. Some providers number their calls anew in each answer, and some give odd ids or none.
+fn tool(dice: &mut Dice, name: &str) -> AnswerBlock {
+    let id = match dice.below(8) {
+        0 => String::new(),
+        1 => "call.1/odd id".into(),
+        2..=4 => format!("call_{}", dice.below(3)),
+        _ => format!("toolu_{}", dice.bits()),
+    };
+    let mut input = Object::new();
+    input.insert("n".into(), dice.below(9).into());
+    AnswerBlock::ToolUse { id, name: name.into(), input: Some(input) }
+}
+
+fn cut(call: AnswerBlock) -> AnswerBlock {
+    match call {
+        AnswerBlock::ToolUse { id, name, .. } => AnswerBlock::ToolUse { id, name, input: None },
+        AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => call,
+    }
+}

@@ -1,0 +1,150 @@
+//! Referees: each judges one law from the lines of the log alone, with bookkeeping of its own.
+
+mod calls;
+mod ends;
+mod queue;
+mod retries;
+mod spans;
+mod stamps;
+mod status;
+mod transcript;
+mod turns;
+mod usage;
+
+use crate::line::Line;
+pub use transcript::Script;
+
+/// Watches one law.
+pub trait Referee {
+    /// What it is called.
+    fn name(&self) -> &'static str;
+
+    /// Sees the next line of the log.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn see(&mut self, line: &Line) -> Result<(), String>;
+
+    /// A commit is complete.
+    ///
+    /// # Errors
+    /// What must not be left so.
+    fn rest(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// All referees.
+pub struct Bench(Vec<Box<dyn Referee>>);
+
+impl Bench {
+    /// A bench that has seen nothing.
+    pub fn new() -> Self {
+        Self(vec![
+            Box::new(stamps::Stamps::default()),
+            Box::new(ends::Ends::default()),
+            Box::new(spans::Spans::default()),
+            Box::new(calls::Calls::default()),
+            Box::new(queue::Queue::default()),
+            Box::new(retries::Retries::default()),
+            Box::new(turns::Turns::default()),
+            Box::new(status::Status::default()),
+            Box::new(usage::Usage::default()),
+        ])
+    }
+
+    /// Shows the lines of one commit to all.
+    ///
+    /// # Errors
+    /// The first objection, with the referee's name.
+    pub fn see(&mut self, lines: &[Line]) -> Result<(), String> {
+        for referee in &mut self.0 {
+            let name = referee.name();
+            for line in lines {
+                referee.see(line).map_err(|why| format!("{name}: {why}, at:\n{line}"))?;
+            }
+            referee.rest().map_err(|why| format!("{name}: {why}, after the commit"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Bench {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|referee| referee.name())).finish()
+    }
+}
+
+/// A law is broken: returns the sentence as the error.
+macro_rules! law {
+    ($holds:expr, $($why:tt)+) => {
+        if !$holds {
+            return Err(format!($($why)+));
+        }
+    };
+}
+pub(crate) use law;
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Short ways to write a log and to hear what a referee says of it.
+
+    use super::Referee;
+    use crate::line::Line;
+    use protocol::{EventId, Stamp};
+
+    /// The id with this number.
+    pub(crate) fn id(number: u128) -> EventId {
+        EventId::from_bits(number << 32)
+    }
+
+    /// An event with this id.
+    pub(crate) fn event(number: u128, kind: &str) -> Line {
+        Line { id: Some(id(number)), kind: kind.into(), ..Line::default() }
+    }
+
+    /// An event about another.
+    pub(crate) fn about(number: u128, kind: &str, other: u128) -> Line {
+        Line { about: Some(id(other)), ..event(number, kind) }
+    }
+
+    /// The end of request `start`, ended so.
+    pub(crate) fn end(start: u128, how: &str) -> Line {
+        let is_error = matches!(how, "failed" | "cut");
+        Line { how: how.into(), is_error, ..about(start + 1_000, "span.model_request_end", start) }
+    }
+
+    /// A status event with a stop.
+    pub(crate) fn stopped(kind: &str, stop: &str, pending: &[u128]) -> Line {
+        let pending = pending.iter().map(|number| id(*number)).collect();
+        Line { stop: stop.into(), pending, ..event(0, kind) }
+    }
+
+    /// A `session.error`.
+    pub(crate) fn error(status: &str, message: &str) -> Line {
+        Line { error: ["x".into(), status.into(), message.into()], ..event(0, "session.error") }
+    }
+
+    /// A note that a retry waits until this second.
+    pub(crate) fn retry(now: i64, until: i64) -> Line {
+        let at = |seconds: i64| Stamp::from_micros(seconds * 1_000_000);
+        Line { at: at(now), until: Some(at(until)), kind: "note.retry".into(), ..Line::default() }
+    }
+
+    /// What the referee says of these commits.
+    pub(crate) fn heard(mut referee: impl Referee, commits: &[&[Line]]) -> Result<(), String> {
+        for commit in commits {
+            for line in *commit {
+                referee.see(line)?;
+            }
+            referee.rest()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! A failed request is followed by its error; at most eight attempts, pauses within their bounds, no wake
+//! before its time; what will fail again is not tried again. The storm's failures begin their message with
+//! their class, so that the log alone says which they were.
+
+use protocol::Stamp;
+
+use super::{Referee, law};
+use crate::line::Line;
+
+const ATTEMPTS: u32 = 8;
+const HOPELESS: [&str; 4] = ["invalid", "denied", "billing", "no_route"];
+
+/// See the file.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    failed: u32,
+    /// What must come next.
+    next: Option<&'static str>,
+    until: Option<Stamp>,
+}
+
+impl Retries {
+    fn error(&mut self, line: &Line) -> Result<(), String> {
+        let [kind, status, message] = &line.error;
+        let owed = self.next.take() == Some("session.error");
+        if kind == "tool_use_limit_reached_error" {
+            law!(!owed && status == "exhausted", "the runaway guard ends a turn by itself");
+            (self.failed, self.until) = (0, None);
+            return Ok(());
+        }
+        law!(owed, "an error without a failed request");
+        let hopeless = HOPELESS.iter().any(|class| message.starts_with(class));
+        match status.as_str() {
+            "retrying" => {
+                law!(!hopeless, "tried again although it will fail again");
+                law!(self.failed < ATTEMPTS, "attempt {} of {ATTEMPTS}", self.failed + 1);
+                self.next = Some("note.retry");
+            }
+            "exhausted" => {
+                law!(hopeless || self.failed >= ATTEMPTS, "given up after {} attempts", self.failed);
+                self.failed = 0;
+            }
+            _ => return Err(format!("retry status {status}")),
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, line: &Line) -> Result<(), String> {
+        let until = line.until.unwrap_or_default();
+        let pause = until.since(line.at).as_millis() as u64;
+        let whole = (500 << self.failed.saturating_sub(1)).min(30_000);
+        // The stamp of the note may be some microseconds later than the moment that the pause began.
+        law!(pause + 5 >= whole / 2, "a pause of {pause} ms after {} attempts is too short", self.failed);
+        law!(pause <= 60_000, "a pause of {pause} ms is too long");
+        self.until = Some(until);
+        Ok(())
+    }
+}
+
+impl Referee for Retries {
+    fn name(&self) -> &'static str {
+        "retries"
+    }
+
+    fn see(&mut self, line: &Line) -> Result<(), String> {
+        law!(self.next.is_none_or(|next| next == line.kind), "expected {}", self.next.unwrap_or_default());
+        match line.kind.as_str() {
+            "session.error" => return self.error(line),
+            "note.retry" => {
+                law!(self.next.take().is_some(), "a retry of nothing");
+                return self.pause(line);
+            }
+            "span.model_request_start" => {
+                let early = self.until.take().is_some_and(|until| line.at < until);
+                law!(!early, "tried again before its time");
+            }
+            "span.model_request_end" => match line.how.as_str() {
+                "failed" => {
+                    self.failed += 1;
+                    self.next = Some("session.error");
+                }
+                "cut" => {}
+                _ => self.failed = 0,
+            },
+            "user.interrupt" => (self.failed, self.until) = (0, None),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), String> {
+        law!(self.next.is_none(), "no {}", self.next.unwrap_or_default());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{end, error, event, heard, retry};
+    use super::*;
+
+    fn failed(until: i64) -> Vec<Line> {
+        vec![end(1, "failed"), error("retrying", "cut: gone"), retry(0, until)]
+    }
+
+    fn start(second: i64) -> Line {
+        Line { at: Stamp::from_micros(second * 1_000_000), ..event(2, "span.model_request_start") }
+    }
+
+    #[test]
+    fn a_wake_before_its_time_is_objected_to() {
+        assert_eq!(heard(Retries::default(), &[&failed(1), &[start(1)]]), Ok(()));
+        assert!(heard(Retries::default(), &[&failed(2), &[start(1)]]).is_err());
+        let stopped = [event(3, "user.interrupt"), start(1)];
+        assert_eq!(heard(Retries::default(), &[&failed(2), &stopped]), Ok(()));
+    }
+
+    #[test]
+    fn a_ninth_attempt_and_giving_up_too_soon_are_objected_to() {
+        let tries = |times: usize| (0..times).flat_map(|_| failed(30)).collect::<Vec<_>>();
+        let over = [end(1, "failed"), error("exhausted", "cut: gone")];
+        assert_eq!(heard(Retries::default(), &[&tries(7), &over]), Ok(()));
+        assert!(heard(Retries::default(), &[&tries(8)]).is_err());
+        assert!(heard(Retries::default(), &[&tries(6), &over]).is_err());
+    }
+
+    #[test]
+    fn pauses_out_of_bounds_are_objected_to() {
+        assert!(heard(Retries::default(), &[&failed(0)]).is_err());
+        assert!(heard(Retries::default(), &[&failed(61)]).is_err());
+    }
+
+    #[test]
+    fn what_will_fail_again_must_not_be_tried_again_and_each_failure_has_its_error() {
+        let again = [end(1, "failed"), error("retrying", "invalid: no"), retry(0, 1)];
+        assert!(heard(Retries::default(), &[&again]).is_err());
+        assert!(heard(Retries::default(), &[&[end(1, "failed")]]).is_err());
+        assert!(heard(Retries::default(), &[&[end(1, "failed"), event(2, "user.message")]]).is_err());
+        assert!(heard(Retries::default(), &[&[error("exhausted", "cut: gone")]]).is_err());
+    }
+}

@@ -1,0 +1,247 @@
+//! The grammar of status events (rules.md 1): running is session first, idle is thread first, right after
+//! usage; what is printed is what the log says is being done; work is done only while running.
+
+use protocol::EventId;
+
+use super::{Referee, law};
+use crate::line::Line;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Printed {
+    Running,
+    Rescheduling,
+    Idle(String, Vec<EventId>),
+    Terminated,
+}
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct Status {
+    printed: Printed,
+    /// What the line before was, and what the next must be.
+    before: String,
+    next: Option<&'static str>,
+    thread_stop: (String, Vec<EventId>),
+    // What is being done, by the log.
+    asking: bool,
+    waiting: bool,
+    calls: Vec<EventId>,
+    stop: &'static str,
+    archived: bool,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            printed: Printed::Idle("end_turn".into(), Vec::new()),
+            before: String::new(),
+            next: None,
+            thread_stop: Default::default(),
+            asking: false,
+            waiting: false,
+            calls: Vec::new(),
+            stop: "end_turn",
+            archived: false,
+        }
+    }
+}
+
+impl Status {
+    fn status(&mut self, line: &Line) -> Result<(), String> {
+        let after = |kind: &str| self.before == kind;
+        let was = self.printed.clone();
+        match line.kind.as_str() {
+            "session.status_running" => {
+                law!(was != Printed::Running, "it runs already");
+                self.printed = Printed::Running;
+                self.next = Some("session.thread_status_running");
+            }
+            "session.thread_status_running" => {
+                law!(after("session.status_running"), "its session does not run");
+            }
+            "session.thread_status_idle" => {
+                let now = Printed::Idle(line.stop.clone(), line.pending.clone());
+                law!(was != now, "it is idle so already");
+                self.thread_stop = (line.stop.clone(), line.pending.clone());
+                self.next = Some("session.usage");
+            }
+            "session.usage" => {
+                law!(after("session.thread_status_idle"), "a usage that announces no idle");
+                self.next = Some("session.status_idle");
+            }
+            "session.status_idle" => {
+                law!(after("session.usage"), "no usage before the idle");
+                let stop = (line.stop.clone(), line.pending.clone());
+                law!(stop == self.thread_stop, "its thread rests for another reason");
+                self.printed = Printed::Idle(stop.0, stop.1);
+            }
+            "session.thread_status_rescheduled" => {
+                law!(was == Printed::Running && after("note.retry"), "rescheduled without a retry");
+                self.next = Some("session.status_rescheduled");
+            }
+            "session.status_rescheduled" => {
+                law!(after("session.thread_status_rescheduled"), "its thread is not rescheduled");
+                self.printed = Printed::Rescheduling;
+            }
+            "session.thread_status_terminated" => {
+                law!(after("note.archived"), "terminated without an archive");
+                self.next = Some("session.status_terminated");
+            }
+            "session.status_terminated" => {
+                law!(after("session.thread_status_terminated"), "its thread is not terminated");
+                self.printed = Printed::Terminated;
+            }
+            other => return Err(format!("there is no {other}")),
+        }
+        Ok(())
+    }
+
+    fn work(&mut self, line: &Line) {
+        let resting = matches!(&self.printed, Printed::Idle(stop, _) if stop != "requires_action");
+        match line.kind.as_str() {
+            "span.model_request_start" => (self.asking, self.waiting) = (true, false),
+            "span.model_request_end" => {
+                self.asking = false;
+                match line.how.as_str() {
+                    "answered" => self.stop = "end_turn",
+                    "refused" => self.stop = "refusal",
+                    _ => {}
+                }
+            }
+            "agent.custom_tool_use" => self.calls.extend(line.id),
+            "user.custom_tool_result" => self.calls.retain(|call| Some(*call) != line.about),
+            "note.retry" => self.waiting = true,
+            "note.archived" => self.archived = true,
+            "session.error" if line.error[1] == "exhausted" => {
+                (self.stop, self.waiting) = ("retries_exhausted", false);
+            }
+            "user.interrupt" if !resting => (self.stop, self.waiting) = ("end_turn", false),
+            _ => {}
+        }
+    }
+
+    fn due(&self) -> Printed {
+        if self.archived {
+            Printed::Terminated
+        } else if self.asking {
+            Printed::Running
+        } else if self.waiting {
+            Printed::Rescheduling
+        } else if self.calls.is_empty() {
+            Printed::Idle(self.stop.into(), Vec::new())
+        } else {
+            Printed::Idle("requires_action".into(), self.calls.clone())
+        }
+    }
+}
+
+/// Whether a line says that work is done.
+fn works(kind: &str) -> bool {
+    kind == "user.message" || kind.starts_with("span.") || kind.starts_with("agent.") || kind == "note.retry"
+}
+
+impl Referee for Status {
+    fn name(&self) -> &'static str {
+        "status"
+    }
+
+    fn see(&mut self, line: &Line) -> Result<(), String> {
+        if let Some(next) = self.next.take() {
+            law!(next == line.kind, "expected {next}");
+        }
+        let kind = line.kind.as_str();
+        if kind.contains("status_") || kind == "session.usage" {
+            self.status(line)?;
+        } else {
+            law!(!works(kind) || self.printed == Printed::Running, "work while the session prints otherwise");
+            self.work(line);
+        }
+        self.before.clone_from(&line.kind);
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), String> {
+        law!(self.next.is_none(), "no {}", self.next.unwrap_or_default());
+        let due = self.due();
+        law!(self.printed == due, "it prints {:?} and should print {due:?}", self.printed);
+        self.before.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{about, end, event, heard, stopped};
+    use super::*;
+
+    fn running() -> Vec<Line> {
+        let kinds = ["session.status_running", "session.thread_status_running"];
+        kinds.map(|kind| event(0, kind)).to_vec()
+    }
+
+    fn idle(stop: &str, pending: &[u128]) -> Vec<Line> {
+        let kinds = ["session.thread_status_idle", "session.usage", "session.status_idle"];
+        kinds.map(|kind| stopped(kind, stop, pending)).to_vec()
+    }
+
+    fn asks() -> Vec<Line> {
+        vec![event(2, "user.message"), event(1, "span.model_request_start")]
+    }
+
+    fn calls() -> Vec<Line> {
+        let call = |number| event(number, "agent.custom_tool_use");
+        vec![call(8), call(9), end(1, "answered")]
+    }
+
+    fn judged(commits: &[Vec<Line>]) -> Result<(), String> {
+        let commits: Vec<&[Line]> = commits.iter().map(Vec::as_slice).collect();
+        heard(Status::default(), &commits)
+    }
+
+    #[test]
+    fn a_plain_turn_is_fine_and_each_line_left_out_is_objected_to() {
+        let turn = [running(), asks(), vec![end(1, "answered")], idle("end_turn", &[])].concat();
+        assert_eq!(judged(std::slice::from_ref(&turn)), Ok(()));
+        let statuses = ["session.status_", "session.thread_status_", "session.usage"];
+        for out in 0..turn.len() {
+            let mut turn = turn.clone();
+            let line = turn.remove(out);
+            if statuses.iter().any(|status| line.kind.starts_with(status)) {
+                assert!(judged(&[turn]).is_err(), "without {}", line.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn work_before_running_is_objected_to() {
+        assert!(judged(&[[asks(), running()].concat()]).is_err());
+        assert!(judged(&[asks()]).is_err());
+    }
+
+    #[test]
+    fn required_actions_must_be_the_open_calls() {
+        let asked = [running(), asks(), calls(), idle("requires_action", &[8, 9])].concat();
+        let result = about(20, "user.custom_tool_result", 8);
+        let rest = [vec![result.clone()], idle("requires_action", &[9])].concat();
+        assert_eq!(judged(&[asked.clone(), rest]), Ok(()));
+        let stale = [vec![result.clone()], idle("requires_action", &[8, 9])].concat();
+        assert!(judged(&[asked.clone(), stale]).is_err());
+        assert!(judged(&[asked, vec![result]]).is_err());
+        assert!(judged(&[[running(), asks(), calls(), idle("end_turn", &[])].concat()]).is_err());
+    }
+
+    #[test]
+    fn a_stop_that_is_not_the_turns_own_is_objected_to() {
+        let refused = |stop| [running(), asks(), vec![end(1, "refused")], idle(stop, &[])].concat();
+        assert_eq!(judged(&[refused("refusal")]), Ok(()));
+        assert!(judged(&[refused("end_turn")]).is_err());
+    }
+
+    #[test]
+    fn an_interrupted_rest_keeps_its_stop_and_prints_nothing() {
+        let refused = [running(), asks(), vec![end(1, "refused")], idle("refusal", &[])].concat();
+        assert_eq!(judged(&[refused.clone(), vec![event(7, "user.interrupt")]]), Ok(()));
+        let loud = [vec![event(7, "user.interrupt")], idle("end_turn", &[])].concat();
+        assert!(judged(&[refused, loud]).is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! What the model is told obeys the Messages API, and is what the log says: roles alternate, each tool use
+//! is answered in the very next message, ids are unique, nothing is empty, each message stands once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use protocol::EventId;
+use protocol::content::Block;
+use protocol::prompt::{Message, Part, Role};
+
+use super::law;
+use crate::line::Line;
+
+/// What a reader of the log knows must stand in the history.
+#[derive(Debug, Default)]
+pub struct Script {
+    user: Vec<String>,
+    agent: Vec<String>,
+    /// What the open request has said.
+    saying: Vec<String>,
+    /// Calls without an answer.
+    open: BTreeSet<EventId>,
+}
+
+impl Script {
+    /// Sees the next line of the log.
+    pub fn see(&mut self, line: &Line) {
+        let said = || line.texts().into_iter().filter(|text| !text.trim().is_empty()).map(String::from);
+        match line.kind.as_str() {
+            "user.message" => self.user.extend(said()),
+            "agent.custom_tool_use" | "agent.tool_use" => self.open.extend(line.id),
+            "user.custom_tool_result" | "agent.tool_result" => {
+                self.open.retain(|call| Some(*call) != line.about);
+            }
+            "agent.message" => self.saying.extend(said()),
+            "span.model_request_end" => {
+                // A pause is answered in the user's name, unless the answer to a call comes first.
+                if line.how == "paused" && self.open.is_empty() && !self.saying.is_empty() {
+                    self.user.push("Continue.".into());
+                }
+                self.agent.append(&mut self.saying);
+            }
+            _ => {}
+        }
+    }
+
+    /// Judges the history that is about to be sent to a model.
+    ///
+    /// # Errors
+    /// The law it breaks.
+    pub fn judge(&self, messages: &[Arc<Message>]) -> Result<(), String> {
+        shape(messages)?;
+        let last = messages.last().map(|message| message.role);
+        law!(last == Some(Role::User), "the last message is {last:?}'s");
+        law!(texts(messages, Role::User) == self.user, "the user's words are not those of the log");
+        law!(texts(messages, Role::Assistant) == self.agent, "the agent's words are not those of the log");
+        Ok(())
+    }
+}
+
+fn texts(messages: &[Arc<Message>], role: Role) -> Vec<&str> {
+    let parts = messages.iter().filter(|message| message.role == role).flat_map(|message| &message.parts);
+    let text = |part| match part {
+        &Part::Content(Block::Text { ref text }) => Some(text.as_str()),
+        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+    };
+    parts.filter_map(text).collect()
+}
+
+/// The laws that hold for any history.
+fn shape(messages: &[Arc<Message>]) -> Result<(), String> {
+    let mut expected = Role::User;
+    let mut used = BTreeSet::new();
+    let mut open: BTreeSet<&str> = BTreeSet::new();
+    for message in messages {
+        law!(message.role == expected, "two messages of {:?} stand side by side", message.role);
+        law!(!message.parts.is_empty(), "an empty message");
+        let mut content = false;
+        for part in &message.parts {
+            law!(fits(message.role, part), "{:?} cannot say {part:?}", message.role);
+            match part {
+                Part::ToolUse { id, name, .. } => {
+                    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+                    law!(!id.is_empty() && id.bytes().all(legal), "the tool id {id:?} is not legal");
+                    let long = name.is_empty() || name.len() > 128;
+                    law!(!long && name.bytes().all(legal), "the tool name {name:?} is not legal");
+                    law!(used.insert(id.as_str()), "the tool id {id} is used twice");
+                    open.insert(id);
+                }
+                Part::ToolResult { id, .. } => {
+                    law!(!content, "a tool result stands behind other content");
+                    law!(open.remove(id.as_str()), "a result of {id}, which is not open");
+                }
+                Part::Content(_) | Part::Thinking(_) => content = true,
+            }
+        }
+        law!(message.role == Role::Assistant || open.is_empty(), "{open:?} not answered in the next message");
+        law!(!matches!(message.parts.last(), Some(Part::Thinking(_))), "a message ends in thinking");
+        expected = match expected {
+            Role::User => Role::Assistant,
+            Role::Assistant => Role::User,
+        };
+    }
+    law!(open.is_empty(), "{open:?} never answered");
+    Ok(())
+}
+
+fn fits(role: Role, part: &Part) -> bool {
+    match part {
+        Part::Content(Block::Text { text }) => !text.trim().is_empty(),
+        Part::Content(_) => true,
+        Part::Thinking(_) | Part::ToolUse { .. } => role == Role::Assistant,
+        Part::ToolResult { .. } => role == Role::User,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::event;
+    use super::*;
+    use protocol::Object;
+
+    fn text(text: &str) -> Part {
+        Part::Content(Block::text(text))
+    }
+
+    fn tool(id: &str) -> Part {
+        Part::ToolUse { id: id.into(), name: "f".into(), input: Object::new() }
+    }
+
+    fn result(id: &str) -> Part {
+        Part::ToolResult { id: id.into(), content: Vec::new(), is_error: false }
+    }
+
+    fn history(turns: &[(Role, &[Part])]) -> Vec<Arc<Message>> {
+        turns.iter().map(|(role, parts)| Arc::new(Message { role: *role, parts: parts.to_vec() })).collect()
+    }
+
+    const U: Role = Role::User;
+    const A: Role = Role::Assistant;
+
+    #[test]
+    fn a_history_that_keeps_the_laws_is_fine() {
+        let fine: [(Role, &[Part]); 3] = [
+            (U, &[text("a")]),
+            (A, &[text("b"), tool("1"), tool("2")]),
+            (U, &[result("2"), result("1"), text("c")]),
+        ];
+        assert_eq!(shape(&history(&fine)), Ok(()));
+    }
+
+    #[test]
+    fn each_broken_law_is_objected_to() {
+        let thought = Part::Thinking(serde_json::Value::Null);
+        let odd = Part::ToolUse { id: "1".into(), name: "f.g".into(), input: Object::new() };
+        let broken: [&[(Role, &[Part])]; 11] = [
+            &[(U, &[text("a")]), (A, &[odd]), (U, &[result("1")])],
+            &[(A, &[text("a")])],
+            &[(U, &[text("a")]), (U, &[text("b")])],
+            &[(U, &[])],
+            &[(U, &[text(" ")])],
+            &[(U, &[text("a")]), (A, &[tool("1")])],
+            &[(U, &[text("a")]), (A, &[tool("1")]), (U, &[text("b")])],
+            &[(U, &[text("a")]), (A, &[tool("1")]), (U, &[text("b"), result("1")])],
+            &[(U, &[text("a")]), (A, &[tool("1"), tool("1")]), (U, &[result("1")])],
+            &[(U, &[text("a")]), (A, &[text("b")]), (U, &[result("1")])],
+            &[(U, &[text("a")]), (A, &[thought])],
+        ];
+        for turns in broken {
+            assert!(shape(&history(turns)).is_err(), "{turns:?}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_lost_or_said_twice_are_objected_to() {
+        let mut script = Script::default();
+        let content = Some(serde_json::json!([{"type": "text", "text": "a"}]));
+        script.see(&Line { content, ..event(1, "user.message") });
+        assert_eq!(script.judge(&history(&[(U, &[text("a")])])), Ok(()));
+        assert!(script.judge(&history(&[(U, &[text("a"), text("a")])])).is_err());
+        assert!(script.judge(&history(&[(U, &[text("b")])])).is_err());
+        assert!(script.judge(&history(&[(U, &[text("a")]), (A, &[text("b")])])).is_err());
+    }
+
+    #[test]
+    fn an_agent_with_the_last_word_is_objected_to() {
+        let mut script = Script::default();
+        let content = |text: &str| Some(serde_json::json!([{"type": "text", "text": text}]));
+        script.see(&Line { content: content("a"), ..event(1, "user.message") });
+        script.see(&Line { content: content("b"), ..event(2, "agent.message") });
+        let said = history(&[(U, &[text("a")]), (A, &[text("b")])]);
+        script.see(&Line { how: "paused".into(), ..event(3, "span.model_request_end") });
+        assert!(script.judge(&said).is_err());
+        let goes_on = history(&[(U, &[text("a")]), (A, &[text("b")]), (U, &[text("Continue.")])]);
+        assert_eq!(script.judge(&goes_on), Ok(()));
+    }
+}

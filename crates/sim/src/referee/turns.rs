@@ -1,0 +1,133 @@
+//! The model is asked exactly when there is something to ask it: a message, the last open call's first
+//! answer, a pause, a failed or cut request; and at most two hundred times since a person last spoke.
+
+use std::collections::BTreeSet;
+
+use protocol::EventId;
+
+use super::{Referee, law};
+use crate::line::Line;
+
+const REQUESTS: u32 = 200;
+
+/// See the file.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    due: bool,
+    asking: bool,
+    waiting: bool,
+    requests: u32,
+    open: BTreeSet<EventId>,
+}
+
+impl Turns {
+    fn ended(&mut self, how: &str) {
+        self.asking = false;
+        self.due = match how {
+            "failed" | "cut" => true,
+            "paused" => self.open.is_empty(),
+            _ => false,
+        };
+    }
+
+    fn error(&mut self, line: &Line) -> Result<(), String> {
+        let [kind, status, _] = &line.error;
+        if kind == "tool_use_limit_reached_error" {
+            law!(self.requests == REQUESTS, "the runaway guard after {} requests", self.requests);
+            law!(self.due, "the runaway guard with nothing to ask");
+        }
+        if status == "exhausted" {
+            (self.due, self.waiting) = (false, false);
+        }
+        Ok(())
+    }
+}
+
+impl Referee for Turns {
+    fn name(&self) -> &'static str {
+        "turns"
+    }
+
+    fn see(&mut self, line: &Line) -> Result<(), String> {
+        match line.kind.as_str() {
+            "user.message" => (self.due, self.requests) = (true, 0),
+            "agent.custom_tool_use" | "agent.tool_use" => self.open.extend(line.id),
+            "user.custom_tool_result" | "agent.tool_result" => {
+                let last = line.about.is_some_and(|call| self.open.remove(&call)) && self.open.is_empty();
+                self.due |= last;
+            }
+            "span.model_request_start" => {
+                law!(self.due, "the model is asked without anything new");
+                (self.due, self.asking, self.waiting) = (false, true, false);
+                self.requests += 1;
+                law!(self.requests <= REQUESTS, "request {} of one turn", self.requests);
+            }
+            "span.model_request_end" => self.ended(&line.how),
+            "user.interrupt" => (self.due, self.waiting) = (false, false),
+            "session.error" => return self.error(line),
+            "note.retry" => self.waiting = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), String> {
+        law!(!self.due || self.waiting, "there is something to ask and nobody asks");
+        law!(!(self.waiting && self.asking), "it waits and asks");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{about, end, error, event, heard, retry};
+    use super::*;
+
+    fn start() -> Line {
+        event(1, "span.model_request_start")
+    }
+
+    fn message() -> Line {
+        event(5, "user.message")
+    }
+
+    #[test]
+    fn a_request_without_a_cause_is_objected_to() {
+        assert!(heard(Turns::default(), &[&[start()]]).is_err());
+        assert!(heard(Turns::default(), &[&[message(), start(), end(1, "answered"), start()]]).is_err());
+        let again = [message(), start(), end(1, "paused"), start()];
+        assert_eq!(heard(Turns::default(), &[&again]), Ok(()));
+    }
+
+    #[test]
+    fn a_cause_without_a_request_is_objected_to() {
+        assert!(heard(Turns::default(), &[&[message()]]).is_err());
+        assert!(heard(Turns::default(), &[&[message(), start(), end(1, "cut")]]).is_err());
+        let waits = [message(), start(), end(1, "failed"), error("retrying", ""), retry(0, 1)];
+        assert_eq!(heard(Turns::default(), &[&waits]), Ok(()));
+    }
+
+    #[test]
+    fn a_second_result_that_makes_a_request_is_objected_to() {
+        let result = about(8, "user.custom_tool_result", 2);
+        let call = [message(), start(), event(2, "agent.custom_tool_use"), end(1, "answered")];
+        let once = [result.clone(), start(), end(1, "answered")];
+        assert_eq!(heard(Turns::default(), &[&call, &once, std::slice::from_ref(&result)]), Ok(()));
+        assert!(heard(Turns::default(), &[&call, &once, &[result, start()]]).is_err());
+    }
+
+    #[test]
+    fn the_two_hundred_and_first_request_and_a_guard_too_early_are_objected_to() {
+        let asked = |times: usize| {
+            let again = (0..times).flat_map(|_| [start(), end(1, "paused")]);
+            std::iter::once(message()).chain(again).collect::<Vec<_>>()
+        };
+        let mut guard = error("exhausted", "");
+        guard.error[0] = "tool_use_limit_reached_error".into();
+        let with = |times: usize, last: Line| [asked(times), vec![last]].concat();
+        assert_eq!(heard(Turns::default(), &[&with(199, start())]), Ok(()));
+        assert!(heard(Turns::default(), &[&with(200, start())]).is_err());
+        assert_eq!(heard(Turns::default(), &[&with(200, guard.clone())]), Ok(()));
+        assert!(heard(Turns::default(), &[&with(199, guard)]).is_err());
+    }
+}

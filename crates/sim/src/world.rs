@@ -1,0 +1,406 @@
+//! A world: one session, the log that its store would keep, and the laws that are judged at each commit.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{
+    Change, Decision, Fact, Input, Moment, Opening, Refusal, Seed, Session, Transcript, Want, decide, fact,
+    wants,
+};
+use protocol::agent::SessionAgent;
+use protocol::content::Block;
+use protocol::input::ClientEvent;
+use protocol::parse::Given;
+use protocol::tool::{CustomTool, Tool};
+use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
+
+use crate::dice::Dice;
+use crate::line::{self, Line};
+use crate::outcome::Outcome;
+use crate::referee::{Bench, Script};
+
+/// What was done with an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It happened.
+    Accepted,
+    /// It was refused; nothing happened.
+    Refused,
+}
+
+/// Stale jobs that are kept to be offered again.
+const GONE: usize = 8;
+
+/// The primary thread of every world.
+const THREAD: ThreadId = ThreadId::from_bits(2);
+
+/// One session and its log.
+#[derive(Debug)]
+pub struct World {
+    /// The dice of everything outside the kernel.
+    pub dice: Dice,
+    /// The time; may be behind the log's.
+    pub now: Stamp,
+    /// The state as an engine would hold it.
+    pub session: Session,
+    /// The jobs that are running.
+    pub jobs: BTreeSet<Want>,
+    /// Jobs that nobody wants any more, the newest last.
+    pub gone: VecDeque<Want>,
+    /// The log as lines.
+    pub log: Vec<Line>,
+    /// Calls that a client answers, all that were ever made.
+    pub calls: Vec<EventId>,
+    /// Those that nobody has answered.
+    pub open: Vec<EventId>,
+    /// Model requests since a message was last taken.
+    pub requests: u32,
+    /// Messages said so far: each has a text of its own.
+    pub said: u64,
+    seed: Seed,
+    bodies: Vec<Vec<u8>>,
+    facts: Vec<Fact>,
+    transcript: Transcript,
+    bench: Bench,
+    script: Script,
+    asking: Option<EventId>,
+    until: Option<Stamp>,
+    /// Histories are judged at one request in this many.
+    judged: u64,
+}
+
+impl World {
+    /// Opens a session with these messages.
+    ///
+    /// # Errors
+    /// A law is broken.
+    pub fn open(mut dice: Dice, messages: u64, judged: u64) -> Result<Self, String> {
+        let seed = dice.seed();
+        let mut world = Self {
+            now: Stamp::from_micros(1_700_000_000_000_000),
+            session: blank(),
+            jobs: BTreeSet::new(),
+            gone: VecDeque::new(),
+            log: Vec::new(),
+            calls: Vec::new(),
+            open: Vec::new(),
+            requests: 0,
+            said: 0,
+            seed,
+            bodies: Vec::new(),
+            facts: Vec::new(),
+            transcript: Transcript::new(THREAD),
+            bench: Bench::new(),
+            script: Script::default(),
+            asking: None,
+            until: None,
+            judged,
+            dice,
+        };
+        let events: Vec<_> = (0..messages).map(|_| world.message()).collect();
+        let opening = Opening {
+            session: world.session.id,
+            thread: THREAD,
+            agent: world.session.agent.clone(),
+            environment: EnvironmentId::from_bits(3),
+            title: None,
+            metadata: std::collections::BTreeMap::new(),
+            events: events.clone(),
+        };
+        let moment = Moment { at: world.now, seed };
+        let decision = kernel::open(opening, moment).map_err(|why| format!("open: refused: {why:?}"))?;
+        world.append(decision, &events)?;
+        Ok(world)
+    }
+
+    /// A message with a text that no other message has.
+    pub fn message(&mut self) -> ClientEvent {
+        self.said += 1;
+        let mut content = vec![Block::text(format!("m{}", self.said))];
+        if self.dice.once_in(8) {
+            content.push(Block::text(format!("and m{}", self.said)));
+        }
+        ClientEvent::Message { content }
+    }
+
+    /// Decides an input at `at` and appends what it makes.
+    ///
+    /// # Errors
+    /// A law is broken.
+    pub fn commit(&mut self, input: Input, at: Stamp) -> Result<Verdict, String> {
+        self.seed = self.dice.seed();
+        let moment = Moment { at, seed: self.seed };
+        let events = match &input {
+            Input::Client { events, .. } => events.clone(),
+            Input::Answered { .. }
+            | Input::Failed { .. }
+            | Input::Woke { .. }
+            | Input::Recovered
+            | Input::Update(_)
+            | Input::Archive
+            | Input::Delete => Vec::new(),
+        };
+        let (recovers, outcome) = (input == Input::Recovered, Outcome::of(&input));
+        let input = self.looked_up(input, moment);
+        let decided = decide(&self.session, input.clone(), moment);
+        if decided != decide(&self.session, input, moment) {
+            return Err("pure: the same input twice was decided in two ways".into());
+        }
+        let asked = self.asking;
+        match decided {
+            Ok(decision) => {
+                let before = self.log.len();
+                self.append(decision, &events)?;
+                outcome.judge(self.log.get(before..).unwrap_or_default())?;
+                if recovers && asked.is_some() && self.asking == asked {
+                    return Err("recovered: a request whose answer is lost is still open".into());
+                }
+                Ok(Verdict::Accepted)
+            }
+            Err(_) => Ok(Verdict::Refused),
+        }
+    }
+
+    /// What an engine does with an answer to a call that is not open: it looks into the log and asks again.
+    fn looked_up(&self, mut input: Input, moment: Moment) -> Input {
+        loop {
+            let Err(Refusal::UnknownCall { call, .. }) = decide(&self.session, input.clone(), moment) else {
+                return input;
+            };
+            match &mut input {
+                Input::Client { made, .. } if self.calls.contains(&call) => {
+                    if !made.insert(call) {
+                        return input;
+                    }
+                }
+                Input::Client { .. }
+                | Input::Answered { .. }
+                | Input::Failed { .. }
+                | Input::Woke { .. }
+                | Input::Recovered
+                | Input::Update(_)
+                | Input::Archive
+                | Input::Delete => return input,
+            }
+        }
+    }
+
+    fn append(&mut self, decision: Decision, events: &[ClientEvent]) -> Result<(), String> {
+        let Decision { facts, accepted } = decision;
+        if facts.is_empty() {
+            let lost = || Err("ledger: accepted, and not in the log".into());
+            return if events.is_empty() { self.judge() } else { lost() };
+        }
+        let body = fact::encode(&facts).map_err(|why| format!("stored: {why}"))?;
+        let stored = fact::decode(&body).map_err(|why| format!("stored: {why}"))?;
+        if stored != facts {
+            return Err("stored: the log does not hold what was decided".into());
+        }
+        let lines = line::read(&body, self.log.len() as u64).map_err(|why| format!("stored: {why}"))?;
+        self.log.extend(lines.iter().cloned());
+        for fact in &stored {
+            self.session.apply(fact);
+            self.transcript.apply(fact);
+        }
+        self.facts.extend(stored);
+        self.bodies.push(body);
+        self.bench.see(&lines)?;
+        ledger(events, &accepted, &lines)?;
+        for line in &lines {
+            self.note(line);
+        }
+        self.judge()
+    }
+
+    fn note(&mut self, line: &Line) {
+        self.script.see(line);
+        match line.kind.as_str() {
+            "agent.custom_tool_use" => {
+                self.calls.extend(line.id);
+                self.open.extend(line.id);
+            }
+            "user.custom_tool_result" => self.open.retain(|call| Some(*call) != line.about),
+            "user.message" => self.requests = 0,
+            "span.model_request_start" => {
+                self.requests += 1;
+                (self.asking, self.until) = (line.id, None);
+            }
+            "span.model_request_end" => self.asking = None,
+            "note.retry" => self.until = line.until,
+            "user.interrupt" => self.until = None,
+            "session.error" if line.error[1] == "exhausted" => self.until = None,
+            _ => {}
+        }
+    }
+
+    /// After each commit: wants are those of the log, the history may be sent, the jobs follow the wants.
+    fn judge(&mut self) -> Result<(), String> {
+        let asked = self.asking.map(|request| Want::Ask { thread: THREAD, request });
+        let woken = self.until.map(|at| Want::Wake { thread: THREAD, at });
+        let expected: BTreeSet<Want> = asked.into_iter().chain(woken).collect();
+        let wanted = wants(&self.session);
+        if wanted != expected {
+            return Err(format!("wants: {wanted:?}, and by the log {expected:?}"));
+        }
+        if self.asking.is_some() && (self.facts.len() as u64).is_multiple_of(self.judged) {
+            self.judge_history()?;
+        }
+        for job in self.jobs.difference(&wanted).cloned() {
+            self.gone.push_back(job);
+        }
+        while self.gone.len() > GONE {
+            self.gone.pop_front();
+        }
+        self.jobs = wanted;
+        Ok(())
+    }
+
+    /// Judges what the model is told now.
+    ///
+    /// # Errors
+    /// The law it breaks.
+    pub fn judge_history(&self) -> Result<(), String> {
+        if self.asking.is_none() {
+            return Ok(());
+        }
+        let prompt = self.transcript.prompt(&self.session.agent);
+        self.script.judge(&prompt.messages).map_err(|why| format!("transcript: {why}"))
+    }
+
+    /// The power goes: what was only in memory is folded from the log again, and every job is lost.
+    ///
+    /// # Errors
+    /// The folded state is not the one that was lost.
+    pub fn crash(&mut self) -> Result<(), String> {
+        let mut session = blank();
+        let mut transcript = Transcript::new(THREAD);
+        for fact in &self.facts {
+            session = session.evolve(fact);
+            transcript.apply(fact);
+        }
+        if session != self.session {
+            return Err("folded: the log makes another session".into());
+        }
+        if transcript != self.transcript {
+            return Err("folded: the log makes another history".into());
+        }
+        if wants(&session) != self.jobs {
+            return Err("folded: the log makes other wants".into());
+        }
+        (self.session, self.transcript) = (session, transcript);
+        self.jobs.clear();
+        Ok(())
+    }
+
+    /// Whether the session rests, by its log: nothing is being done and nobody is waited for.
+    pub fn rests(&self) -> bool {
+        self.asking.is_none() && self.until.is_none() && self.open.is_empty()
+    }
+
+    /// The log as its store would keep it, one body a commit.
+    pub fn bodies(&self) -> &[Vec<u8>] {
+        &self.bodies
+    }
+
+    /// Moves the clock, mostly on, sometimes far, sometimes back.
+    pub fn tick(&mut self) {
+        let millis = self.dice.below(2_000);
+        self.now = match self.dice.below(40) {
+            0 => self.now.after(Duration::from_secs(self.dice.below(90))),
+            1 => Stamp::from_micros(self.now.micros() - millis as i64 * 1_000),
+            2..=9 => self.now,
+            _ => self.now.after(Duration::from_millis(millis)),
+        };
+    }
+
+    /// Another choice of tools than the session's.
+    pub fn other_tools(&mut self) -> Change {
+        let now = self.session.agent.tools.len();
+        let tools = tools(if now == 1 { 2 + self.dice.below(2) as usize } else { 1 });
+        Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Value(tools) }
+    }
+}
+
+/// Each accepted event stands in its commit: once as what it is, at most once as queued before.
+fn ledger(events: &[ClientEvent], accepted: &[EventId], lines: &[Line]) -> Result<(), String> {
+    if events.len() != accepted.len() {
+        return Err(format!("ledger: {} events, {} accepted", events.len(), accepted.len()));
+    }
+    for (event, id) in events.iter().zip(accepted) {
+        let (kind, content) = match event {
+            ClientEvent::Message { content } => ("user.message", Some(content)),
+            ClientEvent::Interrupt { .. } => ("user.interrupt", None),
+            ClientEvent::Confirmation { .. } => ("user.tool_confirmation", None),
+            ClientEvent::CustomResult { content, .. } => ("user.custom_tool_result", content.as_ref()),
+        };
+        let content = content.and_then(|content| serde_json::to_value(content).ok());
+        let here: Vec<&Line> = lines.iter().filter(|line| line.id == Some(*id)).collect();
+        let done = here.iter().filter(|line| line.kind == kind).count();
+        let queued = here.iter().filter(|line| line.kind == "note.queued").count();
+        let queues = kind == "user.message";
+        let counted =
+            done + queued == here.len() && done <= 1 && queued <= usize::from(queues) && !here.is_empty();
+        if !counted || here.iter().any(|line| line.content != content) {
+            return Err(format!("ledger: {event:?} was accepted as {id} and stands in the log as {here:?}"));
+        }
+    }
+    Ok(())
+}
+
+fn blank() -> Session {
+    let agent = SessionAgent {
+        id: AgentId::from_bits(4),
+        version: 1,
+        name: "weaver".into(),
+        description: None,
+        model: protocol::model::ModelConfig::plain("any"),
+        system: None,
+        tools: tools(2),
+        mcp_servers: Vec::new(),
+        skills: Vec::new(),
+        multiagent: None,
+        execution_identity: protocol::agent::ExecutionIdentity::default(),
+    };
+    Session::new(SessionId::from_bits(1), Arc::new(agent))
+}
+
+/// The first `count` tools that a session may have.
+fn tools(count: usize) -> Vec<Tool> {
+    let schema = serde_json::json!({"type": "object"});
+    let input_schema = schema.as_object().cloned().unwrap_or_default();
+    let tool = |name: &&str| {
+        Tool::Custom(CustomTool {
+            name: (*name).into(),
+            description: "does it".into(),
+            input_schema: input_schema.clone(),
+        })
+    };
+    ["look_up", "weigh", "count"].iter().take(count).map(tool).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::referee::testing::{event, id};
+
+    fn said() -> ClientEvent {
+        ClientEvent::Message { content: vec![Block::text("hi")] }
+    }
+
+    fn stands(kind: &str) -> Line {
+        let content = serde_json::to_value([Block::text("hi")]).ok();
+        Line { content, ..event(1, kind) }
+    }
+
+    #[test]
+    fn an_accepted_message_that_is_lost_doubled_or_changed_is_objected_to() {
+        let judged = |lines: &[Line]| ledger(&[said()], &[id(1)], lines);
+        assert_eq!(judged(&[stands("user.message")]), Ok(()));
+        assert_eq!(judged(&[stands("note.queued"), stands("user.message")]), Ok(()));
+        assert!(judged(&[]).is_err());
+        assert!(judged(&[stands("user.message"), stands("user.message")]).is_err());
+        assert!(judged(&[event(1, "user.message")]).is_err());
+        assert!(ledger(&[said()], &[], &[]).is_err());
+    }
+}

@@ -1,0 +1,33 @@
+//! Storms through their public door: what they print, and that a life is its seed.
+
+use sim::coverage::Coverage;
+use sim::life::{Size, live};
+use sim::storm::{self, Storm};
+
+#[test]
+fn the_same_seed_leaves_the_same_log_byte_for_byte() {
+    let log = |seed| live(seed, Size::Small, &mut Coverage::new()).expect("lawful").bodies;
+    assert_eq!(log(11), log(11));
+    assert_ne!(log(11), log(12));
+}
+
+#[test]
+fn a_storm_ends_with_what_passed_and_shows_the_table() {
+    let mut out = Vec::new();
+    let well =
+        storm::run(Storm { size: Size::Small, seed: u64::MAX - 5, lives: 40 }, &mut out).expect("written");
+    let out = String::from_utf8(out).expect("text");
+    assert!(well, "{out}");
+    assert_eq!(out.lines().last(), Some("40 passed, 0 failed"));
+    assert!(out.contains("\nanswer refusal ") && out.contains("calling, queued"), "{out}");
+}
+
+#[test]
+fn a_life_is_told_with_its_whole_log() {
+    let mut out = Vec::new();
+    assert!(storm::tell(3, Size::Small, &mut out).expect("written"));
+    let out = String::from_utf8(out).expect("text");
+    let lived = live(3, Size::Small, &mut Coverage::new()).expect("lawful");
+    assert_eq!(out.lines().count(), lived.log.len() + 1);
+    assert!(out.lines().next().is_some_and(|line| line.ends_with("note.opened")), "{out}");
+}
