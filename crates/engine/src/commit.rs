@@ -307,18 +307,10 @@ fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Write, Fault>
     Ok(Write::Append(Append { session: head.session, first, count, at: head.updated_at, body, head }))
 }
 
-/// The event of this id, as the sender is to see it again (rules.md 4, echo).
+/// The event of this id, as it was taken or queued.
 fn said(fact: &Fact, id: EventId) -> Option<Event> {
     match &fact.what {
-        What::Event { event, .. } if event.id == id => {
-            // These are only accepted yet, whatever the same commit went on to do with them.
-            let pending = matches!(
-                event.body,
-                Body::UserMessage { .. } | Body::UserInterrupt { .. } | Body::UserToolConfirmation { .. }
-            );
-            let processed_at = event.processed_at.filter(|_| !pending);
-            Some(Event { processed_at, ..event.clone() })
-        }
+        What::Event { event, .. } if event.id == id => Some(event.clone()),
         What::Note { note: Note::Queued { event }, .. } if event.id == id => Some(Event::clone(event)),
         What::Event { .. } | What::Note { .. } => None,
     }

@@ -101,8 +101,8 @@ impl Engine {
         let Some(thread) = query.thread.or_else(|| summary.primary()).filter(|id| summary.has(*id)) else {
             return Ok(None);
         };
-        // Only a busy session has a queue, and its state is the one place that knows it whole.
-        let state = if head.status.is_busy() { self.state(session).await? } else { None };
+        // The folded state is the one place that knows the queue whole; most sessions have none.
+        let state = if summary.queued > 0 { self.state(session).await? } else { None };
         let end = state.as_ref().map_or(head.position, |state| state.session.head);
         let queued = state.as_deref().map(|state| queue(state, &query, thread)).unwrap_or_default();
 

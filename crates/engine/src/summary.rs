@@ -42,6 +42,8 @@ pub(crate) struct Summary {
     title: Option<String>,
     metadata: Metadata,
     clock: Clock,
+    /// How many events wait in the queue.
+    pub(crate) queued: usize,
     /// The primary first.
     threads: Vec<ThreadSummary>,
 }
@@ -83,6 +85,7 @@ impl Summary {
             title: session.title.clone(),
             metadata: session.metadata.clone(),
             clock: session.clock,
+            queued: session.queued().len(),
             threads: threads.collect(),
         }
     }

@@ -24,7 +24,7 @@ async fn a_plain_turn_costs_two_commits_and_shows_its_events_in_order() {
     let before = world.store.commits();
     let mut feed = world.follow(session).await;
     let echo = world.send(session, vec![message("hi")]).await;
-    assert_eq!(echo.iter().map(|event| event.processed_at).collect::<Vec<_>>(), [None]);
+    assert_eq!(echo.iter().map(|event| event.body.name()).collect::<Vec<_>>(), ["user.message"]);
 
     let frames = until(&mut feed, IDLE).await;
     assert_eq!(
@@ -288,6 +288,21 @@ async fn pages_join_to_the_whole_list_both_ways_with_the_queue_at_its_end() {
             assert_eq!(joined, whole, "{order:?} by {limit}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_queued_before_the_agent_called_a_tool_is_still_listed_while_the_session_waits() {
+    let world = world(Store::memory(), vec![Act::Held("look_up")]).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("one")]).await;
+    world.puppet.asked.notified().await;
+    world.send(session, vec![message("two")]).await;
+    world.puppet.go.notify_one();
+    until(&mut feed, IDLE).await;
+    let list = world.list(session).await;
+    let waiting: Vec<_> = list.iter().filter(|event| event.processed_at.is_none()).collect();
+    assert_eq!(waiting.iter().map(|event| event.body.name()).collect::<Vec<_>>(), ["user.message"]);
 }
 
 #[tokio::test]

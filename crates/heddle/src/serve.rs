@@ -92,7 +92,10 @@ async fn serve(listener: TcpListener, engine: &Engine, settled: &Settled) -> Out
 fn log() -> Outcome {
     let filter = variable("HEDDLE_LOG").unwrap_or_else(|| "info".into());
     let filter = EnvFilter::try_new(&filter).map_err(|wrong| format!("HEDDLE_LOG={filter}: {wrong}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second `init` in one process would fail; there is none.
     log.try_init()
 }

@@ -29,6 +29,8 @@ pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 pub(crate) enum Act {
     Say(&'static [&'static str]),
     Call(&'static str),
+    /// The same, once it is told to go on.
+    Held(&'static str),
     Fail(FailureClass),
     Hang,
     Panic,
@@ -41,6 +43,8 @@ pub(crate) struct Puppet {
     pub(crate) prompts: Mutex<Vec<Prompt>>,
     /// Told whenever it is asked.
     pub(crate) asked: Notify,
+    /// Lets a held answer go.
+    pub(crate) go: Notify,
     /// Told when an ask that hung is cut.
     pub(crate) cut: Arc<Notify>,
 }
@@ -74,7 +78,10 @@ impl Oracle for Puppet {
                     }
                     answer(vec![AnswerBlock::Text { text: pieces.concat() }], AnswerStop::EndTurn)
                 }
-                Act::Call(name) => {
+                Act::Call(name) | Act::Held(name) => {
+                    if matches!(act, Act::Held(_)) {
+                        self.go.notified().await;
+                    }
                     let input = Some(Object::new());
                     let block = AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input };
                     answer(vec![block], AnswerStop::ToolUse)

@@ -1,0 +1,50 @@
+//! Who calls: a key in `x-api-key` or `Authorization: Bearer`, looked up at every request.
+
+use axum::http::{HeaderMap, header};
+use protocol::{WorkspaceId, error::ErrorKind};
+use subtle::ConstantTimeEq;
+
+use crate::{Door, error::Problem, keys};
+
+/// The hash of a key that opens this server; it names the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller(pub(crate) [u8; 32]);
+
+/// Finds out who calls. Nothing is remembered, so that a revoked key is shut out at once.
+///
+/// # Errors
+/// 401 without a key or with a bad one, 403 for another workspace.
+pub(crate) async fn caller(door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let bad = |message: &str| Problem::new(ErrorKind::Authentication, message);
+    let secret = secret(headers)
+        .ok_or_else(|| bad("no API key: send it as `x-api-key: KEY` or `Authorization: Bearer KEY`"))?;
+    let hash = keys::hash(secret);
+    let from_environment = door.settings.env_key_hash.is_some_and(|known| bool::from(known.ct_eq(&hash)));
+    let workspace = door.settings.workspace;
+    if !from_environment && keys::find(door.engine.store(), workspace, &hash).await?.is_none() {
+        return Err(bad("this API key is unknown or revoked; `heddle keys list` shows the good ones"));
+    }
+    same_workspace(workspace, headers)?;
+    Ok(Caller(hash))
+}
+
+fn secret(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let bearer = || {
+        let (scheme, secret) = text(header::AUTHORIZATION.as_str())?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+    };
+    text("x-api-key").or_else(bearer).filter(|secret| !secret.is_empty())
+}
+
+/// `anthropic-workspace-id` may be left out; if it is sent, it must match.
+fn same_workspace(workspace: WorkspaceId, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(asked) = headers.get("anthropic-workspace-id") else { return Ok(()) };
+    let asked = asked.to_str().ok().and_then(|asked| asked.trim().parse::<WorkspaceId>().ok());
+    if asked == Some(workspace) {
+        return Ok(());
+    }
+    let message =
+        format!("anthropic-workspace-id: this key belongs to {workspace}; send that, or leave it out");
+    Err(Problem::new(ErrorKind::Permission, message))
+}

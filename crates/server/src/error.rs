@@ -1,0 +1,222 @@
+//! The one table of errors: what went wrong becomes a status, a type, a message and a code.
+//!
+//! The outer message says what to do and goes to the client; the inner one goes to the log. The body
+//! itself is written in `answer`, which knows the request's id.
+
+use axum::{
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use engine::{CommitError, Fault, FollowError};
+use kernel::{Refusal, rules::Refused};
+use protocol::{
+    Invalid, Object,
+    error::{ErrorBody, ErrorDetail, ErrorKind},
+};
+
+/// An error on its way to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) kind: ErrorKind,
+    /// For the client.
+    pub(crate) message: String,
+    /// `details.error_code`.
+    pub(crate) code: Option<&'static str>,
+    /// `x-should-retry`, where the client's own rule would be wrong.
+    pub(crate) retry: Option<bool>,
+    /// For the log.
+    pub(crate) inner: Option<String>,
+}
+
+impl Problem {
+    /// A problem with the status that goes with its kind.
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, kind, message: message.into(), code: None, retry: None, inner: None }
+    }
+
+    /// There is no such thing.
+    pub(crate) fn missing(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::NotFound, what)
+    }
+
+    /// No such path.
+    pub(crate) fn unknown_path(path: &str) -> Self {
+        Self::missing(format!("there is nothing at {path}; look the path up in the API's reference"))
+    }
+
+    /// The path is there, the method is not.
+    pub(crate) fn wrong_method(method: &str, path: &str) -> Self {
+        let message = format!("{path} does not take {method}; look the method up in the API's reference");
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, ..Self::new(ErrorKind::InvalidRequest, message) }
+    }
+
+    /// An operation of the API that Heddle does not have yet. It will not have it at the next try either.
+    pub(crate) fn not_built(operation: &str) -> Self {
+        let message = format!("{operation} is not supported yet by this version of Heddle");
+        Self { retry: Some(false), ..Self::new(ErrorKind::NotSupported, message) }
+    }
+
+    /// A query parameter is wrong.
+    pub(crate) fn parameter(name: &str, message: impl std::fmt::Display) -> Self {
+        Self::new(ErrorKind::InvalidRequest, format!("{name}: {message}"))
+    }
+
+    /// Our own fault: the client gets no more than that.
+    pub(crate) fn internal(inner: impl std::fmt::Display) -> Self {
+        let message = "the server failed; try again, and look into its log if it goes on";
+        Self { inner: Some(inner.to_string()), ..Self::new(ErrorKind::Api, message) }
+    }
+
+    /// The server is about to stop.
+    pub(crate) fn stopping() -> Self {
+        Self::new(ErrorKind::Overloaded, "the server is stopping; try again in a moment")
+    }
+
+    /// A 409 that comes again however often it is tried.
+    pub(crate) fn conflict(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, retry: Some(false), ..Self::new(kind, message) }
+    }
+
+    /// The body, for the request with this id.
+    pub(crate) fn body(&self, request_id: String) -> ErrorBody {
+        let details = self.code.map(|code| Object::from_iter([("error_code".to_owned(), code.into())]));
+        ErrorBody {
+            error: ErrorDetail { kind: self.kind, message: self.message.clone(), details },
+            request_id,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    /// An answer without a body; `answer::dress` writes it.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Invalid> for Problem {
+    fn from(wrong: Invalid) -> Self {
+        let message =
+            if wrong.path.is_empty() { wrong.message } else { format!("{}: {}", wrong.path, wrong.message) };
+        Self { code: wrong.code, ..Self::new(ErrorKind::InvalidRequest, message) }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Invalid(wrong) => wrong.into(),
+            Refused::Stale { sent, current } => Self::conflict(
+                ErrorKind::InvalidRequest,
+                format!(
+                    "version: concurrent modification: {sent} was sent, but the current version is {current}; \
+                     fetch the latest version and try again"
+                ),
+            ),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    /// State refusals are 400, never 409 (rules.md 11).
+    fn from(refusal: Refusal) -> Self {
+        match &refusal {
+            Refusal::Stale => Self::internal("a client's input was called stale"),
+            Refusal::QueueFull => Self::new(ErrorKind::RateLimit, refusal.message()),
+            Refusal::Invalid(wrong) => wrong.clone().into(),
+            Refusal::Terminated
+            | Refusal::RequiresAction { .. }
+            | Refusal::UnknownCall { .. }
+            | Refusal::NotAsked { .. }
+            | Refusal::UnknownThread { .. }
+            | Refusal::ThreadTerminated { .. }
+            | Refusal::Busy { .. } => {
+                Invalid::new(refusal.path().unwrap_or_default(), refusal.message()).into()
+            }
+        }
+    }
+}
+
+impl From<store::Fault> for Problem {
+    fn from(fault: store::Fault) -> Self {
+        Self::internal(fault)
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self::internal(fault)
+    }
+}
+
+impl From<CommitError> for Problem {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NotFound => Self::missing("there is no such session, or it is deleted"),
+            CommitError::Refused(refusal) => refusal.into(),
+            CommitError::Stopping => Self::stopping(),
+            CommitError::Conflict { .. } | CommitError::Fault(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<FollowError> for Problem {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::NotFound => Self::missing("there is no such session or thread, or it is deleted"),
+            FollowError::UnknownCursor => Self::parameter(
+                "Last-Event-ID",
+                "this stream has no such event; open it without one, then list the events",
+            ),
+            FollowError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::session::Status;
+
+    #[test]
+    fn state_refusals_are_400_and_a_full_queue_is_429() {
+        let status = |refusal: Refusal| Problem::from(refusal).status.as_u16();
+        let busy = Refusal::Busy { verb: "archive", status: Status::Running };
+        assert_eq!([busy, Refusal::Terminated, Refusal::QueueFull].map(status), [400, 400, 429]);
+    }
+
+    #[test]
+    fn a_stale_version_is_a_409_that_asks_not_to_be_retried() {
+        let problem = Problem::from(Refused::Stale { sent: 1, current: 2 });
+        assert_eq!(
+            (problem.status.as_u16(), problem.kind, problem.retry),
+            (409, ErrorKind::InvalidRequest, Some(false))
+        );
+    }
+
+    #[test]
+    fn a_fault_tells_the_log_and_not_the_client() {
+        let problem = Problem::from(store::Fault::Disk("secret path".into()));
+        assert!(!problem.message.contains("secret"), "{}", problem.message);
+        assert_eq!(problem.inner.as_deref(), Some("the database failed: secret path"));
+    }
+
+    #[test]
+    fn the_path_and_the_code_reach_the_body() {
+        let problem =
+            Problem::from(Invalid::new("config.type", "no").with_code("invalid_config_type_change"));
+        let body = serde_json::to_value(problem.body("req_1".into())).expect("writes");
+        assert_eq!(
+            body["error"],
+            serde_json::json!({
+                "type": "invalid_request_error",
+                "message": "config.type: no",
+                "details": {"error_code": "invalid_config_type_change"},
+            })
+        );
+    }
+}

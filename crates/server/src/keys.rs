@@ -1,0 +1,204 @@
+//! API keys: made, listed, revoked. Only a hash is kept; the secret is shown once (rules.md 11).
+
+use core::fmt;
+
+use protocol::{
+    Stamp, WorkspaceId,
+    id::{ApiKeyId, Id},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use store::{CommitError, Document, DocumentQuery, Fault, Kind, Store, Write};
+
+/// What every secret begins with.
+const PREFIX: &str = "hdl_";
+/// Most keys that one list shows.
+const LISTED: usize = 1_000;
+
+/// A key, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// What it is for.
+    pub name: String,
+    /// When it was made.
+    pub created_at: Stamp,
+    /// Since when it opens nothing.
+    pub revoked_at: Option<Stamp>,
+}
+
+/// Sixteen bytes for a key's id and thirty-two for its secret, from the operating system.
+pub type Entropy = [u8; 48];
+
+/// A key's secret. It is shown once and kept nowhere; only `expose` writes it out.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, to print it or to write it to a file of the owner's.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// The hash under which a secret is known: SHA-256, fit for secrets that carry 256 bits of entropy.
+pub fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret).into()
+}
+
+/// Makes a key.
+///
+/// # Errors
+/// The store failed.
+pub async fn create(
+    store: &Store,
+    workspace: WorkspaceId,
+    name: &str,
+    at: Stamp,
+    entropy: Entropy,
+) -> Result<(Key, Secret), Fault> {
+    let (id, secret) = entropy.split_at(16);
+    let id = id.iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+    let secret = Secret(format!("{PREFIX}{}", bs58::encode(secret).into_string()));
+    let key = Key { id: Id::from_bits(id), name: name.to_owned(), created_at: at, revoked_at: None };
+    let document =
+        Document { unique_key: Some(hex(&hash(secret.expose()))), ..document(workspace, &key, 1, at)? };
+    committed(store.commit(vec![Write::Create(document)]).await)?;
+    Ok((key, secret))
+}
+
+/// Every key, newest first, the revoked ones too.
+///
+/// # Errors
+/// The store failed.
+pub async fn list(store: &Store, workspace: WorkspaceId) -> Result<Vec<Key>, Fault> {
+    let query =
+        DocumentQuery { include_archived: true, ..DocumentQuery::new(workspace, Kind::ApiKey, LISTED) };
+    store.documents(query).await?.iter().map(read).collect()
+}
+
+/// Revokes a key; from the next request on it opens nothing. `None`: there is no such key. A key that is
+/// revoked already stays as it is.
+///
+/// # Errors
+/// The store failed.
+pub async fn revoke(
+    store: &Store,
+    workspace: WorkspaceId,
+    id: ApiKeyId,
+    at: Stamp,
+) -> Result<Option<Key>, Fault> {
+    let Some(found) = store.document(workspace, Kind::ApiKey, id.bits(), None).await? else {
+        return Ok(None);
+    };
+    let key = read(&found)?;
+    if key.revoked_at.is_some() {
+        return Ok(Some(key));
+    }
+    let key = Key { revoked_at: Some(at), ..key };
+    let document = document(workspace, &key, found.version + 1, at)?;
+    committed(
+        store.commit(vec![Write::Revise { document, expected: found.version, keep_history: false }]).await,
+    )?;
+    Ok(Some(key))
+}
+
+/// The live key with this hash.
+pub(crate) async fn find(
+    store: &Store,
+    workspace: WorkspaceId,
+    hash: &[u8; 32],
+) -> Result<Option<Key>, Fault> {
+    let found = store.find(workspace, Kind::ApiKey, &hex(hash)).await?;
+    let key = found.as_ref().map(read).transpose()?;
+    Ok(key.filter(|key| key.revoked_at.is_none()))
+}
+
+fn document(workspace: WorkspaceId, key: &Key, version: u64, at: Stamp) -> Result<Document, Fault> {
+    Ok(Document {
+        kind: Kind::ApiKey,
+        id: key.id.bits(),
+        version,
+        workspace,
+        unique_key: None,
+        body: serde_json::to_vec(key).map_err(|_| Fault::Misuse("an API key cannot be written"))?,
+        created_at: key.created_at,
+        updated_at: at,
+        archived_at: key.revoked_at,
+    })
+}
+
+fn read(document: &Document) -> Result<Key, Fault> {
+    serde_json::from_slice(&document.body).map_err(|_| Fault::Corrupt("an API key"))
+}
+
+fn committed(result: Result<(), CommitError>) -> Result<(), Fault> {
+    result.map_err(|error| match error {
+        CommitError::Fault(fault) => fault,
+        CommitError::Conflict { .. } => {
+            Fault::Misuse("the key was changed by another process at the same time")
+        }
+    })
+}
+
+fn hex(hash: &[u8; 32]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in hash {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(digit.into(), 16).unwrap_or_default());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKSPACE: WorkspaceId = WorkspaceId::from_bits(1);
+    const AT: Stamp = Stamp::from_micros(1);
+
+    #[tokio::test]
+    async fn a_key_opens_until_it_is_revoked() {
+        let store = Store::memory();
+        let (key, secret) = create(&store, WORKSPACE, "ci", AT, [7; 48]).await.unwrap();
+        assert_eq!(find(&store, WORKSPACE, &hash(secret.expose())).await, Ok(Some(key.clone())));
+        let later = Stamp::from_micros(2);
+        let revoked = Key { revoked_at: Some(later), ..key.clone() };
+        assert_eq!(revoke(&store, WORKSPACE, key.id, later).await, Ok(Some(revoked.clone())));
+        assert_eq!(find(&store, WORKSPACE, &hash(secret.expose())).await, Ok(None));
+        assert_eq!(revoke(&store, WORKSPACE, key.id, Stamp::from_micros(3)).await, Ok(Some(revoked.clone())));
+        assert_eq!(list(&store, WORKSPACE).await, Ok(vec![revoked]));
+    }
+
+    #[tokio::test]
+    async fn a_key_of_another_workspace_opens_nothing() {
+        let store = Store::memory();
+        let (key, secret) = create(&store, WORKSPACE, "ci", AT, [7; 48]).await.unwrap();
+        let other = WorkspaceId::from_bits(2);
+        assert_eq!(find(&store, other, &hash(secret.expose())).await, Ok(None));
+        assert_eq!(revoke(&store, other, key.id, AT).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn the_secret_is_kept_nowhere_and_shows_in_no_log() {
+        let store = Store::memory();
+        let (key, secret) = create(&store, WORKSPACE, "ci", AT, [7; 48]).await.unwrap();
+        assert!(secret.expose().starts_with("hdl_") && secret.expose().len() > 40);
+        let kept = store.document(WORKSPACE, Kind::ApiKey, key.id.bits(), None).await.unwrap().unwrap();
+        assert!(!String::from_utf8(kept.body).unwrap().contains(secret.expose()));
+        assert_eq!(format!("{secret:?}"), "Secret(..)");
+    }
+
+    #[test]
+    fn a_hash_is_written_in_lower_case_hex() {
+        assert_eq!(hex(&[0xab; 32]), "ab".repeat(32));
+    }
+}

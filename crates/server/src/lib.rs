@@ -1,0 +1,72 @@
+//! The door: the Claude face of the engine over HTTP.
+//!
+//! A request comes in through `extract` (the checks, in one order), runs one file of `routes` (one
+//! endpoint, one file, with its tests) and goes out through `answer` (headers, an error's body). Nothing
+//! here knows what may happen in a session: that is the kernel's, behind the engine's one commit.
+
+mod answer;
+mod auth;
+mod document;
+mod error;
+mod extract;
+pub mod keys;
+mod page;
+mod query;
+mod retried;
+mod routes;
+mod serve;
+mod sse;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use axum::{Router, extract::Request, middleware, response::IntoResponse};
+use engine::Engine;
+use protocol::WorkspaceId;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{error::Problem, retried::Retried};
+
+pub use crate::{
+    routes::{NOT_BUILT, OPERATIONS},
+    serve::serve,
+};
+
+/// What the door needs to know beside the engine.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The workspace that this server serves.
+    pub workspace: WorkspaceId,
+    /// The hash ([`keys::hash`]) of a key that the environment names, valid while this server runs.
+    pub env_key_hash: Option<[u8; 32]>,
+}
+
+/// What every endpoint shares.
+#[derive(Debug)]
+struct Door {
+    engine: Engine,
+    settings: Settings,
+    retried: Retried,
+    /// Changes under way: a client that goes away does not cut them.
+    tasks: TaskTracker,
+}
+
+/// The whole API, over `engine`.
+pub fn router(engine: Engine, settings: Settings) -> Router {
+    furnished(routes::all(), engine, settings)
+}
+
+/// `routes` with everything that every answer goes through.
+fn furnished(routes: Router<Arc<Door>>, engine: Engine, settings: Settings) -> Router {
+    let door = Arc::new(Door { engine, settings, retried: Retried::default(), tasks: TaskTracker::new() });
+    routes
+        .fallback(|request: Request| async move { Problem::unknown_path(request.uri().path()) })
+        .method_not_allowed_fallback(|request: Request| async move {
+            Problem::wrong_method(request.method().as_str(), request.uri().path())
+        })
+        .layer(CatchPanicLayer::custom(|_| Problem::internal("an endpoint panicked").into_response()))
+        .layer(middleware::from_fn_with_state(Arc::clone(&door), answer::dress))
+        .with_state(door)
+}

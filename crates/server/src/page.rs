@@ -1,0 +1,258 @@
+//! Pages of lists: the tokens that lead from one to the next, and their bodies.
+//!
+//! A token is base64url of (version, list, parent, order, direction, sort key, id, check). It is good for
+//! the list it came from, in the same order, and for nothing else (rules.md 7).
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use protocol::limits;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use store::Order;
+
+use crate::{answer::Answer, error::Problem, query::Query};
+
+const VERSION: u8 = 1;
+const PLAIN: usize = 44;
+const WHOLE: usize = PLAIN + 4;
+
+/// Which list a token belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum List {
+    /// Agents; sorted by `created_at`.
+    Agents = 1,
+    /// An agent's versions; sorted by number.
+    Versions = 2,
+    /// Environments; sorted by `created_at`.
+    Environments = 3,
+    /// Sessions; sorted by `created_at`.
+    Sessions = 4,
+    /// A session's events; sorted by position.
+    SessionEvents = 5,
+    /// A thread's events; sorted by position.
+    ThreadEvents = 6,
+    /// A session's threads; sorted by their place.
+    Threads = 7,
+}
+
+/// One list in one order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// Which list.
+    pub(crate) list: List,
+    /// The agent, session or thread it belongs to; zero for the workspace's own.
+    pub(crate) parent: u128,
+    /// Its order.
+    pub(crate) order: Order,
+}
+
+/// A place between two items of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Token {
+    /// Whether the page lies before the item rather than behind it.
+    pub(crate) backwards: bool,
+    /// The item's sort key.
+    pub(crate) key: u64,
+    /// The item's id; zero where the key alone says it.
+    pub(crate) id: u128,
+}
+
+impl Listing {
+    /// The token as a client gets it.
+    pub(crate) fn seal(self, token: Token) -> String {
+        let mut bytes = Vec::with_capacity(WHOLE);
+        bytes.extend([VERSION, self.list as u8]);
+        bytes.extend(self.parent.to_be_bytes());
+        bytes.extend([u8::from(self.order == Order::Descending), u8::from(token.backwards)]);
+        bytes.extend(token.key.to_be_bytes());
+        bytes.extend(token.id.to_be_bytes());
+        bytes.extend(check(&bytes));
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The token that the query's `page` holds, if it holds one.
+    ///
+    /// # Errors
+    /// What is no token, or one of another list, parent or order.
+    pub(crate) fn asked(self, query: &Query) -> Result<Option<Token>, Problem> {
+        match query.scalar("page") {
+            None | Some("") => Ok(None),
+            Some(text) => self.open(text).map(Some).map_err(|message| Problem::parameter("page", message)),
+        }
+    }
+
+    fn open(self, text: &str) -> Result<Token, &'static str> {
+        let broken = "this is not a page token of this server; take `next_page` as it came";
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| broken)?;
+        let bytes: [u8; WHOLE] = bytes.try_into().map_err(|_| broken)?;
+        let (plain, sum) = bytes.split_at(PLAIN);
+        if check(plain) != sum {
+            return Err(broken);
+        }
+        let mut reader = plain;
+        let [version, list] = take(&mut reader).ok_or(broken)?;
+        let parent = u128::from_be_bytes(take(&mut reader).ok_or(broken)?);
+        let [descending, backwards] = take(&mut reader).ok_or(broken)?;
+        let key = u64::from_be_bytes(take(&mut reader).ok_or(broken)?);
+        let id = u128::from_be_bytes(take(&mut reader).ok_or(broken)?);
+        if version != VERSION {
+            return Err("this page token is of another version of the server; list from the beginning");
+        }
+        if list != self.list as u8 || parent != self.parent {
+            return Err("this page token belongs to another list; list this one from its beginning");
+        }
+        if (descending == 1) != (self.order == Order::Descending) {
+            return Err("this page token belongs to another `order`; keep the order between pages");
+        }
+        Ok(Token { backwards: backwards == 1, key, id })
+    }
+}
+
+fn take<const N: usize>(reader: &mut &[u8]) -> Option<[u8; N]> {
+    let (bytes, rest) = reader.split_first_chunk::<N>()?;
+    *reader = rest;
+    Some(*bytes)
+}
+
+/// Tells a mistyped token from a good one. No secret: a token names a place, it grants nothing.
+fn check(bytes: &[u8]) -> [u8; 4] {
+    let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(bytes).into();
+    [a, b, c, d]
+}
+
+/// The items of one page, each written as JSON.
+#[derive(Debug)]
+pub(crate) struct Items {
+    written: Vec<Vec<u8>>,
+    /// Whether something was left for the next page.
+    pub(crate) more: bool,
+}
+
+impl Items {
+    /// Takes the first `limit` of `items`, or fewer when they exceed a page's bytes.
+    pub(crate) fn fit<T: Serialize>(
+        items: impl IntoIterator<Item = T>,
+        limit: usize,
+    ) -> Result<Self, Problem> {
+        let mut page = Self { written: Vec::new(), more: false };
+        let mut bytes = 0;
+        for item in items {
+            let item = serde_json::to_vec(&item).map_err(Problem::internal)?;
+            bytes += item.len();
+            if page.written.len() == limit || (bytes > limits::PAGE_BYTES && !page.written.is_empty()) {
+                page.more = true;
+                break;
+            }
+            page.written.push(item);
+        }
+        Ok(page)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.written.len()
+    }
+
+    /// The same in the other order: a page that was read backwards.
+    pub(crate) fn reversed(mut self) -> Self {
+        self.written.reverse();
+        self
+    }
+
+    /// `{"data": [...], "next_page": ...}`.
+    pub(crate) fn answer(self, next: Option<String>) -> Result<Answer, Problem> {
+        self.write(&[("next_page", next)])
+    }
+
+    /// The same with `prev_page`: a list that runs both ways.
+    pub(crate) fn answer_both(self, next: Option<String>, prev: Option<String>) -> Result<Answer, Problem> {
+        self.write(&[("next_page", next), ("prev_page", prev)])
+    }
+
+    fn write(self, tokens: &[(&str, Option<String>)]) -> Result<Answer, Problem> {
+        let mut body = br#"{"data":["#.to_vec();
+        for (index, item) in self.written.into_iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.extend(item);
+        }
+        body.push(b']');
+        for (name, token) in tokens {
+            body.extend(format!(",\"{name}\":").into_bytes());
+            serde_json::to_writer(&mut body, token).map_err(Problem::internal)?;
+        }
+        body.push(b'}');
+        Ok(Answer::Json(body.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const HERE: Listing = Listing { list: List::SessionEvents, parent: 7, order: Order::Ascending };
+    const PLACE: Token = Token { backwards: true, key: u64::MAX, id: u128::MAX - 1 };
+
+    fn json_of(answer: Answer) -> Value {
+        match answer {
+            Answer::Json(body) => serde_json::from_slice(&body).expect("JSON"),
+            Answer::Text { .. } | Answer::Stream(_) => Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_token_reads_back_where_it_came_from() {
+        assert_eq!(HERE.open(&HERE.seal(PLACE)), Ok(PLACE));
+    }
+
+    #[test]
+    fn a_token_is_good_for_no_other_list_parent_or_order() {
+        let token = HERE.seal(PLACE);
+        for other in [
+            Listing { list: List::ThreadEvents, ..HERE },
+            Listing { parent: 8, ..HERE },
+            Listing { order: Order::Descending, ..HERE },
+        ] {
+            assert!(other.open(&token).is_err_and(|why| why.contains("another")), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_token_is_refused() {
+        let token = HERE.seal(PLACE);
+        for at in 0..token.len() {
+            let mut damaged = token.clone().into_bytes();
+            damaged[at] = if damaged[at] == b'A' { b'B' } else { b'A' };
+            let damaged = String::from_utf8(damaged).expect("ASCII");
+            assert!(HERE.open(&damaged).is_err(), "{damaged}");
+        }
+        for text in ["x", "page_2", "", &token[1..]] {
+            assert!(HERE.open(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_ends_at_its_limit_or_its_bytes_and_is_never_empty() {
+        let big = "x".repeat(limits::PAGE_BYTES / 2);
+        let huge = "x".repeat(limits::PAGE_BYTES + 1);
+        let fit = |items: &[&str], limit| {
+            let page = Items::fit(items, limit).expect("writes");
+            (page.len(), page.more)
+        };
+        assert_eq!(fit(&["a", "b", "c"], 2), (2, true));
+        assert_eq!(fit(&["a", "b"], 2), (2, false));
+        assert_eq!(fit(&[&big, &big, "c"], 9), (1, true));
+        assert_eq!(fit(&[&huge, "b"], 9), (1, true));
+    }
+
+    #[test]
+    fn the_body_is_data_and_tokens() {
+        let page = || Items::fit([1, 2], 5).expect("writes");
+        let one = page().answer(None).expect("writes");
+        assert_eq!(json_of(one), json!({"data": [1, 2], "next_page": null}));
+        let both = page().reversed().answer_both(Some("a".into()), None).expect("writes");
+        assert_eq!(json_of(both), json!({"data": [2, 1], "next_page": "a", "prev_page": null}));
+    }
+}

@@ -1,0 +1,134 @@
+//! Query parameters as all the clients write them (spec/clients.md).
+
+use std::str::FromStr;
+
+use axum::{extract::Query as Form, http::Uri};
+use protocol::{
+    Stamp,
+    id::{Id, Kind},
+    page::PageSize,
+};
+
+use crate::error::Problem;
+
+/// The query of a request. A bracketed scalar is the scalar and the last one wins; lists come as
+/// `types[]=a`, `types=a` or `types[0]=a`; what nobody asks for is ignored.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads the query of `uri`.
+    pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
+        let Form(pairs) = Form::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|wrong| Problem::parameter("query", wrong))?;
+        Ok(Self(pairs.into_iter().map(|(name, value)| (plain(&name).to_owned(), value)).collect()))
+    }
+
+    /// The last value of `name`.
+    pub(crate) fn scalar(&self, name: &str) -> Option<&str> {
+        self.list(name).next_back()
+    }
+
+    /// Every value of `name`, in order.
+    pub(crate) fn list(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A number, an id, a time: whatever can be read from a text.
+    pub(crate) fn read<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.scalar(name) else { return Ok(None) };
+        text.parse()
+            .map(Some)
+            .map_err(|_| Problem::parameter(name, format!("expected {expected}, got `{text}`")))
+    }
+
+    /// An id.
+    pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Option<Id<K>>, Problem> {
+        self.read(name, &format!("an id that starts with `{}_`", K::PREFIX))
+    }
+
+    /// A time with a zone.
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Stamp>, Problem> {
+        self.read(name, "a time with its zone, like 2026-11-21T09:43:00Z")
+    }
+
+    /// `true` or `false`; not given is false.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        Ok(self.read(name, "`true` or `false`")?.unwrap_or(false))
+    }
+
+    /// The values of a list, each one of `known`.
+    pub(crate) fn names(&self, name: &str, known: &[&'static str]) -> Result<Vec<&'static str>, Problem> {
+        let find = |value| known.iter().find(|known| **known == value).copied();
+        let read = |value| {
+            find(value).ok_or_else(|| {
+                Problem::parameter(
+                    name,
+                    format!("`{value}` is not one of {}", protocol::parse::listed(known)),
+                )
+            })
+        };
+        self.list(name).map(read).collect()
+    }
+
+    /// `limit`, in the bounds of `size`.
+    pub(crate) fn limit(&self, size: PageSize) -> Result<usize, Problem> {
+        let asked = self.read("limit", "a whole number")?;
+        size.of(asked).ok_or_else(|| Problem::parameter("limit", format!("must be at most {}", size.max)))
+    }
+}
+
+/// The name without `[]` or `[0]` behind it; `created_at[gte]` is a name of its own.
+fn plain(name: &str) -> &str {
+    match name.strip_suffix(']').and_then(|name| name.rsplit_once('[')) {
+        Some((name, index)) if index.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::page::RESOURCES;
+
+    fn query(text: &str) -> Query {
+        Query::of(&format!("/v1/x?{text}").parse().expect("a URI")).expect("a query")
+    }
+
+    #[test]
+    fn the_last_of_a_bracketed_scalar_wins() {
+        let query = query("limit[]=5&limit%5B%5D=7&page[]=A&page[]=B");
+        assert_eq!((query.scalar("limit"), query.scalar("page")), (Some("7"), Some("B")));
+    }
+
+    #[test]
+    fn every_way_to_write_a_list_reads_alike() {
+        for text in ["t[]=a&t[]=b", "t=a&t=b", "t[0]=a&t[1]=b", "t%5B%5D=a&t%5b1%5d=b"] {
+            assert_eq!(query(text).list("t").collect::<Vec<_>>(), ["a", "b"], "{text}");
+        }
+    }
+
+    #[test]
+    fn times_keep_their_comparison() {
+        let query = query("created_at[gte]=1970-01-01T00%3A00%3A01Z&created_at%5Blt%5D=x");
+        assert_eq!(query.time("created_at[gte]"), Ok(Some(Stamp::from_micros(1_000_000))));
+        let wrong = query.time("created_at[lt]").expect_err("no time");
+        assert!(wrong.message.starts_with("created_at[lt]: expected a time"), "{}", wrong.message);
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_the_default_and_too_much_is_refused_by_name() {
+        let limits = ["", "limit=0", "limit=100"].map(|text| query(text).limit(RESOURCES).ok());
+        assert_eq!(limits, [Some(20), Some(20), Some(100)]);
+        for text in ["limit=101", "limit=-1", "limit=x", "limit="] {
+            let wrong = query(text).limit(RESOURCES).expect_err(text);
+            assert_eq!((wrong.status.as_u16(), wrong.message.split(':').next()), (400, Some("limit")));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_in_a_list_is_refused() {
+        let wrong = query("s[]=idle&s[]=busy").names("s", &["idle", "running"]).expect_err("busy");
+        assert_eq!(wrong.message, "s: `busy` is not one of `idle` or `running`");
+    }
+}

@@ -1,0 +1,54 @@
+//! `POST /v1/agents/{agent_id}/archive`: no new session may use it; those that run go on.
+
+use kernel::rules::agent;
+use store::{Kind, Write};
+
+use super::{current, row};
+use crate::{
+    answer::Answer,
+    document::{self, Change},
+    error::Problem,
+    extract::Call,
+};
+
+/// Answers with the agent, archived now or before.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let id = call.id("agent_id")?;
+    let archived = document::change(&call, || async {
+        let stored = current(&call, id).await?.value;
+        let Some(next) = agent::archive(&stored, call.engine().now()) else {
+            return Ok(Change::Nothing(stored));
+        };
+        let live = Write::ExpectLive { kind: Kind::Agent, id: id.bits(), version: None };
+        let document = row(call.workspace(), &next)?;
+        let revise = Write::Revise { document, expected: stored.version, keep_history: false };
+        Ok(Change::Writes(next, vec![live, revise]))
+    });
+    Answer::json(&archived.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, TIME, id};
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn archive_keeps_its_time_when_it_is_repeated() {
+        let house = House::open().await;
+        let made = house.agent().await;
+        let path = format!("/v1/agents/{}", id(&made));
+        let first = house.post(&format!("{path}/archive"), &Value::Null).await;
+        let times = first.times();
+        let mut expected = made;
+        expected["archived_at"] = json!(TIME);
+        assert_eq!(first.ok(), expected);
+        let second = house.post(&format!("{path}/archive"), &json!({})).await;
+        assert_eq!(second.times(), times);
+        assert_eq!(second.ok(), expected);
+        house.post("/v1/agents/agent_x/archive", &Value::Null).await.refused(
+            404,
+            "not_found_error",
+            "agent_id: ",
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! Agents and their versions.
+
+pub(super) mod archive;
+pub(super) mod create;
+pub(super) mod list;
+pub(super) mod retrieve;
+pub(super) mod update;
+pub(super) mod versions;
+
+use protocol::{AgentId, WorkspaceId, agent::Agent};
+use store::{Document, Kind};
+
+use crate::{
+    document::{self, Stored},
+    error::Problem,
+    extract::Call,
+};
+
+/// The agent in its current version.
+async fn current(call: &Call, id: AgentId) -> Result<Stored<Agent>, Problem> {
+    let found = document::find(call, Kind::Agent, id.bits(), None).await?;
+    found.ok_or_else(|| Problem::missing(format!("there is no agent {id}")))
+}
+
+/// The row that keeps `agent`. Its version is the agent's own.
+fn row(workspace: WorkspaceId, agent: &Agent) -> Result<Document, Problem> {
+    Ok(Document {
+        kind: Kind::Agent,
+        id: agent.id.bits(),
+        version: agent.version,
+        workspace,
+        unique_key: None,
+        body: document::written(agent)?,
+        created_at: agent.created_at,
+        updated_at: agent.updated_at,
+        archived_at: agent.archived_at,
+    })
+}

@@ -1,0 +1,60 @@
+//! `GET /v1/agents/{agent_id}[?version=N]`: one agent, now or as it was.
+
+use protocol::agent::Agent;
+use store::Kind;
+
+use super::current;
+use crate::{
+    answer::Answer,
+    document::{self, Stored},
+    error::Problem,
+    extract::Call,
+};
+
+/// Answers with the agent. Whether it is archived is the same for all its versions.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let id = call.id("agent_id")?;
+    let version = call.query.read::<u64>("version", "a whole number")?;
+    let now = current(&call, id).await?.value;
+    let Some(version) = version.filter(|version| *version != now.version) else { return Answer::json(&now) };
+    let then: Option<Stored<Agent>> = document::find(&call, Kind::Agent, id.bits(), Some(version)).await?;
+    let then =
+        then.ok_or_else(|| Problem::missing(format!("version: the agent {id} has no version {version}")))?;
+    Answer::json(&Agent { archived_at: now.archived_at, ..then.value })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, id};
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn each_version_is_read_by_its_number() {
+        let house = House::open().await;
+        let first = house.agent().await;
+        let path = format!("/v1/agents/{}", id(&first));
+        let second = house.post(&path, &json!({"name": "other"})).await.ok();
+        assert_eq!(house.get(&format!("{path}?version=1")).await.ok(), first);
+        assert_eq!(house.get(&format!("{path}?version=2")).await.ok(), second);
+        assert_eq!(house.get(&path).await.ok(), second);
+        house.get(&format!("{path}?version=3")).await.refused(404, "not_found_error", "version: ");
+        house.get(&format!("{path}?version=x")).await.refused(400, "invalid_request_error", "version: ");
+    }
+
+    #[tokio::test]
+    async fn an_old_version_of_an_archived_agent_is_archived() {
+        let house = House::open().await;
+        let path = format!("/v1/agents/{}", id(&house.agent().await));
+        house.post(&path, &json!({"name": "other"})).await.ok();
+        house.post(&format!("{path}/archive"), &Value::Null).await.ok();
+        assert!(house.get(&format!("{path}?version=1")).await.ok()["archived_at"].is_string());
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_404() {
+        let house = House::open().await;
+        for id in ["agent_1111111111111111111111", "agent_x", "sesn_1111111111111111111111"] {
+            house.get(&format!("/v1/agents/{id}")).await.refused(404, "not_found_error", "");
+        }
+    }
+}

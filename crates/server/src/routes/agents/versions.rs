@@ -1,0 +1,65 @@
+//! `GET /v1/agents/{agent_id}/versions`: an agent's versions, newest first.
+
+use protocol::{agent::Agent, page::RESOURCES};
+use store::{Kind, Order};
+
+use super::current;
+use crate::{
+    answer::Answer,
+    document::Stored,
+    error::Problem,
+    extract::Call,
+    page::{Items, List, Listing, Token},
+};
+
+/// Answers with a page of versions. Whether the agent is archived is the same for all of them.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let id = call.id("agent_id")?;
+    let limit = call.query.limit(RESOURCES)?;
+    let listing = Listing { list: List::Versions, parent: id.bits(), order: Order::Descending };
+    let after = listing.asked(&call.query)?.map(|token| token.key);
+    let now = current(&call, id).await?.value;
+    let rows =
+        call.engine().store().versions(call.workspace(), Kind::Agent, id.bits(), after, limit + 1).await?;
+    let mut versions = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Stored { value, .. } = Stored::<Agent>::read(row)?;
+        versions.push(Agent { archived_at: now.archived_at, ..value });
+    }
+    let items = Items::fit(&versions, limit)?;
+    let last = items.len().checked_sub(1).and_then(|last| versions.get(last)).filter(|_| items.more);
+    let next = last.map(|last| listing.seal(Token { backwards: false, key: last.version, id: 0 }));
+    items.answer(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, id};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn every_version_is_listed_once_newest_first() {
+        let house = House::open().await;
+        let mut made = vec![house.agent().await];
+        let path = format!("/v1/agents/{}", id(&made[0]));
+        for name in ["b", "c", "d"] {
+            made.push(house.post(&path, &json!({"name": name})).await.ok());
+        }
+        made.reverse();
+        assert_eq!(house.pages(&format!("{path}/versions?limit=3"), &[3, 1]).await, made);
+    }
+
+    #[tokio::test]
+    async fn another_agents_token_is_refused_and_an_unknown_agent_is_404() {
+        let house = House::open().await;
+        let (one, two) = (house.agent().await, house.agent().await);
+        let path = format!("/v1/agents/{}", id(&one));
+        house.post(&path, &json!({"name": "b"})).await.ok();
+        let page = house.get(&format!("{path}/versions?limit=1")).await.ok();
+        let token = page["next_page"].as_str().unwrap_or_default();
+        let told = house.get(&format!("/v1/agents/{}/versions?page={token}", id(&two))).await;
+        told.refused(400, "invalid_request_error", "page: this page token belongs to another list");
+        let told = house.get("/v1/agents/agent_1111111111111111111111/versions").await;
+        told.refused(404, "not_found_error", "there is no agent");
+    }
+}

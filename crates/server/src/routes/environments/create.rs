@@ -1,0 +1,80 @@
+//! `POST /v1/environments`: makes an environment.
+
+use kernel::rules::environment;
+use store::Write;
+
+use super::{free, row};
+use crate::{
+    answer::Answer,
+    document::{self, Change},
+    error::Problem,
+    extract::Call,
+};
+
+/// Answers with the environment, fully populated.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let engine = call.engine();
+    let environment = environment::create(call.body()?, engine.mint(), engine.now())?;
+    let made = document::change(&call, || async {
+        free(&call, &environment).await?;
+        Ok(Change::Writes(&environment, vec![Write::Create(row(&call, &environment, 1)?)]))
+    });
+    Answer::json(made.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, TIME, id};
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn an_environment_is_made_and_read_back() {
+        let house = House::open().await;
+        let networking = json!({"type": "limited", "allowed_hosts": ["*.example.com"]});
+        let config = json!({"type": "cloud", "networking": networking});
+        let made = house.post("/v1/environments", &json!({"name": "n", "config": config})).await.ok();
+        let expected = json!({
+            "type": "environment", "id": made["id"], "name": "n", "description": null,
+            "config": {
+                "type": "cloud",
+                "networking": {
+                    "type": "limited", "allow_mcp_servers": false, "allow_package_managers": false,
+                    "allowed_hosts": ["*.example.com"],
+                },
+                "packages": {
+                    "type": "packages", "apt": [], "cargo": [], "gem": [], "go": [], "npm": [], "pip": [],
+                },
+            },
+            "metadata": {}, "scope": "organization", "created_at": TIME, "updated_at": TIME, "archived_at": null,
+        });
+        assert_eq!(made, expected);
+        assert_eq!(house.get(&format!("/v1/environments/{}", id(&made))).await.ok(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_given_once_until_it_is_free_again() {
+        let house = House::open().await;
+        let body = json!({"name": "n"});
+        let first = house.post("/v1/environments", &body).await.ok();
+        let told = house.post("/v1/environments", &body).await;
+        assert_eq!(told.header("x-should-retry"), Some("false"));
+        told.refused(409, "conflict_error", "name: ");
+        let path = format!("/v1/environments/{}", id(&first));
+        house.post(&format!("{path}/archive"), &Value::Null).await.ok();
+        let second = house.post("/v1/environments", &body).await.ok();
+        house.delete(&format!("/v1/environments/{}", id(&second))).await.ok();
+        house.post("/v1/environments", &body).await.ok();
+    }
+
+    #[tokio::test]
+    async fn what_is_not_served_is_refused_by_name() {
+        let house = House::open().await;
+        for (config, field) in [
+            (json!({"type": "self_hosted"}), "config.type: "),
+            (json!({"type": "cloud", "packages": {"pip": ["numpy"]}}), "config.packages.pip: "),
+        ] {
+            let told = house.post("/v1/environments", &json!({"name": "n", "config": config})).await;
+            told.refused(400, "invalid_request_error", field);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! `GET /v1/environments/{environment_id}`: one environment.
+
+use super::current;
+use crate::{answer::Answer, error::Problem, extract::Call};
+
+/// Answers with the environment.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    Answer::json(&current(&call, call.id("environment_id")?).await?.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::House;
+
+    #[tokio::test]
+    async fn what_is_not_there_is_404() {
+        let house = House::open().await;
+        let told = house.get("/v1/environments/env_1111111111111111111111").await;
+        assert_eq!(told.code(), Some("environment_not_found".to_owned()));
+        told.refused(404, "not_found_error", "there is no environment");
+        house.get("/v1/environments/env_x").await.refused(404, "not_found_error", "environment_id: ");
+    }
+}

@@ -1,0 +1,65 @@
+//! `POST /v1/environments/{environment_id}`: changes an environment in place.
+
+use kernel::rules::environment;
+use store::Write;
+
+use super::{current, free, row};
+use crate::{
+    answer::Answer,
+    document::{self, Change},
+    error::Problem,
+    extract::Call,
+};
+
+/// Answers with the environment as it is now.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let id = call.id("environment_id")?;
+    let body = call.body()?;
+    let changed = document::change(&call, || async {
+        let stored = current(&call, id).await?;
+        let Some(next) = environment::revise(&stored.value, body.clone(), call.engine().now())? else {
+            return Ok(Change::Nothing(stored.value));
+        };
+        free(&call, &next).await?;
+        let expected = stored.row.version;
+        let document = row(&call, &next, expected + 1)?;
+        Ok(Change::Writes(next, vec![Write::Revise { document, expected, keep_history: false }]))
+    });
+    Answer::json(&changed.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, id};
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn what_is_omitted_stays() {
+        let house = House::open().await;
+        let body = json!({"name": "n", "description": "d", "metadata": {"a": "1", "b": "2"}});
+        let made = house.post("/v1/environments", &body).await.ok();
+        let path = format!("/v1/environments/{}", id(&made));
+        let mut expected = made;
+        expected["description"] = json!("");
+        expected["metadata"] = json!({"b": "2"});
+        let patch = json!({"description": "", "metadata": {"a": ""}});
+        assert_eq!(house.post(&path, &patch).await.ok(), expected);
+        assert_eq!(house.get(&path).await.ok(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_taken_name_another_type_and_an_archived_one_are_refused() {
+        let house = House::open().await;
+        house.post("/v1/environments", &json!({"name": "taken"})).await.ok();
+        let made = house.post("/v1/environments", &json!({"name": "n"})).await.ok();
+        let path = format!("/v1/environments/{}", id(&made));
+        house.post(&path, &json!({"name": "taken"})).await.refused(409, "conflict_error", "name: ");
+        let told = house.post(&path, &json!({"config": {"type": "self_hosted"}})).await;
+        assert_eq!(told.code(), Some("invalid_config_type_change".to_owned()));
+        told.refused(400, "invalid_request_error", "config.type: ");
+        house.post(&format!("{path}/archive"), &Value::Null).await.ok();
+        let told = house.post(&path, &json!({"name": "m"})).await;
+        assert_eq!(told.code(), Some("environment_archived".to_owned()));
+        told.refused(400, "invalid_request_error", "the environment");
+    }
+}

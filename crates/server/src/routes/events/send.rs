@@ -1,0 +1,93 @@
+//! `POST /v1/sessions/{session_id}/events`: a client speaks to a session.
+
+use std::collections::BTreeSet;
+
+use kernel::Input;
+use protocol::{
+    event::{Body, Event},
+    input,
+};
+use serde_json::json;
+
+use crate::{answer::Answer, error::Problem, extract::Call};
+
+/// Answers with the events as they were taken, in order, with their ids.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let session = call.id("session_id")?;
+    let events = input::send(call.body()?)?;
+    let input = Input::Client { events, made: BTreeSet::new() };
+    let committed = call.engine().commit(call.workspace(), session, input).await?;
+    let echo: Vec<Event> = committed.accepted.into_iter().map(echoed).collect();
+    Answer::json(&json!({"data": echo}))
+}
+
+/// What is taken up later is echoed as waiting, even if it was taken up at once (rules.md 4).
+fn echoed(event: Event) -> Event {
+    let waits = matches!(
+        event.body,
+        Body::UserMessage { .. }
+            | Body::UserInterrupt { .. }
+            | Body::UserToolConfirmation { .. }
+            | Body::SystemMessage { .. }
+    );
+    Event { processed_at: event.processed_at.filter(|_| !waits), ..event }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, TIME, id, message, types};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_message_is_echoed_as_waiting_with_the_id_it_keeps() {
+        let house = House::open().await;
+        let path = format!("/v1/sessions/{}", id(&house.session(&[]).await));
+        let told = house.post(&format!("{path}/events"), &json!({"events": [message("hi")]})).await.ok();
+        let id = told["data"][0]["id"].clone();
+        let content = json!([{"type": "text", "text": "hi"}]);
+        assert_eq!(
+            told,
+            json!({"data": [{"id": id, "processed_at": null, "type": "user.message", "content": content}]})
+        );
+        house.settled(&path).await;
+        let listed = house.get(&format!("{path}/events?types[]=user.message")).await.ok();
+        assert_eq!((&listed["data"][0]["id"], &listed["data"][0]["processed_at"]), (&id, &json!(TIME)));
+    }
+
+    #[tokio::test]
+    async fn a_tools_result_is_echoed_as_taken() {
+        let house = House::open().await;
+        let path = format!("/v1/sessions/{}", id(&house.session(&[message("call")]).await));
+        house.settled(&path).await;
+        let calls = house.get(&format!("{path}/events?types[]=agent.custom_tool_use")).await.ok();
+        let result = json!({"type": "user.custom_tool_result", "custom_tool_use_id": calls["data"][0]["id"]});
+        let refused = house.post(&format!("{path}/events"), &json!({"events": [message("hi")]})).await;
+        refused.refused(400, "invalid_request_error", "events.0: the session is idle and requires action");
+        let told = house.post(&format!("{path}/events"), &json!({"events": [result]})).await.ok();
+        assert_eq!(told["data"][0]["processed_at"], json!(TIME));
+        house.settled(&path).await;
+        let idle = house.get(&format!("{path}/events?order=desc&limit=1")).await.ok();
+        assert_eq!(idle["data"][0]["stop_reason"], json!({"type": "end_turn"}));
+    }
+
+    #[tokio::test]
+    async fn one_bad_event_refuses_all_of_them() {
+        let house = House::open().await;
+        let path = format!("/v1/sessions/{}/events", id(&house.session(&[]).await));
+        let unknown = json!({
+            "type": "user.custom_tool_result", "custom_tool_use_id": "sevt_1111111111111111111111",
+        });
+        for (second, name) in [
+            (unknown, "events.1.custom_tool_use_id: "),
+            (json!({"type": "user.shout"}), "events.1.type: "),
+            (json!({"type": "system.message", "content": []}), "events.1.type: "),
+        ] {
+            let told = house.post(&path, &json!({"events": [message("a"), second]})).await;
+            told.refused(400, "invalid_request_error", name);
+        }
+        assert_eq!(types(&house.get(&path).await.ok()), Vec::<String>::new());
+        let unknown = "/v1/sessions/sesn_1111111111111111111111/events";
+        let told = house.post(unknown, &json!({"events": [message("a")]})).await;
+        told.refused(404, "not_found_error", "");
+    }
+}

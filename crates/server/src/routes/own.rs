@@ -1,0 +1,116 @@
+//! Heddle's own doors beside the API: is it alive, is it ready, what has it counted.
+//!
+//! They need no key when the caller sits on the same machine.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router,
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+    routing,
+};
+use serde_json::json;
+use store::Kind;
+
+use crate::{Door, answer::Answer, auth, error::Problem, serve::Peer};
+
+/// Who asks, as far as the connection tells.
+type From = Option<Extension<Peer>>;
+
+/// Adds the doors.
+pub(super) fn add(router: Router<Arc<Door>>) -> Router<Arc<Door>> {
+    router
+        .route("/healthz", routing::get(healthz))
+        .route("/readyz", routing::get(readyz))
+        .route("/metrics", routing::get(metrics))
+}
+
+async fn healthz(State(door): State<Arc<Door>>, peer: From, headers: HeaderMap) -> Response {
+    respond(admit(&door, peer, &headers).await.and_then(|()| Answer::json(&json!({"status": "ok"}))))
+}
+
+async fn readyz(State(door): State<Arc<Door>>, peer: From, headers: HeaderMap) -> Response {
+    respond(ready(&door, peer, &headers).await)
+}
+
+async fn metrics(State(door): State<Arc<Door>>, peer: From, headers: HeaderMap) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let text = || Answer::Text { kind, text: door.engine.counters().encode() };
+    respond(admit(&door, peer, &headers).await.map(|()| text()))
+}
+
+/// Ready: the store answers, and the engine is not about to stop.
+async fn ready(door: &Door, peer: From, headers: &HeaderMap) -> Result<Answer, Problem> {
+    admit(door, peer, headers).await?;
+    if door.engine.stopping() {
+        return Err(Problem::stopping());
+    }
+    door.engine.store().find(door.settings.workspace, Kind::ApiKey, "").await?;
+    Answer::json(&json!({"status": "ok"}))
+}
+
+/// Lets a neighbour in without a key.
+async fn admit(door: &Door, peer: From, headers: &HeaderMap) -> Result<(), Problem> {
+    let near = peer.is_some_and(|Extension(Peer(peer))| peer.ip().to_canonical().is_loopback());
+    if near { Ok(()) } else { auth::caller(door, headers).await.map(drop) }
+}
+
+fn respond(answer: Result<Answer, Problem>) -> Response {
+    match answer {
+        Ok(answer) => answer.into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{House, KEY};
+    use axum::{body::Body, extract::Request, http::StatusCode};
+
+    async fn asked(house: &House, path: &str, peer: Option<&str>, key: bool) -> (StatusCode, String) {
+        let mut request = Request::get(path);
+        if key {
+            request = request.header("x-api-key", KEY);
+        }
+        if let Some(peer) = peer {
+            request = request.extension(Peer(peer.parse().expect("an address")));
+        }
+        let (status, _, body) = house.raw(request.body(Body::empty()).expect("a request")).await;
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_needs_no_key_and_a_stranger_does() {
+        let house = House::open().await;
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            for near in ["127.0.0.1:9", "[::1]:9", "[::ffff:127.0.0.1]:9"] {
+                assert_eq!(asked(&house, path, Some(near), false).await.0, 200, "{path} from {near}");
+            }
+            for (peer, key, status) in
+                [(Some("192.0.2.1:9"), false, 401), (None, false, 401), (None, true, 200)]
+            {
+                assert_eq!(asked(&house, path, peer, key).await.0, status, "{path} from {peer:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stopped_engine_is_alive_and_not_ready() {
+        let house = House::open().await;
+        house.engine().stop().await;
+        let near = Some("127.0.0.1:9");
+        assert_eq!(asked(&house, "/healthz", near, false).await.0, 200);
+        assert_eq!(asked(&house, "/readyz", near, false).await.0, 529);
+    }
+
+    #[tokio::test]
+    async fn the_counters_are_shown_as_text() {
+        let house = House::open().await;
+        house.session(&[]).await;
+        let (_, text) = asked(&house, "/metrics", None, true).await;
+        assert!(text.contains("\nheddle_commits_total 1\n"), "{text}");
+    }
+}

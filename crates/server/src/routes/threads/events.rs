@@ -1,0 +1,53 @@
+//! `GET /v1/sessions/{session_id}/threads/{thread_id}/events`: what happened on one thread.
+
+use std::collections::BTreeSet;
+
+use engine::{EventQuery, Range};
+use protocol::page::LOGS;
+
+use super::named;
+use crate::{
+    answer::Answer,
+    error::Problem,
+    extract::Call,
+    page::{List, Listing},
+    routes::{events, sessions},
+};
+
+/// Answers with a page of the thread's events, oldest first.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let (session, thread) = named(&call).await?;
+    let order = events::order(&call)?;
+    let query = EventQuery {
+        thread: Some(thread.id),
+        order,
+        after: None,
+        limit: call.query.limit(LOGS)?,
+        types: BTreeSet::new(),
+        created: Range::default(),
+    };
+    let listing = Listing { list: List::ThreadEvents, parent: thread.id.bits(), order };
+    events::page(&call, session, listing, query, || sessions::missing(session)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, id, message};
+
+    #[tokio::test]
+    async fn the_primarys_events_are_the_sessions() {
+        let house = House::open().await;
+        let path = format!("/v1/sessions/{}", id(&house.session(&[message("hi")]).await));
+        house.settled(&path).await;
+        let id = id(&house.get(&format!("{path}/threads")).await.ok()["data"][0]);
+        let events = house.get(&format!("{path}/events")).await.ok();
+        let events = events["data"].as_array().cloned().unwrap_or_default();
+        assert_eq!(house.pages(&format!("{path}/threads/{id}/events?limit=5"), &[5, 4]).await, events);
+        let page = house.get(&format!("{path}/events?limit=2")).await.ok();
+        let token = page["next_page"].as_str().unwrap_or_default();
+        let told = house.get(&format!("{path}/threads/{id}/events?page={token}")).await;
+        told.refused(400, "invalid_request_error", "page: this page token belongs to another list");
+        let told = house.get(&format!("{path}/threads/sthr_1111111111111111111111/events")).await;
+        told.refused(404, "not_found_error", "the session");
+    }
+}

@@ -1,0 +1,72 @@
+//! `GET /v1/sessions/{session_id}/threads`: a session's threads, the primary first.
+
+use protocol::{SessionId, page::LOGS, session::Status};
+use store::Order;
+
+use super::all;
+use crate::{
+    answer::Answer,
+    error::Problem,
+    extract::Call,
+    page::{Items, List, Listing, Token},
+};
+
+/// Answers with a page of threads, archived ones too.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let session: SessionId = call.id("session_id")?;
+    let limit = call.query.limit(LOGS)?;
+    let statuses = call.query.names("statuses", Status::NAMES)?;
+    let listing = Listing { list: List::Threads, parent: session.bits(), order: Order::Ascending };
+    let from = listing.asked(&call.query)?.map_or(0, |token| token.key as usize);
+    let threads = all(&call, session).await?;
+    // A thread keeps its place, so a place is a cursor.
+    let shown: Vec<_> = (0_u64..)
+        .zip(&threads)
+        .skip(from)
+        .filter(|(_, thread)| statuses.is_empty() || statuses.contains(&thread.status.name()))
+        .collect();
+    let items = Items::fit(shown.iter().map(|(_, thread)| thread), limit)?;
+    let next = shown.get(items.len()).filter(|_| items.more);
+    let next = next.map(|(place, _)| listing.seal(Token { backwards: false, key: *place, id: 0 }));
+    items.answer(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, TIME, id, message, tool};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn the_primary_is_listed_with_its_agent() {
+        let house = House::open().await;
+        let session = house.session(&[]).await;
+        let listed = house.get(&format!("/v1/sessions/{}/threads", id(&session))).await.ok();
+        let thread = json!({
+            "type": "session_thread", "id": listed["data"][0]["id"], "session_id": session["id"],
+            "parent_thread_id": null,
+            "agent": {
+                "type": "agent", "id": session["agent"]["id"], "version": 1, "name": "an agent",
+                "description": null,
+                "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
+                "system": null, "tools": [tool("look_up")], "mcp_servers": [], "skills": [],
+                "execution_identity": {"type": "service_account"},
+            },
+            "status": "idle", "stats": null, "usage": null, "workflow_run_id": null,
+            "created_at": TIME, "updated_at": TIME, "archived_at": null,
+        });
+        assert_eq!(listed, json!({"data": [thread], "next_page": null}));
+    }
+
+    #[tokio::test]
+    async fn statuses_choose() {
+        let house = House::open().await;
+        let path = format!("/v1/sessions/{}/threads", id(&house.session(&[message("hold")]).await));
+        for (query, found) in [("statuses[]=running", 1), ("statuses[]=idle&statuses[]=terminated", 0)] {
+            let listed = house.get(&format!("{path}?{query}")).await.ok();
+            assert_eq!(listed["data"].as_array().map(Vec::len), Some(found), "{query}");
+        }
+        house.get(&format!("{path}?statuses[]=x")).await.refused(400, "invalid_request_error", "statuses: ");
+        let told = house.get("/v1/sessions/sesn_1111111111111111111111/threads").await;
+        told.refused(404, "not_found_error", "there is no session");
+    }
+}

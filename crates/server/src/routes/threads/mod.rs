@@ -1,0 +1,26 @@
+//! Threads of a session. So far every session has one: the primary.
+
+pub(super) mod archive;
+pub(super) mod events;
+pub(super) mod list;
+pub(super) mod retrieve;
+pub(super) mod stream;
+
+use protocol::{SessionId, ThreadId, session::Thread};
+
+use crate::{error::Problem, extract::Call, routes::sessions};
+
+/// The session's threads, the primary first.
+async fn all(call: &Call, session: SessionId) -> Result<Vec<Thread>, Problem> {
+    let threads = call.engine().threads(call.workspace(), session).await?;
+    threads.ok_or_else(|| sessions::missing(session))
+}
+
+/// The thread that the path names, and its session.
+async fn named(call: &Call) -> Result<(SessionId, Thread), Problem> {
+    let session = call.id("session_id")?;
+    let threads = all(call, session).await?;
+    let id: ThreadId = call.id("thread_id")?;
+    let found = threads.into_iter().find(|thread| thread.id == id);
+    Ok((session, found.ok_or_else(|| Problem::missing(format!("the session {session} has no thread {id}")))?))
+}

@@ -1,0 +1,38 @@
+//! `GET /v1/sessions/{session_id}/threads/{thread_id}/stream`: what happens on one thread.
+
+use super::named;
+use crate::{answer::Answer, error::Problem, extract::Call, sse};
+
+/// Answers with the thread's stream, from behind `Last-Event-ID` or `after_id`, else from now.
+pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let (session, thread) = named(&call).await?;
+    let (after, previews) = (sse::after(&call)?, sse::previews(&call)?);
+    let feed = call.engine().follow(call.workspace(), session, Some(thread.id), after, previews).await?;
+    Ok(Answer::Stream(sse::body(feed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, id, message};
+    use serde_json::Value;
+
+    #[tokio::test]
+    async fn a_threads_stream_ends_with_the_thread() {
+        let house = House::open().await;
+        let path = format!("/v1/sessions/{}", id(&house.session(&[message("hi")]).await));
+        house.settled(&path).await;
+        let thread = id(&house.get(&format!("{path}/threads")).await.ok()["data"][0]);
+        let first = house.get(&format!("{path}/events?limit=1")).await.ok();
+        let url = format!("{path}/threads/{thread}/stream?after_id={}", id(&first["data"][0]));
+        house.post(&format!("{path}/archive"), &Value::Null).await.ok();
+        let told = house.get(&url).await;
+        let records = told.text().matches("\n\n").count();
+        let last = told.text().rsplit("event: message").next().unwrap_or_default();
+        assert_eq!(records, 9);
+        assert!(last.contains("session.thread_status_terminated"), "{last}");
+        let told = house.get(&format!("{path}/threads/{thread}/stream?event_deltas[]=x")).await;
+        told.refused(400, "invalid_request_error", "event_deltas: ");
+        let told = house.get(&format!("{path}/threads/sthr_1111111111111111111111/stream")).await;
+        told.refused(404, "not_found_error", "the session");
+    }
+}

@@ -1,0 +1,162 @@
+//! Server-sent events, byte for byte (rules.md 7, spec/behaviour.md e.6, e.7).
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use engine::{Feed, Frame, PreviewKind, Previews};
+use futures_util::{Stream, StreamExt, stream};
+use protocol::{EventId, event::Event, limits};
+use serde_json::json;
+use tokio::time::timeout;
+
+use crate::{error::Problem, extract::Call};
+
+/// What a stream says when there is nothing to say.
+const HEARTBEAT: &[u8] = b": keep-alive\n\n";
+
+/// Where the client wants to go on: `Last-Event-ID`, else `?after_id=`.
+pub(crate) fn after(call: &Call) -> Result<Option<EventId>, Problem> {
+    let unknown = || Problem::parameter("Last-Event-ID", "expected the id of an event of this stream");
+    match call.headers.get("last-event-id") {
+        Some(id) if !id.is_empty() => {
+            let id = id.to_str().ok().and_then(|id| id.trim().parse().ok());
+            id.map(Some).ok_or_else(unknown)
+        }
+        Some(_) | None => call.query.id("after_id"),
+    }
+}
+
+/// Which previews the client wants: `event_deltas[]`.
+pub(crate) fn previews(call: &Call) -> Result<Previews, Problem> {
+    if call.query.list("event_deltas").count() > limits::EVENT_DELTAS {
+        let message = format!("must have at most {} values", limits::EVENT_DELTAS);
+        return Err(Problem::parameter("event_deltas", message));
+    }
+    let wanted = call.query.names("event_deltas", &["agent.message", "agent.thinking"])?;
+    Ok(Previews { message: wanted.contains(&"agent.message"), thinking: wanted.contains(&"agent.thinking") })
+}
+
+/// A feed as the body of an answer. A frame is made when the one before it was taken.
+pub(crate) fn body(feed: Feed) -> Body {
+    let frames = stream::unfold(Some(feed), |feed| async {
+        let mut feed = feed?;
+        match feed.next().await {
+            Ok(frame) => frame.map(|frame| (frame, Some(feed))),
+            Err(fault) => {
+                tracing::error!(%fault, "a stream ended early");
+                None
+            }
+        }
+    });
+    let records = frames.map(|frame| record(&frame));
+    Body::from_stream(beating(records, Duration::from_secs(limits::HEARTBEAT_S)))
+}
+
+/// The records, with a heartbeat whenever there was none for `pause`.
+fn beating(
+    records: impl Stream<Item = Result<Bytes, serde_json::Error>> + Send,
+    pause: Duration,
+) -> impl Stream<Item = Result<Bytes, serde_json::Error>> + Send {
+    stream::unfold(Box::pin(records), move |mut records| async move {
+        match timeout(pause, records.next()).await {
+            Ok(record) => record.map(|record| (record, records)),
+            Err(_) => Some((Ok(Bytes::from_static(HEARTBEAT)), records)),
+        }
+    })
+}
+
+/// One frame as a record. Only what moves the reader's cursor has an `id:` line.
+fn record(frame: &Frame) -> Result<Bytes, serde_json::Error> {
+    let mut record = b"event: message\n".to_vec();
+    match frame {
+        Frame::Event(event) => {
+            record.extend(format!("id: {}\n", event.id).into_bytes());
+            data::<Event>(&mut record, event)?;
+        }
+        Frame::Queued(event) => data::<Event>(&mut record, event)?,
+        Frame::Start { event, kind } => {
+            let kind = match kind {
+                PreviewKind::Message => "agent.message",
+                PreviewKind::Thinking => "agent.thinking",
+            };
+            data(&mut record, &json!({"type": "event_start", "event": {"type": kind, "id": event}}))?;
+        }
+        Frame::Delta { event, index, text } => {
+            let content = json!({"type": "text", "text": &**text});
+            let delta = json!({"type": "content_delta", "index": index, "content": content});
+            data(&mut record, &json!({"type": "event_delta", "event_id": event, "delta": delta}))?;
+        }
+    }
+    Ok(record.into())
+}
+
+/// JSON has no line break of its own, so one `data:` line holds it.
+fn data<T: serde::Serialize>(record: &mut Vec<u8>, value: &T) -> Result<(), serde_json::Error> {
+    record.extend_from_slice(b"data: ");
+    serde_json::to_writer(&mut *record, value)?;
+    record.extend_from_slice(b"\n\n");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::{Stamp, content::Block, event::Body as Said};
+    use std::sync::Arc;
+
+    fn text(frame: &Frame) -> String {
+        String::from_utf8(record(frame).unwrap().to_vec()).unwrap()
+    }
+
+    fn message(processed_at: Option<Stamp>) -> Arc<Event> {
+        let body = Said::UserMessage { content: vec![Block::text("a\nb")] };
+        Arc::new(Event { id: EventId::from_bits(0), processed_at, body })
+    }
+
+    #[test]
+    fn a_processed_event_has_an_id_line_and_a_queued_one_has_none() {
+        let said = r#""type":"user.message","content":[{"type":"text","text":"a\nb"}]"#;
+        assert_eq!(
+            text(&Frame::Event(message(Some(Stamp::from_micros(1))))),
+            format!(
+                "event: message\nid: sevt_1111111111111111111111\ndata: {{\"id\":\"sevt_1111111111111111111111\",\
+                 \"processed_at\":\"1970-01-01T00:00:00.000001Z\",{said}}}\n\n"
+            )
+        );
+        assert_eq!(
+            text(&Frame::Queued(message(None))),
+            format!(
+                "event: message\ndata: {{\"id\":\"sevt_1111111111111111111111\",\"processed_at\":null,{said}}}\n\n"
+            )
+        );
+    }
+
+    #[test]
+    fn previews_have_the_published_shape() {
+        let event = EventId::from_bits(0);
+        assert_eq!(
+            text(&Frame::Start { event, kind: PreviewKind::Thinking }),
+            "event: message\ndata: {\"type\":\"event_start\",\"event\":{\"type\":\"agent.thinking\",\
+             \"id\":\"sevt_1111111111111111111111\"}}\n\n"
+        );
+        assert_eq!(
+            text(&Frame::Delta { event, index: 1, text: "hi".into() }),
+            "event: message\ndata: {\"type\":\"event_delta\",\"event_id\":\"sevt_1111111111111111111111\",\
+             \"delta\":{\"type\":\"content_delta\",\"index\":1,\"content\":{\"type\":\"text\",\"text\":\"hi\"}}}\n\n"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_beats_and_no_record_is_lost_to_a_beat() {
+        let pause = Duration::from_secs(10);
+        let records = stream::unfold(0, |n| async move {
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            (n < 2).then(|| (Ok(Bytes::from(n.to_string())), n + 1))
+        });
+        let told: Vec<_> = beating(records, pause).map(Result::unwrap).collect().await;
+        let beat = Bytes::from_static(HEARTBEAT);
+        let expected = [&beat, &beat, &Bytes::from("0"), &beat, &beat, &Bytes::from("1"), &beat, &beat];
+        assert_eq!(told.iter().collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,318 @@
+//! A whole house for the tests: the router over a real engine, a memory store and a scripted model.
+//! Every good answer is checked against the API's contract on its way out.
+
+pub(crate) mod contract;
+mod script;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use axum::{
+    Router,
+    body::{Body, BodyDataStream},
+    extract::Request,
+    http::{HeaderMap, Method, StatusCode},
+};
+use bytes::Bytes;
+use engine::{Clock, Dice, Engine, Parts};
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use protocol::{
+    WorkspaceId,
+    routes::{Provider, Route, Routes},
+};
+use serde_json::{Value, json};
+use store::Store;
+use tower::ServiceExt;
+
+use crate::{Door, Settings, furnished, keys, routes};
+
+/// What every time in an answer is replaced with.
+pub(crate) const TIME: &str = "a time";
+
+/// The key of every house.
+pub(crate) const KEY: &str = "hdl_test";
+
+/// The house.
+pub(crate) struct House {
+    router: Router,
+    engine: Engine,
+    made: AtomicU64,
+}
+
+impl House {
+    pub(crate) async fn open() -> Self {
+        Self::with(routes::all()).await
+    }
+
+    /// A house with other routes.
+    pub(crate) async fn with(routes: Router<Arc<Door>>) -> Self {
+        let parts = Parts {
+            store: Store::memory(),
+            oracle: Arc::new(script::Script),
+            routes: Routes(vec![Route {
+                pattern: "test-*".into(),
+                provider: Provider::Script,
+                base_url: String::new(),
+                key_variable: None,
+                window: 200_000,
+                max_output: 8_192,
+            }]),
+            clock: Clock::wall(),
+            dice: Dice::seeded(7),
+        };
+        let engine = Engine::start(parts).await.expect("an engine");
+        let settings = Settings { workspace: WorkspaceId::from_bits(1), env_key_hash: Some(keys::hash(KEY)) };
+        let router = furnished(routes, engine.clone(), settings);
+        Self { router, engine, made: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn raw(&self, request: Request) -> (StatusCode, HeaderMap, Bytes) {
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        (parts.status, parts.headers, body.collect().await.expect("a body").to_bytes())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Told {
+        self.send(Method::GET, path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn get_with(&self, path: &str, name: &'static str, value: &str) -> Told {
+        self.send(Method::GET, path, &[(name, value)], Body::empty()).await
+    }
+
+    /// Posts `body`; null is no body at all.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Told {
+        self.post_with(path, body, &[]).await
+    }
+
+    pub(crate) async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Told {
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        self.send(Method::POST, path, headers, body).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Told {
+        self.send(Method::DELETE, path, &[], Body::empty()).await
+    }
+
+    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Told {
+        let mut request = Request::builder().method(method.clone()).uri(path).header("x-api-key", KEY);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (status, headers, body) = self.raw(request.body(body).expect("a request")).await;
+        let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+        Told { asked: (method, path.to_owned()), status, headers, body }
+    }
+
+    /// A saved agent.
+    pub(crate) async fn agent(&self) -> Value {
+        let body = json!({"name": "an agent", "model": "test-1", "tools": [tool("look_up")]});
+        self.post("/v1/agents", &body).await.ok()
+    }
+
+    /// An environment with a name of its own.
+    pub(crate) async fn environment(&self) -> Value {
+        let name = format!("environment {}", self.made.fetch_add(1, Ordering::Relaxed));
+        self.post("/v1/environments", &json!({"name": name})).await.ok()
+    }
+
+    /// A session that begins with `events`.
+    pub(crate) async fn session(&self, events: &[Value]) -> Value {
+        let (agent, environment) = (self.agent().await, self.environment().await);
+        let body =
+            json!({"agent": agent["id"], "environment_id": environment["id"], "initial_events": events});
+        self.post("/v1/sessions", &body).await.ok()
+    }
+
+    /// Waits until the session at `path` rests.
+    pub(crate) async fn settled(&self, path: &str) {
+        let newest = self.get(&format!("{path}/events?order=desc&limit=1")).await.ok();
+        let newest = &newest["data"][0];
+        if newest["type"] == "session.status_idle" {
+            return;
+        }
+        let id = newest["id"].as_str().expect("an event");
+        let mut stream = self.stream(&format!("{path}/events/stream?after_id={id}")).await;
+        while stream.next().await.data()["type"] != "session.status_idle" {}
+    }
+
+    /// Opens a stream.
+    pub(crate) async fn stream(&self, path: &str) -> Records {
+        let request = Request::get(path).header("x-api-key", KEY).body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        assert_eq!(response.status(), 200, "{path}");
+        Records { body: response.into_body().into_data_stream(), read: String::new() }
+    }
+
+    /// Every item of a list, whose pages hold `sizes` items.
+    pub(crate) async fn pages(&self, path: &str, sizes: &[usize]) -> Vec<Value> {
+        let (mut items, mut seen, mut token) = (Vec::new(), Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}&page={token}")).await.ok();
+            let data = page["data"].as_array().expect("data");
+            seen.push(data.len());
+            items.extend(data.iter().cloned());
+            match page["next_page"].as_str() {
+                Some(next) => next.clone_into(&mut token),
+                None => break,
+            }
+        }
+        assert_eq!(seen, sizes, "{path}");
+        items
+    }
+}
+
+/// The id of an answer, as text.
+pub(crate) fn id(answer: &Value) -> String {
+    answer["id"].as_str().expect("an id").to_owned()
+}
+
+/// A `user.message`.
+pub(crate) fn message(text: &str) -> Value {
+    json!({"type": "user.message", "content": [{"type": "text", "text": text}]})
+}
+
+/// A custom tool.
+pub(crate) fn tool(name: &str) -> Value {
+    json!({"type": "custom", "name": name, "description": "d", "input_schema": {"type": "object"}})
+}
+
+/// The types of a list's events.
+pub(crate) fn types(list: &Value) -> Vec<String> {
+    let events = list["data"].as_array().expect("data").iter();
+    events.map(|event| event["type"].as_str().expect("a type").to_owned()).collect()
+}
+
+/// An answer.
+pub(crate) struct Told {
+    asked: (Method, String),
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Told {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("text"))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.body
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|wrong| panic!("{wrong}: {}", self.body))
+    }
+
+    /// `details.error_code`.
+    pub(crate) fn code(&self) -> Option<String> {
+        self.json()["error"]["details"]["error_code"].as_str().map(str::to_owned)
+    }
+
+    /// Every time in the answer, in order.
+    pub(crate) fn times(&self) -> Vec<String> {
+        let mut times = Vec::new();
+        timeless(&mut self.json(), &mut times);
+        times
+    }
+
+    /// The body of a good answer that obeys the contract, its times replaced.
+    pub(crate) fn ok(self) -> Value {
+        let (method, path) = &self.asked;
+        assert_eq!(self.status, 200, "{method} {path}: {}", self.body);
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        let mut body = self.json();
+        contract::check(method, path, &body);
+        timeless(&mut body, &mut Vec::new());
+        body
+    }
+
+    /// An error of this status and type whose message begins like this.
+    pub(crate) fn refused(self, status: u16, kind: &str, message: &str) {
+        let (method, path) = &self.asked;
+        assert_eq!(self.status, status, "{method} {path}: {}", self.body);
+        let body = self.json();
+        let error = &body["error"];
+        assert!(error["message"].as_str().expect("a message").starts_with(message), "{body}");
+        let mut expected = json!({"type": kind, "message": error["message"]});
+        if let Some(details) = error.get("details") {
+            expected["details"] = json!({"error_code": details["error_code"]});
+        }
+        let request = self.header("request-id").expect("a request id");
+        assert_eq!(body, json!({"type": "error", "error": expected, "request_id": request}));
+    }
+}
+
+fn timeless(value: &mut Value, times: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                if key.ends_with("_at") && value.is_string() {
+                    times.push(value.as_str().unwrap().to_owned());
+                    *value = TIME.into();
+                } else {
+                    timeless(value, times);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| timeless(item, times)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// An open stream.
+pub(crate) struct Records {
+    body: BodyDataStream,
+    read: String,
+}
+
+impl Records {
+    /// The next record that is no heartbeat.
+    pub(crate) async fn next(&mut self) -> Record {
+        self.step().await.expect("the stream is over")
+    }
+
+    /// Whether nothing more comes.
+    pub(crate) async fn ended(&mut self) -> bool {
+        self.step().await.is_none()
+    }
+
+    async fn step(&mut self) -> Option<Record> {
+        loop {
+            if let Some((record, rest)) = self.read.split_once("\n\n") {
+                let record = Record(record.to_owned());
+                self.read = rest.to_owned();
+                if !record.0.starts_with(':') {
+                    return Some(record);
+                }
+                continue;
+            }
+            let bytes = self.body.next().await?.expect("a frame");
+            self.read.push_str(std::str::from_utf8(&bytes).expect("UTF-8"));
+        }
+    }
+}
+
+/// One record of a stream.
+pub(crate) struct Record(String);
+
+impl Record {
+    pub(crate) fn id(&self) -> Option<&str> {
+        self.0.lines().find_map(|line| line.strip_prefix("id: "))
+    }
+
+    pub(crate) fn data(&self) -> Value {
+        let data = self.0.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
+        let data = serde_json::from_str(data).expect("JSON");
+        contract::check_frame(&data);
+        data
+    }
+}

@@ -1,0 +1,63 @@
+//! A model that does what it is told: `hold` never answers, `call` calls a tool, `think` thinks first.
+
+use futures_util::future::{self, BoxFuture};
+use models::Oracle;
+use protocol::{
+    Object,
+    content::Block,
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, Message, Part, Prompt},
+    usage::Tokens,
+};
+use serde_json::json;
+
+/// The model.
+#[derive(Debug)]
+pub(super) struct Script;
+
+impl Oracle for Script {
+    fn ask<'a>(
+        &'a self,
+        prompt: &'a Prompt,
+        deltas: &'a mut (dyn FnMut(Delta) + Send),
+    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        let said = prompt.messages.last().map(|message| said(message)).unwrap_or_default();
+        Box::pin(async move {
+            match said.as_str() {
+                "hold" => future::pending().await,
+                "call" => Ok(answer(vec![call()], AnswerStop::ToolUse)),
+                "think" => {
+                    deltas(Delta::Start { index: 0, kind: DeltaKind::Thinking });
+                    deltas(Delta::Start { index: 1, kind: DeltaKind::Text });
+                    for text in ["I thought ", "and say", " this"] {
+                        deltas(Delta::Text { index: 1, text: text.into() });
+                    }
+                    let thought =
+                        AnswerBlock::Thinking { raw: json!({"type": "thinking", "thinking": "hm"}) };
+                    let blocks = vec![thought, text("I thought and say this")];
+                    Ok(answer(blocks, AnswerStop::EndTurn))
+                }
+                said => Ok(answer(vec![text(&format!("You said: {said}"))], AnswerStop::EndTurn)),
+            }
+        })
+    }
+}
+
+fn said(message: &Message) -> String {
+    let mut texts = message.parts.iter().filter_map(|part| match part {
+        Part::Content(Block::Text { text, .. }) => Some(text.clone()),
+        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+    });
+    texts.next_back().unwrap_or_default()
+}
+
+fn text(text: &str) -> AnswerBlock {
+    AnswerBlock::Text { text: text.into() }
+}
+
+fn call() -> AnswerBlock {
+    AnswerBlock::ToolUse { id: "toolu_1".into(), name: "look_up".into(), input: Some(Object::new()) }
+}
+
+fn answer(blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Answer {
+    Answer { blocks, stop, tokens: Tokens { input: 3, output: 5, ..Tokens::default() } }
+}
