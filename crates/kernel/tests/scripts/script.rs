@@ -2,7 +2,8 @@
 //!
 //! One line is one input; ` + ` joins the events of one request, `; ` the blocks of one answer. The first
 //! line may be `open` with messages. `#n` is the event that first stood at position n of the log; `result 1`
-//! answers the first call; `repeat 7 A then B` plays A and B seven times. Each input comes a second after the one before.
+//! answers the first call; `repeat 7 A then B` plays A and B seven times. Each input comes a second after
+//! the one before.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a script that does not play may panic")]
 

@@ -1,0 +1,199 @@
+//! The binary as a newcomer meets it: the demo, the first start, a directory that is taken, the way down.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+const HEDDLE: &str = env!("CARGO_BIN_EXE_heddle");
+
+/// A command with nothing of the caller's own settings.
+fn heddle(arguments: &[&str]) -> Command {
+    let mut command = Command::new(HEDDLE);
+    command.args(arguments).stdin(Stdio::null());
+    for name in ["HEDDLE_API_KEY", "HEDDLE_CONFIG", "HEDDLE_DATA", "HEDDLE_LISTEN", "ANTHROPIC_API_KEY"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+struct Server {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    /// What it printed before it listened.
+    said: Vec<String>,
+    url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn serve(data: &Path) -> Server {
+    let data = data.to_str().expect("a plain path");
+    let mut child = heddle(&["serve", "--listen", "127.0.0.1:0", "--data", data])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut out = BufReader::new(child.stdout.take().expect("an output"));
+    let mut said = Vec::new();
+    loop {
+        let mut line = String::new();
+        assert_ne!(out.read_line(&mut line).expect("text"), 0, "it ended before it listened: {said:?}");
+        if let Some(url) = line.strip_prefix("listening on ") {
+            let url = url.trim().to_owned();
+            return Server { child, out, said, url };
+        }
+        said.push(line);
+    }
+}
+
+fn text(output: &Output) -> (String, String) {
+    let utf8 = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (utf8(&output.stdout), utf8(&output.stderr))
+}
+
+/// A request over a plain socket, so that the test shares no code with the server. The connection stays open.
+fn send(url: &str, request: &str) -> BufReader<std::net::TcpStream> {
+    use std::io::Write;
+    let mut socket = std::net::TcpStream::connect(url.trim_start_matches("http://")).expect("it listens");
+    socket.write_all(request.as_bytes()).expect("it reads");
+    BufReader::new(socket)
+}
+
+fn status(url: &str, request: &str) -> String {
+    let mut line = String::new();
+    send(url, request).read_line(&mut line).expect("it answers");
+    line.trim().to_owned()
+}
+
+fn post(url: &str, key: &str, path: &str, body: &str) -> String {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nx-api-key: {key}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut answer = String::new();
+    send(url, &request).read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+/// The first id of this kind in an answer.
+fn id(answer: &str, prefix: &str) -> String {
+    let at = answer.find(&format!("\"{prefix}_")).unwrap_or_else(|| panic!("no {prefix} id in {answer}"));
+    answer[at + 1..].split('"').next().expect("an id").to_owned()
+}
+
+#[test]
+fn the_demo_kills_its_server_in_the_middle_and_nothing_is_lost() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+    let output = heddle(&["demo", readme]).output().expect("it runs");
+    let (out, wrong) = text(&output);
+    assert!(output.status.success(), "{out}\n{wrong}");
+    let place = |part: &str| out.find(part).unwrap_or_else(|| panic!("no `{part}` in\n{out}"));
+    let order = ["agent.custom_tool_use", "kill -9", "cut off", "nothing lost"];
+    assert!(order.map(place).is_sorted(), "{order:?} in\n{out}");
+}
+
+#[test]
+fn a_demo_about_a_missing_file_says_what_to_do() {
+    let output = heddle(&["demo", "no/such/file"]).output().expect("it runs");
+    let (_, wrong) = text(&output);
+    assert!(!output.status.success() && wrong.contains("heddle demo FILE"), "{wrong}");
+}
+
+#[test]
+fn the_first_start_makes_a_key_that_opens_and_later_starts_do_not() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let file = data.path().join("first-key");
+    assert_eq!(server.said, [format!("the first API key is in {}\n", file.display())]);
+    assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+    let key = std::fs::read_to_string(&file).expect("text");
+    let get = |key: &str| format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
+    assert_eq!(status(&server.url, &get(&key)), "HTTP/1.1 200 OK");
+    assert_eq!(status(&server.url, &get("wrong")), "HTTP/1.1 401 Unauthorized");
+    drop(server);
+    assert_eq!(serve(data.path()).said, [String::new(); 0]);
+}
+
+#[test]
+fn keys_are_made_and_revoked_beside_a_running_server() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let path = data.path().to_str().expect("a plain path");
+    let keys = |arguments: &[&str]| {
+        let output = heddle(&[&["keys", "--data", path], arguments].concat()).output().expect("it runs");
+        assert!(output.status.success(), "{:?}", text(&output));
+        text(&output).0
+    };
+    let made = keys(&["create", "ci"]);
+    let (name, secret) = made.trim().split_once('\n').expect("two lines");
+    let get = format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {secret}\r\n\r\n");
+    assert_eq!(status(&server.url, &get), "HTTP/1.1 200 OK");
+    keys(&["revoke", name.split(' ').next().expect("an id")]);
+    assert_eq!(status(&server.url, &get), "HTTP/1.1 401 Unauthorized");
+    assert!(!keys(&["list"]).contains(secret));
+}
+
+#[test]
+fn a_directory_that_is_served_is_refused_to_a_second_server() {
+    let data = tempfile::tempdir().expect("a directory");
+    let _first = serve(data.path());
+    let path = data.path().to_str().expect("a plain path");
+    let output = heddle(&["serve", "--listen", "127.0.0.1:0", "--data", path]).output().expect("it runs");
+    let (_, wrong) = text(&output);
+    assert!(!output.status.success() && wrong.contains("another heddle serves"), "{wrong}");
+}
+
+#[test]
+fn a_mistake_in_the_file_names_its_line() {
+    let data = tempfile::tempdir().expect("a directory");
+    let file = data.path().join("heddle.toml");
+    std::fs::write(&file, "\nlisten = \"127.0.0.1:0\"\nroute = 1\n").expect("written");
+    let output =
+        heddle(&["serve", "--config", file.to_str().expect("a plain path")]).output().expect("it runs");
+    let (_, wrong) = text(&output);
+    let expected = format!("heddle: {}:3: unknown key `route`; did you mean `routes`?\n", file.display());
+    assert_eq!((output.status.success(), wrong), (false, expected));
+}
+
+#[test]
+fn sigterm_ends_streams_and_exits_with_success_and_stop_interrupts_what_runs() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut server = serve(data.path());
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let environment = id(&post(&server.url, &key, "/v1/environments", r#"{"name":"e"}"#), "env");
+    let agent = r#"{"name":"a","model":"heddle-demo"}"#;
+    let agent = id(&post(&server.url, &key, "/v1/agents", agent), "agent");
+    // The built-in script speaks slowly enough to be still at it when the interrupt comes.
+    let said = "many words ".repeat(400);
+    let session = format!(
+        r#"{{"agent":"{agent}","environment_id":"{environment}","initial_events":[{{"type":"user.message","content":[{{"type":"text","text":"{said}"}}]}}]}}"#
+    );
+    let session = id(&post(&server.url, &key, "/v1/sessions", &session), "sesn");
+
+    let stream =
+        format!("GET /v1/sessions/{session}/events/stream HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
+    let mut stream = send(&server.url, &stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).expect("it answers");
+    assert_eq!(line.trim(), "HTTP/1.1 200 OK");
+
+    let output = heddle(&["stop", "--all", "--url", &server.url, "--key", &key]).output().expect("it runs");
+    assert_eq!(text(&output).0, format!("interrupted {session}\n"));
+    while !line.contains("session.status_idle") {
+        line.clear();
+        assert_ne!(stream.read_line(&mut line).expect("it streams"), 0, "the stream ended too early");
+    }
+
+    let term = Command::new("kill").arg(server.child.id().to_string()).status().expect("it runs");
+    assert!(term.success());
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("the stream ends");
+    assert!(server.child.wait().expect("it ends").success());
+    assert_eq!(server.out.read_line(&mut line).expect("text"), 0);
+}
