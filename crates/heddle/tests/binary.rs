@@ -1,4 +1,5 @@
 //! The binary as a newcomer meets it: the demo, the first start, a directory that is taken, the way down.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -34,22 +35,21 @@ impl Drop for Server {
 
 fn serve(data: &Path) -> Server {
     let data = data.to_str().expect("a plain path");
-    let mut child = heddle(&["serve", "--listen", "127.0.0.1:0", "--data", data])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("it starts");
-    let mut out = BufReader::new(child.stdout.take().expect("an output"));
-    let mut said = Vec::new();
-    loop {
+    let mut serve = heddle(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
+    let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+    let out = BufReader::new(child.stdout.take().expect("an output"));
+    // From here on dropping it ends the process.
+    let mut server = Server { child, out, said: Vec::new(), url: String::new() };
+    while server.url.is_empty() {
         let mut line = String::new();
-        assert_ne!(out.read_line(&mut line).expect("text"), 0, "it ended before it listened: {said:?}");
-        if let Some(url) = line.strip_prefix("listening on ") {
-            let url = url.trim().to_owned();
-            return Server { child, out, said, url };
+        let read = server.out.read_line(&mut line).expect("text");
+        assert_ne!(read, 0, "it ended before it listened: {:?}", server.said);
+        match line.strip_prefix("listening on ") {
+            Some(url) => server.url = url.trim().to_owned(),
+            None => server.said.push(line),
         }
-        said.push(line);
     }
+    server
 }
 
 fn text(output: &Output) -> (String, String) {
@@ -117,7 +117,7 @@ fn the_first_start_makes_a_key_that_opens_and_later_starts_do_not() {
     assert_eq!(status(&server.url, &get(&key)), "HTTP/1.1 200 OK");
     assert_eq!(status(&server.url, &get("wrong")), "HTTP/1.1 401 Unauthorized");
     drop(server);
-    assert_eq!(serve(data.path()).said, [String::new(); 0]);
+    assert_eq!(serve(data.path()).said, Vec::<String>::new());
 }
 
 #[test]
