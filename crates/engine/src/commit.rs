@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::{
     Engine,
     fault::{CommitError, Fault},
-    live::{Commit, Flow, Live, Pending, State, lock},
+    live::{Commit, Committed, Flow, Live, Pending, State, lock},
     log,
     summary::{self, Snapshot},
 };
@@ -28,15 +28,6 @@ use crate::{
 const RACES: u32 = 8;
 /// Inputs decided together at most.
 const BATCH: usize = 64;
-
-/// What a commit did.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Committed {
-    /// The client events of the request, in its order; `processed_at` is null while one is queued.
-    pub accepted: Vec<Event>,
-    /// The head row after it.
-    pub head: store::Head,
-}
 
 /// A session to be made.
 #[derive(Debug, Clone, PartialEq)]

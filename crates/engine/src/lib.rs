@@ -32,10 +32,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::{
     clock::{Clock, Dice},
-    commit::{Committed, NewSession},
+    commit::NewSession,
     counters::Counters,
     fault::{CommitError, Fault, FollowError},
     feed::{Feed, Frame, PreviewKind, Previews},
+    live::Committed,
     page::{EventCursor, EventPage, EventQuery, Order, Range},
 };
 use crate::{

@@ -8,7 +8,6 @@ use protocol::{EventId, SessionId, ThreadId, WorkspaceId, event::Event, prompt::
 use tokio::sync::{Notify, broadcast, oneshot};
 
 use crate::{
-    commit::Committed,
     fault::{CommitError, Fault},
     summary::Hash,
 };
@@ -50,6 +49,15 @@ pub(crate) struct Pending {
     pub(crate) workspace: Option<WorkspaceId>,
     pub(crate) input: Option<Input>,
     pub(crate) reply: oneshot::Sender<Result<Committed, CommitError>>,
+}
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// The client events of the request, in its order; `processed_at` is null while one is queued.
+    pub accepted: Vec<Event>,
+    /// The head row after it.
+    pub head: store::Head,
 }
 
 /// A session as its log has made it, and what the store must know beside it.

@@ -5,9 +5,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use models::{Keys, Net, Proxy};
-use protocol::routes::{Provider, Route, Routes};
+use protocol::{
+    WorkspaceId,
+    routes::{Provider, Route, Routes},
+};
 use serde::Deserialize;
 
+/// The one workspace of this server. Every row carries it.
+pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
+/// The database's file in the data directory.
+pub(crate) const DATABASE: &str = "heddle.db";
 /// Where everything is kept, if nothing else is said.
 pub(crate) const DATA: &str = "heddle-data";
 const MESSAGES_URL: &str = "https://api.anthropic.com";

@@ -5,8 +5,9 @@ use protocol::id::ApiKeyId;
 use store::Store;
 
 use crate::{
-    Outcome, config, say, seal,
-    serve::{DATABASE, HOME},
+    Outcome,
+    config::{self, DATABASE, HOME},
+    say, seal,
 };
 
 /// What to do with keys.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use engine::{Clock, Dice, Engine, Parts};
 use models::Models;
-use protocol::WorkspaceId;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,14 +14,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     Outcome,
-    config::{Flags, Settled, variable},
+    config::{DATABASE, Flags, HOME, Settled, variable},
     say, seal,
 };
 
-/// The one workspace of this server. Every row carries it.
-pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
-/// The database's file in the data directory.
-pub(crate) const DATABASE: &str = "heddle.db";
 /// How long requests under way may take once the server is told to stop (rules.md 2, `drain_s`).
 const DRAIN: Duration = Duration::from_secs(20);
 

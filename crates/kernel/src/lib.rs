@@ -22,11 +22,13 @@ pub mod thread;
 pub mod transcript;
 mod turn;
 pub mod view;
+mod want;
 
 pub use decide::{Change, Decision, Input, Opening, decide, open};
 pub use fact::{Fact, Note, Private, What};
 pub use moment::{Moment, Seed};
 pub use refusal::Refusal;
 pub use session::Session;
-pub use thread::{Thread, Want, wants};
+pub use thread::Thread;
 pub use transcript::Transcript;
+pub use want::{Want, wants};

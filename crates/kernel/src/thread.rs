@@ -1,10 +1,6 @@
-//! A thread: one agent's loop. What it is doing, what a fact changes in that, and what it wants.
+//! A thread: one agent's loop. What it is doing, and what a fact changes in that.
 
-use alloc::{
-    collections::{BTreeSet, VecDeque},
-    string::String,
-    vec::Vec,
-};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use protocol::{
     EventId, Stamp, ThreadId,
@@ -17,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     fact::{Ending, Note, Private},
     moment::Seed,
-    session::Session,
 };
 
 /// A thread of a session.
@@ -332,36 +327,4 @@ fn weight(event: &Event) -> usize {
     // Only messages are ever queued.
     let Body::UserMessage { content } = &event.body else { return 0 };
     content.iter().map(protocol::content::Block::weight).sum()
-}
-
-/// Something the outside should be doing now. Derived, never stored.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Want {
-    /// Ask the model and bring the answer, or what went wrong.
-    Ask {
-        /// The thread that asks.
-        thread: ThreadId,
-        /// The event that began the request.
-        request: EventId,
-    },
-    /// Come back at this time.
-    Wake {
-        /// The thread that waits.
-        thread: ThreadId,
-        /// When.
-        at: Stamp,
-    },
-}
-
-/// What the outside should be doing now for `session`.
-pub fn wants(session: &Session) -> BTreeSet<Want> {
-    session.threads().filter_map(want).collect()
-}
-
-fn want(thread: &Thread) -> Option<Want> {
-    match &thread.doing {
-        Doing::Asking(request, _) => Some(Want::Ask { thread: thread.id, request: request.id }),
-        Doing::Waiting(until) => Some(Want::Wake { thread: thread.id, at: *until }),
-        Doing::Resting(_) | Doing::Due | Doing::Calling(_) | Doing::Ended => None,
-    }
 }
