@@ -11,35 +11,47 @@ use kernel::{Moment, Seed};
 use protocol::Stamp;
 use tokio::time::Instant;
 
-/// The time: a wall clock read once, moved on by tokio's. With tokio's clock paused it stands still.
+/// The time.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock {
-    began: Stamp,
-    instant: Instant,
+pub struct Clock(Kind);
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// The clock on the wall. Read anew each time: a running clock stands still while a laptop sleeps.
+    Wall,
+    /// A clock that began at a moment and runs as tokio's does; it can be paused.
+    Running { began: Stamp, instant: Instant },
 }
 
 impl Clock {
     /// The clock on the wall.
-    #[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
-    pub fn wall() -> Self {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Self::from(Stamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+    pub const fn wall() -> Self {
+        Self(Kind::Wall)
     }
 
-    /// A clock that shows `began` now.
+    /// A clock that shows `began` now, and stands still where tokio's clock is paused.
     pub fn from(began: Stamp) -> Self {
-        Self { began, instant: Instant::now() }
+        Self(Kind::Running { began, instant: Instant::now() })
     }
 
-    /// The time.
+    /// The time. It may step back; the law keeps a log's stamps rising all the same.
     pub fn now(&self) -> Stamp {
-        self.began.after(self.instant.elapsed())
+        match self.0 {
+            Kind::Wall => wall(),
+            Kind::Running { began, instant } => began.after(instant.elapsed()),
+        }
     }
 
     /// How long it is until `stamp`; zero when that is past.
     pub fn until(&self, stamp: Stamp) -> Duration {
         stamp.since(self.now())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
+fn wall() -> Stamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Stamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// The dice: a seed and how often they were thrown.

@@ -56,3 +56,44 @@ impl Road {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::usage::Tokens;
+    use tokio::time::Instant;
+
+    fn limited(seconds: u64) -> Failure {
+        let retry_after = Some(Duration::from_secs(seconds));
+        let class = FailureClass::RateLimited;
+        Failure { class, message: "slow down".into(), retry_after, tokens: Tokens::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_limit_closes_the_route_for_everybody_for_as_long_as_it_says_up_to_a_minute() {
+        let clock = Clock::from(Stamp::from_micros(1));
+        let permits = Permits::default();
+        for (said, waited) in [(5, 5), (600, 60)] {
+            permits.road("m").met(&limited(said), &clock);
+            let began = Instant::now();
+            drop(permits.road("other").enter(&clock).await);
+            assert_eq!(began.elapsed(), Duration::ZERO);
+            drop(permits.road("m").enter(&clock).await);
+            assert_eq!(began.elapsed().as_secs(), waited);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_route_lets_the_next_one_in_when_one_leaves() {
+        let clock = Clock::from(Stamp::from_micros(1));
+        let road = Permits::default().road("m");
+        let mut inside = Vec::new();
+        for _ in 0..limits::REQUESTS_PER_ROUTE {
+            inside.push(road.enter(&clock).await);
+        }
+        let soon = Duration::from_secs(1);
+        assert!(tokio::time::timeout(soon, road.enter(&clock)).await.is_err());
+        inside.pop();
+        assert!(tokio::time::timeout(soon, road.enter(&clock)).await.is_ok());
+    }
+}

@@ -103,8 +103,8 @@ impl Refusal {
             Self::Busy { verb, status } => {
                 let status = status.name();
                 format!(
-                    "cannot {verb} the session while its status is `{status}`; only pending or idle sessions may \
-                     be. Send user.interrupt or wait until it is idle"
+                    "cannot {verb} this session while its status is `{status}`: only pending or idle sessions allow \
+                     that. Send user.interrupt, or wait until it is idle"
                 )
             }
         }

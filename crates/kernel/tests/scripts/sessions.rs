@@ -145,9 +145,9 @@ fn a_busy_session_is_neither_archived_nor_deleted() {
       #4 span.model_request_start
       = running, ask #4
     > archive
-      refused: cannot archive the session while its status is `running`; only pending or idle sessions may be. Send user.interrupt or wait until it is idle
+      refused: cannot archive this session while its status is `running`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     > delete
-      refused: cannot delete the session while its status is `running`; only pending or idle sessions may be. Send user.interrupt or wait until it is idle
+      refused: cannot delete this session while its status is `running`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     > fail cut
       #5 span.model_request_end #4 failed error
       #6 session.error model_request_failed_error, retrying: "it failed"
@@ -156,9 +156,9 @@ fn a_busy_session_is_neither_archived_nor_deleted() {
       #9 session.status_rescheduled
       = rescheduling, wake at 4.315 s
     > archive
-      refused: cannot archive the session while its status is `rescheduling`; only pending or idle sessions may be. Send user.interrupt or wait until it is idle
+      refused: cannot archive this session while its status is `rescheduling`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     > delete
-      refused: cannot delete the session while its status is `rescheduling`; only pending or idle sessions may be. Send user.interrupt or wait until it is idle
+      refused: cannot delete this session while its status is `rescheduling`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     "#);
 }
 
@@ -293,7 +293,7 @@ fn tools_change_only_on_an_idle_session() {
       #6 session.updated title "fine"
       = running, ask #5
     > update tools look_up
-      refused: cannot update the agent of the session while its status is `running`; only pending or idle sessions may be. Send user.interrupt or wait until it is idle
+      refused: cannot update the agent of this session while its status is `running`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     > update tools weigh
       = running, ask #5
     > answer tool look_up; tool weigh
