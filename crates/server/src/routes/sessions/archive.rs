@@ -37,7 +37,7 @@ mod tests {
         told.refused(
             400,
             "invalid_request_error",
-            "cannot archive the session while its status is `running`",
+            "cannot archive this session while its status is `running`",
         );
     }
 }
