@@ -151,7 +151,7 @@ pub(crate) fn session_object(
     agent: &SessionAgent,
     now: Stamp,
 ) -> protocol::session::Session {
-    let now = head.archived_at.unwrap_or(now);
+    let now = summary.clock.ended.unwrap_or(now);
     let active: u64 = summary.threads.iter().map(|thread| thread.clock.active(now)).sum();
     protocol::session::Session {
         id: head.session,

@@ -12,7 +12,7 @@ use crate::{
     fact::{Fact, Note, Private, What},
     moment::{Dice, Moment},
     session::Session,
-    status::{self, Announcement, Board},
+    status::{self, Announcement, Board, Change},
 };
 
 /// Facts in the making. Each is applied to the copy as it is said, so that the next step of a decision
@@ -23,7 +23,11 @@ pub(crate) struct Draft {
     pub(crate) dice: Dice,
     pub(crate) at: Stamp,
     position: u64,
-    last: Stamp,
+    /// The session before this input.
+    base: Session,
+    /// The stamp of the first fact; each further one is a microsecond later: log order is time order
+    /// (rules.md 4).
+    first: i64,
     facts: Vec<Fact>,
     /// Where the facts begin that no announcement has been made for yet.
     open: usize,
@@ -38,7 +42,8 @@ impl Draft {
             dice: Dice::new(moment.seed),
             at: moment.at.max(session.last),
             position: session.head,
-            last: session.last,
+            base: session.clone(),
+            first: moment.at.micros().max(session.last.micros() + 1),
             facts: Vec::new(),
             open: 0,
             board: status::board(session),
@@ -85,9 +90,14 @@ impl Draft {
         self.flash = Some(thread);
     }
 
-    fn push(&mut self, fact: Fact) {
+    fn push(&mut self, mut fact: Fact) {
+        stamp(&mut fact, self.stamp_of(self.facts.len()));
         self.session.apply(&fact);
         self.facts.push(fact);
+    }
+
+    fn stamp_of(&self, index: usize) -> Stamp {
+        Stamp::from_micros(self.first + index as i64)
     }
 
     /// Makes the status events of what was said since the last time: running goes before it, the rest after.
@@ -96,15 +106,11 @@ impl Draft {
         let Announcement { before, after } = status::announce(&self.board, &board, self.flash.take());
         let Some(primary) = self.session.primary().map(|thread| thread.id) else { return };
 
-        let said = self.facts.split_off(self.open);
-        for (thread, change) in before {
-            self.say(thread.unwrap_or(primary), change.body(thread));
-        }
-        // These were applied when they were said.
-        self.facts.extend(said);
+        self.go_before(before, primary);
         for (thread, change) in after {
             if thread.is_none() && change.printed.stop_reason().is_some() {
-                let usage: Usage = self.session.usage(self.at);
+                // At the moment of the idle event that follows, so that both say the same.
+                let usage: Usage = self.session.usage(self.stamp_of(self.facts.len() + 1));
                 self.say(primary, Body::SessionUsage { usage, budget: None });
             }
             self.say(thread.unwrap_or(primary), change.body(thread));
@@ -113,17 +119,32 @@ impl Draft {
         self.board = board;
     }
 
-    /// The facts, each stamped a microsecond after the one before: log order is time order (rules.md 4).
+    /// Puts the running events before what has been said since the last time, which moves that on.
+    fn go_before(&mut self, before: Vec<(Option<ThreadId>, Change)>, primary: ThreadId) {
+        if before.is_empty() {
+            return;
+        }
+        let said = self.facts.split_off(self.open);
+        self.session = self.base.clone();
+        self.session.apply_all(&self.facts);
+        for (thread, change) in before {
+            self.say(thread.unwrap_or(primary), change.body(thread));
+        }
+        for fact in said {
+            self.push(fact);
+        }
+    }
+
+    /// The facts.
     pub(crate) fn finish(mut self) -> Vec<Fact> {
         self.settle();
-        let first = self.at.micros().max(self.last.micros() + 1);
-        for (k, fact) in self.facts.iter_mut().enumerate() {
-            let stamp = Stamp::from_micros(first + k as i64);
-            match &mut fact.what {
-                What::Event { event, .. } => event.processed_at = Some(stamp),
-                What::Note { at, .. } => *at = stamp,
-            }
-        }
         self.facts
+    }
+}
+
+fn stamp(fact: &mut Fact, stamp: Stamp) {
+    match &mut fact.what {
+        What::Event { event, .. } => event.processed_at = Some(stamp),
+        What::Note { at, .. } => *at = stamp,
     }
 }

@@ -4,6 +4,7 @@
 pub mod act;
 pub mod coverage;
 pub mod dice;
+pub mod engine_storm;
 pub mod life;
 pub mod line;
 pub mod model;

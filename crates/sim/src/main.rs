@@ -22,6 +22,8 @@ enum Command {
     Wide(commands::wide::Args),
     /// The lives of a few seeds, with their whole logs: what to run on the seed of a failing storm.
     Storm(commands::storm::Args),
+    /// The real engine on a faulty memory disk, with clients, readers and power cuts.
+    Engine(commands::engine::Args),
     /// The real server, killed at random moments under load.
     Cuts(commands::cuts::Args),
 }
@@ -32,6 +34,7 @@ fn main() -> io::Result<ExitCode> {
         Command::Small(args) => commands::small::run(args, &mut out),
         Command::Wide(args) => commands::wide::run(args, &mut out),
         Command::Storm(args) => commands::storm::run(args, &mut out),
+        Command::Engine(args) => commands::engine::run(args, &mut out),
         Command::Cuts(args) => commands::cuts::run(args, &mut out),
     };
     Ok(if well? { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -166,7 +166,7 @@ pub fn tell(seed: u64, size: Size, out: &mut dyn Write) -> io::Result<bool> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "progress of a storm is measured outside any runtime")]
-fn stopwatch() -> impl Fn() -> Duration {
+pub(crate) fn stopwatch() -> impl Fn() -> Duration {
     let start = std::time::Instant::now();
     move || start.elapsed()
 }

@@ -323,7 +323,7 @@ impl World {
 }
 
 /// Each accepted event stands in its commit: once as what it is, at most once as queued before.
-fn ledger(events: &[ClientEvent], accepted: &[EventId], lines: &[Line]) -> Result<(), String> {
+pub(crate) fn ledger(events: &[ClientEvent], accepted: &[EventId], lines: &[Line]) -> Result<(), String> {
     if events.len() != accepted.len() {
         return Err(format!("ledger: {} events, {} accepted", events.len(), accepted.len()));
     }

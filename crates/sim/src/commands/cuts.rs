@@ -11,6 +11,7 @@ mod verdict;
 
 use std::{
     io::{self, Write},
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -31,6 +32,8 @@ const LIVES: u64 = 12;
 const LOAD_MS: (u64, u64) = (100, 1_800);
 /// How long a session may take to settle.
 const SETTLE: Duration = Duration::from_secs(30);
+/// How many complaints are printed.
+const SHOWN: usize = 40;
 /// How long the server may take to give its first answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -52,69 +55,84 @@ pub(crate) fn run(args: Args, out: &mut dyn Write) -> io::Result<bool> {
 
 async fn cut(args: Args, binaries: &Binaries, out: &mut dyn Write) -> io::Result<bool> {
     let folder = tempfile::tempdir()?;
-    let model = Process::start(binaries.model_server(), &folder.path().join("model-server.log"))?;
-    let start = || {
-        Process::start(
-            binaries.heddle(&folder.path().join("data"), model.url()),
-            &folder.path().join("heddle.log"),
-        )
-    };
-    writeln!(out, "power cuts: {} kills under load, seed {}", args.rounds, args.seed)?;
-    let mut dice = Dice::new(args.seed);
-    let mut lives: Vec<Life> = (0..LIVES).map(|place| Life::new(place, dice.bits())).collect();
+    let cuts = Cuts { args, binaries, folder: folder.path() };
     let mut wrong = Vec::new();
-    let mut ground = None;
-    for round in 1..=args.rounds {
-        let began = Instant::now();
-        let server = start()?;
-        let caller = Caller::new(server.url())?;
-        answered(&caller).await?;
-        let first = began.elapsed();
-        let ground = match &ground {
-            Some(ground) => ground,
-            None => ground.insert(furnished(&caller).await?),
-        };
-        let load = Duration::from_millis(LOAD_MS.0 + dice.below(LOAD_MS.1 - LOAD_MS.0));
-        under_load(&caller, ground, &mut lives, server, load).await?;
-        let kept: usize = lives.iter().map(Life::acknowledged).sum();
-        writeln!(
-            out,
-            "round {round:>2}: first answer after {:.3} s, killed after {:.3} s of load, {kept} events acknowledged",
-            first.as_secs_f64(),
-            load.as_secs_f64(),
-        )?;
-        out.flush()?;
-    }
-    let server = start()?;
-    let caller = Caller::new(server.url())?;
-    answered(&caller).await?;
-    let (passed, mut failed) = judged(&caller, &mut lives, &mut wrong).await?;
-    let referee = Caller::new(model.url())?.get("/referee").await.map_err(io::Error::other)?;
-    if referee["breaches"] != json!([]) || referee["requests"] == json!(0) {
-        wrong.push(format!("the model's referee says {referee}"));
-        failed += 1;
-    }
-    drop(server);
-    for said in wrong.iter().take(40) {
+    let passed = match cuts.played(&mut wrong, out).await {
+        Ok(passed) => passed,
+        Err(error) => {
+            wrong.push(format!("the power cuts ended: {error}"));
+            0
+        }
+    };
+    for said in wrong.iter().take(SHOWN) {
         writeln!(out, "FAILED  {said}")?;
     }
-    if failed > 0 {
-        writeln!(
-            out,
-            "run again: sim cuts {} --seed {}; the server's folder is kept",
-            args.rounds, args.seed
-        )?;
-        writeln!(out, "{}", folder.keep().display())?;
+    if !wrong.is_empty() {
+        let Args { rounds, seed } = cuts.args;
+        let kept = folder.keep();
+        writeln!(out, "run again: sim cuts {rounds} --seed {seed}; data and logs are in {}", kept.display())?;
     }
-    writeln!(out, "{} model requests", referee["requests"])?;
-    writeln!(out, "{passed} passed, {failed} failed")?;
-    Ok(failed == 0)
+    writeln!(out, "{passed} passed, {} failed", wrong.len())?;
+    Ok(wrong.is_empty())
 }
 
-/// Waits for the first answer.
-async fn answered(caller: &Caller) -> io::Result<()> {
-    let first = timeout(ANSWER, caller.get("/v1/sessions?limit=1")).await;
-    first.map_err(io::Error::other)?.map(drop).map_err(io::Error::other)
+/// One run of power cuts.
+struct Cuts<'a> {
+    args: Args,
+    binaries: &'a Binaries,
+    /// Where the server's data and every log are.
+    folder: &'a Path,
+}
+
+impl Cuts<'_> {
+    /// Plays every round and judges; gives how many sessions passed.
+    async fn played(&self, wrong: &mut Vec<String>, out: &mut dyn Write) -> io::Result<usize> {
+        let Args { rounds, seed } = self.args;
+        let mut model = Process::start(self.binaries.model_server(), &self.folder.join("model-server.log"))?;
+        writeln!(out, "power cuts: {rounds} kills under load, seed {seed}")?;
+        let mut dice = Dice::new(seed);
+        let mut lives: Vec<Life> = (0..LIVES).map(|place| Life::new(place, dice.bits())).collect();
+        let mut ground = None;
+        for round in 1..=rounds {
+            let began = Instant::now();
+            let (server, caller) = self.started(&model).await?;
+            let first = began.elapsed().as_secs_f64();
+            let ground = match &ground {
+                Some(ground) => ground,
+                None => ground.insert(furnished(&caller).await?),
+            };
+            let load = Duration::from_millis(LOAD_MS.0 + dice.below(LOAD_MS.1 - LOAD_MS.0));
+            under_load(&caller, ground, &mut lives, server, load).await?;
+            let (load, kept) = (load.as_secs_f64(), lives.iter().map(Life::acknowledged).sum::<usize>());
+            write!(
+                out,
+                "round {round:>2}: first answer after {first:.3} s, killed after {load:.3} s of load, "
+            )?;
+            writeln!(out, "{kept} events acknowledged so far")?;
+            out.flush()?;
+        }
+        let (_server, caller) = self.started(&model).await?;
+        let passed = judged(&caller, &mut lives, wrong).await;
+        if let Some(ended) = model.ended()? {
+            return Err(io::Error::other(format!("the model server ended by itself with {ended}")));
+        }
+        let referee = Caller::new(model.url())?.get("/referee").await.map_err(io::Error::other)?;
+        writeln!(out, "{} model requests", referee["requests"])?;
+        if referee["breaches"] != json!([]) || referee["requests"] == json!(0) {
+            wrong.push(format!("the model's referee says {referee}"));
+        }
+        Ok(passed)
+    }
+
+    /// Starts the server on the same data and waits for its first answer.
+    async fn started(&self, model: &Process) -> io::Result<(Process, Caller)> {
+        let command = self.binaries.heddle(&self.folder.join("data"), model.url());
+        let server = Process::start(command, &self.folder.join("heddle.log"))?;
+        let caller = Caller::new(server.url())?;
+        let first = timeout(ANSWER, caller.get("/v1/sessions?limit=1")).await;
+        first.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        Ok((server, caller))
+    }
 }
 
 /// The agent and the environment that every session uses.
@@ -155,11 +173,10 @@ async fn under_load(
     killed
 }
 
-/// Lets every session settle and judges it; gives how many sessions passed and failed.
-async fn judged(caller: &Caller, lives: &mut [Life], wrong: &mut Vec<String>) -> io::Result<(usize, usize)> {
-    let (mut passed, mut failed) = (0, 0);
+/// Lets every session settle and judges it; gives how many passed.
+async fn judged(caller: &Caller, lives: &mut [Life], wrong: &mut Vec<String>) -> usize {
+    let mut passed = 0;
     for life in lives {
-        failed += life.wrong.len();
         wrong.append(&mut life.wrong);
         for (session, dossier) in life.sessions() {
             let settled = timeout(SETTLE, dossier.settle(caller, &session)).await;
@@ -172,13 +189,9 @@ async fn judged(caller: &Caller, lives: &mut [Life], wrong: &mut Vec<String>) ->
                 Ok(events) => said.extend(verdict::of(dossier, &events)),
                 Err(hitch) => said.push(format!("cannot be listed: {hitch}")),
             }
-            if said.is_empty() {
-                passed += 1;
-            } else {
-                failed += 1;
-            }
+            passed += usize::from(said.is_empty());
             wrong.extend(said.into_iter().map(|said| format!("{session}: {said}")));
         }
     }
-    Ok((passed, failed))
+    passed
 }

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub(crate) mod cuts;
+pub(crate) mod engine;
 pub(crate) mod small;
 pub(crate) mod storm;
 pub(crate) mod wide;

@@ -29,6 +29,12 @@ pub(crate) enum Hitch {
     },
 }
 
+impl Hitch {
+    fn cut(what: &str, lost: &reqwest::Error) -> Self {
+        Self::Cut(format!("{what}: {lost:?}"))
+    }
+}
+
 /// Someone who calls a server.
 #[derive(Debug)]
 pub(crate) struct Caller {
@@ -70,7 +76,7 @@ impl Caller {
     pub(crate) async fn stream(&self, session: &str, after: &str) -> Result<Stream, Hitch> {
         let path = format!("/v1/sessions/{session}/events/stream");
         let request = self.request(Method::GET, &path).header("last-event-id", after);
-        let response = request.send().await.map_err(|_| Hitch::Cut(path.clone()))?;
+        let response = request.send().await.map_err(|lost| Hitch::cut(&path, &lost))?;
         let response = good(response, &path).await?;
         Ok(Stream { response, path, decoder: Decoder::default(), frames: VecDeque::new() })
     }
@@ -81,8 +87,8 @@ impl Caller {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|_| Hitch::Cut(what.clone()))?;
-        good(response, &what).await?.json().await.map_err(|_| Hitch::Cut(what))
+        let response = request.send().await.map_err(|lost| Hitch::cut(&what, &lost))?;
+        good(response, &what).await?.json().await.map_err(|lost| Hitch::cut(&what, &lost))
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -95,7 +101,7 @@ async fn good(response: Response, what: &str) -> Result<Response, Hitch> {
     if status.is_success() {
         return Ok(response);
     }
-    let message = response.text().await.map_err(|_| Hitch::Cut(what.to_owned()))?;
+    let message = response.text().await.map_err(|lost| Hitch::cut(what, &lost))?;
     Err(Hitch::Refused { what: what.to_owned(), status: status.as_u16(), message })
 }
 

@@ -1,0 +1,158 @@
+"""The processes under test: the server on a data directory of its own, and the scripted model server."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+from typing import IO
+
+import anthropic
+import httpx2
+
+from wire import SILENCE, AsyncJudged, Judge, Judged
+
+KEY = "guest-key-of-the-test-run"
+MARK = "listening on "
+# Variables of the caller that would send the processes elsewhere.
+STRAY = ("PROXY", "ANTHROPIC", "HEDDLE_")
+
+
+def binary_of(variable: str) -> str:
+    """The path that a variable of the environment names."""
+    if variable not in os.environ:
+        raise SystemExit(f"set {variable} to the binary's path")
+    return os.environ[variable]
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """The environment of a process: the caller's, without what leads astray."""
+    kept = {
+        name: value for name, value in os.environ.items() if not any(stray in name.upper() for stray in STRAY)
+    }
+    return kept | more
+
+
+def drain(pipe: IO[str], log: IO[str]) -> None:
+    """Keeps a pipe from filling up."""
+    for line in pipe:
+        log.write(line)
+        log.flush()
+
+
+class Process:
+    """A child that says where it listens."""
+
+    def __init__(self, name: str, command: list[str], log: pathlib.Path, env: dict[str, str]) -> None:
+        self.log = log
+        self.out = log.open("a")
+        self.child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=self.out, text=True)
+        assert self.child.stdout
+        self.url = ""
+        for line in self.child.stdout:
+            self.out.write(line)
+            if MARK in line:
+                self.url = line.split(MARK, 1)[1].strip()
+                break
+        if not self.url:
+            raise SystemExit(f"{name} did not start:\n{log.read_text()[-4000:]}")
+        threading.Thread(target=drain, args=(self.child.stdout, self.out), daemon=True).start()
+
+    def end(self, how: signal.Signals) -> int:
+        """Ends the child and gives its exit code."""
+        self.child.send_signal(how)
+        code = self.child.wait(30)
+        self.out.flush()
+        return code
+
+
+class House:
+    """One server with one data directory, which may be killed and started again."""
+
+    def __init__(self, folder: pathlib.Path, judge: Judge) -> None:
+        self.folder, self.judge = folder, judge
+        binary = binary_of("MODEL_SERVER_BIN")
+        model_log = folder / "model-server.log"
+        self.model = Process("model-server", [binary, "--listen", "127.0.0.1:0"], model_log, surroundings())
+        self.plain = httpx2.Client(trust_env=False, timeout=SILENCE)
+        self.opened: list[anthropic.Anthropic] = []
+        self.start()
+
+    def start(self) -> None:
+        """Starts the server."""
+        env = surroundings(
+            HEDDLE_API_KEY=KEY,
+            HEDDLE_ANTHROPIC_BASE_URL=self.model.url,
+            ANTHROPIC_API_KEY="key-of-the-scripted-model",
+        )
+        command = [
+            binary_of("HEDDLE_BIN"),
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            str(self.folder / "data"),
+        ]
+        self.server = Process("heddle", command, self.folder / "heddle.log", env)
+
+    def restart(self, how: signal.Signals) -> int:
+        """Ends the server and starts it again on the same data; gives the exit code."""
+        code = self.server.end(how)
+        self.start()
+        return code
+
+    def client(self, key: str = KEY, retries: int = 0, **more: object) -> anthropic.Anthropic:
+        """The official client, whose answers are judged."""
+        http = httpx2.Client(transport=Judged(self.judge), timeout=SILENCE)
+        client = anthropic.Anthropic(
+            api_key=key, base_url=self.server.url, http_client=http, max_retries=retries, **more
+        )
+        self.opened.append(client)
+        return client
+
+    def async_client(self) -> anthropic.AsyncAnthropic:
+        """The official asynchronous client, whose answers are judged."""
+        http = httpx2.AsyncClient(transport=AsyncJudged(self.judge), timeout=SILENCE)
+        return anthropic.AsyncAnthropic(
+            api_key=KEY, base_url=self.server.url, http_client=http, max_retries=0
+        )
+
+    def raw(self, method: str, path: str, **more: object) -> httpx2.Response:
+        """A request without any SDK; judged as well."""
+        with httpx2.Client(transport=Judged(self.judge), timeout=SILENCE) as http:
+            return http.request(method, self.server.url + path, **more)
+
+    def counter(self, name: str) -> float:
+        """A counter of the server's metrics."""
+        for line in self.plain.get(self.server.url + "/metrics").text.splitlines():
+            if line.split(" ")[0].split("{")[0] == name:
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"there is no metric {name}")
+
+    def waiting(self, gate: str) -> None:
+        """Returns once a model request waits at `gate`."""
+        self.plain.get(f"{self.model.url}/waiting/{gate}").raise_for_status()
+
+    def release(self, gate: str) -> None:
+        """Lets what waits at `gate` go on."""
+        self.plain.post(f"{self.model.url}/release/{gate}").raise_for_status()
+
+    def referee(self) -> dict[str, object]:
+        """What the model server thinks of the requests it got."""
+        return self.plain.get(f"{self.model.url}/referee").json()
+
+    def close_clients(self) -> None:
+        """Closes the clients of a scenario, streams and all."""
+        for client in self.opened:
+            client.close()
+        self.opened.clear()
+
+    def close(self) -> None:
+        """Ends everything."""
+        for process in (self.server, self.model):
+            if process.child.poll() is None:
+                process.end(signal.SIGKILL)
+            process.out.close()
+        self.plain.close()

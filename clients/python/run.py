@@ -1,0 +1,78 @@
+"""Drives the official Python SDK against the real server.
+
+`python run.py [WORD]` runs the scenarios whose name holds WORD.
+HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries. Ends with `N passed, N failed`.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+import tempfile
+import time
+import traceback
+
+from contract import Contract
+from guest import Guest
+from house import House
+from scenarios import Scenario, all_of_them
+from wire import Judge
+
+CONTRACT = pathlib.Path(__file__).resolve().parents[1] / "contract" / "contract.json"
+# Seconds that one scenario may take.
+ALLOWED = 45.0
+
+
+def played(run: Scenario, house: House) -> str | None:
+    """Plays one scenario; gives what went wrong."""
+    judge = house.judge
+    judge.wrong.clear()
+    judge.allow(ALLOWED)
+    try:
+        run(Guest(house))
+    except AssertionError as error:
+        frame = next(
+            frame
+            for frame in reversed(traceback.extract_tb(error.__traceback__))
+            if "scenarios" in frame.filename
+        )
+        judge.wrong.insert(0, f"{pathlib.Path(frame.filename).name}:{frame.lineno}: {error}")
+    except Exception:
+        judge.wrong.insert(0, traceback.format_exc(limit=-6))
+    finally:
+        house.close_clients()
+    if house.server.child.poll() is not None:
+        judge.wrong.append(f"the server ended with {house.server.child.returncode}")
+        house.start()
+    return "\n  ".join(dict.fromkeys(judge.wrong)) or None
+
+
+def main() -> int:
+    """Runs everything; the exit code is 1 if anything failed."""
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    chosen = [run for run in all_of_them() if word in run.__name__ or word in run.__module__]
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="heddle-guests-") as folder:
+        house = House(pathlib.Path(folder), Judge(Contract(CONTRACT)))
+        try:
+            for run in chosen:
+                began = time.monotonic()
+                wrong = played(run, house)
+                took = f"{time.monotonic() - began:.2f} s"
+                failed += wrong is not None
+                print(
+                    f"ok      {run.__name__} ({took})"
+                    if wrong is None
+                    else f"FAILED  {run.__name__} ({took})\n  {wrong}",
+                    flush=True,
+                )
+            if failed:
+                print("the server's last words:\n" + house.server.log.read_text()[-3000:])
+        finally:
+            house.close()
+    print(f"{len(chosen) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

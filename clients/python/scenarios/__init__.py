@@ -1,0 +1,38 @@
+"""The scenarios, in the order they run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+Scenario = Callable[[Any], None]
+FOUND: list[Scenario] = []
+# The order of the files is the order of the run; the last one asks the referee.
+FILES = (
+    "judge",
+    "agents",
+    "environments",
+    "sessions",
+    "turns",
+    "edges",
+    "failures",
+    "streams",
+    "threads",
+    "asynchronous",
+    "doors",
+    "power",
+)
+
+
+def scenario(run: Scenario) -> Scenario:
+    """Adds a scenario to the run; its docstring is what it proves."""
+    FOUND.append(run)
+    return run
+
+
+def all_of_them() -> list[Scenario]:
+    """Every scenario."""
+    for file in FILES:
+        importlib.import_module(f"scenarios.{file}")
+    return FOUND

@@ -1,0 +1,107 @@
+"""Ends of the server: killed or asked to stop, it goes on where it was. At last the referee is asked."""
+
+from __future__ import annotations
+
+import signal
+
+from guest import END, PLAIN, RUNNING, START, Guest, calls, name, result, same, say, texts
+from scenarios import scenario
+from scenarios.streams import resumes_everywhere
+
+
+def dies_in_the_middle(guest: Guest, how: signal.Signals, gate: str) -> None:
+    """Ends the server while the model speaks; the next one asks again, the stream goes on from its cursor."""
+    session = guest.session().id
+    with guest.stream(session) as stream:
+        guest.send(session, say({"text": "spoken at last", "chunks": 3, "wait": gate}))
+        guest.house.waiting(gate)
+        cursor = stream.until(START).id
+        code = guest.house.restart(how)
+    if how == signal.SIGTERM:
+        same(code, 0, "the exit code")
+    guest.house.release(gate)
+    after = Guest(guest.house)
+    with after.stream(session, after=cursor) as stream:
+        stream.idle()
+        rest = [END, START, "agent.message", END, *PLAIN[6:]]
+        same([event.type for event in stream.processed()], rest, "after the restart")
+    events = after.shows(session, [*RUNNING, "user.message", START, *rest])
+    same((events[4].is_error, events[7].is_error), (True, False), "the two requests")
+    same(texts(events[6]), "spoken at last", "the answer")
+    after.turn(session, say({"text": "on"}))
+
+
+@scenario
+def a_killed_server_asks_again(guest: Guest) -> None:
+    """kill -9 in the middle of an answer: the request is closed, asked again, and nothing is lost."""
+    dies_in_the_middle(guest, signal.SIGKILL, "killed")
+
+
+@scenario
+def a_stopped_server_exits_well_and_asks_again(guest: Guest) -> None:
+    """SIGTERM in the middle of an answer: exit code 0, and the next server goes on."""
+    dies_in_the_middle(guest, signal.SIGTERM, "stopped")
+
+
+@scenario
+def resume_and_open_calls_survive_a_restart(guest: Guest) -> None:
+    """After kill -9 every event is still a cursor, and an open custom call can still be answered."""
+    session = guest.session().id
+    agents = [agent.id for agent in guest.beta.agents.list(limit=5).data]
+    seen = guest.turn(session, say(calls("a"), {"text": "done"}), stop="requires_action")
+    before = guest.list(session)
+    guest.house.restart(signal.SIGKILL)
+    after = Guest(guest.house)
+    same(
+        [event.to_dict() for event in after.list(session)], [event.to_dict() for event in before], "the list"
+    )
+    same([agent.id for agent in after.beta.agents.list(limit=5).data], agents, "the agents")
+    same(after.beta.sessions.retrieve(session).status, "idle", "the status")
+    after.turn(session, result(seen[4].id, "found"))
+    resumes_everywhere(after, session)
+
+
+@scenario
+def queued_messages_survive_a_kill(guest: Guest) -> None:
+    """A message that waits when the server is killed is taken once by the next one."""
+    session = guest.session().id
+    gate = name("kept")
+    guest.send(session, say({"text": "first", "chunks": 2, "wait": gate}))
+    guest.house.waiting(gate)
+    queued = guest.send(session, say({"text": "second", "chunks": 2}))[0]
+    guest.house.restart(signal.SIGKILL)
+    after = Guest(guest.house)
+    with after.stream(session, after=queued.id) as stream:
+        guest.house.release(gate)
+        stream.idle()
+    spoken = [texts(event) for event in after.list(session) if event.type == "agent.message"]
+    same(spoken[-1], "second", "the last answer")
+    same(
+        [event.id for event in after.list(session, types=["user.message"])][1:],
+        [queued.id],
+        "the queued message",
+    )
+
+
+@scenario
+def a_retry_survives_a_kill(guest: Guest) -> None:
+    """A session that waits to try again does so after a kill."""
+    session = guest.session().id
+    step = {"fail": 529, "times": 1, "key": name("retry"), "retry_after": 1, "then": {"text": "at last"}}
+    with guest.stream(session) as stream:
+        guest.send(session, say(step))
+        cursor = stream.until("session.status_rescheduled").id
+        guest.house.restart(signal.SIGKILL)
+    after = Guest(guest.house)
+    with after.stream(session, after=cursor) as stream:
+        stream.idle()
+        wanted = [*RUNNING, START, "agent.message", END, *PLAIN[6:]]
+        same([event.type for event in stream.processed()], wanted, "after the kill")
+
+
+@scenario
+def the_referee_saw_no_breach(guest: Guest) -> None:
+    """Every request that the model got obeyed the Messages API's laws."""
+    judged = guest.house.referee()
+    same(judged["breaches"], [], "breaches")
+    same(int(judged["requests"]) > 0, True, f"the model was asked ({judged['requests']})")

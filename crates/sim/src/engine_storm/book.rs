@@ -1,0 +1,288 @@
+//! The book: the tales of all sessions of a life, what its clients were told, and the first objection.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use engine::CommitError;
+use protocol::event::Event;
+use protocol::input::ClientEvent;
+use protocol::{EventId, SessionId, Stamp, WorkspaceId};
+use store::{HeadQuery, Order, Store};
+
+use super::tale::Tale;
+
+/// The workspace of every session.
+pub(super) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
+/// For how long after a fault nothing is expected to be prompt.
+const SHADOW: Duration = Duration::from_secs(90);
+/// Bytes of log read at once.
+const CHUNK: usize = 1 << 20;
+
+/// What became of a request, as its client knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fate {
+    /// It has not heard.
+    Unsure,
+    /// It was refused.
+    Refused,
+    /// It was accepted under these ids.
+    Kept(Vec<EventId>),
+}
+
+/// One request of a client.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    /// To which session.
+    pub(super) session: usize,
+    /// What it says.
+    pub(super) events: Vec<ClientEvent>,
+    /// What became of it.
+    pub(super) fate: Fate,
+}
+
+/// How far a reader has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// It has no stream of this session.
+    Away(usize),
+    /// There is no session yet.
+    Nowhere,
+    /// Of this session it was shown all before a place among the posts, which is between these two.
+    At(usize, usize, usize),
+    /// Its stream has ended with its session.
+    Done,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    tales: BTreeMap<usize, Tale>,
+    sent: Vec<Sent>,
+    readers: Vec<Reader>,
+    objection: Option<(usize, String)>,
+    calm: bool,
+    said: u64,
+    paused: Stamp,
+    asked: BTreeSet<EventId>,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct Book {
+    store: Store,
+    inner: Mutex<Inner>,
+    /// When faults are an excuse. Apart, because it is looked up while a tale is.
+    shadows: Mutex<Vec<(Stamp, Stamp)>>,
+}
+
+impl Book {
+    /// An empty book on what `store` holds.
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, inner: Mutex::default(), shadows: Mutex::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shadows(&self) -> MutexGuard<'_, Vec<(Stamp, Stamp)>> {
+        self.shadows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store.
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// A law is broken in this session. The first objection counts.
+    pub(super) fn object(&self, session: usize, why: String) {
+        self.inner().objection.get_or_insert((session, why));
+    }
+
+    /// The first objection.
+    pub(super) fn objection(&self) -> Option<(usize, String)> {
+        self.inner().objection.clone()
+    }
+
+    /// One more of these mishaps.
+    pub(super) fn count(&self, what: &'static str) {
+        *self.inner().counts.entry(what).or_default() += 1;
+    }
+
+    /// How many there were of each.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.inner().counts.clone()
+    }
+
+    /// Whether nobody disturbs the sessions any more.
+    pub(super) fn calm(&self) -> bool {
+        self.inner().calm
+    }
+
+    /// Sets that.
+    pub(super) fn set_calm(&self, calm: bool) {
+        self.inner().calm = calm;
+    }
+
+    /// A text that nobody has said.
+    pub(super) fn text(&self) -> String {
+        let mut inner = self.inner();
+        inner.said += 1;
+        format!("word {}", inner.said)
+    }
+
+    /// A fault was ordered or lifted: for some time nothing needs to be prompt.
+    pub(super) fn shadow(&self, now: Stamp) {
+        self.shadows().push((now, now.after(SHADOW)));
+    }
+
+    /// Whether some fault casts its shadow between these moments.
+    pub(super) fn shadowed(&self, from: Stamp, to: Stamp) -> bool {
+        self.shadows().iter().any(|(begin, end)| *begin <= to && from <= *end)
+    }
+
+    /// A rate limit closes the route until then.
+    pub(super) fn pause(&self, until: Stamp) {
+        let mut inner = self.inner();
+        inner.paused = inner.paused.max(until);
+    }
+
+    /// Until when the route was last closed.
+    pub(super) fn paused(&self) -> Stamp {
+        self.inner().paused
+    }
+
+    /// Whether this request is asked for the first time.
+    pub(super) fn first_asked(&self, request: EventId) -> bool {
+        self.inner().asked.insert(request)
+    }
+
+    /// Looks at a session's tale.
+    pub(super) fn tale<T>(&self, session: usize, look: impl FnOnce(&Tale) -> T) -> Option<T> {
+        self.inner().tales.get(&session).map(look)
+    }
+
+    /// The sessions that exist.
+    pub(super) fn sessions(&self) -> Vec<usize> {
+        self.inner().tales.keys().copied().collect()
+    }
+
+    /// The session's id.
+    pub(super) fn id(&self, session: usize) -> Option<SessionId> {
+        self.tale(session, |tale| tale.id)
+    }
+
+    /// A session was opened.
+    pub(super) fn opened(&self, session: usize, id: SessionId) {
+        let mut inner = self.inner();
+        let known = inner.tales.entry(session).or_insert_with(|| Tale::new(id, session)).id;
+        drop(inner);
+        if known != id {
+            self.object(session, format!("open: {known} and {id} are one session"));
+        }
+    }
+
+    /// Reads what is new of one session.
+    pub(super) async fn refresh(&self, session: usize) {
+        loop {
+            let known = self.tale(session, |tale| (tale.id, tale.session.head));
+            let Some((id, head)) = known else { return };
+            let rows = match self.store.read(id, head, CHUNK).await {
+                Ok(rows) if rows.is_empty() => return,
+                Ok(rows) => rows,
+                Err(why) => return self.object(session, format!("log: {why}")),
+            };
+            let mut inner = self.inner();
+            let read = inner
+                .tales
+                .get_mut(&session)
+                .map_or(Ok(()), |tale| rows.into_iter().try_for_each(|row| tale.read(row)));
+            drop(inner);
+            if let Err(why) = read {
+                return self.object(session, why);
+            }
+        }
+    }
+
+    /// Finds sessions whose opening nobody has heard of, and reads what is new of all.
+    pub(super) async fn refresh_all(&self) {
+        let query =
+            HeadQuery { include_archived: true, order: Order::Ascending, ..HeadQuery::new(HOME, 1_000) };
+        for head in self.store.heads(query).await.unwrap_or_default() {
+            let rows = self.store.read(head.session, 0, 1).await.unwrap_or_default();
+            let facts = rows.first().and_then(|row| kernel::fact::decode(&row.body).ok()).unwrap_or_default();
+            let number = facts.first().and_then(|fact| match &fact.what {
+                kernel::What::Note { note: kernel::Note::Opened { title, .. }, .. } => {
+                    title.as_ref()?.parse().ok()
+                }
+                kernel::What::Note { .. } | kernel::What::Event { .. } => None,
+            });
+            match number {
+                Some(number) => self.opened(number, head.session),
+                None => self.object(0, format!("log: {} does not begin with its opening", head.session)),
+            }
+        }
+        for session in self.sessions() {
+            self.refresh(session).await;
+        }
+    }
+
+    /// An engine starts now.
+    pub(super) fn born(&self) {
+        for tale in self.inner().tales.values_mut() {
+            tale.births.push(tale.session.head);
+        }
+    }
+
+    /// A client is about to send this.
+    pub(super) fn sending(&self, session: usize, events: Vec<ClientEvent>) -> usize {
+        let mut inner = self.inner();
+        inner.sent.push(Sent { session, events, fate: Fate::Unsure });
+        inner.sent.len() - 1
+    }
+
+    /// What its client was told.
+    pub(super) fn told(&self, ticket: usize, accepted: Result<&[Event], &CommitError>) {
+        let fate = match accepted {
+            Ok(events) => Fate::Kept(events.iter().map(|event| event.id).collect()),
+            Err(CommitError::Refused(_) | CommitError::NotFound | CommitError::Conflict { .. }) => {
+                Fate::Refused
+            }
+            Err(CommitError::Fault(_) | CommitError::Stopping) => Fate::Unsure,
+        };
+        if let Some(sent) = self.inner().sent.get_mut(ticket) {
+            sent.fate = fate;
+        }
+    }
+
+    /// Every request for this session, in the order in which they were sent.
+    pub(super) fn sent(&self, session: usize) -> Vec<Sent> {
+        self.inner().sent.iter().filter(|sent| sent.session == session).cloned().collect()
+    }
+
+    /// A place for one more reader.
+    pub(super) fn reader(&self) -> usize {
+        let mut inner = self.inner();
+        inner.readers.push(Reader::Nowhere);
+        inner.readers.len() - 1
+    }
+
+    /// A reader has come so far.
+    pub(super) fn reads(&self, reader: usize, now: Reader) {
+        if let Some(place) = self.inner().readers.get_mut(reader) {
+            *place = now;
+        }
+    }
+
+    /// How far a reader has come.
+    pub(super) fn read(&self, reader: usize) -> Reader {
+        self.inner().readers.get(reader).copied().unwrap_or(Reader::Nowhere)
+    }
+
+    /// Every log, byte for byte.
+    pub(super) fn bodies(&self) -> Vec<Vec<u8>> {
+        let inner = self.inner();
+        inner.tales.values().flat_map(|tale| &tale.rows).map(|row| row.body.clone()).collect()
+    }
+}

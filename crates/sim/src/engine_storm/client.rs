@@ -1,0 +1,251 @@
+//! A client: sends, answers, interrupts, renames, archives and deletes by dice, and remembers what it was told.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use engine::{CommitError, NewSession};
+use futures_util::future::join_all;
+use kernel::{Change, Input, Refusal};
+use protocol::content::Block;
+use protocol::event::Event;
+use protocol::input::ClientEvent;
+use protocol::parse::{Given, Metadata};
+use protocol::{EnvironmentId, EventId};
+
+use super::book::HOME;
+use super::life::Place;
+use super::tale::{Tale, agent};
+use crate::dice::Dice;
+use crate::referee::law;
+
+/// What a client does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Say,
+    SayTwice,
+    Burst,
+    Result,
+    Results,
+    ResultAgain,
+    ResultUnknown,
+    Interrupt,
+    InterruptSay,
+    SayInterrupt,
+    GiveUp,
+    Rename,
+    Archive,
+    Delete,
+}
+
+/// Disturbs a session until it is told to be calm.
+pub(super) async fn run(place: Place, mut dice: Dice, opens: bool) {
+    let talkative = dice.once_in(3);
+    while !place.book.calm() {
+        pause(&mut dice, talkative).await;
+        let done = match place.book.id(place.session) {
+            None if opens => open(&place, &mut dice).await,
+            None => Ok(()),
+            Some(_) => act(&place, &mut dice).await,
+        };
+        if let Err(why) = done {
+            return place.book.object(place.session, why);
+        }
+    }
+}
+
+async fn pause(dice: &mut Dice, talkative: bool) {
+    let span = match dice.below(10) {
+        0..=2 if talkative => return tokio::task::yield_now().await,
+        0..=3 => 100,
+        4..=8 => 4_000,
+        _ => 20_000,
+    };
+    tokio::time::sleep(Duration::from_millis(dice.below(span))).await;
+}
+
+async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
+    place.book.refresh_all().await;
+    if place.book.id(place.session).is_some() {
+        return Ok(());
+    }
+    let events: Vec<ClientEvent> = (0..dice.below(3)).map(|_| say(place)).collect();
+    let new = NewSession {
+        agent: agent(place.session),
+        environment: EnvironmentId::from_bits(3),
+        title: Some(place.session.to_string()),
+        metadata: Metadata::new(),
+        events,
+    };
+    match place.engine.open(HOME, new, Vec::new()).await {
+        Ok(session) => place.book.opened(place.session, session.id),
+        Err(CommitError::Fault(_)) => place.book.count("open in doubt"),
+        Err(CommitError::Stopping) => {}
+        Err(why) => return Err(format!("open: {why}")),
+    }
+    place.book.refresh_all().await;
+    Ok(())
+}
+
+async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
+    place.book.refresh(place.session).await;
+    let look = |tale: &Tale| (tale.open_calls(), tale.answered_calls());
+    let (open, answered) = place.book.tale(place.session, look).unwrap_or_default();
+    let stop = ClientEvent::Interrupt { thread: None };
+    let events = match deed(dice, !open.is_empty()) {
+        Deed::Say => vec![say(place)],
+        Deed::SayTwice => vec![say(place), say(place)],
+        Deed::Burst => return burst(place, dice).await,
+        Deed::Result => dice.pick(&open).map(|call| result(place, dice, *call)).into_iter().collect(),
+        Deed::Results => open.iter().map(|call| result(place, dice, *call)).collect(),
+        Deed::ResultAgain => {
+            dice.pick(&answered).map(|call| result(place, dice, *call)).into_iter().collect()
+        }
+        Deed::ResultUnknown => {
+            let call = EventId::minted(u128::from(dice.bits()) << 40, dice.below(40));
+            vec![result(place, dice, call)]
+        }
+        Deed::Interrupt => vec![stop],
+        Deed::InterruptSay => vec![stop, say(place)],
+        Deed::SayInterrupt => vec![say(place), stop],
+        Deed::GiveUp => return give_up(place, dice).await,
+        Deed::Rename => return change(place, rename(place)).await,
+        Deed::Archive => return change(place, Input::Archive).await,
+        Deed::Delete => return change(place, Input::Delete).await,
+    };
+    if events.is_empty() { Ok(()) } else { send(place, events).await.map(drop) }
+}
+
+fn deed(dice: &mut Dice, calls: bool) -> Deed {
+    let answers = if calls { 40 } else { 1 };
+    let deeds = [
+        (Deed::Say, 40),
+        (Deed::SayTwice, 6),
+        (Deed::Burst, 5),
+        (Deed::Result, answers),
+        (Deed::Results, answers),
+        (Deed::ResultAgain, 6),
+        (Deed::ResultUnknown, 2),
+        (Deed::Interrupt, 6),
+        (Deed::InterruptSay, 4),
+        (Deed::SayInterrupt, 3),
+        (Deed::GiveUp, 5),
+        (Deed::Rename, 3),
+        (Deed::Archive, 1),
+        (Deed::Delete, 1),
+    ];
+    dice.weighted(&deeds).unwrap_or(Deed::Say)
+}
+
+fn say(place: &Place) -> ClientEvent {
+    ClientEvent::Message { content: vec![Block::text(place.book.text())] }
+}
+
+fn result(place: &Place, dice: &mut Dice, call: EventId) -> ClientEvent {
+    let is_error = dice.once_in(4).then_some(true);
+    ClientEvent::CustomResult { call, content: Some(vec![Block::text(place.book.text())]), is_error }
+}
+
+fn rename(place: &Place) -> Input {
+    let (title, metadata) = (Given::Value(place.book.text()), Given::Absent);
+    Input::Update(Change { title, metadata, tools: Given::Absent })
+}
+
+fn client(events: Vec<ClientEvent>) -> Input {
+    Input::Client { events, made: BTreeSet::new() }
+}
+
+/// Sends, and checks what it is told against the log. False: it is not known to have been done.
+pub(super) async fn send(place: &Place, events: Vec<ClientEvent>) -> Result<bool, String> {
+    let Some(id) = place.book.id(place.session) else { return Ok(false) };
+    let ticket = place.book.sending(place.session, events.clone());
+    let told = place.engine.commit(HOME, id, client(events.clone())).await;
+    let accepted = told.as_ref().map(|committed| committed.accepted.as_slice());
+    place.book.told(ticket, accepted);
+    place.book.refresh(place.session).await;
+    match told {
+        Ok(committed) => {
+            law!(committed.accepted.len() == events.len(), "ledger: {} accepted", committed.accepted.len());
+            durable(place, &committed.accepted, committed.head.position)?;
+            Ok(true)
+        }
+        Err(wrong) => doubted(place, &wrong).map(|()| false),
+    }
+}
+
+/// What is acknowledged is in the log.
+fn durable(place: &Place, accepted: &[Event], head: u64) -> Result<(), String> {
+    let judged = place.book.tale(place.session, |tale| {
+        let kept = tale.session.head >= head
+            && accepted.iter().all(|event| tale.posts.iter().any(|post| post.event == *event));
+        if kept { Ok(()) } else { Err("ledger: acknowledged, and not in the log".to_owned()) }
+    });
+    judged.unwrap_or(Ok(()))
+}
+
+/// Whether a client may be told this.
+fn doubted(place: &Place, wrong: &CommitError) -> Result<(), String> {
+    match wrong {
+        CommitError::Fault(_) => place.book.count("fault told"),
+        CommitError::Stopping => place.book.count("stopping told"),
+        CommitError::Refused(Refusal::Stale | Refusal::NotAsked { .. } | Refusal::Invalid(_)) => {
+            return Err(format!("verdict: {wrong}"));
+        }
+        CommitError::Refused(_) => place.book.count("refusal"),
+        CommitError::NotFound => {
+            let gone = place.book.tale(place.session, |tale| tale.session.deleted_at.is_some());
+            law!(gone == Some(true), "verdict: there is such a session");
+        }
+        CommitError::Conflict { .. } => return Err("verdict: a conflict without expectations".into()),
+    }
+    Ok(())
+}
+
+/// Many requests at once.
+async fn burst(place: &Place, dice: &mut Dice) -> Result<(), String> {
+    place.book.count("burst");
+    let many = if dice.once_in(8) { 90 } else { 2 + dice.below(8) };
+    let requests = (0..many).map(|_| vec![say(place)]).map(|events| send(place, events));
+    join_all(requests).await.into_iter().try_for_each(|told| told.map(drop))
+}
+
+/// A client that does not wait for its answer.
+async fn give_up(place: &Place, dice: &mut Dice) -> Result<(), String> {
+    let events =
+        if dice.once_in(3) { vec![ClientEvent::Interrupt { thread: None }] } else { vec![say(place)] };
+    let patience = Duration::from_millis(dice.below(3));
+    match tokio::time::timeout(patience, send(place, events)).await {
+        Ok(told) => told.map(drop),
+        Err(_) => {
+            place.book.count("gave up");
+            Ok(())
+        }
+    }
+}
+
+async fn change(place: &Place, input: Input) -> Result<(), String> {
+    let Some(id) = place.book.id(place.session) else { return Ok(()) };
+    let ends = matches!(input, Input::Archive | Input::Delete);
+    let told = place.engine.commit(HOME, id, input).await;
+    place.book.refresh(place.session).await;
+    match told {
+        Ok(committed) => {
+            if ends {
+                place.book.count("end");
+            }
+            durable(place, &[], committed.head.position)
+        }
+        Err(wrong) => doubted(place, &wrong),
+    }
+}
+
+/// Answers all open calls of a session that nobody disturbs.
+pub(super) async fn settle(place: &Place, dice: &mut Dice) -> Result<(), String> {
+    let calls = place.book.tale(place.session, Tale::open_calls).unwrap_or_default();
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let answers = calls.into_iter().map(|call| result(place, dice, call)).collect();
+    let done = send(place, answers).await?;
+    law!(done, "rest: the answers to open calls were not taken");
+    Ok(())
+}

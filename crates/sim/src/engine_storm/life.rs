@@ -1,0 +1,301 @@
+//! A life: some sessions on one store, served by one engine after the other, each in a runtime of its own
+//! whose clock stands still. A power cut is the end of that runtime; the store stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{Clock, Dice as Seeds, Engine, Parts};
+use protocol::Stamp;
+use protocol::routes::{Provider, Route, Routes};
+use store::{Faults, Store};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+
+use super::book::{Book, Reader};
+use super::seer::Seer;
+use super::tale::{MODEL, Tale};
+use super::{client, reader, verdicts};
+use crate::dice::Dice;
+use crate::life::{Broken, Lived};
+use crate::referee::law;
+
+/// When every life begins.
+const BEGAN: Stamp = Stamp::from_micros(1_800_000_000_000_000);
+/// Looks at the sessions until they must rest, and the time between two.
+const PATIENCE: (u32, Duration) = (240, Duration::from_secs(5));
+/// How long clients may take to end when nothing is wrong any more.
+const ENDING: Duration = Duration::from_mins(10);
+/// How long everything is watched at rest.
+const REST: Duration = Duration::from_secs(40);
+
+/// Where an actor acts: on which session of which engine.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    /// The engine.
+    pub(super) engine: Engine,
+    /// What is known.
+    pub(super) book: Arc<Book>,
+    /// The session's number.
+    pub(super) session: usize,
+}
+
+struct Life {
+    dice: Dice,
+    book: Arc<Book>,
+    faults: Faults,
+    now: Stamp,
+    sessions: usize,
+    /// Whether the disk does wrong.
+    foul: bool,
+    /// Readers of the engine that runs now.
+    readers: usize,
+}
+
+/// Lives one life, and says how often each mishap came.
+///
+/// # Errors
+/// The law that it broke.
+pub(super) fn live(seed: u64) -> Result<(Lived, Arc<Book>), Box<Broken>> {
+    let mut dice = Dice::new(seed);
+    let faults = Faults::default();
+    let book = Arc::new(Book::new(Store::memory_with(faults.clone())));
+    let (sessions, foul) = (2 + dice.below(3) as usize, !dice.once_in(3));
+    let mut life = Life { dice, book: Arc::clone(&book), faults, now: BEGAN, sessions, foul, readers: 0 };
+    let lived = life.live();
+    let objection = book.objection().or_else(|| lived.err().map(|why| (0, why)));
+    match objection {
+        None => Ok((Lived { bodies: book.bodies(), log: Vec::new() }, book)),
+        Some((session, why)) => {
+            let log = book.tale(session, |tale| tale.lines.clone()).unwrap_or_default();
+            Err(Box::new(Broken { why: format!("session {session}: {why}"), log }))
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime, String> {
+    let built = Builder::new_current_thread().enable_time().start_paused(true).build();
+    built.map_err(|why| format!("runtime: {why}"))
+}
+
+impl Life {
+    fn live(&mut self) -> Result<(), String> {
+        let reigns = 1 + self.dice.below(3);
+        for reign in 1..=reigns {
+            self.reign(reign == reigns)?;
+            if self.book.objection().is_some() {
+                return Ok(());
+            }
+        }
+        self.afterwards()
+    }
+
+    /// One engine, from its start to its end.
+    fn reign(&mut self, last: bool) -> Result<(), String> {
+        let runtime = runtime()?;
+        let ended = runtime.block_on(self.reigns(last));
+        // Whatever still runs ends here, wherever it stands.
+        drop(runtime);
+        self.clear();
+        ended
+    }
+
+    async fn reigns(&mut self, last: bool) -> Result<(), String> {
+        let engine = self.start().await?;
+        let clients = self.people(&engine);
+        let mut everybody = clients;
+        let storm = Duration::from_millis(10_000 + self.dice.below(80_000));
+        let calms = last || self.dice.once_in(3);
+        self.weather(&engine, storm).await;
+        if calms {
+            self.calm(&engine, &mut everybody).await?;
+        }
+        self.now = engine.now();
+        if !last && self.dice.once_in(3) {
+            self.book.count("stop");
+            self.faults.sync();
+            let stopped = tokio::time::timeout(ENDING, engine.stop()).await;
+            law!(stopped.is_ok(), "stop: it never ends");
+        } else {
+            self.book.count("power cut");
+        }
+        self.now = self.now.max(engine.now());
+        Ok(())
+    }
+
+    async fn start(&mut self) -> Result<Engine, String> {
+        self.book.set_calm(false);
+        self.book.refresh_all().await;
+        for session in self.book.sessions() {
+            verdicts::head(&self.book, session).await?;
+        }
+        self.book.born();
+        self.now = self.now.after(Duration::from_millis(self.dice.below(50_000)));
+        let clock = Clock::from(self.now);
+        let seed = u128::from(self.dice.bits()) << 64 | u128::from(self.dice.bits());
+        let seer = Seer::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
+        let route = Route {
+            pattern: MODEL.into(),
+            provider: Provider::Script,
+            base_url: String::new(),
+            key_variable: None,
+            window: 1,
+            max_output: 1,
+        };
+        let parts = Parts {
+            store: self.book.store().clone(),
+            oracle: Arc::new(seer),
+            routes: Routes(vec![route]),
+            clock,
+            dice: Seeds::seeded(seed),
+        };
+        Engine::start(parts).await.map_err(|why| format!("start: {why}"))
+    }
+
+    /// Clients and readers of every session.
+    fn people(&mut self, engine: &Engine) -> People {
+        let (mut clients, mut readers) = (JoinSet::new(), JoinSet::new());
+        let first = self.readers;
+        for session in 1..=self.sessions {
+            let place = || Place { engine: engine.clone(), book: Arc::clone(&self.book), session };
+            for client in 0..=self.dice.below(3) {
+                clients.spawn(client::run(place(), Dice::new(self.dice.bits()), client == 0));
+            }
+            for _ in 0..1 + self.dice.below(3) {
+                readers.spawn(reader::run(place(), Dice::new(self.dice.bits())));
+                self.readers += 1;
+            }
+        }
+        People { clients, _readers: readers, slots: first..self.readers }
+    }
+
+    /// The disk does wrong for a while, or does not; who only watches keeps the book.
+    async fn weather(&mut self, engine: &Engine, storm: Duration) {
+        let end = engine.now().after(storm);
+        while engine.now() < end && self.book.objection().is_none() {
+            let pause = Duration::from_millis(self.dice.below(8_000)).min(end.since(engine.now()));
+            tokio::time::sleep(pause).await;
+            self.book.refresh_all().await;
+            if self.foul && self.dice.once_in(2) {
+                self.fault(engine, end).await;
+            }
+        }
+    }
+
+    async fn fault(&mut self, engine: &Engine, end: Stamp) {
+        self.book.shadow(engine.now());
+        match self.dice.below(9) {
+            0..=2 => {
+                self.book.count("disk fails");
+                self.faults.fail_next(1 + self.dice.below(3) as u32);
+            }
+            3..=4 => {
+                self.book.count("conflict");
+                self.faults.conflict_next(1 + self.dice.below(12) as u32);
+            }
+            5..=6 => {
+                self.book.count("answer lost");
+                self.faults.lose_answers(1 + self.dice.below(2) as u32);
+            }
+            _ => {
+                self.book.count("disk stalls");
+                self.faults.stall();
+                let pause = Duration::from_millis(self.dice.below(5_000)).min(end.since(engine.now()));
+                tokio::time::sleep(pause).await;
+                // A power cut finds it stalled.
+                if engine.now() < end {
+                    self.faults.sync();
+                    self.book.shadow(engine.now());
+                }
+            }
+        }
+    }
+
+    /// The disk is well again, and holds no orders.
+    fn clear(&self) {
+        self.faults.fail_next(0);
+        self.faults.conflict_next(0);
+        self.faults.lose_answers(0);
+        self.faults.crash();
+    }
+
+    /// Nobody disturbs anything any more: every session must come to rest, and every reader to its end.
+    async fn calm(&mut self, engine: &Engine, people: &mut People) -> Result<(), String> {
+        self.faults.sync();
+        self.clear();
+        self.book.set_calm(true);
+        while let Some(ended) = tokio::time::timeout(ENDING, people.clients.join_next())
+            .await
+            .map_err(|_| "calm: a client waits for ever".to_owned())?
+        {
+            ended.map_err(|why| format!("calm: a client died: {why}"))?;
+        }
+        self.book.refresh_all().await;
+        for session in self.book.sessions() {
+            let place = Place { engine: engine.clone(), book: Arc::clone(&self.book), session };
+            self.rest(&place).await.unwrap_or_else(|why| self.book.object(session, why));
+        }
+        tokio::time::sleep(REST).await;
+        self.book.refresh_all().await;
+        for slot in people.slots.clone() {
+            self.arrived(slot).unwrap_or_else(|(session, why)| self.book.object(session, why));
+        }
+        for session in self.book.sessions() {
+            let judged = verdicts::at_rest(&self.book, engine, session, &mut self.dice).await;
+            judged.unwrap_or_else(|why| self.book.object(session, why));
+        }
+        Ok(())
+    }
+
+    async fn rest(&mut self, place: &Place) -> Result<(), String> {
+        let (looks, pause) = PATIENCE;
+        for _ in 0..looks {
+            place.book.refresh(place.session).await;
+            if place.book.tale(place.session, Tale::rests) == Some(true) || self.book.objection().is_some() {
+                return Ok(());
+            }
+            client::settle(place, &mut self.dice).await?;
+            tokio::time::sleep(pause).await;
+        }
+        Err("rest: it never comes to rest".into())
+    }
+
+    /// Whether a reader has seen all of its session.
+    fn arrived(&self, slot: usize) -> Result<(), (usize, String)> {
+        match self.book.read(slot) {
+            Reader::Done | Reader::Nowhere => Ok(()),
+            Reader::Away(session) => Err((session, format!("stream: reader {slot} does not come back"))),
+            Reader::At(session, from, _) => {
+                let next = self.book.tale(session, |tale| tale.posts.get(from).map(|post| post.position));
+                let missed = |next| format!("stream: reader {slot} was not shown what stands at {next}");
+                next.flatten().map_or(Ok(()), |next| Err((session, missed(next))))
+            }
+        }
+    }
+
+    /// A start on sessions that rest writes nothing; then the whole logs are judged.
+    fn afterwards(&mut self) -> Result<(), String> {
+        let before = self.book.store().commits();
+        let runtime = runtime()?;
+        runtime.block_on(async {
+            let engine = self.start().await?;
+            tokio::time::sleep(REST).await;
+            drop(engine);
+            Ok::<(), String>(())
+        })?;
+        drop(runtime);
+        let more = self.book.store().commits() - before;
+        law!(more == 0, "rest: a start on what rests made {more} commits");
+        for session in self.book.sessions() {
+            if let Err(why) = verdicts::whole(&self.book, session) {
+                self.book.object(session, why);
+            }
+        }
+        Ok(())
+    }
+}
+
+struct People {
+    clients: JoinSet<()>,
+    _readers: JoinSet<()>,
+    slots: std::ops::Range<usize>,
+}

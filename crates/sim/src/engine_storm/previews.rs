@@ -1,0 +1,142 @@
+//! What a reader may be shown of an answer that is being written (rules.md 7): a delta only after its start,
+//! none after the request's end, and what was shown begins the final message, under its own id.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::{Frame, PreviewKind};
+use protocol::EventId;
+use protocol::content::Block;
+use protocol::event::{Body, Event};
+
+use crate::referee::law;
+
+/// Watches the previews of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Previewed {
+    request: Option<EventId>,
+    started: BTreeMap<EventId, PreviewKind>,
+    /// By entry of an event's content: the text so far.
+    texts: BTreeMap<(EventId, usize), String>,
+    said: BTreeSet<EventId>,
+}
+
+impl Previewed {
+    /// Sees the next frame.
+    ///
+    /// # Errors
+    /// The law it breaks.
+    pub(super) fn see(&mut self, frame: &Frame) -> Result<(), String> {
+        match frame {
+            Frame::Queued(_) => Ok(()),
+            Frame::Event(event) => self.event(event),
+            Frame::Start { event, kind } => {
+                law!(self.request.is_some(), "previews: {event} starts outside of any request");
+                law!(self.started.insert(*event, *kind).is_none(), "previews: {event} starts twice");
+                Ok(())
+            }
+            Frame::Delta { event, index, text } => {
+                law!(self.request.is_some(), "previews: more of {event} after its request ended");
+                let started = self.started.get(event) == Some(&PreviewKind::Message);
+                law!(started, "previews: more of {event}, which has not started");
+                law!(!self.said.contains(event), "previews: more of {event}, which has been said");
+                self.texts.entry((*event, *index)).or_default().push_str(text);
+                Ok(())
+            }
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty kinds")]
+    fn event(&mut self, event: &Event) -> Result<(), String> {
+        self.said.insert(event.id);
+        match &event.body {
+            Body::SpanModelRequestStart => {
+                *self = Self { request: Some(event.id), ..Self::default() };
+                Ok(())
+            }
+            Body::SpanModelRequestEnd { is_error, .. } => {
+                let lost = self.started.keys().find(|started| !self.said.contains(started));
+                let well = *is_error == Some(false);
+                law!(!well || lost.is_none(), "previews: {lost:?} was started and never said");
+                *self = Self::default();
+                Ok(())
+            }
+            Body::AgentMessage { content } => {
+                let kind = self.started.get(&event.id);
+                law!(kind != Some(&PreviewKind::Thinking), "previews: {} was started as thinking", event.id);
+                let all = (event.id, 0)..=(event.id, usize::MAX);
+                for ((_, index), text) in self.texts.range(all) {
+                    let begins = matches!(content.get(*index), Some(Block::Text { text: whole }) if whole.starts_with(text.as_str()));
+                    law!(begins, "previews: {text:?} is not how entry {index} of {} begins", event.id);
+                }
+                Ok(())
+            }
+            Body::AgentThinking => {
+                let kind = self.started.get(&event.id);
+                law!(kind != Some(&PreviewKind::Message), "previews: {} was started as a message", event.id);
+                Ok(())
+            }
+            _ => {
+                law!(!self.started.contains_key(&event.id), "previews: {} came as another event", event.id);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const REQUEST: EventId = EventId::from_bits(1);
+    const MESSAGE: EventId = EventId::from_bits(2);
+
+    fn event(id: EventId, body: Body) -> Frame {
+        Frame::Event(Arc::new(Event { id, processed_at: None, body }))
+    }
+
+    fn begin() -> Frame {
+        event(REQUEST, Body::SpanModelRequestStart)
+    }
+
+    fn end() -> Frame {
+        let model_usage = protocol::usage::Tokens::default().into();
+        let body =
+            Body::SpanModelRequestEnd { model_request_start_id: REQUEST, is_error: Some(false), model_usage };
+        event(EventId::from_bits(3), body)
+    }
+
+    fn start() -> Frame {
+        Frame::Start { event: MESSAGE, kind: PreviewKind::Message }
+    }
+
+    fn delta(text: &str) -> Frame {
+        Frame::Delta { event: MESSAGE, index: 0, text: text.into() }
+    }
+
+    fn said(text: &str) -> Frame {
+        event(MESSAGE, Body::AgentMessage { content: vec![Block::text(text)] })
+    }
+
+    fn judged(frames: &[Frame]) -> bool {
+        let mut previewed = Previewed::default();
+        frames.iter().all(|frame| previewed.see(frame).is_ok())
+    }
+
+    #[test]
+    fn a_preview_that_begins_its_message_is_lawful_whole_or_shed() {
+        assert!(judged(&[begin(), start(), delta("ab"), delta("c"), said("abc"), end()]));
+        assert!(judged(&[begin(), start(), delta("a"), said("abc"), end()]));
+        assert!(judged(&[begin(), said("abc"), end()]));
+    }
+
+    #[test]
+    fn previews_out_of_place_are_objected_to() {
+        assert!(!judged(&[start()]), "outside of a request");
+        assert!(!judged(&[begin(), delta("a")]), "before its start");
+        assert!(!judged(&[begin(), start(), start()]), "twice");
+        assert!(!judged(&[begin(), start(), end()]), "never said");
+        assert!(!judged(&[begin(), start(), said("a"), end(), delta("a")]), "after the end");
+        assert!(!judged(&[begin(), start(), delta("a"), delta("c"), said("abc")]), "with a hole");
+    }
+}

@@ -1,0 +1,193 @@
+//! The oracle of a storm: answers, deltas, failures and silence, by dice. It is a referee too: what it is asked
+//! must be what the log says, once for each request, and without delay.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::Clock;
+use futures_util::future::BoxFuture;
+use models::Oracle;
+use protocol::limits;
+use protocol::prompt::{Answer, AnswerBlock, Delta, DeltaKind, Failure, FailureClass, Prompt};
+use protocol::usage::Tokens;
+
+use super::book::Book;
+use crate::act::Act;
+use crate::dice::Dice;
+use crate::model;
+use crate::referee::{Script, law};
+
+/// How long a request may wait to be asked when nothing is wrong.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// See the file.
+#[derive(Debug)]
+pub(super) struct Seer {
+    book: Arc<Book>,
+    clock: Clock,
+    dice: Mutex<Dice>,
+}
+
+/// What it does about one prompt.
+enum Plan {
+    Answer(Answer, Dice),
+    Fail(Failure, Duration),
+    /// Silence, until the stream counts as cut.
+    Hang,
+}
+
+impl Seer {
+    /// A seer for the sessions of `book`.
+    pub(super) fn new(book: Arc<Book>, clock: Clock, dice: Dice) -> Self {
+        Self { book, clock, dice: Mutex::new(dice) }
+    }
+
+    fn plan(&self, prompt: &Prompt) -> Plan {
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        let acts = [
+            (Act::Text, 30),
+            (Act::Texts, 20),
+            (Act::Tools, 24),
+            (Act::UnknownTool, 3),
+            (Act::CutTool, 3),
+            (Act::MixedTools, 4),
+            (Act::Refusal, 3),
+            (Act::MaxTokens, 3),
+            (Act::Pause, 4),
+            (Act::Nothing, 3),
+            (Act::FailAgain, 14),
+            (Act::FailForever, 3),
+            (Act::Wake, 5),
+        ];
+        let act = if self.book.calm() { Act::Text } else { dice.weighted(&acts).unwrap_or(Act::Text) };
+        let names: Vec<String> = prompt.tools.iter().map(|tool| tool.name.clone()).collect();
+        let failed = matches!(act, Act::FailAgain | Act::FailForever);
+        match model::answer(&mut dice, act, &names) {
+            Some(answer) => Plan::Answer(long(answer, &mut dice), Dice::new(dice.bits())),
+            None if failed => {
+                let failure = model::failure(&mut dice, act == Act::FailForever);
+                Plan::Fail(failure, Duration::from_millis(dice.below(500)))
+            }
+            None => Plan::Hang,
+        }
+    }
+
+    /// Judges what it is asked.
+    async fn judge(&self, prompt: &Prompt) -> Result<(), String> {
+        let session = session(prompt);
+        if self.book.id(session).is_none() {
+            self.book.refresh_all().await;
+        }
+        self.book.refresh(session).await;
+        let now = self.clock.now();
+        let judged = self.book.tale(session, |tale| {
+            let Some((request, began)) = tale.asking() else {
+                return Err("asked: no request is open".to_owned());
+            };
+            let mut script = Script::default();
+            tale.lines.iter().for_each(|line| script.see(line));
+            script.judge(&prompt.messages).map_err(|why| format!("asked: {why}"))?;
+            Ok((request, began))
+        });
+        let (request, began) = judged.unwrap_or_else(|| Err("asked: in no session".into()))?;
+        law!(self.book.first_asked(request), "asked: {request} twice");
+        let late = now.since(began.max(self.book.paused()));
+        law!(late < PROMPT || self.book.shadowed(began, now), "asked: {request} {late:?} late");
+        Ok(())
+    }
+
+    fn failed(&self, failure: Failure) -> Failure {
+        self.book.count("model failure");
+        if failure.class == FailureClass::RateLimited {
+            let least = Duration::from_millis(limits::BACKOFF_MS_MIN);
+            let pause = failure.retry_after.unwrap_or(least);
+            let most = Duration::from_secs(limits::RETRY_AFTER_S_MAX);
+            self.book.pause(self.clock.now().after(pause.min(most)));
+        }
+        failure
+    }
+}
+
+fn session(prompt: &Prompt) -> usize {
+    prompt.system.as_ref().and_then(|system| system.parse().ok()).unwrap_or(usize::MAX)
+}
+
+impl Oracle for Seer {
+    fn ask<'a>(
+        &'a self,
+        prompt: &'a Prompt,
+        deltas: &'a mut (dyn FnMut(Delta) + Send),
+    ) -> BoxFuture<'a, Result<Answer, Failure>> {
+        let plan = self.plan(prompt);
+        Box::pin(async move {
+            if let Err(why) = self.judge(prompt).await {
+                // A job that nobody wants any more is cut before the clock moves on; then nothing was wrong.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                self.book.object(session(prompt), why);
+            }
+            match plan {
+                Plan::Answer(answer, mut dice) => {
+                    write(&answer, &mut dice, deltas).await;
+                    Ok(answer)
+                }
+                Plan::Fail(failure, pause) => {
+                    tokio::time::sleep(pause).await;
+                    Err(self.failed(failure))
+                }
+                Plan::Hang => {
+                    self.book.count("silence");
+                    tokio::time::sleep(Duration::from_secs(limits::MODEL_SILENCE_S)).await;
+                    Err(self.failed(Failure {
+                        class: FailureClass::Cut,
+                        message: "cut: it fell silent".into(),
+                        retry_after: None,
+                        tokens: Tokens::default(),
+                    }))
+                }
+            }
+        })
+    }
+}
+
+/// Now and then says much, so that readers lag.
+fn long(mut answer: Answer, dice: &mut Dice) -> Answer {
+    if dice.once_in(6)
+        && let Some(AnswerBlock::Text { text }) = answer.blocks.first_mut()
+        && !text.trim().is_empty()
+    {
+        let words = (0..100).map(|word| format!(" {word}"));
+        text.extend(words);
+    }
+    answer
+}
+
+/// Says the answer piece by piece.
+async fn write(answer: &Answer, dice: &mut Dice, deltas: &mut (dyn FnMut(Delta) + Send)) {
+    let burst = dice.once_in(3);
+    for (index, block) in answer.blocks.iter().enumerate() {
+        let (kind, text) = match block {
+            AnswerBlock::Text { text } => (DeltaKind::Text, text.as_str()),
+            AnswerBlock::Thinking { .. } => (DeltaKind::Thinking, ""),
+            AnswerBlock::ToolUse { .. } => (DeltaKind::ToolUse, ""),
+        };
+        deltas(Delta::Start { index, kind });
+        let mut left = text;
+        while !left.is_empty() {
+            let (piece, rest) = left.split_at_checked(1 + dice.below(3) as usize).unwrap_or((left, ""));
+            deltas(Delta::Text { index, text: piece.to_owned() });
+            left = rest;
+            if !burst {
+                pause(dice).await;
+            }
+        }
+        pause(dice).await;
+    }
+}
+
+async fn pause(dice: &mut Dice) {
+    match dice.below(8) {
+        0 => tokio::time::sleep(Duration::from_millis(dice.below(400))).await,
+        1..=3 => tokio::task::yield_now().await,
+        _ => {}
+    }
+}

@@ -1,0 +1,162 @@
+//! A tale: one session's log as it was read from the store, and what follows from it.
+
+use std::sync::Arc;
+
+use kernel::{Fact, Note, Session, What};
+use protocol::agent::{ExecutionIdentity, SessionAgent};
+use protocol::event::{Body, Event};
+use protocol::model::ModelConfig;
+use protocol::tool::{CustomTool, Tool};
+use protocol::{AgentId, EventId, SessionId, Stamp};
+use store::Row;
+
+use crate::line::{self, Line};
+
+/// The model of every agent.
+pub(super) const MODEL: &str = "m";
+
+/// What a stream shows at one position.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Post {
+    /// The position.
+    pub(super) position: u64,
+    /// Whether it only waits.
+    pub(super) queued: bool,
+    /// The event.
+    pub(super) event: Event,
+}
+
+/// One session's log.
+#[derive(Debug)]
+pub(super) struct Tale {
+    /// Whose.
+    pub(super) id: SessionId,
+    /// What the log makes.
+    pub(super) session: Session,
+    /// The rows, as they are kept.
+    pub(super) rows: Vec<Row>,
+    /// Their facts as lines.
+    pub(super) lines: Vec<Line>,
+    /// Their facts as a stream shows them.
+    pub(super) posts: Vec<Post>,
+    /// Where the log stood whenever an engine was started on it.
+    pub(super) births: Vec<u64>,
+}
+
+/// The agent of session `number`: its system prompt tells the model whose prompt it gets.
+pub(super) fn agent(number: usize) -> SessionAgent {
+    let schema = serde_json::json!({"type": "object"});
+    let input_schema = schema.as_object().cloned().unwrap_or_default();
+    let tool = |name: &str| CustomTool {
+        name: name.into(),
+        description: "does it".into(),
+        input_schema: input_schema.clone(),
+    };
+    SessionAgent {
+        id: AgentId::from_bits(4),
+        version: 1,
+        name: "weaver".into(),
+        description: None,
+        model: ModelConfig::plain(MODEL),
+        system: Some(number.to_string()),
+        tools: vec![Tool::Custom(tool("look_up")), Tool::Custom(tool("weigh"))],
+        mcp_servers: Vec::new(),
+        skills: Vec::new(),
+        multiagent: None,
+        execution_identity: ExecutionIdentity::default(),
+    }
+}
+
+impl Tale {
+    /// The tale of session `number`, of which nothing has been read.
+    pub(super) fn new(id: SessionId, number: usize) -> Self {
+        Self {
+            id,
+            session: Session::new(id, Arc::new(agent(number))),
+            rows: Vec::new(),
+            lines: Vec::new(),
+            posts: Vec::new(),
+            births: Vec::new(),
+        }
+    }
+
+    /// Reads one more row; one that has been read is skipped.
+    ///
+    /// # Errors
+    /// It does not follow the last one, or is no commit.
+    pub(super) fn read(&mut self, row: Row) -> Result<(), String> {
+        if row.first < self.session.head {
+            return Ok(());
+        }
+        if row.first != self.session.head {
+            return Err(format!("log: {} follows {}", row.first, self.session.head));
+        }
+        let facts = kernel::fact::decode(&row.body).map_err(|why| format!("log: {why}"))?;
+        if facts.len() as u64 != u64::from(row.count) {
+            return Err(format!("log: the row at {} counts {} facts wrongly", row.first, row.count));
+        }
+        self.lines.extend(line::read(&row.body, row.first).map_err(|why| format!("log: {why}"))?);
+        for (position, fact) in (row.first..).zip(facts) {
+            self.session.apply(&fact);
+            self.posts.extend(post(position, fact));
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Calls that wait for the client.
+    pub(super) fn open_calls(&self) -> Vec<EventId> {
+        self.session.threads().flat_map(|thread| thread.calls()).map(|call| call.id).collect()
+    }
+
+    /// Calls of the client's tools that somebody has answered.
+    pub(super) fn answered_calls(&self) -> Vec<EventId> {
+        let open = self.open_calls();
+        let calls = self.lines.iter().filter(|line| line.kind == "agent.custom_tool_use");
+        calls.filter_map(|line| line.id).filter(|call| !open.contains(call)).collect()
+    }
+
+    /// The request that is open, and when it began.
+    pub(super) fn asking(&self) -> Option<(EventId, Stamp)> {
+        let spans = self.lines.iter().rev().find(|line| line.kind.starts_with("span."))?;
+        (spans.kind == "span.model_request_start").then_some((spans.id?, spans.at))
+    }
+
+    /// Whether it is archived or deleted.
+    pub(super) fn over(&self) -> bool {
+        self.session.over()
+    }
+
+    /// Whether nothing goes on and nobody is waited for.
+    pub(super) fn rests(&self) -> bool {
+        let quiet = kernel::wants(&self.session).is_empty() && self.session.queued().is_empty();
+        self.over() || (quiet && self.open_calls().is_empty())
+    }
+
+    /// The place in the posts from which a stream behind `after` goes on; `None`: no such event.
+    pub(super) fn behind(&self, after: EventId) -> Option<usize> {
+        let of = |queued| self.posts.iter().position(|post| post.event.id == after && post.queued == queued);
+        of(false).or_else(|| of(true)).map(|place| self.closed(place + 1))
+    }
+
+    /// A stream of what is over shows its end again, wherever it begins.
+    pub(super) fn closed(&self, place: usize) -> usize {
+        let end = self.posts.iter().position(|post| post.event.body == Body::SessionStatusTerminated);
+        place.min(end.unwrap_or(place))
+    }
+
+    /// Whether a stream ends with this event.
+    pub(super) fn closes(event: &Event) -> bool {
+        matches!(event.body, Body::SessionStatusTerminated | Body::SessionDeleted)
+    }
+}
+
+fn post(position: u64, fact: Fact) -> Option<Post> {
+    match fact.what {
+        What::Event { event, .. } => Some(Post { position, queued: false, event }),
+        What::Note { note: Note::Queued { event }, .. } => {
+            Some(Post { position, queued: true, event: *event })
+        }
+        What::Note { .. } => None,
+    }
+}

@@ -1,0 +1,284 @@
+//! Verdicts on a whole log: the referees of small storms, and what only an engine can do wrong.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::{Engine, EventCursor, EventQuery, Order, Range};
+use kernel::status;
+use protocol::content::Block;
+use protocol::event::Event;
+use protocol::input::ClientEvent;
+use protocol::session::Status;
+
+use super::book::{Book, Fate, HOME, Sent};
+use super::tale::Tale;
+use crate::dice::Dice;
+use crate::referee::{Bench, law};
+use crate::world::ledger;
+
+/// How late a retry may be when nothing is wrong.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// The head row says what the log makes.
+///
+/// # Errors
+/// What it says instead.
+pub(super) async fn head(book: &Book, session: usize) -> Result<(), String> {
+    book.refresh(session).await;
+    let Some(id) = book.id(session) else { return Ok(()) };
+    let head = book.store().head_of(id).await.map_err(|why| format!("head: {why}"))?;
+    let judged = book.tale(session, |tale| {
+        let made = &tale.session;
+        let Some(head) = head else {
+            law!(made.deleted_at.is_some(), "head: it is gone and the session is not");
+            return Ok(());
+        };
+        let due = kernel::wants(made).into_iter().find_map(|want| match want {
+            kernel::Want::Wake { at, .. } => Some(at),
+            kernel::Want::Ask { .. } => None,
+        });
+        let status = match status::session(made).status() {
+            Status::Running => store::Status::Running,
+            Status::Idle => store::Status::Idle,
+            Status::Rescheduling => store::Status::Rescheduling,
+            Status::Terminated => store::Status::Terminated,
+        };
+        let says = (head.position, head.status, head.due, head.created_at, head.updated_at);
+        let is = (made.head, status, due, made.created_at, made.last);
+        law!(says == is, "head: it says {says:?} and the log {is:?}");
+        let (says, is) = ((head.archived_at, head.deleted_at), (made.archived_at, made.deleted_at));
+        law!(says == is, "head: it says {says:?} and the log {is:?}");
+        Ok(())
+    });
+    judged.unwrap_or(Ok(()))
+}
+
+/// A session at rest: head row, object and list say what the log makes.
+///
+/// # Errors
+/// What they say instead.
+pub(super) async fn at_rest(
+    book: &Book,
+    engine: &Engine,
+    session: usize,
+    dice: &mut Dice,
+) -> Result<(), String> {
+    head(book, session).await?;
+    let Some(id) = book.id(session) else { return Ok(()) };
+    let object = engine.session(HOME, id).await.map_err(|why| format!("object: {why}"))?;
+    let judged = book.tale(session, |tale| {
+        let made = &tale.session;
+        let Some(object) = object else {
+            law!(made.deleted_at.is_some(), "object: it is gone and the session is not");
+            return Ok(());
+        };
+        let now = made.archived_at.unwrap_or(engine.now());
+        let says = (object.status, object.title, object.metadata, object.usage, object.stats);
+        let (status, title, metadata) =
+            (status::session(made).status(), made.title.clone(), made.metadata.clone());
+        let is = (status, title, metadata, made.usage(now), made.stats(now));
+        law!(says == is, "object: it says {says:?} and the log {is:?}");
+        Ok(())
+    });
+    judged.unwrap_or(Ok(()))?;
+    if book.tale(session, |tale| tale.session.deleted_at.is_some()) == Some(true) {
+        return Ok(());
+    }
+    for order in [Order::Ascending, Order::Descending] {
+        list(book, engine, session, order, 1 + dice.below(200) as usize).await?;
+    }
+    Ok(())
+}
+
+/// The pages of a list join to what the log shows: what was processed, then what waits.
+async fn list(
+    book: &Book,
+    engine: &Engine,
+    session: usize,
+    order: Order,
+    limit: usize,
+) -> Result<(), String> {
+    let Some(id) = book.id(session) else { return Ok(()) };
+    let mut joined: Vec<Event> = Vec::new();
+    let mut after: Option<EventCursor> = None;
+    loop {
+        let (types, created) = (std::collections::BTreeSet::new(), Range::default());
+        let query = EventQuery { thread: None, order, after, limit, types, created };
+        let page = engine.events(HOME, id, query).await.map_err(|why| format!("list: {why}"))?;
+        let Some(page) = page else { return Err("list: there is no such session".into()) };
+        law!(page.events.len() <= limit, "list: a page of {} by {limit}", page.events.len());
+        joined.extend(page.events.iter().map(|event| Event::clone(event)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+        law!(!page.events.is_empty(), "list: an empty page that is not the last");
+    }
+    if order == Order::Descending {
+        joined.reverse();
+    }
+    let judged = book.tale(session, |tale| {
+        let processed = tale.posts.iter().filter(|post| !post.queued).map(|post| &post.event);
+        let shown: Vec<&Event> = processed.chain(tale.session.queued()).collect();
+        let same = shown.len() == joined.len() && shown.iter().zip(&joined).all(|(one, other)| *one == other);
+        law!(same, "list: {order:?} by {limit} shows {} of {} events", joined.len(), shown.len());
+        Ok(())
+    });
+    judged.unwrap_or(Ok(()))
+}
+
+/// Judges the whole log of a session.
+///
+/// # Errors
+/// The law it breaks.
+pub(super) fn whole(book: &Book, session: usize) -> Result<(), String> {
+    let sent = book.sent(session);
+    let judged = book.tale(session, |tale| {
+        bench(tale)?;
+        told(tale, &sent)?;
+        recoveries(tale)?;
+        let cut = unlawful_cut(tale, |from, to| book.shadowed(from, to));
+        law!(cut.is_none(), "recovered: {cut:?} was ours and was cut");
+        retries(tale, |from, to| book.shadowed(from, to))
+    });
+    judged.unwrap_or(Ok(()))
+}
+
+fn bench(tale: &Tale) -> Result<(), String> {
+    let mut bench = Bench::new();
+    let mut lines = tale.lines.as_slice();
+    for row in &tale.rows {
+        let (commit, rest) = lines.split_at_checked(row.count as usize).unwrap_or((lines, &[]));
+        bench.see(commit)?;
+        lines = rest;
+    }
+    Ok(())
+}
+
+/// What was acknowledged is there once, in the order in which it was sent; what was refused is not there; what
+/// was answered by a fault is there once, whole, or not at all.
+fn told(tale: &Tale, sent: &[Sent]) -> Result<(), String> {
+    let (mut stops, mut doubted) = (0, 0);
+    let mut last = 0;
+    for request in sent {
+        let stop = |event: &&ClientEvent| matches!(event, ClientEvent::Interrupt { .. });
+        let many = request.events.iter().filter(stop).count();
+        match &request.fate {
+            Fate::Kept(ids) => {
+                stops += many;
+                ledger(&request.events, ids, &tale.lines)?;
+                let first = ids.first().and_then(|id| tale.lines.iter().find(|line| line.id == Some(*id)));
+                let position = first.map_or(u64::MAX, |line| line.position);
+                law!(position > last, "order: what was sent later stands earlier, at {position}");
+                last = position;
+            }
+            Fate::Refused => {
+                let there = words(&request.events).iter().any(|word| count(tale, word) != (0, 0));
+                law!(!there, "ledger: {:?} was refused and is in the log", request.events);
+            }
+            Fate::Unsure => {
+                doubted += many;
+                let counts: Vec<_> = words(&request.events).iter().map(|word| count(tale, word)).collect();
+                let twice = counts.iter().any(|(done, queued)| *done > 1 || *queued > 1);
+                let some = counts.iter().any(|found| *found != (0, 0));
+                let all = counts.iter().all(|found| *found != (0, 0));
+                law!(!twice, "ledger: {:?} is in the log twice", request.events);
+                law!(some == (all && !counts.is_empty()), "ledger: {:?} is in the log in part", request.events);
+            }
+        }
+        if !tale.over() {
+            let waits = words(&request.events).iter().any(|word| matches!(count(tale, word), (0, 1)));
+            law!(!waits, "queue: {:?} was never taken", request.events);
+        }
+    }
+    let found = tale.lines.iter().filter(|line| line.kind == "user.interrupt").count();
+    let lawful = (stops..=stops + doubted).contains(&found);
+    law!(lawful, "ledger: {stops} interrupts acknowledged, {doubted} in doubt, {found} in the log");
+    Ok(())
+}
+
+/// The words that only this request says.
+fn words(events: &[ClientEvent]) -> Vec<&str> {
+    let content = |event| match event {
+        &ClientEvent::Message { ref content } => content.as_slice(),
+        ClientEvent::CustomResult { content, .. } => content.as_deref().unwrap_or_default(),
+        ClientEvent::Interrupt { .. } | ClientEvent::Confirmation { .. } => &[],
+    };
+    let text = |block| match block {
+        &Block::Text { ref text } => Some(text.as_str()),
+        Block::Redacted | Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => None,
+    };
+    events.iter().flat_map(content).filter_map(text).collect()
+}
+
+/// How often these words are in the log as something done, and as something queued.
+fn count(tale: &Tale, word: &str) -> (usize, usize) {
+    let said = tale.lines.iter().filter(|line| line.kind.starts_with("user.") || line.kind == "note.queued");
+    let said = said.filter(|line| line.texts() == [word]);
+    said.fold(
+        (0, 0),
+        |(done, queued), line| {
+            if line.kind == "note.queued" { (done, queued + 1) } else { (done + 1, queued) }
+        },
+    )
+}
+
+/// A request that was open when an engine started is cut before anything else happens.
+fn recoveries(tale: &Tale) -> Result<(), String> {
+    for birth in &tale.births {
+        let (before, after) = tale.lines.split_at_checked(*birth as usize).unwrap_or((&tale.lines, &[]));
+        let open = before.iter().rev().find(|line| line.kind.starts_with("span."));
+        let Some(open) = open.filter(|line| line.kind == "span.model_request_start") else { continue };
+        if let Some(next) = after.first() {
+            let cut = next.how == "cut" && next.about == open.id;
+            law!(cut, "recovered: {:?} was open at a start, and the next is {}", open.id, next.kind);
+        }
+    }
+    Ok(())
+}
+
+/// A request that was cut although nobody stopped it and its engine was still there.
+fn unlawful_cut(
+    tale: &Tale,
+    shadowed: impl Fn(protocol::Stamp, protocol::Stamp) -> bool,
+) -> Option<protocol::EventId> {
+    let starts: BTreeMap<_, _> = tale.lines.iter().filter_map(|line| Some((line.id?, line.at))).collect();
+    let mut lines = tale.lines.as_slice();
+    for row in &tale.rows {
+        let (commit, rest) = lines.split_at_checked(row.count as usize).unwrap_or((lines, &[]));
+        lines = rest;
+        if tale.births.contains(&row.first) {
+            continue;
+        }
+        let cuts = commit.iter().enumerate().filter(|(_, line)| line.how == "cut");
+        for (place, cut) in cuts {
+            let stopped = commit.iter().skip(place).any(|line| line.kind == "user.interrupt");
+            let began = cut.about.and_then(|id| starts.get(&id)).copied().unwrap_or(cut.at);
+            if !stopped && !shadowed(began, cut.at) {
+                return cut.about;
+            }
+        }
+    }
+    None
+}
+
+/// A retry is made when its time has come.
+fn retries(tale: &Tale, shadowed: impl Fn(protocol::Stamp, protocol::Stamp) -> bool) -> Result<(), String> {
+    let mut until = None;
+    for line in &tale.lines {
+        if tale.births.contains(&line.position) {
+            until = None;
+        }
+        match line.kind.as_str() {
+            "note.retry" => until = line.until,
+            "user.interrupt" | "session.error" => until = None,
+            "span.model_request_start" => {
+                let due = until.take().unwrap_or(line.at);
+                let late = line.at.since(due);
+                law!(late < PROMPT || shadowed(due, line.at), "retry: {:?} came {late:?} late", line.id);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
