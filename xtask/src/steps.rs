@@ -11,8 +11,9 @@ use crate::tree::Tree;
 /// What `--only` takes.
 pub(crate) const NAMES: [&str; 6] = ["check", "build", "units", "storms", "guests", "cuts"];
 
-/// Lives of a storm in `cargo x test`: small ones with every kind of mishap, and wide ones with much of each.
-const STORMS: [[&str; 2]; 2] = [["small", "20000"], ["wide", "1000"]];
+/// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
+/// with much of each, and the real engine with its clients and readers.
+const STORMS: [[&str; 2]; 3] = [["small", "20000"], ["wide", "1000"], ["engine", "500"]];
 /// How often the power is cut.
 const CUTS: &str = "20";
 

@@ -83,7 +83,10 @@ impl Engine {
                 return Err(CommitError::Conflict { write });
             }
             Err(store::CommitError::Conflict { .. }) => return Err(Fault::Contended(1).into()),
-            Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
+            Err(store::CommitError::Fault(fault)) => {
+                doubt(self, &self.live(id));
+                return Err(fault.into());
+            }
         }
         self.counters().committed(facts.len());
         self.learn(&snapshot);
@@ -185,6 +188,9 @@ async fn drain(engine: Engine, live: Arc<Live>) {
                 }
                 Err(wrong) => {
                     live.set(None);
+                    if matches!(wrong, CommitError::Fault(_)) {
+                        doubt(&engine, &live);
+                    }
                     for pending in batch {
                         let _gone = pending.reply.send(Err(wrong.clone()));
                     }
@@ -322,6 +328,17 @@ async fn earlier_calls(
         }
     }
     Ok(made)
+}
+
+/// After a commit that failed and may be durable all the same: the watchers read the log again, and so does
+/// the follower, for what it may want.
+fn doubt(engine: &Engine, live: &Arc<Live>) {
+    if live.flow.receiver_count() > 0 {
+        // Nobody watches any more: then nobody misses it.
+        let _unwatched = live.flow.send(Flow::Doubt);
+    }
+    engine.ensure_follower(live);
+    live.nudge.notify_one();
 }
 
 /// After the commit is durable: the new state, then the watchers, then the follower.

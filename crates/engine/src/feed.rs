@@ -212,7 +212,7 @@ impl Feed {
                         self.waiting.push_back(Frame::Delta { event, index, text });
                     }
                 }
-                Err(RecvError::Lagged(_)) => self.fall_behind(),
+                Ok(Flow::Doubt) | Err(RecvError::Lagged(_)) => self.fall_behind(),
                 Err(RecvError::Closed) => self.ended = true,
             }
         }
@@ -228,6 +228,8 @@ impl Feed {
         let rows = self.engine.store().read(self.live.id, self.next, CHUNK).await?;
         if rows.is_empty() {
             self.behind = false;
+            // Deleted and purged while this reader lagged: nobody will ever tell it more.
+            self.ended = self.engine.store().head_of(self.live.id).await?.is_none();
         }
         for row in &rows {
             self.show(&Commit::read(row)?);

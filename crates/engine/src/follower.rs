@@ -9,12 +9,16 @@ use kernel::{Want, wants};
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use crate::{
-    Engine, jobs,
+    Engine,
+    fault::CommitError,
+    jobs,
     live::{Live, lock},
 };
 
 /// How often a follower looks again without a nudge.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How soon it reads the log again when a commit failed and nobody knows what the session wants.
+const DOUBT: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Makes sure that a follower runs the session's jobs.
@@ -53,6 +57,7 @@ async fn run(engine: Engine, live: Arc<Live>) {
             std::mem::forget(following);
             return;
         }
+        let doubted = live.current().is_none();
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -68,15 +73,25 @@ async fn run(engine: Engine, live: Arc<Live>) {
                     jobs.begin(want.clone(), jobs::collapse(engine.clone(), Arc::clone(&live), want));
                 }
             }
-            () = tokio::time::sleep(SWEEP) => {}
+            () = tokio::time::sleep(if doubted { DOUBT } else { SWEEP }) => {
+                if doubted && gone(engine.touch(live.id).await) {
+                    return;
+                }
+            }
         }
     }
 }
 
-/// Ends the following if nothing is wanted. A commit that wants something again finds the flag down.
+/// Whether there is nothing left to follow.
+fn gone(touched: Result<(), CommitError>) -> bool {
+    matches!(touched, Err(CommitError::NotFound | CommitError::Stopping))
+}
+
+/// Ends the following if nothing is wanted, which a state in doubt does not say. A commit that wants
+/// something again finds the flag down.
 fn retire(live: &Live) -> bool {
     let mut inbox = lock(&live.inbox);
-    let idle = live.current().is_none_or(|state| wants(&state.session).is_empty());
+    let idle = live.current().is_some_and(|state| wants(&state.session).is_empty());
     if idle {
         inbox.followed = false;
     }

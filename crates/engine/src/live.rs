@@ -80,6 +80,8 @@ pub(crate) struct Scroll {
 pub(crate) enum Flow {
     /// A commit has become durable.
     Commit(Arc<Commit>),
+    /// A commit failed and may have become durable all the same: the log tells.
+    Doubt,
     /// A block of the answer to `request` began.
     Start { request: EventId, event: EventId, kind: DeltaKind },
     /// More text of it.

@@ -166,7 +166,7 @@ pub(crate) fn session_object(
         outcome_evaluations: Vec::new(),
         stats: SessionStats {
             active_seconds: Some(seconds(active)),
-            duration_seconds: Some(now.since(head.created_at).as_secs_f64()),
+            duration_seconds: Some(seconds(now.since(head.created_at).as_micros() as u64)),
         },
         usage: Usage::of(summary.tokens(), seconds(summary.clock.active(now))),
         status: status_of(head),
@@ -187,7 +187,7 @@ pub(crate) fn thread_objects(
         let end = thread.clock.ended.unwrap_or(now);
         let active = seconds(thread.clock.active(end));
         let startup = match (thread.parent, thread.clock.first) {
-            (None, Some(first)) => first.since(head.created_at).as_secs_f64(),
+            (None, Some(first)) => seconds(first.since(head.created_at).as_micros() as u64),
             (Some(_), _) | (None, None) => 0.0,
         };
         Thread {
@@ -198,7 +198,7 @@ pub(crate) fn thread_objects(
             status: thread.status,
             stats: thread.clock.ever.then(|| ThreadStats {
                 active_seconds: Some(active),
-                duration_seconds: Some(end.since(head.created_at).as_secs_f64()),
+                duration_seconds: Some(seconds(end.since(head.created_at).as_micros() as u64)),
                 startup_seconds: Some(startup),
             }),
             usage: thread.clock.rested.then(|| Usage::of(thread.tokens, active)),

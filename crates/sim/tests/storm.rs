@@ -1,6 +1,7 @@
 //! Storms through their public door: what they print, and that a life is its seed.
 
 use sim::coverage::Coverage;
+use sim::engine_storm::{self, EngineStorm};
 use sim::life::{Size, live};
 use sim::storm::{self, Storm};
 
@@ -30,4 +31,14 @@ fn a_life_is_told_with_its_whole_log() {
     let lived = live(3, Size::Small, &mut Coverage::new()).expect("lawful");
     assert_eq!(out.lines().count(), lived.log.len() + 1);
     assert!(out.lines().next().is_some_and(|line| line.ends_with("note.opened")), "{out}");
+}
+
+#[test]
+fn a_storm_of_the_engine_ends_with_what_passed_and_says_what_came() {
+    let mut out = Vec::new();
+    let well = engine_storm::run(EngineStorm { seed: 41, lives: 11 }, &mut out).expect("written");
+    let out = String::from_utf8(out).expect("text");
+    assert!(well, "{out}");
+    assert_eq!(out.lines().last(), Some("11 passed, 0 failed"));
+    assert!(out.contains("power cut ") && out.contains("answer lost "), "{out}");
 }

@@ -14,8 +14,9 @@ use super::tale::Tale;
 
 /// The workspace of every session.
 pub(super) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
-/// For how long after a fault nothing is expected to be prompt.
-const SHADOW: Duration = Duration::from_secs(90);
+/// For how long after a fault nothing is expected to be prompt: some failures in a row, each tried again
+/// soon.
+const SHADOW: Duration = Duration::from_secs(15);
 /// Bytes of log read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -72,8 +73,9 @@ struct Inner {
 pub(super) struct Book {
     store: Store,
     inner: Mutex<Inner>,
-    /// When faults are an excuse. Apart, because it is looked up while a tale is.
-    shadows: Mutex<Vec<(Stamp, Stamp)>>,
+    /// When faults are an excuse, and whether answers were lost then. Apart, because it is looked up while a
+    /// tale is.
+    shadows: Mutex<Vec<(Stamp, Stamp, bool)>>,
 }
 
 impl Book {
@@ -86,7 +88,7 @@ impl Book {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn shadows(&self) -> MutexGuard<'_, Vec<(Stamp, Stamp)>> {
+    fn shadows(&self) -> MutexGuard<'_, Vec<(Stamp, Stamp, bool)>> {
         self.shadows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -132,25 +134,27 @@ impl Book {
         format!("word {}", inner.said)
     }
 
-    /// A fault was ordered or lifted: for some time nothing needs to be prompt.
-    pub(super) fn shadow(&self, now: Stamp) {
-        self.shadows().push((now, now.after(SHADOW)));
+    /// A fault was ordered or lifted: for some time nothing needs to be prompt, and if answers are `lost`,
+    /// the engine cannot know what is its own.
+    pub(super) fn shadow(&self, now: Stamp, lost: bool) {
+        self.shadows().push((now, now.after(SHADOW), lost));
     }
 
-    /// Whether some fault casts its shadow between these moments.
-    pub(super) fn shadowed(&self, from: Stamp, to: Stamp) -> bool {
-        self.shadows().iter().any(|(begin, end)| *begin <= to && from <= *end)
+    /// Whether some answer may have been lost between these moments.
+    pub(super) fn lost(&self, from: Stamp, to: Stamp) -> bool {
+        self.shadows().iter().any(|(begin, end, lost)| *lost && *begin <= to && from <= *end)
+    }
+
+    /// How late something is that was due then, beyond what faults and rate limits excuse.
+    pub(super) fn late(&self, due: Stamp, now: Stamp) -> Duration {
+        let over = self.shadows().iter().filter(|(begin, ..)| *begin <= now).map(|(_, end, _)| *end).max();
+        now.since(due.max(over.unwrap_or(due)).max(self.inner().paused))
     }
 
     /// A rate limit closes the route until then.
     pub(super) fn pause(&self, until: Stamp) {
         let mut inner = self.inner();
         inner.paused = inner.paused.max(until);
-    }
-
-    /// Until when the route was last closed.
-    pub(super) fn paused(&self) -> Stamp {
-        self.inner().paused
     }
 
     /// Whether this request is asked for the first time.

@@ -1,9 +1,10 @@
-//! A client: sends, answers, interrupts, renames, archives and deletes by dice, and remembers what it was told.
+//! A client: sends, answers, interrupts, renames, archives and deletes by dice, and remembers what it
+//! was told.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use engine::{CommitError, NewSession};
+use engine::{CommitError, Fault, NewSession};
 use futures_util::future::join_all;
 use kernel::{Change, Input, Refusal};
 use protocol::content::Block;
@@ -17,6 +18,9 @@ use super::life::Place;
 use super::tale::{Tale, agent};
 use crate::dice::Dice;
 use crate::referee::law;
+
+/// A conflict that lasts longer than a commit tries.
+pub(super) const LASTING: &str = "lasting conflict";
 
 /// What a client does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +140,8 @@ fn deed(dice: &mut Dice, calls: bool) -> Deed {
     dice.weighted(&deeds).unwrap_or(Deed::Say)
 }
 
-fn say(place: &Place) -> ClientEvent {
+/// A message that nobody else says.
+pub(super) fn say(place: &Place) -> ClientEvent {
     ClientEvent::Message { content: vec![Block::text(place.book.text())] }
 }
 
@@ -185,6 +190,12 @@ fn durable(place: &Place, accepted: &[Event], head: u64) -> Result<(), String> {
 /// Whether a client may be told this.
 fn doubted(place: &Place, wrong: &CommitError) -> Result<(), String> {
     match wrong {
+        CommitError::Fault(Fault::Died) => return Err("verdict: a task of the engine died".into()),
+        CommitError::Fault(Fault::Contended(_)) => {
+            let lasting = place.book.counts().contains_key(LASTING);
+            law!(lasting, "verdict: a short conflict was told instead of run again");
+            place.book.count("fault told");
+        }
         CommitError::Fault(_) => place.book.count("fault told"),
         CommitError::Stopping => place.book.count("stopping told"),
         CommitError::Refused(Refusal::Stale | Refusal::NotAsked { .. } | Refusal::Invalid(_)) => {
@@ -213,13 +224,11 @@ async fn give_up(place: &Place, dice: &mut Dice) -> Result<(), String> {
     let events =
         if dice.once_in(3) { vec![ClientEvent::Interrupt { thread: None }] } else { vec![say(place)] };
     let patience = Duration::from_millis(dice.below(3));
-    match tokio::time::timeout(patience, send(place, events)).await {
-        Ok(told) => told.map(drop),
-        Err(_) => {
-            place.book.count("gave up");
-            Ok(())
-        }
+    if let Ok(told) = tokio::time::timeout(patience, send(place, events)).await {
+        return told.map(drop);
     }
+    place.book.count("gave up");
+    Ok(())
 }
 
 async fn change(place: &Place, input: Input) -> Result<(), String> {

@@ -103,7 +103,7 @@ impl Life {
         let engine = self.start().await?;
         let clients = self.people(&engine);
         let mut everybody = clients;
-        let storm = Duration::from_millis(10_000 + self.dice.below(80_000));
+        let storm = Duration::from_millis(8_000 + self.dice.below(36_000));
         let calms = last || self.dice.once_in(3);
         self.weather(&engine, storm).await;
         if calms {
@@ -115,6 +115,8 @@ impl Life {
             self.faults.sync();
             let stopped = tokio::time::timeout(ENDING, engine.stop()).await;
             law!(stopped.is_ok(), "stop: it never ends");
+            // Long enough for those who come to a closed door.
+            tokio::time::sleep(Duration::from_secs(3)).await;
         } else {
             self.book.count("power cut");
         }
@@ -160,7 +162,7 @@ impl Life {
             for client in 0..=self.dice.below(3) {
                 clients.spawn(client::run(place(), Dice::new(self.dice.bits()), client == 0));
             }
-            for _ in 0..1 + self.dice.below(3) {
+            for _ in 0..=self.dice.below(3) {
                 readers.spawn(reader::run(place(), Dice::new(self.dice.bits())));
                 self.readers += 1;
             }
@@ -175,22 +177,26 @@ impl Life {
             let pause = Duration::from_millis(self.dice.below(8_000)).min(end.since(engine.now()));
             tokio::time::sleep(pause).await;
             self.book.refresh_all().await;
-            if self.foul && self.dice.once_in(2) {
+            if self.foul && self.dice.once_in(3) {
                 self.fault(engine, end).await;
             }
         }
     }
 
+    /// Something goes wrong for a moment.
     async fn fault(&mut self, engine: &Engine, end: Stamp) {
-        self.book.shadow(engine.now());
-        match self.dice.below(9) {
+        let kind = self.dice.below(9);
+        let lost = matches!(kind, 5..=6);
+        self.book.shadow(engine.now(), lost);
+        match kind {
             0..=2 => {
                 self.book.count("disk fails");
                 self.faults.fail_next(1 + self.dice.below(3) as u32);
             }
             3..=4 => {
-                self.book.count("conflict");
-                self.faults.conflict_next(1 + self.dice.below(12) as u32);
+                let times = if self.dice.once_in(6) { 12 } else { 1 + self.dice.below(8) as u32 };
+                self.book.count(if times > 8 { client::LASTING } else { "conflict" });
+                self.faults.conflict_next(times);
             }
             5..=6 => {
                 self.book.count("answer lost");
@@ -199,14 +205,15 @@ impl Life {
             _ => {
                 self.book.count("disk stalls");
                 self.faults.stall();
-                let pause = Duration::from_millis(self.dice.below(5_000)).min(end.since(engine.now()));
-                tokio::time::sleep(pause).await;
-                // A power cut finds it stalled.
-                if engine.now() < end {
-                    self.faults.sync();
-                    self.book.shadow(engine.now());
-                }
             }
+        }
+        let pause = Duration::from_millis(self.dice.below(5_000)).min(end.since(engine.now()));
+        tokio::time::sleep(pause).await;
+        // A power cut finds it as it is.
+        if engine.now() < end {
+            self.faults.sync();
+            self.clear();
+            self.book.shadow(engine.now(), lost);
         }
     }
 
@@ -223,6 +230,9 @@ impl Life {
         self.faults.sync();
         self.clear();
         self.book.set_calm(true);
+        if self.foul {
+            self.last_straw(engine).await?;
+        }
         while let Some(ended) = tokio::time::timeout(ENDING, people.clients.join_next())
             .await
             .map_err(|_| "calm: a client waits for ever".to_owned())?
@@ -242,6 +252,22 @@ impl Life {
         for session in self.book.sessions() {
             let judged = verdicts::at_rest(&self.book, engine, session, &mut self.dice).await;
             judged.unwrap_or_else(|why| self.book.object(session, why));
+        }
+        Ok(())
+    }
+
+    /// One more request of each session meets a bad disk, and nobody comes after it.
+    async fn last_straw(&mut self, engine: &Engine) -> Result<(), String> {
+        self.book.shadow(engine.now(), true);
+        for session in self.book.sessions() {
+            let place = Place { engine: engine.clone(), book: Arc::clone(&self.book), session };
+            if self.dice.once_in(2) {
+                self.faults.lose_answers(1);
+            } else {
+                self.faults.fail_next(1);
+            }
+            client::send(&place, vec![client::say(&place)]).await?;
+            self.clear();
         }
         Ok(())
     }

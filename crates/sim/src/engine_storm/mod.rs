@@ -1,5 +1,6 @@
-//! The storm of the real engine: sessions side by side on a faulty memory disk, with clients and readers, power
-//! cuts and a clock that stands still, judged from the log and from what clients and readers were told.
+//! The storm of the real engine: sessions side by side on a faulty memory disk, with clients and
+//! readers, power cuts and a clock that stands still, judged from the log and from what clients and
+//! readers were told.
 
 mod book;
 mod client;
@@ -31,7 +32,7 @@ const TWICE: u64 = 10;
 /// Lives from which on every mishap must have come.
 const TELLING: u64 = 200;
 /// Every mishap that is counted.
-const MISHAPS: [&str; 20] = [
+const MISHAPS: [&str; 21] = [
     "answer lost",
     "burst",
     "conflict",
@@ -42,6 +43,7 @@ const MISHAPS: [&str; 20] = [
     "fault told",
     "follow",
     "gave up",
+    client::LASTING,
     "model failure",
     "open in doubt",
     "power cut",

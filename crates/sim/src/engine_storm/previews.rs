@@ -65,7 +65,10 @@ impl Previewed {
                 law!(kind != Some(&PreviewKind::Thinking), "previews: {} was started as thinking", event.id);
                 let all = (event.id, 0)..=(event.id, usize::MAX);
                 for ((_, index), text) in self.texts.range(all) {
-                    let begins = matches!(content.get(*index), Some(Block::Text { text: whole }) if whole.starts_with(text.as_str()));
+                    let begins = match content.get(*index) {
+                        Some(Block::Text { text: whole }) => whole.starts_with(text.as_str()),
+                        _ => false,
+                    };
                     law!(begins, "previews: {text:?} is not how entry {index} of {} begins", event.id);
                 }
                 Ok(())

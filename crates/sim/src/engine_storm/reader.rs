@@ -122,18 +122,23 @@ impl Stream {
             };
             match frame {
                 Ok(Some(frame)) => self.see(place, &frame).await?,
-                Ok(None) => return self.end(place),
+                Ok(None) => return self.end(place).await,
                 Err(why) => return Err(format!("stream: {why}")),
             }
         }
     }
 
-    fn end(&mut self, place: &Place) -> Result<bool, String> {
+    async fn end(&mut self, place: &Place) -> Result<bool, String> {
+        place.book.refresh(place.session).await;
         let closed = place.book.tale(place.session, |tale| {
             tale.posts.iter().any(|post| Some(post.event.id) == self.last && Tale::closes(&post.event))
         });
         place.book.reads(self.slot, Reader::Done);
-        let ended = closed == Some(true) || place.engine.stopping();
+        let purged = match place.book.id(place.session) {
+            Some(id) => place.book.store().head_of(id).await.is_ok_and(|head| head.is_none()),
+            None => false,
+        };
+        let ended = closed == Some(true) || purged || place.engine.stopping();
         law!(ended, "stream: it ended and the session did not");
         place.book.count("stream ended");
         Ok(false)

@@ -1,5 +1,5 @@
-//! The oracle of a storm: answers, deltas, failures and silence, by dice. It is a referee too: what it is asked
-//! must be what the log says, once for each request, and without delay.
+//! The oracle of a storm: answers, deltas, failures and silence, by dice. It is a referee too: what it
+//! is asked must be what the log says, once for each request, and without delay.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -91,8 +91,8 @@ impl Seer {
         });
         let (request, began) = judged.unwrap_or_else(|| Err("asked: in no session".into()))?;
         law!(self.book.first_asked(request), "asked: {request} twice");
-        let late = now.since(began.max(self.book.paused()));
-        law!(late < PROMPT || self.book.shadowed(began, now), "asked: {request} {late:?} late");
+        let late = self.book.late(began, now);
+        law!(late < PROMPT, "asked: {request} {late:?} late");
         Ok(())
     }
 

@@ -106,7 +106,7 @@ impl Tale {
 
     /// Calls that wait for the client.
     pub(super) fn open_calls(&self) -> Vec<EventId> {
-        self.session.threads().flat_map(|thread| thread.calls()).map(|call| call.id).collect()
+        self.session.threads().flat_map(kernel::Thread::calls).map(|call| call.id).collect()
     }
 
     /// Calls of the client's tools that somebody has answered.

@@ -9,6 +9,7 @@ use protocol::content::Block;
 use protocol::event::Event;
 use protocol::input::ClientEvent;
 use protocol::session::Status;
+use protocol::{EventId, Stamp};
 
 use super::book::{Book, Fate, HOME, Sent};
 use super::tale::Tale;
@@ -137,11 +138,15 @@ pub(super) fn whole(book: &Book, session: usize) -> Result<(), String> {
         bench(tale)?;
         told(tale, &sent)?;
         recoveries(tale)?;
-        let cut = unlawful_cut(tale, |from, to| book.shadowed(from, to));
+        let cut = unlawful_cut(tale, |from, to| book.lost(from, to));
         law!(cut.is_none(), "recovered: {cut:?} was ours and was cut");
-        retries(tale, |from, to| book.shadowed(from, to))
+        Ok(retries(tale))
     });
-    judged.unwrap_or(Ok(()))
+    for (request, due, came) in judged.unwrap_or(Ok(Vec::new()))? {
+        let late = book.late(due, came);
+        law!(late < PROMPT, "retry: {request:?} came {late:?} late");
+    }
+    Ok(())
 }
 
 fn bench(tale: &Tale) -> Result<(), String> {
@@ -155,8 +160,8 @@ fn bench(tale: &Tale) -> Result<(), String> {
     Ok(())
 }
 
-/// What was acknowledged is there once, in the order in which it was sent; what was refused is not there; what
-/// was answered by a fault is there once, whole, or not at all.
+/// What was acknowledged is there once, in the order in which it was sent; what was refused is not
+/// there; what was answered by a fault is there once, whole, or not at all.
 fn told(tale: &Tale, sent: &[Sent]) -> Result<(), String> {
     let (mut stops, mut doubted) = (0, 0);
     let mut last = 0;
@@ -183,7 +188,11 @@ fn told(tale: &Tale, sent: &[Sent]) -> Result<(), String> {
                 let some = counts.iter().any(|found| *found != (0, 0));
                 let all = counts.iter().all(|found| *found != (0, 0));
                 law!(!twice, "ledger: {:?} is in the log twice", request.events);
-                law!(some == (all && !counts.is_empty()), "ledger: {:?} is in the log in part", request.events);
+                law!(
+                    some == (all && !counts.is_empty()),
+                    "ledger: {:?} is in the log in part",
+                    request.events
+                );
             }
         }
         if !tale.over() {
@@ -199,16 +208,22 @@ fn told(tale: &Tale, sent: &[Sent]) -> Result<(), String> {
 
 /// The words that only this request says.
 fn words(events: &[ClientEvent]) -> Vec<&str> {
-    let content = |event| match event {
-        &ClientEvent::Message { ref content } => content.as_slice(),
+    events.iter().flat_map(content).filter_map(text).collect()
+}
+
+fn content(event: &ClientEvent) -> &[Block] {
+    match event {
+        ClientEvent::Message { content } => content,
         ClientEvent::CustomResult { content, .. } => content.as_deref().unwrap_or_default(),
         ClientEvent::Interrupt { .. } | ClientEvent::Confirmation { .. } => &[],
-    };
-    let text = |block| match block {
-        &Block::Text { ref text } => Some(text.as_str()),
+    }
+}
+
+fn text(block: &Block) -> Option<&str> {
+    match block {
+        Block::Text { text } => Some(text),
         Block::Redacted | Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => None,
-    };
-    events.iter().flat_map(content).filter_map(text).collect()
+    }
 }
 
 /// How often these words are in the log as something done, and as something queued.
@@ -238,10 +253,7 @@ fn recoveries(tale: &Tale) -> Result<(), String> {
 }
 
 /// A request that was cut although nobody stopped it and its engine was still there.
-fn unlawful_cut(
-    tale: &Tale,
-    shadowed: impl Fn(protocol::Stamp, protocol::Stamp) -> bool,
-) -> Option<protocol::EventId> {
+fn unlawful_cut(tale: &Tale, lost: impl Fn(Stamp, Stamp) -> bool) -> Option<EventId> {
     let starts: BTreeMap<_, _> = tale.lines.iter().filter_map(|line| Some((line.id?, line.at))).collect();
     let mut lines = tale.lines.as_slice();
     for row in &tale.rows {
@@ -254,7 +266,7 @@ fn unlawful_cut(
         for (place, cut) in cuts {
             let stopped = commit.iter().skip(place).any(|line| line.kind == "user.interrupt");
             let began = cut.about.and_then(|id| starts.get(&id)).copied().unwrap_or(cut.at);
-            if !stopped && !shadowed(began, cut.at) {
+            if !stopped && !lost(began, cut.at) {
                 return cut.about;
             }
         }
@@ -262,9 +274,10 @@ fn unlawful_cut(
     None
 }
 
-/// A retry is made when its time has come.
-fn retries(tale: &Tale, shadowed: impl Fn(protocol::Stamp, protocol::Stamp) -> bool) -> Result<(), String> {
+/// Each retry: the request that it made, when it was due, and when it came.
+fn retries(tale: &Tale) -> Vec<(Option<EventId>, Stamp, Stamp)> {
     let mut until = None;
+    let mut made = Vec::new();
     for line in &tale.lines {
         if tale.births.contains(&line.position) {
             until = None;
@@ -272,13 +285,118 @@ fn retries(tale: &Tale, shadowed: impl Fn(protocol::Stamp, protocol::Stamp) -> b
         match line.kind.as_str() {
             "note.retry" => until = line.until,
             "user.interrupt" | "session.error" => until = None,
-            "span.model_request_start" => {
-                let due = until.take().unwrap_or(line.at);
-                let late = line.at.since(due);
-                law!(late < PROMPT || shadowed(due, line.at), "retry: {:?} came {late:?} late", line.id);
-            }
+            "span.model_request_start" => made.extend(until.take().map(|due| (line.id, due, line.at))),
             _ => {}
         }
     }
-    Ok(())
+    made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::line::Line;
+    use crate::referee::testing::{about, end, event, id, retry};
+    use protocol::SessionId;
+    use store::Row;
+
+    fn tale(commits: &[&[Line]], births: &[u64]) -> Tale {
+        let mut tale = Tale::new(SessionId::from_bits(1), 1);
+        for commit in commits {
+            let first = tale.lines.len() as u64;
+            tale.rows.push(Row { first, count: commit.len() as u32, at: Stamp::default(), body: Vec::new() });
+            let placed = (first..).zip(*commit).map(|(position, line)| Line { position, ..line.clone() });
+            tale.lines.extend(placed);
+        }
+        tale.births = births.to_vec();
+        tale
+    }
+
+    fn said(number: u128, kind: &str, word: &str) -> Line {
+        let content = serde_json::to_value([Block::text(word)]).ok();
+        Line { content, ..event(number, kind) }
+    }
+
+    fn sent(word: &str, fate: Fate) -> Sent {
+        let events = vec![ClientEvent::Message { content: vec![Block::text(word)] }];
+        Sent { session: 1, events, fate }
+    }
+
+    fn kept(number: u128) -> Fate {
+        Fate::Kept(vec![id(number)])
+    }
+
+    fn open() -> Line {
+        event(1, "span.model_request_start")
+    }
+
+    fn cut() -> Line {
+        end(1, "cut")
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_there_once_and_in_its_order() {
+        let log = tale(
+            &[&[event(9, "note.opened")], &[said(1, "user.message", "a")], &[said(2, "user.message", "b")]],
+            &[],
+        );
+        assert_eq!(told(&log, &[sent("a", kept(1)), sent("b", kept(2))]), Ok(()));
+        assert!(told(&log, &[sent("b", kept(2)), sent("a", kept(1))]).is_err(), "order");
+        assert!(told(&log, &[sent("c", kept(3))]).is_err(), "lost");
+        let waits = tale(&[&[event(9, "note.opened")], &[said(1, "note.queued", "a")]], &[]);
+        assert!(told(&waits, &[sent("a", kept(1))]).is_err(), "never taken");
+    }
+
+    #[test]
+    fn what_was_refused_is_not_there_and_what_is_in_doubt_at_most_once() {
+        let none = tale(&[&[event(9, "note.opened")]], &[]);
+        let once = tale(&[&[event(9, "note.opened")], &[said(1, "user.message", "a")]], &[]);
+        let twice = tale(&[&[said(1, "user.message", "a")], &[said(2, "user.message", "a")]], &[]);
+        assert_eq!(told(&none, &[sent("a", Fate::Refused)]), Ok(()));
+        assert!(told(&once, &[sent("a", Fate::Refused)]).is_err());
+        assert_eq!(told(&none, &[sent("a", Fate::Unsure)]), Ok(()));
+        assert_eq!(told(&once, &[sent("a", Fate::Unsure)]), Ok(()));
+        assert!(told(&twice, &[sent("a", Fate::Unsure)]).is_err());
+        let both = Sent {
+            events: [sent("a", Fate::Unsure), sent("b", Fate::Unsure)].map(|one| one.events).concat(),
+            ..sent("a", Fate::Unsure)
+        };
+        assert!(told(&once, &[both]).is_err(), "in part");
+    }
+
+    #[test]
+    fn interrupts_are_counted_between_what_is_known_and_what_is_in_doubt() {
+        let stop = |fate| Sent { session: 1, events: vec![ClientEvent::Interrupt { thread: None }], fate };
+        let log = tale(&[&[event(9, "note.opened")], &[event(1, "user.interrupt")]], &[]);
+        assert_eq!(told(&log, &[stop(kept(1))]), Ok(()));
+        assert_eq!(told(&log, &[stop(Fate::Unsure), stop(Fate::Unsure)]), Ok(()));
+        assert!(told(&log, &[]).is_err());
+    }
+
+    #[test]
+    fn a_request_open_at_a_start_is_cut_first() {
+        assert_eq!(recoveries(&tale(&[&[open()], &[cut()]], &[1])), Ok(()));
+        assert!(recoveries(&tale(&[&[open()], &[end(1, "answered")]], &[1])).is_err());
+        assert_eq!(recoveries(&tale(&[&[open()], &[end(1, "answered")]], &[0])), Ok(()));
+    }
+
+    #[test]
+    fn a_request_of_ours_is_cut_only_by_an_interrupt() {
+        let fair = |_, _| false;
+        assert_eq!(unlawful_cut(&tale(&[&[open()], &[cut()]], &[]), fair), Some(id(1)));
+        assert_eq!(unlawful_cut(&tale(&[&[open()], &[cut()]], &[]), |_, _| true), None);
+        assert_eq!(unlawful_cut(&tale(&[&[open()], &[cut()]], &[1]), fair), None);
+        let stopped = [cut(), about(2, "user.interrupt", 1)];
+        assert_eq!(unlawful_cut(&tale(&[&[open()], &stopped], &[]), fair), None);
+    }
+
+    #[test]
+    fn a_retry_is_known_by_its_time_unless_it_was_interrupted_or_another_engine_made_it() {
+        let at = |seconds: i64| Stamp::from_micros(seconds * 1_000_000);
+        let came = Line { at: at(22), ..open() };
+        let log = tale(&[&[retry(0, 20)], std::slice::from_ref(&came)], &[]);
+        assert_eq!(retries(&log), [(Some(id(1)), at(20), at(22))]);
+        assert_eq!(retries(&tale(&[&[retry(0, 20)], std::slice::from_ref(&came)], &[1])), []);
+        assert_eq!(retries(&tale(&[&[retry(0, 20), event(2, "user.interrupt")], &[came]], &[])), []);
+    }
 }

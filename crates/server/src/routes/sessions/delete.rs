@@ -42,6 +42,10 @@ mod tests {
         let house = House::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("hold")]).await));
         let told = house.delete(&path).await;
-        told.refused(400, "invalid_request_error", "cannot delete this session while its status is `running`");
+        told.refused(
+            400,
+            "invalid_request_error",
+            "cannot delete this session while its status is `running`",
+        );
     }
 }
