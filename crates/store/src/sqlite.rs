@@ -31,11 +31,13 @@ const STATEMENTS_CACHED: usize = 64;
 /// An open database file.
 #[derive(Debug)]
 pub(crate) struct Database {
-    batches: mpsc::Sender<Batch>,
+    // Dropped in this order: a channel closes and its threads end. The writer ends last and alone, for
+    // when connections close side by side, none of them folds the write-ahead log.
     questions: mpsc::Sender<Question>,
+    _readers: Threads,
+    batches: mpsc::Sender<Batch>,
+    _writer: Threads,
     commits: Arc<AtomicU64>,
-    /// Behind the channels: they close first, and so the threads end.
-    _threads: Threads,
 }
 
 /// The threads of a database; dropping them waits until they have finished what was asked and closed
@@ -105,10 +107,10 @@ impl Database {
         drop(turn);
 
         let commits = Arc::new(AtomicU64::new(0));
-        let mut threads = Threads::default();
+        let (mut writers, mut readers) = (Threads::default(), Threads::default());
         let (batches, waiting) = mpsc::channel(QUEUE);
         let counter = Arc::clone(&commits);
-        threads.start("store-writer", move || write_all(&writer, waiting, &counter)).map_err(wrong)?;
+        writers.start("store-writer", move || write_all(&writer, waiting, &counter)).map_err(wrong)?;
         let (questions, asked) = mpsc::channel(QUEUE);
         let asked = Arc::new(Mutex::new(asked));
         for _ in 0..READERS {
@@ -116,9 +118,9 @@ impl Database {
                 .and_then(|reader| reader.pragma_update(None, "query_only", true).map(|()| reader))
                 .map_err(|error| wrong(error.to_string()))?;
             let asked = Arc::clone(&asked);
-            threads.start("store-reader", move || answer_all(&reader, &asked)).map_err(wrong)?;
+            readers.start("store-reader", move || answer_all(&reader, &asked)).map_err(wrong)?;
         }
-        Ok(Self { batches, questions, commits, _threads: threads })
+        Ok(Self { questions, _readers: readers, batches, _writer: writers, commits })
     }
 
     /// Runs a batch: all or nothing, durable when this returns. A caller that stops waiting may or

@@ -26,7 +26,7 @@ const PATIENCE: (u32, Duration) = (240, Duration::from_secs(5));
 /// How long clients may take to end when nothing is wrong any more.
 const ENDING: Duration = Duration::from_mins(10);
 /// How long everything is watched at rest.
-const REST: Duration = Duration::from_secs(40);
+const REST: Duration = Duration::from_secs(130);
 
 /// Where an actor acts: on which session of which engine.
 #[derive(Debug, Clone)]

@@ -107,7 +107,8 @@ impl Stream {
                 left -= 1;
                 if slow && dice.once_in(10) {
                     place.book.count("slow reader");
-                    tokio::time::sleep(Duration::from_millis(dice.below(30_000))).await;
+                    let span = dice.pick(&[50, 1_000, 30_000, 100_000]).copied().unwrap_or(50);
+                    tokio::time::sleep(Duration::from_millis(dice.below(span))).await;
                 }
             }
             let frame = if dice.once_in(8) {

@@ -123,7 +123,11 @@ impl Oracle for Seer {
             if let Err(why) = self.judge(prompt).await {
                 // A job that nobody wants any more is cut before the clock moves on; then nothing was wrong.
                 tokio::time::sleep(Duration::from_millis(5)).await;
-                self.book.object(session(prompt), why);
+                // Nor is it if the answer of the commit was lost that would have told the engine so.
+                let now = self.clock.now();
+                if !self.book.lost(now, now) {
+                    self.book.object(session(prompt), why);
+                }
             }
             match plan {
                 Plan::Answer(answer, mut dice) => {
@@ -163,7 +167,8 @@ fn long(mut answer: Answer, dice: &mut Dice) -> Answer {
 
 /// Says the answer piece by piece.
 async fn write(answer: &Answer, dice: &mut Dice, deltas: &mut (dyn FnMut(Delta) + Send)) {
-    let burst = dice.once_in(3);
+    // Piece by piece, in gusts that a reader cannot follow, or all at once.
+    let gust = dice.pick(&[1, 60, u64::MAX]).copied().unwrap_or(1);
     for (index, block) in answer.blocks.iter().enumerate() {
         let (kind, text) = match block {
             AnswerBlock::Text { text } => (DeltaKind::Text, text.as_str()),
@@ -176,7 +181,7 @@ async fn write(answer: &Answer, dice: &mut Dice, deltas: &mut (dyn FnMut(Delta) 
             let (piece, rest) = left.split_at_checked(1 + dice.below(3) as usize).unwrap_or((left, ""));
             deltas(Delta::Text { index, text: piece.to_owned() });
             left = rest;
-            if !burst {
+            if dice.once_in(gust) {
                 pause(dice).await;
             }
         }
