@@ -7,7 +7,7 @@ use protocol::{
     agent::SessionAgent,
     event::{Body, Event},
     parse::Metadata,
-    session::{SessionStats, ThreadStats},
+    session::SessionStats,
     usage::{Tokens, Usage},
 };
 
@@ -196,26 +196,6 @@ impl Session {
             active_seconds: Some(seconds(active)),
             duration_seconds: Some(seconds(end.since(self.created_at).as_micros() as u64)),
         }
-    }
-
-    /// How long a thread has worked by `now`; `None` until its status first changes (rules.md 11).
-    pub fn thread_stats(&self, thread: &Thread, now: Stamp) -> Option<ThreadStats> {
-        let end = thread.clock.ended.unwrap_or(now);
-        let startup = match (thread.parent, thread.clock.first) {
-            (None, Some(first)) => first.since(self.created_at).as_micros() as u64,
-            (Some(_), _) | (None, None) => 0,
-        };
-        thread.clock.ever.then(|| ThreadStats {
-            active_seconds: Some(seconds(thread.clock.active(end))),
-            duration_seconds: Some(seconds(end.since(self.created_at).as_micros() as u64)),
-            startup_seconds: Some(seconds(startup)),
-        })
-    }
-
-    /// What a thread has used by `now`; `None` until it is first idle (rules.md 11).
-    pub fn thread_usage(&self, thread: &Thread, now: Stamp) -> Option<Usage> {
-        let end = thread.clock.ended.unwrap_or(now);
-        thread.clock.rested.then(|| Usage::of(thread.tokens, seconds(thread.clock.active(end))))
     }
 }
 
