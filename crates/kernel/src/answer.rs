@@ -5,16 +5,16 @@ use alloc::{string::String, vec::Vec};
 use protocol::{
     EventId, Object, ThreadId,
     content::Block,
-    event::{Body, Permission},
+    event::{Body, Evaluation, Permission},
     prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind},
-    tool::Tool,
+    tool::{Builtin, Policy, Tool},
 };
 
 use crate::{
     draft::Draft,
     fact::{Ending, Private},
     session::Session,
-    thread::{AnsweredBy, Request},
+    thread::Request,
     turn,
 };
 
@@ -111,12 +111,13 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
             // A refusal ends the turn: what it would have called is not called.
             Said::Call(..) if refused => {}
             Said::Call(id, provider_id, name, input) => {
+                let offer = offer(&draft.session, &name);
                 if input.is_none() {
                     closed.push((id, turn::CUT_OFF.into()));
-                } else if !is_custom(&draft.session, &name) {
+                } else if offer == Offer::Nothing {
                     closed.push((id, turn::no_such_tool(&name)));
                 }
-                let body = call(&draft.session, name, input.unwrap_or_default());
+                let body = call(offer, name, input);
                 draft.say_as(thread, id, body, Some(Private::Call { provider_id }));
             }
         }
@@ -125,31 +126,53 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
     let open = draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default();
     for (id, text) in closed {
         if let Some(call) = open.iter().find(|call| call.id == id) {
-            turn::close(draft, thread, *call, &text);
+            turn::close(draft, thread, call, &text);
         }
     }
     turn::go_on(draft, thread);
 }
 
-fn is_custom(session: &Session, name: &str) -> bool {
-    session.agent.tools.iter().any(|tool| match tool {
-        Tool::Custom(custom) => custom.name == name,
-        Tool::Toolset(_) => false,
-    })
+/// What a thread's agent offers under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offer {
+    /// A tool that the client runs.
+    Custom,
+    /// A built-in tool.
+    Builtin(Policy),
+    /// No such tool, or one that is off or not served.
+    Nothing,
 }
 
-/// The event of a call: who answers it follows from what the agent offers.
-fn call(session: &Session, name: String, input: Object) -> Body {
-    let answered_by = if is_custom(session, &name) { AnsweredBy::Client } else { AnsweredBy::Nobody };
-    match answered_by {
-        AnsweredBy::Client => Body::AgentCustomToolUse { name, input, session_thread_id: None },
+fn offer(session: &Session, name: &str) -> Offer {
+    let offered = session.agent.tools.iter().find_map(|tool| match tool {
+        Tool::Custom(custom) => (custom.name == name).then_some(Offer::Custom),
+        Tool::Toolset(toolset) => {
+            let tool = Builtin::named(name).filter(|tool| tool.served())?;
+            let config = toolset.of(tool);
+            config.enabled.then_some(Offer::Builtin(config.permission_policy))
+        }
+    });
+    offered.unwrap_or(Offer::Nothing)
+}
+
+/// The event of a call: who answers it follows from what the agent offers. Without an `input` it is answered at
+/// once, before any policy is asked.
+fn call(offer: Offer, name: String, input: Option<Object>) -> Body {
+    let cut_off = input.is_none();
+    let input = input.unwrap_or_default();
+    let (permission, evaluation) = match offer {
+        Offer::Custom => return Body::AgentCustomToolUse { name, input, session_thread_id: None },
         // Refused before any policy: denied, and no evaluation (spec/behaviour.md b.6).
-        AnsweredBy::Nobody => Body::AgentToolUse {
-            name,
-            input,
-            evaluated_permission: Some(Permission::Deny),
-            evaluation: None,
-            session_thread_id: None,
-        },
+        Offer::Nothing => (Permission::Deny, None),
+        Offer::Builtin(_) if cut_off => (Permission::Deny, None),
+        Offer::Builtin(Policy::AlwaysAllow) => (Permission::Allow, Some(Evaluation::AlwaysAllow)),
+        Offer::Builtin(Policy::AlwaysAsk) => (Permission::Ask, Some(Evaluation::AlwaysAsk)),
+    };
+    Body::AgentToolUse {
+        name,
+        input,
+        evaluated_permission: Some(permission),
+        evaluation,
+        session_thread_id: None,
     }
 }

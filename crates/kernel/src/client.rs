@@ -1,6 +1,6 @@
 //! What a client's events do: message, interrupt, confirmation, result (rules.md 4).
 
-use alloc::{boxed::Box, collections::BTreeSet};
+use alloc::{boxed::Box, collections::BTreeMap};
 
 use protocol::{
     EventId, ThreadId,
@@ -10,11 +10,13 @@ use protocol::{
 };
 
 use crate::{
+    call::State,
+    decide::Made,
     draft::Draft,
     fact::Note,
     refusal::Refusal,
     status::{self, Printed},
-    thread::{AnsweredBy, Doing, Thread},
+    thread::{Doing, Thread},
     turn,
 };
 
@@ -24,7 +26,7 @@ pub(crate) fn accept(
     draft: &mut Draft,
     event: usize,
     said: ClientEvent,
-    made: &BTreeSet<EventId>,
+    made: &BTreeMap<EventId, Made>,
 ) -> Result<EventId, Refusal> {
     let primary = draft.session.primary().map(|thread| thread.id).ok_or(Refusal::Terminated)?;
     if draft.session.over() {
@@ -33,34 +35,61 @@ pub(crate) fn accept(
     match said {
         ClientEvent::Message { .. } => message(draft, primary, event, said),
         ClientEvent::Interrupt { thread } => interrupt(draft, primary, event, thread),
-        // No tool asks yet, so there is nothing to confirm.
-        ClientEvent::Confirmation { call, .. } => Err(Refusal::NotAsked { event, call }),
-        ClientEvent::CustomResult { call, content, is_error } => {
-            let body = Body::UserCustomToolResult {
-                custom_tool_use_id: call,
-                content,
-                is_error,
-                session_thread_id: None,
-            };
-            match open_call(draft, call) {
-                Some(thread) => {
-                    let id = draft.say(thread, body);
-                    turn::go_on(draft, thread);
-                    Ok(id)
-                }
-                None if made.contains(&call) => Ok(turn::record_again(draft, primary, body)),
-                None => Err(Refusal::UnknownCall { event, call }),
-            }
-        }
+        ClientEvent::Confirmation { .. } => confirmation(draft, primary, event, said, made),
+        ClientEvent::CustomResult { .. } => custom_result(draft, primary, event, said, made),
     }
 }
 
-fn open_call(draft: &Draft, call: EventId) -> Option<ThreadId> {
+/// The thread of an open call, and the call's state.
+fn open_call(draft: &Draft, call: EventId) -> Option<(ThreadId, State)> {
     let thread = draft.session.thread_of_call(call)?;
     let open = thread.calls().iter().find(|open| open.id == call)?;
-    match open.answered_by {
-        AnsweredBy::Client => Some(thread.id),
-        AnsweredBy::Nobody => None,
+    Some((thread.id, open.state.clone()))
+}
+
+fn custom_result(
+    draft: &mut Draft,
+    primary: ThreadId,
+    event: usize,
+    said: ClientEvent,
+    made: &BTreeMap<EventId, Made>,
+) -> Result<EventId, Refusal> {
+    let ClientEvent::CustomResult { call, content, is_error } = said else { return Err(Refusal::Stale) };
+    let body =
+        Body::UserCustomToolResult { custom_tool_use_id: call, content, is_error, session_thread_id: None };
+    if let Some((thread, State::Client)) = open_call(draft, call) {
+        let id = draft.say(thread, body);
+        turn::settled(draft, thread);
+        return Ok(id);
+    }
+    match made.get(&call) {
+        Some(Made::Custom) => Ok(turn::record_again(draft, primary, body)),
+        Some(Made::Asked | Made::Unasked) => Err(Refusal::NotYours { event, call }),
+        None => Err(Refusal::UnknownCall { event, field: "custom_tool_use_id", call }),
+    }
+}
+
+fn confirmation(
+    draft: &mut Draft,
+    primary: ThreadId,
+    event: usize,
+    said: ClientEvent,
+    made: &BTreeMap<EventId, Made>,
+) -> Result<EventId, Refusal> {
+    let ClientEvent::Confirmation { call, verdict: result, deny_message } = said else {
+        return Err(Refusal::Stale);
+    };
+    let body =
+        Body::UserToolConfirmation { tool_use_id: call, result, deny_message, session_thread_id: None };
+    if let Some((thread, State::Asked(_))) = open_call(draft, call) {
+        let id = draft.say(thread, body);
+        turn::settled(draft, thread);
+        return Ok(id);
+    }
+    match made.get(&call) {
+        Some(Made::Asked) => Ok(turn::record_again(draft, primary, body)),
+        Some(Made::Custom | Made::Unasked) => Err(Refusal::NotAsked { event, call }),
+        None => Err(Refusal::UnknownCall { event, field: "tool_use_id", call }),
     }
 }
 

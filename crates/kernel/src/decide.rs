@@ -1,11 +1,12 @@
 //! The one door of the law: an input, the state, a moment; facts or a refusal.
 
-use alloc::{collections::BTreeSet, string::String, sync::Arc, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
 
 use protocol::{
     EnvironmentId, EventId, SessionId, Stamp, ThreadId,
     agent::SessionAgent,
-    event::Body,
+    content::Block,
+    event::{Body, Permission},
     input::ClientEvent,
     parse::{self, Given, Metadata, MetadataPatch},
     prompt::{Answer, Failure},
@@ -34,7 +35,7 @@ pub enum Input {
         events: Vec<ClientEvent>,
         /// Calls that the log is known to hold, whether or not they are open; the engine looks up what a
         /// [`Refusal::UnknownCall`] names and asks again.
-        made: BTreeSet<EventId>,
+        made: BTreeMap<EventId, Made>,
     },
     /// A model answered.
     Answered {
@@ -54,6 +55,17 @@ pub enum Input {
         /// What went wrong.
         failure: Failure,
     },
+    /// A tool ran.
+    Ran {
+        /// The thread that called it.
+        thread: ThreadId,
+        /// The event of the call.
+        call: EventId,
+        /// What it gave; may be empty.
+        content: Vec<Block>,
+        /// Whether it failed.
+        is_error: bool,
+    },
     /// The time of a retry has come.
     Woke {
         /// The thread that waited.
@@ -69,6 +81,30 @@ pub enum Input {
     Archive,
     /// The owner deletes the session.
     Delete,
+}
+
+/// What kind of call the log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// One that a client answers.
+    Custom,
+    /// One that a person was asked about.
+    Asked,
+    /// One that nobody was asked about.
+    Unasked,
+}
+
+impl Made {
+    /// The kind of call that `body` is, if it is one.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "picks two of forty kinds")]
+    pub fn of(body: &Body) -> Option<Self> {
+        match body {
+            Body::AgentCustomToolUse { .. } => Some(Self::Custom),
+            Body::AgentToolUse { evaluated_permission: Some(Permission::Ask), .. } => Some(Self::Asked),
+            Body::AgentToolUse { .. } => Some(Self::Unasked),
+            _ => None,
+        }
+    }
 }
 
 /// A change to a session (spec/behaviour.md d.4).
@@ -116,7 +152,7 @@ pub fn open(opening: Opening, moment: Moment) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(&Session::new(session, agent), moment);
     draft.note(thread, Note::Opened { environment, title, metadata });
     draft.settle();
-    let accepted = accept(&mut draft, events, &BTreeSet::new())?;
+    let accepted = accept(&mut draft, events, &BTreeMap::new())?;
     Ok(Decision { facts: draft.finish(), accepted })
 }
 
@@ -136,6 +172,17 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
         Input::Failed { thread, request, failure } => {
             asked(session, thread, request)?;
             turn::failed(&mut draft, thread, &failure);
+        }
+        Input::Ran { thread, call, content, is_error } => {
+            let running = session.thread(thread).is_some_and(|state| {
+                state.calls().iter().any(|open| open.id == call && open.state.running().is_some())
+            });
+            if !running {
+                return Err(Refusal::Stale);
+            }
+            let content = Some(content);
+            draft.say(thread, Body::AgentToolResult { tool_use_id: call, content, is_error: Some(is_error) });
+            turn::go_on(&mut draft, thread);
         }
         Input::Woke { thread, until } => {
             let doing = session.thread(thread).map(|state| &state.doing).ok_or(Refusal::Stale)?;
@@ -159,7 +206,7 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
 fn accept(
     draft: &mut Draft,
     events: Vec<ClientEvent>,
-    made: &BTreeSet<EventId>,
+    made: &BTreeMap<EventId, Made>,
 ) -> Result<Vec<EventId>, Refusal> {
     events.into_iter().enumerate().map(|(event, said)| client::accept(draft, event, said, made)).collect()
 }

@@ -8,11 +8,13 @@
 extern crate alloc;
 
 pub mod answer;
+pub mod call;
 pub mod client;
 mod decide;
 mod draft;
 pub mod fact;
 pub mod moment;
+mod offered;
 pub mod refusal;
 pub mod retry;
 pub mod rules;
@@ -24,9 +26,10 @@ mod turn;
 pub mod view;
 mod want;
 
-pub use decide::{Change, Decision, Input, Opening, decide, open};
+pub use decide::{Change, Decision, Input, Made, Opening, decide, open};
 pub use fact::{Fact, Note, Private, What};
 pub use moment::{Moment, Seed};
+pub use offered::Workplace;
 pub use refusal::Refusal;
 pub use session::Session;
 pub use thread::Thread;

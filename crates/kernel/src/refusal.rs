@@ -22,6 +22,15 @@ pub enum Refusal {
     UnknownCall {
         /// Which event of the request.
         event: usize,
+        /// The field that named it.
+        field: &'static str,
+        /// The id it named.
+        call: EventId,
+    },
+    /// A result for a call that the server answers itself.
+    NotYours {
+        /// Which event of the request.
+        event: usize,
         /// The id it named.
         call: EventId,
     },
@@ -64,7 +73,8 @@ impl Refusal {
     pub fn path(&self) -> Option<String> {
         match self {
             Self::RequiresAction { event, .. } => Some(format!("events.{event}")),
-            Self::UnknownCall { event, .. } => Some(format!("events.{event}.custom_tool_use_id")),
+            Self::UnknownCall { event, field, .. } => Some(format!("events.{event}.{field}")),
+            Self::NotYours { event, .. } => Some(format!("events.{event}.custom_tool_use_id")),
             Self::NotAsked { event, .. } => Some(format!("events.{event}.tool_use_id")),
             Self::UnknownThread { event, .. } | Self::ThreadTerminated { event, .. } => {
                 Some(format!("events.{event}.session_thread_id"))
@@ -91,7 +101,12 @@ impl Refusal {
             Self::UnknownCall { call, .. } => {
                 format!("this session has made no call {call} that a client answers")
             }
-            Self::NotAsked { call, .. } => format!("{call} is not a call that waits for a confirmation"),
+            Self::NotYours { call, .. } => format!(
+                "the server runs {call} itself; send user.tool_confirmation if it was asked about, and no result"
+            ),
+            Self::NotAsked { call, .. } => format!(
+                "{call} was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation"
+            ),
             Self::UnknownThread { thread, .. } => format!("this session has no thread {thread}"),
             Self::ThreadTerminated { thread, .. } => format!("the thread {thread} is terminated"),
             Self::Invalid(wrong) => wrong.message.clone(),

@@ -11,7 +11,7 @@ use protocol::{
 
 use crate::{
     session::Session,
-    thread::{AnsweredBy, Doing, Stop, Thread},
+    thread::{Doing, Stop, Thread},
 };
 
 /// What a thread or a session prints.
@@ -60,10 +60,12 @@ pub fn thread(thread: &Thread) -> Printed {
         Doing::Waiting(_) => Printed::Rescheduling,
         Doing::Resting(stop) => Printed::Idle(stop.clone()),
         Doing::Calling(calls) => {
-            if calls.iter().any(|call| call.answered_by == AnsweredBy::Nobody) {
+            let pending: Vec<EventId> =
+                calls.iter().filter(|call| call.state.needs_client()).map(|call| call.id).collect();
+            if pending.is_empty() || calls.iter().any(|call| call.state.is_ours()) {
                 Printed::Running
             } else {
-                Printed::RequiresAction(calls.iter().map(|call| call.id).collect())
+                Printed::RequiresAction(pending)
             }
         }
     }

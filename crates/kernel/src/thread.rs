@@ -4,13 +4,14 @@ use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use protocol::{
     EventId, Stamp, ThreadId,
-    event::{Body, Event, RefusalDetails, RetryStatus, StopReason},
+    event::{Body, Event, RefusalDetails, RetryStatus, StopReason, Verdict},
     usage::Tokens,
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    call::{self, Call, State},
     fact::{Ending, Note, Private},
     moment::Seed,
 };
@@ -88,24 +89,6 @@ pub struct Request {
     pub seed: Seed,
     /// Where the log stood when it was made.
     pub position: u64,
-}
-
-/// A call that waits for its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Call {
-    /// The event of the call.
-    pub id: EventId,
-    /// Who answers it.
-    pub answered_by: AnsweredBy,
-}
-
-/// Who answers a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnsweredBy {
-    /// The client, with `user.custom_tool_result`.
-    Client,
-    /// The law itself, in the commit that makes it: the tool does not exist.
-    Nobody,
 }
 
 /// How long something ran.
@@ -214,8 +197,10 @@ impl Thread {
                     self.doing = Doing::Asking(request, Vec::new());
                 }
             }
-            Body::AgentCustomToolUse { .. } => self.call(event.id, AnsweredBy::Client),
-            Body::AgentToolUse { .. } => self.call(event.id, AnsweredBy::Nobody),
+            Body::AgentCustomToolUse { .. } => self.call(event.id, State::Client),
+            Body::AgentToolUse { name, evaluated_permission, .. } => {
+                self.call(event.id, State::of(name, *evaluated_permission));
+            }
             Body::SpanModelRequestEnd { .. } => {
                 if let Some(Private::Ended { ending, tokens }) = private {
                     self.tokens = self.tokens.plus(*tokens);
@@ -224,6 +209,9 @@ impl Thread {
             }
             Body::UserCustomToolResult { custom_tool_use_id: call, .. }
             | Body::AgentToolResult { tool_use_id: call, .. } => self.answer(*call),
+            Body::UserToolConfirmation { tool_use_id, result, deny_message, .. } => {
+                self.confirm(*tool_use_id, *result, deny_message.as_deref());
+            }
             Body::UserInterrupt { .. } => {
                 if !matches!(self.doing, Doing::Resting(_) | Doing::Ended) {
                     self.doing = Doing::Resting(Stop::EndTurn);
@@ -243,7 +231,6 @@ impl Thread {
             // None of these changes what a thread is doing.
             Body::AgentMessage { .. }
             | Body::AgentThinking
-            | Body::UserToolConfirmation { .. }
             | Body::SessionStatusRunning
             | Body::SessionStatusIdle { .. }
             | Body::SessionStatusRescheduled
@@ -286,15 +273,16 @@ impl Thread {
         }
     }
 
-    fn call(&mut self, id: EventId, answered_by: AnsweredBy) {
+    fn call(&mut self, id: EventId, state: State) {
         if let Doing::Asking(_, calls) = &mut self.doing {
-            calls.push(Call { id, answered_by });
+            calls.push(Call { id, state });
         }
     }
 
     fn finish(&mut self, ending: &Ending) {
         let Doing::Asking(_, calls) = &mut self.doing else { return };
-        let calls = core::mem::take(calls);
+        let mut calls = core::mem::take(calls);
+        call::proceed(&mut calls);
         self.doing = match ending {
             Ending::Answered | Ending::Paused if !calls.is_empty() => Doing::Calling(calls),
             Ending::Answered => Doing::Resting(Stop::EndTurn),
@@ -308,9 +296,16 @@ impl Thread {
         }
     }
 
+    fn confirm(&mut self, id: EventId, verdict: Verdict, message: Option<&str>) {
+        if let Doing::Calling(calls) = &mut self.doing {
+            call::confirm(calls, id, verdict, message);
+        }
+    }
+
     fn answer(&mut self, id: EventId) {
         if let Doing::Calling(calls) = &mut self.doing {
             calls.retain(|call| call.id != id);
+            call::proceed(calls);
             if calls.is_empty() {
                 self.doing = Doing::Due;
             }

@@ -14,7 +14,10 @@ use protocol::{
     tool::Tool,
 };
 
-use crate::fact::{Ending, Fact, Private, What};
+use crate::{
+    fact::{Ending, Fact, Private, What},
+    offered::{self, Workplace},
+};
 
 /// One thread's history as a model reads it.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,11 +144,11 @@ impl Transcript {
     }
 
     /// What `agent`'s model is asked next.
-    pub fn prompt(&self, agent: &SessionAgent) -> Prompt {
+    pub fn prompt(&self, agent: &SessionAgent, workplace: &Workplace) -> Prompt {
         Prompt {
             model: agent.model.id.clone(),
             system: agent.system.clone().filter(|system| !system.trim().is_empty()),
-            tools: agent.tools.iter().filter_map(spec).collect(),
+            tools: agent.tools.iter().flat_map(|tool| specs(tool, workplace)).collect(),
             messages: self.messages.clone(),
         }
     }
@@ -159,14 +162,14 @@ fn tool_name(name: &str) -> String {
     if told.is_empty() { "_".into() } else { told }
 }
 
-fn spec(tool: &Tool) -> Option<ToolSpec> {
+fn specs(tool: &Tool, workplace: &Workplace) -> Vec<ToolSpec> {
     match tool {
-        Tool::Custom(custom) => Some(ToolSpec {
+        Tool::Custom(custom) => alloc::vec![ToolSpec {
             name: custom.name.clone(),
             description: custom.description.clone(),
             input_schema: custom.input_schema.clone(),
-        }),
-        Tool::Toolset(_) => None,
+        }],
+        Tool::Toolset(toolset) => offered::specs(toolset, workplace),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The steps of a turn: take what is queued, ask the model, close what is open.
 
-use alloc::{format, string::ToString, vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use protocol::{
     EventId, ThreadId,
@@ -8,20 +8,26 @@ use protocol::{
     event::{Body, FaultKind, RetryStatus, SessionFault},
     limits,
     prompt::Failure,
+    tool::Builtin,
     usage::Tokens,
 };
 
 use crate::{
+    call::{self, Call, State},
     draft::Draft,
     fact::{Ending, Note, Private},
     retry,
-    thread::{AnsweredBy, Call, Doing},
+    thread::Doing,
 };
 
 /// What an interrupted call is answered with (spec/behaviour.md e.5).
 pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before completion. Please retry.";
 /// What a call is answered with whose input the output limit cut off (rules.md 4).
 pub(crate) const CUT_OFF: &str = "cut off at the output limit";
+
+/// What a call is answered with that had started when the server stopped (rules.md 2).
+pub(crate) const UNKNOWN: &str =
+    "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
 
 /// At a turn's start and at each tool boundary: takes all that is queued, and asks the model if there is
 /// something to ask it.
@@ -93,40 +99,78 @@ pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure) {
 }
 
 /// Answers an open call in the server's own name, as an error that the model reads (rules.md 5).
-pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: Call, text: &str) {
+pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str) {
     let content = Some(vec![Block::text(text)]);
-    let body = match call.answered_by {
-        AnsweredBy::Client => Body::UserCustomToolResult {
+    let body = match call.state {
+        State::Client => Body::UserCustomToolResult {
             custom_tool_use_id: call.id,
             content,
             is_error: Some(true),
             session_thread_id: None,
         },
-        AnsweredBy::Nobody => Body::AgentToolResult { tool_use_id: call.id, content, is_error: Some(true) },
+        State::Asked(_)
+        | State::Allowed(_)
+        | State::Denied(..)
+        | State::Ready(_)
+        | State::Started(_)
+        | State::Nobody => Body::AgentToolResult { tool_use_id: call.id, content, is_error: Some(true) },
     };
     draft.say(thread, body);
+}
+
+/// A client has settled a call of `thread`: once that was the last that needs the client, what a person refused
+/// is answered (spec/recorded.md), and the turn goes on if nothing is left.
+pub(crate) fn settled(draft: &mut Draft, thread: ThreadId) {
+    let calls = calls(draft, thread);
+    if !calls.iter().any(|call| call.state.needs_client()) {
+        for call in calls {
+            if let State::Denied(tool, message) = &call.state {
+                close(draft, thread, &call, &denied(*tool, message.as_deref()));
+            }
+        }
+    }
+    go_on(draft, thread);
+}
+
+fn denied(tool: Builtin, message: Option<&str>) -> String {
+    let reason = message.map(str::trim).filter(|message| !message.is_empty());
+    let reason = reason.map_or(String::new(), |message| format!(" {message}"));
+    format!("Permission to use {} has been rejected.{reason}", tool.name())
+}
+
+fn calls(draft: &Draft, thread: ThreadId) -> Vec<Call> {
+    draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default()
 }
 
 /// Stops a thread: the request is cut, open calls are answered. The caller says the interrupt itself.
 pub(crate) fn stop(draft: &mut Draft, thread: ThreadId) {
     end_request(draft, thread, Ending::Cut, Tokens::default());
-    let calls = draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default();
-    for call in calls {
-        close(draft, thread, call, INTERRUPTED);
+    for call in calls(draft, thread) {
+        close(draft, thread, &call, INTERRUPTED);
     }
 }
 
 /// What a call of a tool is answered with that the agent does not have.
-pub(crate) fn no_such_tool(name: &str) -> alloc::string::String {
-    format!("There is no tool named `{name}`. Use one of the tools you were given.").to_string()
+pub(crate) fn no_such_tool(name: &str) -> String {
+    format!("There is no tool named `{name}`. Use one of the tools you were given.")
 }
 
-/// The server stopped while a request was open: it is closed and asked again (rules.md 2).
+/// The server stopped: a request that was open is closed and asked again; a call that may have done something is
+/// answered as unknown, and one that only reads simply runs again (rules.md 2).
 pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
-    end_request(draft, thread, Ending::Cut, Tokens::default());
-    if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
-        ask(draft, thread);
+    if draft.session.thread(thread).is_some_and(|state| state.request().is_some()) {
+        end_request(draft, thread, Ending::Cut, Tokens::default());
+        if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
+            ask(draft, thread);
+        }
+        return;
     }
+    for call in calls(draft, thread) {
+        if call.state.running().is_some_and(|tool| !call::only_reads(tool)) {
+            close(draft, thread, &call, UNKNOWN);
+        }
+    }
+    go_on(draft, thread);
 }
 
 /// Records an answer to a call that has been answered before: no effect (rules.md 4).

@@ -3,12 +3,9 @@
 
 use alloc::collections::BTreeSet;
 
-use protocol::{EventId, Stamp, ThreadId};
+use protocol::{EventId, Stamp, ThreadId, tool::Builtin};
 
-use crate::{
-    session::Session,
-    thread::{Doing, Thread},
-};
+use crate::{call::Call, session::Session, thread::Doing};
 
 /// Something the outside should be doing now. Derived, never stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +16,15 @@ pub enum Want {
         thread: ThreadId,
         /// The event that began the request.
         request: EventId,
+    },
+    /// Run a tool and bring what it gave.
+    Run {
+        /// The thread that called.
+        thread: ThreadId,
+        /// The event of the call; it holds the input.
+        call: EventId,
+        /// The tool.
+        tool: Builtin,
     },
     /// Come back at this time.
     Wake {
@@ -31,13 +37,24 @@ pub enum Want {
 
 /// What the outside should be doing now for `session`.
 pub fn wants(session: &Session) -> BTreeSet<Want> {
-    session.threads().filter_map(want).collect()
-}
-
-fn want(thread: &Thread) -> Option<Want> {
-    match &thread.doing {
-        Doing::Asking(request, _) => Some(Want::Ask { thread: thread.id, request: request.id }),
-        Doing::Waiting(until) => Some(Want::Wake { thread: thread.id, at: *until }),
-        Doing::Resting(_) | Doing::Due | Doing::Calling(_) | Doing::Ended => None,
+    let mut wants = BTreeSet::new();
+    for thread in session.threads() {
+        let id = thread.id;
+        match &thread.doing {
+            Doing::Asking(request, _) => {
+                wants.insert(Want::Ask { thread: id, request: request.id });
+            }
+            Doing::Calling(calls) => {
+                let run = |call: &Call| {
+                    call.state.running().map(|tool| Want::Run { thread: id, call: call.id, tool })
+                };
+                wants.extend(calls.iter().filter_map(run));
+            }
+            Doing::Waiting(until) => {
+                wants.insert(Want::Wake { thread: id, at: *until });
+            }
+            Doing::Resting(_) | Doing::Due | Doing::Ended => {}
+        }
     }
+    wants
 }

@@ -100,6 +100,14 @@ pub enum Source {
         /// The file's id.
         file_id: String,
     },
+    /// In our own store: how the log keeps what a tool read. Never accepted, and expanded to `base64` before it
+    /// leaves by any door.
+    Kept {
+        /// The name it was stored under.
+        blob: String,
+        /// What it is, as `image/png`.
+        media_type: String,
+    },
 }
 
 impl Source {
@@ -108,6 +116,7 @@ impl Source {
             Self::Base64 { data, .. } | Self::Text { data, .. } => data.len(),
             Self::Url { url } => url.len(),
             Self::File { file_id } => file_id.len(),
+            Self::Kept { blob, .. } => blob.len(),
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod routes;
 pub mod session;
 pub mod time;
 pub mod tool;
+mod toolset;
 pub mod usage;
 
 pub use id::{AgentId, EnvironmentId, EventId, SessionId, ThreadId, WorkspaceId};

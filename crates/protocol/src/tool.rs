@@ -6,6 +6,7 @@ use alloc::{format, string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::toolset::{Builtin, Policy, ToolConfig, ToolDefault, Toolset};
 use crate::{
     Object, limits,
     parse::{self, Fields, Invalid},
@@ -21,76 +22,6 @@ pub enum Tool {
     /// A tool that the client runs.
     #[serde(rename = "custom")]
     Custom(CustomTool),
-}
-
-/// The built-in tools with their switches and policies, always fully resolved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Toolset {
-    /// What holds for a tool that `configs` does not name.
-    pub default_config: ToolDefault,
-    /// What holds for the tools it names.
-    pub configs: Vec<ToolConfig>,
-}
-
-/// Whether a tool is on, and what its policy is, where nothing else is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolDefault {
-    /// Whether it is on.
-    pub enabled: bool,
-    /// Whether a person is asked first.
-    pub permission_policy: Policy,
-}
-
-/// One built-in tool's switch and policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToolConfig {
-    /// The tool.
-    pub name: Builtin,
-    /// Always the same as the name.
-    #[serde(rename = "type")]
-    pub kind: Builtin,
-    /// Whether it is on.
-    pub enabled: bool,
-    /// Whether a person is asked first.
-    pub permission_policy: Policy,
-}
-
-/// The built-in tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Builtin {
-    /// Runs a command.
-    Bash,
-    /// Changes a file in place.
-    Edit,
-    /// Reads a file.
-    Read,
-    /// Writes a file.
-    Write,
-    /// Finds files by name.
-    Glob,
-    /// Finds lines by pattern.
-    Grep,
-    /// Fetches a page.
-    WebFetch,
-    /// Searches the web.
-    WebSearch,
-}
-
-impl Builtin {
-    /// Every built-in tool's name.
-    pub const NAMES: &'static [&'static str] =
-        &["bash", "edit", "read", "write", "glob", "grep", "web_fetch", "web_search"];
-}
-
-/// Whether a person is asked before a tool runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Policy {
-    /// It runs.
-    AlwaysAllow,
-    /// A person is asked.
-    AlwaysAsk,
 }
 
 /// A tool that the client runs.
@@ -136,7 +67,7 @@ fn tool(value: Value, path: &str) -> Result<Tool, Invalid> {
             fields.finish()?;
             Ok(Tool::Custom(CustomTool { name, description, input_schema }))
         }
-        "agent_toolset_20260401" => Err(Invalid::unsupported(path, "the built-in toolset")),
+        "agent_toolset_20260401" => Toolset::read(fields).map(Tool::Toolset),
         "mcp_toolset" => Err(Invalid::unsupported(path, "an MCP toolset")),
         _ => Err(fields.unknown_tag(&tag, &["custom", "agent_toolset_20260401", "mcp_toolset"])),
     }
@@ -243,7 +174,8 @@ mod tests {
                 json!([custom("a", json!({"type": "object", "properties": {"a b": {}}}))]),
                 "tools.0.input_schema.properties.a b",
             ),
-            (json!([{"type": "agent_toolset_20260401"}]), "tools.0"),
+            (json!([{"type": "agent_toolset_20260401"}, {"type": "agent_toolset_20260401"}]), "tools.1"),
+            (json!([{"type": "mcp_toolset"}]), "tools.0"),
             (json!([{"type": "other"}]), "tools.0.type"),
         ] {
             assert_eq!(tools(sent, "tools").map_err(|wrong| wrong.path), Err(path.into()));

@@ -239,7 +239,7 @@ fn a_result_of_no_call_is_refused_with_all_that_came_with_it() {
         answer tool look_up
         result unknown "a"
         result 1 "a" + result unknown "b"
-        confirm 1
+        allow again 1
         "#
     ), @r#"
     > message "hi"
@@ -259,8 +259,8 @@ fn a_result_of_no_call_is_refused_with_all_that_came_with_it() {
       refused: events.0.custom_tool_use_id: this session has made no call sevt_111111111111111111112i that a client answers
     > result 1 "a" + result unknown "b"
       refused: events.1.custom_tool_use_id: this session has made no call sevt_111111111111111111112i that a client answers
-    > confirm 1
-      refused: events.0.tool_use_id: #5 is not a call that waits for a confirmation
+    > allow again 1
+      refused: events.0.tool_use_id: #5 was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation
     "#);
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod failures;
+mod hands;
 mod histories;
 mod interrupts;
 mod script;

@@ -7,20 +7,22 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a script that does not play may panic")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::{Change, Decision, Fact, Input, Moment, Opening, Refusal, Seed, Session, Transcript, Want};
-use kernel::{decide, fact, status, wants};
+use kernel::{
+    Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Want,
+};
+use kernel::{What, Workplace, decide, fact, status, wants};
 use protocol::agent::SessionAgent;
 use protocol::content::Block;
 use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role};
-use protocol::tool::{CustomTool, Tool};
+use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
 use protocol::usage::Tokens;
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 use serde_json::{Value, json};
@@ -59,6 +61,8 @@ struct Stage {
     /// The place where each id first stood.
     places: BTreeMap<String, u64>,
     calls: Vec<EventId>,
+    /// What the log holds of them.
+    made: BTreeMap<EventId, Made>,
     requests: Vec<EventId>,
     told: String,
 }
@@ -72,6 +76,7 @@ impl Stage {
             inputs: 0,
             places: BTreeMap::new(),
             calls: Vec::new(),
+            made: BTreeMap::new(),
             requests: Vec::new(),
             told: String::new(),
         };
@@ -133,17 +138,19 @@ impl Stage {
                 self.now = if rest == "early" { early } else { self.now.max(until) };
                 Input::Woke { thread: THREAD, until }
             }
+            "ran" => {
+                let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                let text = rest.strip_prefix("error ").unwrap_or(rest);
+                let call = self.calls[number.parse::<usize>().expect("a call's number") - 1];
+                Input::Ran { thread: THREAD, call, content: content(text), is_error: text != rest }
+            }
             "recovered" => Input::Recovered,
             "archive" => Input::Archive,
             "delete" => Input::Delete,
             "update" => Input::Update(change(rest)),
             _ => {
                 // An engine looks an answered call up in the log.
-                let made = if line.contains("again") {
-                    self.calls.iter().copied().collect()
-                } else {
-                    BTreeSet::new()
-                };
+                let made = if line.contains("again") { self.made.clone() } else { BTreeMap::new() };
                 Input::Client { events: self.events(line), made }
             }
         };
@@ -169,8 +176,14 @@ impl Stage {
                     _ => Some(ThreadId::from_bits(9)),
                 },
             },
-            "confirm" => {
-                ClientEvent::Confirmation { call: call(rest), verdict: Verdict::Allow, deny_message: None }
+            "allow" => {
+                let number = rest.strip_prefix("again ").unwrap_or(rest);
+                ClientEvent::Confirmation { call: call(number), verdict: Verdict::Allow, deny_message: None }
+            }
+            "deny" => {
+                let (number, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+                let deny_message = (!reason.is_empty()).then(|| reason.trim_matches('"').into());
+                ClientEvent::Confirmation { call: call(number), verdict: Verdict::Deny, deny_message }
             }
             "result" | "again" => {
                 let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -186,7 +199,7 @@ impl Stage {
     fn asked(&self) -> EventId {
         let asked = |want| match want {
             Want::Ask { request, .. } => Some(request),
-            Want::Wake { .. } => None,
+            Want::Run { .. } | Want::Wake { .. } => None,
         };
         wants(&self.session).into_iter().find_map(asked).expect("a model is asked")
     }
@@ -194,7 +207,7 @@ impl Stage {
     fn until(&self) -> Stamp {
         let until = |want| match want {
             Want::Wake { at, .. } => Some(at),
-            Want::Ask { .. } => None,
+            Want::Ask { .. } | Want::Run { .. } => None,
         };
         wants(&self.session).into_iter().find_map(until).expect("a retry waits")
     }
@@ -211,7 +224,12 @@ impl Stage {
                 self.places.entry(id.clone()).or_insert(self.session.head);
                 let id = id.parse().expect("an id");
                 match stored["event"]["type"].as_str().unwrap_or_default() {
-                    "agent.custom_tool_use" | "agent.tool_use" => self.calls.push(id),
+                    "agent.custom_tool_use" | "agent.tool_use" => {
+                        self.calls.push(id);
+                        if let What::Event { event, .. } = &fact.what {
+                            self.made.extend(Made::of(&event.body).map(|made| (id, made)));
+                        }
+                    }
                     "span.model_request_start" => self.requests.push(id),
                     _ => {}
                 }
@@ -234,6 +252,7 @@ impl Stage {
             .extend(printed.stop_reason().map(|stop| pending(&serde_json::to_value(stop).expect("written"))));
         state.extend(wants(&self.session).into_iter().map(|want| match want {
             Want::Ask { request, .. } => format!("ask {request}"),
+            Want::Run { call, tool, .. } => format!("run {} {call}", tool.name()),
             Want::Wake { at, .. } => format!("wake {}", after(at)),
         }));
         if !self.session.queued().is_empty() {
@@ -252,7 +271,7 @@ impl Stage {
 
     fn history(&self) -> String {
         let mut told = String::new();
-        for message in &self.transcript.prompt(&self.session.agent).messages {
+        for message in &self.transcript.prompt(&self.session.agent, &Workplace::jail()).messages {
             let role = match message.role {
                 Role::User => "user",
                 Role::Assistant => "assistant",
@@ -304,8 +323,15 @@ fn details(event: &Value, private: &Value) -> String {
     if let Some(name) = event["name"].as_str() {
         write!(line, " {name} {}", event["input"]).expect("written");
     }
-    if event["evaluated_permission"] == "deny" {
-        line.push_str(" denied");
+    match (event["evaluated_permission"].as_str(), event["evaluation"]["type"].as_str()) {
+        (Some("allow"), Some("always_allow")) => line.push_str(" allowed"),
+        (Some("ask"), Some("always_ask")) => line.push_str(" asked"),
+        (Some("deny"), None) => line.push_str(" denied"),
+        (None, None) => {}
+        odd => panic!("{odd:?} do not go together"),
+    }
+    if let Some(result) = event["result"].as_str() {
+        write!(line, " {result} {}", event["deny_message"]).expect("written");
     }
     if let Some(how) = private["ending"]["how"].as_str() {
         write!(line, " {how}").expect("written");
@@ -456,6 +482,13 @@ fn tool(name: &str) -> Tool {
     Tool::Custom(CustomTool { name: name.into(), description: "does it".into(), input_schema })
 }
 
+/// write and edit are asked about, grep is off.
+fn toolset() -> Tool {
+    let ask = |name, enabled| ToolConfig { name, enabled, permission_policy: Policy::AlwaysAsk };
+    let configs = vec![ask(Builtin::Write, true), ask(Builtin::Edit, true), ask(Builtin::Grep, false)];
+    Tool::Toolset(Toolset { default_config: ToolDefault::BARE, configs })
+}
+
 fn agent() -> SessionAgent {
     SessionAgent {
         id: AgentId::from_bits(4),
@@ -464,7 +497,7 @@ fn agent() -> SessionAgent {
         description: None,
         model: protocol::model::ModelConfig::plain("any"),
         system: None,
-        tools: ["look_up", "weigh"].map(tool).to_vec(),
+        tools: ["look_up", "weigh"].map(tool).into_iter().chain([toolset()]).collect(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
         multiagent: None,

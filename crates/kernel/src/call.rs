@@ -1,0 +1,210 @@
+//! A call that waits for its answer: who must act next, and which calls of a thread may run now
+//! (rules.md 2, 4; spec/behaviour.md b.6).
+
+use alloc::string::String;
+
+use protocol::{
+    EventId,
+    event::{Permission, Verdict},
+    tool::Builtin,
+};
+
+/// A call that waits for its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// The event of the call.
+    pub id: EventId,
+    /// Who must act next.
+    pub state: State,
+}
+
+/// Who must act next on a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The client answers it, with `user.custom_tool_result`.
+    Client,
+    /// A person says whether it may run.
+    Asked(Builtin),
+    /// A person let it run; it waits until the last call of its answer that needs the client is settled.
+    Allowed(Builtin),
+    /// A person refused it; it is answered when the last call that needs the client is settled.
+    Denied(Builtin, Option<String>),
+    /// It runs when it is its turn.
+    Ready(Builtin),
+    /// It runs, or may have before a crash.
+    Started(Builtin),
+    /// The law answers it in the commit that makes it.
+    Nobody,
+}
+
+impl State {
+    /// How a call of the built-in tool `name` begins.
+    pub(crate) fn of(name: &str, permission: Option<Permission>) -> Self {
+        match (Builtin::named(name), permission) {
+            (Some(tool), Some(Permission::Allow)) => Self::Ready(tool),
+            (Some(tool), Some(Permission::Ask)) => Self::Asked(tool),
+            (Some(_), Some(Permission::Deny) | None) | (None, _) => Self::Nobody,
+        }
+    }
+
+    /// Whether the client must act before anything happens to it.
+    pub const fn needs_client(&self) -> bool {
+        match self {
+            Self::Client | Self::Asked(_) => true,
+            Self::Allowed(_) | Self::Denied(..) | Self::Ready(_) | Self::Started(_) | Self::Nobody => false,
+        }
+    }
+
+    /// The tool that runs for it now.
+    pub const fn running(&self) -> Option<Builtin> {
+        match self {
+            Self::Started(tool) => Some(*tool),
+            Self::Client
+            | Self::Asked(_)
+            | Self::Allowed(_)
+            | Self::Denied(..)
+            | Self::Ready(_)
+            | Self::Nobody => None,
+        }
+    }
+
+    /// Whether the server acts on it without anybody's word.
+    pub const fn is_ours(&self) -> bool {
+        match self {
+            Self::Ready(_) | Self::Started(_) | Self::Nobody => true,
+            Self::Client | Self::Asked(_) | Self::Allowed(_) | Self::Denied(..) => false,
+        }
+    }
+}
+
+/// Whether `tool` only reads: then it may run beside its neighbours, and again after a crash.
+pub const fn only_reads(tool: Builtin) -> bool {
+    match tool {
+        Builtin::Read | Builtin::Glob | Builtin::Grep => true,
+        Builtin::Bash | Builtin::Edit | Builtin::Write | Builtin::WebFetch | Builtin::WebSearch => false,
+    }
+}
+
+/// Writes down a person's verdict on `id`; the first one counts.
+pub(crate) fn confirm(calls: &mut [Call], id: EventId, verdict: Verdict, message: Option<&str>) {
+    if let Some(call) = calls.iter_mut().find(|call| call.id == id)
+        && let State::Asked(tool) = call.state
+    {
+        call.state = match verdict {
+            Verdict::Allow => State::Allowed(tool),
+            Verdict::Deny => State::Denied(tool, message.map(Into::into)),
+        };
+        proceed(calls);
+    }
+}
+
+/// Lets the calls go on as far as they may: what was allowed is ready once nothing needs the client any more;
+/// then the first ready call starts, and with it the reading ones that stand right behind it.
+///
+/// A started call keeps its place: whatever becomes ready in front of it later waits, so that of the calls of
+/// a thread at most one that does more than read can have been under way at a crash.
+pub(crate) fn proceed(calls: &mut [Call]) {
+    if !calls.iter().any(|call| call.state.needs_client()) {
+        for call in calls.iter_mut() {
+            if let State::Allowed(tool) = call.state {
+                call.state = State::Ready(tool);
+            }
+        }
+    }
+    let started = calls.iter().position(|call| call.state.running().is_some());
+    let Some(first) = started.or_else(|| calls.iter().position(|call| ready(call).is_some())) else { return };
+    let mut rest = calls.iter_mut().skip(first);
+    let Some(head) = rest.next() else { return };
+    let Some(tool) = head.state.running().or_else(|| ready(head)) else { return };
+    head.state = State::Started(tool);
+    if !only_reads(tool) {
+        return;
+    }
+    for call in rest {
+        match call.state.running().or_else(|| ready(call)) {
+            Some(tool) if only_reads(tool) => call.state = State::Started(tool),
+            Some(_) | None => return,
+        }
+    }
+}
+
+const fn ready(call: &Call) -> Option<Builtin> {
+    match call.state {
+        State::Ready(tool) => Some(tool),
+        State::Client
+        | State::Asked(_)
+        | State::Allowed(_)
+        | State::Denied(..)
+        | State::Started(_)
+        | State::Nobody => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use protocol::event::Permission::{Allow, Ask};
+
+    fn calls(of: &[(&str, Permission)]) -> Vec<Call> {
+        let call = |(index, (name, permission)): (usize, &(&str, Permission))| Call {
+            id: EventId::from_bits(index as u128),
+            state: State::of(name, Some(*permission)),
+        };
+        let mut calls: Vec<Call> = of.iter().enumerate().map(call).collect();
+        proceed(&mut calls);
+        calls
+    }
+
+    fn running(calls: &[Call]) -> Vec<u128> {
+        calls.iter().filter(|call| call.state.running().is_some()).map(|call| call.id.bits()).collect()
+    }
+
+    fn answered(calls: &mut Vec<Call>, id: u128) -> Vec<u128> {
+        calls.retain(|call| call.id.bits() != id);
+        proceed(calls);
+        running(calls)
+    }
+
+    #[test]
+    fn one_call_runs_at_a_time_and_only_neighbours_that_read_run_together() {
+        let mut of =
+            calls(&[("bash", Allow), ("read", Allow), ("grep", Allow), ("write", Allow), ("glob", Allow)]);
+        assert_eq!(running(&of), [0]);
+        assert_eq!(answered(&mut of, 0), [1, 2]);
+        assert_eq!(answered(&mut of, 1), [2]);
+        assert_eq!(answered(&mut of, 2), [3]);
+        assert_eq!(answered(&mut of, 3), [4]);
+        assert_eq!(answered(&mut of, 4), [0_u128; 0]);
+    }
+
+    #[test]
+    fn what_is_asked_waits_for_the_last_verdict_and_what_is_allowed_does_not() {
+        let mut of = calls(&[("bash", Ask), ("bash", Allow), ("write", Ask)]);
+        assert_eq!(running(&of), [1]);
+        confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);
+        assert_eq!(answered(&mut of, 1), [0_u128; 0]);
+        confirm(&mut of, EventId::from_bits(2), Verdict::Allow, None);
+        assert_eq!(running(&of), [0]);
+        assert_eq!(answered(&mut of, 0), [2]);
+    }
+
+    #[test]
+    fn a_call_that_becomes_ready_in_front_of_a_started_one_waits_for_it() {
+        let mut of = calls(&[("bash", Ask), ("bash", Allow), ("bash", Allow)]);
+        assert_eq!(running(&of), [1]);
+        confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);
+        assert_eq!(running(&of), [1]);
+        assert_eq!(answered(&mut of, 1), [0]);
+        assert_eq!(answered(&mut of, 0), [2]);
+    }
+
+    #[test]
+    fn only_the_first_verdict_counts() {
+        let mut of = calls(&[("bash", Ask), ("bash", Ask)]);
+        confirm(&mut of, EventId::from_bits(0), Verdict::Deny, Some("no"));
+        confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);
+        let states: Vec<State> = of.into_iter().map(|call| call.state).collect();
+        assert_eq!(states, [State::Denied(Builtin::Bash, Some("no".into())), State::Asked(Builtin::Bash)]);
+    }
+}

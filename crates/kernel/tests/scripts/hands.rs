@@ -1,0 +1,758 @@
+//! Built-in tools: who runs when, who is asked, what a crash and an interrupt leave (rules.md 2, 4).
+
+use crate::script::play;
+
+#[test]
+fn a_turn_with_a_built_in_tool_is_in_the_recorded_order() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer thinking; tool bash {"command": "ls"}
+        ran 1 "a"
+        answer text "done"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer thinking; tool bash {"command": "ls"}
+      #5 agent.thinking
+      #6 agent.tool_use bash {"command":"ls"} allowed
+      #7 span.model_request_end #4 answered
+      = running, run bash #6
+    > ran 1 "a"
+      #8 agent.tool_result #6 "a"
+      #9 span.model_request_start
+      = running, ask #9
+    > answer text "done"
+      #10 agent.message "done"
+      #11 span.model_request_end #9 answered
+      #12 session.thread_status_idle primary end_turn
+      #13 session.usage 20 in, 10 out, 3.0 s
+      #14 session.status_idle end_turn
+      = idle, end_turn
+    "#);
+}
+
+#[test]
+fn calls_run_in_the_order_given_and_only_neighbours_that_read_run_together() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool bash; tool read {"file_path": "a"}; tool glob {"pattern": "*"}; tool bash
+        ran 2 "too early"
+        ran 1 "1"
+        ran 3 "3"
+        ran 2 error "2"
+        ran 4 "4"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool bash; tool read {"file_path": "a"}; tool glob {"pattern": "*"}; tool bash
+      #5 agent.tool_use bash {} allowed
+      #6 agent.tool_use read {"file_path":"a"} allowed
+      #7 agent.tool_use glob {"pattern":"*"} allowed
+      #8 agent.tool_use bash {} allowed
+      #9 span.model_request_end #4 answered
+      = running, run bash #5
+    > ran 2 "too early"
+      refused: the session has moved on
+    > ran 1 "1"
+      #10 agent.tool_result #5 "1"
+      = running, run read #6, run glob #7
+    > ran 3 "3"
+      #11 agent.tool_result #7 "3"
+      = running, run read #6
+    > ran 2 error "2"
+      #12 agent.tool_result #6 "2" error
+      = running, run bash #8
+    > ran 4 "4"
+      #13 agent.tool_result #8 "4"
+      #14 span.model_request_start
+      = running, ask #14
+    "#);
+}
+
+#[test]
+fn an_asked_call_waits_for_a_verdict_and_then_runs() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write {"file_path": "a", "content": "b"}
+        message "may I speak?"
+        allow 1
+        ran 1 "written"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write {"file_path": "a", "content": "b"}
+      #5 agent.tool_use write {"file_path":"a","content":"b"} asked
+      #6 span.model_request_end #4 answered
+      #7 session.thread_status_idle primary requires_action #5
+      #8 session.usage 10 in, 5 out, 1.0 s
+      #9 session.status_idle requires_action #5
+      = idle, requires_action #5
+    > message "may I speak?"
+      refused: events.0: the session is idle and requires action on #5; answer these first, or send user.interrupt
+    > allow 1
+      #10 session.status_running
+      #11 session.thread_status_running primary
+      #12 user.tool_confirmation #5 allow null
+      = running, run write #5
+    > ran 1 "written"
+      #13 agent.tool_result #5 "written"
+      #14 span.model_request_start
+      = running, ask #14
+    "#);
+}
+
+#[test]
+fn a_denied_call_is_answered_after_a_new_running_pair_with_the_message() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write
+        deny 1 "not there"
+        answer tool write
+        deny 2
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write
+      #5 agent.tool_use write {} asked
+      #6 span.model_request_end #4 answered
+      #7 session.thread_status_idle primary requires_action #5
+      #8 session.usage 10 in, 5 out, 1.0 s
+      #9 session.status_idle requires_action #5
+      = idle, requires_action #5
+    > deny 1 "not there"
+      #10 session.status_running
+      #11 session.thread_status_running primary
+      #12 user.tool_confirmation #5 deny "not there"
+      #13 agent.tool_result #5 "Permission to use write has been rejected. not there" error
+      #14 span.model_request_start
+      = running, ask #14
+    > answer tool write
+      #15 agent.tool_use write {} asked
+      #16 span.model_request_end #14 answered
+      #17 session.thread_status_idle primary requires_action #15
+      #18 session.usage 20 in, 10 out, 2.0 s
+      #19 session.status_idle requires_action #15
+      = idle, requires_action #15
+    > deny 2
+      #20 session.status_running
+      #21 session.thread_status_running primary
+      #22 user.tool_confirmation #15 deny null
+      #23 agent.tool_result #15 "Permission to use write has been rejected." error
+      #24 span.model_request_start
+      = running, ask #24
+    "#);
+}
+
+#[test]
+fn nothing_confirmed_runs_until_the_last_is_settled() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write; tool edit; tool write
+        allow 2
+        deny 3 "no"
+        allow 1
+        ran 1 "first"
+        ran 2 "second"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write; tool edit; tool write
+      #5 agent.tool_use write {} asked
+      #6 agent.tool_use edit {} asked
+      #7 agent.tool_use write {} asked
+      #8 span.model_request_end #4 answered
+      #9 session.thread_status_idle primary requires_action #5 #6 #7
+      #10 session.usage 10 in, 5 out, 1.0 s
+      #11 session.status_idle requires_action #5 #6 #7
+      = idle, requires_action #5 #6 #7
+    > allow 2
+      #12 user.tool_confirmation #6 allow null
+      #13 session.thread_status_idle primary requires_action #5 #7
+      #14 session.usage 10 in, 5 out, 1.0 s
+      #15 session.status_idle requires_action #5 #7
+      = idle, requires_action #5 #7
+    > deny 3 "no"
+      #16 user.tool_confirmation #7 deny "no"
+      #17 session.thread_status_idle primary requires_action #5
+      #18 session.usage 10 in, 5 out, 1.0 s
+      #19 session.status_idle requires_action #5
+      = idle, requires_action #5
+    > allow 1
+      #20 session.status_running
+      #21 session.thread_status_running primary
+      #22 user.tool_confirmation #5 allow null
+      #23 agent.tool_result #7 "Permission to use write has been rejected. no" error
+      = running, run write #5
+    > ran 1 "first"
+      #24 agent.tool_result #5 "first"
+      = running, run edit #6
+    > ran 2 "second"
+      #25 agent.tool_result #6 "second"
+      #26 span.model_request_start
+      = running, ask #26
+    "#);
+}
+
+#[test]
+fn the_three_kinds_of_tools_in_one_answer() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write; tool look_up; tool bash; tool grep
+        ran 3 "allowed ones never wait"
+        allow 1
+        result 2 "found"
+        ran 1 "written"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write; tool look_up; tool bash; tool grep
+      #5 agent.tool_use write {} asked
+      #6 agent.custom_tool_use look_up {}
+      #7 agent.tool_use bash {} allowed
+      #8 agent.tool_use grep {} denied
+      #9 span.model_request_end #4 answered
+      #10 agent.tool_result #8 "There is no tool named `grep`. Use one of the tools you were given." error
+      = running, run bash #7
+    > ran 3 "allowed ones never wait"
+      #11 agent.tool_result #7 "allowed ones never wait"
+      #12 session.thread_status_idle primary requires_action #5 #6
+      #13 session.usage 10 in, 5 out, 2.0 s
+      #14 session.status_idle requires_action #5 #6
+      = idle, requires_action #5 #6
+    > allow 1
+      #15 user.tool_confirmation #5 allow null
+      #16 session.thread_status_idle primary requires_action #6
+      #17 session.usage 10 in, 5 out, 2.0 s
+      #18 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > result 2 "found"
+      #19 session.status_running
+      #20 session.thread_status_running primary
+      #21 user.custom_tool_result #6 "found"
+      = running, run write #5
+    > ran 1 "written"
+      #22 agent.tool_result #5 "written"
+      #23 span.model_request_start
+      = running, ask #23
+    "#);
+}
+
+#[test]
+fn a_verdict_that_comes_while_another_call_runs() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write; tool bash; tool bash
+        allow 1
+        ran 2 "a"
+        ran 1 "b"
+        ran 3 "c"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write; tool bash; tool bash
+      #5 agent.tool_use write {} asked
+      #6 agent.tool_use bash {} allowed
+      #7 agent.tool_use bash {} allowed
+      #8 span.model_request_end #4 answered
+      = running, run bash #6
+    > allow 1
+      #9 user.tool_confirmation #5 allow null
+      = running, run bash #6
+    > ran 2 "a"
+      #10 agent.tool_result #6 "a"
+      = running, run write #5
+    > ran 1 "b"
+      #11 agent.tool_result #5 "b"
+      = running, run bash #7
+    > ran 3 "c"
+      #12 agent.tool_result #7 "c"
+      #13 span.model_request_start
+      = running, ask #13
+    "#);
+}
+
+#[test]
+fn a_second_verdict_is_recorded_and_changes_nothing() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write; tool write
+        deny 1 "no"
+        allow again 1
+        allow 2
+        allow again 2
+        ran 2 "written"
+        answer text "done"
+        allow again 2
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write; tool write
+      #5 agent.tool_use write {} asked
+      #6 agent.tool_use write {} asked
+      #7 span.model_request_end #4 answered
+      #8 session.thread_status_idle primary requires_action #5 #6
+      #9 session.usage 10 in, 5 out, 1.0 s
+      #10 session.status_idle requires_action #5 #6
+      = idle, requires_action #5 #6
+    > deny 1 "no"
+      #11 user.tool_confirmation #5 deny "no"
+      #12 session.thread_status_idle primary requires_action #6
+      #13 session.usage 10 in, 5 out, 1.0 s
+      #14 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > allow again 1
+      #15 session.status_running
+      #16 session.thread_status_running primary
+      #17 user.tool_confirmation #5 allow null
+      #18 session.thread_status_idle primary requires_action #6
+      #19 session.usage 10 in, 5 out, 1.0 s
+      #20 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > allow 2
+      #21 session.status_running
+      #22 session.thread_status_running primary
+      #23 user.tool_confirmation #6 allow null
+      #24 agent.tool_result #5 "Permission to use write has been rejected. no" error
+      = running, run write #6
+    > allow again 2
+      #25 user.tool_confirmation #6 allow null
+      = running, run write #6
+    > ran 2 "written"
+      #26 agent.tool_result #6 "written"
+      #27 span.model_request_start
+      = running, ask #27
+    > answer text "done"
+      #28 agent.message "done"
+      #29 span.model_request_end #27 answered
+      #30 session.thread_status_idle primary end_turn
+      #31 session.usage 20 in, 10 out, 4.0 s
+      #32 session.status_idle end_turn
+      = idle, end_turn
+    > allow again 2
+      #33 session.status_running
+      #34 session.thread_status_running primary
+      #35 user.tool_confirmation #6 allow null
+      #36 session.thread_status_idle primary end_turn
+      #37 session.usage 20 in, 10 out, 4.0 s
+      #38 session.status_idle end_turn
+      = idle, end_turn
+    "#);
+}
+
+#[test]
+fn answers_of_the_wrong_kind_are_refused() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write; tool look_up
+        again 1 "not yours"
+        allow again 2
+        allow unknown
+        message "hello?"
+        allow 1 + result 2 "found"
+        again 1 "not yours"
+        ran 1 "a"
+        answer tool bash
+        allow again 3
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write; tool look_up
+      #5 agent.tool_use write {} asked
+      #6 agent.custom_tool_use look_up {}
+      #7 span.model_request_end #4 answered
+      #8 session.thread_status_idle primary requires_action #5 #6
+      #9 session.usage 10 in, 5 out, 1.0 s
+      #10 session.status_idle requires_action #5 #6
+      = idle, requires_action #5 #6
+    > again 1 "not yours"
+      refused: events.0.custom_tool_use_id: the server runs #5 itself; send user.tool_confirmation if it was asked about, and no result
+    > allow again 2
+      refused: events.0.tool_use_id: #6 was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation
+    > allow unknown
+      refused: events.0.tool_use_id: this session has made no call sevt_111111111111111111112i that a client answers
+    > message "hello?"
+      refused: events.0: the session is idle and requires action on #5, #6; answer these first, or send user.interrupt
+    > allow 1 + result 2 "found"
+      #11 session.status_running
+      #12 session.thread_status_running primary
+      #13 user.tool_confirmation #5 allow null
+      #14 user.custom_tool_result #6 "found"
+      = running, run write #5
+    > again 1 "not yours"
+      refused: events.0.custom_tool_use_id: the server runs #5 itself; send user.tool_confirmation if it was asked about, and no result
+    > ran 1 "a"
+      #15 agent.tool_result #5 "a"
+      #16 span.model_request_start
+      = running, ask #16
+    > answer tool bash
+      #17 agent.tool_use bash {} allowed
+      #18 span.model_request_end #16 answered
+      = running, run bash #17
+    > allow again 3
+      refused: events.0.tool_use_id: #17 was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation
+    "#);
+}
+
+#[test]
+fn what_is_off_not_served_or_cut_off_is_answered_at_once() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool grep; tool web_fetch; tool bash; cut bash; cut write
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool grep; tool web_fetch; tool bash; cut bash; cut write
+      #5 agent.tool_use grep {} denied
+      #6 agent.tool_use web_fetch {} denied
+      #7 agent.tool_use bash {} allowed
+      #8 agent.tool_use bash {} denied
+      #9 agent.tool_use write {} denied
+      #10 span.model_request_end #4 answered
+      #11 agent.tool_result #5 "There is no tool named `grep`. Use one of the tools you were given." error
+      #12 agent.tool_result #6 "There is no tool named `web_fetch`. Use one of the tools you were given." error
+      #13 agent.tool_result #8 "cut off at the output limit" error
+      #14 agent.tool_result #9 "cut off at the output limit" error
+      = running, run bash #7
+    "#);
+}
+
+#[test]
+fn a_message_waits_for_the_tool_that_runs() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool bash
+        message "and this"
+        ran 1 "a"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool bash
+      #5 agent.tool_use bash {} allowed
+      #6 span.model_request_end #4 answered
+      = running, run bash #5
+    > message "and this"
+      #7 note queued "and this"
+      = running, run bash #5, 1 queued
+    > ran 1 "a"
+      #8 agent.tool_result #5 "a"
+      #7 user.message "and this"
+      #10 span.model_request_start
+      = running, ask #10
+    "#);
+}
+
+#[test]
+fn an_interrupt_answers_what_runs_and_what_waits() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool bash; tool write; tool look_up; tool read
+        interrupt
+        ran 1 "too late"
+        allow again 2
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool bash; tool write; tool look_up; tool read
+      #5 agent.tool_use bash {} allowed
+      #6 agent.tool_use write {} asked
+      #7 agent.custom_tool_use look_up {}
+      #8 agent.tool_use read {} allowed
+      #9 span.model_request_end #4 answered
+      = running, run bash #5
+    > interrupt
+      #10 agent.tool_result #5 "Tool execution was interrupted before completion. Please retry." error
+      #11 agent.tool_result #6 "Tool execution was interrupted before completion. Please retry." error
+      #12 user.custom_tool_result #7 "Tool execution was interrupted before completion. Please retry." error
+      #13 agent.tool_result #8 "Tool execution was interrupted before completion. Please retry." error
+      #14 user.interrupt
+      #15 session.thread_status_idle primary end_turn
+      #16 session.usage 10 in, 5 out, 2.0 s
+      #17 session.status_idle end_turn
+      = idle, end_turn
+    > ran 1 "too late"
+      refused: the session has moved on
+    > allow again 2
+      #18 session.status_running
+      #19 session.thread_status_running primary
+      #20 user.tool_confirmation #6 allow null
+      #21 session.thread_status_idle primary end_turn
+      #22 session.usage 10 in, 5 out, 2.0 s
+      #23 session.status_idle end_turn
+      = idle, end_turn
+    "#);
+}
+
+#[test]
+fn an_interrupt_with_a_message_begins_again() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool bash
+        interrupt + message "rather this"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool bash
+      #5 agent.tool_use bash {} allowed
+      #6 span.model_request_end #4 answered
+      = running, run bash #5
+    > interrupt + message "rather this"
+      #7 agent.tool_result #5 "Tool execution was interrupted before completion. Please retry." error
+      #8 user.interrupt
+      #9 session.thread_status_idle primary end_turn
+      #10 session.usage 10 in, 5 out, 2.0 s
+      #11 session.status_idle end_turn
+      #12 session.status_running
+      #13 session.thread_status_running primary
+      #14 user.message "rather this"
+      #15 span.model_request_start
+      = running, ask #15
+    "#);
+}
+
+#[test]
+fn a_bash_that_had_started_is_never_run_again() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool bash; tool bash
+        message "later"
+        recovered
+        ran 2 "second"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool bash; tool bash
+      #5 agent.tool_use bash {} allowed
+      #6 agent.tool_use bash {} allowed
+      #7 span.model_request_end #4 answered
+      = running, run bash #5
+    > message "later"
+      #8 note queued "later"
+      = running, run bash #5, 1 queued
+    > recovered
+      #9 agent.tool_result #5 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      = running, run bash #6, 1 queued
+    > ran 2 "second"
+      #10 agent.tool_result #6 "second"
+      #8 user.message "later"
+      #12 span.model_request_start
+      = running, ask #12
+    "#);
+}
+
+#[test]
+fn what_only_reads_runs_again_and_what_was_asked_waits_on() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool read; tool glob; tool write
+        recovered
+        ran 1 "a"
+        ran 2 "b"
+        recovered
+        allow 3
+        recovered
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool read; tool glob; tool write
+      #5 agent.tool_use read {} allowed
+      #6 agent.tool_use glob {} allowed
+      #7 agent.tool_use write {} asked
+      #8 span.model_request_end #4 answered
+      = running, run glob #6, run read #5
+    > recovered
+      = running, run glob #6, run read #5
+    > ran 1 "a"
+      #9 agent.tool_result #5 "a"
+      = running, run glob #6
+    > ran 2 "b"
+      #10 agent.tool_result #6 "b"
+      #11 session.thread_status_idle primary requires_action #7
+      #12 session.usage 10 in, 5 out, 4.0 s
+      #13 session.status_idle requires_action #7
+      = idle, requires_action #7
+    > recovered
+      = idle, requires_action #7
+    > allow 3
+      #14 session.status_running
+      #15 session.thread_status_running primary
+      #16 user.tool_confirmation #7 allow null
+      = running, run write #7
+    > recovered
+      #17 agent.tool_result #7 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      #18 span.model_request_start
+      = running, ask #18
+    "#);
+}
+
+#[test]
+fn what_a_person_allowed_and_had_not_started_survives() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write; tool write
+        allow 1
+        recovered
+        allow 2
+        recovered
+        recovered
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write; tool write
+      #5 agent.tool_use write {} asked
+      #6 agent.tool_use write {} asked
+      #7 span.model_request_end #4 answered
+      #8 session.thread_status_idle primary requires_action #5 #6
+      #9 session.usage 10 in, 5 out, 1.0 s
+      #10 session.status_idle requires_action #5 #6
+      = idle, requires_action #5 #6
+    > allow 1
+      #11 user.tool_confirmation #5 allow null
+      #12 session.thread_status_idle primary requires_action #6
+      #13 session.usage 10 in, 5 out, 1.0 s
+      #14 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > recovered
+      = idle, requires_action #6
+    > allow 2
+      #15 session.status_running
+      #16 session.thread_status_running primary
+      #17 user.tool_confirmation #6 allow null
+      = running, run write #5
+    > recovered
+      #18 agent.tool_result #5 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      = running, run write #6
+    > recovered
+      #19 agent.tool_result #6 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      #20 span.model_request_start
+      = running, ask #20
+    "#);
+}
+
+#[test]
+fn a_session_that_waits_for_a_verdict_can_be_archived() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool write
+        archive
+        allow 1
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool write
+      #5 agent.tool_use write {} asked
+      #6 span.model_request_end #4 answered
+      #7 session.thread_status_idle primary requires_action #5
+      #8 session.usage 10 in, 5 out, 1.0 s
+      #9 session.status_idle requires_action #5
+      = idle, requires_action #5
+    > archive
+      note archived
+      #11 session.thread_status_terminated primary
+      #12 session.status_terminated
+      = terminated
+    > allow 1
+      refused: the session is archived and takes no more events; create a new session
+    "#);
+}

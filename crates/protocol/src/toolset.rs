@@ -1,0 +1,339 @@
+//! The built-in toolset: its tools, their switches and policies (spec/behaviour.md b.4, b.6).
+
+use alloc::{format, vec::Vec};
+
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value;
+
+use crate::{
+    limits,
+    parse::{self, Fields, Invalid},
+};
+
+/// The built-in tools with their switches and policies, always fully resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Toolset {
+    /// What holds for a tool that `configs` does not name.
+    pub default_config: ToolDefault,
+    /// What holds for the tools it names.
+    pub configs: Vec<ToolConfig>,
+}
+
+/// Whether a tool is on, and what its policy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolDefault {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Whether a person is asked first.
+    pub permission_policy: Policy,
+}
+
+impl ToolDefault {
+    /// What holds where nothing is said: on, and nobody is asked.
+    pub const BARE: Self = Self { enabled: true, permission_policy: Policy::AlwaysAllow };
+}
+
+/// One built-in tool's switch and policy.
+///
+/// Written with its name as `type` beside it, and for the web tools with their restrictions, which are always
+/// null: Heddle takes none yet.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ToolConfig {
+    /// The tool.
+    pub name: Builtin,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// Whether a person is asked first.
+    pub permission_policy: Policy,
+}
+
+impl Serialize for ToolConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", &self.name)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("enabled", &self.enabled)?;
+        map.serialize_entry("permission_policy", &self.permission_policy)?;
+        for restriction in self.name.restrictions() {
+            map.serialize_entry(restriction, &Value::Null)?;
+        }
+        map.end()
+    }
+}
+
+/// The built-in tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Builtin {
+    /// Runs a command.
+    Bash,
+    /// Changes a file in place.
+    Edit,
+    /// Reads a file.
+    Read,
+    /// Writes a file.
+    Write,
+    /// Finds files by name.
+    Glob,
+    /// Finds lines by pattern.
+    Grep,
+    /// Fetches a page.
+    WebFetch,
+    /// Searches the web.
+    WebSearch,
+}
+
+impl Builtin {
+    /// Every built-in tool.
+    pub const ALL: [Self; 8] = [
+        Self::Bash,
+        Self::Edit,
+        Self::Read,
+        Self::Write,
+        Self::Glob,
+        Self::Grep,
+        Self::WebFetch,
+        Self::WebSearch,
+    ];
+    /// Every built-in tool's name, in the same order.
+    pub const NAMES: &'static [&'static str] =
+        &["bash", "edit", "read", "write", "glob", "grep", "web_fetch", "web_search"];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Edit => "edit",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Glob => "glob",
+            Self::Grep => "grep",
+            Self::WebFetch => "web_fetch",
+            Self::WebSearch => "web_search",
+        }
+    }
+
+    /// The tool of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tool| tool.name() == name)
+    }
+
+    /// Whether Heddle can run it. One that it cannot is accepted and shown, but not offered to the model
+    /// (rules.md 11).
+    pub const fn served(self) -> bool {
+        match self {
+            Self::Bash | Self::Edit | Self::Read | Self::Write | Self::Glob | Self::Grep => true,
+            Self::WebFetch | Self::WebSearch => false,
+        }
+    }
+
+    /// The further fields of its config.
+    const fn restrictions(self) -> &'static [&'static str] {
+        match self {
+            Self::Bash | Self::Edit | Self::Read | Self::Write | Self::Glob | Self::Grep => &[],
+            Self::WebFetch => &["allowed_domains", "blocked_domains", "max_content_tokens", "url_sources"],
+            Self::WebSearch => &["allowed_domains", "blocked_domains", "user_location"],
+        }
+    }
+}
+
+/// Whether a person is asked before a tool runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Policy {
+    /// It runs.
+    AlwaysAllow,
+    /// A person is asked.
+    AlwaysAsk,
+}
+
+impl Toolset {
+    /// What holds for `tool`.
+    pub fn of(&self, tool: Builtin) -> ToolDefault {
+        let named = self.configs.iter().find(|config| config.name == tool);
+        named.map_or(self.default_config, |config| ToolDefault {
+            enabled: config.enabled,
+            permission_policy: config.permission_policy,
+        })
+    }
+
+    /// Reads what is left of an `agent_toolset_20260401` behind its `type`.
+    pub(crate) fn read(mut fields: Fields) -> Result<Self, Invalid> {
+        let bare = ToolDefault::BARE;
+        let default_config =
+            fields.optional("default_config", |value, path| default(value, path, bare))?.unwrap_or(bare);
+        let entry = |value: Value, path: &str| config(value, path, default_config);
+        let configs: Vec<ToolConfig> =
+            fields.optional("configs", parse::list(0, limits::TOOLS, entry))?.unwrap_or_default();
+        for (index, one) in configs.iter().enumerate() {
+            if configs.iter().take(index).any(|earlier| earlier.name == one.name) {
+                let path = format!("{}.{index}.name", fields.at("configs"));
+                return Err(Invalid::new(path, format!("`{}` is already in the list", one.name.name())));
+            }
+        }
+        fields.finish()?;
+        Ok(Self { default_config, configs })
+    }
+}
+
+fn default(value: Value, path: &str, bare: ToolDefault) -> Result<ToolDefault, Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    let read = switches(&mut fields, bare)?;
+    fields.finish()?;
+    Ok(read)
+}
+
+fn config(value: Value, path: &str, inherited: ToolDefault) -> Result<ToolConfig, Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    let name = fields.required("name", builtin)?;
+    if let Some(kind) = fields.optional("type", builtin)?
+        && kind != name
+    {
+        return Err(fields.wrong("type", format!("must be `{}`, as the name", name.name())));
+    }
+    for restriction in name.restrictions() {
+        if fields.has(restriction) {
+            return Err(Invalid::unsupported(fields.at(restriction), &format!("`{restriction}`")));
+        }
+        let _null = fields.take(restriction);
+    }
+    let ToolDefault { enabled, permission_policy } = switches(&mut fields, inherited)?;
+    fields.finish()?;
+    Ok(ToolConfig { name, enabled, permission_policy })
+}
+
+fn switches(fields: &mut Fields, inherited: ToolDefault) -> Result<ToolDefault, Invalid> {
+    Ok(ToolDefault {
+        enabled: fields.optional("enabled", parse::boolean)?.unwrap_or(inherited.enabled),
+        permission_policy: fields
+            .optional("permission_policy", policy)?
+            .unwrap_or(inherited.permission_policy),
+    })
+}
+
+fn builtin(value: Value, path: &str) -> Result<Builtin, Invalid> {
+    let name = parse::one_of(Builtin::NAMES)(value, path)?;
+    Builtin::named(name).ok_or_else(|| Invalid::new(path, "is no built-in tool"))
+}
+
+fn policy(value: Value, path: &str) -> Result<Policy, Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    let tag = fields.tag()?;
+    let policy = match tag.as_str() {
+        "always_allow" => Policy::AlwaysAllow,
+        "always_ask" => Policy::AlwaysAsk,
+        "auto" => return Err(Invalid::unsupported(path, "the policy `auto`")),
+        _ => return Err(fields.unknown_tag(&tag, &["always_allow", "always_ask"])),
+    };
+    fields.finish()?;
+    Ok(policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(sent: Value) -> Result<Toolset, Invalid> {
+        Toolset::read(Fields::of(sent, "tools.0")?)
+    }
+
+    fn wrong(sent: Value) -> (alloc::string::String, alloc::string::String) {
+        let wrong = read(sent).expect_err("a mistake");
+        (wrong.path, wrong.message)
+    }
+
+    #[test]
+    fn a_bare_toolset_allows_everything_and_names_nothing() {
+        let written = serde_json::to_value(read(json!({})).expect("legal")).expect("writes");
+        let policy = json!({"type": "always_allow"});
+        assert_eq!(
+            written,
+            json!({"default_config": {"enabled": true, "permission_policy": policy}, "configs": []})
+        );
+    }
+
+    #[test]
+    fn each_field_of_a_config_falls_back_to_the_default_by_itself() {
+        let ask = json!({"type": "always_ask"});
+        let allow = json!({"type": "always_allow"});
+        let toolset = read(json!({
+            "default_config": {"enabled": false, "permission_policy": ask},
+            "configs": [
+                {"name": "bash", "enabled": true},
+                {"name": "read", "type": "read", "permission_policy": allow},
+                {"name": "web_fetch", "enabled": null, "url_sources": null},
+            ],
+        }))
+        .expect("legal");
+        assert_eq!(
+            serde_json::to_value(&toolset).expect("writes"),
+            json!({
+                "default_config": {"enabled": false, "permission_policy": ask},
+                "configs": [
+                    {"type": "bash", "name": "bash", "enabled": true, "permission_policy": ask},
+                    {"type": "read", "name": "read", "enabled": false, "permission_policy": allow},
+                    {"type": "web_fetch", "name": "web_fetch", "enabled": false, "permission_policy": ask,
+                     "allowed_domains": null, "blocked_domains": null, "max_content_tokens": null,
+                     "url_sources": null},
+                ],
+            })
+        );
+        assert_eq!(
+            [Builtin::Bash, Builtin::Read, Builtin::Glob].map(|tool| toolset.of(tool)),
+            [
+                ToolDefault { enabled: true, permission_policy: Policy::AlwaysAsk },
+                ToolDefault { enabled: false, permission_policy: Policy::AlwaysAllow },
+                ToolDefault { enabled: false, permission_policy: Policy::AlwaysAsk },
+            ]
+        );
+        let text = serde_json::to_string(&toolset).expect("writes");
+        assert_eq!(serde_json::from_str::<Toolset>(&text).expect("reads back"), toolset);
+    }
+
+    #[test]
+    fn each_mistake_names_its_field() {
+        let twice = json!({"configs": [{"name": "bash"}, {"name": "bash"}]});
+        assert_eq!(wrong(twice), ("tools.0.configs.1.name".into(), "`bash` is already in the list".into()));
+        for (sent, path) in [
+            (json!({"configs": [{"name": "cat"}]}), "tools.0.configs.0.name"),
+            (json!({"configs": [{"name": "bash", "type": "read"}]}), "tools.0.configs.0.type"),
+            (json!({"configs": [{"enabled": true}]}), "tools.0.configs.0.name"),
+            (
+                json!({"configs": [{"name": "bash", "allowed_domains": null}]}),
+                "tools.0.configs.0.allowed_domains",
+            ),
+            (json!({"default_config": {"enabled": "yes"}}), "tools.0.default_config.enabled"),
+            (
+                json!({"default_config": {"permission_policy": {"type": "never"}}}),
+                "tools.0.default_config.permission_policy.type",
+            ),
+            (json!({"more": 1}), "tools.0.more"),
+        ] {
+            assert_eq!(wrong(sent).0, path);
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_says_so() {
+        for (sent, path) in [
+            (
+                json!({"default_config": {"permission_policy": {"type": "auto"}}}),
+                "tools.0.default_config.permission_policy",
+            ),
+            (
+                json!({"configs": [{"name": "web_search", "allowed_domains": ["a.example"]}]}),
+                "tools.0.configs.0.allowed_domains",
+            ),
+        ] {
+            let (at, message) = wrong(sent);
+            assert_eq!((at.as_str(), message.ends_with("is not supported yet")), (path, true), "{message}");
+        }
+    }
+
+    #[test]
+    fn names_and_tools_are_the_same_list() {
+        assert_eq!(Builtin::ALL.map(Builtin::name).as_slice(), Builtin::NAMES);
+        assert_eq!(Builtin::ALL.map(|tool| Builtin::named(tool.name())), Builtin::ALL.map(Some));
+    }
+}
