@@ -1,10 +1,10 @@
 //! The one door to a session's log: decide, append, then publish. Commits of one session pass one
 //! queue, are decided in order and appended as one batch (rules.md 8).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kernel::{Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact};
+use kernel::{Decision, Fact, Input, Made, Note, Opening, Refusal, Session, What, decide, fact};
 use protocol::{
     EnvironmentId, EventId, SessionId, WorkspaceId,
     agent::SessionAgent,
@@ -127,7 +127,9 @@ impl Engine {
         workspace: Option<WorkspaceId>,
         input: Option<Input>,
     ) -> Result<Committed, CommitError> {
-        if self.stopping() {
+        // What a tool did while the server was told to stop has happened all the same.
+        let too_late = self.stopping() && !matches!(input, Some(Input::Ran { .. }));
+        if too_late {
             return Err(CommitError::Stopping);
         }
         let live = self.live(session);
@@ -313,19 +315,19 @@ fn said(fact: &Fact, id: EventId) -> Option<Event> {
     }
 }
 
+/// What kinds of calls the log holds under the ids that `events` answer.
 async fn earlier_calls(
     engine: &Engine,
     session: &Session,
     events: &[ClientEvent],
-) -> Result<BTreeSet<EventId>, CommitError> {
-    let mut made = BTreeSet::new();
+) -> Result<BTreeMap<EventId, Made>, CommitError> {
+    let mut made = BTreeMap::new();
     for event in events {
-        if let ClientEvent::CustomResult { call, .. } = event
-            && let Some(post) = log::find(engine, session.id, *call).await?
-            && matches!(post.event.body, Body::AgentCustomToolUse { .. })
-        {
-            made.insert(*call);
-        }
+        let (ClientEvent::CustomResult { call, .. } | ClientEvent::Confirmation { call, .. }) = event else {
+            continue;
+        };
+        let post = log::find(engine, session.id, *call).await?;
+        made.extend(post.and_then(|post| Made::of(&post.event.body)).map(|kind| (*call, kind)));
     }
     Ok(made)
 }
@@ -358,6 +360,7 @@ fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, V
         }
     }
     let busy = !kernel::wants(&state.session).is_empty();
+    let over = commits.iter().flat_map(|(_, facts)| facts).rev().find_map(Over::of);
     live.set(Some(Arc::new(state)));
     for (first, facts) in commits {
         engine.counters().committed(facts.len());
@@ -369,7 +372,35 @@ fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, V
     if busy {
         engine.ensure_follower(live);
     }
+    if let Some(over) = over {
+        engine.spawn(part(engine.clone(), live.id, over));
+    }
     live.nudge.notify_one();
+}
+
+/// How a session came to its end.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Archived,
+    Deleted,
+}
+
+impl Over {
+    fn of(fact: &Fact) -> Option<Self> {
+        match &fact.what {
+            What::Note { note: Note::Archived, .. } => Some(Self::Archived),
+            What::Event { event, .. } if event.body == Body::SessionDeleted => Some(Self::Deleted),
+            What::Note { .. } | What::Event { .. } => None,
+        }
+    }
+}
+
+/// Takes the sandbox of a session that is over. One that a crash leaves behind is swept at the next start.
+async fn part(engine: Engine, session: SessionId, over: Over) {
+    match over {
+        Over::Archived => engine.hands().end(session).await,
+        Over::Deleted => engine.hands().remove(session).await,
+    }
 }
 
 impl Engine {

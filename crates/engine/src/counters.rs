@@ -19,6 +19,7 @@ pub struct Counters {
     facts: Counter<u64, AtomicU64>,
     requests: Counter<u64, AtomicU64>,
     failures: Counter<u64, AtomicU64>,
+    calls: Counter<u64, AtomicU64>,
     live: Gauge<i64, AtomicI64>,
     feeds: Gauge<i64, AtomicI64>,
 }
@@ -26,15 +27,16 @@ pub struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("heddle");
-        let [commits, facts, requests, failures] = std::array::from_fn(|_| Counter::default());
+        let [commits, facts, requests, failures, calls] = std::array::from_fn(|_| Counter::default());
         let [live, feeds] = std::array::from_fn(|_| Gauge::default());
         registry.register("commits", "Durable commits to session logs", commits.clone());
         registry.register("facts", "Facts in those commits", facts.clone());
         registry.register("model_requests", "Requests made to models", requests.clone());
         registry.register("model_failures", "Requests to models that failed", failures.clone());
+        registry.register("tool_calls", "Calls of built-in tools that were begun", calls.clone());
         registry.register("live_sessions", "Sessions held in memory", live.clone());
         registry.register("streams", "Open streams", feeds.clone());
-        Self { registry, commits, facts, requests, failures, live, feeds }
+        Self { registry, commits, facts, requests, failures, calls, live, feeds }
     }
 }
 
@@ -60,6 +62,10 @@ impl Counters {
 
     pub(crate) fn failed(&self) {
         self.failures.inc();
+    }
+
+    pub(crate) fn called(&self) {
+        self.calls.inc();
     }
 
     pub(crate) fn live(&self, sessions: usize) {

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Engine,
+    Engine, blobs,
     counters::Watching,
     fault::{Fault, FollowError},
     live::{Commit, Flow, Live, Post},
@@ -187,7 +187,15 @@ impl Feed {
     /// The log cannot be read. The reader may come back with its cursor.
     pub async fn next(&mut self) -> Result<Option<Frame>, Fault> {
         loop {
-            if let Some(frame) = self.waiting.pop_front() {
+            if let Some(frame) = self.waiting.front() {
+                // Read before it is taken: dropping the future must lose nothing.
+                let frame = match frame {
+                    Frame::Event(event) => {
+                        Frame::Event(blobs::shown(self.engine.store(), Arc::clone(event)).await?)
+                    }
+                    Frame::Queued(_) | Frame::Start { .. } | Frame::Delta { .. } => frame.clone(),
+                };
+                self.waiting.pop_front();
                 return Ok(Some(frame));
             }
             if self.ended {

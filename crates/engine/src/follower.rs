@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Want, wants};
+use protocol::limits;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use crate::{
@@ -60,7 +61,7 @@ async fn run(engine: Engine, live: Arc<Live>) {
         let doubted = live.current().is_none();
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return jobs.drain().await,
             () = live.nudge.notified() => {}
             Some(ended) = jobs.tasks.join_next_with_id() => {
                 let id = match &ended {
@@ -113,6 +114,21 @@ impl Jobs {
             if !self.running.contains_key(&want) {
                 self.begin(want.clone(), jobs::run(engine.clone(), Arc::clone(live), want));
             }
+        }
+    }
+
+    /// The server stops: requests and timers are cut, tools that run may come to their end and bring it home.
+    async fn drain(mut self) {
+        self.running.retain(|want, job| {
+            let runs = matches!(want, Want::Run { .. });
+            if !runs {
+                job.abort();
+            }
+            runs
+        });
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(limits::DRAIN_S), ended).await.is_err() {
+            tracing::warn!("a tool was still running when its time to end was over; its outcome is unknown");
         }
     }
 

@@ -6,12 +6,16 @@ use std::time::Duration;
 use kernel::{Input, Refusal, Want, answer::Blocks, thread::Request};
 use protocol::{
     EventId, ThreadId,
+    content::Block,
+    event::Body,
     prompt::{Answer, Delta, DeltaKind, Failure, FailureClass, Prompt},
+    tool::Builtin,
     usage::Tokens,
 };
+use tools::{Call, Outcome};
 
 use crate::{
-    Engine,
+    Engine, blobs,
     fault::{CommitError, Fault},
     live::{Flow, Live},
     log,
@@ -26,6 +30,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
+        Want::Run { thread, call, tool } => Some(call_tool(&engine, &live, thread, call, tool).await),
         Want::Wake { thread, at } => {
             tokio::time::sleep(engine.clock().until(at)).await;
             Some(Input::Woke { thread, until: at })
@@ -36,11 +41,17 @@ pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
     }
 }
 
-/// What a job that panicked comes to: a failure that counts, so that a poisoned prompt does not loop.
+/// What a job that panicked comes to: an outcome that counts, so that a poisoned prompt or call does not loop.
 pub(crate) async fn collapse(engine: Engine, live: Arc<Live>, want: Want) {
-    let Want::Ask { thread, request } = want else { return };
-    let failure = unavailable("the server failed while it asked the model; its log says why");
-    deliver(&engine, &live, Input::Failed { thread, request, failure }).await;
+    let input = match want {
+        Want::Ask { thread, request } => {
+            let failure = unavailable("the server failed while it asked the model; its log says why");
+            Input::Failed { thread, request, failure }
+        }
+        Want::Run { thread, call, .. } => ran(thread, call, failed()),
+        Want::Wake { .. } => return,
+    };
+    deliver(&engine, &live, input).await;
 }
 
 /// Commits an outcome. It cost money or time, so a store that fails is asked again until it takes it.
@@ -67,7 +78,7 @@ async fn deliver(engine: &Engine, live: &Live, input: Input) {
 
 async fn ask(engine: &Engine, live: &Arc<Live>, thread: ThreadId, request: EventId) -> Option<Input> {
     let open = live.current()?.session.thread(thread)?.request().filter(|open| open.id == request)?;
-    let outcome = match log::prompt(engine, live, thread).await {
+    let outcome = match prompt(engine, live, thread).await {
         Ok(prompt) => answer(engine, live, open, &prompt).await,
         Err(fault) => Err(unreadable(live, &fault)),
     };
@@ -78,6 +89,42 @@ async fn ask(engine: &Engine, live: &Arc<Live>, thread: ThreadId, request: Event
             Input::Failed { thread, request, failure }
         }
     })
+}
+
+async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) -> Result<Prompt, Fault> {
+    let mut prompt = log::prompt(engine, live, thread).await?;
+    blobs::fill(engine.store(), &mut prompt).await?;
+    Ok(prompt)
+}
+
+/// Runs a tool. The call's event holds the input; its id says where in the log that stands.
+async fn call_tool(engine: &Engine, live: &Live, thread: ThreadId, call: EventId, tool: Builtin) -> Input {
+    let post = match log::find(engine, live.id, call).await {
+        Ok(post) => post,
+        Err(fault) => {
+            tracing::error!(session = %live.id, %fault, "a call cannot be read");
+            None
+        }
+    };
+    let Some(Body::AgentToolUse { input, .. }) = post.map(|post| post.event.body.clone()) else {
+        return ran(thread, call, failed());
+    };
+    engine.counters().called();
+    let call = Call { session: live.id, thread, event: call, tool, input };
+    let event = call.event;
+    let mut outcome = engine.hands().run(call).await;
+    blobs::keep(engine.store(), &mut outcome.content).await;
+    ran(thread, event, outcome)
+}
+
+const TOOL_FAILED: &str = "The server failed before this could be run to its end; its outcome is unknown. Check before you repeat it.";
+
+fn failed() -> Outcome {
+    Outcome { content: vec![Block::text(TOOL_FAILED)], is_error: true }
+}
+
+fn ran(thread: ThreadId, call: EventId, outcome: Outcome) -> Input {
+    Input::Ran { thread, call, content: outcome.content, is_error: outcome.is_error }
 }
 
 fn unreadable(live: &Live, fault: &Fault) -> Failure {

@@ -3,6 +3,7 @@
 //! HTTP commits and follows; the follower of a session runs what the law wants; the log stands
 //! between them. What this crate keeps in memory can be lost at any moment without harm.
 
+mod blobs;
 mod clock;
 mod commit;
 mod counters;
@@ -29,6 +30,7 @@ use protocol::{
 use store::{HeadQuery, Store};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tools::Hands;
 
 pub use crate::{
     clock::{Clock, Dice},
@@ -60,6 +62,8 @@ pub struct Parts {
     pub store: Store,
     /// Who answers prompts.
     pub oracle: Arc<dyn Oracle>,
+    /// Who runs the built-in tools.
+    pub hands: Arc<dyn Hands>,
     /// Which provider answers for a model.
     pub routes: Routes,
     /// The time.
@@ -109,12 +113,13 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Ends: no new inputs, streams end, model requests are cut, what is being written is written, the
-    /// lease is released. What was cut is closed and asked again at the next start (rules.md 2).
+    /// Ends: no new inputs, streams end, model requests are cut, running tools get `limits::DRAIN_S`, what is being
+    /// written is written, the lease is released. What was cut is settled at the next start (rules.md 2).
     pub async fn stop(&self) {
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.hands().stop().await;
         if let Err(fault) = self.store().release(lease::SCOPE, self.0.lease.epoch).await {
             tracing::warn!(%fault, "the lease could not be released");
         }
@@ -205,6 +210,10 @@ impl Engine {
 
     fn oracle(&self) -> &dyn Oracle {
         self.0.parts.oracle.as_ref()
+    }
+
+    fn hands(&self) -> &dyn Hands {
+        self.0.parts.hands.as_ref()
     }
 
     fn permits(&self) -> &Permits {

@@ -64,6 +64,7 @@ pub(crate) async fn find(
 
 /// What the thread's model is asked next. Reads only what the history in memory does not hold yet.
 pub(crate) async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) -> Result<Prompt, Fault> {
+    let workplace = engine.hands().workplace(live.id);
     loop {
         let state = live.current().ok_or(Fault::Corrupt("a job without a session"))?;
         let from = {
@@ -71,7 +72,7 @@ pub(crate) async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) 
             let fresh = || Scroll { head: 0, transcript: Transcript::new(thread) };
             let scroll = scrolls.entry(thread).or_insert_with(fresh);
             if scroll.head >= state.session.head {
-                return Ok(scroll.transcript.prompt(&state.session.agent));
+                return Ok(scroll.transcript.prompt(&state.session.agent, &workplace));
             }
             scroll.head
         };

@@ -7,7 +7,7 @@ use kernel::{view, view::Viewer};
 use protocol::{EventId, SessionId, Stamp, ThreadId, WorkspaceId, event::Event, limits};
 
 use crate::{
-    Engine,
+    Engine, blobs,
     fault::{CommitError, Fault},
     live::State,
     log::CHUNK,
@@ -117,7 +117,12 @@ impl Engine {
                 page.downwards(self, session, end).await?;
             }
         }
-        Ok(Some(page.cut()))
+        let EventPage { events, next } = page.cut();
+        let mut shown = Vec::with_capacity(events.len());
+        for event in events {
+            shown.push(blobs::shown(self.store(), event).await?);
+        }
+        Ok(Some(EventPage { events: shown, next }))
     }
 
     async fn state(&self, session: SessionId) -> Result<Option<Arc<State>>, Fault> {
@@ -229,6 +234,7 @@ impl Page<'_> {
         let wanted = self.query.types.is_empty() || self.query.types.contains(event.body.name());
         let created = event.processed_at.is_some_and(|stamp| self.query.created.holds(stamp));
         if wanted && created && !self.full() {
+            self.bytes += blobs::extra_bytes(&event);
             self.found.push((event, cursor));
         }
     }

@@ -110,7 +110,7 @@ pub(crate) fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -
     let body = serde_json::to_vec(&Summary::of(session, snapshot)).map_err(Fault::unwritable)?;
     let due = kernel::wants(session).into_iter().filter_map(|want| match want {
         kernel::Want::Wake { at, .. } => Some(at),
-        kernel::Want::Ask { .. } => None,
+        kernel::Want::Ask { .. } | kernel::Want::Run { .. } => None,
     });
     Ok(store::Head {
         session: session.id,

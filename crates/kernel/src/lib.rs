@@ -29,7 +29,6 @@ mod want;
 pub use decide::{Change, Decision, Input, Made, Opening, decide, open};
 pub use fact::{Fact, Note, Private, What};
 pub use moment::{Moment, Seed};
-pub use offered::Workplace;
 pub use refusal::Refusal;
 pub use session::Session;
 pub use thread::Thread;

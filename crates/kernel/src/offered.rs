@@ -5,28 +5,10 @@ use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
     Object,
-    prompt::ToolSpec,
+    prompt::{ToolSpec, Workplace},
     tool::{Builtin, Toolset},
 };
 use serde_json::{Value, json};
-
-/// Where the tools of a session work, as far as a model must know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workplace {
-    /// The directory in which they begin.
-    pub workspace: String,
-    /// The directory for finished files.
-    pub outputs: String,
-    /// Whether it is a jail: no network, a read-only system, limits.
-    pub jailed: bool,
-}
-
-impl Workplace {
-    /// The jail (rules.md 10).
-    pub fn jail() -> Self {
-        Self { workspace: "/workspace".into(), outputs: "/mnt/session/outputs".into(), jailed: true }
-    }
-}
 
 /// What `toolset` offers, in the order of its tools.
 pub(crate) fn specs(toolset: &Toolset, workplace: &Workplace) -> Vec<ToolSpec> {

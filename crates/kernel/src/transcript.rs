@@ -10,13 +10,13 @@ use protocol::{
     content::Block,
     event::{Body, Event},
     limits,
-    prompt::{Message, Part, Prompt, Role, ToolSpec},
+    prompt::{Message, Part, Prompt, Role, ToolSpec, Workplace},
     tool::Tool,
 };
 
 use crate::{
     fact::{Ending, Fact, Private, What},
-    offered::{self, Workplace},
+    offered,
 };
 
 /// One thread's history as a model reads it.

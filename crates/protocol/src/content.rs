@@ -105,6 +105,8 @@ pub enum Source {
     Kept {
         /// The name it was stored under.
         blob: String,
+        /// How many bytes it takes in base64.
+        encoded_bytes: usize,
         /// What it is, as `image/png`.
         media_type: String,
     },
@@ -116,7 +118,7 @@ impl Source {
             Self::Base64 { data, .. } | Self::Text { data, .. } => data.len(),
             Self::Url { url } => url.len(),
             Self::File { file_id } => file_id.len(),
-            Self::Kept { blob, .. } => blob.len(),
+            Self::Kept { encoded_bytes, .. } => *encoded_bytes,
         }
     }
 }

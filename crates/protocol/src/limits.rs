@@ -64,3 +64,5 @@ pub const PURGE_S: u64 = 60;
 pub const EVENT_DELTAS: usize = 100;
 /// Bytes that a reader who has stopped reading may hold beyond the frame being written.
 pub const STALLED_READER_BYTES: usize = 64 * 1024;
+/// Seconds that running tools get when the server is told to stop (rules.md 2).
+pub const DRAIN_S: u64 = 20;

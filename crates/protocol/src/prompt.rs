@@ -36,6 +36,24 @@ pub struct ToolSpec {
     pub input_schema: Object,
 }
 
+/// Where the tools of a session work, as far as a model must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workplace {
+    /// The directory in which they begin.
+    pub workspace: String,
+    /// The directory for finished files.
+    pub outputs: String,
+    /// Whether it is a jail: no network, a read-only system, limits.
+    pub jailed: bool,
+}
+
+impl Workplace {
+    /// The jail (rules.md 10).
+    pub fn jail() -> Self {
+        Self { workspace: "/workspace".into(), outputs: "/mnt/session/outputs".into(), jailed: true }
+    }
+}
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

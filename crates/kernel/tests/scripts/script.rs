@@ -15,13 +15,13 @@ use std::time::Duration;
 use kernel::{
     Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Want,
 };
-use kernel::{What, Workplace, decide, fact, status, wants};
+use kernel::{What, decide, fact, status, wants};
 use protocol::agent::SessionAgent;
 use protocol::content::Block;
 use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role};
+use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role, Workplace};
 use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
 use protocol::usage::Tokens;
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};

@@ -14,13 +14,14 @@ use protocol::{
     event::Event,
     input::ClientEvent,
     model::ModelConfig,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Prompt},
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Prompt, Workplace},
     routes::{Provider, Route, Routes},
-    tool::{CustomTool, Tool},
+    tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset},
     usage::Tokens,
 };
 use store::Store;
 use tokio::sync::Notify;
+use tools::{Call, Hands, Outcome};
 
 pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 
@@ -29,6 +30,8 @@ pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 pub(crate) enum Act {
     Say(&'static [&'static str]),
     Call(&'static str),
+    /// Calls several tools in one answer.
+    Calls(&'static [&'static str]),
     /// The same, once it is told to go on.
     Held(&'static str),
     Fail(FailureClass),
@@ -78,6 +81,14 @@ impl Oracle for Puppet {
                     }
                     answer(vec![AnswerBlock::Text { text: pieces.concat() }], AnswerStop::EndTurn)
                 }
+                Act::Calls(names) => {
+                    let call = |(index, name): (usize, &&str)| AnswerBlock::ToolUse {
+                        id: format!("toolu_{index}"),
+                        name: (*name).into(),
+                        input: Some(Object::new()),
+                    };
+                    answer(names.iter().enumerate().map(call).collect(), AnswerStop::ToolUse)
+                }
                 Act::Call(name) | Act::Held(name) => {
                     if matches!(act, Act::Held(_)) {
                         self.go.notified().await;
@@ -99,14 +110,87 @@ impl Oracle for Puppet {
     }
 }
 
-/// An engine and the model behind it.
+/// What the hands do with one call.
+#[derive(Debug)]
+pub(crate) enum Touch {
+    Give(Vec<Block>),
+    /// The same, once they are told to go on.
+    Hold(&'static str),
+    Panic,
+}
+
+/// Hands that do one touch after the other, and give "ok" when none is left.
+#[derive(Debug, Default)]
+pub(crate) struct Glove {
+    pub(crate) touches: Mutex<VecDeque<Touch>>,
+    pub(crate) calls: Mutex<Vec<Call>>,
+    /// Sessions that were ended or removed.
+    pub(crate) parted: Mutex<Vec<(&'static str, SessionId)>>,
+    /// Told whenever a call begins.
+    pub(crate) began: Notify,
+    /// Lets a held call go.
+    pub(crate) go: Notify,
+    /// Told when a call that was held is cancelled.
+    pub(crate) cut: Arc<Notify>,
+    /// Told when a session is parted with.
+    pub(crate) part: Notify,
+}
+
+impl Hands for Glove {
+    fn run(&self, call: Call) -> BoxFuture<'_, Outcome> {
+        self.calls.lock().unwrap().push(call);
+        self.began.notify_one();
+        let given = |content| Outcome { content, is_error: false };
+        let touch = self.touches.lock().unwrap().pop_front().unwrap_or(Touch::Give(vec![Block::text("ok")]));
+        Box::pin(async move {
+            match touch {
+                Touch::Give(content) => given(content),
+                Touch::Hold(text) => {
+                    let cut = Cut(Arc::clone(&self.cut));
+                    self.go.notified().await;
+                    std::mem::forget(cut);
+                    given(vec![Block::text(text)])
+                }
+                Touch::Panic => panic!("planted"),
+            }
+        })
+    }
+
+    fn workplace(&self, _session: SessionId) -> Workplace {
+        Workplace::jail()
+    }
+
+    fn end(&self, session: SessionId) -> BoxFuture<'_, ()> {
+        self.parted.lock().unwrap().push(("end", session));
+        self.part.notify_one();
+        Box::pin(async {})
+    }
+
+    fn remove(&self, session: SessionId) -> BoxFuture<'_, ()> {
+        self.parted.lock().unwrap().push(("remove", session));
+        self.part.notify_one();
+        Box::pin(async {})
+    }
+
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// An engine, and the model and the hands behind it.
 pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) puppet: Arc<Puppet>,
+    pub(crate) glove: Arc<Glove>,
     pub(crate) store: Store,
 }
 
 pub(crate) async fn world(store: Store, acts: Vec<Act>) -> World {
+    world_with_hands(store, acts, Vec::new()).await
+}
+
+pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<Touch>) -> World {
+    let glove = Arc::new(Glove { touches: Mutex::new(touches.into()), ..Glove::default() });
     let puppet = Arc::new(Puppet { acts: Mutex::new(acts.into()), ..Puppet::default() });
     let route = Route {
         pattern: "m".into(),
@@ -119,15 +203,18 @@ pub(crate) async fn world(store: Store, acts: Vec<Act>) -> World {
     let parts = Parts {
         store: store.clone(),
         oracle: Arc::clone(&puppet) as Arc<dyn Oracle>,
+        hands: Arc::clone(&glove) as Arc<dyn Hands>,
         routes: Routes(vec![route]),
         clock: Clock::from(Stamp::from_micros(1_800_000_000_000_000)),
         dice: Dice::system().unwrap(),
     };
-    World { engine: Engine::start(parts).await.unwrap(), puppet, store }
+    World { engine: Engine::start(parts).await.unwrap(), puppet, glove, store }
 }
 
 pub(crate) fn agent() -> SessionAgent {
     let tool = CustomTool { name: "look_up".into(), description: "d".into(), input_schema: Object::new() };
+    let ask = ToolConfig { name: Builtin::Write, enabled: true, permission_policy: Policy::AlwaysAsk };
+    let toolset = Toolset { default_config: ToolDefault::BARE, configs: vec![ask] };
     SessionAgent {
         id: protocol::AgentId::from_bits(3),
         version: 1,
@@ -135,7 +222,7 @@ pub(crate) fn agent() -> SessionAgent {
         description: None,
         model: ModelConfig::plain("m"),
         system: None,
-        tools: vec![Tool::Custom(tool)],
+        tools: vec![Tool::Custom(tool), Tool::Toolset(toolset)],
         mcp_servers: Vec::new(),
         skills: Vec::new(),
         multiagent: None,
@@ -148,7 +235,7 @@ pub(crate) fn message(text: &str) -> ClientEvent {
 }
 
 pub(crate) fn client(events: Vec<ClientEvent>) -> Input {
-    Input::Client { events, made: std::collections::BTreeSet::new() }
+    Input::Client { events, made: std::collections::BTreeMap::new() }
 }
 
 impl World {

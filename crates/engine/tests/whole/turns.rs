@@ -1,8 +1,5 @@
 //! A turn through the whole engine: what is committed, what is shown, what survives.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
-
-mod support;
-
+use crate::support::*;
 use engine::{CommitError, EventQuery, Frame, Order, Previews, Range};
 use kernel::{Input, Refusal};
 use protocol::{
@@ -13,7 +10,6 @@ use protocol::{
     session::Status,
 };
 use store::{Faults, Store};
-use support::*;
 
 const IDLE: &str = "session.status_idle";
 

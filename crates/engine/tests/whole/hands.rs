@@ -1,0 +1,182 @@
+//! Built-in tools through the whole engine: what runs, what is shown, what a stop and a crash leave.
+
+use std::sync::Arc;
+
+use protocol::{
+    EventId,
+    content::{Block, Source},
+    event::{Body, Event, Verdict},
+    input::ClientEvent,
+    prompt::Part,
+    tool::Builtin,
+};
+use store::Store;
+use tools::Call;
+
+use crate::support::*;
+
+const IDLE: &str = "session.status_idle";
+
+fn results(events: &[Arc<Event>]) -> Vec<(Vec<Block>, bool)> {
+    let result = |event: &Arc<Event>| match &event.body {
+        Body::AgentToolResult { content, is_error, .. } => Some((content.clone()?, (*is_error)?)),
+        _ => None,
+    };
+    events.iter().filter_map(result).collect()
+}
+
+fn uses(events: &[Arc<Event>]) -> Vec<EventId> {
+    let made = |event: &&Arc<Event>| matches!(event.body, Body::AgentToolUse { .. });
+    events.iter().filter(made).map(|event| event.id).collect()
+}
+
+fn said(text: &str, is_error: bool) -> (Vec<Block>, bool) {
+    (vec![Block::text(text)], is_error)
+}
+
+#[tokio::test]
+async fn a_tool_gets_the_call_of_the_log_and_the_model_gets_what_it_gave() {
+    let world = world(Store::memory(), vec![Act::Call("bash")]).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    let shown = events(&until(&mut feed, IDLE).await);
+
+    let thread = world.engine.threads(HOME, session).await.unwrap().unwrap()[0].id;
+    let event = uses(&shown)[0];
+    let call = Call { session, thread, event, tool: Builtin::Bash, input: protocol::Object::new() };
+    assert_eq!(*world.glove.calls.lock().unwrap(), [call]);
+    assert_eq!(results(&shown), [said("ok", false)]);
+    let prompts = world.puppet.prompts.lock().unwrap();
+    let result = Part::ToolResult { id: "toolu_1".into(), content: vec![Block::text("ok")], is_error: false };
+    assert_eq!(prompts[1].messages[2].parts, [result]);
+    let offered: Vec<_> = prompts[0].tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(offered, ["look_up", "bash", "edit", "read", "write", "glob", "grep"]);
+}
+
+#[tokio::test]
+async fn a_picture_stands_beside_the_log_and_whole_before_every_reader() {
+    let data = "aGVk".repeat(20);
+    let source = Source::Base64 { data: data.clone(), media_type: "image/png".into() };
+    let picture = Block::Image { source };
+    let touches = vec![Touch::Give(vec![picture.clone()])];
+    let world = world_with_hands(Store::memory(), vec![Act::Call("read")], touches).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    let shown = events(&until(&mut feed, IDLE).await);
+
+    let whole = [(vec![picture.clone()], false)];
+    assert_eq!(results(&shown), whole);
+    assert_eq!(results(&world.list(session).await), whole);
+    let mut resumed =
+        world.engine.follow(HOME, session, None, Some(shown[0].id), Default::default()).await.unwrap();
+    assert_eq!(results(&events(&until(&mut resumed, IDLE).await)), whole);
+    let result = Part::ToolResult { id: "toolu_1".into(), content: vec![picture], is_error: false };
+    assert_eq!(world.puppet.prompts.lock().unwrap()[1].messages[2].parts, [result]);
+    let rows = world.store.read(session, 0, 1 << 20).await.unwrap();
+    assert!(rows.iter().all(|row| !String::from_utf8_lossy(&row.body).contains(&data)));
+}
+
+#[tokio::test]
+async fn an_interrupt_cancels_the_tool_that_runs() {
+    let touches = vec![Touch::Hold("never")];
+    let world = world_with_hands(Store::memory(), vec![Act::Call("bash")], touches).await;
+    let session = world.open(vec![message("hi")]).await;
+    world.glove.began.notified().await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![ClientEvent::Interrupt { thread: None }]).await;
+    let shown = events(&until(&mut feed, IDLE).await);
+    world.glove.cut.notified().await;
+    let told = "Tool execution was interrupted before completion. Please retry.";
+    assert_eq!(results(&shown), [said(told, true)]);
+}
+
+#[tokio::test]
+async fn what_a_person_allows_runs_and_what_is_denied_does_not() {
+    let acts = vec![Act::Calls(&["write", "write"])];
+    let world = world(Store::memory(), acts).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    let calls = uses(&events(&until(&mut feed, IDLE).await));
+    let verdict = |call, verdict, message: Option<&str>| ClientEvent::Confirmation {
+        call,
+        verdict,
+        deny_message: message.map(Into::into),
+    };
+    let echo = world.send(session, vec![verdict(calls[0], Verdict::Deny, Some("not here"))]).await;
+    assert_eq!(echo.len(), 1);
+    until(&mut feed, IDLE).await;
+    assert!(world.glove.calls.lock().unwrap().is_empty());
+    world.send(session, vec![verdict(calls[1], Verdict::Allow, None)]).await;
+    let shown = events(&until(&mut feed, IDLE).await);
+    let denied = said("Permission to use write has been rejected. not here", true);
+    assert_eq!(results(&shown), [denied, said("ok", false)]);
+    assert_eq!(world.glove.calls.lock().unwrap()[0].event, calls[1]);
+
+    let again = world.send(session, vec![verdict(calls[0], Verdict::Allow, None)]).await;
+    assert_eq!(again.len(), 1, "an answered call's verdict is found in the log and recorded");
+    assert_eq!(world.glove.calls.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_tool_and_the_next_life_goes_on_behind_it() {
+    let store = Store::memory();
+    let touches = vec![Touch::Hold("in time")];
+    let first = world_with_hands(store.clone(), vec![Act::Call("bash")], touches).await;
+    let session = first.open(vec![message("hi")]).await;
+    first.glove.began.notified().await;
+    let engine = first.engine.clone();
+    let (stopped, ()) = tokio::join!(engine.stop(), async {
+        first.engine.stop_token().cancelled().await;
+        first.glove.go.notify_one();
+    });
+    let () = stopped;
+
+    let second = world(store, vec![Act::Say(&["done"])]).await;
+    let mut feed = second.follow(session).await;
+    until(&mut feed, IDLE).await;
+    assert_eq!(results(&second.list(session).await), [said("in time", false)]);
+    assert!(second.glove.calls.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn after_a_crash_a_bash_is_unknown_and_what_reads_runs_again() {
+    let store = Store::memory();
+    let touches = vec![Touch::Hold("never")];
+    let first = world_with_hands(store.clone(), vec![Act::Calls(&["bash", "read"])], touches).await;
+    let session = first.open(vec![message("hi")]).await;
+    first.glove.began.notified().await;
+    // The next life takes over while the first still believes that it runs the call.
+    let second = world(store, vec![Act::Say(&["done"])]).await;
+    let mut feed = second.follow(session).await;
+    until(&mut feed, IDLE).await;
+    let unknown = "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
+    assert_eq!(results(&second.list(session).await), [said(unknown, true), said("ok", false)]);
+    let ran: Vec<_> = second.glove.calls.lock().unwrap().iter().map(|call| call.tool).collect();
+    assert_eq!(ran, [Builtin::Read]);
+}
+
+#[tokio::test]
+async fn hands_that_panic_answer_the_call_and_the_turn_goes_on() {
+    let world = world_with_hands(Store::memory(), vec![Act::Call("bash")], vec![Touch::Panic]).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    let shown = events(&until(&mut feed, IDLE).await);
+    let told = "The server failed before this could be run to its end; its outcome is unknown. Check before you \
+                repeat it.";
+    assert_eq!(results(&shown), [said(told, true)]);
+}
+
+#[tokio::test]
+async fn an_archived_session_loses_its_jail_and_a_deleted_one_its_files() {
+    let world = world(Store::memory(), vec![]).await;
+    let session = world.open(vec![]).await;
+    world.engine.commit(HOME, session, kernel::Input::Archive).await.unwrap();
+    world.glove.part.notified().await;
+    world.engine.commit(HOME, session, kernel::Input::Delete).await.unwrap();
+    world.glove.part.notified().await;
+    assert_eq!(*world.glove.parted.lock().unwrap(), [("end", session), ("remove", session)]);
+}

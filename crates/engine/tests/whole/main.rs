@@ -1,0 +1,6 @@
+//! The whole engine, with a scripted model, scripted hands and a store in memory.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
+
+mod hands;
+mod support;
+mod turns;
