@@ -17,6 +17,9 @@ pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 pub(crate) const DATABASE: &str = "heddle.db";
 /// Where everything is kept, if nothing else is said.
 pub(crate) const DATA: &str = "heddle-data";
+/// The user that agents run as when the server is root, and how long files are kept (rules.md 10).
+const NOBODY: u32 = 65_534;
+const KEEP_DAYS: u32 = 30;
 const MESSAGES_URL: &str = "https://api.anthropic.com";
 const MESSAGES_KEY: &str = "ANTHROPIC_API_KEY";
 /// Tokens a `claude-*` model reads and writes at most (rules.md 9), and any other where nothing is said.
@@ -35,6 +38,19 @@ pub(crate) struct Flags {
     /// The settings' file. [default: heddle.toml, if it is there]
     #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Where agents' commands run: in a jail of this machine, or with nothing between them and you. [default: local]
+    #[arg(long, env = "HEDDLE_SANDBOX", value_name = "MODE")]
+    pub(crate) sandbox: Option<Mode>,
+}
+
+/// Where agents' commands run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// In a jail of this machine.
+    Local,
+    /// As the user that the server runs as, with all that it may do.
+    Off,
 }
 
 /// What the file says.
@@ -44,10 +60,22 @@ struct File {
     listen: Option<SocketAddr>,
     data: Option<PathBuf>,
     extra_ca: Option<PathBuf>,
+    sandbox: FileSandbox,
     routes: BTreeMap<String, FileRoute>,
 }
 
-const KEYS: &[&str] = &["listen", "data", "extra_ca", "routes"];
+const KEYS: &[&str] = &["listen", "data", "extra_ca", "sandbox", "routes"];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileSandbox {
+    mode: Option<Mode>,
+    readonly: Vec<PathBuf>,
+    user: Option<u32>,
+    keep_days: Option<u32>,
+}
+
+const SANDBOX_KEYS: &[&str] = &["mode", "readonly", "user", "keep_days"];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,8 +97,21 @@ pub(crate) struct Settled {
     pub(crate) routes: Routes,
     pub(crate) keys: Keys,
     pub(crate) net: Net,
+    pub(crate) sandbox: Sandbox,
     /// `HEDDLE_API_KEY`: a key named `env`, valid while it is set.
     pub(crate) env_key: Option<String>,
+}
+
+/// How agents' commands are kept from the host (rules.md 10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sandbox {
+    pub(crate) mode: Mode,
+    /// Further trees that they see, read-only.
+    pub(crate) readonly: Vec<PathBuf>,
+    /// The user that they run as when the server is root.
+    pub(crate) user: u32,
+    /// Days after which the files of a session that does not use them are removed.
+    pub(crate) keep_days: u32,
 }
 
 /// A setting that is wrong: where, and what would be right.
@@ -80,6 +121,8 @@ pub(crate) enum ConfigError {
     Unreadable { file: PathBuf, reason: String },
     #[error("{}:{line}: {message}", file.display())]
     Wrong { file: PathBuf, line: usize, message: String },
+    #[error("[sandbox] {key}: {message}")]
+    Sandbox { key: &'static str, message: String },
 }
 
 /// Reads one environment variable; blank counts as unset.
@@ -118,8 +161,30 @@ fn settle(
         data: flags.data.or(file.data).unwrap_or_else(|| DATA.into()),
         routes,
         keys,
+        sandbox: sandbox(flags.sandbox, file.sandbox)?,
         net: Net { extra_ca_pem, proxy: Proxy::Environment },
         env_key: variable("HEDDLE_API_KEY"),
+    })
+}
+
+fn sandbox(flag: Option<Mode>, file: FileSandbox) -> Result<Sandbox, ConfigError> {
+    let wrong = |key, message: String| Err(ConfigError::Sandbox { key, message });
+    for tree in &file.readonly {
+        if !tree.is_absolute() || !tree.exists() {
+            return wrong("readonly", format!("{} must be an absolute path that exists", tree.display()));
+        }
+    }
+    if file.user == Some(0) {
+        return wrong("user", "agents must not run as root; name another user's number".into());
+    }
+    if file.keep_days == Some(0) {
+        return wrong("keep_days", "must be at least 1".into());
+    }
+    Ok(Sandbox {
+        mode: flag.or(file.mode).unwrap_or(Mode::Local),
+        readonly: file.readonly,
+        user: file.user.unwrap_or(NOBODY),
+        keep_days: file.keep_days.unwrap_or(KEEP_DAYS),
     })
 }
 
@@ -176,11 +241,9 @@ fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
         let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         let mut message = wrong.message().trim().to_owned();
         if let Some(key) = unknown_key(&message) {
-            let known = if KEYS.iter().any(|known| message.contains(&format!("`{known}`"))) {
-                KEYS
-            } else {
-                ROUTE_KEYS
-            };
+            let lists = [KEYS, SANDBOX_KEYS, ROUTE_KEYS];
+            let meant = |list: &&[&str]| list.iter().all(|known| message.contains(&format!("`{known}`")));
+            let known = lists.into_iter().find(meant).unwrap_or(KEYS);
             message = match nearest(key, known) {
                 Some(near) => format!("unknown key `{key}`; did you mean `{near}`?"),
                 None => format!("unknown key `{key}`; known are {}", known.join(", ")),
@@ -218,6 +281,10 @@ mod tests {
             mistake("[routes.\"m-*\"]\nprovider = \"messages\"\nbase_uri = \"x\"\n"),
             "heddle.toml:3: unknown key `base_uri`; did you mean `base_url`?"
         );
+        assert_eq!(
+            mistake("[sandbox]\nmod = \"off\"\n"),
+            "heddle.toml:2: unknown key `mod`; did you mean `mode`?"
+        );
         assert!(mistake("listen = 3\n").starts_with("heddle.toml:1: "));
     }
 
@@ -228,6 +295,27 @@ mod tests {
         let flags = Flags { listen: Some(SocketAddr::from(([127, 0, 0, 1], 2))), ..Flags::default() };
         let settled = settle(flags, file, &|_| None).expect("legal");
         assert_eq!((settled.listen.port(), settled.data), (2, PathBuf::from("there")));
+    }
+
+    #[test]
+    fn a_sandbox_is_local_unless_it_is_said_to_be_off_and_never_runs_as_root() {
+        let read = |text: &str, flags: Flags| {
+            let file = parse(Path::new("heddle.toml"), text).expect("legal");
+            settle(flags, file, &|_| None).map(|settled| settled.sandbox)
+        };
+        let plain = Sandbox { mode: Mode::Local, readonly: Vec::new(), user: NOBODY, keep_days: 30 };
+        assert_eq!(read("", Flags::default()), Ok(plain.clone()));
+        let off = Flags { sandbox: Some(Mode::Off), ..Flags::default() };
+        assert_eq!(read("[sandbox]\nmode = \"local\"\n", off), Ok(Sandbox { mode: Mode::Off, ..plain }));
+        for (text, key) in [
+            ("user = 0", "user"),
+            ("keep_days = 0", "keep_days"),
+            ("readonly = [\"relative\"]", "readonly"),
+            ("readonly = [\"/is/not/there\"]", "readonly"),
+        ] {
+            let wrong = read(&format!("[sandbox]\n{text}\n"), Flags::default()).expect_err("a mistake");
+            assert!(wrong.to_string().starts_with(&format!("[sandbox] {key}: ")), "{wrong}");
+        }
     }
 
     #[test]

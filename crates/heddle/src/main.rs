@@ -3,6 +3,8 @@
 mod client;
 mod config;
 mod demo;
+mod doctor;
+mod hands;
 mod keys;
 mod seal;
 mod serve;
@@ -29,8 +31,16 @@ enum Verb {
     Demo(demo::Flags),
     /// Makes, lists and revokes API keys; works beside a running server.
     Keys(keys::Flags),
+    /// Tries what this machine can do and says what is missing, and how to mend it.
+    Doctor(Flags),
     /// Interrupts one session, or all that are running, on a running server.
     Stop(stop::Flags),
+    /// The inside of a sandbox; the server starts it.
+    #[command(hide = true)]
+    Jail {
+        /// What it is to do, as the server wrote it.
+        order: String,
+    },
 }
 
 /// What every verb returns: a mistake is one text for the person at the terminal.
@@ -38,6 +48,10 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Before anything starts a thread: namespaces are left by a process with only one.
+    if let Verb::Jail { order } = &cli.verb {
+        return hands::jail(order);
+    }
     // An error only says that someone installed a provider before.
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -49,7 +63,10 @@ fn main() -> ExitCode {
             Verb::Serve(flags) => serve::run(flags).await,
             Verb::Demo(flags) => demo::run(flags).await,
             Verb::Keys(flags) => keys::run(flags).await,
+            Verb::Doctor(flags) => doctor::run(flags).await,
             Verb::Stop(flags) => stop::run(flags).await,
+            // Answered above.
+            Verb::Jail { .. } => Ok(()),
         }
     });
     match outcome {

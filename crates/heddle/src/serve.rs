@@ -14,8 +14,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     Outcome,
-    config::{DATABASE, Flags, HOME, Settled, variable},
-    say, seal,
+    config::{DATABASE, Flags, HOME, Mode, Settled, variable},
+    hands, say, seal,
 };
 
 /// How long requests under way may take once the server is told to stop (rules.md 2, `drain_s`).
@@ -26,6 +26,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     log()?;
     seal::make(&settled.data)?;
     let locked = seal::lock(&settled.data)?;
+    let hands = hands::ready(&settled).await?;
     let store = Store::sqlite(&settled.data.join(DATABASE))?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     // Listen first: a port that is taken must not look like a server that stopped working on its sessions.
@@ -35,6 +36,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     let parts = Parts {
         store,
         oracle: Arc::new(models),
+        hands: Arc::new(hands.clone()),
         routes: settled.routes.clone(),
         clock: Clock::wall(),
         dice: Dice::system().map_err(|wrong| format!("no entropy: {wrong}"))?,
@@ -44,7 +46,10 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     first_key(&settled, &engine, listen).await?;
     warn(&settled, listen);
     say(&format!("listening on http://{listen}\n"));
-    serve(listener, &engine, &settled).await?;
+    tokio::select! {
+        served = serve(listener, &engine, &settled) => served?,
+        () = hands::sweep(&hands, &engine) => {}
+    }
     drop(locked);
     Ok(())
 }
@@ -124,6 +129,10 @@ fn welcome(key: &str, listen: SocketAddr) -> String {
 fn warn(settled: &Settled, listen: SocketAddr) {
     if !listen.ip().is_loopback() {
         tracing::warn!(%listen, "anybody who reaches this address can try keys; put TLS in front of it");
+    }
+    if settled.sandbox.mode == Mode::Off {
+        tracing::warn!("{}", hands::OFF);
+        say(&format!("WARNING: {}\n", hands::OFF));
     }
     for route in settled.routes.0.iter().filter(|route| route.pattern == "claude-*") {
         if let Some(name) = &route.key_variable

@@ -131,6 +131,7 @@ impl From<Refusal> for Problem {
             Refusal::Terminated
             | Refusal::RequiresAction { .. }
             | Refusal::UnknownCall { .. }
+            | Refusal::NotYours { .. }
             | Refusal::NotAsked { .. }
             | Refusal::UnknownThread { .. }
             | Refusal::ThreadTerminated { .. }

@@ -24,10 +24,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one on `data`; on the address it had before, or on a free port.
+    /// Starts one on `data`; on the address it had before, or on a free port; `jailed` if this
+    /// host can isolate commands.
     pub(crate) async fn start(
         data: &Path,
         listen: Option<SocketAddr>,
+        jailed: bool,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut child = Command::new(std::env::current_exe()?)
@@ -35,6 +37,7 @@ impl Server {
             .args(["--listen", &listen.to_string()])
             .arg("--data")
             .arg(data)
+            .args(["--sandbox", if jailed { "local" } else { "off" }])
             .env("HEDDLE_API_KEY", KEY)
             .env("HEDDLE_LOG", "warn")
             .stdin(Stdio::null())

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     Outcome,
     client::{Caller, Stream},
-    config,
+    config, hands,
 };
 use child::Server;
 use screen::Screen;
@@ -42,10 +42,16 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     let data = tempfile::tempdir()?;
     let mut screen = Screen::new();
     screen.tell(&format!("starting a server; the model is {model}"));
-    let server = Server::start(data.path(), None).await?;
+    let jailed = hands::probe().await?.ok();
+    if !jailed {
+        screen.tell(
+            "this host cannot isolate commands (see `heddle doctor`); the demo goes on, for it runs none",
+        );
+    }
+    let server = Server::start(data.path(), None, jailed).await?;
     screen.tell(&format!("server is up at {}", server.url));
     let mut show =
-        Show { caller: server.caller()?, server, screen, seen: Vec::new(), file: flags.file, text };
+        Show { caller: server.caller()?, server, jailed, screen, seen: Vec::new(), file: flags.file, text };
     let session = show.begin(&model).await?;
     show.turn(&session, data.path()).await?;
     show.compare(&session).await?;
@@ -62,6 +68,7 @@ fn read(file: &Path) -> Result<String, String> {
 /// The demo on its way.
 struct Show {
     server: Server,
+    jailed: bool,
     caller: Caller,
     screen: Screen,
     /// Every processed event the stream has shown, by id.
@@ -149,7 +156,7 @@ impl Show {
     ) -> Result<Stream, Box<dyn std::error::Error + Send + Sync>> {
         self.screen.tell("kill -9: the server is gone");
         self.server.kill().await?;
-        self.server = Server::start(data, Some(self.server.listen)).await?;
+        self.server = Server::start(data, Some(self.server.listen), self.jailed).await?;
         self.caller = self.server.caller()?;
         self.screen
             .tell("the server is back on the same data; the stream goes on after the last event you saw");

@@ -52,6 +52,7 @@ impl House {
         let parts = Parts {
             store: Store::memory(),
             oracle: Arc::new(script::Script),
+            hands: Arc::new(script::Echo),
             routes: Routes(vec![Route {
                 pattern: "test-*".into(),
                 provider: Provider::Script,

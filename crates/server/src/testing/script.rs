@@ -3,12 +3,13 @@
 use futures_util::future::{self, BoxFuture};
 use models::Oracle;
 use protocol::{
-    Object,
+    Object, SessionId,
     content::Block,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, Message, Part, Prompt},
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, Message, Part, Prompt, Workplace},
     usage::Tokens,
 };
 use serde_json::json;
+use tools::{Call, Hands, Outcome};
 
 /// The model.
 #[derive(Debug)]
@@ -24,7 +25,8 @@ impl Oracle for Script {
         Box::pin(async move {
             match said.as_str() {
                 "hold" => future::pending().await,
-                "call" => Ok(answer(vec![call()], AnswerStop::ToolUse)),
+                "call" => Ok(answer(vec![call("look_up")], AnswerStop::ToolUse)),
+                "run" => Ok(answer(vec![call("bash")], AnswerStop::ToolUse)),
                 "think" => {
                     deltas(Delta::Start { index: 0, kind: DeltaKind::Thinking });
                     deltas(Delta::Start { index: 1, kind: DeltaKind::Text });
@@ -42,6 +44,33 @@ impl Oracle for Script {
     }
 }
 
+/// Hands that give back the name of what they were asked to do.
+#[derive(Debug)]
+pub(super) struct Echo;
+
+impl Hands for Echo {
+    fn run(&self, call: Call) -> BoxFuture<'_, Outcome> {
+        let content = vec![Block::text(format!("{} ran", call.tool.name()))];
+        Box::pin(future::ready(Outcome { content, is_error: false }))
+    }
+
+    fn workplace(&self, _session: SessionId) -> Workplace {
+        Workplace::jail()
+    }
+
+    fn end(&self, _session: SessionId) -> BoxFuture<'_, ()> {
+        Box::pin(future::ready(()))
+    }
+
+    fn remove(&self, _session: SessionId) -> BoxFuture<'_, ()> {
+        Box::pin(future::ready(()))
+    }
+
+    fn stop(&self) -> BoxFuture<'_, ()> {
+        Box::pin(future::ready(()))
+    }
+}
+
 fn said(message: &Message) -> String {
     let mut texts = message.parts.iter().filter_map(|part| match part {
         Part::Content(Block::Text { text, .. }) => Some(text.clone()),
@@ -54,8 +83,8 @@ fn text(text: &str) -> AnswerBlock {
     AnswerBlock::Text { text: text.into() }
 }
 
-fn call() -> AnswerBlock {
-    AnswerBlock::ToolUse { id: "toolu_1".into(), name: "look_up".into(), input: Some(Object::new()) }
+fn call(name: &str) -> AnswerBlock {
+    AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input: Some(Object::new()) }
 }
 
 fn answer(blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Answer {

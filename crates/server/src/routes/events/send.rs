@@ -1,6 +1,6 @@
 //! `POST /v1/sessions/{session_id}/events`: a client speaks to a session.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use kernel::Input;
 use protocol::{
@@ -15,7 +15,7 @@ use crate::{answer::Answer, error::Problem, extract::Call};
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let session = call.id("session_id")?;
     let events = input::send(call.body()?)?;
-    let input = Input::Client { events, made: BTreeSet::new() };
+    let input = Input::Client { events, made: BTreeMap::new() };
     let committed = call.engine().commit(call.workspace(), session, input).await?;
     let echo: Vec<Event> = committed.accepted.into_iter().map(echoed).collect();
     Answer::json(&json!({"data": echo}))

@@ -1,0 +1,85 @@
+//! The wiring of the hands: which sandbox the settings mean, whether this host can give it, and its upkeep.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use engine::Engine;
+use protocol::SessionId;
+use sandbox::{Isolation, Report};
+use tools::{LocalHands, Settings};
+
+use crate::config::{Mode, Settled};
+
+/// How often what is left of sessions that are gone is looked for.
+const SWEEP: Duration = Duration::from_hours(1);
+/// Where the sandboxes' folders are in the data directory.
+const FOLDERS: &str = "sandboxes";
+/// This very program: also where its path leads through a private home, or has been replaced since.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// What is said wherever `--sandbox=off` shows.
+pub(crate) const OFF: &str = "the sandbox is OFF: agents run commands as this server's user and can read, change and send whatever it can";
+
+/// What `heddle jail` does. Must be called before there is a second thread.
+pub(crate) fn jail(order: &str) -> ExitCode {
+    match sandbox::enter(order) {
+        Ok(inside) => tools::serve(inside),
+        Err(code) => code,
+    }
+}
+
+/// The hands that the settings mean, once this host has shown that it can give them.
+pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Box<dyn std::error::Error + Send + Sync>> {
+    if settled.sandbox.mode == Mode::Local {
+        let report = probe().await?;
+        if !report.ok() {
+            return Err(cannot(&report).into());
+        }
+    }
+    let data = std::path::absolute(&settled.data)?;
+    let mut settings = Settings::new(data.join(FOLDERS), PathBuf::from(PROGRAM));
+    settings.isolation = match settled.sandbox.mode {
+        Mode::Local => Isolation::Local,
+        Mode::Off => Isolation::Off,
+    };
+    settings.readonly.clone_from(&settled.sandbox.readonly);
+    settings.owner = Some(settled.sandbox.user);
+    settings.keep_days = settled.sandbox.keep_days;
+    Ok(LocalHands::new(settings))
+}
+
+/// Tries a jail for real.
+pub(crate) async fn probe() -> Result<Report, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(|| sandbox::probe(Path::new(PROGRAM))).await
+}
+
+fn cannot(report: &Report) -> String {
+    let mut text = String::from("this host cannot isolate agents' commands:\n");
+    for check in report.checks.iter().filter(|check| check.needed && !check.ok) {
+        text.push_str(&format!("  {}: {}\n", check.name, check.found));
+        if !check.fix.is_empty() {
+            text.push_str(&format!("    {}\n", check.fix));
+        }
+    }
+    text.push_str(
+        "`heddle doctor` shows all that was tried. --sandbox=off runs commands without any isolation.",
+    );
+    text
+}
+
+/// Removes what is left of sessions that are gone, at once and every hour. Never ends.
+pub(crate) async fn sweep(hands: &LocalHands, engine: &Engine) {
+    loop {
+        hands.sweep(engine.now(), |session| exists(engine, session)).await;
+        tokio::time::sleep(SWEEP).await;
+    }
+}
+
+/// When in doubt it does: files are not removed because a disk failed to answer.
+async fn exists(engine: &Engine, session: SessionId) -> bool {
+    match engine.store().head_of(session).await {
+        Ok(head) => head.is_some_and(|head| head.deleted_at.is_none()),
+        Err(_) => true,
+    }
+}
