@@ -1,4 +1,57 @@
 //! The hands: turns a call into work in the sandbox; the only room where a secret is opened.
 //!
-//! Empty until the built-in tools are built. Custom tools need no hands of ours: the client runs them, and
-//! the law (`kernel::client`) takes its answer.
+//! The engine calls [`Hands::run`] and knows no more. `outside` is the server's end: one jail a session,
+//! made at its first call. `inside` is the jail's end, where the six tools are. `wire` is what they say to
+//! each other. Custom tools need no hands of ours: the client runs them, and the law (`kernel::client`)
+//! takes its answer.
+
+mod inside;
+mod outside;
+mod wire;
+
+use core::fmt::Debug;
+
+use futures_util::future::BoxFuture;
+use protocol::{EventId, Object, SessionId, ThreadId, prompt::Workplace, tool::Builtin};
+
+pub use crate::{
+    inside::serve,
+    outside::{LocalHands, Settings},
+    wire::Outcome,
+};
+
+/// Someone who runs the built-in tools.
+pub trait Hands: Debug + Send + Sync {
+    /// Runs one call and says what came of it. Total: a fault of ours is an outcome with `is_error` whose
+    /// text says what to do next, and it never waits much longer than the tool's own bound (rules.md 10).
+    /// Dropping the future cancels the call, its processes included; what it had to say is thrown away.
+    fn run(&self, call: Call) -> BoxFuture<'_, Outcome>;
+
+    /// Where the session's tools work, as far as its models must know.
+    fn workplace(&self, session: SessionId) -> Workplace;
+
+    /// The session is over: ends its jail and keeps its files. Calls under way are answered.
+    fn end(&self, session: SessionId) -> BoxFuture<'_, ()>;
+
+    /// The session is gone: ends its jail, if one lives, and removes its files. Calls under way are
+    /// answered.
+    fn remove(&self, session: SessionId) -> BoxFuture<'_, ()>;
+
+    /// The server stops: ends every jail and takes no more calls. Files are kept.
+    fn stop(&self) -> BoxFuture<'_, ()>;
+}
+
+/// One call of a built-in tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// Whose sandbox.
+    pub session: SessionId,
+    /// Whose shell.
+    pub thread: ThreadId,
+    /// The event that made the call; names the file that a long output goes to.
+    pub event: EventId,
+    /// The tool.
+    pub tool: Builtin,
+    /// Its input as the model wrote it; the tool checks it.
+    pub input: Object,
+}

@@ -1,0 +1,43 @@
+//! The jail's /dev: seven harmless devices of the host, terminals of its own, shared memory with a size.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use rustix::mount::{MountFlags, mount, mount_bind};
+
+use crate::fault::{At, Fault, Step};
+use crate::root::{directory, tmpfs};
+
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+
+pub(crate) fn make(root: &Path) -> Result<(), Fault> {
+    let dev = root.join("dev");
+    tmpfs(&dev, MountFlags::NOSUID | MountFlags::NOEXEC, "mode=0755,size=64k,nr_inodes=64")?;
+    for name in DEVICES {
+        let host = Path::new("/dev").join(name);
+        if fs::metadata(&host).is_err() {
+            continue;
+        }
+        let place = dev.join(name);
+        File::create(&place).of(Step::Mounts, name)?;
+        mount_bind(&host, &place).of(Step::Mounts, name)?;
+    }
+    for (name, target) in LINKS {
+        symlink(target, dev.join(name)).of(Step::Mounts, name)?;
+    }
+    let shm = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    tmpfs(&dev.join("shm"), shm, "mode=1777,size=64m,nr_inodes=4096")?;
+    directory(&dev.join("pts"))?;
+    // Without it only programs that want a terminal of their own do without.
+    let options = c"newinstance,ptmxmode=0666,mode=0620";
+    mount("devpts", dev.join("pts"), "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, options).ok();
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! What `heddle jail` does first: becomes the outer process of a jail, or its inner one.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use nix::sys::signal::SigSet;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Signal, getpid, set_child_subreaper, set_parent_process_death_signal};
+
+use crate::fault::{At, Fault, Step};
+use crate::loopback;
+use crate::outer;
+use crate::plan::{Isolation, Layout, Limits, Plan};
+use crate::privileges;
+use crate::root;
+use crate::word::{Order, Stage, Word};
+
+/// What the tools serve, once they are inside.
+#[derive(Debug)]
+pub struct Inside {
+    /// The other end is the server's. When it closes, the process must end, and with it the jail.
+    pub socket: UnixStream,
+    pub layout: Layout,
+    pub limits: Limits,
+    pub isolation: Isolation,
+}
+
+/// Called by `heddle jail <order>` before it has a second thread or an open file: whatever is open but 0, 1 and 2 is
+/// closed. Returns an `Inside` only in the inner process, which
+/// is pid 1 of the jail (with `Off`: a plain process that orphans below it are given to). There the working directory
+/// is the workspace, the environment is what programs inside may see, and file descriptors 0, 1 and 2 lead nowhere
+/// (2, with `Off` too, to the outer process, which passes 64 KiB of it on to the server's).
+///
+/// # Errors
+/// The exit code of a process that is done: the outer one at the end of the jail, or either after a fault, which the
+/// server was told.
+pub fn enter(order: &str) -> Result<Inside, ExitCode> {
+    let Ok(order) = serde_json::from_str::<Order>(order) else {
+        return Err(ExitCode::from(2));
+    };
+    if close_all_but_stdio().is_err() {
+        return Err(ExitCode::from(2));
+    }
+    let Ok(socket) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else {
+        return Err(ExitCode::from(2));
+    };
+    let told = |fault: Fault| {
+        // When the server is gone, nobody is left to tell.
+        Word::Failed(fault).send(&socket).ok();
+        ExitCode::FAILURE
+    };
+    match order.stage {
+        Stage::Outer => Err(outer::run(&socket, order.plan).unwrap_or_else(told)),
+        Stage::Inner => {
+            let plan = order.plan;
+            let ready = inner(&plan).map_err(told)?;
+            ready.send(&socket).map_err(|_| ExitCode::FAILURE)?;
+            let layout = Layout::new(plan.isolation, &plan.folder);
+            Ok(Inside { socket, layout, limits: plan.limits, isolation: plan.isolation })
+        }
+    }
+}
+
+/// What the server, or whoever started it, left open without meaning to hand it on.
+fn close_all_but_stdio() -> io::Result<()> {
+    let entries = std::fs::read_dir("/proc/self/fd")?.flatten();
+    let open: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|fd| *fd > 2) {
+        // One of them was the listing's own and is closed already.
+        nix::unistd::close(fd).ok();
+    }
+    Ok(())
+}
+
+fn inner(plan: &Plan) -> Result<Word, Fault> {
+    die_with_the_outer_process()?;
+    // The outer process blocked some, and a child begins with what its parent blocks.
+    SigSet::all().thread_unblock().at(Step::Privileges)?;
+    set_child_subreaper(Some(getpid())).at(Step::Privileges)?;
+    let layout = Layout::new(plan.isolation, &plan.folder);
+    let loopback = match plan.isolation {
+        Isolation::Local => {
+            privileges::leave_namespaces()?;
+            let loopback = loopback::up().is_ok();
+            root::build(plan)?;
+            privileges::become_nobody_special()?;
+            privileges::limit(&plan.limits, Isolation::Local)?;
+            privileges::drop_all()?;
+            loopback
+        }
+        Isolation::Off => {
+            std::fs::create_dir_all(&layout.tmp).at(Step::Folder)?;
+            privileges::limit(&plan.limits, Isolation::Off)?;
+            true
+        }
+    };
+    let null =
+        rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).at(Step::Mounts)?;
+    rustix::stdio::dup2_stdin(&null).at(Step::Ready)?;
+    rustix::stdio::dup2_stdout(&null).at(Step::Ready)?;
+    std::env::set_current_dir(&layout.workspace).at(Step::Folder)?;
+    // Once more: some changes of a process's privileges make the kernel forget it.
+    die_with_the_outer_process()?;
+    if plan.isolation == Isolation::Local {
+        privileges::seal()?;
+    }
+    Ok(Word::Ready { loopback })
+}
+
+/// The outer process has one thread, so it is the process whose end this follows.
+fn die_with_the_outer_process() -> Result<(), Fault> {
+    set_parent_process_death_signal(Some(Signal::KILL)).at(Step::Privileges)?;
+    // It may have ended before: then nobody reads what we write to stderr.
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::empty())];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).at(Step::Privileges)?;
+    if fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
+        return Err(Fault::new(Step::Privileges, "its outer process ended"));
+    }
+    Ok(())
+}

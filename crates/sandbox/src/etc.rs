@@ -1,0 +1,78 @@
+//! The jail's /etc: made, but for what programs need of the host's and may read.
+
+use std::fs;
+use std::path::Path;
+
+use crate::fault::{At, Fault, Step};
+use crate::root::{directory, show};
+
+const MADE: [(&str, &str); 7] = [
+    (
+        "passwd",
+        "root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n\
+                nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    ),
+    ("group", "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n"),
+    ("hosts", "127.0.0.1 localhost sandbox\n::1 localhost sandbox\n"),
+    ("hostname", "sandbox\n"),
+    ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n"),
+    ("resolv.conf", ""),
+    ("shells", "/bin/sh\n/bin/bash\n"),
+];
+
+/// Nothing here holds a secret on a usual host, and what the sandbox's user may not read stays unreadable.
+const SHOWN: [&str; 24] = [
+    "alternatives",
+    "bash.bashrc",
+    "ca-certificates",
+    "ca-certificates.conf",
+    "debian_version",
+    "fonts",
+    "inputrc",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "localtime",
+    "locale.alias",
+    "magic",
+    "magic.mime",
+    "mime.types",
+    "os-release",
+    "pki/ca-trust/extracted",
+    "pki/tls/certs",
+    "protocols",
+    "services",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "terminfo",
+    "timezone",
+];
+
+/// Directories whose names carry a version.
+const SHOWN_BEGINNINGS: [&str; 3] = ["java", "perl", "python3"];
+
+pub(crate) fn make(root: &Path) -> Result<(), Fault> {
+    let etc = root.join("etc");
+    directory(&etc)?;
+    for (name, text) in MADE {
+        fs::write(etc.join(name), text).of(Step::Mounts, name)?;
+    }
+    let host = Path::new("/etc");
+    for name in SHOWN {
+        show_if_there(root, &host.join(name))?;
+    }
+    for entry in fs::read_dir(host).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if SHOWN_BEGINNINGS.iter().any(|begin| name.to_string_lossy().starts_with(begin)) {
+            show_if_there(root, &entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn show_if_there(root: &Path, host: &Path) -> Result<(), Fault> {
+    match fs::metadata(host) {
+        Ok(found) => show(root, host, found.is_dir()),
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,136 @@
+//! Why a jail could not start: the step that failed, what the system said, and what to do about it.
+
+use std::fmt;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+/// A jail could not start. Its text names the step, the cause and the fix; it holds no secret and no file content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("the sandbox cannot start: {step}: {cause}. {}", self.fix())]
+pub struct Fault {
+    pub step: Step,
+    /// What the system said, in words.
+    pub cause: String,
+    /// Its number, where there is one.
+    pub errno: Option<i32>,
+}
+
+/// The steps of a start, in the order in which they are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The plan itself is not usable.
+    Plan,
+    /// The session's folder.
+    Folder,
+    /// The user the jail runs as.
+    User,
+    /// Starting the program.
+    Spawn,
+    /// Taking the folder's lock.
+    Lock,
+    /// Leaving the host's user and pid namespaces.
+    UserNamespace,
+    /// Leaving its mount, net, ipc, uts and cgroup namespaces.
+    Namespaces,
+    /// Building the jail's root.
+    Mounts,
+    /// Mounting the jail's own /proc.
+    Proc,
+    /// Showing a tree of `Plan::readonly`.
+    Readonly,
+    /// The second user namespace, in which nobody is root.
+    InnerUser,
+    Limits,
+    /// Dropping capabilities for good.
+    Privileges,
+    /// The filter of system calls.
+    Filter,
+    /// The answer that the jail is ready.
+    Ready,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plan => "reading its plan",
+            Self::Folder => "opening the session's folder",
+            Self::User => "choosing its user",
+            Self::Spawn => "starting its process",
+            Self::Lock => "locking the session's folder",
+            Self::UserNamespace => "making a user namespace",
+            Self::Namespaces => "making mount and network namespaces",
+            Self::Mounts => "building its file system",
+            Self::Proc => "mounting its own /proc",
+            Self::Readonly => "showing a read-only tree",
+            Self::InnerUser => "making the inner user namespace",
+            Self::Limits => "setting its limits",
+            Self::Privileges => "dropping privileges",
+            Self::Filter => "setting the filter of system calls",
+            Self::Ready => "waiting until it is ready",
+        })
+    }
+}
+
+const CONTAINER: &str = "Inside Docker or Podman, run the container with `--security-opt seccomp=unconfined \
+                         --security-opt apparmor=unconfined --security-opt systempaths=unconfined`";
+
+impl Fault {
+    pub(crate) fn new(step: Step, cause: impl Into<String>) -> Self {
+        Self { step, cause: cause.into(), errno: None }
+    }
+
+    /// What the reader can do about it, as one or two sentences.
+    pub fn fix(&self) -> String {
+        match self.step {
+            Step::Plan | Step::Readonly => {
+                "Correct `[sandbox] readonly` in the configuration: absolute paths that exist, that the sandbox's \
+                 user may read, and that hold neither the data directory nor a place of the sandbox's own"
+                    .to_owned()
+            }
+            Step::Folder => "Check that the data directory exists and that the server may write to it".to_owned(),
+            Step::User => "Run the server as an ordinary user, or set a user other than root for the sandbox (65534)".to_owned(),
+            Step::Spawn => {
+                "Check that the heddle program may be executed by everybody (mode 755) and that the machine has \
+                 processes and memory left"
+                    .to_owned()
+            }
+            Step::Lock => "The session's previous sandbox is still ending; try again".to_owned(),
+            Step::UserNamespace | Step::InnerUser => format!(
+                "Unprivileged user namespaces must be allowed. On Ubuntu: `sysctl -w \
+                 kernel.apparmor_restrict_unprivileged_userns=0`; elsewhere `sysctl -w user.max_user_namespaces=15000`, \
+                 and on old Debian `sysctl -w kernel.unprivileged_userns_clone=1`. {CONTAINER}"
+            ),
+            Step::Namespaces | Step::Mounts => format!(
+                "The host forbids mounts in a user namespace. On Ubuntu: `sysctl -w \
+                 kernel.apparmor_restrict_unprivileged_userns=0`. {CONTAINER}"
+            ),
+            Step::Proc => format!("The host hides parts of /proc. {CONTAINER} (`systempaths=unconfined` is what counts here)"),
+            Step::Filter => "The kernel must be built with CONFIG_SECCOMP_FILTER".to_owned(),
+            Step::Limits | Step::Privileges | Step::Ready => "See the server's log; `heddle doctor` tries each step".to_owned(),
+        }
+    }
+}
+
+/// `.at(Step::…)`: names the step at which a call of the system failed.
+pub(crate) trait At<T> {
+    fn at(self, step: Step) -> Result<T, Fault>;
+
+    /// The same, naming also what the call was about.
+    fn of(self, step: Step, what: &str) -> Result<T, Fault>;
+}
+
+impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
+    fn at(self, step: Step) -> Result<T, Fault> {
+        self.of(step, "")
+    }
+
+    fn of(self, step: Step, what: &str) -> Result<T, Fault> {
+        self.map_err(|error| {
+            let error: io::Error = error.into();
+            let cause = if what.is_empty() { error.to_string() } else { format!("{what}: {error}") };
+            Fault { step, cause, errno: error.raw_os_error() }
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! The sessions' folders on the host: made, listed and removed here, and nothing under them is read.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{
+    AtFlags, FlockOperation, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_NOW, Uid,
+};
+use rustix::io::Errno;
+
+use crate::clock::Deadline;
+use crate::erase;
+
+/// What a session's folder holds for the jail, in the order of [`crate::Layout`].
+pub(crate) const PARTS: [&str; 4] = ["workspace", "home", "outputs", "results"];
+
+/// Locked by the outer process as long as anything of a jail lives.
+pub(crate) const LOCK: &str = "lock";
+
+/// Its time says when the folder was last used.
+const USED: &str = "used";
+
+/// How long a removal waits for the end of a jail.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
+
+/// The folders of all sessions: `<root>/<name>`, each 0700.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    root: PathBuf,
+    owner: Option<u32>,
+}
+
+impl Folders {
+    /// `root` is made when the first folder is. `owner` is the user and group that folders are given to when the
+    /// server is root; otherwise it is not looked at.
+    pub fn new(root: PathBuf, owner: Option<u32>) -> Self {
+        Self { root, owner }
+    }
+
+    /// Makes `<root>/<name>` with its parts, or finds them there, notes that it is used now, and answers its path.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the name is not 1 to 128 of `A-Z a-z 0-9 _ -`; else what the file system says.
+    pub fn make(&self, name: &str) -> io::Result<PathBuf> {
+        check(name)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
+        let root = self.open_root()?;
+        let folder = self.directory(&root, name)?;
+        for part in PARTS {
+            self.directory(&folder, part)?;
+        }
+        let used = rustix::fs::openat(
+            &folder,
+            USED,
+            OFlags::CREATE | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            Mode::from_raw_mode(0o600),
+        )?;
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        rustix::fs::futimens(&used, &Timestamps { last_access: now, last_modification: now })?;
+        Ok(self.root.join(name))
+    }
+
+    /// Removes the folder and all below it, whatever its modes and depth; follows no link. Gone already is fine.
+    ///
+    /// # Errors
+    /// `ResourceBusy` when a jail still holds the folder after 10 s; else what the file system says.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        check(name)?;
+        let folder = match self.open_root().and_then(|root| open_directory(&root, name)) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let _lock = lock(&folder)?;
+        // The marker goes last, so that a removal that was cut off is still listed with its time.
+        erase::all_but(&folder, &[USED, LOCK])?;
+        for last in [LOCK, USED] {
+            match rustix::fs::unlinkat(&folder, last, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        match rustix::fs::unlinkat(self.open_root()?, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Names and times of last use, in no order. A root that does not exist yet holds none.
+    ///
+    /// # Errors
+    /// What the file system says of the root; a folder that vanishes meanwhile is left out.
+    pub fn list(&self) -> io::Result<Vec<(String, SystemTime)>> {
+        let entries = match fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if check(&name).is_err() {
+                continue;
+            }
+            let Ok(folder) = fs::symlink_metadata(entry.path()) else { continue };
+            if !folder.is_dir() {
+                continue;
+            }
+            let marker = fs::symlink_metadata(entry.path().join(USED)).unwrap_or(folder);
+            found.push((name, marker.modified()?));
+        }
+        Ok(found)
+    }
+
+    /// Bytes that the server's user can still write where the folders are.
+    ///
+    /// # Errors
+    /// What the file system says, also when the root does not exist yet.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let room = rustix::fs::statvfs(&self.root)?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+
+    fn open_root(&self) -> io::Result<OwnedFd> {
+        open(&self.root)
+    }
+
+    fn directory(&self, parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let made = open_directory(parent, name)?;
+        if let Some(owner) = self.owner
+            && rustix::process::geteuid().is_root()
+        {
+            rustix::fs::fchown(&made, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))?;
+        }
+        Ok(made)
+    }
+}
+
+fn check(name: &str) -> io::Result<()> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if (1..=128).contains(&name.len()) && name.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "a folder's name is 1 to 128 of A-Z a-z 0-9 _ -"))
+}
+
+pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn open_directory(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat2(
+        parent,
+        name,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+    )?)
+}
+
+/// `None` when no jail was ever started here.
+fn lock(folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let file = match rustix::fs::openat(folder, LOCK, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let deadline = Deadline::after(LOCK_WAIT);
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(file)),
+            Err(Errno::WOULDBLOCK | Errno::INTR) if deadline.left().is_some() => look_again(),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(io::ErrorKind::ResourceBusy.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "flock has no form that waits for a while")]
+fn look_again() {
+    std::thread::sleep(LOCK_LOOK);
+}

@@ -1,0 +1,174 @@
+//! The outer process of a jail: holds the folder's lock, starts the inner process, and sees that nothing outlives it.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal as Block};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, setsid, wait,
+};
+
+use crate::clock::Deadline;
+use crate::fault::{At, Fault, Step};
+use crate::folder::LOCK;
+use crate::plan::{Isolation, Plan};
+use crate::privileges;
+use crate::word::{Order, Stage, Word};
+
+/// How long the inner process has to end by itself once the server has closed the socket.
+const END: Duration = Duration::from_secs(1);
+
+/// What is passed on of the inner process's stderr, where only a panic of ours can write.
+const STDERR_BYTES_MAX: usize = 64 * 1024;
+
+/// Its working directory is the session's folder.
+pub(crate) fn run(socket: &UnixStream, plan: Plan) -> Result<ExitCode, Fault> {
+    // No terminal of the server's, and no signal that a terminal or a service manager sends to all of the server's
+    // processes at once: the server decides when a jail ends. It fails only for the leader of a group, who has none.
+    setsid().ok();
+    let mut blocked = SigSet::empty();
+    for signal in [Block::SIGINT, Block::SIGTERM, Block::SIGHUP, Block::SIGQUIT] {
+        blocked.add(signal);
+    }
+    blocked.thread_block().at(Step::Spawn)?;
+    let mut go = [0];
+    let mut reader = socket;
+    reader.read_exact(&mut go).at(Step::Spawn)?;
+
+    let _lock = take_lock(socket)?;
+    let isolation = plan.isolation;
+    match isolation {
+        Isolation::Local => privileges::leave_user_and_pid_namespaces()?,
+        Isolation::Off => set_child_subreaper(Some(getpid())).at(Step::Spawn)?,
+    }
+    let order = serde_json::to_string(&Order { stage: Stage::Inner, plan })
+        .map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
+    let mut child = Command::new("/proc/self/exe")
+        .arg("jail")
+        .arg(order)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .at(Step::Spawn)?;
+    let stderr = child.stderr.take();
+    let watched = watch(&mut child, socket, stderr);
+    // Its end is the end of every process in its pid namespace; a wait returns when all of them are gone.
+    child.kill().ok();
+    let status = child.wait();
+    if isolation == Isolation::Off {
+        kill_what_is_left();
+    }
+    // No fault from here on: the socket has long belonged to the tools.
+    let code = match (watched, status) {
+        (Ok(()), Ok(status)) => status.code().and_then(|code| u8::try_from(code).ok()),
+        (Err(_), _) | (_, Err(_)) => None,
+    };
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+fn take_lock(socket: &UnixStream) -> Result<rustix::fd::OwnedFd, Fault> {
+    let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = rustix::fs::open(LOCK, flags, Mode::from_raw_mode(0o600)).at(Step::Lock)?;
+    match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => return Ok(lock),
+        Err(Errno::WOULDBLOCK) => {}
+        Err(error) => return Err(error).at(Step::Lock),
+    }
+    Word::Waiting.send(socket).at(Step::Lock)?;
+    // Without a bound: the server kills this process when it has waited long enough.
+    while let Err(error) = rustix::fs::flock(&lock, FlockOperation::LockExclusive) {
+        if error != Errno::INTR {
+            return Err(error).at(Step::Lock);
+        }
+    }
+    Ok(lock)
+}
+
+/// Returns when the inner process has ended, or has not although its time is over.
+fn watch(child: &mut Child, socket: &UnixStream, mut stderr: Option<ChildStderr>) -> io::Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    let ended = pidfd_open(pid, PidfdFlags::empty())?;
+    let mut end: Option<Deadline> = None;
+    let mut left = STDERR_BYTES_MAX;
+    loop {
+        let mut fds = vec![PollFd::new(&ended, PollFlags::IN)];
+        // Hanging up is always reported. Once seen it would be for ever.
+        let socket_at = end.is_none().then_some(fds.len());
+        if socket_at.is_some() {
+            fds.push(PollFd::new(socket, PollFlags::empty()));
+        }
+        let stderr_at = stderr.is_some().then_some(fds.len());
+        if let Some(stderr) = &stderr {
+            fds.push(PollFd::new(stderr, PollFlags::IN));
+        }
+        match poll(&mut fds, end.map(Deadline::timespec).as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let happened =
+            |at: Option<usize>| at.and_then(|at| fds.get(at)).is_some_and(|fd| !fd.revents().is_empty());
+        let (has_ended, has_hung_up, has_spoken) =
+            (happened(Some(0)), happened(socket_at), happened(stderr_at));
+        if has_spoken
+            && let Some(pipe) = &mut stderr
+            && !pass_on(pipe, &mut left)
+        {
+            stderr = None;
+        }
+        if has_ended && !has_spoken {
+            return Ok(());
+        }
+        if has_hung_up || has_ended {
+            end.get_or_insert(Deadline::after(END));
+        }
+        if end.is_some_and(|end| end.left().is_none()) {
+            return Ok(());
+        }
+    }
+}
+
+/// False at the end of the pipe.
+fn pass_on(pipe: &mut ChildStderr, left: &mut usize) -> bool {
+    let mut buffer = [0; 4096];
+    let Ok(read) = pipe.read(&mut buffer) else { return false };
+    if let Some(said) = buffer.get(..read.min(*left)) {
+        *left -= said.len();
+        // Nobody may be reading the server's stderr any more.
+        io::stderr().write_all(said).ok();
+    }
+    read > 0
+}
+
+/// Without a pid namespace: kills everything below this process. Orphans become its children, so that in the end
+/// none is missed.
+fn kill_what_is_left() {
+    loop {
+        for child in children() {
+            // It may have ended meanwhile, unreaped, so that its number is still its own.
+            kill_process(child, Signal::KILL).ok();
+        }
+        match wait(WaitOptions::empty()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn children() -> Vec<Pid> {
+    let own = getpid().as_raw_nonzero().to_string();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        // "pid (name) state ppid …", and the name may hold anything.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)) == Some(own.as_str())
+    })
+    .filter_map(Pid::from_raw)
+    .collect()
+}

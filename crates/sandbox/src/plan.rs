@@ -1,0 +1,95 @@
+//! What a jail must know before it starts: how strict, whose folder, which trees, which limits.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// How far what runs inside is kept from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// Namespaces of this machine's kernel: its own files, processes and (empty) network. rules.md 10.
+    Local,
+    /// None: commands run as the server's user and see what it sees. Only limits that harm nobody are set.
+    Off,
+}
+
+/// Everything `heddle jail` must know. It is sent to it as JSON in an argument, so paths must be UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub isolation: Isolation,
+    /// The session's folder on the host, absolute, as [`crate::Folders::make`] made it.
+    pub folder: PathBuf,
+    /// Further trees (or files) of the host, shown read-only at the same path. Absolute; each must exist. A tree that
+    /// holds the folder, or that would hide a part of the jail, is refused at start.
+    pub readonly: Vec<PathBuf>,
+    pub limits: Limits,
+}
+
+/// What one jail may use. rules.md 10 for the numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads together, of the whole jail.
+    pub processes: u64,
+    /// Private writable memory of one process (RLIMIT_DATA); of the whole jail where cgroup v2 is delegated to us.
+    pub data_bytes: u64,
+    /// The largest file that can be written (RLIMIT_FSIZE).
+    pub file_bytes: u64,
+    /// What the session's folder may hold. Not enforced here: the sweep in `tools` does.
+    pub disk_bytes: u64,
+    /// Below this much free space on the host no tool starts. Not enforced here: `tools` does.
+    pub free_bytes: u64,
+    /// The size of `/tmp`, which is memory.
+    pub tmp_bytes: u64,
+    /// Open files of one process (RLIMIT_NOFILE).
+    pub files: u64,
+}
+
+const MIB: u64 = 1024 * 1024;
+const GIB: u64 = 1024 * MIB;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            processes: 512,
+            data_bytes: 4 * GIB,
+            file_bytes: 2 * GIB,
+            disk_bytes: 10 * GIB,
+            free_bytes: GIB,
+            tmp_bytes: 512 * MIB,
+            files: 16_384,
+        }
+    }
+}
+
+/// Where things are, as the tools inside see them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    pub workspace: PathBuf,
+    pub home: PathBuf,
+    pub outputs: PathBuf,
+    pub results: PathBuf,
+    pub tmp: PathBuf,
+}
+
+impl Layout {
+    /// Fixed places with `Local`; with `Off` the folders on the host, and `tmp` beside them.
+    pub fn new(isolation: Isolation, folder: &Path) -> Self {
+        match isolation {
+            Isolation::Local => Self {
+                workspace: "/workspace".into(),
+                home: "/home/agent".into(),
+                outputs: "/mnt/session/outputs".into(),
+                results: "/mnt/session/tool_results".into(),
+                tmp: "/tmp".into(),
+            },
+            Isolation::Off => Self {
+                workspace: folder.join("workspace"),
+                home: folder.join("home"),
+                outputs: folder.join("outputs"),
+                results: folder.join("results"),
+                tmp: folder.join("tmp"),
+            },
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Leaving namespaces, setting limits, dropping privileges: each step takes something away and none gives it back.
+
+use std::fs;
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::io::Errno;
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getegid, geteuid, getrlimit, set_dumpable_behavior, setrlimit,
+};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
+    set_capabilities, set_no_new_privs,
+};
+
+use crate::fault::{At, Fault, Step};
+use crate::filter;
+use crate::plan::{Isolation, Limits};
+
+/// The user and group inside.
+pub(crate) const AGENT: u32 = 1000;
+
+/// After it this process is root of a user namespace of its own, and its next child is pid 1.
+pub(crate) fn leave_user_and_pid_namespaces() -> Result<(), Fault> {
+    let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).at(Step::UserNamespace)?;
+    map(0, user, group).of(Step::UserNamespace, "its user map")
+}
+
+pub(crate) fn leave_namespaces() -> Result<(), Fault> {
+    let flags = CloneFlags::CLONE_NEWNS
+        | CloneFlags::CLONE_NEWNET
+        | CloneFlags::CLONE_NEWIPC
+        | CloneFlags::CLONE_NEWUTS
+        | CloneFlags::CLONE_NEWCGROUP;
+    unshare(flags).at(Step::Namespaces)?;
+    rustix::system::sethostname(b"sandbox").at(Step::Namespaces)
+}
+
+/// A second user namespace in which only the agent exists, so that not even the root of the first one, who owns the
+/// mounts and the network, can be reached from inside.
+pub(crate) fn become_nobody_special() -> Result<(), Fault> {
+    unshare(CloneFlags::CLONE_NEWUSER).at(Step::InnerUser)?;
+    map(AGENT, 0, 0).of(Step::InnerUser, "its user map")
+}
+
+fn map(inside: u32, user: u32, group: u32) -> std::io::Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{inside} {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{inside} {group} 1"))
+}
+
+/// Sets hard and soft limits alike, so that they cannot be raised. The number of processes is counted per user
+/// namespace since Linux 5.14; before, all jails of one user share it. With `Off` it is not set: it would count
+/// everything the server's user runs.
+pub(crate) fn limit(limits: &Limits, isolation: Isolation) -> Result<(), Fault> {
+    let mut wanted = vec![
+        (Resource::Data, limits.data_bytes),
+        (Resource::Fsize, limits.file_bytes),
+        (Resource::Nofile, limits.files),
+        (Resource::Core, 0),
+    ];
+    match isolation {
+        Isolation::Local => {
+            wanted.extend([(Resource::Nproc, limits.processes), (Resource::Nice, 0), (Resource::Rtprio, 0)]);
+        }
+        Isolation::Off => {}
+    }
+    for (resource, wanted) in wanted {
+        let bound = getrlimit(resource).maximum.map_or(wanted, |hard| hard.min(wanted));
+        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })
+            .of(Step::Limits, &format!("{resource:?}"))?;
+    }
+    Ok(())
+}
+
+/// Every capability, also those that a program could have got back.
+pub(crate) fn drop_all() -> Result<(), Fault> {
+    for bit in 0..u64::BITS {
+        match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit)) {
+            Ok(()) => {}
+            // Beyond the kernel's last one.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error).of(Step::Privileges, "the bounding set"),
+        }
+    }
+    clear_ambient_capability_set().of(Step::Privileges, "the ambient set")?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+        .of(Step::Privileges, "capabilities")
+}
+
+/// The last step: nothing of this process can be looked into, and no program gains by being executed.
+pub(crate) fn seal() -> Result<(), Fault> {
+    // Better the jail than the server, when memory is short.
+    fs::write("/proc/self/oom_score_adj", "1000").of(Step::Privileges, "oom_score_adj")?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::Privileges)?;
+    set_no_new_privs(true).at(Step::Privileges)?;
+    filter::apply()
+}

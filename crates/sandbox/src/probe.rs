@@ -1,0 +1,124 @@
+//! What this host can give a jail, for `heddle doctor`: tried for real, not guessed.
+
+use std::path::Path;
+
+use crate::cgroup;
+use crate::fault::{Fault, Step};
+use crate::folder::Folders;
+use crate::plan::{Isolation, Limits, Plan};
+use crate::start;
+
+/// The user that agents run as when the server is root and the configuration names no other. rules.md 10.
+const NOBODY: u32 = 65_534;
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What it is, in a word or three.
+    pub name: &'static str,
+    pub ok: bool,
+    /// What was found, as a sentence without a full stop.
+    pub found: String,
+    /// What to do when it is not ok, or what would make it better; empty when there is nothing.
+    pub fix: String,
+    /// Without it no jail can start, or no tool can work in it.
+    pub needed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub checks: Vec<Check>,
+}
+
+impl Report {
+    /// True when jails work here.
+    pub fn ok(&self) -> bool {
+        self.checks.iter().all(|check| check.ok || !check.needed)
+    }
+}
+
+/// Starts a jail in a folder of its own and ends it: blocks for at most 12 s. `program` as in [`crate::start`].
+pub fn probe(program: &Path) -> Report {
+    let tried = attempt(program);
+    let failed_at = tried.as_ref().err();
+    let stages = [
+        ("user namespace", Step::UserNamespace, "unprivileged user namespaces work"),
+        ("namespaces", Step::Namespaces, "mount, network, ipc, uts and cgroup namespaces work"),
+        ("file system", Step::Mounts, "its own root can be built"),
+        ("proc", Step::Proc, "its own /proc can be mounted"),
+        ("inner user", Step::InnerUser, "nobody is root inside"),
+        ("limits", Step::Limits, "limits can be set"),
+        ("privileges", Step::Privileges, "capabilities are dropped for good"),
+        ("system calls", Step::Filter, "the filter of system calls is set"),
+    ];
+    let mut checks: Vec<Check> = stages
+        .into_iter()
+        .map(|(name, step, works)| match failed_at {
+            None => good(name, works),
+            Some(fault) if step < fault.step => good(name, works),
+            Some(fault) if step == fault.step => bad(name, fault),
+            Some(_) => missing(name, "not tried, because an earlier step failed", ""),
+        })
+        .collect();
+    if let Some(fault) = failed_at
+        && !stages.iter().any(|(_, step, _)| *step == fault.step)
+    {
+        checks.insert(0, bad("start", fault));
+    }
+    checks.push(match &tried {
+        Ok(true) => good("loopback", "programs inside reach each other on 127.0.0.1, and nothing else"),
+        Ok(false) => optional("loopback", "127.0.0.1 is down inside: agents cannot test servers they write"),
+        Err(_) => optional("loopback", "not tried"),
+    });
+    checks.push(match ["/bin/bash", "/usr/bin/bash"].iter().find(|path| Path::new(path).exists()) {
+        Some(path) => good("bash", &format!("found at {path}")),
+        None => missing("bash", "neither /bin/bash nor /usr/bin/bash exists", "Install bash"),
+    });
+    checks.push(match cgroup::delegated() {
+        Some(_) => optional_good("cgroup v2", "memory and processes are limited for each sandbox as a whole"),
+        None => Check {
+            fix: "Optional: a systemd unit with `Delegate=yes` and `DelegateSubgroup=server` limits memory for each \
+                  sandbox as a whole"
+                .to_owned(),
+            ..optional("cgroup v2", "not given to us: limits hold for each process, and 512 processes for each sandbox")
+        },
+    });
+    Report { checks }
+}
+
+fn attempt(program: &Path) -> Result<bool, Fault> {
+    let failed = |error: std::io::Error| Fault::new(Step::Folder, error.to_string());
+    let place = tempfile::tempdir().map_err(failed)?;
+    let folders = Folders::new(place.path().join("sandboxes"), Some(NOBODY));
+    let folder = folders.make("probe").map_err(failed)?;
+    let plan = Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() };
+    let (jail, loopback) = start::begin(program, &plan, Some(NOBODY))?;
+    jail.end();
+    Ok(loopback)
+}
+
+fn good(name: &'static str, found: &str) -> Check {
+    Check { name, ok: true, found: found.to_owned(), fix: String::new(), needed: true }
+}
+
+fn bad(name: &'static str, fault: &Fault) -> Check {
+    Check {
+        name,
+        ok: false,
+        found: format!("{}: {}", fault.step, fault.cause),
+        fix: fault.fix(),
+        needed: true,
+    }
+}
+
+fn missing(name: &'static str, found: &str, fix: &str) -> Check {
+    Check { name, ok: false, found: found.to_owned(), fix: fix.to_owned(), needed: true }
+}
+
+fn optional(name: &'static str, found: &str) -> Check {
+    Check { needed: false, ..missing(name, found, "") }
+}
+
+fn optional_good(name: &'static str, found: &str) -> Check {
+    Check { needed: false, ..good(name, found) }
+}

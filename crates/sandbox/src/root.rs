@@ -1,0 +1,218 @@
+//! The jail's file system: built beside the host's, turned to, and sealed.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
+    mount_remount, unmount,
+};
+
+use crate::devices;
+use crate::etc;
+use crate::fault::{At, Fault, Step};
+use crate::folder::PARTS;
+use crate::plan::{Isolation, Layout, Plan};
+
+/// Where the root is built: in the session's folder, which is the working directory. It hides nothing of the host
+/// that is still needed, and can be reached where the way to the folder cannot be walked.
+const ROOT: &str = "root";
+
+/// Of the system, if it is there.
+const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
+/// Places that are the jail's own and that no read-only tree may hide.
+const OWN: [&str; 8] = ["/proc", "/sys", "/dev", "/tmp", "/etc", "/workspace", "/home/agent", "/mnt/session"];
+
+/// Parts of /proc that can be written by the host's root or that tell of the host.
+const PROC_READONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "sysrq-trigger"];
+const PROC_HIDDEN: [&str; 9] =
+    ["acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "scsi", "sched_debug", "timer_list"];
+
+/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what was bound.
+pub(crate) fn build(plan: &Plan) -> Result<(), Fault> {
+    let root = Path::new(ROOT);
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).of(Step::Mounts, "/")?;
+    match DirBuilder::new().mode(0o700).create(root) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(error).of(Step::Folder, ROOT);
+        }
+        Ok(()) | Err(_) => {}
+    }
+    tmpfs(root, MountFlags::NOSUID | MountFlags::NODEV, "mode=0755,size=16m,nr_inodes=8192")?;
+    for name in SYSTEM {
+        system(root, name)?;
+    }
+    etc::make(root)?;
+    // Programs expect these to be there, and to be empty is enough.
+    for name in ["run", "var"] {
+        directory(&root.join(name))?;
+    }
+    symlink("../tmp", root.join("var/tmp")).of(Step::Mounts, "/var/tmp")?;
+    devices::make(root)?;
+    let tmp = format!("mode=1777,size={},nr_inodes=262144", plan.limits.tmp_bytes);
+    tmpfs(&root.join("tmp"), MountFlags::NOSUID | MountFlags::NODEV, &tmp)?;
+    for tree in &plan.readonly {
+        readonly(root, tree, plan)?;
+    }
+    let layout = Layout::new(Isolation::Local, &plan.folder);
+    for (part, place) in
+        PARTS.into_iter().zip([&layout.workspace, &layout.home, &layout.outputs, &layout.results])
+    {
+        let place = below(root, place);
+        directory(&place)?;
+        mount_bind(part, &place).of(Step::Mounts, part)?;
+    }
+    proc(root)?;
+    turn(root)?;
+    seal(&layout)
+}
+
+/// The same path below another root.
+pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+pub(crate) fn directory(path: &Path) -> Result<(), Fault> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path).of(Step::Mounts, &path.to_string_lossy())
+}
+
+pub(crate) fn tmpfs(path: &Path, flags: MountFlags, data: &str) -> Result<(), Fault> {
+    directory(path)?;
+    let data = std::ffi::CString::new(data).map_err(io::Error::from).at(Step::Mounts)?;
+    mount("tmpfs", path, "tmpfs", flags, data.as_c_str()).of(Step::Mounts, &path.to_string_lossy())
+}
+
+/// A directory of the host's root, or the link it is on hosts where all is in /usr.
+fn system(root: &Path, name: &str) -> Result<(), Fault> {
+    let host = Path::new("/").join(name);
+    let Ok(found) = fs::symlink_metadata(&host) else { return Ok(()) };
+    if found.is_symlink() {
+        let target = fs::read_link(&host).of(Step::Mounts, name)?;
+        let target = target.strip_prefix("/").unwrap_or(&target);
+        return symlink(target, root.join(name)).of(Step::Mounts, name);
+    }
+    directory(&root.join(name))?;
+    mount_bind_recursive(&host, root.join(name)).of(Step::Mounts, name)
+}
+
+/// Shows a file or directory of the host at the same path, with all that is mounted below it.
+pub(crate) fn show(root: &Path, host: &Path, is_dir: bool) -> Result<(), Fault> {
+    let (place, name) = (below(root, host), host.to_string_lossy());
+    if is_dir {
+        directory(&place)?;
+    } else {
+        if let Some(parent) = place.parent() {
+            directory(parent)?;
+        }
+        File::options().create(true).append(true).open(&place).of(Step::Mounts, &name)?;
+    }
+    mount_bind_recursive(host, &place).of(Step::Mounts, &name)
+}
+
+fn readonly(root: &Path, tree: &Path, plan: &Plan) -> Result<(), Fault> {
+    let name = tree.to_string_lossy();
+    let refused = |why: &str| Err(Fault::new(Step::Readonly, format!("{name} {why}")));
+    let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+    if !tree.is_absolute() || !tree.components().all(plain) {
+        return refused("is not a plain absolute path");
+    }
+    let real = fs::canonicalize(tree).of(Step::Readonly, &name)?;
+    // Where the folder really is; the working directory's path can be asked for even where it cannot be walked.
+    let folder = std::env::current_dir().of(Step::Folder, "its path")?;
+    let sandboxes = folder.parent().unwrap_or(&folder);
+    let holds = |path: &Path| folder.starts_with(path) || path.starts_with(sandboxes);
+    if holds(&real) || plan.folder.starts_with(tree) {
+        return refused("holds the data directory, or is in it");
+    }
+    if OWN.iter().any(|own| Path::new(own).starts_with(tree)) {
+        return refused("would hide a place of the sandbox's own");
+    }
+    if ["/proc", "/sys", "/dev"].iter().any(|own| real.starts_with(own) || tree.starts_with(own)) {
+        return refused("is not a tree of files");
+    }
+    let kind = fs::metadata(&real).of(Step::Readonly, &name)?.file_type();
+    if kind.is_socket() || kind.is_fifo() || kind.is_block_device() || kind.is_char_device() {
+        return refused("is neither a directory nor a file");
+    }
+    show(root, tree, kind.is_dir()).map_err(|fault| Fault { step: Step::Readonly, ..fault })
+}
+
+fn proc(root: &Path) -> Result<(), Fault> {
+    let place = root.join("proc");
+    directory(&place)?;
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    // Hides what the agent may not trace, which is pid 1. The group that would be exempt does not exist inside.
+    mount("proc", &place, "proc", flags, c"hidepid=2,gid=1").of(Step::Proc, "mount")?;
+    // One user namespace is still to come, and none after it. The filter forbids it too; this costs nothing.
+    fs::write(place.join("sys/user/max_user_namespaces"), "1").ok();
+    for name in PROC_READONLY.map(|name| place.join(name)).into_iter().filter(|path| path.exists()) {
+        mount_bind(&name, &name).of(Step::Proc, &name.to_string_lossy())?;
+    }
+    for path in PROC_HIDDEN.map(|name| place.join(name)) {
+        let Ok(found) = fs::metadata(&path) else { continue };
+        if found.is_dir() {
+            tmpfs(&path, MountFlags::NOSUID | MountFlags::NODEV, "mode=0555,size=4k,nr_inodes=1")?;
+        } else {
+            mount_bind(root.join("dev/null"), &path).of(Step::Proc, &path.to_string_lossy())?;
+        }
+    }
+    Ok(())
+}
+
+/// The old root is stacked below the new one and taken away.
+fn turn(root: &Path) -> Result<(), Fault> {
+    std::env::set_current_dir(root).of(Step::Mounts, ROOT)?;
+    rustix::process::pivot_root(".", ".").of(Step::Mounts, "pivot_root")?;
+    unmount(".", UnmountFlags::DETACH).of(Step::Mounts, "the host's root")?;
+    std::env::set_current_dir("/").of(Step::Mounts, "/")
+}
+
+/// Makes everything read-only that the mount table holds and that is not named here.
+fn seal(layout: &Layout) -> Result<(), Fault> {
+    let own = [&layout.workspace, &layout.home, &layout.outputs, &layout.results, &layout.tmp];
+    let table = fs::read_to_string("/proc/self/mountinfo").of(Step::Mounts, "the mount table")?;
+    for line in table.lines() {
+        // "id parent device root place options …"
+        let mut fields = line.split(' ').skip(4);
+        let (Some(place), Some(options)) = (fields.next(), fields.next()) else { continue };
+        let place = unescape(place);
+        let is_device = place.starts_with("/dev/");
+        let mut flags = MountFlags::BIND | MountFlags::NOSUID;
+        for option in options.split(',') {
+            // What the host has set cannot be taken back in here, and must be repeated.
+            flags |= match option {
+                "ro" => MountFlags::RDONLY,
+                "nodev" => MountFlags::NODEV,
+                "noexec" => MountFlags::NOEXEC,
+                _ => MountFlags::empty(),
+            };
+        }
+        if !is_device {
+            flags |= MountFlags::NODEV;
+        }
+        let writable = own.contains(&&place)
+            || ["/proc", "/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
+        if !writable {
+            flags |= MountFlags::RDONLY;
+        }
+        match mount_remount(&place, flags, c"") {
+            // What cannot be reached in here cannot be written either.
+            Ok(()) | Err(Errno::NOENT | Errno::ACCESS) => {}
+            Err(error) => return Err(error).of(Step::Mounts, &format!("read-only {}", place.display())),
+        }
+    }
+    Ok(())
+}
+
+/// The mount table writes blank, tab, line feed and backslash as `\` and three octal digits.
+fn unescape(field: &str) -> PathBuf {
+    let mut path = field.to_owned();
+    for (escaped, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
+        path = path.replace(escaped, plain);
+    }
+    path.into()
+}

@@ -1,0 +1,71 @@
+//! What the two processes of a jail and the server say to each other before the socket belongs to the tools.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Deadline;
+use crate::fault::Fault;
+use crate::plan::Plan;
+
+/// The argument of `heddle jail`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub stage: Stage,
+    pub plan: Plan,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    Outer,
+    Inner,
+}
+
+/// One line from the jail to the server. After `Ready` or `Failed` there is no further one.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Word {
+    /// Another jail still holds the folder's lock.
+    Waiting,
+    Ready {
+        /// Whether programs inside can talk to each other over 127.0.0.1.
+        loopback: bool,
+    },
+    Failed(Fault),
+}
+
+/// The longest line; a fault's text is far shorter.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+
+impl Word {
+    pub(crate) fn send(&self, mut socket: &UnixStream) -> io::Result<()> {
+        let mut line = serde_json::to_vec(self).map_err(io::Error::other)?;
+        line.push(b'\n');
+        socket.write_all(&line)
+    }
+
+    /// `None` when the other end closed before a whole line. Reads not one byte more than the line.
+    pub(crate) fn receive(mut socket: &UnixStream, deadline: Deadline) -> io::Result<Option<Self>> {
+        let mut line = Vec::new();
+        loop {
+            let left = deadline.left().ok_or(io::ErrorKind::TimedOut)?;
+            socket.set_read_timeout(Some(left))?;
+            let mut byte = [0];
+            match socket.read(&mut byte) {
+                Ok(0) => return Ok(None),
+                Ok(_) if byte == [b'\n'] => break,
+                Ok(_) if line.len() >= LINE_BYTES_MAX => return Err(io::ErrorKind::InvalidData.into()),
+                Ok(_) => line.extend(byte),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        socket.set_read_timeout(None)?;
+        serde_json::from_slice(&line).map(Some).map_err(io::Error::other)
+    }
+}

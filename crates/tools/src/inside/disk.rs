@@ -1,0 +1,210 @@
+//! Measures what folders hold, in little memory and without following anything out of them.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmodat, fstat, openat, statat};
+use rustix::io;
+
+/// Folders that are open at once; what is deeper is looked at later, from the top.
+const DEPTH: usize = 64;
+/// Bytes of the paths of what is looked at later. A tree that needs more counts as one of too many entries.
+const LATER_BYTES: usize = 16 * 1024 * 1024;
+/// What `st_blocks` counts in.
+const BLOCK_BYTES: u64 = 512;
+
+/// What folders hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Held {
+    /// On the disk: a file with holes counts less than its length, one with several names counts once.
+    pub(super) bytes: u64,
+    /// Files and folders of any kind; at most as many as were asked for.
+    pub(super) entries: u64,
+}
+
+/// Measures these folders together, and stops at `most` entries.
+pub(super) fn measure<'a>(roots: impl IntoIterator<Item = &'a Path>, most: u64) -> Held {
+    let mut count = Count { held: Held::default(), most, device: 0, later: Vec::new(), later_bytes: 0 };
+    for root in roots {
+        // One that cannot be opened holds nothing that we could know of.
+        count.tree(root).ok();
+    }
+    count.held
+}
+
+#[derive(Debug)]
+struct Count {
+    held: Held,
+    most: u64,
+    device: u64,
+    later: Vec<Vec<CString>>,
+    later_bytes: usize,
+}
+
+/// An open folder.
+#[derive(Debug)]
+struct Level {
+    entries: Dir,
+    name: CString,
+    _opened: Option<Opened>,
+}
+
+/// A folder that its owner may not look into, and that was opened for us; it closes when we are done.
+#[derive(Debug)]
+struct Opened {
+    folder: OwnedFd,
+    mode: Mode,
+}
+
+impl Opened {
+    /// Lets the owner look in; nothing if the folder is not ours.
+    fn new(parent: BorrowedFd<'_>, name: &CStr, mode: Mode) -> Option<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = openat(parent, name, flags, Mode::empty()).ok()?;
+        let opened = Self { folder, mode };
+        opened.set(mode | Mode::RUSR | Mode::XUSR).ok()?;
+        Some(opened)
+    }
+
+    fn set(&self, mode: Mode) -> io::Result<()> {
+        let path = format!("/proc/self/fd/{}", self.folder.as_raw_fd());
+        chmodat(CWD, path, mode, AtFlags::empty())
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // It may be gone by now.
+        self.set(self.mode).ok();
+    }
+}
+
+impl Count {
+    fn tree(&mut self, root: &Path) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, root, flags, Mode::empty())?;
+        self.device = fstat(&root)?.st_dev;
+        self.later = vec![Vec::new()];
+        self.later_bytes = 0;
+        while let Some(path) = self.later.pop() {
+            self.later_bytes -= bytes(&path);
+            // What has gone meanwhile holds nothing.
+            let Some(top) = reach(&root, &path) else { continue };
+            self.below(&path, top);
+            if self.held.entries >= self.most {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what is below `top`, which is at `path`.
+    fn below(&mut self, path: &[CString], top: Level) {
+        let mut levels = vec![top];
+        loop {
+            let depth = levels.len();
+            let Some(level) = levels.last_mut() else { return };
+            let Some(Ok(entry)) = level.entries.read() else {
+                levels.pop();
+                continue;
+            };
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let Ok(folder) = level.entries.fd() else { continue };
+            let Ok(stat) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            if stat.st_dev != self.device {
+                continue;
+            }
+            self.held.entries += 1;
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let names = if kind == FileType::Directory { 1 } else { u64::from(stat.st_nlink as u32).max(1) };
+            self.held.bytes += stat.st_blocks as u64 * BLOCK_BYTES / names;
+            if self.held.entries >= self.most {
+                return;
+            }
+            if kind == FileType::Directory && depth < DEPTH {
+                if let Some(next) = Level::open(folder, name, &stat) {
+                    levels.push(next);
+                }
+            } else if kind == FileType::Directory {
+                let mut deep = path.to_vec();
+                deep.extend(levels.iter().skip(1).map(|level| level.name.clone()));
+                deep.push(name.to_owned());
+                self.put_off(deep);
+            }
+        }
+    }
+
+    fn put_off(&mut self, path: Vec<CString>) {
+        self.later_bytes += bytes(&path);
+        if self.later_bytes > LATER_BYTES {
+            self.held.entries = self.most;
+        }
+        self.later.push(path);
+    }
+}
+
+impl Level {
+    fn open(parent: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Option<Self> {
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        let opened =
+            if mode.contains(Mode::RUSR | Mode::XUSR) { None } else { Opened::new(parent, name, mode) };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = openat(parent, name, flags, Mode::empty()).ok()?;
+        Some(Self { entries: Dir::new(folder).ok()?, name: name.to_owned(), _opened: opened })
+    }
+}
+
+/// The folder at a path below the root.
+fn reach(root: &OwnedFd, path: &[CString]) -> Option<Level> {
+    let entries = Dir::read_from(root).ok()?;
+    let mut level = Level { entries, name: CString::default(), _opened: None };
+    for name in path {
+        let next = {
+            let folder = level.entries.fd().ok()?;
+            let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            Level::open(folder.as_fd(), name, &stat)?
+        };
+        level = next;
+    }
+    Some(level)
+}
+
+fn bytes(path: &[CString]) -> usize {
+    path.iter().map(|name| name.count_bytes() + size_of::<CString>()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::process::Command;
+
+    #[test]
+    fn what_is_deep_shut_or_has_two_names_counts_once_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        let deep = (0..200).fold(root.to_owned(), |path, _| path.join("d"));
+        fs::create_dir_all(&deep).expect("makes");
+        fs::write(deep.join("file"), vec![1; 1 << 20]).expect("writes");
+        fs::write(root.join("one"), vec![1; 1 << 20]).expect("writes");
+        fs::hard_link(root.join("one"), root.join("two")).expect("links");
+        symlink("/usr", root.join("link")).expect("links");
+        fs::create_dir(root.join("shut")).expect("makes");
+        fs::write(root.join("shut/file"), vec![1; 1 << 20]).expect("writes");
+        fs::set_permissions(root.join("shut"), fs::Permissions::from_mode(0o000)).expect("shuts");
+        let held = measure([root], u64::MAX);
+        assert_eq!(held.entries, 200 + 1 + 2 + 1 + 2);
+        let less = held.bytes - (3 << 20);
+        assert!(less <= 1 << 20, "3 MiB and what folders take, but {} bytes", held.bytes);
+        let mode = fs::metadata(root.join("shut")).expect("there").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o000);
+        assert_eq!(measure([root], 100).entries, 100);
+        let removed = Command::new("chmod").arg("755").arg(root.join("shut")).status().expect("runs");
+        assert!(removed.success());
+    }
+}

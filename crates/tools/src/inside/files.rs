@@ -1,0 +1,58 @@
+//! Paths as the model writes them, and files that are safe to read.
+
+use std::fs::{self, File, FileType, Metadata, OpenOptions};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use sandbox::Layout;
+
+use super::answer::why;
+
+/// The path that is meant: relative ones are relative to the workspace.
+pub(super) fn resolve(layout: &Layout, path: &str) -> PathBuf {
+    layout.workspace.join(path)
+}
+
+/// The path as it is shown: relative to the workspace if it is in there.
+pub(super) fn shown<'a>(layout: &Layout, path: &'a Path) -> &'a Path {
+    path.strip_prefix(&layout.workspace).unwrap_or(path)
+}
+
+/// Opens a regular file. Nothing else is ever opened: a FIFO or a device could keep us waiting for ever.
+///
+/// # Errors
+/// What the model is told.
+pub(super) fn open(path: &Path) -> Result<(File, Metadata), String> {
+    let found = fs::metadata(path).map_err(|error| why("read", path, &error))?;
+    regular(path, found.file_type())?;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+    let file = file.map_err(|error| why("read", path, &error))?;
+    // It may have been changed for another meanwhile.
+    let metadata = file.metadata().map_err(|error| why("read", path, &error))?;
+    regular(path, metadata.file_type())?;
+    Ok((file, metadata))
+}
+
+/// Refuses what is no regular file.
+///
+/// # Errors
+/// What the model is told.
+pub(super) fn regular(path: &Path, kind: FileType) -> Result<(), String> {
+    let path = path.display();
+    if kind.is_file() {
+        return Ok(());
+    }
+    if kind.is_dir() {
+        return Err(format!("{path} is a directory; see what is in it with `glob`, or with `ls` in bash"));
+    }
+    let what = if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    };
+    Err(format!("{path} is {what}, not a file; use bash for it"))
+}

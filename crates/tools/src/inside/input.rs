@@ -1,0 +1,265 @@
+//! Reads the input of each tool (spec/behaviour.md c.5). A mistake names its field and says what to send.
+
+use std::time::Duration;
+
+use protocol::{
+    Object,
+    parse::{self, Fields, Invalid},
+    tool::Builtin,
+};
+use serde_json::Value;
+
+/// What bash is asked to do if nothing else is said: rules.md 10.
+const BASH_MS: u64 = 120_000;
+/// The longest it may be asked to take.
+const BASH_MS_MAX: u64 = 600_000;
+/// Bytes of a command; the shell reads it byte by byte.
+const COMMAND_BYTES: usize = 1024 * 1024;
+/// Bytes of a pattern.
+const PATTERN_BYTES: usize = 16 * 1024;
+
+/// A checked input.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    Bash(Bash),
+    File(Task),
+}
+
+/// For the shell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Bash {
+    /// Absent only with `restart`.
+    pub(super) command: Option<String>,
+    pub(super) restart: bool,
+    pub(super) timeout: Duration,
+}
+
+/// For the tools that need no shell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    Read {
+        path: String,
+        /// First line from 1, and last, which counts too; without it, to the end.
+        range: Option<(u64, Option<u64>)>,
+    },
+    Write {
+        path: String,
+        content: String,
+    },
+    Edit(Edit),
+    Glob {
+        pattern: String,
+        path: Option<String>,
+    },
+    Grep {
+        pattern: String,
+        path: Option<String>,
+    },
+}
+
+/// A change of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Edit {
+    pub(super) path: String,
+    pub(super) old: String,
+    pub(super) new: String,
+    pub(super) all: bool,
+}
+
+type Reader = fn(&mut Fields) -> Result<Input, Invalid>;
+
+/// Reads the input of `tool`.
+///
+/// # Errors
+/// What the model is told.
+pub(super) fn read(tool: Builtin, input: Object) -> Result<Input, String> {
+    let (usage, read): (&str, Reader) = match tool {
+        Builtin::Bash => (
+            "{\"command\": string, \"restart\"?: boolean, \"timeout_ms\"?: 1 to 600000}; `command` may be left \
+             out with \"restart\": true",
+            bash,
+        ),
+        Builtin::Read => ("{\"file_path\": string, \"view_range\"?: [first line, last line or -1]}", file),
+        Builtin::Write => ("{\"file_path\": string, \"content\": string}", write),
+        Builtin::Edit => (
+            "{\"file_path\": string, \"old_string\": string, \"new_string\": string, \"replace_all\"?: boolean}",
+            edit,
+        ),
+        Builtin::Glob => ("{\"pattern\": string, \"path\"?: string}", glob),
+        Builtin::Grep => ("{\"pattern\": string, \"path\"?: string}", grep),
+        Builtin::WebFetch | Builtin::WebSearch => {
+            return Err(format!("`{}` is not served here; do without it", tool.name()));
+        }
+    };
+    let result = Fields::of(Value::Object(input), "").and_then(|mut fields| {
+        let read = read(&mut fields)?;
+        fields.finish()?;
+        Ok(read)
+    });
+    result.map_err(|Invalid { path, message, code: _ }| {
+        format!("`{path}`: {message}. Send {} {usage}.", tool.name())
+    })
+}
+
+fn bash(fields: &mut Fields) -> Result<Input, Invalid> {
+    let command = fields.optional("command", parse::string)?;
+    let restart = fields.optional("restart", parse::boolean)?.unwrap_or_default();
+    let timeout_ms = fields.optional("timeout_ms", parse::whole(1, BASH_MS_MAX))?.unwrap_or(BASH_MS);
+    match &command {
+        None if !restart => return Err(fields.wrong("command", "this field is required")),
+        Some(command) if command.contains('\0') => {
+            return Err(fields.wrong("command", "must hold no NUL character; write '\\0' with printf"));
+        }
+        Some(command) if command.len() > COMMAND_BYTES => {
+            let message = "must have at most 1 MiB; put the text into a file with `write` and use that";
+            return Err(fields.wrong("command", message));
+        }
+        Some(_) | None => {}
+    }
+    Ok(Input::Bash(Bash { command, restart, timeout: Duration::from_millis(timeout_ms) }))
+}
+
+fn file(fields: &mut Fields) -> Result<Input, Invalid> {
+    let path = fields.required("file_path", path)?;
+    let range = fields.optional("view_range", parse::list(2, 2, line))?;
+    let range = match range.as_deref() {
+        None => None,
+        Some(&[first, last]) if first >= 1 && last <= 0 => Some((first as u64, None)),
+        Some(&[first, last]) if first >= 1 && last >= first => Some((first as u64, Some(last as u64))),
+        Some(_) => {
+            let message = "the first line must be 1 or more, and the last not before it, or -1 for the end";
+            return Err(fields.wrong("view_range", message));
+        }
+    };
+    Ok(Input::File(Task::Read { path, range }))
+}
+
+fn write(fields: &mut Fields) -> Result<Input, Invalid> {
+    let path = fields.required("file_path", path)?;
+    let content = fields.required("content", parse::string)?;
+    Ok(Input::File(Task::Write { path, content }))
+}
+
+fn edit(fields: &mut Fields) -> Result<Input, Invalid> {
+    let path = fields.required("file_path", path)?;
+    let old = fields.required("old_string", parse::string)?;
+    let new = fields.required("new_string", parse::string)?;
+    let all = fields.optional("replace_all", parse::boolean)?.unwrap_or_default();
+    if old.is_empty() {
+        return Err(fields.wrong("old_string", "must not be empty; make a file with `write`"));
+    }
+    if old == new {
+        return Err(fields.wrong("new_string", "is the same as `old_string`; nothing would change"));
+    }
+    Ok(Input::File(Task::Edit(Edit { path, old, new, all })))
+}
+
+fn glob(fields: &mut Fields) -> Result<Input, Invalid> {
+    let (pattern, path) = search(fields)?;
+    Ok(Input::File(Task::Glob { pattern, path }))
+}
+
+fn grep(fields: &mut Fields) -> Result<Input, Invalid> {
+    let (pattern, path) = search(fields)?;
+    Ok(Input::File(Task::Grep { pattern, path }))
+}
+
+fn search(fields: &mut Fields) -> Result<(String, Option<String>), Invalid> {
+    let pattern = fields.required("pattern", parse::string)?;
+    if pattern.is_empty() {
+        return Err(fields.wrong("pattern", "must not be empty"));
+    }
+    if pattern.len() > PATTERN_BYTES {
+        return Err(fields.wrong("pattern", "must have at most 16 KiB"));
+    }
+    Ok((pattern, fields.optional("path", path)?))
+}
+
+fn path(value: Value, at: &str) -> Result<String, Invalid> {
+    let path = parse::string(value, at)?;
+    if path.is_empty() || path.contains('\0') {
+        return Err(Invalid::new(at, "must be a path: not empty and without NUL"));
+    }
+    Ok(path)
+}
+
+fn line(value: Value, at: &str) -> Result<i64, Invalid> {
+    value.as_i64().ok_or_else(|| Invalid::new(at, "expected a whole number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn mistake(tool: Builtin, input: Value) -> String {
+        let Value::Object(input) = input else { panic!("an object") };
+        read(tool, input).expect_err("a mistake")
+    }
+
+    #[test]
+    fn each_mistake_names_its_field_and_says_what_to_send() {
+        for (tool, input, said) in [
+            (Builtin::Bash, json!({}), "`command`: this field is required. Send bash {\"command\": string,"),
+            (Builtin::Bash, json!({"command": 1}), "`command`: expected a string, got a number. Send bash {"),
+            (Builtin::Bash, json!({"command": "a\0"}), "`command`: must hold no NUL character"),
+            (
+                Builtin::Bash,
+                json!({"command": "a", "cwd": "/"}),
+                "`cwd`: unknown field; remove it. Send bash {",
+            ),
+            (
+                Builtin::Bash,
+                json!({"command": "a", "timeout_ms": 600_001}),
+                "`timeout_ms`: must be between 1 and 600000, is 600001. Send bash {",
+            ),
+            (
+                Builtin::Read,
+                json!({}),
+                "`file_path`: this field is required. Send read {\"file_path\": string",
+            ),
+            (Builtin::Read, json!({"file_path": ""}), "`file_path`: must be a path"),
+            (
+                Builtin::Read,
+                json!({"file_path": "a", "view_range": [1]}),
+                "`view_range`: must have at least 2",
+            ),
+            (
+                Builtin::Read,
+                json!({"file_path": "a", "view_range": [0, 4]}),
+                "`view_range`: the first line must",
+            ),
+            (
+                Builtin::Read,
+                json!({"file_path": "a", "view_range": [5, 4]}),
+                "`view_range`: the first line must",
+            ),
+            (
+                Builtin::Read,
+                json!({"file_path": "a", "view_range": ["1", 4]}),
+                "`view_range.0`: expected a whole",
+            ),
+            (Builtin::Write, json!({"file_path": "a"}), "`content`: this field is required. Send write {"),
+            (
+                Builtin::Edit,
+                json!({"file_path": "a", "old_string": "", "new_string": "b"}),
+                "`old_string`: must not be empty",
+            ),
+            (
+                Builtin::Edit,
+                json!({"file_path": "a", "old_string": "b", "new_string": "b"}),
+                "`new_string`: is the same as `old_string`",
+            ),
+            (
+                Builtin::Glob,
+                json!({"pattern": ["a"]}),
+                "`pattern`: expected a string, got an array. Send glob {",
+            ),
+            (Builtin::Grep, json!({"pattern": ""}), "`pattern`: must not be empty. Send grep {\"pattern\""),
+            (Builtin::WebFetch, json!({}), "`web_fetch` is not served here"),
+        ] {
+            let mistake = mistake(tool, input);
+            assert!(mistake.starts_with(said), "{mistake}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The jail's end: takes calls from the socket, runs the six tools, and answers. rules.md 10.
+
+mod ambient;
+mod answer;
+mod calls;
+mod disk;
+mod edit;
+mod files;
+mod frames;
+mod glob;
+mod grep;
+mod input;
+mod processes;
+mod read;
+mod reaper;
+mod seats;
+mod shell;
+mod sweep;
+mod text;
+mod wake;
+mod walk;
+mod write;
+
+use std::io::{self, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sandbox::{Inside, Layout};
+
+use self::{
+    ambient::locked,
+    answer::bad,
+    calls::{Calls, Open},
+    input::{Input, Task},
+    processes::Whose,
+    seats::{Call, Seats},
+    sweep::Sweep,
+    walk::Stop,
+};
+use crate::wire::{Outcome, ToJail};
+
+/// Calls of the tools that need no shell, at once. They are made before anything runs here that could use up
+/// the processes.
+const WORKERS: usize = 8;
+/// Calls that wait for one of these.
+const WAITING: usize = 256;
+/// How long a search may take; then it answers with what it has.
+const SEARCH: Duration = Duration::from_secs(40);
+
+/// Serves the tools until the socket closes. `heddle jail` runs it after `sandbox::enter`, in the process
+/// that every orphan of the jail is given to. What was started here does not outlive it.
+///
+/// # Errors
+/// The exit code is a failure if the jail had no room for its first threads, or if a frame was none.
+#[must_use]
+pub fn serve(inside: Inside) -> ExitCode {
+    let isolation = inside.isolation;
+    let result = listen(inside);
+    processes::end(Whose::All, isolation);
+    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One call of a tool that needs no shell.
+#[derive(Debug)]
+struct Job {
+    open: Open,
+    event: String,
+    task: Task,
+}
+
+fn listen(Inside { socket, layout, limits, isolation }: Inside) -> io::Result<()> {
+    let calls = Arc::new(Calls::new(socket.try_clone()?));
+    let seats = Arc::new(Seats::new(Arc::clone(&calls), layout.clone(), isolation));
+    let reaps = Arc::clone(&seats);
+    ambient::start("reaper", move || reaps.reap())?;
+    let sweep = Sweep::new(&layout, limits.disk_bytes);
+    let (sweeps, told) = (Arc::clone(&seats), Arc::clone(&calls));
+    ambient::start("sweep", move || sweep.run(&sweeps, &told))?;
+    let jobs = workers(&calls, &layout)?;
+    let mut from = BufReader::new(socket);
+    while let Some(word) = frames::read(&mut from)? {
+        match word {
+            ToJail::Cancel { call } => {
+                calls.cancel(call);
+                seats.ring();
+            }
+            ToJail::Run { call, thread, event, tool, input, shell_lost } => {
+                let open = calls.open(call);
+                let answered = match input::read(tool, input) {
+                    Err(mistake) => Some(mistake),
+                    _ if !plain(&event) => Some("the call has no name of its own; send it again".to_owned()),
+                    Ok(Input::Bash(bash)) => {
+                        seats.run(&thread, shell_lost, Call { open: open.clone(), event, bash });
+                        None
+                    }
+                    Ok(Input::File(task)) => {
+                        let sent = jobs.try_send(Job { open: open.clone(), event, task });
+                        let full = |_| {
+                            "too many calls at once; wait for some answers, then send it again".to_owned()
+                        };
+                        sent.err().map(full)
+                    }
+                };
+                if let Some(why) = answered {
+                    calls.done(&open, bad(why));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether it can be the name of a file.
+fn plain(event: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=128).contains(&event.len()) && event.bytes().all(legal)
+}
+
+fn workers(calls: &Arc<Calls>, layout: &Layout) -> io::Result<SyncSender<Job>> {
+    let (jobs, takes) = sync_channel(WAITING);
+    let takes = Arc::new(Mutex::new(takes));
+    for _ in 0..WORKERS {
+        let (calls, layout, takes) = (Arc::clone(calls), layout.clone(), Arc::clone(&takes));
+        ambient::start("worker", move || work(&calls, &layout, &takes))?;
+    }
+    Ok(jobs)
+}
+
+fn work(calls: &Calls, layout: &Layout, takes: &Mutex<Receiver<Job>>) {
+    loop {
+        let taken = locked(takes).recv();
+        let Ok(Job { open, event, task }) = taken else { return };
+        let run = || {
+            if open.cancelled() { bad("cancelled before it began") } else { run(layout, &open, &event, task) }
+        };
+        let outcome = catch_unwind(AssertUnwindSafe(run));
+        let failed = |_| bad("this tool failed inside; try another way, for instance with bash");
+        calls.done(&open, outcome.unwrap_or_else(failed));
+    }
+}
+
+fn run(layout: &Layout, open: &Open, event: &str, task: Task) -> Outcome {
+    let stop = Stop::new(open.clone(), ambient::now() + SEARCH);
+    let text = text::Text::new(&layout.results, event);
+    let outcome = match task {
+        Task::Read { path, range } => read::run(layout, &path, range, &stop, text),
+        Task::Write { path, content } => write::run(layout, &path, &content),
+        Task::Edit(edit) => edit::run(layout, &edit),
+        Task::Glob { pattern, path } => glob::run(layout, &pattern, path.as_deref(), &stop, text),
+        Task::Grep { pattern, path } => grep::run(layout, &pattern, path.as_deref(), &stop, text),
+    };
+    outcome.unwrap_or_else(bad)
+}

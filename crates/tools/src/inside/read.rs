@@ -1,0 +1,195 @@
+//! `read`: a text as it is, or some of its lines; a picture or a PDF as a block of content.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use protocol::content::{Block, Source};
+use sandbox::Layout;
+
+use super::{
+    answer::{good, why},
+    files,
+    text::Text,
+    walk::Stop,
+};
+use crate::wire::Outcome;
+
+/// Bytes of a text that is read without `view_range` (rules.md 9).
+const TEXT_BYTES: u64 = 256 * 1024;
+/// Bytes of a picture whose base64 has 5 MiB (rules.md 9).
+const IMAGE_BYTES: u64 = 5 * 1024 * 1024 / 4 * 3;
+/// Bytes of a PDF (rules.md 9).
+const PDF_BYTES: u64 = 20 * 1024 * 1024;
+/// Bytes by which it is told what a file is.
+const SNIFF_BYTES: u64 = 16 * 1024;
+/// Bytes read at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Runs it.
+///
+/// # Errors
+/// What the model is told.
+pub(super) fn run(
+    layout: &Layout,
+    path: &str,
+    range: Option<(u64, Option<u64>)>,
+    stop: &Stop,
+    text: Text,
+) -> Result<Outcome, String> {
+    let path = files::resolve(layout, path);
+    let (mut file, metadata) = files::open(&path)?;
+    let failed = |error: &io::Error| why("read", &path, error);
+    let mut first = Vec::new();
+    file.by_ref().take(SNIFF_BYTES).read_to_end(&mut first).map_err(|error| failed(&error))?;
+    if let Some(media_type) = media_type(&first) {
+        return block(&path, file, first, media_type, range.is_some());
+    }
+    if let Some(what) = binary(&first) {
+        let path = path.display();
+        return Err(format!(
+            "{path} is {what}; look at it with bash, for instance with `file` or `xxd | head`"
+        ));
+    }
+    match range {
+        Some(range) => lines(&path, file, first, range, stop, text),
+        None => whole(&path, file, first, &metadata, text),
+    }
+}
+
+fn whole(
+    path: &Path,
+    file: File,
+    mut bytes: Vec<u8>,
+    metadata: &Metadata,
+    mut text: Text,
+) -> Result<Outcome, String> {
+    // A file of /proc says that it is empty, and another may grow while it is read.
+    let left = (TEXT_BYTES + 1).saturating_sub(bytes.len() as u64);
+    file.take(left).read_to_end(&mut bytes).map_err(|error| why("read", path, &error))?;
+    if bytes.len() as u64 > TEXT_BYTES {
+        let size = match metadata.len() {
+            0 => String::new(),
+            size => format!(" ({size} bytes)"),
+        };
+        return Err(format!(
+            "{} is too large to be read at once{size}: read some lines with `view_range`, as [1, 200], or search \
+             it with `grep`",
+            path.display()
+        ));
+    }
+    if bytes.is_empty() {
+        return Ok(good("(the file is empty)"));
+    }
+    if let Some(what) = binary(&bytes) {
+        return Err(format!("{} is {what}; look at it with bash", path.display()));
+    }
+    text.add(&bytes);
+    Ok(good(text.finish()))
+}
+
+fn lines(
+    path: &Path,
+    mut file: File,
+    mut piece: Vec<u8>,
+    (first, last): (u64, Option<u64>),
+    stop: &Stop,
+    mut text: Text,
+) -> Result<Outcome, String> {
+    let last = last.unwrap_or(u64::MAX);
+    let mut line = 1;
+    let mut ends_open = false;
+    while !piece.is_empty() && line <= last {
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            if (first..=last).contains(&line) {
+                text.add(part);
+            }
+            ends_open = !part.ends_with(b"\n");
+            line += u64::from(!ends_open);
+        }
+        if stop.now() {
+            return Err(format!(
+                "{} is too long to be read up to line {line} in time; take the lines out with `sed -n` in bash",
+                path.display()
+            ));
+        }
+        piece.resize(PIECE_BYTES, 0);
+        let count = file.read(&mut piece).map_err(|error| why("read", path, &error))?;
+        piece.truncate(count);
+    }
+    if text.is_empty() {
+        let count = line - u64::from(!ends_open);
+        return Err(format!("{} has only {count} lines; begin at one of them", path.display()));
+    }
+    Ok(good(text.finish()))
+}
+
+fn block(
+    path: &Path,
+    file: File,
+    mut bytes: Vec<u8>,
+    media_type: &str,
+    ranged: bool,
+) -> Result<Outcome, String> {
+    let path_shown = path.display();
+    if ranged {
+        return Err(format!(
+            "{path_shown} is {media_type}, which has no lines: read it without `view_range`"
+        ));
+    }
+    let pdf = media_type == "application/pdf";
+    let (most, bound, smaller) = if pdf {
+        (PDF_BYTES, "20 MiB", "take pages out of it in bash, or turn it into text")
+    } else {
+        (IMAGE_BYTES, "3.75 MiB", "make a smaller copy in bash and read that")
+    };
+    let left = (most + 1).saturating_sub(bytes.len() as u64);
+    file.take(left).read_to_end(&mut bytes).map_err(|error| why("read", path, &error))?;
+    if bytes.len() as u64 > most {
+        return Err(format!(
+            "{path_shown} has more than {bound}, the most that a {media_type} may have; {smaller}"
+        ));
+    }
+    let source = Source::Base64 { data: BASE64_STANDARD.encode(&bytes), media_type: media_type.to_owned() };
+    let content =
+        if pdf { Block::Document { source, title: None, context: None } } else { Block::Image { source } };
+    Ok(Outcome { content: vec![content], is_error: false })
+}
+
+/// What can be shown as it is, told from the content and not from the name.
+fn media_type(first: &[u8]) -> Option<&'static str> {
+    match first {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
+        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
+        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
+        _ => None,
+    }
+}
+
+/// What it is if it is no text in UTF-8. The bytes may end in the middle of a character.
+fn binary(bytes: &[u8]) -> Option<&'static str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(),
+    };
+    if text && !bytes.contains(&0) {
+        return None;
+    }
+    Some(match bytes {
+        [0x7f, b'E', b'L', b'F', ..] => "a binary file (an ELF program or library)",
+        [b'P', b'K', 3, 4, ..] => "a binary file (a zip archive, or an office document)",
+        [0x1f, 0x8b, ..] => "a binary file (compressed with gzip)",
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "a binary file (compressed with xz)",
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => "a binary file (compressed with zstd)",
+        [b'S', b'Q', b'L', b'i', b't', b'e', ..] => "a binary file (an SQLite database)",
+        [0, b'a', b's', b'm', ..] => "a binary file (WebAssembly)",
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "a text in UTF-16 (turn it into UTF-8 with `iconv -f UTF-16`)",
+        _ if !bytes.contains(&0) => {
+            "not a text in UTF-8 (if it is one in Latin-1, turn it with `iconv -f LATIN1`)"
+        }
+        _ => "a binary file",
+    })
+}

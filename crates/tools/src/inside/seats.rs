@@ -1,0 +1,379 @@
+//! The shells of all threads: each thread has a seat, where its bash calls wait their turn.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use sandbox::{Isolation, Layout};
+
+use super::{
+    ambient::{self, locked},
+    answer::{bad, good},
+    calls::{Calls, Open},
+    input::Bash,
+    processes::{self, Whose},
+    reaper::{Ended, Reaper},
+    shell::{End, Shell},
+    text::Text,
+    wake::Wake,
+};
+use crate::wire::Outcome;
+
+/// Shells that live at once. One more ends the one that was idle for longest.
+const SHELLS: usize = 64;
+/// Threads that ever ran a command in one jail's life.
+const SEATS: usize = 10_000;
+/// Calls of one thread that wait.
+const WAITING: usize = 32;
+/// What the first answer of a new shell begins with when there was one before (rules.md 10).
+const RESTARTED: &str = "[shell restarted: working directory and variables are gone]";
+
+/// One call of bash.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) open: Open,
+    pub(super) event: String,
+    pub(super) bash: Bash,
+}
+
+/// The seats, and what shells need.
+#[derive(Debug)]
+pub(super) struct Seats {
+    seats: Mutex<Table>,
+    living: Mutex<usize>,
+    lives: Condvar,
+    reaper: Reaper,
+    calls: Arc<Calls>,
+    layout: Layout,
+    isolation: Isolation,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    of: BTreeMap<String, Arc<Mutex<Seat>>>,
+    turn: u64,
+}
+
+/// One thread's.
+#[derive(Debug, Default)]
+struct Seat {
+    waiting: VecDeque<Call>,
+    /// Rings for the one who works here; there is one as long as there is a shell or a call.
+    wake: Option<Arc<Wake>>,
+    busy: bool,
+    /// When it was last called: tells who has been idle for longest.
+    used: u64,
+    /// Whether a shell was here that is gone, and nobody has been told.
+    lost: bool,
+    /// Why its shell is being killed from outside.
+    killed: Option<String>,
+    /// Whether its shell has to make room.
+    leave: bool,
+}
+
+impl Seats {
+    /// No shells yet.
+    pub(super) fn new(calls: Arc<Calls>, layout: Layout, isolation: Isolation) -> Self {
+        Self {
+            seats: Mutex::default(),
+            living: Mutex::new(0),
+            lives: Condvar::new(),
+            reaper: Reaper::default(),
+            calls,
+            layout,
+            isolation,
+        }
+    }
+
+    /// Takes the statuses of children, for ever.
+    pub(super) fn reap(&self) {
+        self.reaper.run();
+    }
+
+    /// Waits until a shell lives; true if one did when it was asked.
+    pub(super) fn wait_for_one(&self) -> bool {
+        let mut living = locked(&self.living);
+        let lived = *living > 0;
+        while *living == 0 {
+            living = self.lives.wait(living).unwrap_or_else(PoisonError::into_inner);
+        }
+        lived
+    }
+
+    /// Kills every process; commands under way are answered with `why`.
+    pub(super) fn kill(&self, why: &str) {
+        let seats: Vec<_> = locked(&self.seats).of.values().cloned().collect();
+        for seat in seats {
+            let mut seat = locked(&seat);
+            if seat.wake.is_some() {
+                seat.killed = Some(why.to_owned());
+            }
+        }
+        processes::end(Whose::All, self.isolation);
+        // So that no shell that is dead looks alive to the next call.
+        self.reaper.take();
+    }
+
+    /// Everyone looks whether a call of theirs was cancelled.
+    pub(super) fn ring(&self) {
+        let seats: Vec<_> = locked(&self.seats).of.values().cloned().collect();
+        for seat in seats {
+            if let Some(wake) = &locked(&seat).wake {
+                wake.ring();
+            }
+        }
+    }
+
+    /// Puts a call into its thread's line; it is answered when it is over.
+    pub(super) fn run(self: &Arc<Self>, thread: &str, shell_lost: bool, call: Call) {
+        let seat = {
+            let mut table = locked(&self.seats);
+            if !table.of.contains_key(thread) && table.of.len() >= SEATS {
+                let why =
+                    "too many threads have used bash in this session; let one that exists run the command";
+                return self.calls.done(&call.open, bad(why));
+            }
+            table.turn += 1;
+            let turn = table.turn;
+            let seat = table
+                .of
+                .entry(thread.to_owned())
+                .or_insert_with(|| Arc::new(Mutex::new(Seat { lost: shell_lost, ..Seat::default() })));
+            let seat = Arc::clone(seat);
+            locked(&seat).used = turn;
+            make_room(&table, &seat);
+            seat
+        };
+        let mut taken = locked(&seat);
+        if taken.waiting.len() >= WAITING {
+            drop(taken);
+            return self
+                .calls
+                .done(&call.open, bad("too many commands of this thread wait; wait for their answers"));
+        }
+        let open = call.open.clone();
+        taken.waiting.push_back(call);
+        if let Some(wake) = &taken.wake {
+            wake.ring();
+            return;
+        }
+        if let Err(error) = self.begin(&seat, &mut taken) {
+            taken.waiting.clear();
+            taken.wake = None;
+            drop(taken);
+            self.calls.done(&open, bad(no_shell(&error)));
+        }
+    }
+
+    fn begin(self: &Arc<Self>, seat: &Arc<Mutex<Seat>>, taken: &mut Seat) -> io::Result<()> {
+        let wake = Arc::new(Wake::new()?);
+        taken.wake = Some(Arc::clone(&wake));
+        let (all, seat) = (Arc::clone(self), Arc::clone(seat));
+        ambient::start("shell", move || Worker { all, seat, wake, shell: None }.work())
+    }
+}
+
+/// When too many shells live, the one that was idle for longest leaves. If all are busy there is one more for
+/// a while; the number of processes bounds that.
+fn make_room(table: &Table, but: &Arc<Mutex<Seat>>) {
+    let mut living = 0;
+    let mut oldest: Option<(u64, &Arc<Mutex<Seat>>)> = None;
+    for seat in table.of.values().filter(|seat| !Arc::ptr_eq(seat, but)) {
+        let taken = locked(seat);
+        living += usize::from(taken.wake.is_some() && !taken.leave);
+        let idle = taken.wake.is_some() && !taken.busy && !taken.leave && taken.waiting.is_empty();
+        if idle && oldest.is_none_or(|(used, _)| taken.used < used) {
+            oldest = Some((taken.used, seat));
+        }
+    }
+    if living >= SHELLS
+        && let Some((_, seat)) = oldest
+    {
+        let mut taken = locked(seat);
+        taken.leave = true;
+        if let Some(wake) = &taken.wake {
+            wake.ring();
+        }
+    }
+}
+
+fn no_shell(error: &io::Error) -> String {
+    format!(
+        "bash could not be started: {error}. If there are too many processes, end some with the bash of another \
+         thread or send \"restart\": true, then try again."
+    )
+}
+
+/// The one who works at a seat, on a thread of its own.
+#[derive(Debug)]
+struct Worker {
+    all: Arc<Seats>,
+    seat: Arc<Mutex<Seat>>,
+    wake: Arc<Wake>,
+    shell: Option<Shell>,
+}
+
+/// What a worker finds to do.
+#[derive(Debug)]
+enum Work {
+    Call(Call),
+    Wait,
+    Leave,
+}
+
+impl Worker {
+    fn work(mut self) {
+        loop {
+            match self.next() {
+                Work::Call(call) => {
+                    let open = call.open.clone();
+                    let outcome = self.answer(call);
+                    self.all.calls.done(&open, outcome);
+                }
+                Work::Wait => {
+                    if let Some(shell) = &mut self.shell {
+                        shell.rest();
+                    }
+                    if self.shell.as_ref().is_some_and(|shell| shell.ended().is_some()) {
+                        self.end(|_| {});
+                    }
+                }
+                Work::Leave => self.end(|_| {}),
+            }
+            let mut seat = locked(&self.seat);
+            seat.busy = false;
+            if self.shell.is_none() && seat.waiting.is_empty() {
+                (seat.leave, seat.wake) = (false, None);
+                return;
+            }
+        }
+    }
+
+    fn next(&self) -> Work {
+        let mut seat = locked(&self.seat);
+        if let Some(call) = seat.waiting.pop_front() {
+            (seat.busy, seat.leave) = (true, false);
+            return Work::Call(call);
+        }
+        if seat.leave { Work::Leave } else { Work::Wait }
+    }
+
+    fn answer(&mut self, call: Call) -> Outcome {
+        if call.open.cancelled() {
+            return bad("cancelled before it began");
+        }
+        let mut text = Text::new(&self.all.layout.results, &call.event);
+        if call.bash.restart {
+            self.end(|_| {});
+            locked(&self.seat).lost = true;
+        }
+        let Some(command) = call.bash.command else {
+            locked(&self.seat).lost = false;
+            return good(RESTARTED);
+        };
+        // A shell that ended since the last look is none.
+        if self.shell.as_ref().is_some_and(|shell| shell.ended().is_some()) {
+            self.end(|_| {});
+        }
+        let restarted = self.shell.is_none() && locked(&self.seat).lost;
+        let killed = if self.shell.is_none() { locked(&self.seat).killed.take() } else { None };
+        let mut shell = match self.take() {
+            Ok(shell) => shell,
+            Err(error) => return bad(no_shell(&error)),
+        };
+        if restarted {
+            locked(&self.seat).lost = false;
+            let why = killed.map(|why| why + "\n").unwrap_or_default();
+            text.add(format!("{RESTARTED}\n{why}").as_bytes());
+        }
+        let later = shell.later();
+        if !later.is_empty() {
+            text.add(b"[from background processes since the last command:]\n");
+            text.add(&later);
+            text.add(b"\n[from this command:]\n");
+        }
+        let until = ambient::now() + call.bash.timeout;
+        let end = shell.run(&command, until, || call.open.cancelled(), &mut text);
+        self.shell = Some(shell);
+        match end {
+            Ok(end) => self.tell(&end, call.bash.timeout.as_millis(), text),
+            Err(error) => bad(format!("the command was not run: {error}; try again")),
+        }
+    }
+
+    /// The answer to a command that came to this end.
+    fn tell(&mut self, end: &End, timeout_ms: u128, mut text: Text) -> Outcome {
+        let note = match end {
+            End::Status(0) => {
+                let said = !text.is_empty();
+                return good(if said { text.finish() } else { "(no output)".to_owned() });
+            }
+            End::Status(status) => format!("[exit status {status}]"),
+            End::Died(ended) => {
+                self.end(|piece| text.add(piece));
+                if let Some(why) = locked(&self.seat).killed.take() {
+                    why
+                } else {
+                    let how = match ended {
+                        Ended::Exit(status) => format!("with status {status}"),
+                        Ended::Signal(signal) => format!("by signal {signal}"),
+                    };
+                    format!(
+                        "[the shell itself ended {how}, and what it had started was ended with it; the next \
+                         command gets a new one]"
+                    )
+                }
+            }
+            End::Late => {
+                self.stop(&mut text);
+                format!(
+                    "[timed out after {timeout_ms} ms and was killed, with everything this shell had started; send \
+                     a larger timeout_ms (at most 600000), or start long work in the background with its output in \
+                     a file]"
+                )
+            }
+            End::Cancelled => {
+                self.stop(&mut text);
+                "[cancelled, and killed with everything this shell had started]".to_owned()
+            }
+        };
+        let said = text.finish();
+        let gap = if said.is_empty() || said.ends_with('\n') { "" } else { "\n" };
+        let outcome = format!("{said}{gap}{note}");
+        if matches!(end, End::Died(Ended::Exit(0))) { good(outcome) } else { bad(outcome) }
+    }
+
+    fn stop(&mut self, text: &mut Text) {
+        if let Some(shell) = &mut self.shell {
+            shell.interrupt(text);
+        }
+        self.end(|piece| text.add(piece));
+    }
+
+    /// The shell of this seat, a new one if there is none.
+    fn take(&mut self) -> io::Result<Shell> {
+        if let Some(shell) = self.shell.take() {
+            return Ok(shell);
+        }
+        // Held, so that it does not go with the last one that ends just now.
+        let mut living = locked(&self.all.living);
+        let shell = Shell::start(&self.all.reaper, &self.all.layout.workspace, &self.wake)?;
+        *living += 1;
+        self.all.lives.notify_all();
+        Ok(shell)
+    }
+
+    fn end(&mut self, to: impl FnMut(&[u8])) {
+        let Some(shell) = self.shell.take() else { return };
+        let mut living = locked(&self.all.living);
+        *living = living.saturating_sub(1);
+        // Orphans that left their group belong to nobody in particular: they go with the last shell.
+        if *living == 0 {
+            shell.end(true, self.all.isolation, to);
+        } else {
+            drop(living);
+            shell.end(false, self.all.isolation, to);
+        }
+        locked(&self.seat).lost = true;
+    }
+}

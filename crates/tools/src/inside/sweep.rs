@@ -1,0 +1,101 @@
+//! Looks every few seconds at what the session's files take, and kills everything when it is too much:
+//! rlimits bound a file but not the number of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sandbox::Layout;
+
+use super::{
+    ambient,
+    calls::Calls,
+    disk::{Held, measure},
+    seats::Seats,
+};
+use crate::wire::FromJail;
+
+/// The least time between two looks.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How much longer the pause is than the look before it: a look never takes more than a tenth of the time.
+const SHARE: u32 = 9;
+/// Files and folders that a session may have.
+const ENTRIES: u64 = 2_000_000;
+/// How far they are counted, to see whether they still get more.
+const COUNTED: u64 = 2 * ENTRIES;
+
+/// What is looked at.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    folders: Vec<PathBuf>,
+    bytes: u64,
+}
+
+impl Sweep {
+    /// Looks at the folders of a layout that are on the disk.
+    pub(super) fn new(layout: &Layout, bytes: u64) -> Self {
+        let Layout { workspace, home, outputs, results, tmp: _ } = layout.clone();
+        Self { folders: vec![workspace, home, outputs, results], bytes }
+    }
+
+    /// Looks, for ever, while a shell lives.
+    pub(super) fn run(&self, seats: &Seats, calls: &Calls) {
+        let mut last = None;
+        loop {
+            if !seats.wait_for_one() {
+                last = None;
+            }
+            let began = ambient::now();
+            let held = measure(self.folders.iter().map(PathBuf::as_path), COUNTED);
+            if let Some(why) = self.too_much(last, held) {
+                seats.kill(&why);
+                calls.say(&FromJail::Killed { why });
+            }
+            last = Some(held);
+            ambient::rest(PAUSE.max((ambient::now() - began).saturating_mul(SHARE)));
+        }
+    }
+
+    /// Why everything must end, if it must. Less than at the last look is on its way to be enough, and the
+    /// first look has none before it: whoever comes to a full disk must be able to clear it.
+    fn too_much(&self, last: Option<Held>, held: Held) -> Option<String> {
+        let last = last?;
+        let mib = |bytes: u64| bytes >> 20;
+        let why = if held.bytes > self.bytes && held.bytes > last.bytes {
+            format!("may take {} MiB and take {} MiB", mib(self.bytes), mib(held.bytes))
+        } else if held.entries > ENTRIES && (held.entries > last.entries || held.entries >= COUNTED) {
+            format!(
+                "may be {ENTRIES} and are {}{}",
+                held.entries,
+                if held.entries >= COUNTED { " or more" } else { "" }
+            )
+        } else {
+            return None;
+        };
+        Some(format!(
+            "[the files of this session {why}: every process was ended. Delete files that are not needed, then go on]"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_too_much_and_still_grows_ends_everything() {
+        let sweep = Sweep { folders: Vec::new(), bytes: 100 };
+        let held = |bytes, entries| Held { bytes, entries };
+        for (last, now, too_much) in [
+            (None, held(200, 1), false),
+            (Some(held(50, 1)), held(100, 1), false),
+            (Some(held(50, 1)), held(101, 1), true),
+            (Some(held(200, 1)), held(200, 2), false),
+            (Some(held(200, 1)), held(150, 2), false),
+            (Some(held(1, ENTRIES)), held(1, ENTRIES + 1), true),
+            (Some(held(1, ENTRIES + 2)), held(1, ENTRIES + 1), false),
+            (Some(held(1, COUNTED)), held(1, COUNTED), true),
+        ] {
+            assert_eq!(sweep.too_much(last, now).is_some(), too_much, "{last:?} {now:?}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! A bell that a thread can wait for together with pipes.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+/// Rings until it is cleared, however often it was rung.
+#[derive(Debug)]
+pub(super) struct Wake(OwnedFd);
+
+impl Wake {
+    /// A silent one.
+    ///
+    /// # Errors
+    /// Too many open files.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
+    }
+
+    /// Rings it. A counter that is full is ringing already, so that the error says nothing.
+    pub(super) fn ring(&self) {
+        rustix::io::write(&self.0, &1_u64.to_ne_bytes()).ok();
+    }
+
+    /// Silences it.
+    pub(super) fn clear(&self) {
+        rustix::io::read(&self.0, &mut [0; 8]).ok();
+    }
+}
+
+impl AsFd for Wake {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,72 @@
+//! `write`: makes a file or gives it new content.
+
+use std::fs::{self, Metadata, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+use sandbox::Layout;
+
+use super::{
+    answer::{good, why},
+    files,
+};
+use crate::wire::Outcome;
+
+/// Runs it.
+///
+/// # Errors
+/// What the model is told.
+pub(super) fn run(layout: &Layout, path: &str, content: &str) -> Result<Outcome, String> {
+    let path = files::resolve(layout, path);
+    let existed = save(&path, content.as_bytes())?;
+    let done = if existed { "overwrote" } else { "created" };
+    Ok(good(format!("{done} {} ({} bytes)", path.display(), content.len())))
+}
+
+/// Gives the file this content, all of it or nothing, and says whether it was there before. Its mode stays;
+/// its folders are made.
+///
+/// # Errors
+/// What the model is told.
+pub(super) fn save(path: &Path, content: &[u8]) -> Result<bool, String> {
+    let failed = |error: io::Error| why("write", path, &error);
+    let before = match fs::metadata(path) {
+        Ok(before) => Some(before),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    if let Some(before) = &before {
+        files::regular(path, before.file_type())?;
+        // A rename asks for the folder's permission only, and a file may be read-only on purpose.
+        access(path, Access::WRITE_OK).map_err(|error| failed(error.into()))?;
+    }
+    // A rename would put a file in the place of the link, or cut one name of several off from the rest: what
+    // is one file must stay one. So these are written in place, at the risk of a half-written one when the
+    // disk fills.
+    let linked = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    if linked || before.as_ref().is_some_and(|before| before.nlink() > 1) {
+        fs::write(path, content).map_err(failed)?;
+    } else {
+        replace(path, content, before.as_ref()).map_err(failed)?;
+    }
+    Ok(before.is_some())
+}
+
+fn replace(path: &Path, content: &[u8], before: Option<&Metadata>) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    let mode = before.map_or(0o666, |before| before.permissions().mode() & 0o7777);
+    let mut file = tempfile::Builder::new()
+        .prefix(".heddle-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)?;
+    file.write_all(content)?;
+    if before.is_some() {
+        // The mode it was made with went through the umask.
+        file.as_file().set_permissions(Permissions::from_mode(mode))?;
+    }
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! One task a jail: starts it, says and hears what there is, and sees it gone.
+
+use std::collections::BTreeSet;
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::Path;
+use std::sync::Arc;
+
+use protocol::{ThreadId, tool::Builtin};
+use sandbox::{Jail, Plan};
+use tokio::net::{
+    UnixStream,
+    unix::{ReadHalf, WriteHalf},
+};
+
+use super::{
+    Shop, WARNED,
+    ending::{Ending, failed},
+    frames,
+    line::{Line, Message, lock},
+    shells,
+};
+use crate::{
+    Call,
+    wire::{FromJail, ToJail},
+};
+
+/// The keeping of one jail. However it ends, the line is closed and the session's next jail may start.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    shop: Arc<Shop>,
+    line: Arc<Line>,
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.line.close(Ending::Died);
+        lock(&self.shop.posts).remove(&self.line.session);
+        self.line.gone.cancel();
+    }
+}
+
+impl Keeping {
+    pub(super) fn new(shop: Arc<Shop>, line: Arc<Line>) -> Self {
+        Self { shop, line }
+    }
+
+    pub(super) async fn run(self) {
+        let (shop, line) = (Arc::clone(&self.shop), Arc::clone(&self.line));
+        let mut starting = self.shop.tasks.spawn_blocking(move || start(&shop, &line));
+        let started = tokio::select! {
+            biased;
+            // A start cannot be cut; its calls are answered meanwhile.
+            () = self.line.watch(self.shop.settings.idle) => starting.await,
+            started = &mut starting => started,
+        };
+        let session = self.line.session;
+        match started {
+            Ok(Ok(jail)) => {
+                lock(&self.shop.warned).remove(&session);
+                tracing::info!(%session, "a sandbox started");
+                self.serve(&jail).await;
+                let (shop, line) = (Arc::clone(&self.shop), Arc::clone(&self.line));
+                // It cannot fail but by a panic, which is logged where it happens.
+                let _ended = self.shop.tasks.spawn_blocking(move || end(&shop, &line, jail)).await;
+                let ending = self.line.ending().unwrap_or(Ending::Died);
+                tracing::info!(%session, reason = ending.reason(), "a sandbox ended");
+            }
+            Ok(Err(why)) => self.not_started(why),
+            Err(_panic) => self.not_started("the server failed while it started the sandbox".to_owned()),
+        }
+    }
+
+    fn not_started(&self, why: String) {
+        let session = self.line.session;
+        let new = {
+            let mut warned = lock(&self.shop.warned);
+            if warned.len() >= WARNED {
+                warned.clear();
+            }
+            warned.insert(session)
+        };
+        if new {
+            tracing::warn!(%session, why, "a sandbox could not start; `heddle doctor` says what is missing");
+        }
+        self.line.close(Ending::NoStart(why));
+    }
+
+    /// Talks with the jail until the line is closed.
+    async fn serve(&self, jail: &Jail) {
+        let mut stream = match jail.socket().and_then(asynchronous) {
+            Ok(stream) => stream,
+            Err(wrong) => return self.line.close(Ending::NoStart(wrong.to_string())),
+        };
+        let (from, to) = stream.split();
+        let ending = tokio::select! {
+            biased;
+            () = self.line.watch(self.shop.settings.idle) => return,
+            ending = self.hear(from) => ending,
+            ending = self.say(to) => ending,
+        };
+        self.line.close(ending);
+    }
+
+    async fn hear(&self, mut from: ReadHalf<'_>) -> Ending {
+        loop {
+            let heard = match frames::hear(&mut from, &self.shop.lanes).await {
+                Ok(FromJail::Done { call, outcome }) => self.line.answer(call, outcome),
+                Ok(FromJail::Killed { why: _ }) => {
+                    let session = self.line.session;
+                    tracing::info!(%session, "a sandbox held too much: its processes were killed");
+                    self.line.stray()
+                }
+                Err(ending) => Err(ending),
+            };
+            if let Err(ending) = heard {
+                return ending;
+            }
+        }
+    }
+
+    async fn say(&self, mut to: WriteHalf<'_>) -> Ending {
+        let mut shells = BTreeSet::new();
+        loop {
+            let message = match self.line.next().await {
+                Message::Run(number, call) => self.told(number, call, &mut shells).await,
+                Message::Cancel(call) => ToJail::Cancel { call },
+            };
+            let Some(body) = frames::encode(&message) else {
+                if let ToJail::Run { call, .. } = message {
+                    // Nobody waits any more: then nobody misses it.
+                    let _unheard =
+                        self.line.answer(call, failed("The input is too large; send less at once."));
+                }
+                continue;
+            };
+            if frames::say(&mut to, &body).await.is_err() {
+                return Ending::Died;
+            }
+        }
+    }
+
+    async fn told(&self, number: u64, call: Call, shells: &mut BTreeSet<ThreadId>) -> ToJail {
+        let first = call.tool == Builtin::Bash && shells.insert(call.thread);
+        ToJail::Run {
+            call: number,
+            thread: call.thread.to_string(),
+            event: call.event.to_string(),
+            tool: call.tool,
+            input: call.input,
+            shell_lost: first && self.had_shell(call.thread).await,
+        }
+    }
+
+    /// Whether the thread had a shell in an earlier jail.
+    async fn had_shell(&self, thread: ThreadId) -> bool {
+        let folder = self.shop.settings.root.join(self.line.session.to_string());
+        let noted = self.shop.tasks.spawn_blocking(move || shells::note(&folder, thread)).await;
+        match noted {
+            Ok(Ok(had)) => had,
+            Ok(Err(wrong)) => {
+                tracing::warn!(session = %self.line.session, %wrong, "a shell could not be noted");
+                false
+            }
+            Err(_panic) => false,
+        }
+    }
+}
+
+fn asynchronous(stream: StdStream) -> std::io::Result<UnixStream> {
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+fn start(shop: &Shop, line: &Line) -> Result<Jail, String> {
+    let settings = &shop.settings;
+    let folder = shop
+        .folders
+        .make(&line.session.to_string())
+        .map_err(|wrong| format!("the session's folder cannot be made: {wrong}"))?;
+    let plan = Plan {
+        isolation: settings.isolation,
+        folder,
+        readonly: settings.readonly.clone(),
+        limits: settings.limits.clone(),
+    };
+    sandbox::start(Path::new(&settings.program), &plan, settings.owner).map_err(|fault| fault.to_string())
+}
+
+/// Ends the jail. Its folder was used until now, which the sweep is to know; one that is gone stays gone.
+fn end(shop: &Shop, line: &Line, jail: Jail) {
+    jail.end();
+    let name = line.session.to_string();
+    if shop.settings.root.join(&name).is_dir()
+        && let Err(wrong) = shop.folders.make(&name)
+    {
+        tracing::warn!(session = %line.session, %wrong, "a session's folder could not be touched");
+    }
+}

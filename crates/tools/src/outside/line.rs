@@ -1,0 +1,432 @@
+//! The line to one jail: which calls wait for an answer, what is still to be said, and whether it is over.
+//!
+//! It exists before its jail does, so that calls made at once share one jail, and it outlives it by a
+//! moment, so that a call that comes too late waits until the next jail may start.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::{SessionId, tool::Builtin};
+use serde_json::Value;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::ending::{Ending, failed};
+use crate::{Call, Outcome};
+
+/// Calls that one session may have under way.
+const OPEN_CALLS: usize = 256;
+const CALLS_FULL: &str =
+    "Nothing ran: too many calls are under way in this session. Wait until some have ended, then try again.";
+/// Answers to calls that nobody made, and notices, before the jail counts as broken.
+const STRAYS: u32 = 1_000;
+/// How long a jail may take to start, beyond a call's own time.
+const START: Duration = Duration::from_secs(30);
+/// bash without a `timeout_ms` (rules.md 10).
+const BASH_MS: u64 = 120_000;
+/// The longest bash (rules.md 10).
+const BASH_MS_MAX: u64 = 600_000;
+/// What the other tools may take.
+const OTHER: Duration = Duration::from_mins(1);
+
+/// The line to one jail.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) session: SessionId,
+    /// How long beyond its bound a call is waited for.
+    margin: Duration,
+    calls: Mutex<Calls>,
+    /// Something is to be said.
+    to_say: Notify,
+    /// A call came or went.
+    changed: Notify,
+    /// No more calls are taken, and the jail is to end.
+    pub(super) closed: CancellationToken,
+    /// The jail is gone, and the next may start.
+    pub(super) gone: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Calls {
+    /// The next call's number.
+    next: u64,
+    open: BTreeMap<u64, Open>,
+    outbox: VecDeque<Message>,
+    /// When the last call came or went.
+    used: Instant,
+    strays: u32,
+    ending: Option<Ending>,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// `None`: cancelled, its answer is thrown away.
+    reply: Option<oneshot::Sender<Outcome>>,
+    bound: Duration,
+    /// When the jail counts as stuck.
+    due: Instant,
+    sent: bool,
+}
+
+/// Something to say to the jail.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Run this call.
+    Run(u64, Call),
+    /// Stop it.
+    Cancel(u64),
+}
+
+/// Why a line does not take a call.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// It is over; the call, to be made on the next.
+    Closed(Box<Call>),
+    /// It has as many as it may, or there will be no next.
+    Refused(Outcome),
+}
+
+/// What a jail's watch sees.
+enum Sight {
+    Over(Ending),
+    QuietUntil(Instant),
+}
+
+impl Line {
+    pub(super) fn new(session: SessionId, margin: Duration) -> Self {
+        Self {
+            session,
+            margin,
+            calls: Mutex::new(Calls {
+                next: 0,
+                open: BTreeMap::new(),
+                outbox: VecDeque::new(),
+                used: Instant::now(),
+                strays: 0,
+                ending: None,
+            }),
+            to_say: Notify::new(),
+            changed: Notify::new(),
+            closed: CancellationToken::new(),
+            gone: CancellationToken::new(),
+        }
+    }
+
+    /// Takes a call.
+    pub(super) fn ask(self: &Arc<Self>, call: Call) -> Result<Waiting, NotTaken> {
+        let mut calls = self.lock();
+        if let Some(ending) = &calls.ending {
+            return Err(if ending.is_last() {
+                NotTaken::Refused(ending.outcome(false))
+            } else {
+                NotTaken::Closed(Box::new(call))
+            });
+        }
+        if calls.open.len() >= OPEN_CALLS {
+            return Err(NotTaken::Refused(failed(CALLS_FULL)));
+        }
+        let (reply, answer) = oneshot::channel();
+        let number = calls.next;
+        let bound = bound(&call);
+        let due = Instant::now() + START + bound + self.margin;
+        calls.next += 1;
+        calls.open.insert(number, Open { reply: Some(reply), bound, due, sent: false });
+        calls.outbox.push_back(Message::Run(number, call));
+        drop(calls);
+        self.to_say.notify_one();
+        self.changed.notify_one();
+        Ok(Waiting { line: Arc::clone(self), number, answer })
+    }
+
+    /// What is to be said next, once there is something.
+    pub(super) async fn next(&self) -> Message {
+        loop {
+            if let Some(message) = self.take() {
+                return message;
+            }
+            self.to_say.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<Message> {
+        let mut calls = self.lock();
+        let message = calls.outbox.pop_front()?;
+        if let Message::Run(number, _) = message
+            && let Some(open) = calls.open.get_mut(&number)
+        {
+            open.sent = true;
+            open.due = Instant::now() + open.bound + self.margin;
+            self.changed.notify_one();
+        }
+        Some(message)
+    }
+
+    /// The jail's answer to a call. One that nobody waits for is thrown away; `Err`: there are too many of
+    /// these.
+    pub(super) fn answer(&self, number: u64, outcome: Outcome) -> Result<(), Ending> {
+        let mut calls = self.lock();
+        // A number that was not sent yet is a guess of the jail's.
+        if !calls.open.get(&number).is_some_and(|open| open.sent) {
+            drop(calls);
+            return self.stray();
+        }
+        if let Some(reply) = calls.open.remove(&number).and_then(|open| open.reply) {
+            // Whoever asked may have left this very moment.
+            let _unheard = reply.send(outcome);
+        }
+        calls.used = Instant::now();
+        calls.strays = 0;
+        drop(calls);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Counts what the jail said without being asked.
+    pub(super) fn stray(&self) -> Result<(), Ending> {
+        let mut calls = self.lock();
+        calls.strays += 1;
+        if calls.strays > STRAYS { Err(Ending::Broken("it talks without being asked")) } else { Ok(()) }
+    }
+
+    fn cancel(&self, number: u64) {
+        let mut calls = self.lock();
+        let Some(open) = calls.open.get_mut(&number) else { return };
+        if open.sent {
+            open.reply = None;
+            open.due = Instant::now() + self.margin;
+            calls.outbox.push_back(Message::Cancel(number));
+        } else {
+            calls.open.remove(&number);
+            calls.outbox.retain(|message| !matches!(message, Message::Run(other, _) if *other == number));
+        }
+        calls.used = Instant::now();
+        drop(calls);
+        self.to_say.notify_one();
+        self.changed.notify_one();
+    }
+
+    /// Takes no more calls and answers those that wait. The first reason holds.
+    pub(super) fn close(&self, ending: Ending) {
+        self.lock().close(ending);
+        self.closed.cancel();
+    }
+
+    /// Closes it if no call is under way.
+    pub(super) fn close_if_quiet(&self, ending: Ending) -> bool {
+        let mut calls = self.lock();
+        if !calls.open.is_empty() || calls.ending.is_some() {
+            return false;
+        }
+        calls.close(ending);
+        drop(calls);
+        self.closed.cancel();
+        true
+    }
+
+    /// Since when no call is under way; `None`: one is, or the line is closed.
+    pub(super) fn quiet_since(&self) -> Option<Instant> {
+        let calls = self.lock();
+        (calls.open.is_empty() && calls.ending.is_none()).then_some(calls.used)
+    }
+
+    /// Why it is closed.
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.lock().ending.clone()
+    }
+
+    /// Returns when the line is closed, and closes it when it has been quiet for `idle` or when an answer
+    /// is overdue.
+    pub(super) async fn watch(&self, idle: Duration) {
+        loop {
+            match self.look(idle) {
+                Sight::Over(ending) => return self.close(ending),
+                Sight::QuietUntil(at) => tokio::select! {
+                    () = self.closed.cancelled() => return,
+                    () = self.changed.notified() => {}
+                    () = tokio::time::sleep_until(at) => {}
+                },
+            }
+        }
+    }
+
+    fn look(&self, idle: Duration) -> Sight {
+        let mut calls = self.lock();
+        let now = Instant::now();
+        if let Some(due) = calls.open.values().map(|open| open.due).min() {
+            return if due <= now { Sight::Over(Ending::Stuck) } else { Sight::QuietUntil(due) };
+        }
+        let until = calls.used + idle;
+        if until > now {
+            return Sight::QuietUntil(until);
+        }
+        // Under the same lock, so that no call slips in between.
+        calls.close(Ending::Idle);
+        Sight::Over(Ending::Idle)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        lock(&self.calls)
+    }
+}
+
+impl Calls {
+    fn close(&mut self, ending: Ending) {
+        let ending = self.ending.get_or_insert(ending);
+        for (_, open) in std::mem::take(&mut self.open) {
+            if let Some(reply) = open.reply {
+                // Whoever asked may have left this very moment.
+                let _unheard = reply.send(ending.outcome(open.sent));
+            }
+        }
+        self.outbox.clear();
+    }
+}
+
+/// Waits for the answer to one call. Dropping it cancels the call.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    line: Arc<Line>,
+    number: u64,
+    answer: oneshot::Receiver<Outcome>,
+}
+
+impl Waiting {
+    pub(super) async fn outcome(mut self) -> Outcome {
+        // The sender lives in the line, which answers before it lets go.
+        (&mut self.answer).await.unwrap_or_else(|_| Ending::Died.outcome(true))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.line.cancel(self.number);
+    }
+}
+
+/// What the tool itself promises to keep to.
+fn bound(call: &Call) -> Duration {
+    match call.tool {
+        Builtin::Bash => {
+            let asked = call.input.get("timeout_ms").and_then(Value::as_u64).unwrap_or(BASH_MS);
+            Duration::from_millis(asked.min(BASH_MS_MAX))
+        }
+        Builtin::Edit
+        | Builtin::Read
+        | Builtin::Write
+        | Builtin::Glob
+        | Builtin::Grep
+        | Builtin::WebFetch
+        | Builtin::WebSearch => OTHER,
+    }
+}
+
+/// A panic elsewhere leaves nothing half done behind these locks.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{EventId, Object, ThreadId};
+    use serde_json::json;
+    use tokio::time::advance;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_mins(10);
+    const MARGIN: Duration = Duration::from_secs(15);
+
+    fn line() -> Arc<Line> {
+        Arc::new(Line::new(SessionId::from_bits(1), MARGIN))
+    }
+
+    fn call(tool: Builtin, timeout_ms: Option<u64>) -> Call {
+        let input = timeout_ms.map(|ms| ("timeout_ms".to_owned(), json!(ms)));
+        Call {
+            session: SessionId::from_bits(1),
+            thread: ThreadId::from_bits(1),
+            event: EventId::from_bits(1),
+            tool,
+            input: Object::from_iter(input),
+        }
+    }
+
+    async fn closed_after(line: &Line) -> Duration {
+        let before = Instant::now();
+        line.watch(IDLE).await;
+        assert!(line.closed.is_cancelled());
+        before.elapsed()
+    }
+
+    /// Timers are as coarse as a millisecond.
+    fn about(took: Duration, expected: Duration) {
+        assert!(took >= expected && took < expected + Duration::from_millis(5), "{took:?}, not {expected:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_line_closes_when_it_has_been_idle_and_a_call_begins_that_anew() {
+        let line = line();
+        advance(Duration::from_secs(599)).await;
+        let waiting = line.ask(call(Builtin::Read, None)).unwrap();
+        assert!(matches!(line.next().await, Message::Run(0, _)));
+        advance(Duration::from_secs(30)).await;
+        line.answer(0, failed("x")).unwrap();
+        assert_eq!(waiting.outcome().await, failed("x"));
+        about(closed_after(&line).await, IDLE);
+        assert_eq!(line.ending(), Some(Ending::Idle));
+        assert!(matches!(line.ask(call(Builtin::Read, None)), Err(NotTaken::Closed(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_waited_for_as_long_as_its_tool_may_take_and_a_margin() {
+        for (tool, timeout_ms, bound) in [
+            (Builtin::Bash, None, 120),
+            (Builtin::Bash, Some(600_000), 600),
+            (Builtin::Bash, Some(u64::MAX), 600),
+            (Builtin::Bash, Some(1_000), 1),
+            (Builtin::Grep, Some(1_000), 60),
+        ] {
+            let line = line();
+            let waiting = line.ask(call(tool, timeout_ms)).unwrap();
+            assert!(matches!(line.next().await, Message::Run(0, _)));
+            about(closed_after(&line).await, Duration::from_secs(bound) + MARGIN);
+            assert_eq!(waiting.outcome().await, Ending::Stuck.outcome(true));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_never_sent_is_answered_too() {
+        let line = line();
+        let waiting = line.ask(call(Builtin::Read, None)).unwrap();
+        about(closed_after(&line).await, START + OTHER + MARGIN);
+        assert_eq!(waiting.outcome().await, Ending::Stuck.outcome(false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dropped_call_is_unsaid_if_it_was_not_sent_and_else_cancelled_and_waited_for() {
+        let line = line();
+        drop(line.ask(call(Builtin::Bash, None)).unwrap());
+        assert!(line.take().is_none());
+
+        let waiting = line.ask(call(Builtin::Bash, None)).unwrap();
+        assert!(matches!(line.next().await, Message::Run(1, _)));
+        drop(waiting);
+        assert!(matches!(line.take(), Some(Message::Cancel(1))));
+        assert!(!line.close_if_quiet(Ending::Evicted), "its processes may still run");
+        about(closed_after(&line).await, MARGIN);
+        assert_eq!(line.ending(), Some(Ending::Stuck));
+    }
+
+    #[tokio::test]
+    async fn a_line_takes_so_many_calls_and_no_more() {
+        let line = line();
+        let calls: Vec<_> = (0..OPEN_CALLS).map(|_| line.ask(call(Builtin::Read, None)).unwrap()).collect();
+        assert!(matches!(line.ask(call(Builtin::Read, None)), Err(NotTaken::Refused(_))));
+        drop(calls);
+        assert!(line.ask(call(Builtin::Read, None)).is_ok());
+    }
+}

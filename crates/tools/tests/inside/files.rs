@@ -1,0 +1,162 @@
+//! `read`: texts, lines, pictures, and what must not hang.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::json;
+
+use crate::support::{Answer, Jail, bad, everywhere, good};
+
+fn read(jail: &mut Jail, path: &str) -> Answer {
+    jail.call("read", json!({"file_path": path}))
+}
+
+#[test]
+fn a_text_comes_as_it_is_and_a_range_only_with_its_lines() {
+    everywhere(|jail| {
+        let text = "  one\r\ntwo\u{1b}[0m\n\nvier ä\nno end";
+        jail.put("file", text);
+        assert_eq!(read(jail, "file"), good(text));
+        let path = jail.layout.workspace.join("file").display().to_string();
+        assert_eq!(read(jail, &path), good(text));
+        let lines = |jail: &mut Jail, first: i64, last: i64| {
+            jail.call("read", json!({"file_path": "file", "view_range": [first, last]}))
+        };
+        assert_eq!(lines(jail, 1, 1), good("  one\r\n"));
+        assert_eq!(lines(jail, 2, 3), good("two\u{1b}[0m\n\n"));
+        assert_eq!(lines(jail, 4, -1), good("vier ä\nno end"));
+        assert_eq!(lines(jail, 5, 0), good("no end"));
+        assert_eq!(lines(jail, 5, 99), good("no end"));
+        assert_eq!(lines(jail, 6, 7), bad(&format!("{path} has only 5 lines; begin at one of them")));
+        jail.put("empty", "");
+        assert_eq!(read(jail, "empty"), good("(the file is empty)"));
+    });
+}
+
+#[test]
+fn a_large_text_is_read_by_lines_only() {
+    everywhere(|jail| {
+        jail.put("most", "x".repeat(256 * 1024));
+        assert!(!read(jail, "most").is_error);
+        jail.put("more", "1234567\n".repeat(40_000));
+        let path = jail.layout.workspace.join("more").display().to_string();
+        assert_eq!(
+            read(jail, "more"),
+            bad(&format!(
+                "{path} is too large to be read at once (320000 bytes): read some lines with `view_range`, as \
+                 [1, 200], or search it with `grep`"
+            ))
+        );
+        let lines = jail.call("read", json!({"file_path": "more", "view_range": [39_999, -1]}));
+        assert_eq!(lines, good("1234567\n1234567\n"));
+        let many = jail.call("read", json!({"file_path": "more", "view_range": [1, -1]}));
+        assert!(
+            many.text().contains("[304000 of 320000 characters are left out here."),
+            "{}",
+            many.text().len()
+        );
+        // A file with a hole of a gigabyte and no line in it.
+        assert!(!jail.bash("printf 'head\\n' > hole; truncate -s 1G hole").is_error);
+        assert!(read(jail, "hole").is_error);
+    });
+}
+
+#[test]
+fn pictures_and_pdfs_come_as_blocks_by_their_content() {
+    everywhere(|jail| {
+        for (bytes, media_type) in [
+            (&b"\x89PNG\r\n\x1a\nrest"[..], "image/png"),
+            (b"\xff\xd8\xff\xe0rest", "image/jpeg"),
+            (b"GIF89arest", "image/gif"),
+            (b"RIFF\x04\0\0\0WEBPVP8 ", "image/webp"),
+        ] {
+            jail.put("named.txt", bytes);
+            let source =
+                json!({"type": "base64", "data": BASE64_STANDARD.encode(bytes), "media_type": media_type});
+            let expected = Answer { content: json!([{"type": "image", "source": source}]), is_error: false };
+            assert_eq!(read(jail, "named.txt"), expected);
+        }
+        let bytes = b"%PDF-1.7\nrest";
+        jail.put("doc", bytes);
+        let source =
+            json!({"type": "base64", "data": BASE64_STANDARD.encode(bytes), "media_type": "application/pdf"});
+        let content = json!([{"type": "document", "source": source, "title": null, "context": null}]);
+        assert_eq!(read(jail, "doc"), Answer { content, is_error: false });
+        let ranged = jail.call("read", json!({"file_path": "doc", "view_range": [1, 2]}));
+        assert!(ranged.is_error && ranged.text().contains("read it without `view_range`"), "{ranged:?}");
+    });
+}
+
+#[test]
+fn pictures_and_pdfs_of_the_largest_size_pass_and_one_byte_more_does_not() {
+    everywhere(|jail| {
+        let mut picture = vec![0; 5 * 1024 * 1024 / 4 * 3];
+        picture[..8].copy_from_slice(b"\x89PNG\r\n\x1a\n");
+        jail.put("p", &picture);
+        let answer = read(jail, "p");
+        assert_eq!(answer.content[0]["source"]["data"].as_str().unwrap().len(), 5 * 1024 * 1024);
+        picture.push(0);
+        jail.put("p", &picture);
+        let answer = read(jail, "p");
+        assert!(answer.is_error && answer.text().contains("make a smaller copy"), "{answer:?}");
+        let mut pdf = vec![0; 20 * 1024 * 1024];
+        pdf[..5].copy_from_slice(b"%PDF-");
+        jail.put("d", &pdf);
+        assert!(!read(jail, "d").is_error);
+        pdf.push(0);
+        jail.put("d", &pdf);
+        let answer = read(jail, "d");
+        assert!(answer.is_error && answer.text().contains("more than 20 MiB"), "{answer:?}");
+    });
+}
+
+#[test]
+fn what_is_no_text_is_named() {
+    everywhere(|jail| {
+        for (bytes, what) in [
+            (&b"\x7fELF\x02\0\0"[..], "a binary file (an ELF program or library)"),
+            (b"PK\x03\x04\0\0", "a binary file (a zip archive, or an office document)"),
+            (b"\xff\xfea\0", "a text in UTF-16 (turn it into UTF-8 with `iconv -f UTF-16`)"),
+            (
+                b"caf\xe9 au lait",
+                "not a text in UTF-8 (if it is one in Latin-1, turn it with `iconv -f LATIN1`)",
+            ),
+            (b"a\0b", "a binary file"),
+        ] {
+            jail.put("file", bytes);
+            let path = jail.layout.workspace.join("file").display().to_string();
+            let told =
+                format!("{path} is {what}; look at it with bash, for instance with `file` or `xxd | head`");
+            assert_eq!(read(jail, "file"), bad(&told));
+        }
+    });
+}
+
+#[test]
+fn nothing_that_can_be_named_makes_it_wait() {
+    everywhere(|jail| {
+        assert!(!jail.bash("mkfifo fifo; mkdir dir; ln -s loop loop; ln -s /dev/zero zero").is_error);
+        let workspace = jail.layout.workspace.display().to_string();
+        assert_eq!(
+            read(jail, "fifo"),
+            bad(&format!("{workspace}/fifo is a FIFO, not a file; use bash for it"))
+        );
+        assert_eq!(
+            read(jail, "dir"),
+            bad(&format!(
+                "{workspace}/dir is a directory; see what is in it with `glob`, or with `ls` in bash"
+            ))
+        );
+        for path in ["zero", "/dev/zero", "/dev/random", "/dev/null"] {
+            let answer = read(jail, path);
+            assert!(
+                answer.is_error && answer.text().ends_with("is a device, not a file; use bash for it"),
+                "{path}"
+            );
+        }
+        for path in ["loop", "none", "/proc/self/mem", "/proc/self/pagemap", "fifo/below", "/proc/self/fd/0"]
+        {
+            assert!(read(jail, path).is_error, "{path}");
+        }
+        assert!(read(jail, "/proc/self/status").text().contains("Name:"));
+        assert!(read(jail, "/proc/meminfo").text().starts_with("MemTotal:"));
+    });
+}

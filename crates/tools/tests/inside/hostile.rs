@@ -1,0 +1,199 @@
+//! What a command may try against its shell, its jail and the disk.
+
+use std::fs;
+use std::time::Duration;
+
+use sandbox::{Isolation, Limits};
+use serde_json::json;
+
+use crate::support::{Jail, everywhere, everywhere_with, good, now};
+
+const RESTARTED: &str = "[shell restarted: working directory and variables are gone]\n";
+
+#[test]
+fn whatever_a_command_does_to_the_shell_the_next_one_runs() {
+    everywhere(|jail| {
+        for command in [
+            "exec >/dev/null",
+            "exec >/dev/null 2>&1",
+            "exec >&- 2>&-",
+            "exec </dev/null",
+            "exec <&-",
+            "exec 3>&- 4>&- 255>&-",
+            "exec 3<&- 0<&- 1>&- 2>&-",
+            "PATH=",
+            "IFS=0123456789abcdef",
+            "readonly IFS PATH HOME PS1 BASHOPTS LINENO",
+            "trap 'echo trapped' ERR RETURN",
+            "trap '' INT TERM PIPE CHLD",
+            "shopt -s expand_aliases; alias eval=false builtin=false printf=false set=false",
+            "shopt -s extglob nullglob failglob dotglob globstar",
+            "printf() { command echo fooled; }; set() { command echo fooled; }; eval() { command echo fooled; }",
+            "set -f; set -o noclobber; set -C; set -a; set -b; set -h; set -k; set -B; set -H",
+            "set -x; set -v",
+            "set -o pipefail; set -m",
+            "PS4='$(command echo fooled >&2) '; BASH_XTRACEFD=1; set -x",
+            "unset PATH HOME PWD OLDPWD; hash -r; enable -n test cd",
+            "export BIG=$(/usr/bin/head -c 120000 /dev/zero | /usr/bin/tr '\\0' x)",
+            "f() { f; }; LANG=xx; LC_ALL=yy",
+            "PROMPT_COMMAND='exit 9'; POSIXLY_CORRECT=1",
+        ] {
+            let answer = jail.bash(command);
+            assert!(answer.text().len() < 10_000, "{command}: {answer:?}");
+            let first = jail.bash("\\echo here");
+            assert!(first.text().ends_with("here\n"), "{command}: {answer:?} then {first:?}");
+            let second = jail.bash("\\echo again");
+            assert_eq!(second, good("again\n"), "{command}: {answer:?} then {first:?}");
+            assert_eq!(jail.call("bash", json!({"restart": true})), good(RESTARTED.trim_end()));
+        }
+    });
+}
+
+#[test]
+fn a_shell_that_is_made_deaf_costs_one_timeout_and_no_more() {
+    everywhere(|jail| {
+        for command in [
+            "for fd in /proc/$$/fd/*; do fd=${fd##*/}; eval \"exec $fd>&-\" 2>/dev/null; done",
+            "set -n; echo deaf",
+            "builtin() { :; }",
+            "kill -STOP $$",
+            "for fd in 10 11 12 13; do cat <&$fd & done 2>/dev/null; exec sleep 1000",
+        ] {
+            let call = json!({"command": command, "timeout_ms": 1_000});
+            jail.call("bash", call);
+            let next = jail.call("bash", json!({"command": "echo on", "timeout_ms": 1_000}));
+            if next.is_error {
+                // What broke it showed only now.
+                assert_eq!(jail.bash("echo on"), good(&format!("{RESTARTED}on\n")), "{command}: {next:?}");
+            } else {
+                assert!(next.text().ends_with("on\n"), "{command}: {next:?}");
+            }
+            assert_eq!(jail.bash("echo on"), good("on\n"), "{command}");
+        }
+    });
+}
+
+#[test]
+fn the_end_of_a_command_cannot_be_forged() {
+    everywhere(|jail| {
+        // What an earlier command has seen on the shell's own socket is of no use in a later one.
+        let forge = "for fd in 0 3 10 11 12; do (printf '%032x 0\\n' 7 >&$fd) 2>/dev/null; done; \
+                     for n in 1 2 3; do echo 'deadbeefdeadbeefdeadbeefdeadbeef 0'; done; printf '\\0\\0\\0\\7\"x\"'; \
+                     (exit 5)";
+        let answer = jail.bash(forge);
+        assert!(answer.is_error && answer.text().ends_with("[exit status 5]"), "{answer:?}");
+        assert_eq!(jail.bash("echo on"), good("on\n"));
+        // Programs have none of the shell's descriptors but the three.
+        let has = "bash -c 'readlink /proc/$$/fd/*' | grep -c socket; true";
+        assert_eq!(jail.bash(has), good("0\n"));
+    });
+}
+
+#[test]
+fn a_directory_that_is_gone_is_no_trap() {
+    everywhere(|jail| {
+        assert!(!jail.bash("mkdir d; cd d; rmdir ../d").is_error);
+        let there = jail.bash("ls; echo still; cd ..; pwd");
+        assert!(there.text().contains("still\n"), "{there:?}");
+    });
+}
+
+#[test]
+fn fifty_megabytes_of_output_leave_memory_flat() {
+    everywhere(|jail| {
+        assert_eq!(jail.bash("echo warm"), good("warm\n"));
+        let before = peak(jail);
+        let answer = jail.bash("head -c 50000000 /dev/zero | tr '\\0' 'x'");
+        assert!(!answer.is_error && answer.text().len() < 20_000, "{}", answer.text().len());
+        assert!(answer.text().contains("[49984000 of 50000000 characters are left out here."));
+        let more = jail.bash("head -c 90000000 /dev/zero | tr '\\0' 'x'");
+        assert!(more.text().contains("Its first 64 MiB are in"), "{}", &more.text()[7_900..8_300]);
+        let grown = peak(jail) - before;
+        assert!(grown < 16 << 10, "grew by {grown} KiB");
+        let kept = fs::metadata(jail.folder.join("results/sevt_3.txt")).unwrap().len();
+        assert_eq!(kept, 64 << 20);
+    });
+}
+
+/// The most memory that the process which serves ever had, in KiB: the one child of the outer process.
+fn peak(jail: &Jail) -> u64 {
+    let outer = jail.pid();
+    let inner = fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+    let inner = inner.split(' ').next().unwrap();
+    let status = fs::read_to_string(format!("/proc/{inner}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn nothing_outlives_the_jail() {
+    everywhere(|jail| {
+        let start = "setsid -f bash -c 'exec -a outlives_the_jail sleep 1000' >/dev/null 2>&1; \
+                     (trap '' TERM INT HUP; exec -a outlives_the_jail sleep 1000) & echo up";
+        assert!(!jail.bash(start).is_error);
+        let folder = jail.folder.display().to_string();
+        jail.end();
+        let left = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let cwd = fs::read_link(entry.ok()?.path().join("cwd")).ok()?;
+            cwd.to_str()?.starts_with(&folder).then_some(cwd)
+        });
+        assert_eq!(left.count(), 0);
+    });
+}
+
+#[test]
+fn a_fork_bomb_ends_with_its_command_and_reading_goes_on_meanwhile() {
+    // Only where the bomb is bounded: a limit of its own user namespace.
+    everywhere_with(Limits { processes: 40, ..Limits::default() }, |jail| {
+        if jail.isolation == Isolation::Off {
+            return;
+        }
+        jail.put("file", "text");
+        let bomb = ":(){ :|:& };: 2>/dev/null; touch began; while :; do :; done 2>/dev/null";
+        let call = jail.send("bash", json!({"command": bomb, "timeout_ms": 2_000}));
+        assert_eq!(jail.call("read", json!({"file_path": "file"})), good("text"));
+        let answer = jail.answer(call);
+        assert!(answer.is_error && answer.text().contains("timed out after 2000 ms"), "{answer:?}");
+        let began = now();
+        assert_eq!(jail.bash("echo on"), good(&format!("{RESTARTED}on\n")));
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_disk_that_fills_ends_every_process_and_can_be_cleared_then() {
+    everywhere_with(Limits { disk_bytes: 8 << 20, ..Limits::default() }, |jail| {
+        let fill = "n=0; while :; do head -c 1000000 /dev/zero > f$n; n=$((n+1)); sleep 0.2; done";
+        let idle = jail.send_as("idle", "bash", json!({"command": "x=1"}), false);
+        assert_eq!(jail.answer(idle), good("(no output)"));
+        let answer = jail.bash(fill);
+        let why = "[the files of this session may take 8 MiB and take ";
+        assert!(answer.is_error && answer.text().contains(why), "{answer:?}");
+        while jail.killed.is_empty() {
+            jail.hear();
+        }
+        assert!(jail.killed[0].starts_with(why), "{:?}", jail.killed);
+        let idle = jail.send_as("idle", "bash", json!({"command": "echo \"<$x>\""}), false);
+        assert_eq!(jail.answer(idle), good(&format!("{RESTARTED}{}\n<>\n", jail.killed[0])));
+        let cleared = jail.bash("rm -f f*; echo *");
+        assert_eq!(cleared, good(&format!("{RESTARTED}*\n")));
+    });
+}
+
+#[test]
+fn a_broken_frame_ends_the_jail() {
+    everywhere(|jail| {
+        assert!(!jail.bash("sleep 1000 & true").is_error);
+        jail.break_frame();
+        assert!(jail.closes());
+    });
+}
+
+#[test]
+fn orphans_leave_no_zombies() {
+    everywhere(|jail| {
+        let orphans = "for n in {1..50}; do (sleep 0.01 & echo $! >> pids); done; echo done";
+        assert_eq!(jail.bash(orphans), good("done\n"));
+        jail.until("t", "! kill -0 $(cat pids) 2>/dev/null");
+    });
+}

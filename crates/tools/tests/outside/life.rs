@@ -1,0 +1,354 @@
+//! The life of a session's jail: one for its threads, its end, its files, and what the sweep takes.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use protocol::{SessionId, Stamp, prompt::Workplace, tool::Builtin};
+use sandbox::Isolation;
+use serde_json::json;
+use tools::{Hands, LocalHands, Settings};
+
+use crate::support::{
+    CHILD, MAIN, ONE, TWO, World, bash, ended, failed, jail, kill, odd, said, text, within,
+};
+
+const RESTARTED: &str = "[shell restarted: working directory and variables are gone]";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_made_at_once_share_one_jail_and_its_files() {
+    let world = jail(Isolation::Local, |_| {});
+    let first = bash(ONE, MAIN, "echo one > one; cat /proc/1/stat | cut -d' ' -f 22");
+    let other = bash(ONE, CHILD, "echo two > two; cat /proc/1/stat | cut -d' ' -f 22");
+    let (first, other) = tokio::join!(world.hands.run(first), world.hands.run(other));
+    // The same pid 1, or it would not have started at the same tick.
+    assert_eq!((&first, first.is_error), (&other, false));
+    assert_eq!(world.jails(), 1);
+    assert_eq!(text(&world.bash(ONE, "cat one two").await).trim(), "one\ntwo");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_do_not_see_each_other() {
+    let world = jail(Isolation::Local, |_| {});
+    let secret = world.bash(ONE, "echo secret > here; sleep 600 & pwd").await;
+    assert_eq!(text(&secret).trim(), "/workspace");
+    let look =
+        "ls -A /workspace /home /mnt/session/outputs; cat /workspace/here; ls /proc | grep -c '^[0-9]'";
+    let seen = text(&world.bash(TWO, look).await);
+    assert!(!seen.contains("secret") && seen.contains("/workspace/here: No such file"), "{seen}");
+    for path in [world.folder(ONE), world.root(), world.data.path().to_owned()] {
+        let seen = world.bash(TWO, &format!("ls -la {}", path.display())).await;
+        assert!(seen.is_error && text(&seen).contains("No such file"), "{seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_jail_ends_and_its_files_stay_but_its_shells_do_not() {
+    for isolation in [Isolation::Local, Isolation::Off] {
+        let world = jail(isolation, |settings| settings.idle = Duration::from_millis(700));
+        let first = world.bash(ONE, "mkdir d; cd d; echo kept > file; X=1").await;
+        assert!(!first.is_error, "{first:?}");
+        if let Some(jail) = world.jail(ONE) {
+            ended(jail).await;
+        }
+        let next = text(&world.bash(ONE, "echo X=$X; cat d/file").await);
+        assert_eq!(next.trim(), format!("{RESTARTED}\nX=\nkept"));
+        // Told once; and a thread that had no shell has lost none.
+        assert_eq!(text(&world.bash(ONE, "echo again").await).trim(), "again");
+        let child = world.hands.run(bash(ONE, CHILD, "echo child")).await;
+        assert_eq!(text(&child).trim(), "child");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shell_that_went_with_an_earlier_server_is_told_of_too() {
+    let world = jail(Isolation::Local, |_| {});
+    assert_eq!(text(&world.bash(ONE, "echo one").await).trim(), "one");
+    world.hands.stop().await;
+    assert_eq!(world.jails(), 0);
+
+    let mut settings = Settings::new(world.root(), crate::support::TRUE_JAIL.into());
+    settings.limits.free_bytes = 0;
+    let later = LocalHands::new(settings);
+    let next = later.run(bash(ONE, MAIN, "echo two")).await;
+    assert_eq!(text(&next).trim(), format!("{RESTARTED}\ntwo"));
+    later.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelling_kills_what_runs_and_the_session_goes_on() {
+    for isolation in [Isolation::Local, Isolation::Off] {
+        let world = jail(isolation, |_| {});
+        let mut sign = world.sign(ONE, "sign");
+        let run = "trap '' INT TERM; echo $$ > pid; echo x > sign; sleep 1000; echo late > late";
+        tokio::select! {
+            outcome = world.bash(ONE, run) =>
+                panic!("{outcome:?}"),
+            () = sign.seen() => {}
+        }
+        // The same thread: it is run when the shell of the one before is gone.
+        let next = within(10, world.bash(ONE, "kill -0 $(cat pid) 2>&1 || true; ls late 2>&1 || true")).await;
+        let next = text(&next);
+        assert!(next.starts_with(RESTARTED), "{next}");
+        assert!(next.contains("No such process") && next.contains("No such file"), "{next}");
+        assert_eq!(world.jails(), 1, "the jail itself lives on");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_jail_answers_what_ran_and_the_files_are_there() {
+    let world = jail(Isolation::Local, |_| {});
+    let mut sign = world.sign(ONE, "sign");
+    let killed = async {
+        sign.seen().await;
+        kill(world.jail(ONE).unwrap());
+    };
+    let run = world.bash(ONE, "echo kept > file; echo x > sign; sleep 1000");
+    let (outcome, ()) = within(30, async { tokio::join!(run, killed) }).await;
+    assert!(outcome.is_error && text(&outcome).contains("Check before you repeat it."), "{outcome:?}");
+    let next = text(&world.bash(ONE, "cat file").await);
+    assert_eq!(next.trim(), format!("{RESTARTED}\nkept"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_session_answers_its_calls_and_keeps_its_files() {
+    let world = odd(|_| {});
+    let mut sign = world.sign(ONE, "sign");
+    let end = async {
+        sign.seen().await;
+        world.hands.end(ONE).await;
+    };
+    let (outcome, ()) = within(30, async { tokio::join!(world.bash(ONE, "hang sign"), end) }).await;
+    assert_eq!(outcome, failed("The session is over; nothing more runs in it."));
+    assert_eq!((world.jails(), world.folder(ONE).is_dir()), (0, true));
+    // Of a session that has none there is nothing to end.
+    world.hands.end(TWO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removed_session_leaves_no_jail_and_no_file_whatever_it_is_doing() {
+    let world = jail(Isolation::Local, |_| {});
+    // Under a call.
+    let mut sign = world.sign(ONE, "sign");
+    let remove = async {
+        sign.seen().await;
+        world.hands.remove(ONE).await;
+    };
+    let run = world.bash(ONE, "mkdir -p a/b; chmod 000 a; echo x > sign; sleep 1000");
+    let (outcome, ()) = within(30, async { tokio::join!(run, remove) }).await;
+    assert_eq!(outcome, failed("The session is over; nothing more runs in it."));
+    assert_eq!((world.jails(), world.folder(ONE).exists()), (0, false));
+
+    // With no jail, and with nothing at all.
+    world.folders().make(&TWO.to_string()).unwrap();
+    world.hands.remove(TWO).await;
+    world.hands.remove(TWO).await;
+    assert!(!world.folder(TWO).exists());
+
+    // Under a start, more than once at once, and given up on.
+    for _ in 0..5 {
+        let removed = async {
+            while !world.folder(ONE).exists() {
+                tokio::task::yield_now().await;
+            }
+            let _given_up = futures_util::poll!(world.hands.remove(ONE));
+            tokio::join!(world.hands.remove(ONE), world.hands.remove(ONE));
+        };
+        let run = world.bash(ONE, "sleep 1000");
+        let (outcome, ()) = within(30, async { tokio::join!(run, removed) }).await;
+        assert_eq!(outcome, failed("The session is over; nothing more runs in it."));
+        assert_eq!((world.jails(), world.folder(ONE).exists()), (0, false));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_under_a_removal_is_answered_at_once() {
+    let world = odd(|_| {});
+    let folder = world.folders().make(&ONE.to_string()).unwrap();
+    // As the remains of a jail would, this holds the removal up.
+    let lock = std::fs::File::create(folder.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let mut removal = world.hands.remove(ONE);
+    assert!(futures_util::poll!(&mut removal).is_pending());
+    let outcome = within(5, world.bash(ONE, "unknown")).await;
+    assert_eq!(outcome, failed("The session is over; nothing more runs in it."));
+    drop(lock);
+    within(30, removal).await;
+    assert_eq!((world.jails(), folder.exists()), (0, false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stopping_ends_all_jails_side_by_side_and_takes_no_more_calls() {
+    let world = odd(|_| {});
+    let sessions: Vec<_> = (1..=6).map(SessionId::from_bits).collect();
+    let mut signs: Vec<_> = sessions.iter().map(|session| world.sign(*session, "sign")).collect();
+    let stop = async {
+        for sign in &mut signs {
+            sign.seen().await;
+        }
+        assert_eq!(world.jails(), 6);
+        within(5, world.hands.stop()).await;
+    };
+    let runs = join_all(sessions.iter().map(|session| world.bash(*session, "hang sign")));
+    let (outcomes, ()) = within(30, async { tokio::join!(runs, stop) }).await;
+    let stopped =
+        failed("The server stopped while this ran; its outcome is unknown. Check before you repeat it.");
+    assert_eq!(outcomes, vec![stopped; 6]);
+    assert_eq!(world.jails(), 0);
+    let late = world.bash(ONE, "unknown").await;
+    assert_eq!(late, failed("The server is stopping, so nothing ran. Try again later."));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn beyond_the_most_jails_the_longest_idle_one_makes_room() {
+    let world = odd(|settings| settings.jails_max = 2);
+    let three = SessionId::from_bits(3);
+    assert_eq!(world.bash(ONE, "unknown").await, said("mine"));
+    assert_eq!(world.bash(TWO, "unknown").await, said("mine"));
+    assert_eq!(world.bash(ONE, "unknown").await, said("mine"));
+    assert_eq!(world.bash(three, "unknown").await, said("mine"));
+    let alive = [ONE, TWO, three].map(|session| world.jail(session).is_some());
+    assert_eq!(alive, [true, false, true]);
+
+    let (mut one, mut other) = (world.sign(ONE, "sign"), world.sign(three, "sign"));
+    let full = async {
+        one.seen().await;
+        other.seen().await;
+        world.bash(TWO, "unknown").await
+    };
+    tokio::select! {
+        outcome = world.bash(ONE, "hang sign") => panic!("{outcome:?}"),
+        outcome = world.bash(three, "hang sign") => panic!("{outcome:?}"),
+        outcome = within(30, full) => {
+            let busy = "Nothing ran: every sandbox that this server may run at once is busy.";
+            assert_eq!(outcome, failed(&format!("{busy} Try again in a minute.")));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_calls_of_many_sessions_at_once_each_get_their_own_answer() {
+    let world = jail(Isolation::Local, |_| {});
+    let sessions: Vec<_> = (0..100_u128).map(|n| (n, SessionId::from_bits(100 + n % 8))).collect();
+    let world = &world;
+    let runs = join_all(sessions.iter().map(|(n, session)| async move {
+        let file = format!("f{n}");
+        let content = format!("content {n} of {session}");
+        let wrote =
+            world.tool(*session, Builtin::Write, json!({"file_path": file, "content": content})).await;
+        let read = world.tool(*session, Builtin::Read, json!({"file_path": file})).await;
+        (wrote.is_error, read, said(&content))
+    }));
+    for (write_failed, read, expected) in within(120, runs).await {
+        assert_eq!((write_failed, read), (false, expected));
+    }
+    assert_eq!(world.jails(), 8);
+    let counts = join_all(
+        (0..8).map(|n| world.tool(SessionId::from_bits(100 + n), Builtin::Glob, json!({"pattern": "f*"}))),
+    );
+    let files: BTreeSet<String> = counts
+        .await
+        .iter()
+        .flat_map(|found| text(found).lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(files.len(), 100);
+    within(5, world.hands.stop()).await;
+    assert_eq!(world.jails(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_tool_starts_when_the_disk_is_nearly_full() {
+    let world = odd(|settings| settings.limits.free_bytes = u64::MAX);
+    world.folders().make(&ONE.to_string()).unwrap();
+    let outcome = world.bash(ONE, "unknown").await;
+    assert!(
+        outcome.is_error && text(&outcome).starts_with("Nothing ran: the server's disk has "),
+        "{outcome:?}"
+    );
+    assert_eq!(world.jails(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jail_that_cannot_start_is_an_outcome_that_says_so() {
+    let world = crate::support::world("/nowhere/heddle", Isolation::Off, |_| {});
+    for _ in 0..2 {
+        let outcome = within(30, world.bash(ONE, "echo x")).await;
+        let said = text(&outcome);
+        assert!(outcome.is_error && said.starts_with("Nothing ran: the sandbox cannot start: "), "{said}");
+        assert!(said.contains("heddle doctor"), "{said}");
+    }
+    let refused = crate::support::world("/bin/false", Isolation::Off, |_| {});
+    let outcome = within(30, refused.bash(ONE, "echo x")).await;
+    assert!(outcome.is_error && text(&outcome).starts_with("Nothing ran: "), "{outcome:?}");
+}
+
+const DAY_MICROS: i64 = 86_400_000_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sweep_takes_what_is_gone_or_long_unused_and_nothing_else() {
+    let world = odd(|_| {});
+    let [gone, old, alive, gone_alive] = [11, 12, 13, 14].map(SessionId::from_bits);
+    for session in [gone, old] {
+        world.folders().make(&session.to_string()).unwrap();
+    }
+    for session in [alive, gone_alive] {
+        assert_eq!(world.bash(session, "unknown").await, said("mine"));
+    }
+    let strangers = ["sesn_1", "notes", "sess_1111111111111111111113"].map(|name| world.root().join(name));
+    for stranger in &strangers {
+        std::fs::create_dir(stranger).unwrap();
+    }
+    std::fs::write(world.root().join("file"), "x").unwrap();
+    let folders = || [gone, old, alive, gone_alive].map(|session| world.folder(session).exists());
+    let asked = Mutex::new(BTreeSet::new());
+    let exists = |session| {
+        asked.lock().unwrap().insert(session);
+        std::future::ready(session != gone && session != gone_alive)
+    };
+
+    let now = Stamp::from_micros(micros_now());
+    // The engine's jobs are sent between threads.
+    sent(world.hands.sweep(now, exists)).await;
+    assert_eq!(folders(), [false, true, true, false]);
+    assert_eq!(*asked.lock().unwrap(), BTreeSet::from([gone, old, alive, gone_alive]));
+    assert_eq!(world.jails(), 1);
+
+    world.hands.sweep(Stamp::from_micros(now.micros() + 29 * DAY_MICROS), exists).await;
+    assert_eq!(folders(), [false, true, true, false]);
+    world.hands.sweep(Stamp::from_micros(now.micros() + 31 * DAY_MICROS), exists).await;
+    assert_eq!(folders(), [false, false, true, false], "one with a jail is in use");
+    assert!(strangers.iter().all(|stranger| stranger.is_dir()) && world.root().join("file").is_file());
+    assert_eq!(world.bash(alive, "unknown").await, said("mine"));
+}
+
+fn sent<F: Future + Send>(future: F) -> F {
+    future
+}
+
+fn micros_now() -> i64 {
+    #[expect(clippy::disallowed_methods, reason = "the file system stamps with the real time")]
+    let now = std::time::SystemTime::now();
+    i64::try_from(now.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_of_nothing_is_well() {
+    let world = odd(|_| {});
+    world.hands.sweep(Stamp::from_micros(0), |_| std::future::ready(false)).await;
+    assert!(!world.root().exists());
+}
+
+#[test]
+fn the_workplace_is_where_the_tools_find_themselves() {
+    let local = jail(Isolation::Local, |_| {});
+    assert_eq!(local.hands.workplace(ONE), Workplace::jail());
+    let off: World = jail(Isolation::Off, |_| {});
+    let folder = off.folder(ONE);
+    let expected = Workplace {
+        workspace: folder.join("workspace").display().to_string(),
+        outputs: folder.join("outputs").display().to_string(),
+        jailed: false,
+    };
+    assert_eq!(off.hands.workplace(ONE), expected);
+}
