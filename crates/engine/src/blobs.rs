@@ -44,13 +44,8 @@ pub(crate) async fn shown(store: &Store, event: Arc<Event>) -> Result<Arc<Event>
 
 /// How many bytes an event is shown with beyond what the log holds of it.
 pub(crate) fn extra_bytes(event: &Event) -> usize {
-    match &event.body {
-        Body::AgentToolResult { content: Some(content), .. } => {
-            content.iter().filter(|block| is_kept(block)).map(Block::weight).sum()
-        }
-        // Nothing else is kept beside the log.
-        _ => 0,
-    }
+    let Body::AgentToolResult { content: Some(content), .. } = &event.body else { return 0 };
+    content.iter().filter(|block| is_kept(block)).map(Block::weight).sum()
 }
 
 /// Puts everything back that `prompt` only names.

@@ -56,11 +56,10 @@ pub(crate) async fn probe() -> Result<Report, tokio::task::JoinError> {
 
 fn cannot(report: &Report) -> String {
     let mut text = String::from("this host cannot isolate agents' commands:\n");
-    for check in report.checks.iter().filter(|check| check.needed && !check.ok) {
-        text.push_str(&format!("  {}: {}\n", check.name, check.found));
-        if !check.fix.is_empty() {
-            text.push_str(&format!("    {}\n", check.fix));
-        }
+    // One that names no way out was not tried, because an earlier one failed.
+    let told = report.checks.iter().filter(|check| check.needed && !check.ok && !check.fix.is_empty());
+    for check in told {
+        text.extend(["  ", check.name, ": ", &check.found, "\n    ", &check.fix, "\n"]);
     }
     text.push_str(
         "`heddle doctor` shows all that was tried. --sandbox=off runs commands without any isolation.",
