@@ -13,7 +13,8 @@ use store::Store;
 
 use crate::fault::Fault;
 
-/// Moves the bytes of `content` into the store. What cannot be moved stays where it is: nothing is lost by it.
+/// Moves the bytes of `content` into the store. What cannot be moved stays where it is: nothing is lost
+/// by it.
 pub(crate) async fn keep(store: &Store, content: &mut [Block]) {
     for block in content {
         let Some(source) = source_mut(block) else { continue };

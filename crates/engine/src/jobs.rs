@@ -41,7 +41,8 @@ pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
     }
 }
 
-/// What a job that panicked comes to: an outcome that counts, so that a poisoned prompt or call does not loop.
+/// What a job that panicked comes to: an outcome that counts, so that a poisoned prompt or call does not
+/// loop.
 pub(crate) async fn collapse(engine: Engine, live: Arc<Live>, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => {

@@ -38,7 +38,8 @@ pub(crate) struct Flags {
     /// The settings' file. [default: heddle.toml, if it is there]
     #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where agents' commands run: in a jail of this machine, or with nothing between them and you. [default: local]
+    /// Where agents' commands run: in a jail of this machine, or with nothing between them and you.
+    /// [default: local]
     #[arg(long, env = "HEDDLE_SANDBOX", value_name = "MODE")]
     pub(crate) sandbox: Option<Mode>,
 }

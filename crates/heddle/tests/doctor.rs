@@ -1,4 +1,5 @@
-//! The sandbox as the person at the terminal meets it: what the doctor says, a host that cannot isolate, `off`.
+//! The sandbox as the person at the terminal meets it: what the doctor says, a host that cannot isolate,
+//! `off`.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
 use std::io::{BufRead, BufReader};

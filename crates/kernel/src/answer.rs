@@ -155,8 +155,8 @@ fn offer(session: &Session, name: &str) -> Offer {
     offered.unwrap_or(Offer::Nothing)
 }
 
-/// The event of a call: who answers it follows from what the agent offers. Without an `input` it is answered at
-/// once, before any policy is asked.
+/// The event of a call: who answers it follows from what the agent offers. Without an `input` it is
+/// answered at once, before any policy is asked.
 fn call(offer: Offer, name: String, input: Option<Object>) -> Body {
     let cut_off = input.is_none();
     let input = input.unwrap_or_default();

@@ -118,8 +118,8 @@ pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str
     draft.say(thread, body);
 }
 
-/// A client has settled a call of `thread`: once that was the last that needs the client, what a person refused
-/// is answered (spec/recorded.md), and the turn goes on if nothing is left.
+/// A client has settled a call of `thread`: once that was the last that needs the client, what a person
+/// refused is answered (spec/recorded.md), and the turn goes on if nothing is left.
 pub(crate) fn settled(draft: &mut Draft, thread: ThreadId) {
     let calls = calls(draft, thread);
     if !calls.iter().any(|call| call.state.needs_client()) {
@@ -155,8 +155,8 @@ pub(crate) fn no_such_tool(name: &str) -> String {
     format!("There is no tool named `{name}`. Use one of the tools you were given.")
 }
 
-/// The server stopped: a request that was open is closed and asked again; a call that may have done something is
-/// answered as unknown, and one that only reads simply runs again (rules.md 2).
+/// The server stopped: a request that was open is closed and asked again; a call that may have done
+/// something is answered as unknown, and one that only reads simply runs again (rules.md 2).
 pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
     if draft.session.thread(thread).is_some_and(|state| state.request().is_some()) {
         end_request(draft, thread, Ending::Cut, Tokens::default());

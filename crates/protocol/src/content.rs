@@ -100,8 +100,8 @@ pub enum Source {
         /// The file's id.
         file_id: String,
     },
-    /// In our own store: how the log keeps what a tool read. Never accepted, and expanded to `base64` before it
-    /// leaves by any door.
+    /// In our own store: how the log keeps what a tool read. Never accepted, and expanded to `base64`
+    /// before it leaves by any door.
     Kept {
         /// The name it was stored under.
         blob: String,

@@ -1,9 +1,10 @@
 //! A cgroup for each jail, where the host gives us one of version 2 to divide.
 //!
-//! Found, not configured: the cgroup above the server's own must carry the mark that systemd sets on delegated ones
-//! (`user.delegate`, or `trusted.delegate`) and let us hand down `memory` and `pids`; a unit with `Delegate=yes` and
-//! `DelegateSubgroup=server` is such a place. Elsewhere there is none and the limits of `privileges` stand alone.
-//! **Not tried on a machine whose controllers are on version 2**: only the finding and the files are tested.
+//! Found, not configured: the cgroup above the server's own must carry the mark that systemd sets on
+//! delegated ones (`user.delegate`, or `trusted.delegate`) and let us hand down `memory` and `pids`; a unit
+//! with `Delegate=yes` and `DelegateSubgroup=server` is such a place. Elsewhere there is none and the
+//! limits of `privileges` stand alone. **Not tried on a machine whose controllers are on version 2**: only
+//! the finding and the files are tested.
 
 use std::fs;
 use std::io;
@@ -17,7 +18,8 @@ pub(crate) struct Cgroup(PathBuf);
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
 impl Cgroup {
-    /// Puts the process, and with it whatever it starts, into a cgroup of its own. `None` where that is not possible.
+    /// Puts the process, and with it whatever it starts, into a cgroup of its own. `None` where that is not
+    /// possible.
     pub(crate) fn hold(pid: u32, limits: &Limits) -> Option<Self> {
         Self::make(&delegated()?, pid, limits).ok()
     }

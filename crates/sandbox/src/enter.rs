@@ -28,15 +28,15 @@ pub struct Inside {
     pub isolation: Isolation,
 }
 
-/// Called by `heddle jail <order>` before it has a second thread or an open file: whatever is open but 0, 1 and 2 is
-/// closed. Returns an `Inside` only in the inner process, which
-/// is pid 1 of the jail (with `Off`: a plain process that orphans below it are given to). There the working directory
-/// is the workspace, the environment is what programs inside may see, and file descriptors 0, 1 and 2 lead nowhere
-/// (2, with `Off` too, to the outer process, which passes 64 KiB of it on to the server's).
+/// Called by `heddle jail <order>` before it has a second thread or an open file: whatever is open but 0, 1
+/// and 2 is closed. Returns an `Inside` only in the inner process, which is pid 1 of the jail (with `Off`:
+/// a plain process that orphans below it are given to). There the working directory is the workspace, the
+/// environment is what programs inside may see, and file descriptors 0, 1 and 2 lead nowhere (2, with `Off`
+/// too, to the outer process, which passes 64 KiB of it on to the server's).
 ///
 /// # Errors
-/// The exit code of a process that is done: the outer one at the end of the jail, or either after a fault, which the
-/// server was told.
+/// The exit code of a process that is done: the outer one at the end of the jail, or either after a fault,
+/// which the server was told.
 pub fn enter(order: &str) -> Result<Inside, ExitCode> {
     let Ok(order) = serde_json::from_str::<Order>(order) else {
         return Err(ExitCode::from(2));

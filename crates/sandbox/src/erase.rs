@@ -1,7 +1,8 @@
-//! Removing a tree that a hostile program made: any depth, any mode, no link followed, two open files at most.
+//! Removing a tree that a hostile program made: any depth, any mode, no link followed, two open files at
+//! most.
 //!
-//! A directory found below is moved up beside the others instead of being descended into, so that neither the stack
-//! nor the table of open files grows with the depth.
+//! A directory found below is moved up beside the others instead of being descended into, so that neither
+//! the stack nor the table of open files grows with the depth.
 
 use std::ffi::CStr;
 use std::io;
@@ -35,7 +36,8 @@ pub(crate) fn all_but(top: &OwnedFd, kept: &[&str]) -> io::Result<()> {
 /// Removes one directory of `top` after its own directories were moved into `top`.
 fn hollow(top: &OwnedFd, name: &CStr, moved: &mut u64) -> io::Result<()> {
     let inner = open_whatever_its_mode(top, name)?;
-    // What is moved or removed while a directory is read may hide others of its entries: read until nothing is left.
+    // What is moved or removed while a directory is read may hide others of its entries: read until nothing
+    // is left.
     while rustix::fs::unlinkat(top, name, AtFlags::REMOVEDIR).is_err_and(|error| error == Errno::NOTEMPTY) {
         for entry in Dir::read_from(&inner)? {
             let entry = entry?;

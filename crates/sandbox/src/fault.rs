@@ -5,7 +5,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-/// A jail could not start. Its text names the step, the cause and the fix; it holds no secret and no file content.
+/// A jail could not start. Its text names the step, the cause and the fix; it holds no secret and no file
+/// content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the sandbox cannot start: {step}: {cause}. {}", self.fix())]
 pub struct Fault {

@@ -1,8 +1,9 @@
 //! The filter of system calls: what no agent's program needs and what has opened doors in kernels before.
 //!
-//! A forbidden call answers EPERM, so that a program can say what it was refused. `clone3` answers ENOSYS, because its
-//! flags lie in memory that a filter cannot read; libraries then fall back to `clone`. So does every call that is newer
-//! than this list, and on x86_64 the whole x32 interface, whose numbers would otherwise pass beside it.
+//! A forbidden call answers EPERM, so that a program can say what it was refused. `clone3` answers ENOSYS,
+//! because its flags lie in memory that a filter cannot read; libraries then fall back to `clone`. So does
+//! every call that is newer than this list, and on x86_64 the whole x32 interface, whose numbers would
+//! otherwise pass beside it.
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;

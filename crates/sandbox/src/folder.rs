@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::clock::Deadline;
 use crate::erase;
+use crate::user::to_change_to;
 
 /// What a session's folder holds for the jail, in the order of [`crate::Layout`].
 pub(crate) const PARTS: [&str; 4] = ["workspace", "home", "outputs", "results"];
@@ -36,13 +37,14 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// `root` is made when the first folder is. `owner` is the user and group that folders are given to when the
-    /// server is root; otherwise it is not looked at.
+    /// `root` is made when the first folder is. `owner` is the user and group that folders are given to
+    /// when the server is root; otherwise it is not looked at.
     pub fn new(root: PathBuf, owner: Option<u32>) -> Self {
         Self { root, owner }
     }
 
-    /// Makes `<root>/<name>` with its parts, or finds them there, notes that it is used now, and answers its path.
+    /// Makes `<root>/<name>` with its parts, or finds them there, notes that it is used now, and answers
+    /// its path.
     ///
     /// # Errors
     /// `InvalidInput` when the name is not 1 to 128 of `A-Z a-z 0-9 _ -`; else what the file system says.
@@ -65,7 +67,8 @@ impl Folders {
         Ok(self.root.join(name))
     }
 
-    /// Removes the folder and all below it, whatever its modes and depth; follows no link. Gone already is fine.
+    /// Removes the folder and all below it, whatever its modes and depth; follows no link. Gone already is
+    /// fine.
     ///
     /// # Errors
     /// `ResourceBusy` when a jail still holds the folder after 10 s; else what the file system says.
@@ -137,9 +140,7 @@ impl Folders {
             Err(error) => return Err(error.into()),
         }
         let made = open_directory(parent, name)?;
-        if let Some(owner) = self.owner
-            && rustix::process::geteuid().is_root()
-        {
+        if let Some(owner) = to_change_to(self.owner) {
             rustix::fs::fchown(&made, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))?;
         }
         Ok(made)

@@ -1,4 +1,5 @@
-//! The outer process of a jail: holds the folder's lock, starts the inner process, and sees that nothing outlives it.
+//! The outer process of a jail: holds the folder's lock, starts the inner process, and sees that nothing
+//! outlives it.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -29,8 +30,9 @@ const STDERR_BYTES_MAX: usize = 64 * 1024;
 
 /// Its working directory is the session's folder.
 pub(crate) fn run(socket: &UnixStream, plan: Plan) -> Result<ExitCode, Fault> {
-    // No terminal of the server's, and no signal that a terminal or a service manager sends to all of the server's
-    // processes at once: the server decides when a jail ends. It fails only for the leader of a group, who has none.
+    // No terminal of the server's, and no signal that a terminal or a service manager sends to all of the
+    // server's processes at once: the server decides when a jail ends. It fails only for the leader of a
+    // group, who has none.
     setsid().ok();
     let mut blocked = SigSet::empty();
     for signal in [Block::SIGINT, Block::SIGTERM, Block::SIGHUP, Block::SIGQUIT] {
@@ -145,8 +147,8 @@ fn pass_on(pipe: &mut ChildStderr, left: &mut usize) -> bool {
     read > 0
 }
 
-/// Without a pid namespace: kills everything below this process. Orphans become its children, so that in the end
-/// none is missed.
+/// Without a pid namespace: kills everything below this process. Orphans become its children, so that in
+/// the end none is missed.
 fn kill_what_is_left() {
     loop {
         for child in children() {

@@ -20,8 +20,8 @@ pub struct Plan {
     pub isolation: Isolation,
     /// The session's folder on the host, absolute, as [`crate::Folders::make`] made it.
     pub folder: PathBuf,
-    /// Further trees (or files) of the host, shown read-only at the same path. Absolute; each must exist. A tree that
-    /// holds the folder, or that would hide a part of the jail, is refused at start.
+    /// Further trees (or files) of the host, shown read-only at the same path. Absolute; each must exist. A
+    /// tree that holds the folder, or that would hide a part of the jail, is refused at start.
     pub readonly: Vec<PathBuf>,
     pub limits: Limits,
 }
@@ -31,7 +31,8 @@ pub struct Plan {
 pub struct Limits {
     /// Processes and threads together, of the whole jail.
     pub processes: u64,
-    /// Private writable memory of one process (RLIMIT_DATA); of the whole jail where cgroup v2 is delegated to us.
+    /// Private writable memory of one process (RLIMIT_DATA); of the whole jail where cgroup v2 is delegated
+    /// to us.
     pub data_bytes: u64,
     /// The largest file that can be written (RLIMIT_FSIZE).
     pub file_bytes: u64,

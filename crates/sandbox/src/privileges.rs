@@ -1,4 +1,5 @@
-//! Leaving namespaces, setting limits, dropping privileges: each step takes something away and none gives it back.
+//! Leaving namespaces, setting limits, dropping privileges: each step takes something away and none gives
+//! it back.
 
 use std::fs;
 
@@ -36,8 +37,8 @@ pub(crate) fn leave_namespaces() -> Result<(), Fault> {
     rustix::system::sethostname(b"sandbox").at(Step::Namespaces)
 }
 
-/// A second user namespace in which only the agent exists, so that not even the root of the first one, who owns the
-/// mounts and the network, can be reached from inside.
+/// A second user namespace in which only the agent exists, so that not even the root of the first one, who
+/// owns the mounts and the network, can be reached from inside.
 pub(crate) fn become_nobody_special() -> Result<(), Fault> {
     unshare(CloneFlags::CLONE_NEWUSER).at(Step::InnerUser)?;
     map(AGENT, 0, 0).of(Step::InnerUser, "its user map")
@@ -49,9 +50,9 @@ fn map(inside: u32, user: u32, group: u32) -> std::io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{inside} {group} 1"))
 }
 
-/// Sets hard and soft limits alike, so that they cannot be raised. The number of processes is counted per user
-/// namespace since Linux 5.14; before, all jails of one user share it. With `Off` it is not set: it would count
-/// everything the server's user runs.
+/// Sets hard and soft limits alike, so that they cannot be raised. The number of processes is counted per
+/// user namespace since Linux 5.14; before, all jails of one user share it. With `Off` it is not set: it
+/// would count everything the server's user runs.
 pub(crate) fn limit(limits: &Limits, isolation: Isolation) -> Result<(), Fault> {
     let mut wanted = vec![
         (Resource::Data, limits.data_bytes),

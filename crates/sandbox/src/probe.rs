@@ -37,7 +37,8 @@ impl Report {
     }
 }
 
-/// Starts a jail in a folder of its own and ends it: blocks for at most 12 s. `program` as in [`crate::start`].
+/// Starts a jail in a folder of its own and ends it: blocks for at most 12 s. `program` as in
+/// [`crate::start`].
 pub fn probe(program: &Path) -> Report {
     let tried = attempt(program);
     let failed_at = tried.as_ref().err();

@@ -17,8 +17,8 @@ use crate::fault::{At, Fault, Step};
 use crate::folder::PARTS;
 use crate::plan::{Isolation, Layout, Plan};
 
-/// Where the root is built: in the session's folder, which is the working directory. It hides nothing of the host
-/// that is still needed, and can be reached where the way to the folder cannot be walked.
+/// Where the root is built: in the session's folder, which is the working directory. It hides nothing of
+/// the host that is still needed, and can be reached where the way to the folder cannot be walked.
 const ROOT: &str = "root";
 
 /// Of the system, if it is there.
@@ -121,7 +121,8 @@ fn readonly(root: &Path, tree: &Path, plan: &Plan) -> Result<(), Fault> {
         return refused("is not a plain absolute path");
     }
     let real = fs::canonicalize(tree).of(Step::Readonly, &name)?;
-    // Where the folder really is; the working directory's path can be asked for even where it cannot be walked.
+    // Where the folder really is; the working directory's path can be asked for even where it cannot be
+    // walked.
     let folder = std::env::current_dir().of(Step::Folder, "its path")?;
     let sandboxes = folder.parent().unwrap_or(&folder);
     let holds = |path: &Path| folder.starts_with(path) || path.starts_with(sandboxes);
@@ -145,7 +146,8 @@ fn proc(root: &Path) -> Result<(), Fault> {
     let place = root.join("proc");
     directory(&place)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    // Hides what the agent may not trace, which is pid 1. The group that would be exempt does not exist inside.
+    // Hides what the agent may not trace, which is pid 1. The group that would be exempt does not exist
+    // inside.
     mount("proc", &place, "proc", flags, c"hidepid=2,gid=1").of(Step::Proc, "mount")?;
     // One user namespace is still to come, and none after it. The filter forbids it too; this costs nothing.
     fs::write(place.join("sys/user/max_user_namespaces"), "1").ok();

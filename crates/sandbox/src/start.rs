@@ -18,6 +18,7 @@ use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::folder;
 use crate::plan::{Isolation, Layout, Plan};
+use crate::user::to_change_to;
 use crate::word::{Order, Stage, Word};
 
 /// How long a start may take, with the wait for an earlier jail's lock.
@@ -28,9 +29,9 @@ const END: Duration = Duration::from_secs(2);
 
 /// Spawns `program jail <order>` and waits until it is ready: blocks for at most 10 s.
 ///
-/// `program` is an absolute path, normally `/proc/self/exe`, which also works where the program lies in a private home.
-/// `owner` is the user and group the jail runs as when the server is root, and must not be root; otherwise, and with
-/// `Isolation::Off`, the jail runs as the server's user.
+/// `program` is an absolute path, normally `/proc/self/exe`, which also works where the program lies in a
+/// private home. `owner` is the user and group the jail runs as when the server is root, and must not be
+/// root; otherwise, and with `Isolation::Off`, the jail runs as the server's user.
 ///
 /// # Errors
 /// The step that failed; nothing of the jail is left then.
@@ -76,10 +77,10 @@ fn user(isolation: Isolation, owner: Option<u32>) -> Result<Option<u32>, Fault> 
         return Ok(None);
     }
     match owner {
-        Some(owner) if owner != 0 => Ok(Some(owner)),
-        Some(_) | None => {
+        Some(0) | None => {
             Err(Fault::new(Step::User, "a server that runs as root must not run agents as root"))
         }
+        owner => Ok(to_change_to(owner)),
     }
 }
 
@@ -132,8 +133,8 @@ impl Jail {
         self.child.as_ref().map_or(0, Child::id)
     }
 
-    /// Closes the socket (also for its clones) and blocks until nothing of the jail lives: about 2 s at most, whatever
-    /// runs inside.
+    /// Closes the socket (also for its clones) and blocks until nothing of the jail lives: about 2 s at
+    /// most, whatever runs inside.
     pub fn end(mut self) {
         self.finish();
     }

@@ -18,9 +18,9 @@ use crate::support::*;
 const IDLE: &str = "session.status_idle";
 
 fn results(events: &[Arc<Event>]) -> Vec<(Vec<Block>, bool)> {
-    let result = |event: &Arc<Event>| match &event.body {
-        Body::AgentToolResult { content, is_error, .. } => Some((content.clone()?, (*is_error)?)),
-        _ => None,
+    let result = |event: &Arc<Event>| {
+        let Body::AgentToolResult { content, is_error, .. } = &event.body else { return None };
+        Some((content.clone()?, (*is_error)?))
     };
     events.iter().filter_map(result).collect()
 }
@@ -69,8 +69,11 @@ async fn a_picture_stands_beside_the_log_and_whole_before_every_reader() {
     let whole = [(vec![picture.clone()], false)];
     assert_eq!(results(&shown), whole);
     assert_eq!(results(&world.list(session).await), whole);
-    let mut resumed =
-        world.engine.follow(HOME, session, None, Some(shown[0].id), Default::default()).await.unwrap();
+    let mut resumed = world
+        .engine
+        .follow(HOME, session, None, Some(shown[0].id), engine::Previews::default())
+        .await
+        .unwrap();
     assert_eq!(results(&events(&until(&mut resumed, IDLE).await)), whole);
     let result = Part::ToolResult { id: "toolu_1".into(), content: vec![picture], is_error: false };
     assert_eq!(world.puppet.prompts.lock().unwrap()[1].messages[2].parts, [result]);

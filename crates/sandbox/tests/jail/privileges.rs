@@ -30,7 +30,8 @@ fn every_namespace_is_the_jails_own() {
     }
 }
 
-/// Each line is a call of the system and how it must answer inside. Numbers from 424 on are the same everywhere.
+/// Each line is a call of the system and how it must answer inside. Numbers from 424 on are the same
+/// everywhere.
 const CALLS: &str = "import ctypes,errno,os,platform,fcntl
 libc=ctypes.CDLL(None,use_errno=True)
 SIGCHLD=17; NEWNS=0x20000; NEWUSER=0x10000000; NEWNET=0x40000000; NEWPID=0x20000000

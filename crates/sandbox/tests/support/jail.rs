@@ -1,5 +1,5 @@
-//! The program that the tests start jails of: runs what it is sent inside, and starts jails itself where a test needs
-//! another user than the tests' own.
+//! The program that the tests start jails of: runs what it is sent inside, and starts jails itself where a
+//! test needs another user than the tests' own.
 
 #![expect(
     clippy::unwrap_used,
@@ -100,8 +100,8 @@ fn run(words: &[String]) -> Answer {
     }
 }
 
-/// Starts a jail, leaves one script running in it, makes what serves it hang, says so in a line, and waits to be
-/// killed.
+/// Starts a jail, leaves one script running in it, makes what serves it hang, says so in a line, and waits
+/// to be killed.
 fn hold(root: &str, script: &str) -> ExitCode {
     let folders = Folders::new(PathBuf::from(root), Some(65_534));
     let folder = folders.make("held").unwrap();
