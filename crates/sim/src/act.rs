@@ -1,6 +1,7 @@
 //! Everything that can be done to a session, and what the law says of it in each state.
 
 use kernel::Session;
+use kernel::call::{Call, State as CallState};
 use kernel::thread::{Doing, Stop};
 
 macro_rules! names {
@@ -34,12 +35,22 @@ names! {
         Asking "asking",
         /// A model is asked and messages wait.
         AskingQueued "asking, queued",
-        /// One call waits for the client.
+        /// One call waits for the client's answer.
         Calling "calling",
         /// More than one does.
         CallingMore "calling, many",
+        /// Calls wait for a person's verdict.
+        Asked "asked",
+        /// Calls wait for a verdict, and others for an answer.
+        AskedCalling "asked, calling",
         /// Calls wait for the client and messages wait for them.
         CallingQueued "calling, queued",
+        /// A tool runs, and nothing needs the client.
+        Running "running",
+        /// A tool runs, and other calls need the client.
+        RunningAsked "running, asked",
+        /// A tool runs and messages wait.
+        RunningQueued "running, queued",
         /// A retry waits for its time.
         Waiting "waiting",
         /// A retry waits, and messages too.
@@ -60,14 +71,24 @@ names! {
         TwoMessages "message message",
         /// A client answers one open call.
         Result "result",
-        /// A client answers all open calls in one request.
+        /// A client answers and confirms all that waits for it, in one request.
         AllResults "all results",
         /// A client answers a call that has been answered.
         ResultAgain "result again",
         /// A client answers a call that was never made.
         ResultUnknown "result unknown",
-        /// A client confirms a call that did not ask.
-        Confirm "confirmation",
+        /// A client answers a call that the server runs.
+        ResultNotYours "result not yours",
+        /// A person lets a call run.
+        Allow "allow",
+        /// A person refuses a call, with or without a reason.
+        Deny "deny",
+        /// A person says something else of a call than before.
+        VerdictAgain "verdict again",
+        /// A person confirms a call that nobody asked about.
+        ConfirmUnasked "confirm unasked",
+        /// A person confirms a call that was never made.
+        ConfirmUnknown "confirm unknown",
         /// A client stops everything.
         Interrupt "interrupt",
         /// A client stops the primary thread by name.
@@ -80,6 +101,8 @@ names! {
         MessageInterrupt "message interrupt",
         /// Answer one open call, and stop, in one request.
         ResultInterrupt "result interrupt",
+        /// Let one call run, and stop, in one request.
+        VerdictInterrupt "verdict interrupt",
         /// Some of the above in one request.
         Mixed "mixed",
         /// The model says one thing.
@@ -88,13 +111,15 @@ names! {
         Texts "answer texts",
         /// It says nothing.
         Nothing "answer nothing",
-        /// It calls tools.
+        /// It calls tools of the client's.
         Tools "answer tools",
+        /// It calls built-in tools, also some that are off.
+        Builtins "answer built-ins",
         /// It calls a tool that does not exist.
         UnknownTool "answer unknown tool",
         /// Its call is cut off.
         CutTool "answer cut tool",
-        /// It calls good and bad tools.
+        /// It calls tools of all kinds, good and bad.
         MixedTools "answer mixed tools",
         /// It declines.
         Refusal "answer refusal",
@@ -110,6 +135,12 @@ names! {
         StaleAnswer "stale answer",
         /// A failure of a request that is gone.
         StaleFailure "stale failure",
+        /// A tool has run.
+        Ran "ran",
+        /// The outcome of a call that is open and does not run.
+        RanEarly "ran early",
+        /// The outcome of a call that is gone, or was never made.
+        RanStale "stale ran",
         /// The time of a retry has come.
         Wake "wake",
         /// It has not come yet.
@@ -156,12 +187,26 @@ impl State {
             Doing::Resting(Stop::Exhausted) => Self::Exhausted,
             Doing::Due | Doing::Asking(..) if queued => Self::AskingQueued,
             Doing::Due | Doing::Asking(..) => Self::Asking,
-            Doing::Calling(_) if queued => Self::CallingQueued,
-            Doing::Calling(calls) if calls.len() > 1 => Self::CallingMore,
-            Doing::Calling(_) => Self::Calling,
+            Doing::Calling(calls) => Self::calling(calls, queued),
             Doing::Waiting(_) if queued => Self::WaitingQueued,
             Doing::Waiting(_) => Self::Waiting,
             Doing::Ended => Self::Archived,
+        }
+    }
+
+    fn calling(calls: &[Call], queued: bool) -> Self {
+        let asked = calls.iter().any(|call| matches!(call.state, CallState::Asked(_)));
+        let customs = calls.iter().filter(|call| call.state == CallState::Client).count();
+        let runs = calls.iter().any(|call| call.state.running().is_some());
+        match (runs, queued) {
+            (true, true) => Self::RunningQueued,
+            (true, false) if asked || customs > 0 => Self::RunningAsked,
+            (true, false) => Self::Running,
+            (false, true) => Self::CallingQueued,
+            (false, false) if asked && customs > 0 => Self::AskedCalling,
+            (false, false) if asked => Self::Asked,
+            (false, false) if customs > 1 => Self::CallingMore,
+            (false, false) => Self::Calling,
         }
     }
 
@@ -170,9 +215,27 @@ impl State {
         matches!(self, Self::Asking | Self::AskingQueued)
     }
 
-    /// Whether calls wait for the client.
+    /// Whether only the client can act.
     pub const fn calls(self) -> bool {
         matches!(self, Self::Calling | Self::CallingMore | Self::CallingQueued)
+            || matches!(self, Self::Asked | Self::AskedCalling)
+    }
+
+    /// Whether a tool runs.
+    pub const fn runs(self) -> bool {
+        matches!(self, Self::Running | Self::RunningAsked | Self::RunningQueued)
+    }
+
+    /// Whether a person may be asked.
+    pub const fn asks_person(self) -> bool {
+        matches!(self, Self::Asked | Self::AskedCalling | Self::CallingQueued)
+            || matches!(self, Self::RunningAsked | Self::RunningQueued)
+    }
+
+    /// Whether a call may wait for the client's answer.
+    pub const fn asks_client(self) -> bool {
+        matches!(self, Self::Calling | Self::CallingMore | Self::AskedCalling | Self::CallingQueued)
+            || matches!(self, Self::RunningAsked | Self::RunningQueued)
     }
 
     /// Whether a retry waits.
@@ -180,9 +243,14 @@ impl State {
         matches!(self, Self::Waiting | Self::WaitingQueued)
     }
 
+    /// Whether it works without the client.
+    pub const fn works(self) -> bool {
+        self.asks() || self.runs() || self.waits()
+    }
+
     /// Whether a turn is under way.
     pub const fn busy(self) -> bool {
-        self.asks() || self.calls() || self.waits()
+        self.works() || self.calls()
     }
 
     /// Whether it is over.
@@ -199,6 +267,7 @@ impl Act {
             | Self::Texts
             | Self::Nothing
             | Self::Tools
+            | Self::Builtins
             | Self::UnknownTool
             | Self::CutTool
             | Self::MixedTools
@@ -207,14 +276,21 @@ impl Act {
             | Self::Pause
             | Self::FailAgain
             | Self::FailForever => only(state.asks(), Law::Accepted),
-            Self::Result | Self::AllResults | Self::ResultInterrupt => only(state.calls(), Law::Accepted),
+            Self::Result | Self::ResultInterrupt => only(state.asks_client(), Law::Accepted),
+            Self::Allow | Self::Deny | Self::VerdictInterrupt => only(state.asks_person(), Law::Accepted),
+            Self::AllResults => only(state.asks_client() || state.asks_person(), Law::Accepted),
+            Self::Ran => only(state.runs(), Law::Accepted),
+            Self::RanEarly => only(state.calls() || state.runs(), Law::Refused),
             Self::Wake => only(state.waits(), Law::Accepted),
             Self::WakeEarly => only(state.waits(), Law::Refused),
             Self::StaleAnswer
             | Self::StaleFailure
             | Self::WakeStale
+            | Self::RanStale
             | Self::ResultUnknown
-            | Self::Confirm
+            | Self::ResultNotYours
+            | Self::ConfirmUnasked
+            | Self::ConfirmUnknown
             | Self::InterruptUnknown => Law::Refused,
             Self::Message | Self::TwoMessages | Self::MessageInterrupt => {
                 refused(state.over() || state.calls())
@@ -222,14 +298,13 @@ impl Act {
             Self::Mixed if state.over() => Law::Refused,
             Self::Mixed => Law::Either,
             Self::ResultAgain
+            | Self::VerdictAgain
             | Self::Interrupt
             | Self::InterruptNamed
             | Self::InterruptMessage
             | Self::Rename => refused(state.over()),
-            Self::Retool => refused(state.over() || state.asks() || state.waits()),
-            Self::Archive | Self::Delete => {
-                refused(state.asks() || state.waits() || matches!(state, State::Deleted))
-            }
+            Self::Retool => refused(state.over() || state.works()),
+            Self::Archive | Self::Delete => refused(state.works() || matches!(state, State::Deleted)),
             Self::Crash => Law::Accepted,
         }
     }

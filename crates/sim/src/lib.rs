@@ -2,9 +2,13 @@
 //! judge from the log alone.
 
 pub mod act;
+pub(crate) mod client;
+pub(crate) mod counters;
 pub mod coverage;
+pub(crate) mod desk;
 pub mod dice;
 pub mod engine_storm;
+pub(crate) mod kit;
 pub mod life;
 pub mod line;
 pub mod model;

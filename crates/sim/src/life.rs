@@ -1,23 +1,21 @@
 //! A life: one session from its opening until it rests for good, under dice.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kernel::{Change, Input, Want};
-use protocol::content::Block;
-use protocol::event::Verdict as Confirmed;
-use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::Failure;
-use protocol::tool::Tool;
 use protocol::{EventId, Stamp, ThreadId};
 
 use crate::act::{Act, Law, State};
+use crate::client;
 use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::line::Line;
 use crate::model;
 use crate::mood::Mood;
-use crate::world::{Verdict, World};
+use crate::world::{THREAD, Verdict, World};
 
 /// How large a life is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,10 +105,8 @@ fn steps(world: &mut World, mood: Mood, size: Size, coverage: &mut Coverage) -> 
 fn step(world: &mut World, state: State, act: Act, coverage: &mut Coverage) -> Result<(), String> {
     let law = act.law(state);
     let Some((input, at)) = input(world, act)? else {
-        // A second answer needs a first one.
-        let able =
-            law == Law::Impossible || (act == Act::ResultAgain && world.calls.len() == world.open.len());
-        return if able { Ok(()) } else { Err(format!("able: {act:?} could not be done in {state:?}")) };
+        let lawful = law == Law::Impossible || !client::able(world, act);
+        return if lawful { Ok(()) } else { Err(format!("able: {act:?} could not be done in {state:?}")) };
     };
     let verdict = world.commit(input, at)?;
     coverage.count(state, act, verdict);
@@ -132,6 +128,8 @@ fn rest(world: &mut World) -> Result<(), String> {
             Act::Text
         } else if state.waits() {
             Act::Wake
+        } else if state.runs() {
+            Act::Ran
         } else if state.calls() {
             Act::AllResults
         } else {
@@ -150,7 +148,7 @@ fn rest(world: &mut World) -> Result<(), String> {
 }
 
 /// The input that does `act`, and its time; `None` when there is nothing to do it to.
-#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty acts")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
 fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> {
     let now = world.now;
     let input = match act {
@@ -158,6 +156,7 @@ fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> 
         | Act::Texts
         | Act::Nothing
         | Act::Tools
+        | Act::Builtins
         | Act::UnknownTool
         | Act::CutTool
         | Act::MixedTools
@@ -174,6 +173,12 @@ fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> 
             let act = if act == Act::StaleAnswer { Act::Text } else { Act::FailAgain };
             outcome(world, thread, request, act)
         }
+        Act::Ran => ran(world)?,
+        Act::RanEarly => {
+            let waiting = world.waiting();
+            world.dice.pick(&waiting).copied().map(|call| gave(world, THREAD, call))
+        }
+        Act::RanStale => Some(gone_run(world)),
         Act::Wake | Act::WakeEarly => return Ok(wake(world, act == Act::WakeEarly)),
         Act::WakeStale => {
             let (thread, until) = gone_wake(world);
@@ -187,7 +192,7 @@ fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> 
         Act::Retool => Some(Input::Update(world.other_tools())),
         Act::Archive => Some(Input::Archive),
         Act::Delete => Some(Input::Delete),
-        _ => said(world, act).map(|events| Input::Client { events, made: std::collections::BTreeSet::new() }),
+        _ => client::said(world, act).map(|events| Input::Client { events, made: BTreeMap::new() }),
     };
     Ok(input.map(|input| (input, now)))
 }
@@ -195,7 +200,7 @@ fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> 
 fn asked(world: &World) -> Option<(ThreadId, EventId)> {
     world.jobs.iter().find_map(|job| match job {
         Want::Ask { thread, request } => Some((*thread, *request)),
-        Want::Wake { .. } => None,
+        Want::Run { .. } | Want::Wake { .. } => None,
     })
 }
 
@@ -203,22 +208,56 @@ fn asked(world: &World) -> Option<(ThreadId, EventId)> {
 fn gone_request(world: &mut World) -> (ThreadId, EventId) {
     let newest = world.gone.iter().rev().find_map(|job| match job {
         Want::Ask { thread, request } => Some((*thread, *request)),
-        Want::Wake { .. } => None,
+        Want::Run { .. } | Want::Wake { .. } => None,
     });
-    let never = (ThreadId::from_bits(2), EventId::minted(u128::from(world.dice.bits()) << 40, 0));
+    let never = (THREAD, EventId::minted(u128::from(world.dice.bits()) << 40, 0));
     newest.filter(|_| !world.dice.once_in(4)).unwrap_or(never)
+}
+
+/// The outcome of one of the tools that run.
+fn ran(world: &mut World) -> Result<Option<Input>, String> {
+    let running: Vec<EventId> = world.jobs.iter().filter_map(run).collect();
+    let Some(call) = world.dice.pick(&running).copied() else { return Ok(None) };
+    world.begin(call)?;
+    Ok(Some(gave(world, THREAD, call)))
+}
+
+const fn run(job: &Want) -> Option<EventId> {
+    match job {
+        Want::Run { call, .. } => Some(*call),
+        Want::Ask { .. } | Want::Wake { .. } => None,
+    }
+}
+
+fn gave(world: &mut World, thread: ThreadId, call: EventId) -> Input {
+    let content = model::out(&mut world.dice);
+    Input::Ran { thread, call, content, is_error: world.dice.once_in(4) }
+}
+
+/// The outcome of a run that nobody wants: it is over, its thread is another, or it never was.
+fn gone_run(world: &mut World) -> Input {
+    let newest = world.gone.iter().rev().find_map(run);
+    let answered = world.desk.all().iter().rev().find(|call| call.answered).map(|call| call.id);
+    let running = world.jobs.iter().find_map(run);
+    let never = EventId::minted(u128::from(world.dice.bits()) << 40, 0);
+    match world.dice.below(4) {
+        0 => gave(world, THREAD, never),
+        1 => gave(world, THREAD, answered.unwrap_or(never)),
+        2 => gave(world, ThreadId::from_bits(8), running.unwrap_or(never)),
+        _ => gave(world, THREAD, newest.unwrap_or(never)),
+    }
 }
 
 fn gone_wake(world: &mut World) -> (ThreadId, Stamp) {
     let newest = world.gone.iter().rev().find_map(|job| match job {
         Want::Wake { thread, at } => Some((*thread, *at)),
-        Want::Ask { .. } => None,
+        Want::Ask { .. } | Want::Run { .. } => None,
     });
-    let never = (ThreadId::from_bits(2), world.now.after(Duration::from_micros(1)));
+    let never = (THREAD, world.now.after(Duration::from_micros(1)));
     newest.unwrap_or(never)
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty acts")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
 fn outcome(world: &mut World, thread: ThreadId, request: EventId, act: Act) -> Option<Input> {
     let dice = &mut world.dice;
     let failed = |failure: Failure| Some(Input::Failed { thread, request, failure });
@@ -226,11 +265,7 @@ fn outcome(world: &mut World, thread: ThreadId, request: EventId, act: Act) -> O
         Act::FailAgain => failed(model::failure(dice, false)),
         Act::FailForever => failed(model::failure(dice, true)),
         _ => {
-            let names = world.session.agent.tools.iter().filter_map(|tool| match tool {
-                Tool::Custom(custom) => Some(custom.name.clone()),
-                Tool::Toolset(_) => None,
-            });
-            let answer = model::answer(dice, act, &names.collect::<Vec<_>>())?;
+            let answer = model::answer(dice, act, &world.kit)?;
             Some(Input::Answered { thread, request, answer })
         }
     }
@@ -239,7 +274,7 @@ fn outcome(world: &mut World, thread: ThreadId, request: EventId, act: Act) -> O
 fn wake(world: &mut World, early: bool) -> Option<(Input, Stamp)> {
     let (thread, until) = world.jobs.iter().find_map(|job| match job {
         Want::Wake { thread, at } => Some((*thread, *at)),
-        Want::Ask { .. } => None,
+        Want::Ask { .. } | Want::Run { .. } => None,
     })?;
     let off = 1 + world.dice.below(400_000);
     if early {
@@ -259,70 +294,4 @@ fn rename(world: &mut World) -> Input {
     let value = if world.dice.once_in(2) { Some("v".into()) } else { None };
     let metadata = Given::Value([("k".to_owned(), value)].into());
     Input::Update(Change { title, metadata, tools: Given::Absent })
-}
-
-/// The events of a client's request.
-#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty acts")]
-fn said(world: &mut World, act: Act) -> Option<Vec<ClientEvent>> {
-    let open = world.open.clone();
-    let stop = ClientEvent::Interrupt { thread: None };
-    Some(match act {
-        Act::Message => vec![world.message()],
-        Act::TwoMessages => vec![world.message(), world.message()],
-        Act::Result => {
-            let call = *world.dice.pick(&open)?;
-            vec![result(world, call)]
-        }
-        Act::AllResults if open.is_empty() => return None,
-        Act::AllResults => open.into_iter().map(|call| result(world, call)).collect(),
-        Act::ResultAgain => vec![again(world)?],
-        Act::ResultUnknown => {
-            let call = EventId::minted(u128::from(world.dice.bits()) << 40, 0);
-            vec![result(world, call)]
-        }
-        Act::Confirm => {
-            let call = open.first().copied().unwrap_or(EventId::from_bits(9));
-            vec![ClientEvent::Confirmation { call, verdict: Confirmed::Allow, deny_message: None }]
-        }
-        Act::Interrupt => vec![stop],
-        Act::InterruptNamed => vec![ClientEvent::Interrupt { thread: Some(ThreadId::from_bits(2)) }],
-        Act::InterruptUnknown => vec![ClientEvent::Interrupt { thread: Some(ThreadId::from_bits(8)) }],
-        Act::InterruptMessage => vec![stop, world.message()],
-        Act::MessageInterrupt => vec![world.message(), stop],
-        Act::ResultInterrupt => vec![result(world, *open.first()?), stop],
-        Act::Mixed => (0..2 + world.dice.below(4)).map(|_| any(world)).collect(),
-        _ => return None,
-    })
-}
-
-fn any(world: &mut World) -> ClientEvent {
-    let open = world.open.clone();
-    match world.dice.below(8) {
-        0 | 1 => world.message(),
-        2 => ClientEvent::Interrupt { thread: None },
-        3 => again(world).unwrap_or(ClientEvent::Interrupt { thread: Some(ThreadId::from_bits(2)) }),
-        _ => match world.dice.pick(&open) {
-            Some(call) => result(world, *call),
-            None => world.message(),
-        },
-    }
-}
-
-/// An answer to a call that has been answered before.
-fn again(world: &mut World) -> Option<ClientEvent> {
-    let answered: Vec<EventId> =
-        world.calls.iter().filter(|call| !world.open.contains(call)).copied().collect();
-    let call = *world.dice.pick(&answered)?;
-    Some(result(world, call))
-}
-
-fn result(world: &mut World, call: EventId) -> ClientEvent {
-    let content = match world.dice.below(6) {
-        0 => None,
-        1 => Some(Vec::new()),
-        2 => Some(vec![Block::text("")]),
-        _ => Some(vec![Block::text(format!("r{}", world.dice.below(100)))]),
-    };
-    let is_error = world.dice.once_in(3).then_some(true);
-    ClientEvent::CustomResult { call, content, is_error }
 }

@@ -18,12 +18,18 @@ pub struct Line {
     pub kind: String,
     /// The event's id; for `note.queued` that of the queued event.
     pub id: Option<EventId>,
-    /// The call that is answered, or the request that is ended.
+    /// The call that is answered or confirmed, or the request that is ended.
     pub about: Option<EventId>,
     /// The content, as it is stored.
     pub content: Option<Value>,
     /// The name of the tool that is called.
     pub name: String,
+    /// What the policy said of a call: `allow`, `ask`, `deny`, and why; empty where nothing is said.
+    pub permission: [String; 2],
+    /// A confirmation's verdict, `allow` or `deny`; empty where there is none.
+    pub verdict: String,
+    /// Why a person denied it.
+    pub deny_message: Option<String>,
     /// `is_error`.
     pub is_error: bool,
     /// The stop reason's type; empty where there is none.
@@ -60,6 +66,12 @@ impl fmt::Display for Line {
         }
         if let Some(about) = self.about {
             write!(f, " about {about}")?;
+        }
+        if self.kind.ends_with("tool_use") {
+            write!(f, " {:?} {}", self.name, self.permission[0])?;
+        }
+        if !self.verdict.is_empty() {
+            write!(f, " {} {:?}", self.verdict, self.deny_message)?;
         }
         for text in self.texts() {
             write!(f, " {text:?}")?;
@@ -128,6 +140,11 @@ struct Event {
     tool_use_id: Option<EventId>,
     model_request_start_id: Option<EventId>,
     name: Option<String>,
+    evaluated_permission: Option<String>,
+    evaluation: Option<Tag>,
+    /// Of a confirmation.
+    result: Option<String>,
+    deny_message: Option<String>,
     is_error: Option<bool>,
     stop_reason: Option<StopReason>,
     error: Option<Fault>,
@@ -205,6 +222,12 @@ impl Row {
             line.about = event.custom_tool_use_id.or(event.tool_use_id).or(event.model_request_start_id);
             line.content = event.content;
             line.name = event.name.unwrap_or_default();
+            line.permission = [
+                event.evaluated_permission.unwrap_or_default(),
+                event.evaluation.map(|evaluation| evaluation.kind).unwrap_or_default(),
+            ];
+            line.verdict = event.result.unwrap_or_default();
+            line.deny_message = event.deny_message;
             line.is_error = event.is_error.unwrap_or(false);
             if let Some(stop) = event.stop_reason {
                 line.stop = stop.kind;
@@ -253,5 +276,37 @@ mod tests {
             ..Line::default()
         };
         assert_eq!(lines, [said, note]);
+    }
+
+    #[test]
+    fn a_call_and_its_confirmation_read_flat() {
+        let body = br#"[
+            {"thread": "x", "event": {"id": "sevt_1111111111111111111118", "type": "agent.tool_use",
+             "processed_at": "1970-01-01T00:00:01Z", "name": "bash", "input": {}, "evaluated_permission": "ask",
+             "evaluation": {"type": "always_ask"}}},
+            {"thread": "x", "event": {"id": "sevt_1111111111111111111119", "type": "user.tool_confirmation",
+             "processed_at": "1970-01-01T00:00:02Z", "tool_use_id": "sevt_1111111111111111111118",
+             "result": "deny", "deny_message": "no"}}
+        ]"#;
+        let lines = read(body, 0).expect("two lines");
+        let call = Line {
+            at: Stamp::from_micros(1_000_000),
+            kind: "agent.tool_use".into(),
+            id: Some(EventId::from_bits(7)),
+            name: "bash".into(),
+            permission: ["ask".into(), "always_ask".into()],
+            ..Line::default()
+        };
+        let verdict = Line {
+            position: 1,
+            at: Stamp::from_micros(2_000_000),
+            kind: "user.tool_confirmation".into(),
+            id: Some(EventId::from_bits(8)),
+            about: Some(EventId::from_bits(7)),
+            verdict: "deny".into(),
+            deny_message: Some("no".into()),
+            ..Line::default()
+        };
+        assert_eq!(lines, [call, verdict]);
     }
 }

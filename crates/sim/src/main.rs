@@ -26,6 +26,10 @@ enum Command {
     Engine(commands::engine::Args),
     /// The real server, killed at random moments under load.
     Cuts(commands::cuts::Args),
+    /// The real server, killed at random moments while agents run commands.
+    Toolcuts(commands::toolcuts::Args),
+    /// The real server, with agents that do their worst.
+    Abuse(commands::abuse::Args),
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -36,6 +40,8 @@ fn main() -> io::Result<ExitCode> {
         Command::Storm(args) => commands::storm::run(args, &mut out),
         Command::Engine(args) => commands::engine::run(args, &mut out),
         Command::Cuts(args) => commands::cuts::run(args, &mut out),
+        Command::Toolcuts(args) => commands::toolcuts::run(args, &mut out),
+        Command::Abuse(args) => commands::abuse::run(args, &mut out),
     };
     Ok(if well? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -3,21 +3,26 @@
 use std::time::Duration;
 
 use protocol::Object;
+use protocol::content::Block;
 use protocol::event::RefusalDetails;
 use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass};
+use protocol::tool::Builtin;
 use protocol::usage::Tokens;
 
 use crate::act::Act;
 use crate::dice::Dice;
+use crate::kit::{Kit, Offer};
+use crate::referee::hands::OUT;
 
 /// Names that no agent's tool has; some that no provider would take back.
 const ODD: [&str; 4] = ["no_such_tool", "functions.look_up", "", "weigh it, please"];
 
 /// What answers for one act; `None` for an act that is no answer.
-#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty acts")]
-pub fn answer(dice: &mut Dice, act: Act, tools: &[String]) -> Option<Answer> {
+#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
+pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
+    let customs = kit.customs();
     let call = |dice: &mut Dice| {
-        let name = dice.pick(tools).cloned().unwrap_or_default();
+        let name = dice.pick(&customs).cloned().unwrap_or_default();
         tool(dice, &name)
     };
     let (blocks, stop) = match act {
@@ -30,23 +35,48 @@ pub fn answer(dice: &mut Dice, act: Act, tools: &[String]) -> Option<Answer> {
             (blocks, AnswerStop::ToolUse)
         }
         Act::UnknownTool => {
-            let name = dice.pick(&ODD).copied().unwrap_or_default();
-            (vec![tool(dice, name)], AnswerStop::ToolUse)
+            let unknown = if dice.once_in(2) { odd(dice) } else { off(dice, kit) };
+            (vec![unknown], AnswerStop::ToolUse)
         }
-        Act::CutTool => (vec![text(dice), cut(call(dice))], AnswerStop::MaxTokens),
+        Act::Builtins => {
+            let mut blocks = if dice.once_in(3) { texts(dice) } else { Vec::new() };
+            blocks.extend((0..=dice.below(5)).map(|_| builtin(dice, kit)));
+            (blocks, AnswerStop::ToolUse)
+        }
+        Act::CutTool => {
+            let cut_off = if dice.once_in(2) { call(dice) } else { builtin(dice, kit) };
+            (vec![text(dice), cut(cut_off)], AnswerStop::MaxTokens)
+        }
         Act::MixedTools => {
-            let blocks = vec![tool(dice, "bash"), call(dice), text(dice), cut(call(dice)), call(dice)];
+            let any = |dice: &mut Dice| match dice.below(8) {
+                0 | 1 => call(dice),
+                2 => cut(call(dice)),
+                3 => cut(builtin(dice, kit)),
+                4 if dice.once_in(2) => text(dice),
+                4 => odd(dice),
+                _ => builtin(dice, kit),
+            };
+            let mut blocks: Vec<_> = (0..2 + dice.below(6)).map(|_| any(dice)).collect();
+            blocks.push(builtin(dice, kit));
             (blocks, AnswerStop::ToolUse)
         }
         Act::Refusal => {
-            let said = if dice.once_in(2) { vec![text(dice), call(dice)] } else { Vec::new() };
+            let said = match dice.below(4) {
+                0 => vec![text(dice), call(dice)],
+                1 => vec![text(dice), builtin(dice, kit)],
+                _ => Vec::new(),
+            };
             let details = RefusalDetails { category: Some("bio".into()), explanation: None };
             (said, AnswerStop::Refusal(details))
         }
         Act::MaxTokens => (vec![text(dice)], AnswerStop::MaxTokens),
         Act::Pause => {
             let said = if dice.once_in(3) { nothing(dice) } else { vec![text(dice)] };
-            let called = if dice.once_in(4) { vec![call(dice)] } else { Vec::new() };
+            let called = match dice.below(8) {
+                0 => vec![call(dice)],
+                1 => vec![builtin(dice, kit)],
+                _ => Vec::new(),
+            };
             ([said, called].concat(), AnswerStop::PauseTurn)
         }
         _ => return None,
@@ -125,9 +155,43 @@ fn tool(dice: &mut Dice, name: &str) -> AnswerBlock {
     AnswerBlock::ToolUse { id, name: name.into(), input: Some(input) }
 }
 
+/// A call of a built-in tool, mostly one that is on.
+fn builtin(dice: &mut Dice, kit: &Kit) -> AnswerBlock {
+    let offered = kit.builtins();
+    let name = dice.pick(&offered).cloned().filter(|_| !dice.once_in(8));
+    let name = name.or_else(|| dice.pick(Builtin::NAMES).map(|name| (*name).to_owned()));
+    tool(dice, &name.unwrap_or_default())
+}
+
+/// A call of a tool that no agent has.
+fn odd(dice: &mut Dice) -> AnswerBlock {
+    let name = dice.pick(&ODD).copied().unwrap_or_default();
+    tool(dice, name)
+}
+
+/// A call of a built-in tool that is off.
+fn off(dice: &mut Dice, kit: &Kit) -> AnswerBlock {
+    let off: Vec<&str> =
+        Builtin::NAMES.iter().copied().filter(|name| kit.offer(name) == Offer::Nothing).collect();
+    let name = dice.pick(&off).copied().unwrap_or_default();
+    tool(dice, name)
+}
+
 fn cut(call: AnswerBlock) -> AnswerBlock {
     match call {
         AnswerBlock::ToolUse { id, name, .. } => AnswerBlock::ToolUse { id, name, input: None },
         AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => call,
     }
+}
+
+/// What a tool gives: text that no other gives, mostly; sometimes nothing, sometimes blank text behind it.
+pub(crate) fn out(dice: &mut Dice) -> Vec<Block> {
+    let mut content = vec![Block::text(format!("{OUT}{}", dice.below(1_000_000)))];
+    match dice.below(8) {
+        0 => content.clear(),
+        1 => content.push(Block::text("")),
+        2 => content.push(Block::text("and more")),
+        _ => {}
+    }
+    content
 }

@@ -1,13 +1,17 @@
-//! What a job brought, against what its commit says: nothing of an answer is lost, a call that was cut off
-//! is answered at once, a provider's pause is kept.
+//! What a job brought, against what its commit says: nothing of an answer is lost, each call is what the
+//! agent's tools make of it, what does not run is answered at once, a tool's words are its own, a provider's
+//! pause is kept.
 
 use std::time::Duration;
 
 use kernel::Input;
-use protocol::Stamp;
+use protocol::content::Block;
 use protocol::prompt::{Answer, AnswerBlock, AnswerStop};
+use protocol::{EventId, Stamp};
 
+use crate::kit::{Kit, Offer};
 use crate::line::Line;
+use crate::referee::hands::{CUT_OFF, is_own, no_such_tool};
 use crate::referee::law;
 
 /// Longest pause that a provider may ask for.
@@ -21,6 +25,8 @@ pub(crate) struct Outcome {
     calls: Vec<(String, bool)>,
     answered: bool,
     pause: Duration,
+    /// What a tool gave for which call, and whether it failed.
+    ran: Option<(EventId, Vec<Block>, bool)>,
 }
 
 impl Outcome {
@@ -31,6 +37,9 @@ impl Outcome {
             Input::Failed { failure, .. } => {
                 let pause = failure.retry_after.unwrap_or_default().min(LONGEST);
                 Self { pause, ..Self::default() }
+            }
+            Input::Ran { call, content, is_error, .. } => {
+                Self { ran: Some((*call, content.clone(), *is_error)), ..Self::default() }
             }
             Input::Client { .. }
             | Input::Woke { .. }
@@ -57,8 +66,9 @@ impl Outcome {
         outcome
     }
 
-    /// Looks for it in the lines of its commit.
-    pub(crate) fn judge(&self, lines: &[Line]) -> Result<(), String> {
+    /// Looks for it in the lines of its commit; the agent held `kit`.
+    pub(crate) fn judge(&self, lines: &[Line], kit: &Kit) -> Result<(), String> {
+        self.gave(lines)?;
         let retry = lines.iter().find_map(|line| line.until.map(|until| (line.at, until)));
         if let Some((at, until)) = retry {
             // The note's stamp may be some microseconds later than the moment that the pause began.
@@ -77,17 +87,61 @@ impl Outcome {
         let called: Vec<&str> = self.calls.iter().map(|(name, _)| name.as_str()).collect();
         law!(names == called, "outcome: the model called {called:?} and the log {names:?}");
         for (call, (name, cut)) in calls.iter().zip(&self.calls) {
-            let closed = lines.iter().any(|line| line.kind.ends_with("_result") && line.about == call.id);
-            law!(closed || !cut, "outcome: the call of {name} was cut off and is not answered");
+            let due = due(name, *cut, kit.offer(name));
+            let is = (call.kind.as_str(), call.permission[0].as_str());
+            law!(is == (due.kind, due.permission), "outcome: {name} is {is:?}, not {due:?}");
+            let result = lines.iter().find(|line| line.kind.ends_with("_result") && line.about == call.id);
+            let told = result.map(|line| (line.texts(), line.is_error));
+            let right = due.text.as_deref().map(|text| (vec![text], true));
+            law!(told == right, "outcome: {name} is answered with {told:?}, not {right:?}");
         }
         Ok(())
     }
+
+    /// What tools gave in this commit is what was brought, word for word.
+    fn gave(&self, lines: &[Line]) -> Result<(), String> {
+        let own = lines.iter().filter(|line| line.kind == "agent.tool_result" && is_own(line));
+        let own: Vec<_> = own.map(|line| (line.about, line.content.clone(), line.is_error)).collect();
+        let brought: Vec<_> = self
+            .ran
+            .iter()
+            .map(|(call, content, is_error)| (Some(*call), serde_json::to_value(content).ok(), *is_error))
+            .collect();
+        law!(own == brought, "outcome: tools gave {brought:?}, and the log says {own:?}");
+        Ok(())
+    }
+}
+
+/// What a call must stand in the log as.
+#[derive(Debug, PartialEq)]
+struct Due {
+    kind: &'static str,
+    permission: &'static str,
+    /// What it is answered with in the same commit.
+    text: Option<String>,
+}
+
+fn due(name: &str, cut: bool, offer: Offer) -> Due {
+    let (kind, permission) = match offer {
+        Offer::Custom => ("agent.custom_tool_use", ""),
+        Offer::Allow if !cut => ("agent.tool_use", "allow"),
+        Offer::Ask if !cut => ("agent.tool_use", "ask"),
+        Offer::Allow | Offer::Ask | Offer::Nothing => ("agent.tool_use", "deny"),
+    };
+    let refused = (offer == Offer::Nothing).then(|| no_such_tool(name));
+    Due { kind, permission, text: if cut { Some(CUT_OFF.into()) } else { refused } }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::referee::testing::{about, event, retry};
+    use crate::dice::Dice;
+    use crate::referee::testing::{about, called, event, id, retry, told};
+
+    /// A kit that holds `look_up`.
+    fn kit() -> Kit {
+        Kit::throw(&mut Dice::new(1))
+    }
 
     fn answered(calls: &[(&str, bool)]) -> Outcome {
         let calls = calls.iter().map(|(name, cut)| ((*name).to_owned(), *cut)).collect();
@@ -101,23 +155,45 @@ mod tests {
     #[test]
     fn words_and_calls_that_are_lost_are_objected_to() {
         let said = Outcome { texts: vec!["a".into()], answered: true, ..Outcome::default() };
-        assert!(said.judge(&[]).is_err());
-        assert!(answered(&[("f", false)]).judge(&[]).is_err());
-        assert!(answered(&[]).judge(&[call(1, "f")]).is_err());
-        assert_eq!(answered(&[("f", false)]).judge(&[call(1, "f")]), Ok(()));
+        assert!(said.judge(&[], &kit()).is_err());
+        assert!(answered(&[("look_up", false)]).judge(&[], &kit()).is_err());
+        assert!(answered(&[]).judge(&[call(1, "look_up")], &kit()).is_err());
+        assert_eq!(answered(&[("look_up", false)]).judge(&[call(1, "look_up")], &kit()), Ok(()));
     }
 
     #[test]
     fn a_call_that_was_cut_off_and_stays_open_is_objected_to() {
-        let closed = about(2, "user.custom_tool_result", 1);
-        assert_eq!(answered(&[("f", true)]).judge(&[call(1, "f"), closed]), Ok(()));
-        assert!(answered(&[("f", true)]).judge(&[call(1, "f")]).is_err());
+        let content = Some(serde_json::json!([{"type": "text", "text": CUT_OFF}]));
+        let closed = Line { content, is_error: true, ..about(2, "user.custom_tool_result", 1) };
+        assert_eq!(answered(&[("look_up", true)]).judge(&[call(1, "look_up"), closed], &kit()), Ok(()));
+        assert!(answered(&[("look_up", true)]).judge(&[call(1, "look_up")], &kit()).is_err());
+    }
+
+    #[test]
+    fn a_call_that_is_not_what_the_kit_makes_of_it_is_objected_to() {
+        let off = || [called(1, "web_fetch", "deny"), told(1, &no_such_tool("web_fetch"))];
+        assert_eq!(answered(&[("web_fetch", false)]).judge(&off(), &kit()), Ok(()));
+        assert!(answered(&[("web_fetch", true)]).judge(&off(), &kit()).is_err());
+        let [call, _] = off();
+        assert!(answered(&[("web_fetch", false)]).judge(&[call], &kit()).is_err());
+        let runs = called(1, "web_fetch", "allow");
+        assert!(answered(&[("web_fetch", false)]).judge(&[runs], &kit()).is_err());
+    }
+
+    #[test]
+    fn what_a_tool_gave_stands_in_its_commit_word_for_word() {
+        let ran = Outcome { ran: Some((id(1), vec![Block::text("out 1")], true)), ..Outcome::default() };
+        assert_eq!(ran.judge(&[told(1, "out 1")], &kit()), Ok(()));
+        for wrong in [&[][..], &[told(1, "out 2")], &[told(2, "out 1")]] {
+            assert!(ran.judge(wrong, &kit()).is_err(), "{wrong:?}");
+        }
+        assert!(Outcome::default().judge(&[told(1, "out 1")], &kit()).is_err());
     }
 
     #[test]
     fn a_retry_before_the_provider_wants_it_is_objected_to() {
         let asked = Outcome { pause: Duration::from_secs(20), ..Outcome::default() };
-        assert_eq!(asked.judge(&[retry(0, 20)]), Ok(()));
-        assert!(asked.judge(&[retry(0, 19)]).is_err());
+        assert_eq!(asked.judge(&[retry(0, 20)], &kit()), Ok(()));
+        assert!(asked.judge(&[retry(0, 19)], &kit()).is_err());
     }
 }

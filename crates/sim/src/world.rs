@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Change, Decision, Fact, Input, Moment, Opening, Refusal, Seed, Session, Transcript, Want, decide, fact,
-    wants,
+    Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Want, decide,
+    fact, wants,
 };
 use protocol::agent::SessionAgent;
 use protocol::content::Block;
+use protocol::event::Verdict as Confirmed;
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
-use protocol::tool::{CustomTool, Tool};
+use protocol::prompt::Workplace;
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
+use crate::counters::Counters;
+use crate::desk::{Desk, Kind};
 use crate::dice::Dice;
+use crate::kit::Kit;
 use crate::line::{self, Line};
 use crate::outcome::Outcome;
-use crate::referee::{Bench, Script};
+use crate::referee::{Bench, Script, hands, law, runs};
 
 /// What was done with an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub enum Verdict {
 const GONE: usize = 8;
 
 /// The primary thread of every world.
-const THREAD: ThreadId = ThreadId::from_bits(2);
+pub(crate) const THREAD: ThreadId = ThreadId::from_bits(2);
 
 /// One session and its log.
 #[derive(Debug)]
@@ -50,10 +54,14 @@ pub struct World {
     pub gone: VecDeque<Want>,
     /// The log as lines.
     pub log: Vec<Line>,
-    /// Calls that a client answers, all that were ever made.
-    pub calls: Vec<EventId>,
-    /// Those that nobody has answered.
-    pub open: Vec<EventId>,
+    /// Every call, by the log.
+    pub(crate) desk: Desk,
+    /// The tools that the agent holds.
+    pub(crate) kit: Kit,
+    /// The tools it held at first.
+    opened: Kit,
+    /// What the outside has begun to run.
+    pub(crate) counters: Counters,
     /// Model requests since a message was last taken.
     pub requests: u32,
     /// Messages said so far: each has a text of its own.
@@ -66,6 +74,10 @@ pub struct World {
     script: Script,
     asking: Option<EventId>,
     until: Option<Stamp>,
+    /// Calls that the last commit let run.
+    running: BTreeSet<EventId>,
+    /// Calls that a crash made unknown.
+    unknown: BTreeSet<EventId>,
     /// Histories are judged at one request in this many.
     judged: u64,
 }
@@ -77,14 +89,17 @@ impl World {
     /// A law is broken.
     pub fn open(mut dice: Dice, messages: u64, judged: u64) -> Result<Self, String> {
         let seed = dice.seed();
+        let kit = Kit::throw(&mut dice);
         let mut world = Self {
             now: Stamp::from_micros(1_700_000_000_000_000),
-            session: blank(),
+            session: blank(&kit),
             jobs: BTreeSet::new(),
             gone: VecDeque::new(),
             log: Vec::new(),
-            calls: Vec::new(),
-            open: Vec::new(),
+            desk: Desk::default(),
+            opened: kit.clone(),
+            kit,
+            counters: Counters::default(),
             requests: 0,
             said: 0,
             seed,
@@ -95,6 +110,8 @@ impl World {
             script: Script::default(),
             asking: None,
             until: None,
+            running: BTreeSet::new(),
+            unknown: BTreeSet::new(),
             judged,
             dice,
         };
@@ -131,16 +148,8 @@ impl World {
     pub fn commit(&mut self, input: Input, at: Stamp) -> Result<Verdict, String> {
         self.seed = self.dice.seed();
         let moment = Moment { at, seed: self.seed };
-        let events = match &input {
-            Input::Client { events, .. } => events.clone(),
-            Input::Answered { .. }
-            | Input::Failed { .. }
-            | Input::Woke { .. }
-            | Input::Recovered
-            | Input::Update(_)
-            | Input::Archive
-            | Input::Delete => Vec::new(),
-        };
+        let events = if let Input::Client { events, .. } = &input { events.clone() } else { Vec::new() };
+        let tools = if let Input::Update(change) = &input { change.tools.clone() } else { Given::Absent };
         let (recovers, outcome) = (input == Input::Recovered, Outcome::of(&input));
         let input = self.looked_up(input, moment);
         let decided = decide(&self.session, input.clone(), moment);
@@ -148,40 +157,38 @@ impl World {
             return Err("pure: the same input twice was decided in two ways".into());
         }
         let asked = self.asking;
-        match decided {
-            Ok(decision) => {
-                let before = self.log.len();
-                self.append(decision, &events)?;
-                outcome.judge(self.log.get(before..).unwrap_or_default())?;
-                if recovers && asked.is_some() && self.asking == asked {
-                    return Err("recovered: a request whose answer is lost is still open".into());
-                }
-                Ok(Verdict::Accepted)
-            }
-            Err(_) => Ok(Verdict::Refused),
+        let Ok(decision) = decided else { return Ok(Verdict::Refused) };
+        let before = self.log.len();
+        self.append(decision, &events)?;
+        let lines = self.log.get(before..).unwrap_or_default();
+        outcome.judge(lines, &self.kit)?;
+        let unknown = if recovers { core::mem::take(&mut self.unknown) } else { BTreeSet::new() };
+        recovered(lines, &unknown)?;
+        law!(
+            !recovers || asked.is_none() || self.asking != asked,
+            "recovered: a request whose answer is lost is still open"
+        );
+        if let Given::Value(tools) = tools {
+            self.kit = Kit::of(tools);
         }
+        Ok(Verdict::Accepted)
     }
 
-    /// What an engine does with an answer to a call that is not open: it looks into the log and asks again.
+    /// What an engine does with a word on a call that is not open: it looks into the log and asks again.
     fn looked_up(&self, mut input: Input, moment: Moment) -> Input {
         loop {
             let Err(Refusal::UnknownCall { call, .. }) = decide(&self.session, input.clone(), moment) else {
                 return input;
             };
-            match &mut input {
-                Input::Client { made, .. } if self.calls.contains(&call) => {
-                    if !made.insert(call) {
-                        return input;
-                    }
-                }
-                Input::Client { .. }
-                | Input::Answered { .. }
-                | Input::Failed { .. }
-                | Input::Woke { .. }
-                | Input::Recovered
-                | Input::Update(_)
-                | Input::Archive
-                | Input::Delete => return input,
+            let Some(known) = self.desk.call(call) else { return input };
+            let kind = match known.kind {
+                Kind::Custom => Made::Custom,
+                Kind::Ask => Made::Asked,
+                Kind::Allow | Kind::Deny => Made::Unasked,
+            };
+            let Input::Client { made, .. } = &mut input else { return input };
+            if made.insert(call, kind).is_some() {
+                return input;
             }
         }
     }
@@ -215,12 +222,8 @@ impl World {
 
     fn note(&mut self, line: &Line) {
         self.script.see(line);
+        self.desk.see(line);
         match line.kind.as_str() {
-            "agent.custom_tool_use" => {
-                self.calls.extend(line.id);
-                self.open.extend(line.id);
-            }
-            "user.custom_tool_result" => self.open.retain(|call| Some(*call) != line.about),
             "user.message" => self.requests = 0,
             "span.model_request_start" => {
                 self.requests += 1;
@@ -240,9 +243,9 @@ impl World {
         let woken = self.until.map(|at| Want::Wake { thread: THREAD, at });
         let expected: BTreeSet<Want> = asked.into_iter().chain(woken).collect();
         let wanted = wants(&self.session);
-        if wanted != expected {
-            return Err(format!("wants: {wanted:?}, and by the log {expected:?}"));
-        }
+        let (tools, rest) = wanted.clone().into_iter().partition(|want| matches!(want, Want::Run { .. }));
+        law!(rest == expected, "wants: {rest:?}, and by the log {expected:?}");
+        self.judge_runs(&tools)?;
         if self.asking.is_some() && (self.facts.len() as u64).is_multiple_of(self.judged) {
             self.judge_history()?;
         }
@@ -256,6 +259,48 @@ impl World {
         Ok(())
     }
 
+    /// The calls that are wanted to run are those that the log lets run; the outside begins them, some late.
+    fn judge_runs(&mut self, tools: &BTreeSet<Want>) -> Result<(), String> {
+        let over = self.session.over();
+        let mut running = BTreeSet::new();
+        for want in tools {
+            let Want::Run { thread, call, tool } = want else { continue };
+            let made = self.desk.call(*call).is_some_and(|made| made.name == tool.name());
+            law!(made && *thread == THREAD, "wants: {want:?} is none of the log's calls");
+            running.insert(*call);
+        }
+        if over {
+            law!(running.is_empty(), "runs: {running:?} run in a session that is over");
+        } else {
+            runs::judge(&self.desk, &self.running, &running)?;
+        }
+        for gone in self.running.difference(&running) {
+            self.counters.end(*gone);
+        }
+        self.running = running;
+        for call in self.running.clone() {
+            if !self.dice.once_in(6) {
+                self.begin(call)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The outside begins a call, unless it has.
+    ///
+    /// # Errors
+    /// It may not begin again.
+    pub(crate) fn begin(&mut self, call: EventId) -> Result<(), String> {
+        let name = self.desk.call(call).map(|call| call.name.clone()).unwrap_or_default();
+        if self.counters.runs(call) { Ok(()) } else { self.counters.begin(call, &name) }
+    }
+
+    /// Calls that are open and that the law does not let run now.
+    pub(crate) fn waiting(&self) -> Vec<EventId> {
+        let open = self.desk.open().into_iter().map(|call| call.id);
+        open.filter(|call| !self.running.contains(call)).collect()
+    }
+
     /// Judges what the model is told now.
     ///
     /// # Errors
@@ -264,7 +309,9 @@ impl World {
         if self.asking.is_none() {
             return Ok(());
         }
-        let prompt = self.transcript.prompt(&self.session.agent);
+        let prompt = self.transcript.prompt(&self.session.agent, &Workplace::jail());
+        let offered: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
+        law!(offered == self.kit.offered(), "offered: {offered:?}, and the agent holds {:?}", self.kit);
         self.script.judge(&prompt.messages).map_err(|why| format!("transcript: {why}"))
     }
 
@@ -273,7 +320,7 @@ impl World {
     /// # Errors
     /// The folded state is not the one that was lost.
     pub fn crash(&mut self) -> Result<(), String> {
-        let mut session = blank();
+        let mut session = blank(&self.opened);
         let mut transcript = Transcript::new(THREAD);
         for fact in &self.facts {
             session = session.evolve(fact);
@@ -290,12 +337,15 @@ impl World {
         }
         (self.session, self.transcript) = (session, transcript);
         self.jobs.clear();
+        let changes = |call: &&EventId| self.desk.call(**call).is_some_and(|call| !call.reads());
+        self.unknown = self.running.iter().filter(changes).copied().collect();
+        self.counters.crash();
         Ok(())
     }
 
     /// Whether the session rests, by its log: nothing is being done and nobody is waited for.
     pub fn rests(&self) -> bool {
-        self.asking.is_none() && self.until.is_none() && self.open.is_empty()
+        self.asking.is_none() && self.until.is_none() && self.desk.open().is_empty()
     }
 
     /// The log as its store would keep it, one body a commit.
@@ -316,10 +366,17 @@ impl World {
 
     /// Another choice of tools than the session's.
     pub fn other_tools(&mut self) -> Change {
-        let now = self.session.agent.tools.len();
-        let tools = tools(if now == 1 { 2 + self.dice.below(2) as usize } else { 1 });
+        let tools = self.kit.other(&mut self.dice).tools();
         Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Value(tools) }
     }
+}
+
+/// Exactly what may have done something when the power went is answered as unknown.
+fn recovered(lines: &[Line], unknown: &BTreeSet<EventId>) -> Result<(), String> {
+    let told = lines.iter().filter(|line| line.texts() == [hands::UNKNOWN]);
+    let told: BTreeSet<EventId> = told.filter_map(|line| line.about).collect();
+    law!(told == *unknown, "recovered: {told:?} are answered as unknown, and {unknown:?} ran");
+    Ok(())
 }
 
 /// Each accepted event stands in its commit: once as what it is, at most once as queued before.
@@ -341,14 +398,28 @@ pub(crate) fn ledger(events: &[ClientEvent], accepted: &[EventId], lines: &[Line
         let queues = kind == "user.message";
         let counted =
             done + queued == here.len() && done <= 1 && queued <= usize::from(queues) && !here.is_empty();
-        if !counted || here.iter().any(|line| line.content != content) {
+        let said = verdict(event);
+        let changed =
+            |line: &&&Line| line.content != content || (line.verdict.as_str(), &line.deny_message) != said;
+        if !counted || here.iter().any(|line| changed(&line)) {
             return Err(format!("ledger: {event:?} was accepted as {id} and stands in the log as {here:?}"));
         }
     }
     Ok(())
 }
 
-fn blank() -> Session {
+/// What a client's event says of a call, and why.
+fn verdict(event: &ClientEvent) -> (&'static str, &Option<String>) {
+    match event {
+        ClientEvent::Confirmation { verdict: Confirmed::Allow, deny_message, .. } => ("allow", deny_message),
+        ClientEvent::Confirmation { verdict: Confirmed::Deny, deny_message, .. } => ("deny", deny_message),
+        ClientEvent::Message { .. } | ClientEvent::Interrupt { .. } | ClientEvent::CustomResult { .. } => {
+            ("", &None)
+        }
+    }
+}
+
+fn blank(kit: &Kit) -> Session {
     let agent = SessionAgent {
         id: AgentId::from_bits(4),
         version: 1,
@@ -356,27 +427,13 @@ fn blank() -> Session {
         description: None,
         model: protocol::model::ModelConfig::plain("any"),
         system: None,
-        tools: tools(2),
+        tools: kit.tools(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
         multiagent: None,
         execution_identity: protocol::agent::ExecutionIdentity::default(),
     };
     Session::new(SessionId::from_bits(1), Arc::new(agent))
-}
-
-/// The first `count` tools that a session may have.
-fn tools(count: usize) -> Vec<Tool> {
-    let schema = serde_json::json!({"type": "object"});
-    let input_schema = schema.as_object().cloned().unwrap_or_default();
-    let tool = |name: &&str| {
-        Tool::Custom(CustomTool {
-            name: (*name).into(),
-            description: "does it".into(),
-            input_schema: input_schema.clone(),
-        })
-    };
-    ["look_up", "weigh", "count"].iter().take(count).map(tool).collect()
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! `HEDDLE_BIN` and `MODEL_SERVER_BIN` name the binaries. What the server said yes to must be there once,
 //! every session must settle, and what the streams showed must be what the lists hold.
 
-mod caller;
-mod house;
+pub(crate) mod caller;
+pub(crate) mod house;
 mod life;
 mod script;
 mod verdict;

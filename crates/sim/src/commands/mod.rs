@@ -1,7 +1,9 @@
 //! The subcommands.
 
+pub(crate) mod abuse;
 pub(crate) mod cuts;
 pub(crate) mod engine;
 pub(crate) mod small;
 pub(crate) mod storm;
+pub(crate) mod toolcuts;
 pub(crate) mod wide;

@@ -5,12 +5,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::CommitError;
+use protocol::agent::SessionAgent;
 use protocol::event::Event;
 use protocol::input::ClientEvent;
 use protocol::{EventId, SessionId, Stamp, WorkspaceId};
 use store::{HeadQuery, Order, Store};
+use tools::Outcome;
 
-use super::tale::Tale;
+use super::tale::{self, Tale};
+use crate::counters::Counters;
+use crate::desk::reads;
+use crate::dice::Dice;
+use crate::kit::Kit;
 
 /// The workspace of every session.
 pub(super) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
@@ -66,12 +72,16 @@ struct Inner {
     paused: Stamp,
     asked: BTreeSet<EventId>,
     counts: BTreeMap<&'static str, u64>,
+    tools: Counters,
+    gave: BTreeMap<EventId, Vec<Outcome>>,
+    stopping: Option<Stamp>,
 }
 
 /// See the file.
 #[derive(Debug)]
 pub(super) struct Book {
     store: Store,
+    seed: u64,
     inner: Mutex<Inner>,
     /// When faults are an excuse, and whether answers were lost then. Apart, because it is looked up while a
     /// tale is.
@@ -79,9 +89,9 @@ pub(super) struct Book {
 }
 
 impl Book {
-    /// An empty book on what `store` holds.
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, inner: Mutex::default(), shadows: Mutex::default() }
+    /// An empty book on what `store` holds, of the life with this seed.
+    pub(super) fn new(store: Store, seed: u64) -> Self {
+        Self { store, seed, inner: Mutex::default(), shadows: Mutex::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -162,6 +172,64 @@ impl Book {
         self.inner().asked.insert(request)
     }
 
+    /// The tools that the agent of a session holds.
+    pub(super) fn kit(&self, session: usize) -> Kit {
+        Kit::throw(&mut Dice::new(self.seed.wrapping_mul(31).wrapping_add(session as u64)))
+    }
+
+    /// The agent of a session.
+    pub(super) fn agent(&self, session: usize) -> SessionAgent {
+        tale::agent(session, &self.kit(session))
+    }
+
+    /// A tool begins to run.
+    ///
+    /// # Errors
+    /// It may not begin again.
+    pub(super) fn begin(&self, call: EventId, tool: &str) -> Result<(), String> {
+        self.inner().tools.begin(call, tool)
+    }
+
+    /// A tool runs no more.
+    pub(super) fn end(&self, call: EventId) {
+        self.inner().tools.end(call);
+    }
+
+    /// The tools that run.
+    pub(super) fn running(&self) -> BTreeSet<EventId> {
+        self.inner().tools.running().clone()
+    }
+
+    /// How often a tool began.
+    pub(super) fn begun(&self, call: EventId) -> u64 {
+        self.inner().tools.begun(call)
+    }
+
+    /// A tool gave this.
+    pub(super) fn gives(&self, call: EventId, outcome: Outcome) {
+        self.inner().gave.entry(call).or_default().push(outcome);
+    }
+
+    /// The engine is told to stop now; `None`: it is not, or no more.
+    pub(super) fn set_stopping(&self, since: Option<Stamp>) {
+        self.inner().stopping = since;
+    }
+
+    /// Since when the engine is told to stop.
+    pub(super) fn stopping(&self) -> Option<Stamp> {
+        self.inner().stopping
+    }
+
+    /// All that tools gave, by call, at each of its runs.
+    pub(super) fn gave(&self) -> BTreeMap<EventId, Vec<Outcome>> {
+        self.inner().gave.clone()
+    }
+
+    /// The session with this id.
+    pub(super) fn number(&self, id: SessionId) -> Option<usize> {
+        self.inner().tales.iter().find(|(_, tale)| tale.id == id).map(|(number, _)| *number)
+    }
+
     /// Looks at a session's tale.
     pub(super) fn tale<T>(&self, session: usize, look: impl FnOnce(&Tale) -> T) -> Option<T> {
         self.inner().tales.get(&session).map(look)
@@ -179,8 +247,9 @@ impl Book {
 
     /// A session was opened.
     pub(super) fn opened(&self, session: usize, id: SessionId) {
+        let agent = self.agent(session);
         let mut inner = self.inner();
-        let known = inner.tales.entry(session).or_insert_with(|| Tale::new(id, session)).id;
+        let known = inner.tales.entry(session).or_insert_with(|| Tale::new(id, agent)).id;
         drop(inner);
         if known != id {
             self.object(session, format!("open: {known} and {id} are one session"));
@@ -234,8 +303,12 @@ impl Book {
 
     /// An engine starts now.
     pub(super) fn born(&self) {
-        for tale in self.inner().tales.values_mut() {
-            tale.births.push(tale.session.head);
+        let mut inner = self.inner();
+        let Inner { tales, tools, .. } = &mut *inner;
+        for tale in tales.values_mut() {
+            let torn =
+                tale.desk.open().into_iter().filter(|call| !reads(&call.name) && tools.begun(call.id) > 0);
+            tale.births.push((tale.session.head, torn.map(|call| call.id).collect()));
         }
     }
 

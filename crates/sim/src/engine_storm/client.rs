@@ -1,21 +1,22 @@
 //! A client: sends, answers, interrupts, renames, archives and deletes by dice, and remembers what it
 //! was told.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::{CommitError, Fault, NewSession};
 use futures_util::future::join_all;
 use kernel::{Change, Input, Refusal};
 use protocol::content::Block;
-use protocol::event::Event;
+use protocol::event::{Event, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::{Given, Metadata};
 use protocol::{EnvironmentId, EventId};
 
 use super::book::HOME;
 use super::life::Place;
-use super::tale::{Tale, agent};
+use super::tale::Tale;
+use crate::desk::{Call, Kind};
 use crate::dice::Dice;
 use crate::referee::law;
 
@@ -32,6 +33,9 @@ enum Deed {
     Results,
     ResultAgain,
     ResultUnknown,
+    Verdict,
+    VerdictAgain,
+    Mistake,
     Interrupt,
     InterruptSay,
     SayInterrupt,
@@ -74,7 +78,7 @@ async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
     }
     let events: Vec<ClientEvent> = (0..dice.below(3)).map(|_| say(place)).collect();
     let new = NewSession {
-        agent: agent(place.session),
+        agent: place.book.agent(place.session),
         environment: EnvironmentId::from_bits(3),
         title: Some(place.session.to_string()),
         metadata: Metadata::new(),
@@ -92,18 +96,25 @@ async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
 
 async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
     place.book.refresh(place.session).await;
-    let look = |tale: &Tale| (tale.open_calls(), tale.answered_calls());
-    let (open, answered) = place.book.tale(place.session, look).unwrap_or_default();
+    let look = |tale: &Tale| {
+        let settled = |call: &Call| matches!(call.kind, Kind::Custom | Kind::Ask) && !call.needs_client();
+        (tale.calls(Call::needs_client), tale.calls(settled))
+    };
+    let (open, settled) = place.book.tale(place.session, look).unwrap_or_default();
+    let of = |calls: &[(EventId, Kind)], kind| calls.iter().filter(|call| call.1 == kind).copied().collect();
+    let customs: Vec<_> = of(&open, Kind::Custom);
+    let asked: Vec<_> = of(&open, Kind::Ask);
     let stop = ClientEvent::Interrupt { thread: None };
     let events = match deed(dice, !open.is_empty()) {
         Deed::Say => vec![say(place)],
         Deed::SayTwice => vec![say(place), say(place)],
         Deed::Burst => return burst(place, dice).await,
-        Deed::Result => dice.pick(&open).map(|call| result(place, dice, *call)).into_iter().collect(),
-        Deed::Results => open.iter().map(|call| result(place, dice, *call)).collect(),
-        Deed::ResultAgain => {
-            dice.pick(&answered).map(|call| result(place, dice, *call)).into_iter().collect()
-        }
+        Deed::Result => one(place, dice, &customs),
+        Deed::Results => open.iter().map(|call| word(place, dice, *call)).collect(),
+        Deed::ResultAgain => one(place, dice, &of(&settled, Kind::Custom)),
+        Deed::Verdict => one(place, dice, &asked),
+        Deed::VerdictAgain => one(place, dice, &of(&settled, Kind::Ask)),
+        Deed::Mistake => return mistake(place, dice).await,
         Deed::ResultUnknown => {
             let call = EventId::minted(u128::from(dice.bits()) << 40, dice.below(40));
             vec![result(place, dice, call)]
@@ -129,6 +140,9 @@ fn deed(dice: &mut Dice, calls: bool) -> Deed {
         (Deed::Results, answers),
         (Deed::ResultAgain, 6),
         (Deed::ResultUnknown, 2),
+        (Deed::Verdict, answers),
+        (Deed::VerdictAgain, 6),
+        (Deed::Mistake, 2),
         (Deed::Interrupt, 6),
         (Deed::InterruptSay, 4),
         (Deed::SayInterrupt, 3),
@@ -145,6 +159,39 @@ pub(super) fn say(place: &Place) -> ClientEvent {
     ClientEvent::Message { content: vec![Block::text(place.book.text())] }
 }
 
+fn one(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Vec<ClientEvent> {
+    dice.pick(calls).map(|call| word(place, dice, *call)).into_iter().collect()
+}
+
+/// What a client says to a call: a result, or a verdict.
+fn word(place: &Place, dice: &mut Dice, (call, kind): (EventId, Kind)) -> ClientEvent {
+    if kind == Kind::Custom {
+        return result(place, dice, call);
+    }
+    place.book.count("verdict");
+    let verdict = if dice.once_in(4) { Verdict::Deny } else { Verdict::Allow };
+    let deny_message = (verdict == Verdict::Deny && dice.once_in(2)).then(|| place.book.text());
+    ClientEvent::Confirmation { call, verdict, deny_message }
+}
+
+/// A word that fits no call of its kind: it must be refused.
+async fn mistake(place: &Place, dice: &mut Dice) -> Result<(), String> {
+    let calls = place.book.tale(place.session, |tale| tale.calls(|_| true)).unwrap_or_default();
+    let (Some(id), Some((call, kind))) = (place.book.id(place.session), dice.pick(&calls).copied()) else {
+        return Ok(());
+    };
+    let event = if kind == Kind::Ask {
+        result(place, dice, call)
+    } else {
+        ClientEvent::Confirmation { call, verdict: Verdict::Allow, deny_message: None }
+    };
+    match place.engine.commit(HOME, id, client(vec![event])).await {
+        Ok(_) => Err(format!("verdict: a mistaken word on {call} was taken")),
+        Err(CommitError::Refused(Refusal::NotAsked { .. } | Refusal::NotYours { .. })) => Ok(()),
+        Err(wrong) => doubted(place, &wrong),
+    }
+}
+
 fn result(place: &Place, dice: &mut Dice, call: EventId) -> ClientEvent {
     let is_error = dice.once_in(4).then_some(true);
     ClientEvent::CustomResult { call, content: Some(vec![Block::text(place.book.text())]), is_error }
@@ -156,7 +203,7 @@ fn rename(place: &Place) -> Input {
 }
 
 fn client(events: Vec<ClientEvent>) -> Input {
-    Input::Client { events, made: BTreeSet::new() }
+    Input::Client { events, made: BTreeMap::new() }
 }
 
 /// Sends, and checks what it is told against the log. False: it is not known to have been done.
@@ -198,8 +245,15 @@ fn doubted(place: &Place, wrong: &CommitError) -> Result<(), String> {
         }
         CommitError::Fault(_) => place.book.count("fault told"),
         CommitError::Stopping => place.book.count("stopping told"),
-        CommitError::Refused(Refusal::Stale | Refusal::NotAsked { .. } | Refusal::Invalid(_)) => {
+        CommitError::Refused(
+            Refusal::Stale | Refusal::NotAsked { .. } | Refusal::NotYours { .. } | Refusal::Invalid(_),
+        ) => {
             return Err(format!("verdict: {wrong}"));
+        }
+        CommitError::Refused(Refusal::UnknownCall { call, .. }) => {
+            let known = place.book.tale(place.session, |tale| tale.desk.call(*call).is_some());
+            law!(known != Some(true), "verdict: {call} is in the log and is refused as unknown");
+            place.book.count("refusal");
         }
         CommitError::Refused(_) => place.book.count("refusal"),
         CommitError::NotFound => {
@@ -247,13 +301,13 @@ async fn change(place: &Place, input: Input) -> Result<(), String> {
     }
 }
 
-/// Answers all open calls of a session that nobody disturbs.
+/// Answers and confirms all that waits for the client in a session that nobody disturbs.
 pub(super) async fn settle(place: &Place, dice: &mut Dice) -> Result<(), String> {
-    let calls = place.book.tale(place.session, Tale::open_calls).unwrap_or_default();
+    let calls = place.book.tale(place.session, |tale| tale.calls(Call::needs_client)).unwrap_or_default();
     if calls.is_empty() {
         return Ok(());
     }
-    let answers = calls.into_iter().map(|call| result(place, dice, call)).collect();
+    let answers = calls.into_iter().map(|call| word(place, dice, call)).collect();
     let done = send(place, answers).await?;
     law!(done, "rest: the answers to open calls were not taken");
     Ok(())

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::book::{Book, Reader};
 use super::seer::Seer;
 use super::tale::{MODEL, Tale};
+use super::workshop::Workshop;
 use super::{client, reader, verdicts};
 use crate::dice::Dice;
 use crate::life::{Broken, Lived};
@@ -58,7 +59,7 @@ struct Life {
 pub(super) fn live(seed: u64) -> Result<(Lived, Arc<Book>), Box<Broken>> {
     let mut dice = Dice::new(seed);
     let faults = Faults::default();
-    let book = Arc::new(Book::new(Store::memory_with(faults.clone())));
+    let book = Arc::new(Book::new(Store::memory_with(faults.clone()), seed));
     let (sessions, foul) = (2 + dice.below(3) as usize, !dice.once_in(3));
     let mut life = Life { dice, book: Arc::clone(&book), faults, now: BEGAN, sessions, foul, readers: 0 };
     let lived = life.live();
@@ -113,8 +114,12 @@ impl Life {
         if !last && self.dice.once_in(3) {
             self.book.count("stop");
             self.faults.sync();
+            self.book.set_stopping(Some(engine.now()));
             let stopped = tokio::time::timeout(ENDING, engine.stop()).await;
+            self.book.set_stopping(None);
             law!(stopped.is_ok(), "stop: it never ends");
+            let running = self.book.running();
+            law!(running.is_empty(), "stop: {running:?} still run");
             // Long enough for those who come to a closed door.
             tokio::time::sleep(Duration::from_secs(3)).await;
         } else {
@@ -143,9 +148,11 @@ impl Life {
             window: 1,
             max_output: 1,
         };
+        let hands = Workshop::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
         let parts = Parts {
             store: self.book.store().clone(),
             oracle: Arc::new(seer),
+            hands: Arc::new(hands),
             routes: Routes(vec![route]),
             clock,
             dice: Seeds::seeded(seed),

@@ -1,6 +1,6 @@
-//! The storm of the real engine: sessions side by side on a faulty memory disk, with clients and
-//! readers, power cuts and a clock that stands still, judged from the log and from what clients and
-//! readers were told.
+//! The storm of the real engine: sessions side by side on a faulty memory disk, with clients, readers and
+//! tools, power cuts and a clock that stands still, judged from the log, from what clients and readers were
+//! told, and from what the tools counted.
 
 mod book;
 mod client;
@@ -10,6 +10,7 @@ mod reader;
 mod seer;
 mod tale;
 mod verdicts;
+mod workshop;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -32,7 +33,7 @@ const TWICE: u64 = 10;
 /// Lives from which on every mishap must have come.
 const TELLING: u64 = 200;
 /// Every mishap that is counted.
-const MISHAPS: [&str; 21] = [
+const MISHAPS: [&str; 28] = [
     "answer lost",
     "burst",
     "conflict",
@@ -54,6 +55,13 @@ const MISHAPS: [&str; 21] = [
     "stop",
     "stopping told",
     "stream ended",
+    "tool begun",
+    "tool begun again",
+    "tool cut",
+    "tool unknown",
+    "verdict",
+    "workshop ended",
+    "workshop removed",
 ];
 
 /// What to live through.

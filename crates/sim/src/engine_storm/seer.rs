@@ -47,10 +47,11 @@ impl Seer {
         let acts = [
             (Act::Text, 30),
             (Act::Texts, 20),
-            (Act::Tools, 24),
+            (Act::Tools, 14),
+            (Act::Builtins, 24),
             (Act::UnknownTool, 3),
             (Act::CutTool, 3),
-            (Act::MixedTools, 4),
+            (Act::MixedTools, 10),
             (Act::Refusal, 3),
             (Act::MaxTokens, 3),
             (Act::Pause, 4),
@@ -60,9 +61,9 @@ impl Seer {
             (Act::Wake, 5),
         ];
         let act = if self.book.calm() { Act::Text } else { dice.weighted(&acts).unwrap_or(Act::Text) };
-        let names: Vec<String> = prompt.tools.iter().map(|tool| tool.name.clone()).collect();
+        let kit = self.book.kit(session(prompt));
         let failed = matches!(act, Act::FailAgain | Act::FailForever);
-        match model::answer(&mut dice, act, &names) {
+        match model::answer(&mut dice, act, &kit) {
             Some(answer) => Plan::Answer(long(answer, &mut dice), Dice::new(dice.bits())),
             None if failed => {
                 let failure = model::failure(&mut dice, act == Act::FailForever);
@@ -84,6 +85,9 @@ impl Seer {
             let Some((request, began)) = tale.asking() else {
                 return Err("asked: no request is open".to_owned());
             };
+            let offered: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
+            let held = self.book.kit(session).offered();
+            law!(offered == held, "offered: {offered:?}, and the agent holds {held:?}");
             let mut script = Script::default();
             tale.lines.iter().for_each(|line| script.see(line));
             script.judge(&prompt.messages).map_err(|why| format!("asked: {why}"))?;

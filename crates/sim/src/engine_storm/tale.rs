@@ -6,10 +6,11 @@ use kernel::{Fact, Note, Session, What};
 use protocol::agent::{ExecutionIdentity, SessionAgent};
 use protocol::event::{Body, Event};
 use protocol::model::ModelConfig;
-use protocol::tool::{CustomTool, Tool};
 use protocol::{AgentId, EventId, SessionId, Stamp};
 use store::Row;
 
+use crate::desk::{Call, Desk, Kind};
+use crate::kit::Kit;
 use crate::line::{self, Line};
 
 /// The model of every agent.
@@ -39,19 +40,15 @@ pub(super) struct Tale {
     pub(super) lines: Vec<Line>,
     /// Their facts as a stream shows them.
     pub(super) posts: Vec<Post>,
-    /// Where the log stood whenever an engine was started on it.
-    pub(super) births: Vec<u64>,
+    /// Every call, by the log.
+    pub(super) desk: Desk,
+    /// Where the log stood whenever an engine was started on it, and the calls that had then begun and may
+    /// have done something.
+    pub(super) births: Vec<(u64, Vec<EventId>)>,
 }
 
 /// The agent of session `number`: its system prompt tells the model whose prompt it gets.
-pub(super) fn agent(number: usize) -> SessionAgent {
-    let schema = serde_json::json!({"type": "object"});
-    let input_schema = schema.as_object().cloned().unwrap_or_default();
-    let tool = |name: &str| CustomTool {
-        name: name.into(),
-        description: "does it".into(),
-        input_schema: input_schema.clone(),
-    };
+pub(super) fn agent(number: usize, kit: &Kit) -> SessionAgent {
     SessionAgent {
         id: AgentId::from_bits(4),
         version: 1,
@@ -59,7 +56,7 @@ pub(super) fn agent(number: usize) -> SessionAgent {
         description: None,
         model: ModelConfig::plain(MODEL),
         system: Some(number.to_string()),
-        tools: vec![Tool::Custom(tool("look_up")), Tool::Custom(tool("weigh"))],
+        tools: kit.tools(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
         multiagent: None,
@@ -68,14 +65,15 @@ pub(super) fn agent(number: usize) -> SessionAgent {
 }
 
 impl Tale {
-    /// The tale of session `number`, of which nothing has been read.
-    pub(super) fn new(id: SessionId, number: usize) -> Self {
+    /// The tale of a session with this agent, of which nothing has been read.
+    pub(super) fn new(id: SessionId, agent: SessionAgent) -> Self {
         Self {
             id,
-            session: Session::new(id, Arc::new(agent(number))),
+            session: Session::new(id, Arc::new(agent)),
             rows: Vec::new(),
             lines: Vec::new(),
             posts: Vec::new(),
+            desk: Desk::default(),
             births: Vec::new(),
         }
     }
@@ -95,7 +93,11 @@ impl Tale {
         if facts.len() as u64 != u64::from(row.count) {
             return Err(format!("log: the row at {} counts {} facts wrongly", row.first, row.count));
         }
-        self.lines.extend(line::read(&row.body, row.first).map_err(|why| format!("log: {why}"))?);
+        let lines = line::read(&row.body, row.first).map_err(|why| format!("log: {why}"))?;
+        for line in &lines {
+            self.desk.see(line);
+        }
+        self.lines.extend(lines);
         for (position, fact) in (row.first..).zip(facts) {
             self.session.apply(&fact);
             self.posts.extend(post(position, fact));
@@ -104,16 +106,14 @@ impl Tale {
         Ok(())
     }
 
-    /// Calls that wait for the client.
-    pub(super) fn open_calls(&self) -> Vec<EventId> {
-        self.session.threads().flat_map(kernel::Thread::calls).map(|call| call.id).collect()
+    /// Whether an engine was started where the log stood so.
+    pub(super) fn born(&self, head: u64) -> bool {
+        self.births.iter().any(|(birth, _)| *birth == head)
     }
 
-    /// Calls of the client's tools that somebody has answered.
-    pub(super) fn answered_calls(&self) -> Vec<EventId> {
-        let open = self.open_calls();
-        let calls = self.lines.iter().filter(|line| line.kind == "agent.custom_tool_use");
-        calls.filter_map(|line| line.id).filter(|call| !open.contains(call)).collect()
+    /// The calls that are so.
+    pub(super) fn calls(&self, fits: impl Fn(&Call) -> bool) -> Vec<(EventId, Kind)> {
+        self.desk.all().iter().filter(|call| fits(call)).map(|call| (call.id, call.kind)).collect()
     }
 
     /// The request that is open, and when it began.
@@ -130,7 +130,7 @@ impl Tale {
     /// Whether nothing goes on and nobody is waited for.
     pub(super) fn rests(&self) -> bool {
         let quiet = kernel::wants(&self.session).is_empty() && self.session.queued().is_empty();
-        self.over() || (quiet && self.open_calls().is_empty())
+        self.over() || (quiet && self.desk.open().is_empty())
     }
 
     /// The place in the posts from which a stream behind `after` goes on; `None`: no such event.

@@ -10,11 +10,12 @@ use protocol::event::Event;
 use protocol::input::ClientEvent;
 use protocol::session::Status;
 use protocol::{EventId, Stamp};
+use tools::Outcome;
 
 use super::book::{Book, Fate, HOME, Sent};
 use super::tale::Tale;
 use crate::dice::Dice;
-use crate::referee::{Bench, law};
+use crate::referee::{Bench, hands, law};
 use crate::world::ledger;
 
 /// How late a retry may be when nothing is wrong.
@@ -36,7 +37,7 @@ pub(super) async fn head(book: &Book, session: usize) -> Result<(), String> {
         };
         let due = kernel::wants(made).into_iter().find_map(|want| match want {
             kernel::Want::Wake { at, .. } => Some(at),
-            kernel::Want::Ask { .. } => None,
+            kernel::Want::Ask { .. } | kernel::Want::Run { .. } => None,
         });
         let status = match status::session(made).status() {
             Status::Running => store::Status::Running,
@@ -133,16 +134,21 @@ async fn list(
 /// # Errors
 /// The law it breaks.
 pub(super) fn whole(book: &Book, session: usize) -> Result<(), String> {
-    let sent = book.sent(session);
+    let (sent, given) = (book.sent(session), book.gave());
     let judged = book.tale(session, |tale| {
         bench(tale)?;
         told(tale, &sent)?;
         recoveries(tale)?;
+        torn(tale)?;
+        gave(tale, &given)?;
         let cut = unlawful_cut(tale, |from, to| book.lost(from, to));
         law!(cut.is_none(), "recovered: {cut:?} was ours and was cut");
-        Ok(retries(tale))
+        let unknown = tale.lines.iter().filter(|line| line.texts() == [hands::UNKNOWN]).count();
+        Ok((retries(tale), unknown))
     });
-    for (request, due, came) in judged.unwrap_or(Ok(Vec::new()))? {
+    let (retries, unknown) = judged.unwrap_or(Ok((Vec::new(), 0)))?;
+    (0..unknown).for_each(|_| book.count("tool unknown"));
+    for (request, due, came) in retries {
         let late = book.late(due, came);
         law!(late < PROMPT, "retry: {request:?} came {late:?} late");
     }
@@ -240,7 +246,7 @@ fn count(tale: &Tale, word: &str) -> (usize, usize) {
 
 /// A request that was open when an engine started is cut before anything else happens.
 fn recoveries(tale: &Tale) -> Result<(), String> {
-    for birth in &tale.births {
+    for (birth, _) in &tale.births {
         let (before, after) = tale.lines.split_at_checked(*birth as usize).unwrap_or((&tale.lines, &[]));
         let open = before.iter().rev().find(|line| line.kind.starts_with("span."));
         let Some(open) = open.filter(|line| line.kind == "span.model_request_start") else { continue };
@@ -252,6 +258,40 @@ fn recoveries(tale: &Tale) -> Result<(), String> {
     Ok(())
 }
 
+/// What had begun and may have done something when an engine started is answered as unknown before anything
+/// else happens; nothing else is, but for one call at most that was to begin.
+fn torn(tale: &Tale) -> Result<(), String> {
+    let mut lines = tale.lines.as_slice();
+    for row in &tale.rows {
+        let (commit, rest) = lines.split_at_checked(row.count as usize).unwrap_or((lines, &[]));
+        lines = rest;
+        let told = commit.iter().filter(|line| line.texts() == [hands::UNKNOWN]);
+        let told: Vec<EventId> = told.filter_map(|line| line.about).collect();
+        let torn = tale.births.iter().filter(|(birth, _)| *birth == row.first).flat_map(|(_, torn)| torn);
+        let left = torn.clone().find(|call| !told.contains(call));
+        law!(left.is_none(), "recovered: {left:?} had begun before a start and is not answered as unknown");
+        law!(
+            told.len() <= usize::from(tale.born(row.first)),
+            "recovered: {told:?} are answered as unknown at {}",
+            row.first
+        );
+    }
+    Ok(())
+}
+
+/// What a tool gave stands in the log word for word, or not at all.
+fn gave(tale: &Tale, given: &BTreeMap<EventId, Vec<Outcome>>) -> Result<(), String> {
+    let own = tale.lines.iter().filter(|line| line.kind == "agent.tool_result" && hands::is_own(line));
+    for line in own {
+        let Some(call) = line.about else { continue };
+        let here = (line.content.clone(), line.is_error);
+        let is = |outcome: &Outcome| (serde_json::to_value(&outcome.content).ok(), outcome.is_error) == here;
+        let said = given.get(&call).is_some_and(|outcomes| outcomes.iter().any(is));
+        law!(said, "outcome: no tool gave {call} what the log says: {here:?}");
+    }
+    Ok(())
+}
+
 /// A request that was cut although nobody stopped it and its engine was still there.
 fn unlawful_cut(tale: &Tale, lost: impl Fn(Stamp, Stamp) -> bool) -> Option<EventId> {
     let starts: BTreeMap<_, _> = tale.lines.iter().filter_map(|line| Some((line.id?, line.at))).collect();
@@ -259,7 +299,7 @@ fn unlawful_cut(tale: &Tale, lost: impl Fn(Stamp, Stamp) -> bool) -> Option<Even
     for row in &tale.rows {
         let (commit, rest) = lines.split_at_checked(row.count as usize).unwrap_or((lines, &[]));
         lines = rest;
-        if tale.births.contains(&row.first) {
+        if tale.born(row.first) {
             continue;
         }
         let cuts = commit.iter().enumerate().filter(|(_, line)| line.how == "cut");
@@ -279,7 +319,7 @@ fn retries(tale: &Tale) -> Vec<(Option<EventId>, Stamp, Stamp)> {
     let mut until = None;
     let mut made = Vec::new();
     for line in &tale.lines {
-        if tale.births.contains(&line.position) {
+        if tale.born(line.position) {
             until = None;
         }
         match line.kind.as_str() {
@@ -294,21 +334,24 @@ fn retries(tale: &Tale) -> Vec<(Option<EventId>, Stamp, Stamp)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tale::agent;
     use super::*;
+    use crate::kit::Kit;
     use crate::line::Line;
-    use crate::referee::testing::{about, end, event, id, retry};
+    use crate::referee::testing::{about, called, end, event, id, retry, told as answered};
     use protocol::SessionId;
     use store::Row;
 
     fn tale(commits: &[&[Line]], births: &[u64]) -> Tale {
-        let mut tale = Tale::new(SessionId::from_bits(1), 1);
+        let kit = Kit::throw(&mut Dice::new(1));
+        let mut tale = Tale::new(SessionId::from_bits(1), agent(1, &kit));
         for commit in commits {
             let first = tale.lines.len() as u64;
             tale.rows.push(Row { first, count: commit.len() as u32, at: Stamp::default(), body: Vec::new() });
             let placed = (first..).zip(*commit).map(|(position, line)| Line { position, ..line.clone() });
             tale.lines.extend(placed);
         }
-        tale.births = births.to_vec();
+        tale.births = births.iter().map(|birth| (*birth, Vec::new())).collect();
         tale
     }
 
@@ -398,5 +441,30 @@ mod tests {
         assert_eq!(retries(&log), [(Some(id(1)), at(20), at(22))]);
         assert_eq!(retries(&tale(&[&[retry(0, 20)], std::slice::from_ref(&came)], &[1])), []);
         assert_eq!(retries(&tale(&[&[retry(0, 20), event(2, "user.interrupt")], &[came]], &[])), []);
+    }
+
+    #[test]
+    fn what_had_begun_before_a_start_is_unknown_and_nothing_else_is() {
+        let unknown = || [answered(1, hands::UNKNOWN)];
+        let mut log = tale(&[&[called(1, "bash", "allow")], &unknown()], &[1]);
+        log.births = vec![(1, vec![id(1)])];
+        assert_eq!(torn(&log), Ok(()));
+        log.births = vec![(1, vec![id(2)])];
+        assert!(torn(&log).is_err());
+        assert!(torn(&tale(&[&[called(1, "bash", "allow")], &unknown()], &[0])).is_err());
+        let both = [answered(1, hands::UNKNOWN), answered(2, hands::UNKNOWN)];
+        assert!(torn(&tale(&[&both], &[0])).is_err());
+    }
+
+    #[test]
+    fn what_no_tool_gave_is_objected_to() {
+        let log = tale(&[&[called(1, "bash", "allow"), answered(1, "out 1")]], &[]);
+        let out = |text: &str| {
+            let outcome = Outcome { content: vec![Block::text(text)], is_error: true };
+            BTreeMap::from([(id(1), vec![outcome])])
+        };
+        assert_eq!(gave(&log, &out("out 1")), Ok(()));
+        assert!(gave(&log, &out("out 2")).is_err());
+        assert!(gave(&log, &BTreeMap::new()).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! Each call is answered once with effect, never before it was made; while one is open the model is not
-//! asked and no message is taken; a call that only the law answers is answered in the same commit; a
-//! person's interrupt leaves none open.
+//! asked and no message is taken; a call that does not run is answered in the same commit; a person's
+//! interrupt leaves none open.
 
 use std::collections::BTreeMap;
 
@@ -12,34 +12,42 @@ use crate::line::Line;
 /// See the file.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// By call: whether the client answers it, and whether it has been answered.
-    made: BTreeMap<EventId, (bool, bool)>,
+    made: BTreeMap<EventId, Made>,
     open: u64,
-    ours: u64,
+    /// Calls that never run.
+    idle: u64,
+}
+
+#[derive(Debug)]
+struct Made {
+    by_client: bool,
+    runs: bool,
+    answered: bool,
 }
 
 impl Calls {
     fn made(&mut self, line: &Line, by_client: bool) -> Result<(), String> {
         let Some(id) = line.id else { return Err("a call without an id".into()) };
-        law!(self.made.insert(id, (by_client, false)).is_none(), "made twice");
+        let runs = by_client || line.permission[0] != "deny";
+        law!(self.made.insert(id, Made { by_client, runs, answered: false }).is_none(), "made twice");
         self.open += 1;
-        self.ours += u64::from(!by_client);
+        self.idle += u64::from(!runs);
         Ok(())
     }
 
     fn answered(&mut self, line: &Line, by_client: bool) -> Result<(), String> {
         let call = line.about.and_then(|call| self.made.get_mut(&call));
-        let Some((clients, answered)) = call else {
+        let Some(made) = call else {
             return Err("it answers a call that was never made".into());
         };
-        law!(*clients == by_client, "answered by the wrong side");
-        if *answered {
+        law!(made.by_client == by_client, "answered by the wrong side");
+        if made.answered {
             law!(by_client, "our own call is answered twice");
             return Ok(());
         }
-        *answered = true;
+        made.answered = true;
         self.open -= 1;
-        self.ours -= u64::from(!by_client);
+        self.idle -= u64::from(!made.runs);
         Ok(())
     }
 }
@@ -54,10 +62,7 @@ impl Referee for Calls {
             "agent.custom_tool_use" => self.made(line, true)?,
             "agent.tool_use" => self.made(line, false)?,
             "user.custom_tool_result" => self.answered(line, true)?,
-            "agent.tool_result" => {
-                law!(line.is_error, "only refusals are answered by the law");
-                self.answered(line, false)?;
-            }
+            "agent.tool_result" => self.answered(line, false)?,
             "span.model_request_start" => law!(self.open == 0, "the model is asked while a call is open"),
             "user.message" => law!(self.open == 0, "a message is taken while a call is open"),
             "user.interrupt" => law!(self.open == 0, "the interrupt leaves a call open"),
@@ -67,14 +72,14 @@ impl Referee for Calls {
     }
 
     fn rest(&mut self) -> Result<(), String> {
-        law!(self.ours == 0, "a call that nobody else answers was left open");
+        law!(self.idle == 0, "a call that never runs was left open");
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{about, event, heard};
+    use super::super::testing::{about, called, event, heard, told};
     use super::*;
 
     fn call() -> Line {
@@ -101,12 +106,18 @@ mod tests {
     }
 
     #[test]
-    fn a_call_of_ours_that_is_left_open_or_answered_twice_is_objected_to() {
-        let ours = event(1, "agent.tool_use");
-        let refused = Line { is_error: true, ..about(2, "agent.tool_result", 1) };
-        assert!(heard(Calls::default(), &[std::slice::from_ref(&ours)]).is_err());
-        assert_eq!(heard(Calls::default(), &[&[ours.clone(), refused.clone()]]), Ok(()));
-        assert!(heard(Calls::default(), &[&[ours.clone(), refused.clone(), refused]]).is_err());
+    fn a_call_that_never_runs_and_is_left_open_is_objected_to() {
+        let off = called(1, "bash", "deny");
+        let refused = told(1, "no");
+        assert!(heard(Calls::default(), &[std::slice::from_ref(&off)]).is_err());
+        assert_eq!(heard(Calls::default(), &[&[off, refused]]), Ok(()));
+    }
+
+    #[test]
+    fn a_call_of_ours_that_is_answered_twice_or_by_the_client_is_objected_to() {
+        let ours = called(1, "bash", "allow");
+        assert_eq!(heard(Calls::default(), &[std::slice::from_ref(&ours), &[told(1, "a")]]), Ok(()));
+        assert!(heard(Calls::default(), &[&[ours.clone(), told(1, "a"), told(1, "a")]]).is_err());
         assert!(heard(Calls::default(), &[&[ours, result(1)]]).is_err());
     }
 }

@@ -2,8 +2,10 @@
 
 mod calls;
 mod ends;
+pub(crate) mod hands;
 mod queue;
 mod retries;
+pub(crate) mod runs;
 mod spans;
 mod stamps;
 mod status;
@@ -45,6 +47,7 @@ impl Bench {
             Box::new(ends::Ends::default()),
             Box::new(spans::Spans::default()),
             Box::new(calls::Calls::default()),
+            Box::new(hands::Hands::default()),
             Box::new(queue::Queue::default()),
             Box::new(retries::Retries::default()),
             Box::new(turns::Turns::default()),
@@ -112,6 +115,27 @@ pub(crate) mod testing {
     /// An event about another.
     pub(crate) fn about(number: u128, kind: &str, other: u128) -> Line {
         Line { about: Some(id(other)), ..event(number, kind) }
+    }
+
+    /// A call of the built-in tool `name`, or without one of the client's.
+    pub(crate) fn called(number: u128, name: &str, permission: &str) -> Line {
+        if name.is_empty() {
+            return event(number, "agent.custom_tool_use");
+        }
+        let why = if permission == "deny" { String::new() } else { format!("always_{permission}") };
+        Line { name: name.into(), permission: [permission.into(), why], ..event(number, "agent.tool_use") }
+    }
+
+    /// A person's verdict on a call; who denies says `no`.
+    pub(crate) fn confirmed(call: u128, verdict: &str) -> Line {
+        let deny_message = (verdict == "deny").then(|| "no".into());
+        Line { verdict: verdict.into(), deny_message, ..about(call + 2_000, "user.tool_confirmation", call) }
+    }
+
+    /// The error that a call of ours is answered with.
+    pub(crate) fn told(call: u128, text: &str) -> Line {
+        let content = Some(serde_json::json!([{"type": "text", "text": text}]));
+        Line { content, is_error: true, ..about(call + 3_000, "agent.tool_result", call) }
     }
 
     /// The end of request `start`, ended so.

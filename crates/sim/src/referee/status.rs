@@ -3,7 +3,9 @@
 
 use protocol::EventId;
 
+use super::hands::is_own;
 use super::{Referee, law};
+use crate::desk::Desk;
 use crate::line::Line;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub(super) struct Status {
     // What is being done, by the log.
     asking: bool,
     waiting: bool,
-    calls: Vec<EventId>,
+    desk: Desk,
     stop: &'static str,
     archived: bool,
 }
@@ -39,7 +41,7 @@ impl Default for Status {
             thread_stop: Default::default(),
             asking: false,
             waiting: false,
-            calls: Vec::new(),
+            desk: Desk::default(),
             stop: "end_turn",
             archived: false,
         }
@@ -98,6 +100,7 @@ impl Status {
 
     fn work(&mut self, line: &Line) {
         let resting = matches!(&self.printed, Printed::Idle(stop, _) if stop != "requires_action");
+        self.desk.see(line);
         match line.kind.as_str() {
             "span.model_request_start" => (self.asking, self.waiting) = (true, false),
             "span.model_request_end" => {
@@ -108,8 +111,6 @@ impl Status {
                     _ => {}
                 }
             }
-            "agent.custom_tool_use" => self.calls.extend(line.id),
-            "user.custom_tool_result" => self.calls.retain(|call| Some(*call) != line.about),
             "note.retry" => self.waiting = true,
             "note.archived" => self.archived = true,
             "session.error" if line.error[1] == "exhausted" => {
@@ -127,17 +128,26 @@ impl Status {
             Printed::Running
         } else if self.waiting {
             Printed::Rescheduling
-        } else if self.calls.is_empty() {
-            Printed::Idle(self.stop.into(), Vec::new())
+        } else if self.desk.works() {
+            Printed::Running
         } else {
-            Printed::Idle("requires_action".into(), self.calls.clone())
+            match self.desk.pending() {
+                pending if pending.is_empty() => Printed::Idle(self.stop.into(), pending),
+                pending => Printed::Idle("requires_action".into(), pending),
+            }
         }
     }
 }
 
-/// Whether a line says that work is done.
-fn works(kind: &str) -> bool {
-    kind == "user.message" || kind.starts_with("span.") || kind.starts_with("agent.") || kind == "note.retry"
+/// Whether a line says that work is done. What the rules say of a call in a tool's place is none.
+fn works(line: &Line) -> bool {
+    let kind = line.kind.as_str();
+    let closed = kind == "agent.tool_result" && !is_own(line);
+    let works = kind == "user.message"
+        || kind.starts_with("span.")
+        || kind.starts_with("agent.")
+        || kind == "note.retry";
+    works && !closed
 }
 
 impl Referee for Status {
@@ -153,7 +163,7 @@ impl Referee for Status {
         if kind.contains("status_") || kind == "session.usage" {
             self.status(line)?;
         } else {
-            law!(!works(kind) || self.printed == Printed::Running, "work while the session prints otherwise");
+            law!(!works(line) || self.printed == Printed::Running, "work while the session prints otherwise");
             self.work(line);
         }
         self.before.clone_from(&line.kind);
@@ -171,7 +181,7 @@ impl Referee for Status {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{about, end, event, heard, stopped};
+    use super::super::testing::{about, called, confirmed, end, event, heard, stopped, told};
     use super::*;
 
     fn running() -> Vec<Line> {
@@ -228,6 +238,23 @@ mod tests {
         assert!(judged(&[asked.clone(), stale]).is_err());
         assert!(judged(&[asked, vec![result]]).is_err());
         assert!(judged(&[[running(), asks(), calls(), idle("end_turn", &[])].concat()]).is_err());
+    }
+
+    #[test]
+    fn it_runs_while_a_tool_does_and_is_idle_while_only_the_client_can_act() {
+        let asked = vec![called(8, "bash", "ask"), called(9, "bash", "allow"), end(1, "answered")];
+        let begun = [running(), asks(), asked].concat();
+        assert_eq!(judged(std::slice::from_ref(&begun)), Ok(()));
+        let early = [begun.clone(), idle("requires_action", &[8])].concat();
+        assert!(judged(&[early]).is_err());
+        let done = [vec![told(9, "out")], idle("requires_action", &[8])].concat();
+        assert_eq!(judged(&[begun.clone(), done.clone()]), Ok(()));
+        assert!(judged(&[begun.clone(), vec![told(9, "out")]]).is_err());
+        let let_in = [running(), vec![confirmed(8, "allow")]].concat();
+        assert_eq!(judged(&[begun.clone(), done.clone(), let_in]), Ok(()));
+        assert!(judged(&[begun.clone(), done.clone(), vec![confirmed(8, "allow")]]).is_err());
+        let stopped = [vec![told(8, "closed"), event(7, "user.interrupt")], idle("end_turn", &[])].concat();
+        assert_eq!(judged(&[begun, done, stopped]), Ok(()));
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Script {
     saying: Vec<String>,
     /// Calls without an answer.
     open: BTreeSet<EventId>,
+    /// What calls were answered with, and whether that was an error.
+    results: Vec<(Vec<String>, bool)>,
 }
 
 impl Script {
@@ -30,7 +32,8 @@ impl Script {
             "user.message" => self.user.extend(said()),
             "agent.custom_tool_use" | "agent.tool_use" => self.open.extend(line.id),
             "user.custom_tool_result" | "agent.tool_result" => {
-                self.open.retain(|call| Some(*call) != line.about);
+                let first = line.about.is_some_and(|call| self.open.remove(&call));
+                self.results.extend(first.then(|| (said().collect(), line.is_error)));
             }
             "agent.message" => self.saying.extend(said()),
             "span.model_request_end" => {
@@ -54,8 +57,23 @@ impl Script {
         law!(last == Some(Role::User), "the last message is {last:?}'s");
         law!(texts(messages, Role::User) == self.user, "the user's words are not those of the log");
         law!(texts(messages, Role::Assistant) == self.agent, "the agent's words are not those of the log");
+        law!(results(messages).eq(self.results.iter().cloned()), "the results are not those of the log");
         Ok(())
     }
+}
+
+/// What calls were answered with, in order.
+fn results(messages: &[Arc<Message>]) -> impl Iterator<Item = (Vec<String>, bool)> {
+    let text = |block: &Block| match block {
+        Block::Text { text } => Some(text.clone()),
+        Block::Redacted | Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => None,
+    };
+    messages.iter().flat_map(|message| &message.parts).filter_map(move |part| match part {
+        Part::ToolResult { content, is_error, .. } => {
+            Some((content.iter().filter_map(text).collect(), *is_error))
+        }
+        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } => None,
+    })
 }
 
 fn texts(messages: &[Arc<Message>], role: Role) -> Vec<&str> {
@@ -116,7 +134,7 @@ fn fits(role: Role, part: &Part) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::event;
+    use super::super::testing::{called, event, told};
     use super::*;
     use protocol::Object;
 
@@ -180,6 +198,23 @@ mod tests {
         assert!(script.judge(&history(&[(U, &[text("a"), text("a")])])).is_err());
         assert!(script.judge(&history(&[(U, &[text("b")])])).is_err());
         assert!(script.judge(&history(&[(U, &[text("a")]), (A, &[text("b")])])).is_err());
+    }
+
+    #[test]
+    fn results_that_are_lost_or_changed_are_objected_to() {
+        let mut script = Script::default();
+        let content = Some(serde_json::json!([{"type": "text", "text": "a"}]));
+        script.see(&Line { content, ..event(1, "user.message") });
+        script.see(&called(2, "bash", "allow"));
+        script.see(&told(2, "b"));
+        let history = |is_error, said: &str| {
+            let content = vec![Block::text(said)];
+            let result = Part::ToolResult { id: "1".into(), content, is_error };
+            history(&[(U, &[text("a")]), (A, &[tool("1")]), (U, &[result])])
+        };
+        assert_eq!(script.judge(&history(true, "b")), Ok(()));
+        assert!(script.judge(&history(false, "b")).is_err());
+        assert!(script.judge(&history(true, "c")).is_err());
     }
 
     #[test]

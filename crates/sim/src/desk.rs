@@ -1,0 +1,204 @@
+//! The desk: every call that a log has made and what became of it, read from the log's lines alone, with a
+//! reading of the rules of its own (rules.md 2, 4).
+
+use std::collections::BTreeMap;
+
+use protocol::EventId;
+
+use crate::line::Line;
+
+/// One call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// The event that made it.
+    pub(crate) id: EventId,
+    /// The tool.
+    pub(crate) name: String,
+    /// Who acts on it.
+    pub(crate) kind: Kind,
+    /// What a person said of it first.
+    pub(crate) verdict: Option<Verdict>,
+    /// Whether it has been answered.
+    pub(crate) answered: bool,
+}
+
+/// Who acts on a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The client answers it.
+    Custom,
+    /// It runs without anybody's word.
+    Allow,
+    /// It runs if a person lets it.
+    Ask,
+    /// It does not run.
+    Deny,
+}
+
+/// What a person said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may run.
+    Allow,
+    /// It may not, for this reason; empty for none.
+    Deny(String),
+}
+
+impl Call {
+    /// Whether the client must act before anything happens to it.
+    pub(crate) fn needs_client(&self) -> bool {
+        let waits = match self.kind {
+            Kind::Custom => true,
+            Kind::Ask => self.verdict.is_none(),
+            Kind::Allow | Kind::Deny => false,
+        };
+        waits && !self.answered
+    }
+
+    /// Whether its tool only reads.
+    pub(crate) fn reads(&self) -> bool {
+        reads(&self.name)
+    }
+
+    /// Why a person refused it, if one did.
+    pub(crate) fn denied(&self) -> Option<&str> {
+        match &self.verdict {
+            Some(Verdict::Deny(why)) => Some(why),
+            Some(Verdict::Allow) | None => None,
+        }
+    }
+}
+
+/// Whether this tool only reads.
+pub(crate) fn reads(name: &str) -> bool {
+    matches!(name, "read" | "glob" | "grep")
+}
+
+/// See the file.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Desk {
+    calls: Vec<Call>,
+    places: BTreeMap<EventId, usize>,
+    /// Before this one, all are answered.
+    first: usize,
+}
+
+impl Desk {
+    /// Sees the next line of the log.
+    pub(crate) fn see(&mut self, line: &Line) {
+        match line.kind.as_str() {
+            "agent.custom_tool_use" => self.made(line, Kind::Custom),
+            "agent.tool_use" => match line.permission[0].as_str() {
+                "allow" => self.made(line, Kind::Allow),
+                "ask" => self.made(line, Kind::Ask),
+                _ => self.made(line, Kind::Deny),
+            },
+            "user.custom_tool_result" | "agent.tool_result" => {
+                if let Some(call) = self.call_mut(line.about) {
+                    call.answered = true;
+                }
+                let open = self.calls.iter().skip(self.first).position(|call| !call.answered);
+                self.first = open.map_or(self.calls.len(), |open| self.first + open);
+            }
+            "user.tool_confirmation" => {
+                if let Some(call) = self.call_mut(line.about)
+                    && call.kind == Kind::Ask
+                    && call.needs_client()
+                {
+                    let why = line.deny_message.clone().unwrap_or_default();
+                    call.verdict =
+                        Some(if line.verdict == "allow" { Verdict::Allow } else { Verdict::Deny(why) });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn made(&mut self, line: &Line, kind: Kind) {
+        let Some(id) = line.id else { return };
+        self.places.insert(id, self.calls.len());
+        let name = line.name.clone();
+        self.calls.push(Call { id, name, kind, verdict: None, answered: false });
+    }
+
+    fn call_mut(&mut self, id: Option<EventId>) -> Option<&mut Call> {
+        let place = self.places.get(&id?)?;
+        self.calls.get_mut(*place)
+    }
+
+    /// Every call that was ever made.
+    pub(crate) fn all(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// The call with this id.
+    pub(crate) fn call(&self, id: EventId) -> Option<&Call> {
+        self.calls.get(*self.places.get(&id)?)
+    }
+
+    /// The calls that are not answered, in the order given.
+    pub(crate) fn open(&self) -> Vec<&Call> {
+        self.calls.iter().skip(self.first).filter(|call| !call.answered).collect()
+    }
+
+    /// Those that need the client, in the order given.
+    pub(crate) fn pending(&self) -> Vec<EventId> {
+        self.open().into_iter().filter(|call| call.needs_client()).map(|call| call.id).collect()
+    }
+
+    /// Whether this call may run, or wait for its turn to: it was always allowed, or a person let it and
+    /// nothing needs the client any more.
+    pub(crate) fn may_run(&self, call: &Call) -> bool {
+        let allowed = match (call.kind, &call.verdict) {
+            (Kind::Allow, _) => true,
+            (Kind::Ask, Some(Verdict::Allow)) => self.pending().is_empty(),
+            (Kind::Ask, Some(Verdict::Deny(_)) | None) | (Kind::Custom | Kind::Deny, _) => false,
+        };
+        allowed && !call.answered
+    }
+
+    /// Whether some call may run.
+    pub(crate) fn works(&self) -> bool {
+        self.open().into_iter().any(|call| self.may_run(call))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::referee::testing::{about, called, confirmed, id};
+
+    fn desk(lines: &[Line]) -> Desk {
+        let mut desk = Desk::default();
+        for line in lines {
+            desk.see(line);
+        }
+        desk
+    }
+
+    fn may_run(desk: &Desk) -> Vec<EventId> {
+        desk.open().into_iter().filter(|call| desk.may_run(call)).map(|call| call.id).collect()
+    }
+
+    #[test]
+    fn what_is_asked_may_run_when_it_is_let_and_nothing_needs_the_client() {
+        let mut lines = vec![called(1, "bash", "ask"), called(2, "", ""), called(3, "read", "allow")];
+        assert_eq!(desk(&lines).pending(), [id(1), id(2)]);
+        assert_eq!(may_run(&desk(&lines)), [id(3)]);
+        lines.push(confirmed(1, "allow"));
+        assert_eq!(desk(&lines).pending(), [id(2)]);
+        assert_eq!(may_run(&desk(&lines)), [id(3)]);
+        lines.push(about(9, "user.custom_tool_result", 2));
+        assert_eq!(may_run(&desk(&lines)), [id(1), id(3)]);
+        lines.push(about(10, "agent.tool_result", 1));
+        assert_eq!(may_run(&desk(&lines)), [id(3)]);
+        assert_eq!(desk(&lines).open().len(), 1);
+    }
+
+    #[test]
+    fn the_first_verdict_counts() {
+        let lines = [called(1, "bash", "ask"), confirmed(1, "deny"), confirmed(1, "allow")];
+        assert_eq!(may_run(&desk(&lines)), []);
+        assert_eq!(desk(&lines).open().first().map(|call| call.denied()), Some(Some("no")));
+    }
+}

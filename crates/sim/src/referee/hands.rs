@@ -1,0 +1,190 @@
+//! What a call is answered with: the tool's own words only if it may run, else the rules' own text, each
+//! where it belongs; a verdict only of what was asked; what a person refused is answered together with the
+//! last call that needs the client. The storm's tools begin what they give with `out`.
+
+use std::collections::BTreeSet;
+
+use protocol::EventId;
+
+use super::{Referee, law};
+use crate::desk::{Call, Desk, Kind};
+use crate::line::Line;
+
+/// How a tool of a storm begins what it gives.
+pub(crate) const OUT: &str = "out ";
+pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before completion. Please retry.";
+pub(crate) const UNKNOWN: &str =
+    "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
+pub(crate) const CUT_OFF: &str = "cut off at the output limit";
+
+/// What a call of `name` is answered with that is not offered.
+pub(crate) fn no_such_tool(name: &str) -> String {
+    format!("There is no tool named `{name}`. Use one of the tools you were given.")
+}
+
+fn rejected(name: &str, why: &str) -> String {
+    let why = why.trim();
+    let space = if why.is_empty() { "" } else { " " };
+    format!("Permission to use {name} has been rejected.{space}{why}")
+}
+
+/// Whether a tool gave this itself.
+pub(crate) fn is_own(line: &Line) -> bool {
+    let empty = line.content.as_ref().and_then(serde_json::Value::as_array).is_none_or(Vec::is_empty);
+    empty || line.texts().first().is_some_and(|text| text.starts_with(OUT))
+}
+
+/// See the file.
+#[derive(Debug, Default)]
+pub(super) struct Hands {
+    desk: Desk,
+    /// The calls of this commit.
+    fresh: BTreeSet<EventId>,
+    interrupting: bool,
+}
+
+impl Hands {
+    fn result(&mut self, line: &Line) -> Result<(), String> {
+        let Some(call) = line.about.and_then(|call| self.desk.call(call)) else {
+            return Err("it answers no call".into());
+        };
+        if is_own(line) {
+            law!(self.desk.may_run(call), "{} gave something and may not run", call.name);
+            return Ok(());
+        }
+        law!(line.is_error, "the rules answer with errors only");
+        match line.texts().as_slice() {
+            [INTERRUPTED] => self.interrupting = true,
+            [UNKNOWN] => {
+                law!(!call.reads(), "{} only reads, and runs again", call.name);
+                law!(self.desk.may_run(call), "{} cannot have started", call.name);
+            }
+            [text] => self.refused(call, text)?,
+            texts => return Err(format!("{texts:?} is none of the rules' texts")),
+        }
+        Ok(())
+    }
+
+    /// What the rules say of a call that never runs.
+    fn refused(&self, call: &Call, text: &str) -> Result<(), String> {
+        match (call.kind, call.denied()) {
+            (Kind::Deny, _) => {
+                law!(self.fresh.contains(&call.id), "{} is off and was left open", call.name);
+                let right = text == no_such_tool(&call.name) || text == CUT_OFF;
+                law!(right, "{text:?} is not what {} is refused with", call.name);
+            }
+            (Kind::Ask, Some(why)) => {
+                law!(self.desk.pending().is_empty(), "{} is refused while others pend", call.name);
+                let right = rejected(&call.name, why);
+                law!(text == right, "{text:?} is not {right:?}");
+            }
+            (Kind::Ask | Kind::Allow | Kind::Custom, _) => {
+                return Err(format!("nobody refused {}", call.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Referee for Hands {
+    fn name(&self) -> &'static str {
+        "hands"
+    }
+
+    fn see(&mut self, line: &Line) -> Result<(), String> {
+        match line.kind.as_str() {
+            "agent.tool_use" => {
+                let legal = [["allow", "always_allow"], ["ask", "always_ask"], ["deny", ""]];
+                let [permission, evaluation] = &line.permission;
+                law!(legal.contains(&[permission, evaluation]), "{permission:?} because of {evaluation:?}");
+                self.fresh.extend(line.id);
+            }
+            "user.tool_confirmation" => {
+                let asked = line.about.and_then(|call| self.desk.call(call));
+                law!(asked.is_some_and(|call| call.kind == Kind::Ask), "nobody asked about it");
+                law!(matches!(line.verdict.as_str(), "allow" | "deny"), "{:?} is no verdict", line.verdict);
+            }
+            "agent.tool_result" => self.result(line)?,
+            "user.interrupt" => self.interrupting = false,
+            _ => {}
+        }
+        self.desk.see(line);
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), String> {
+        law!(!self.interrupting, "a call is interrupted and nobody interrupts");
+        let settled = self.desk.pending().is_empty();
+        let left = self.desk.open().into_iter().find(|call| settled && call.denied().is_some());
+        law!(left.is_none(), "a person refused {left:?} and it is not answered");
+        self.fresh.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{about, called, confirmed, event, heard, told};
+    use super::*;
+
+    fn judged(commits: &[&[Line]]) -> Result<(), String> {
+        heard(Hands::default(), commits)
+    }
+
+    fn own(call: u128) -> Line {
+        Line { is_error: false, ..told(call, "out 1") }
+    }
+
+    #[test]
+    fn a_tool_that_may_not_run_and_gives_something_is_objected_to() {
+        assert_eq!(judged(&[&[called(1, "bash", "allow")], &[own(1)]]), Ok(()));
+        assert!(judged(&[&[called(1, "bash", "ask")], &[own(1)]]).is_err());
+        let both = [called(1, "bash", "ask"), called(2, "", ""), confirmed(1, "allow")];
+        assert!(judged(&[&both, &[own(1)]]).is_err());
+        let result = about(5, "user.custom_tool_result", 2);
+        assert_eq!(judged(&[&both, &[result], &[own(1)]]), Ok(()));
+        assert!(judged(&[&[called(1, "bash", "ask"), confirmed(1, "deny")]]).is_err());
+    }
+
+    #[test]
+    fn a_refusal_has_its_own_text_and_place() {
+        let refused = told(1, "Permission to use bash has been rejected. no");
+        let denied = [called(1, "bash", "ask"), confirmed(1, "deny")];
+        let whole = [denied.to_vec(), vec![refused.clone()]].concat();
+        assert_eq!(judged(&[&whole]), Ok(()));
+        let blunt = [denied.to_vec(), vec![told(1, "Permission to use bash has been rejected.")]].concat();
+        assert!(judged(&[&blunt]).is_err());
+        let early = [vec![called(2, "", "")], whole].concat();
+        assert!(judged(&[&early]).is_err());
+        assert!(judged(&[&[called(1, "bash", "ask"), confirmed(1, "allow"), refused]]).is_err());
+    }
+
+    #[test]
+    fn a_tool_that_is_off_is_answered_in_its_commit_with_the_rules_text() {
+        let off = called(1, "bash", "deny");
+        assert_eq!(judged(&[&[off.clone(), told(1, &no_such_tool("bash"))]]), Ok(()));
+        assert_eq!(judged(&[&[off.clone(), told(1, CUT_OFF)]]), Ok(()));
+        assert!(judged(&[&[off.clone(), told(1, &no_such_tool("read"))]]).is_err());
+        assert!(judged(&[std::slice::from_ref(&off), &[told(1, CUT_OFF)]]).is_err());
+        assert!(judged(&[&[off, own(1)]]).is_err());
+    }
+
+    #[test]
+    fn only_what_may_have_done_something_is_unknown() {
+        assert_eq!(judged(&[&[called(1, "bash", "allow")], &[told(1, UNKNOWN)]]), Ok(()));
+        assert!(judged(&[&[called(1, "read", "allow")], &[told(1, UNKNOWN)]]).is_err());
+        assert!(judged(&[&[called(1, "bash", "ask")], &[told(1, UNKNOWN)]]).is_err());
+        let soft = Line { is_error: false, ..told(1, UNKNOWN) };
+        assert!(judged(&[&[called(1, "bash", "allow")], &[soft]]).is_err());
+    }
+
+    #[test]
+    fn an_interrupted_call_has_its_interrupt_and_a_confirmation_its_question() {
+        let stopped = [told(1, INTERRUPTED), event(5, "user.interrupt")];
+        assert_eq!(judged(&[&[called(1, "bash", "ask")], &stopped]), Ok(()));
+        assert!(judged(&[&[called(1, "bash", "ask")], &[told(1, INTERRUPTED)]]).is_err());
+        assert!(judged(&[&[called(1, "bash", "allow"), confirmed(1, "allow")]]).is_err());
+        let odd = Line { permission: ["allow".into(), "always_ask".into()], ..called(1, "bash", "allow") };
+        assert!(judged(&[&[odd]]).is_err());
+    }
+}
