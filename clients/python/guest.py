@@ -18,6 +18,10 @@ TOOL = {
     "description": "Looks a word up.",
     "input_schema": {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
 }
+TOOLSET = {"type": "agent_toolset_20260401"}
+INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
+UNKNOWN = "The server stopped while this ran; its outcome is unknown. Check before you repeat it."
+RESTARTED = "[shell restarted: working directory and variables are gone]"
 RUNNING = ["session.status_running", "session.thread_status_running"]
 START, END = "span.model_request_start", "span.model_request_end"
 IDLE = ["session.thread_status_idle", "session.usage", "session.status_idle"]
@@ -41,6 +45,51 @@ def say(*steps: dict[str, Any]) -> dict[str, Any]:
 def calls(*words: str) -> dict[str, Any]:
     """A step of the script: one call of the tool for each word."""
     return {"text": "", "tools": [{"name": "look_up", "input": {"word": word}} for word in words]}
+
+
+def uses(*tools: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A step of the script: these calls of built-in tools."""
+    return {"text": "", "tools": list(tools)} | more
+
+
+def use(tool: str, **given: Any) -> dict[str, Any]:
+    """A call of a built-in tool."""
+    return {"name": tool, "input": given}
+
+
+def bash(command: str, **more: Any) -> dict[str, Any]:
+    """A call of bash."""
+    return use("bash", command=command, **more)
+
+
+def asks(*tools: str) -> dict[str, Any]:
+    """A toolset that asks before these tools, or before all of them."""
+    policy = {"permission_policy": {"type": "always_ask"}}
+    if not tools:
+        return TOOLSET | {"default_config": policy}
+    return TOOLSET | {"configs": [{"name": tool} | policy for tool in tools]}
+
+
+def confirm(call: str, verdict: str = "allow", **more: Any) -> dict[str, Any]:
+    """A person's word on a call."""
+    return {"type": "user.tool_confirmation", "tool_use_id": call, "result": verdict} | more
+
+
+def turn_of(*many: int) -> list[str]:
+    """The types of a turn whose answers make so many calls of built-in tools each, and then speak."""
+    called = [
+        kind
+        for count in many
+        for kind in [START, *["agent.tool_use"] * count, END, *["agent.tool_result"] * count]
+    ]
+    return [*RUNNING, "user.message", *called, *PLAIN[3:]]
+
+
+def ran(events: list[Any]) -> list[tuple[str, bool, str]]:
+    """Each call of a built-in tool that these events answer: the tool, whether it failed, what it said."""
+    results = {event.tool_use_id: event for event in events if event.type == "agent.tool_result"}
+    used = [event for event in events if event.type == "agent.tool_use" and event.id in results]
+    return [(call.name, bool(results[call.id].is_error), texts(results[call.id])) for call in used]
 
 
 def result(call: str, text: str) -> dict[str, Any]:
@@ -161,6 +210,20 @@ class Guest:
     def list(self, session: str, **more: Any) -> list[Any]:
         """All events of a session, over as many pages as there are."""
         return list(self.beta.sessions.events.list(session, **more))
+
+    def worker(self, *tools: dict[str, Any], **more: Any) -> str:
+        """A new session whose agent has these tools, or else all built-in ones; gives its id."""
+        return self.session(agent=self.agent(tools=list(tools or [TOOLSET])).id, **more).id
+
+    def runs(self, session: str, *steps: dict[str, Any]) -> list[tuple[str, bool, str]]:
+        """A turn with these steps and a last word; gives what came of its calls of built-in tools."""
+        return ran(self.turn(session, say(*steps, {"text": "done"})))
+
+    def shell(self, session: str, command: str) -> str:
+        """A turn that runs one command, which must go well; gives what it said."""
+        ((_, failed, said),) = self.runs(session, uses(bash(command)))
+        same(failed, False, f"whether `{command}` failed ({said})")
+        return said
 
     def shows(self, session: str, wanted: list[str]) -> list[Any]:
         """The session's list holds exactly these types, with rising times and ids of their own; gives it."""

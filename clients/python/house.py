@@ -7,7 +7,9 @@ import pathlib
 import signal
 import subprocess
 import threading
-from typing import IO
+import time
+from collections.abc import Callable
+from typing import IO, Any
 
 import anthropic
 import httpx2
@@ -15,6 +17,7 @@ import httpx2
 from wire import SILENCE, AsyncJudged, Judge, Judged
 
 KEY = "guest-key-of-the-test-run"
+MODEL_KEY = "key-of-the-scripted-model"
 MARK = "listening on "
 # Variables of the caller that would send the processes elsewhere.
 STRAY = ("PROXY", "ANTHROPIC", "HEDDLE_")
@@ -85,7 +88,7 @@ class House:
         env = surroundings(
             HEDDLE_API_KEY=KEY,
             HEDDLE_ANTHROPIC_BASE_URL=self.model.url,
-            ANTHROPIC_API_KEY="key-of-the-scripted-model",
+            ANTHROPIC_API_KEY=MODEL_KEY,
         )
         command = [
             binary_of("HEDDLE_BIN"),
@@ -94,6 +97,9 @@ class House:
             "127.0.0.1:0",
             "--data",
             str(self.folder / "data"),
+            # Whatever a file of settings says: what the scenarios try must stay inside.
+            "--sandbox",
+            "local",
         ]
         self.server = Process("heddle", command, self.folder / "heddle.log", env)
 
@@ -142,6 +148,49 @@ class House:
     def referee(self) -> dict[str, object]:
         """What the model server thinks of the requests it got."""
         return self.plain.get(f"{self.model.url}/referee").json()
+
+    def kept(self, name: str) -> dict[str, Any]:
+        """The request that a step with `keep` answered."""
+        return self.plain.get(f"{self.model.url}/kept/{name}").raise_for_status().json()
+
+    def sandbox(self, session: str) -> pathlib.Path:
+        """Where the files of a session's sandbox are."""
+        return self.folder / "data" / "sandboxes" / session
+
+    def until(self, what: str, holds: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Returns once something holds that no event tells of."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {seconds} s not yet: {what}")
+            time.sleep(0.02)
+
+    def written(self, session: str, file: str) -> None:
+        """Returns once a command has written this file into its workspace."""
+        path = self.sandbox(session) / "workspace" / file
+        self.until(f"{file} is written", lambda: path.exists() and path.stat().st_size > 0)
+
+    def jail(self, session: str) -> set[int]:
+        """The processes of a session's jail: those that are told its folder, and all below them."""
+        parents, jail = {}, set()
+        for entry in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                told = (entry / "cmdline").read_bytes()
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if b"\0jail\0" in told and session.encode() in told:
+                jail.add(int(entry.name))
+        while below := {pid for pid, parent in parents.items() if parent in jail} - jail:
+            jail |= below
+        return jail
+
+    def lives(self, pid: int) -> bool:
+        """Whether there is such a process; one that has ended and is not yet buried does not live."""
+        try:
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
 
     def close_clients(self) -> None:
         """Closes the clients of a scenario, streams and all."""

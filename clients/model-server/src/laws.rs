@@ -7,7 +7,10 @@ use serde::{
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
-use crate::wire;
+use crate::{
+    media::{self, Place, Source},
+    wire,
+};
 
 /// A law that a request breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +27,8 @@ impl fmt::Display for Breach {
     }
 }
 
-fn breach<T>(law: &'static str, detail: impl Into<String>) -> Result<T, Breach> {
+/// The breach of a law, as the end of a check.
+pub(crate) fn breach<T>(law: &'static str, detail: impl Into<String>) -> Result<T, Breach> {
     Err(Breach { law, detail: detail.into() })
 }
 
@@ -98,6 +102,8 @@ pub(crate) struct Block<'a> {
     tool_use_id: Cow<'a, str>,
     #[serde(default)]
     input: Shape,
+    #[serde(borrow, default)]
+    pub(crate) source: Option<Source<'a>>,
     #[serde(borrow, default)]
     content: Content<'a>,
     #[serde(default)]
@@ -294,31 +300,31 @@ fn filled(path: &str, content: &Content<'_>) -> Result<(), Breach> {
 }
 
 /// A user's message must answer every call of the message before it, first, once each, and no other.
-fn answers(path: &str, content: &Content<'_>, open: &[&str]) -> Result<(), Breach> {
+fn answers(within: &str, content: &Content<'_>, open: &[&str]) -> Result<(), Breach> {
     let calls: HashSet<&str> = open.iter().copied().collect();
     let mut answered = HashSet::new();
     let mut other = false;
     for (place, block) in content.blocks().iter().enumerate() {
-        let path = format!("{path}.content.{place}");
-        match block.kind.as_ref() {
-            "tool_result" => {
-                let id = block.tool_use_id.as_ref();
-                if other {
-                    return breach("results_first", format!("{path}: tool_result after other content"));
-                }
-                if !calls.contains(id) {
-                    return breach("result_has_call", format!("{path}: no tool_use `{id}` just before"));
-                }
-                if !answered.insert(id) {
-                    return breach("one_result", format!("{path}: `{id}` is answered twice"));
-                }
-            }
-            "text" | "image" | "document" | "search_result" => other = true,
-            kind => return breach("user_block", format!("{path}: `{kind}` in a user's message")),
+        let path = format!("{within}.content.{place}");
+        if block.kind != "tool_result" {
+            other = true;
+            media::check(within, [(place, block)].into_iter(), Place::Message)?;
+            continue;
         }
+        let id = block.tool_use_id.as_ref();
+        if other {
+            return breach("results_first", format!("{path}: tool_result after other content"));
+        }
+        if !calls.contains(id) {
+            return breach("result_has_call", format!("{path}: no tool_use `{id}` just before"));
+        }
+        if !answered.insert(id) {
+            return breach("one_result", format!("{path}: `{id}` is answered twice"));
+        }
+        media::check(&path, block.content.blocks().iter().enumerate(), Place::Result)?;
     }
     match open.iter().find(|id| !answered.contains(*id)) {
-        Some(id) => breach("call_has_result", format!("{path} does not answer tool_use `{id}`")),
+        Some(id) => breach("call_has_result", format!("{within} does not answer tool_use `{id}`")),
         None => Ok(()),
     }
 }
@@ -459,6 +465,8 @@ mod tests {
         assert_eq!(broken(|r| r["messages"][1]["content"][2]["name"] = json!("")), "call_shape");
         let orphan = json!([{"type": "tool_result", "tool_use_id": "t1"}]);
         assert_eq!(broken(|r| r["messages"][0]["content"] = orphan), "result_has_call");
+        let inner = json!([{"type": "tool_use", "id": "t7", "name": "look", "input": {}}]);
+        assert_eq!(broken(|r| r["messages"][2]["content"][0]["content"] = inner), "result_block");
         let foreign = json!([{"type": "tool_use", "id": "t7", "name": "look", "input": {}}]);
         assert_eq!(broken(|r| r["messages"][0]["content"] = foreign), "user_block");
         assert_eq!(broken(|r| r["messages"][1]["content"][0]["type"] = json!("image")), "assistant_block");

@@ -2,9 +2,11 @@
 //!
 //! `model-server --listen 127.0.0.1:0` prints `listening on http://ADDRESS`. Doors: `POST /v1/messages`;
 //! `GET /referee` and `POST /referee/reset`; `POST /release/NAME` lets a `wait` of a script go on, and
-//! `GET /waiting/NAME` answers once a request waits there.
+//! `GET /waiting/NAME` answers once a request waits there; `GET /kept/NAME` hands over the request that a
+//! step with `keep` answered last.
 
 mod laws;
+mod media;
 mod script;
 mod wire;
 
@@ -44,6 +46,9 @@ const BODY_BYTES: usize = 256 * 1024 * 1024;
 /// Most breaches remembered; later ones are still answered 400.
 const BREACHES: usize = 1_000;
 
+/// Most requests kept at once.
+const KEPT: usize = 64;
+
 /// What the command line may say.
 #[derive(Debug, Parser)]
 #[command(about = "A scripted Messages API server that asserts the API's laws on every request")]
@@ -64,6 +69,7 @@ struct Memory {
     breaches: Mutex<Vec<String>>,
     played: Mutex<HashMap<String, u32>>,
     gates: Mutex<HashMap<String, watch::Sender<Gate>>>,
+    kept: Mutex<HashMap<String, Bytes>>,
 }
 
 /// A named place where answers wait.
@@ -81,6 +87,20 @@ impl Memory {
     fn gate(&self, name: &str) -> watch::Sender<Gate> {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         gates.entry(name.to_owned()).or_default().clone()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, Bytes>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a request; false if there is no room for one more.
+    fn keep(&self, name: &str, body: &Bytes) -> bool {
+        let mut kept = self.kept();
+        let fits = kept.len() < KEPT || kept.contains_key(name);
+        if fits {
+            kept.insert(name.to_owned(), body.clone());
+        }
+        fits
     }
 
     /// Whether a step that is played `times` often is over; counts this time.
@@ -110,6 +130,7 @@ async fn serve(listener: TcpListener, memory: Arc<Memory>) -> io::Result<()> {
         .route("/referee/reset", post(reset))
         .route("/release/{name}", post(release))
         .route("/waiting/{name}", get(waiting))
+        .route("/kept/{name}", get(kept))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(memory);
     // Without TCP_NODELAY a frame would wait for the acknowledgement of the one before.
@@ -142,6 +163,14 @@ async fn waiting(State(memory): State<Arc<Memory>>, Path(name): Path<String>) ->
     }
 }
 
+/// Hands over what was kept, which is then forgotten.
+async fn kept(State(memory): State<Arc<Memory>>, Path(name): Path<String>) -> Response {
+    match memory.kept().remove(&name) {
+        Some(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 async fn messages(State(memory): State<Arc<Memory>>, headers: HeaderMap, body: Bytes) -> Response {
     memory.requests.fetch_add(1, Ordering::Relaxed);
     answer(&memory, &headers, &body).unwrap_or_else(|breach| {
@@ -155,7 +184,7 @@ async fn messages(State(memory): State<Arc<Memory>>, headers: HeaderMap, body: B
     })
 }
 
-fn answer(memory: &Memory, headers: &HeaderMap, body: &[u8]) -> Result<Response, Breach> {
+fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response, Breach> {
     for (name, law) in [("x-api-key", "key_header"), ("anthropic-version", "version_header")] {
         if !headers.contains_key(name) {
             return Err(Breach { law, detail: format!("there is no header {name}") });
@@ -170,6 +199,9 @@ fn answer(memory: &Memory, headers: &HeaderMap, body: &[u8]) -> Result<Response,
             (true, Some(then)) => step = *then,
             (true | false, _) => break,
         }
+    }
+    if let Some(name) = step.keep.as_deref().filter(|name| !memory.keep(name, body)) {
+        return Err(Breach { law: "script", detail: format!("no room to keep `{name}`") });
     }
     if let Some(status) = step.fail {
         let message = step.message.as_deref().unwrap_or("as the script says");
@@ -320,6 +352,17 @@ mod tests {
         }
         let failed = ("529".to_owned(), true, false);
         assert_eq!(seen, vec![failed.clone(), failed, ("200".to_owned(), false, true)]);
+    }
+
+    #[tokio::test]
+    async fn a_kept_request_is_handed_over_once_word_for_word() {
+        let address = started().await;
+        let script = request("script:[{\"keep\":\"k\"}]");
+        assert_eq!(status(&asked(address, "GET", "/kept/k", "").await), "404");
+        assert_eq!(status(&asked(address, "POST", "/v1/messages", &script).await), "200");
+        let kept = asked(address, "GET", "/kept/k", "").await;
+        assert!(kept.ends_with(&format!("\r\n\r\n{script}")), "{kept}");
+        assert_eq!(status(&asked(address, "GET", "/kept/k", "").await), "404");
     }
 
     #[tokio::test]

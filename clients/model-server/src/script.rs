@@ -40,6 +40,8 @@ pub(crate) struct Step {
     pub(crate) delay_ms: Option<u64>,
     /// Holds the answer after its first text delta until `POST /release/NAME`.
     pub(crate) wait: Option<String>,
+    /// Keeps the request that this step answers, for `GET /kept/NAME`.
+    pub(crate) keep: Option<String>,
     /// Answers with this HTTP status instead.
     pub(crate) fail: Option<u16>,
     /// The message of the failure.

@@ -21,6 +21,11 @@ FILES = (
     "threads",
     "asynchronous",
     "doors",
+    "tools",
+    "permissions",
+    "hands",
+    "escapes",
+    "outages",
     "power",
 )
 

@@ -1,0 +1,147 @@
+//! The laws of pictures and documents: which may stand where, and that their bytes are what they are called.
+
+use std::borrow::Cow;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, de::IgnoredAny};
+
+use crate::laws::{Block, Breach, breach};
+
+/// Where a picture or a document comes from, or the plain text that a search result names.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Source<'a> {
+    /// A picture's or a document's.
+    #[serde(borrow)]
+    Given(Given<'a>),
+    /// A search result's.
+    Named(IgnoredAny),
+}
+
+/// A source with its type; the fields that a type does not have are empty.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Given<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    media_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    data: Cow<'a, str>,
+    #[serde(borrow, default)]
+    url: Cow<'a, str>,
+}
+
+/// What a block may stand in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A user's message.
+    Message,
+    /// The result of a tool.
+    Result,
+}
+
+/// Checks blocks that are no results themselves: their kinds, and what pictures and documents hold.
+pub(crate) fn check<'m>(
+    path: &str,
+    blocks: impl Iterator<Item = (usize, &'m Block<'m>)>,
+    place: Place,
+) -> Result<(), Breach> {
+    for (at, block) in blocks {
+        let path = format!("{path}.content.{at}");
+        match (block.kind.as_ref(), &block.source) {
+            ("image", Some(Source::Given(given))) => image(&path, given)?,
+            ("document", Some(Source::Given(given))) => document(&path, given)?,
+            ("image" | "document", _) => return breach("media_source", format!("{path} has no source")),
+            ("text" | "search_result", _) => {}
+            (kind, _) => {
+                let (law, place) = match place {
+                    Place::Message => ("user_block", "a user's message"),
+                    Place::Result => ("result_block", "a tool_result"),
+                };
+                return breach(law, format!("{path}: `{kind}` in {place}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn image(path: &str, given: &Given<'_>) -> Result<(), Breach> {
+    let magic: &[u8] = match (given.kind.as_ref(), given.media_type.as_ref()) {
+        ("base64", "image/png") => b"\x89PNG\r\n\x1a\n",
+        ("base64", "image/jpeg") => b"\xff\xd8\xff",
+        ("base64", "image/gif") => b"GIF8",
+        ("base64", "image/webp") => b"RIFF",
+        ("url", _) if !given.url.is_empty() => return Ok(()),
+        (kind, media) => return breach("media_source", format!("{path}: an image `{kind}` of `{media}`")),
+    };
+    bytes(path, given, magic)
+}
+
+fn document(path: &str, given: &Given<'_>) -> Result<(), Breach> {
+    match (given.kind.as_ref(), given.media_type.as_ref()) {
+        ("base64", "application/pdf") => bytes(path, given, b"%PDF-"),
+        ("text", "text/plain") if !given.data.is_empty() => Ok(()),
+        ("url", _) if !given.url.is_empty() => Ok(()),
+        (kind, media) => breach("media_source", format!("{path}: a document `{kind}` of `{media}`")),
+    }
+}
+
+fn bytes(path: &str, given: &Given<'_>, magic: &[u8]) -> Result<(), Breach> {
+    match BASE64_STANDARD.decode(given.data.as_bytes()) {
+        Ok(bytes) if bytes.starts_with(magic) => Ok(()),
+        Ok(_) => breach("media_as_named", format!("{path}: the bytes are no {}", given.media_type)),
+        Err(error) => breach("media_base64", format!("{path}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and more";
+
+    fn block(kind: &str, media: &str, bytes: &[u8]) -> Value {
+        let data = BASE64_STANDARD.encode(bytes);
+        json!({"type": kind, "source": {"type": "base64", "media_type": media, "data": data}})
+    }
+
+    fn broken(block: &Value, place: Place) -> &'static str {
+        let text = block.to_string();
+        let block: Block<'_> = serde_json::from_str(&text).expect("a block");
+        check("m", [(0, &block)].into_iter(), place).map_or_else(|breach| breach.law, |()| "none")
+    }
+
+    #[test]
+    fn pictures_documents_texts_and_search_results_may_stand_in_messages_and_results() {
+        for place in [Place::Message, Place::Result] {
+            for block in [
+                json!({"type": "text", "text": "x"}),
+                json!({"type": "search_result", "source": "https://example.com", "title": "t"}),
+                json!({"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}),
+                json!({"type": "document",
+                    "source": {"type": "text", "media_type": "text/plain", "data": "x"}}),
+                block("image", "image/png", PNG),
+                block("document", "application/pdf", b"%PDF-1.4"),
+            ] {
+                assert_eq!(broken(&block, place), "none", "{block}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_law_of_media_is_noticed() {
+        let called = json!({"type": "tool_use", "id": "t", "name": "n", "input": {}});
+        assert_eq!(broken(&called, Place::Result), "result_block");
+        assert_eq!(broken(&called, Place::Message), "user_block");
+        assert_eq!(broken(&json!({"type": "image"}), Place::Result), "media_source");
+        assert_eq!(broken(&json!({"type": "image", "source": "x"}), Place::Result), "media_source");
+        assert_eq!(broken(&block("image", "image/tiff", PNG), Place::Result), "media_source");
+        assert_eq!(broken(&block("document", "image/png", PNG), Place::Result), "media_source");
+        assert_eq!(broken(&block("image", "image/gif", PNG), Place::Result), "media_as_named");
+        assert_eq!(broken(&block("image", "image/png", b""), Place::Result), "media_as_named");
+        let mut bad = block("image", "image/png", PNG);
+        bad["source"]["data"] = json!("no base64");
+        assert_eq!(broken(&bad, Place::Result), "media_base64");
+    }
+}
