@@ -9,13 +9,13 @@ use crate::tally::{Tally, Told};
 use crate::tree::Tree;
 
 /// What `--only` takes.
-pub(crate) const NAMES: [&str; 6] = ["check", "build", "units", "storms", "guests", "cuts"];
+pub(crate) const NAMES: [&str; 7] = ["check", "build", "units", "storms", "guests", "cuts", "abuse"];
 
 /// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
 /// with much of each, and the real engine with its clients and readers.
 const STORMS: [[&str; 2]; 3] = [["small", "20000"], ["wide", "1000"], ["engine", "500"]];
-/// How often the power is cut.
-const CUTS: &str = "20";
+/// How often the power is cut: under load of all kinds, and while agents run commands.
+const CUTS: [[&str; 2]; 2] = [["cuts", "20"], ["toolcuts", "40"]];
 
 /// Formatting, lints, `arch` and `tidy`; all of them, even after one has failed.
 pub(crate) fn check(tree: &Tree) -> Result<bool, String> {
@@ -50,7 +50,9 @@ pub(crate) fn test(tree: &Tree, only: Option<&str>) -> Result<bool, String> {
     let mut steps = steps(tree, strict);
     if let Some(only) = only {
         steps.retain(|step| step.name == only);
-        if matches!(only, "storms" | "guests" | "cuts") && !build(tree).status().is_ok_and(|s| s.success()) {
+        if matches!(only, "storms" | "guests" | "cuts" | "abuse")
+            && !build(tree).status().is_ok_and(|s| s.success())
+        {
             return Err("the build failed".to_owned());
         }
     }
@@ -110,21 +112,26 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
         step("guests", "the official SDK against the real binary", Some(10), false, {
             Box::new(move || guests(tree, strict))
         }),
-        step("cuts", "the server killed at random moments under load", Some(3), false, {
-            Box::new(|| {
-                let mut sim = with_binaries(tree, tree.command(tree.binary("sim")));
-                run::stream("cuts", sim.args(["cuts", CUTS]), Told::Plainly, &say)
-            })
+        step("cuts", "the server killed at random moments under load", Some(5), false, {
+            Box::new(|| in_turn(tree, &CUTS))
+        }),
+        step("abuse", "agents that do their worst, and their neighbours", Some(5), false, {
+            Box::new(|| in_turn(tree, &[["abuse"]]))
         }),
     ]
 }
 
 fn storms(tree: &Tree) -> Ended {
-    run::in_turn(STORMS.map(|args| {
+    in_turn(tree, &STORMS)
+}
+
+/// The simulator with each list of arguments, all of them, even after one has failed.
+fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
+    run::in_turn(runs.iter().map(|args| {
         Box::new(move || {
-            let mut sim = tree.command(tree.binary("sim"));
-            run::stream(&format!("storms, {}", args.join(" ")), sim.args(args), Told::Plainly, &say)
-        }) as Box<dyn FnOnce() -> Ended>
+            let mut sim = with_binaries(tree, tree.command(tree.binary("sim")));
+            run::stream(&args.join(" "), sim.args(args), Told::Plainly, &say)
+        }) as Box<dyn FnOnce() -> Ended + '_>
     }))
 }
 
@@ -194,7 +201,8 @@ mod tests {
                 ("units", None),
                 ("storms", Some(5)),
                 ("guests", Some(10)),
-                ("cuts", Some(3))
+                ("cuts", Some(5)),
+                ("abuse", Some(5))
             ]
         );
         assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), NAMES);
