@@ -12,7 +12,7 @@ const DEPTH: usize = 64;
 /// Bytes of the paths of what is looked at later. A tree that needs more counts as one of too many entries.
 const LATER_BYTES: usize = 16 * 1024 * 1024;
 /// What `st_blocks` counts in.
-const BLOCK_BYTES: u64 = 512;
+pub(super) const BLOCK_BYTES: u64 = 512;
 
 /// What folders hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

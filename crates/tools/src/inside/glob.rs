@@ -38,7 +38,7 @@ pub(super) fn run(
     let base = clean(&asked.join(plain));
     let matcher = matcher(rest)?;
     let mut found: Vec<(Reverse<SystemTime>, PathBuf)> = Vec::new();
-    let reach = walk(&base, stop, |entry| {
+    let walked = walk(&base, stop, |entry| {
         if matcher.is_match(entry.path().strip_prefix(&base).unwrap_or(entry.path())) {
             let time = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
             found.push((Reverse(time.unwrap_or(SystemTime::UNIX_EPOCH)), entry.path().to_owned()));
@@ -48,8 +48,9 @@ pub(super) fn run(
         let deeper =
             if pattern.contains('/') { String::new() } else { format!("; `**/{pattern}` looks deeper") };
         let shown = clean(&asked);
-        let note = reach.note();
-        return Ok(good(format!("no files match `{pattern}` in {}{deeper}{note}", shown.display())));
+        let ruled = if walked.ruled() { "; what a .gitignore or .ignore names is left out" } else { "" };
+        let note = walked.note();
+        return Ok(good(format!("no files match `{pattern}` in {}{deeper}{ruled}{note}", shown.display())));
     }
     found.sort();
     for (_, path) in found.iter().take(RESULTS) {
@@ -58,7 +59,7 @@ pub(super) fn run(
     let more = found.len().saturating_sub(RESULTS);
     let more =
         if more == 0 { String::new() } else { format!("[{more} more, all older; give a narrower pattern]") };
-    text.add(format!("{more}{}", reach.note()).as_bytes());
+    text.add(format!("{more}{}", walked.note()).as_bytes());
     Ok(good(text.finish().trim_end()))
 }
 

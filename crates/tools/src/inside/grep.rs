@@ -12,7 +12,7 @@ use super::{
     answer::{good, why},
     files,
     text::Text,
-    walk::{Reach, Stop, walk},
+    walk::{Reach, Stop, Walked, walk},
 };
 use crate::wire::Outcome;
 
@@ -39,9 +39,9 @@ pub(super) fn run(
     let matcher = matcher(pattern)?;
     let base: PathBuf = files::resolve(layout, path.unwrap_or(".")).components().collect();
     let metadata = base.metadata().map_err(|error| why("search", &base, &error))?;
-    let (mut paths, mut reach) = (Vec::new(), Reach::All);
+    let (mut paths, mut walked) = (Vec::new(), Walked::none());
     if metadata.is_dir() {
-        reach = walk(&base, stop, |entry| {
+        walked = walk(&base, stop, |entry| {
             if entry.file_type().is_some_and(|kind| kind.is_file()) {
                 paths.push(entry.path().to_owned());
             }
@@ -60,9 +60,9 @@ pub(super) fn run(
     let mut skipped: Vec<(PathBuf, String)> = Vec::new();
     for path in paths {
         if stop.now() {
-            reach = Reach::Stopped;
+            walked.reach = Reach::Stopped;
         }
-        if found.full || reach == Reach::Stopped {
+        if found.full || walked.reach == Reach::Stopped {
             break;
         }
         found.shown = files::shown(layout, &path).display().to_string();
@@ -75,9 +75,9 @@ pub(super) fn run(
         }
     }
     if stop.now() && !found.full {
-        reach = Reach::Stopped;
+        walked.reach = Reach::Stopped;
     }
-    Ok(good(found.tell(&base, pattern, reach, &skipped)))
+    Ok(good(found.tell(&base, pattern, &walked, &skipped)))
 }
 
 fn matcher(pattern: &str) -> Result<RegexMatcher, String> {
@@ -142,13 +142,14 @@ impl Sink for Found {
 }
 
 impl Found {
-    fn tell(mut self, base: &Path, pattern: &str, reach: Reach, skipped: &[(PathBuf, String)]) -> String {
+    fn tell(mut self, base: &Path, pattern: &str, walked: &Walked, skipped: &[(PathBuf, String)]) -> String {
         if self.text.is_empty() {
             let base = base.display();
-            self.text
-                .add(format!("no line matches `{pattern}` in {base} (binary files are left out)").as_bytes());
+            let ruled = if walked.ruled() { ", and what a .gitignore or .ignore names," } else { "" };
+            let none = format!("no line matches `{pattern}` in {base} (binary files{ruled} are left out)");
+            self.text.add(none.as_bytes());
         }
-        let mut notes = reach.note().to_owned();
+        let mut notes = walked.note();
         if self.full {
             notes +=
                 "\n[more matches are left out, as much is shown as fits; give a narrower pattern or `path`]";

@@ -6,10 +6,12 @@ mod calls;
 mod disk;
 mod edit;
 mod files;
+mod floor;
 mod frames;
 mod glob;
 mod grep;
 mod input;
+mod media;
 mod processes;
 mod read;
 mod reaper;
@@ -17,6 +19,7 @@ mod seats;
 mod shell;
 mod sweep;
 mod text;
+mod unlinked;
 mod wake;
 mod walk;
 mod write;
@@ -29,11 +32,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sandbox::{Inside, Layout};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGQUIT},
+    flag,
+};
 
 use self::{
     ambient::locked,
     answer::bad,
     calls::{Calls, Open},
+    floor::Floor,
     input::{Input, Task},
     processes::Whose,
     seats::{Call, Seats},
@@ -71,7 +79,17 @@ struct Job {
     task: Task,
 }
 
+/// A server that was started in the background of a script, or by nohup, ignores these, and so would every
+/// program here: they would not notice an interrupt. What is caught is not inherited.
+fn catch() -> io::Result<()> {
+    for signal in [SIGINT, SIGQUIT, SIGHUP] {
+        flag::register(signal, Arc::default())?;
+    }
+    Ok(())
+}
+
 fn listen(Inside { socket, layout, limits, isolation }: Inside) -> io::Result<()> {
+    catch()?;
     let calls = Arc::new(Calls::new(socket.try_clone()?));
     let seats = Arc::new(Seats::new(Arc::clone(&calls), layout.clone(), isolation));
     let reaps = Arc::clone(&seats);
@@ -79,6 +97,9 @@ fn listen(Inside { socket, layout, limits, isolation }: Inside) -> io::Result<()
     let sweep = Sweep::new(&layout, limits.disk_bytes);
     let (sweeps, told) = (Arc::clone(&seats), Arc::clone(&calls));
     ambient::start("sweep", move || sweep.run(&sweeps, &told))?;
+    let floor = Floor::new(&layout, limits.free_bytes);
+    let (floors, told) = (Arc::clone(&seats), Arc::clone(&calls));
+    ambient::start("floor", move || floor.run(&floors, &told))?;
     let jobs = workers(&calls, &layout)?;
     let mut from = BufReader::new(socket);
     while let Some(word) = frames::read(&mut from)? {

@@ -78,7 +78,10 @@ struct Process {
 impl Process {
     fn read(pid: i32) -> Option<Self> {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let stat = String::from_utf8_lossy(&stat);
+        Self::told(pid, &String::from_utf8_lossy(&stat))
+    }
+
+    fn told(pid: i32, stat: &str) -> Option<Self> {
         // The name before it may hold anything, blanks and parentheses included.
         let (_, rest) = stat.rsplit_once(") ")?;
         let fields: Vec<_> = rest.split(' ').collect();
@@ -88,7 +91,8 @@ impl Process {
             parent: number(1)?,
             group: number(2)?,
             start: fields.get(19)?.parse().ok()?,
-            zombie: matches!(*fields.first()?, "Z" | "X"),
+            // With more threads than one only the first has ended, and the others run on.
+            zombie: matches!(*fields.first()?, "Z" | "X") && number(17)? <= 1,
         })
     }
 
@@ -108,6 +112,11 @@ impl Process {
             pidfd_send_signal(&handle, signal).ok();
         }
     }
+}
+
+/// The pids of all that were started here and live.
+pub(super) fn ours() -> Vec<i32> {
+    find(Whose::All).iter().map(|process| process.name().0).collect()
 }
 
 fn find(whose: Whose) -> Vec<Process> {
@@ -146,5 +155,24 @@ fn below(all: &[Process], mut found: BTreeSet<i32>) -> BTreeSet<i32> {
         if found.len() == before {
             return found;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_whose_first_thread_alone_has_ended_is_none_that_has() {
+        let told = |state: &str, threads: u32| {
+            let stat = format!(
+                "18 (a) Z 1) {state} 16 15 0 0 -1 4227084 1124 0 3 0 1 0 0 0 20 0 {threads} 0 2337195 0 0\n"
+            );
+            let process = Process::told(18, &stat).expect("a process");
+            assert_eq!((process.name(), process.parent, process.group), ((18, 2_337_195), 16, 15));
+            process.zombie
+        };
+        assert!(told("Z", 1) && told("X", 0));
+        assert!(!told("Z", 2) && !told("S", 1) && !told("R", 9));
     }
 }

@@ -11,6 +11,7 @@ use sandbox::Layout;
 use super::{
     answer::{good, why},
     files,
+    media::Media,
     text::Text,
     walk::Stop,
 };
@@ -43,8 +44,8 @@ pub(super) fn run(
     let failed = |error: &io::Error| why("read", &path, error);
     let mut first = Vec::new();
     file.by_ref().take(SNIFF_BYTES).read_to_end(&mut first).map_err(|error| failed(&error))?;
-    if let Some(media_type) = media_type(&first) {
-        return block(&path, file, first, media_type, range.is_some());
+    if let Some(media) = Media::of(&first) {
+        return block(&path, file, first, media, range.is_some());
     }
     if let Some(what) = binary(&first) {
         let path = path.display();
@@ -80,7 +81,15 @@ fn whole(
         ));
     }
     if bytes.is_empty() {
-        return Ok(good("(the file is empty)"));
+        let media = path.extension().and_then(|extension| Media::named(&extension.to_string_lossy()));
+        return match media {
+            Some(media) => Err(format!(
+                "{} is empty: what should have written this {} has not, or not yet; look at how it was made",
+                path.display(),
+                media.name()
+            )),
+            None => Ok(good("(the file is empty)")),
+        };
     }
     if let Some(what) = binary(&bytes) {
         return Err(format!("{} is {what}; look at it with bash", path.display()));
@@ -125,20 +134,14 @@ fn lines(
     Ok(good(text.finish()))
 }
 
-fn block(
-    path: &Path,
-    file: File,
-    mut bytes: Vec<u8>,
-    media_type: &str,
-    ranged: bool,
-) -> Result<Outcome, String> {
-    let path_shown = path.display();
+fn block(path: &Path, file: File, mut bytes: Vec<u8>, media: Media, ranged: bool) -> Result<Outcome, String> {
+    let (path_shown, media_type) = (path.display(), media.name());
     if ranged {
         return Err(format!(
             "{path_shown} is {media_type}, which has no lines: read it without `view_range`"
         ));
     }
-    let pdf = media_type == "application/pdf";
+    let pdf = media == Media::Pdf;
     let (most, bound, smaller) = if pdf {
         (PDF_BYTES, "20 MiB", "take pages out of it in bash, or turn it into text")
     } else {
@@ -151,22 +154,11 @@ fn block(
             "{path_shown} has more than {bound}, the most that a {media_type} may have; {smaller}"
         ));
     }
+    media.check(&bytes).map_err(|wrong| format!("{path_shown} {wrong}"))?;
     let source = Source::Base64 { data: BASE64_STANDARD.encode(&bytes), media_type: media_type.to_owned() };
     let content =
         if pdf { Block::Document { source, title: None, context: None } } else { Block::Image { source } };
     Ok(Outcome { content: vec![content], is_error: false })
-}
-
-/// What can be shown as it is, told from the content and not from the name.
-fn media_type(first: &[u8]) -> Option<&'static str> {
-    match first {
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some("image/png"),
-        [0xff, 0xd8, 0xff, ..] => Some("image/jpeg"),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some("image/gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
-        [b'%', b'P', b'D', b'F', b'-', ..] => Some("application/pdf"),
-        _ => None,
-    }
 }
 
 /// What it is if it is no text in UTF-8. The bytes may end in the middle of a character.

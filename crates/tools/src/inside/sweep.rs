@@ -9,8 +9,9 @@ use sandbox::Layout;
 use super::{
     ambient,
     calls::Calls,
-    disk::{Held, measure},
+    disk::{self, Held},
     seats::Seats,
+    unlinked,
 };
 use crate::wire::FromJail;
 
@@ -45,8 +46,8 @@ impl Sweep {
                 last = None;
             }
             let began = ambient::now();
-            let held = measure(self.folders.iter().map(PathBuf::as_path), COUNTED);
-            if let Some(why) = self.too_much(last, held) {
+            let (held, deleted) = self.look();
+            if let Some(why) = self.too_much(last, held, deleted) {
                 seats.kill(&why);
                 calls.say(&FromJail::Killed { why });
             }
@@ -55,13 +56,27 @@ impl Sweep {
         }
     }
 
+    /// What there is, and how many bytes of it are in deleted files. These first: what is deleted meanwhile
+    /// is missed once, and not counted twice.
+    fn look(&self) -> (Held, u64) {
+        let folders = || self.folders.iter().map(PathBuf::as_path);
+        let deleted = unlinked::measure(folders(), COUNTED);
+        let Held { bytes, entries } = disk::measure(folders(), COUNTED);
+        let entries = COUNTED.min(entries + deleted.entries);
+        (Held { bytes: bytes + deleted.bytes, entries }, deleted.bytes)
+    }
+
     /// Why everything must end, if it must. Less than at the last look is on its way to be enough, and the
     /// first look has none before it: whoever comes to a full disk must be able to clear it.
-    fn too_much(&self, last: Option<Held>, held: Held) -> Option<String> {
+    fn too_much(&self, last: Option<Held>, held: Held, deleted: u64) -> Option<String> {
         let last = last?;
         let mib = |bytes: u64| bytes >> 20;
         let why = if held.bytes > self.bytes && held.bytes > last.bytes {
-            format!("may take {} MiB and take {} MiB", mib(self.bytes), mib(held.bytes))
+            let unseen = match mib(deleted) {
+                0 => String::new(),
+                unseen => format!(" ({unseen} MiB of it in files that are deleted but still open)"),
+            };
+            format!("may take {} MiB and take {} MiB{unseen}", mib(self.bytes), mib(held.bytes))
         } else if held.entries > ENTRIES && (held.entries > last.entries || held.entries >= COUNTED) {
             format!(
                 "may be {ENTRIES} and are {}{}",
@@ -95,7 +110,7 @@ mod tests {
             (Some(held(1, ENTRIES + 2)), held(1, ENTRIES + 1), false),
             (Some(held(1, COUNTED)), held(1, COUNTED), true),
         ] {
-            assert_eq!(sweep.too_much(last, now).is_some(), too_much, "{last:?} {now:?}");
+            assert_eq!(sweep.too_much(last, now, 0).is_some(), too_much, "{last:?} {now:?}");
         }
     }
 }

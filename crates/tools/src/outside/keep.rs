@@ -107,7 +107,7 @@ impl Keeping {
                 Ok(FromJail::Done { call, outcome }) => self.line.answer(call, outcome),
                 Ok(FromJail::Killed { why: _ }) => {
                     let session = self.line.session;
-                    tracing::info!(%session, "a sandbox held too much: its processes were killed");
+                    tracing::info!(%session, "a sandbox, or the whole disk, held too much: its processes were killed");
                     self.line.stray()
                 }
                 Err(ending) => Err(ending),

@@ -325,3 +325,11 @@ fn when_too_many_shells_live_the_one_that_was_idle_for_longest_makes_room() {
         assert_eq!(run(jail, 0, "echo \"<$x>\""), good(&format!("{RESTARTED}<>\n")));
     });
 }
+
+#[test]
+fn an_interrupt_reaches_programs_also_if_the_server_ignores_it() {
+    let mut jail = Jail::deaf();
+    let answer =
+        jail.bash("bash -c 'trap \"echo bye\" INT QUIT HUP; kill -INT $$; kill -QUIT $$; kill -HUP $$'");
+    assert_eq!(answer, good("bye\nbye\nbye\n"));
+}

@@ -59,22 +59,50 @@ fn a_large_text_is_read_by_lines_only() {
     });
 }
 
+/// A PNG with so many bytes that mean nothing.
+fn png(width: u32, height: u32, more: usize) -> Vec<u8> {
+    let chunk =
+        |name: &[u8], data: &[u8]| [&(data.len() as u32).to_be_bytes()[..], name, data, &[0; 4]].concat();
+    let size = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
+    let (head, data, end) = (chunk(b"IHDR", &size), chunk(b"IDAT", &vec![0; more]), chunk(b"IEND", b""));
+    [&b"\x89PNG\r\n\x1a\n"[..], &head, &data, &end].concat()
+}
+
+/// A JPEG whose header holds the end marker of a preview.
+fn jpeg(width: u16, height: u16) -> Vec<u8> {
+    let [size, across] = [height.to_be_bytes(), width.to_be_bytes()];
+    let frame = [&b"\xff\xc0\0\x0b\x08"[..], &size, &across, b"\x01\x01\x11\0"].concat();
+    let preview = b"\xff\xd8\xff\xe1\0\x08\xff\xda\0\0\xff\xd9";
+    [&preview[..], &frame, b"\xff\xda\0\x08\x01\x01\0\0\x3f\0data\xff\xd9"].concat()
+}
+
+fn gif(width: u16, height: u16) -> Vec<u8> {
+    [&b"GIF89a"[..], &width.to_le_bytes(), &height.to_le_bytes(), b"\0\0\0data;"].concat()
+}
+
+fn webp(width: u16, height: u16) -> Vec<u8> {
+    let [across, size] = [width.to_le_bytes(), height.to_le_bytes()];
+    [&b"RIFF\x18\0\0\0WEBPVP8 \x0c\0\0\0\0\0\0\x9d\x01\x2a"[..], &across, &size, b"da"].concat()
+}
+
 #[test]
 fn pictures_and_pdfs_come_as_blocks_by_their_content() {
     everywhere(|jail| {
         for (bytes, media_type) in [
-            (&b"\x89PNG\r\n\x1a\nrest"[..], "image/png"),
-            (b"\xff\xd8\xff\xe0rest", "image/jpeg"),
-            (b"GIF89arest", "image/gif"),
-            (b"RIFF\x04\0\0\0WEBPVP8 ", "image/webp"),
+            (png(8_000, 1, 0), "image/png"),
+            (jpeg(1, 8_000), "image/jpeg"),
+            (gif(3, 4), "image/gif"),
+            (webp(5, 6), "image/webp"),
         ] {
-            jail.put("named.txt", bytes);
+            jail.put("named.txt", &bytes);
             let source =
-                json!({"type": "base64", "data": BASE64_STANDARD.encode(bytes), "media_type": media_type});
+                json!({"type": "base64", "data": BASE64_STANDARD.encode(&bytes), "media_type": media_type});
             let expected = Answer { content: json!([{"type": "image", "source": source}]), is_error: false };
             assert_eq!(read(jail, "named.txt"), expected);
         }
-        let bytes = b"%PDF-1.7\nrest";
+        let bytes =
+            b"%PDF-1.7\n1 0 obj<</EncryptMetadata 1/Title (/Encrypt )>>stream\nrest\nxref\ntrailer<<>>\n\
+            startxref\n68\n%%EOF\n";
         jail.put("doc", bytes);
         let source =
             json!({"type": "base64", "data": BASE64_STANDARD.encode(bytes), "media_type": "application/pdf"});
@@ -86,19 +114,76 @@ fn pictures_and_pdfs_come_as_blocks_by_their_content() {
 }
 
 #[test]
+fn what_a_provider_would_refuse_is_refused_at_once() {
+    everywhere(|jail| {
+        let cut = |mut bytes: Vec<u8>, by: usize| {
+            bytes.truncate(bytes.len() - by);
+            bytes
+        };
+        let pdf = |middle: &str| format!("%PDF-1.7\n{middle}").into_bytes();
+        let far = "x".repeat(5_000);
+        for (bytes, said) in [
+            (
+                cut(png(1, 1, 100), 12),
+                "begins as image/png but is not complete (without IHDR or IEND); if it",
+            ),
+            (cut(jpeg(1, 1), 1), "begins as image/jpeg but is not complete (without an end marker); if it"),
+            (cut(gif(1, 1), 1), "begins as image/gif but is not complete (without a trailer); if it"),
+            (cut(webp(1, 1), 1), "begins as image/webp but is not complete (shorter than it says); if it"),
+            (b"RIFF\x04\0\0\0WEBPVP8 ".to_vec(), "begins as image/webp but is not complete (shorter"),
+            (png(0, 1, 0), "is image/png without a width and a height that could be found; make it again"),
+            (b"\xff\xd8\xff\xda\xff\xd9".to_vec(), "is image/jpeg without a width and a height"),
+            (gif(1, 0), "is image/gif without a width and a height"),
+            (
+                png(u32::MAX, 1, 0),
+                "has 4294967295 x 1 pixels, and 8000 on a side is the most that can be shown",
+            ),
+            (jpeg(1, 8_001), "has 1 x 8001 pixels"),
+            (
+                pdf("1 0 obj"),
+                "begins as application/pdf but is not complete (without %%EOF at its end); if it",
+            ),
+            (pdf(&format!("%%EOF{far}")), "begins as application/pdf but is not complete"),
+            (
+                pdf(&format!("xref {far} trailer<</Encrypt 3 0 R>>\nstartxref\n9\n%%EOF")),
+                "is an encrypted application/pdf, which cannot be shown; decrypt it",
+            ),
+            (
+                pdf(&format!("1 0 obj<</Type/XRef/Encrypt 3 0 R>>stream {far} startxref\r\n9\r\n%%EOF")),
+                "is an encrypted application/pdf",
+            ),
+            (
+                pdf("endstream trailer<</Encrypt<</V 4>>>>\nstartxref\n99999999999999999999\n%%EOF"),
+                "is an encrypted",
+            ),
+        ] {
+            jail.put("file", bytes);
+            let answer = read(jail, "file");
+            let said = format!("{} {said}", jail.layout.workspace.join("file").display());
+            assert!(answer.is_error && answer.text().starts_with(&said), "{said}: {answer:?}");
+        }
+        for name in ["a.png", "b.JPEG", "c.jpg", "d.gif", "e.webp", "f.pdf"] {
+            jail.put(name, "");
+            let answer = read(jail, name);
+            assert!(answer.is_error && answer.text().contains(" is empty: what should have"), "{answer:?}");
+        }
+    });
+}
+
+#[test]
 fn pictures_and_pdfs_of_the_largest_size_pass_and_one_byte_more_does_not() {
     everywhere(|jail| {
-        let mut picture = vec![0; 5 * 1024 * 1024 / 4 * 3];
-        picture[..8].copy_from_slice(b"\x89PNG\r\n\x1a\n");
-        jail.put("p", &picture);
+        let most = 5 * 1024 * 1024 / 4 * 3;
+        let more = most - png(1, 1, 0).len();
+        jail.put("p", png(1, 1, more));
         let answer = read(jail, "p");
         assert_eq!(answer.content[0]["source"]["data"].as_str().unwrap().len(), 5 * 1024 * 1024);
-        picture.push(0);
-        jail.put("p", &picture);
+        jail.put("p", png(1, 1, more + 1));
         let answer = read(jail, "p");
         assert!(answer.is_error && answer.text().contains("make a smaller copy"), "{answer:?}");
         let mut pdf = vec![0; 20 * 1024 * 1024];
         pdf[..5].copy_from_slice(b"%PDF-");
+        pdf[20 * 1024 * 1024 - 100..][..5].copy_from_slice(b"%%EOF");
         jail.put("d", &pdf);
         assert!(!read(jail, "d").is_error);
         pdf.push(0);

@@ -181,6 +181,43 @@ fn a_disk_that_fills_ends_every_process_and_can_be_cleared_then() {
 }
 
 #[test]
+fn deleted_files_that_are_still_open_count_too() {
+    everywhere_with(Limits { disk_bytes: 8 << 20, ..Limits::default() }, |jail| {
+        let fill = "exec 9>f; rm f; while :; do head -c 1000000 /dev/zero >&9; sleep 0.2; done";
+        let answer = jail.bash(fill);
+        let why = "[the files of this session may take 8 MiB and take ";
+        let hidden = " MiB of it in files that are deleted but still open): every process was ended.";
+        assert!(
+            answer.is_error && answer.text().contains(why) && answer.text().contains(hidden),
+            "{answer:?}"
+        );
+        while jail.killed.is_empty() {
+            jail.hear();
+        }
+        assert!(jail.killed[0].starts_with(why), "{:?}", jail.killed);
+        assert_eq!(jail.bash("ls; echo on"), good(&format!("{RESTARTED}on\n")));
+    });
+}
+
+#[test]
+fn when_the_servers_disk_is_nearly_full_every_process_ends() {
+    everywhere_with(Limits { free_bytes: u64::MAX, ..Limits::default() }, |jail| {
+        for _ in 0..2 {
+            let answer = jail.bash("while :; do :; done");
+            let why = "[the server's disk is full: it has ";
+            assert!(answer.is_error && answer.text().contains(why), "{answer:?}");
+            while jail.killed.is_empty() {
+                jail.hear();
+            }
+            assert!(jail.killed.remove(0).starts_with(why));
+        }
+        // What needs no process of its own goes on.
+        jail.put("file", "text");
+        assert_eq!(jail.call("read", json!({"file_path": "file"})), good("text"));
+    });
+}
+
+#[test]
 fn a_broken_frame_ends_the_jail() {
     everywhere(|jail| {
         assert!(!jail.bash("sleep 1000 & true").is_error);

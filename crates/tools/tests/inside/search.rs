@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Jail, everywhere, good, now};
 
+/// What is said when rules were followed and nothing was found.
+const RULED: &str = ", and what a .gitignore or .ignore names";
+
 fn glob(jail: &mut Jail, input: Value) -> Answer {
     jail.call("glob", input)
 }
@@ -97,7 +100,11 @@ fn lines_are_found_as_ripgrep_finds_them() {
         let shown = jail.layout.workspace.display().to_string();
         assert_eq!(
             grep(jail, json!({"pattern": "no such"})),
-            good(&format!("no line matches `no such` in {shown} (binary files are left out)"))
+            good(&format!("no line matches `no such` in {shown} (binary files{RULED}, are left out)"))
+        );
+        assert_eq!(
+            grep(jail, json!({"pattern": "no such", "path": "a.txt"})),
+            good(&format!("no line matches `no such` in {shown}/a.txt (binary files are left out)"))
         );
         for pattern in ["(", "a\nb", "\\p{Nothing}", "(((a{1000}){1000}){1000})"] {
             let wrong = grep(jail, json!({"pattern": pattern}));
@@ -135,12 +142,46 @@ fn a_walk_sees_fifty_thousand_entries_and_no_trap_in_it_hangs() {
         let traps = "mkdir trap huge; mkfifo trap/.gitignore fifo; mkdir .git; truncate -s 1G huge/.ignore; \
                      ln -s / root; ln -s . self; echo needle > trap/in; echo needle > found; echo needle > huge/in";
         assert!(!jail.bash(traps).is_error);
-        assert_eq!(grep(jail, json!({"pattern": "needle"})), good("found:1:needle"));
-        assert_eq!(glob(jail, json!({"pattern": "**/in"})).text().lines().count(), 1);
+        let shown = jail.layout.workspace.display().to_string();
+        let left = |count: u32, first: &str| {
+            format!(
+                "\n[not looked into: {count} folders, the first {shown}/{first}: its .gitignore or .ignore is no \
+                 file, or has more than 1 MiB; remove that, or search there with bash]"
+            )
+        };
+        let found = grep(jail, json!({"pattern": "needle"}));
+        let either = [left(2, "trap"), left(2, "huge")].map(|note| good(&format!("found:1:needle{note}")));
+        assert!(either.contains(&found), "{found:?}");
+        assert_eq!(
+            glob(jail, json!({"pattern": "in", "path": "trap"})),
+            good(&format!("no files match `in` in {shown}/trap; `**/in` looks deeper{}", left(1, "trap")))
+        );
+        assert_eq!(grep(jail, json!({"pattern": "needle", "path": "huge/in"})), good("huge/in:1:needle"));
         assert!(!jail.bash("mkdir many; cd many; seq 1 51000 | xargs touch; cd ..").is_error);
         let answer = glob(jail, json!({"pattern": "many/none*"}));
         let note = "\n[only the first 50,000 entries were looked at; give a narrower `path`]";
         assert!(answer.text().ends_with(note), "{}", answer.text());
+    });
+}
+
+#[test]
+fn a_search_that_finds_nothing_says_that_rules_left_something_out() {
+    everywhere(|jail| {
+        jail.put("deep/.gitignore", "out\n");
+        jail.put("deep/out", "needle\n");
+        assert_eq!(glob(jail, json!({"pattern": "**/out"})), good("deep/out"));
+        let shown = jail.layout.workspace.display().to_string();
+        let none = |rest: &str| good(&format!("no files match `**/*.none` in {shown}{rest}"));
+        assert_eq!(glob(jail, json!({"pattern": "**/*.none"})), none(""));
+        let left = "; what a .gitignore or .ignore names is left out";
+        assert!(!jail.bash("mkdir .git").is_error);
+        assert_eq!(glob(jail, json!({"pattern": "**/*.none"})), none(left));
+        assert_eq!(
+            grep(jail, json!({"pattern": "needle"})),
+            good(&format!("no line matches `needle` in {shown} (binary files{RULED}, are left out)"))
+        );
+        assert!(!jail.bash("rmdir .git; mv deep/.gitignore .ignore").is_error);
+        assert_eq!(glob(jail, json!({"pattern": "**/*.none"})), none(left));
     });
 }
 

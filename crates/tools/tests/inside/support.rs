@@ -78,12 +78,26 @@ fn program() -> &'static Path {
 
 impl Jail {
     pub(crate) fn start(isolation: Isolation, limits: Limits) -> Self {
+        Self::of(program(), isolation, limits)
+    }
+
+    /// One without isolation, of a server that ignores interrupts.
+    pub(crate) fn deaf() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        let script = format!("#!/bin/sh\ntrap '' INT QUIT HUP\nexec '{}' \"$@\"\n", program().display());
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self::of(&path, Isolation::Off, Limits::default())
+    }
+
+    fn of(program: &Path, isolation: Isolation, limits: Limits) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let owner = Some(65_534);
         let folder = Folders::new(temp.path().join("sandboxes"), owner).make("session").unwrap();
         let layout = Layout::new(isolation, &folder);
         let plan = Plan { isolation, folder: folder.clone(), readonly: Vec::new(), limits };
-        let jail = sandbox::start(program(), &plan, owner).expect("a jail");
+        let jail = sandbox::start(program, &plan, owner).expect("a jail");
         let socket = jail.socket().unwrap();
         // So that a test that waits for nothing ends.
         socket.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
