@@ -170,11 +170,12 @@ async fn what_is_not_the_agents_cannot_be_written() {
         "/proc/self/exe",
         "/proc/1/exe",
         "/dev/planted",
-        TRUE_JAIL,
     ] {
         let outcome = world.tool(ONE, Builtin::Write, json!({"file_path": path, "content": "planted"})).await;
         assert!(outcome.is_error, "{path}: {outcome:?}");
     }
+    // Where this repository lies in /tmp, a jail can make a file of this name: in a /tmp of its own.
+    world.tool(ONE, Builtin::Write, json!({"file_path": TRUE_JAIL, "content": "planted"})).await;
     assert!(std::fs::read(TRUE_JAIL).unwrap() == program, "the program was changed");
     let edit =
         json!({"file_path": "/etc/passwd", "old_string": "root", "new_string": "toor", "replace_all": true});
