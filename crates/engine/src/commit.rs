@@ -1,10 +1,14 @@
 //! The one door to a session's log: decide, append, then publish. Commits of one session pass one
 //! queue, are decided in order and appended as one batch (rules.md 8).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kernel::{Decision, Fact, Input, Made, Note, Opening, Refusal, Session, What, decide, fact};
+use kernel::{
+    Decision, Fact, Input, Made, Note, Opening, Refusal, Session, What, decide, fact,
+    view::{self, Viewer},
+};
 use protocol::{
     EnvironmentId, EventId, SessionId, WorkspaceId,
     agent::SessionAgent,
@@ -64,6 +68,7 @@ impl Engine {
             environment: new.environment,
             title: new.title,
             metadata: new.metadata,
+            tree: self.tree(),
             events: new.events,
         };
         let id = opening.session;
@@ -275,8 +280,9 @@ impl Work<'_> {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let accepted =
-            accepted.iter().filter_map(|id| facts.iter().find_map(|fact| said(fact, *id))).collect();
+        let viewer = self.state.session.primary().map(|primary| Viewer::Session { primary: primary.id });
+        let said = |id: &EventId| facts.iter().find_map(|fact| said(fact, *id, viewer?));
+        let accepted = accepted.iter().filter_map(said).collect();
         self.append(facts)?;
         Ok(Ok(accepted))
     }
@@ -306,13 +312,10 @@ fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Write, Fault>
     Ok(Write::Append(Append { session: head.session, first, count, at: head.updated_at, body, head }))
 }
 
-/// The event of this id, as it was taken or queued.
-fn said(fact: &Fact, id: EventId) -> Option<Event> {
-    match &fact.what {
-        What::Event { event, .. } if event.id == id => Some(event.clone()),
-        What::Note { note: Note::Queued { event }, .. } if event.id == id => Some(Event::clone(event)),
-        What::Event { .. } | What::Note { .. } => None,
-    }
+/// The event of this id, as it was taken or queued, and as the session's stream shows it.
+fn said(fact: &Fact, id: EventId, viewer: Viewer) -> Option<Event> {
+    let shown = view::event(fact, viewer).or_else(|| view::queued(fact, viewer).map(Cow::Borrowed));
+    shown.filter(|event| event.id == id).map(Cow::into_owned)
 }
 
 /// What kinds of calls the log holds under the ids that `events` answer.
@@ -327,7 +330,7 @@ async fn earlier_calls(
             continue;
         };
         let post = log::find(engine, session.id, *call).await?;
-        made.extend(post.and_then(|post| Made::of(&post.event.body)).map(|kind| (*call, kind)));
+        made.extend(post.and_then(|post| Made::of(post.thread, &post.event.body)).map(|made| (*call, made)));
     }
     Ok(made)
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use kernel::view::Viewer;
 use protocol::{
     EventId, SessionId, ThreadId, WorkspaceId,
     event::{Body, Event},
@@ -74,10 +75,8 @@ pub struct Feed {
     live: Arc<Live>,
     flow: broadcast::Receiver<Flow>,
     stop: CancellationToken,
-    /// Whose facts it shows.
-    thread: ThreadId,
-    /// Whether it ends with the session rather than with the thread.
-    whole: bool,
+    /// What it shows; a thread's stream ends with the thread.
+    viewer: Viewer,
     previews: Previews,
     /// The next position to show.
     next: u64,
@@ -108,29 +107,26 @@ impl Engine {
         let head = head.ok_or(FollowError::NotFound)?;
         let summary = Summary::read(&head.body)?;
         let primary = summary.primary().ok_or(FollowError::NotFound)?;
-        let own = thread.unwrap_or(primary);
-        if !summary.has(own) {
+        if thread.is_some_and(|thread| !summary.has(thread)) {
             return Err(FollowError::NotFound);
         }
+        let viewer = thread.map_or(Viewer::Session { primary }, Viewer::Thread);
         let next = match after {
             None => head.position,
             Some(event) => match log::find(self, session, event).await? {
-                Some(post) if post.thread == own => post.position + 1,
+                Some(post) if post.seen(viewer).is_some() => post.position + 1,
                 Some(_) | None => return Err(FollowError::UnknownCursor),
             },
         };
-        let whole = thread.is_none();
-        let next = match last_word(self, &head, own, whole).await? {
-            Some(closing) => next.min(closing),
-            None => next,
-        };
+        let over = head.archived_at.is_some() || thread.is_some_and(|thread| summary.is_over(thread));
+        let closing = if over { last_word(self, &head, viewer).await? } else { None };
+        let next = closing.map_or(next, |closing| next.min(closing));
         Ok(Feed {
             engine: self.clone(),
             live,
             flow,
             stop: self.stop_token(),
-            thread: own,
-            whole,
+            viewer,
             previews,
             next,
             behind: next < head.position,
@@ -143,16 +139,8 @@ impl Engine {
     }
 }
 
-/// Where the event stands that ends the streams of what is over; `None` while it is not.
-async fn last_word(
-    engine: &Engine,
-    head: &store::Head,
-    thread: ThreadId,
-    whole: bool,
-) -> Result<Option<u64>, FollowError> {
-    if head.archived_at.is_none() {
-        return Ok(None);
-    }
+/// Where the event stands that ends the streams of what is over.
+async fn last_word(engine: &Engine, head: &store::Head, viewer: Viewer) -> Result<Option<u64>, FollowError> {
     let mut before = head.position;
     loop {
         let rows = engine.store().read_back(head.session, before, CHUNK).await?;
@@ -160,8 +148,8 @@ async fn last_word(
         before = last.first;
         for row in &rows {
             let commit = Commit::read(row)?;
-            let closing = commit.posts.iter().rev().find(|post| closes(post, thread, whole));
-            if let Some(post) = closing {
+            let closing = |post: &&Post| post.seen(viewer).is_some() && closes(&post.event.body, viewer);
+            if let Some(post) = commit.posts.iter().rev().find(closing) {
                 return Ok(Some(post.position));
             }
         }
@@ -169,13 +157,16 @@ async fn last_word(
 }
 
 /// Whether a stream ends with this event.
-fn closes(post: &Post, thread: ThreadId, whole: bool) -> bool {
-    let body = &post.event.body;
+fn closes(body: &Body, viewer: Viewer) -> bool {
+    let own = match viewer {
+        Viewer::Session { .. } => None,
+        Viewer::Thread(thread) => Some(thread),
+    };
     let thread_over = matches!(
         body,
-        Body::SessionThreadStatusTerminated { session_thread_id, .. } if *session_thread_id == thread
+        Body::SessionThreadStatusTerminated { session_thread_id, .. } if Some(*session_thread_id) == own
     );
-    matches!(body, Body::SessionStatusTerminated | Body::SessionDeleted) || (!whole && thread_over)
+    thread_over || matches!(body, Body::SessionStatusTerminated | Body::SessionDeleted)
 }
 
 impl Feed {
@@ -248,27 +239,24 @@ impl Feed {
     /// Shows what a commit holds from `next` on.
     fn show(&mut self, commit: &Commit) {
         for post in &commit.posts {
-            if post.position < self.next || self.ended || !self.sees(post) {
+            if post.position < self.next || self.ended {
                 continue;
             }
+            let Some(event) = post.seen(self.viewer) else { continue };
             if post.queued {
-                self.waiting.push_back(Frame::Queued(Arc::clone(&post.event)));
+                self.waiting.push_back(Frame::Queued(event));
                 continue;
             }
-            if post.event.body == Body::SpanModelRequestStart {
-                self.request = Some(post.event.id);
-            } else if matches!(post.event.body, Body::SpanModelRequestEnd { .. }) {
+            if event.body == Body::SpanModelRequestStart {
+                self.request = Some(event.id);
+            } else if matches!(event.body, Body::SpanModelRequestEnd { .. }) {
                 self.request = None;
                 self.started.clear();
             }
-            self.waiting.push_back(Frame::Event(Arc::clone(&post.event)));
-            self.ended = closes(post, self.thread, self.whole);
+            self.ended = closes(&event.body, self.viewer);
+            self.waiting.push_back(Frame::Event(event));
         }
         self.next = self.next.max(commit.end);
-    }
-
-    fn sees(&self, post: &Post) -> bool {
-        post.thread == self.thread
     }
 
     fn start(&mut self, request: EventId, event: EventId, kind: DeltaKind) {

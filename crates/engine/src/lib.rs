@@ -32,6 +32,8 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tools::Hands;
 
+pub use kernel::Tree;
+
 pub use crate::{
     clock::{Clock, Dice},
     commit::NewSession,
@@ -70,6 +72,8 @@ pub struct Parts {
     pub clock: Clock,
     /// The dice.
     pub dice: Dice,
+    /// How many threads a new session may have.
+    pub tree: Tree,
 }
 
 /// The engine. Clones share it.
@@ -195,6 +199,11 @@ impl Engine {
         let summary = Summary::read(&head.body)?;
         let agent = self.agent(&summary.hash()?).await?;
         Ok(Some(summary::thread_objects(&head, &summary, &agent, self.now())))
+    }
+
+    /// How many threads a new session may have, and how deep.
+    pub fn tree(&self) -> Tree {
+        self.0.parts.tree
     }
 
     fn clock(&self) -> &Clock {

@@ -1,9 +1,14 @@
 //! A live session: what this process keeps in memory of one that is at work or being watched.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kernel::{Fact, Input, Note, Session, Transcript, What, fact::decode};
+use kernel::{
+    Fact, Input, Note, Session, Transcript, What,
+    fact::decode,
+    view::{self, Viewer},
+};
 use protocol::{EventId, SessionId, ThreadId, WorkspaceId, event::Event, prompt::DeltaKind};
 use tokio::sync::{Notify, broadcast, oneshot};
 
@@ -105,13 +110,26 @@ pub(crate) struct Post {
     pub(crate) queued: bool,
 }
 
+impl Post {
+    /// The event as `viewer` sees it, if it does.
+    pub(crate) fn seen(&self, viewer: Viewer) -> Option<Arc<Event>> {
+        if self.queued {
+            return view::waits(self.thread, &self.event, viewer).then(|| Arc::clone(&self.event));
+        }
+        view::shown(self.thread, &self.event, viewer).map(|shown| match shown {
+            Cow::Borrowed(_) => Arc::clone(&self.event),
+            Cow::Owned(event) => Arc::new(event),
+        })
+    }
+}
+
 impl Commit {
     pub(crate) fn of(first: u64, facts: Vec<Fact>) -> Self {
         let end = first + facts.len() as u64;
         let post = |(position, fact): (u64, Fact)| {
             let (event, queued) = match fact.what {
                 What::Event { event, .. } => (event, false),
-                What::Note { note: Note::Queued { event }, .. } => (*event, true),
+                What::Note { note: Note::Queued { event, .. }, .. } => (*event, true),
                 What::Note { .. } => return None,
             };
             Some(Post { position, thread: fact.thread, event: Arc::new(event), queued })

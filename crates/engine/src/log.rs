@@ -72,7 +72,8 @@ pub(crate) async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) 
             let fresh = || Scroll { head: 0, transcript: Transcript::new(thread) };
             let scroll = scrolls.entry(thread).or_insert_with(fresh);
             if scroll.head >= state.session.head {
-                return Ok(scroll.transcript.prompt(&state.session.agent, &workplace));
+                let cast = state.session.cast(thread).ok_or(Fault::Corrupt("a job of no thread"))?;
+                return Ok(scroll.transcript.prompt(&cast, &workplace));
             }
             scroll.head
         };

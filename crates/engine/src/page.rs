@@ -3,7 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use kernel::{view, view::Viewer};
+use kernel::{
+    thread::Queued,
+    view::{self, Viewer},
+};
 use protocol::{EventId, SessionId, Stamp, ThreadId, WorkspaceId, event::Event, limits};
 
 use crate::{
@@ -81,7 +84,7 @@ pub struct EventPage {
 /// A page being filled.
 struct Page<'a> {
     query: &'a EventQuery,
-    thread: ThreadId,
+    viewer: Viewer,
     found: Vec<(Arc<Event>, EventCursor)>,
     /// Bytes of the log behind what was found.
     bytes: usize,
@@ -98,15 +101,17 @@ impl Engine {
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let Some(head) = head else { return Ok(None) };
         let summary = Summary::read(&head.body)?;
-        let Some(thread) = query.thread.or_else(|| summary.primary()).filter(|id| summary.has(*id)) else {
+        let Some(primary) = summary.primary().filter(|_| query.thread.is_none_or(|id| summary.has(id)))
+        else {
             return Ok(None);
         };
+        let viewer = query.thread.map_or(Viewer::Session { primary }, Viewer::Thread);
         // The folded state is the one place that knows the queue whole; most sessions have none.
         let state = if summary.queued > 0 { self.state(session).await? } else { None };
         let end = state.as_ref().map_or(head.position, |state| state.session.head);
-        let queued = state.as_deref().map(|state| queue(state, &query, thread)).unwrap_or_default();
+        let queued = state.as_deref().map(|state| queue(state, &query, viewer)).unwrap_or_default();
 
-        let mut page = Page { query: &query, thread, found: Vec::new(), bytes: 0 };
+        let mut page = Page { query: &query, viewer, found: Vec::new(), bytes: 0 };
         match query.order {
             Order::Ascending => {
                 page.upwards(self, session, end).await?;
@@ -139,15 +144,17 @@ impl Engine {
 }
 
 /// What waits in the queue and belongs on this page, in the list's order.
-fn queue(state: &State, query: &EventQuery, thread: ThreadId) -> Vec<Arc<Event>> {
+fn queue(state: &State, query: &EventQuery, viewer: Viewer) -> Vec<Arc<Event>> {
     if !query.created.is_open() {
         return Vec::new();
     }
-    let waiting = state.session.thread(thread).map(|thread| thread.queue.clone()).unwrap_or_default();
+    let waiting = state.session.threads().flat_map(|thread| {
+        let shown = |queued: &&Queued| view::waits(thread.id, &queued.event, viewer);
+        thread.queue.iter().filter(shown).map(|queued| &queued.event)
+    });
     let mut waiting: VecDeque<Arc<Event>> = waiting
-        .into_iter()
         .filter(|event| query.types.is_empty() || query.types.contains(event.body.name()))
-        .map(Arc::new)
+        .map(|event| Arc::new(event.clone()))
         .collect();
     if query.order == Order::Descending {
         waiting = waiting.into_iter().rev().collect();
@@ -222,10 +229,9 @@ impl Page<'_> {
         if !self.full() {
             self.bytes += row.body.len();
         }
-        let viewer = Viewer::Thread(self.thread);
         let facts = kernel::fact::decode(&row.body).map_err(Fault::unreadable)?;
         let shown = (row.first..).zip(&facts).filter_map(|(position, fact)| {
-            view::event(fact, viewer).map(|event| (position, Arc::new(event.clone())))
+            view::event(fact, self.viewer).map(|event| (position, Arc::new(event.into_owned())))
         });
         Ok(shown.collect())
     }

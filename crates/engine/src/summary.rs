@@ -8,6 +8,7 @@ use protocol::{
     Stamp, ThreadId, WorkspaceId,
     agent::SessionAgent,
     parse::Metadata,
+    roster::Member,
     session::{SessionStats, Status, Thread, ThreadStats},
     usage::{Tokens, Usage},
 };
@@ -55,6 +56,13 @@ struct ThreadSummary {
     status: Status,
     tokens: Tokens,
     clock: Clock,
+    /// Its agent's place in its parent's roster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    member: Option<usize>,
+    created_at: Stamp,
+    updated_at: Stamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    archived_at: Option<Stamp>,
 }
 
 impl Summary {
@@ -76,16 +84,20 @@ impl Summary {
         let threads = session.threads().map(|thread| ThreadSummary {
             id: thread.id,
             parent: thread.parent,
-            status: status::thread(thread).status(),
+            status: status::thread(session, thread).status(),
             tokens: thread.tokens,
             clock: thread.clock,
+            member: thread.member,
+            created_at: thread.created_at,
+            updated_at: thread.updated_at,
+            archived_at: thread.archived_at,
         });
         Self {
             agent: snapshot.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}")),
             title: session.title.clone(),
             metadata: session.metadata.clone(),
             clock: session.clock,
-            queued: session.queued().len(),
+            queued: session.queued().count(),
             threads: threads.collect(),
         }
     }
@@ -102,6 +114,21 @@ impl Summary {
     /// Whether the session has this thread.
     pub(crate) fn has(&self, thread: ThreadId) -> bool {
         self.threads.iter().any(|known| known.id == thread)
+    }
+
+    /// Whether the session has this thread, and it is over.
+    pub(crate) fn is_over(&self, thread: ThreadId) -> bool {
+        self.threads.iter().any(|known| known.id == thread && known.status == Status::Terminated)
+    }
+
+    /// The agent of a child thread, in the roster of `agent`, who is the session's.
+    fn member<'a>(&self, agent: &'a SessionAgent, thread: &ThreadSummary) -> Option<&'a Member> {
+        let parent = self.threads.iter().find(|known| Some(known.id) == thread.parent)?;
+        let roster = match parent.parent {
+            None => agent.members(),
+            Some(_) => &self.member(agent, parent)?.multiagent.as_ref()?.agents,
+        };
+        roster.get(thread.member?)
     }
 }
 
@@ -187,25 +214,28 @@ pub(crate) fn thread_objects(
         let end = thread.clock.ended.unwrap_or(now);
         let active = seconds(thread.clock.active(end));
         let startup = match (thread.parent, thread.clock.first) {
-            (None, Some(first)) => seconds(first.since(head.created_at).as_micros() as u64),
+            (None, Some(first)) => seconds(first.since(thread.created_at).as_micros() as u64),
             (Some(_), _) | (None, None) => 0.0,
         };
         Thread {
             id: thread.id,
             session_id: head.session,
             parent_thread_id: thread.parent,
-            agent: agent.into(),
+            agent: match summary.member(agent, thread) {
+                Some(member) => member.agent.clone(),
+                None => agent.into(),
+            },
             status: thread.status,
             stats: thread.clock.ever.then(|| ThreadStats {
                 active_seconds: Some(active),
-                duration_seconds: Some(seconds(end.since(head.created_at).as_micros() as u64)),
+                duration_seconds: Some(seconds(end.since(thread.created_at).as_micros() as u64)),
                 startup_seconds: Some(startup),
             }),
             usage: thread.clock.rested.then(|| Usage::of(thread.tokens, active)),
             workflow_run_id: None,
-            created_at: head.created_at,
-            updated_at: head.updated_at,
-            archived_at: thread.clock.ended,
+            created_at: thread.created_at,
+            updated_at: thread.updated_at,
+            archived_at: thread.archived_at,
         }
     };
     summary.threads.iter().map(object).collect()

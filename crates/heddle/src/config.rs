@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use engine::Tree;
 use models::{Keys, Net, Proxy};
 use protocol::{
     WorkspaceId,
@@ -20,6 +21,9 @@ pub(crate) const DATA: &str = "heddle-data";
 /// The user that agents run as when the server is root, and how long files are kept (rules.md 10).
 const NOBODY: u32 = 65_534;
 const KEEP_DAYS: u32 = 30;
+/// The most that a server may be set to: threads of a session, levels below the primary.
+const THREADS: u32 = 1_000;
+const DEPTH: u32 = 5;
 const MESSAGES_URL: &str = "https://api.anthropic.com";
 const MESSAGES_KEY: &str = "ANTHROPIC_API_KEY";
 /// Tokens a `claude-*` model reads and writes at most (rules.md 9), and any other where nothing is said.
@@ -62,10 +66,20 @@ struct File {
     data: Option<PathBuf>,
     extra_ca: Option<PathBuf>,
     sandbox: FileSandbox,
+    threads: FileThreads,
     routes: BTreeMap<String, FileRoute>,
 }
 
-const KEYS: &[&str] = &["listen", "data", "extra_ca", "sandbox", "routes"];
+const KEYS: &[&str] = &["listen", "data", "extra_ca", "sandbox", "threads", "routes"];
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileThreads {
+    max: Option<u32>,
+    max_depth: Option<u32>,
+}
+
+const THREADS_KEYS: &[&str] = &["max", "max_depth"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -99,6 +113,8 @@ pub(crate) struct Settled {
     pub(crate) keys: Keys,
     pub(crate) net: Net,
     pub(crate) sandbox: Sandbox,
+    /// How many threads a new session may have, and how deep.
+    pub(crate) tree: Tree,
     /// `HEDDLE_API_KEY`: a key named `env`, valid while it is set.
     pub(crate) env_key: Option<String>,
 }
@@ -124,6 +140,8 @@ pub(crate) enum ConfigError {
     Wrong { file: PathBuf, line: usize, message: String },
     #[error("[sandbox] {key}: {message}")]
     Sandbox { key: &'static str, message: String },
+    #[error("[threads] {key}: {message}")]
+    Threads { key: &'static str, message: String },
 }
 
 /// Reads one environment variable; blank counts as unset.
@@ -163,9 +181,24 @@ fn settle(
         routes,
         keys,
         sandbox: sandbox(flags.sandbox, file.sandbox)?,
+        tree: tree(&file.threads)?,
         net: Net { extra_ca_pem, proxy: Proxy::Environment },
         env_key: variable("HEDDLE_API_KEY"),
     })
+}
+
+fn tree(file: &FileThreads) -> Result<Tree, ConfigError> {
+    let plain = Tree::default();
+    let tree = Tree {
+        max_threads: file.max.unwrap_or(plain.max_threads),
+        max_depth: file.max_depth.unwrap_or(plain.max_depth),
+    };
+    for (key, set, most) in [("max", tree.max_threads, THREADS), ("max_depth", tree.max_depth, DEPTH)] {
+        if !(1..=most).contains(&set) {
+            return Err(ConfigError::Threads { key, message: format!("must be 1 to {most}") });
+        }
+    }
+    Ok(tree)
 }
 
 fn sandbox(flag: Option<Mode>, file: FileSandbox) -> Result<Sandbox, ConfigError> {
@@ -242,7 +275,7 @@ fn parse(path: &Path, text: &str) -> Result<File, ConfigError> {
         let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
         let mut message = wrong.message().trim().to_owned();
         if let Some(key) = unknown_key(&message) {
-            let lists = [KEYS, SANDBOX_KEYS, ROUTE_KEYS];
+            let lists = [KEYS, SANDBOX_KEYS, THREADS_KEYS, ROUTE_KEYS];
             let meant = |list: &&[&str]| list.iter().all(|known| message.contains(&format!("`{known}`")));
             let known = lists.into_iter().find(meant).unwrap_or(KEYS);
             message = match nearest(key, known) {
@@ -316,6 +349,20 @@ mod tests {
         ] {
             let wrong = read(&format!("[sandbox]\n{text}\n"), Flags::default()).expect_err("a mistake");
             assert!(wrong.to_string().starts_with(&format!("[sandbox] {key}: ")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn threads_are_the_apis_25_and_one_deep_unless_it_is_said_otherwise() {
+        let read = |text: &str| {
+            let file = parse(Path::new("heddle.toml"), text).expect("legal");
+            settle(Flags::default(), file, &|_| None).map(|settled| settled.tree)
+        };
+        assert_eq!(read(""), Ok(Tree { max_threads: 25, max_depth: 1 }));
+        assert_eq!(read("[threads]\nmax = 3\nmax_depth = 2\n"), Ok(Tree { max_threads: 3, max_depth: 2 }));
+        for (text, key) in [("max = 0", "max"), ("max = 1001", "max"), ("max_depth = 6", "max_depth")] {
+            let wrong = read(&format!("[threads]\n{text}\n")).expect_err("a mistake");
+            assert!(wrong.to_string().starts_with(&format!("[threads] {key}: ")), "{wrong}");
         }
     }
 

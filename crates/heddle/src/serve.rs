@@ -40,6 +40,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
         routes: settled.routes.clone(),
         clock: Clock::wall(),
         dice: Dice::system().map_err(|wrong| format!("no entropy: {wrong}"))?,
+        tree: settled.tree,
     };
     let engine = Engine::start(parts).await?;
     let listen = listener.local_addr()?;

@@ -11,9 +11,10 @@ use protocol::{
 };
 
 use crate::{
+    delegation::{self, Errand},
     draft::Draft,
-    fact::{Ending, Private},
-    session::Session,
+    fact::{Ending, Note, Private},
+    session::Cast,
     thread::Request,
     turn,
 };
@@ -98,6 +99,7 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
     };
     let refused = matches!(ending, Ending::Refused { .. });
     let mut closed: Vec<(EventId, String)> = Vec::new();
+    let mut errands: Vec<(EventId, Errand, Object)> = Vec::new();
     for said in events(request, answer.blocks) {
         match said {
             Said::Text(id, content) => {
@@ -111,14 +113,20 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
             // A refusal ends the turn: what it would have called is not called.
             Said::Call(..) if refused => {}
             Said::Call(id, provider_id, name, input) => {
-                let offer = offer(&draft.session, &name);
-                if input.is_none() {
-                    closed.push((id, turn::CUT_OFF.into()));
-                } else if offer == Offer::Nothing {
-                    closed.push((id, turn::no_such_tool(&name)));
+                let offer = offer(draft.session.cast(thread), &name);
+                match (&input, offer) {
+                    (None, _) => closed.push((id, turn::CUT_OFF.into())),
+                    (Some(_), Offer::Nothing) => closed.push((id, turn::no_such_tool(&name))),
+                    (Some(input), Offer::Errand(errand)) => errands.push((id, errand, input.clone())),
+                    (Some(_), Offer::Custom | Offer::Builtin(_)) => {}
                 }
-                let body = call(offer, name, input);
-                draft.say_as(thread, id, body, Some(Private::Call { provider_id }));
+                if let Offer::Errand(_) = offer {
+                    let input = input.unwrap_or_default();
+                    draft.note(thread, Note::Delegated { call: id, provider_id, name, input });
+                } else {
+                    let body = call(offer, name, input);
+                    draft.say_as(thread, id, body, Some(Private::Call { provider_id }));
+                }
             }
         }
     }
@@ -129,7 +137,10 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
             turn::close(draft, thread, call, &text);
         }
     }
-    turn::go_on(draft, thread);
+    for (id, errand, input) in errands {
+        delegation::run(draft, thread, id, errand, &input);
+    }
+    turn::rest(draft, thread, "");
 }
 
 /// What a thread's agent offers under a name.
@@ -139,12 +150,18 @@ enum Offer {
     Custom,
     /// A built-in tool.
     Builtin(Policy),
+    /// A delegation tool.
+    Errand(Errand),
     /// No such tool, or one that is off or not served.
     Nothing,
 }
 
-fn offer(session: &Session, name: &str) -> Offer {
-    let offered = session.agent.tools.iter().find_map(|tool| match tool {
+fn offer(cast: Option<Cast<'_>>, name: &str) -> Offer {
+    let Some(cast) = cast else { return Offer::Nothing };
+    if let Some(errand) = Errand::named(name).filter(|errand| errand.is_offered(&cast)) {
+        return Offer::Errand(errand);
+    }
+    let offered = cast.tools.iter().find_map(|tool| match tool {
         Tool::Custom(custom) => (custom.name == name).then_some(Offer::Custom),
         Tool::Toolset(toolset) => {
             let tool = Builtin::named(name).filter(|tool| tool.served())?;
@@ -163,7 +180,7 @@ fn call(offer: Offer, name: String, input: Option<Object>) -> Body {
     let (permission, evaluation) = match offer {
         Offer::Custom => return Body::AgentCustomToolUse { name, input, session_thread_id: None },
         // Refused before any policy: denied, and no evaluation (spec/behaviour.md b.6).
-        Offer::Nothing => (Permission::Deny, None),
+        Offer::Nothing | Offer::Errand(_) => (Permission::Deny, None),
         Offer::Builtin(_) if cut_off => (Permission::Deny, None),
         Offer::Builtin(Policy::AlwaysAllow) => (Permission::Allow, Some(Evaluation::AlwaysAllow)),
         Offer::Builtin(Policy::AlwaysAsk) => (Permission::Ask, Some(Evaluation::AlwaysAsk)),

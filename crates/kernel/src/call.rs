@@ -4,7 +4,7 @@
 use alloc::string::String;
 
 use protocol::{
-    EventId,
+    EventId, ThreadId,
     event::{Permission, Verdict},
     tool::Builtin,
 };
@@ -35,6 +35,10 @@ pub enum State {
     Started(Builtin),
     /// The law answers it in the commit that makes it.
     Nobody,
+    /// A delegation call, which the law carries out in the commit that makes it.
+    Errand,
+    /// A delegation call that waits for this child's report.
+    Waits(ThreadId),
 }
 
 impl State {
@@ -51,7 +55,13 @@ impl State {
     pub const fn needs_client(&self) -> bool {
         match self {
             Self::Client | Self::Asked(_) => true,
-            Self::Allowed(_) | Self::Denied(..) | Self::Ready(_) | Self::Started(_) | Self::Nobody => false,
+            Self::Allowed(_)
+            | Self::Denied(..)
+            | Self::Ready(_)
+            | Self::Started(_)
+            | Self::Nobody
+            | Self::Errand
+            | Self::Waits(_) => false,
         }
     }
 
@@ -64,15 +74,32 @@ impl State {
             | Self::Allowed(_)
             | Self::Denied(..)
             | Self::Ready(_)
-            | Self::Nobody => None,
+            | Self::Nobody
+            | Self::Errand
+            | Self::Waits(_) => None,
         }
     }
 
     /// Whether the server acts on it without anybody's word.
     pub const fn is_ours(&self) -> bool {
         match self {
-            Self::Ready(_) | Self::Started(_) | Self::Nobody => true,
-            Self::Client | Self::Asked(_) | Self::Allowed(_) | Self::Denied(..) => false,
+            Self::Ready(_) | Self::Started(_) | Self::Nobody | Self::Errand => true,
+            Self::Client | Self::Asked(_) | Self::Allowed(_) | Self::Denied(..) | Self::Waits(_) => false,
+        }
+    }
+
+    /// The child whose report it waits for.
+    pub const fn waits_for(&self) -> Option<ThreadId> {
+        match self {
+            Self::Waits(child) => Some(*child),
+            Self::Client
+            | Self::Asked(_)
+            | Self::Allowed(_)
+            | Self::Denied(..)
+            | Self::Ready(_)
+            | Self::Started(_)
+            | Self::Nobody
+            | Self::Errand => None,
         }
     }
 }
@@ -136,7 +163,9 @@ const fn ready(call: &Call) -> Option<Builtin> {
         | State::Allowed(_)
         | State::Denied(..)
         | State::Started(_)
-        | State::Nobody => None,
+        | State::Nobody
+        | State::Errand
+        | State::Waits(_) => None,
     }
 }
 

@@ -6,17 +6,18 @@ use protocol::{
     EventId, ThreadId,
     event::{Body, Event},
     input::ClientEvent,
-    limits,
 };
 
 use crate::{
     call::State,
-    decide::Made,
+    decide::{Made, MadeKind},
+    delegation::{self, Happened},
     draft::Draft,
     fact::Note,
+    mail,
     refusal::Refusal,
     status::{self, Printed},
-    thread::{Doing, Thread},
+    thread::Doing,
     turn,
 };
 
@@ -35,8 +36,8 @@ pub(crate) fn accept(
     match said {
         ClientEvent::Message { .. } => message(draft, primary, event, said),
         ClientEvent::Interrupt { thread } => interrupt(draft, primary, event, thread),
-        ClientEvent::Confirmation { .. } => confirmation(draft, primary, event, said, made),
-        ClientEvent::CustomResult { .. } => custom_result(draft, primary, event, said, made),
+        ClientEvent::Confirmation { .. } => confirmation(draft, event, said, made),
+        ClientEvent::CustomResult { .. } => custom_result(draft, event, said, made),
     }
 }
 
@@ -49,7 +50,6 @@ fn open_call(draft: &Draft, call: EventId) -> Option<(ThreadId, State)> {
 
 fn custom_result(
     draft: &mut Draft,
-    primary: ThreadId,
     event: usize,
     said: ClientEvent,
     made: &BTreeMap<EventId, Made>,
@@ -62,16 +62,16 @@ fn custom_result(
         turn::settled(draft, thread);
         return Ok(id);
     }
-    match made.get(&call) {
-        Some(Made::Custom) => Ok(turn::record_again(draft, primary, body)),
-        Some(Made::Asked | Made::Unasked) => Err(Refusal::NotYours { event, call }),
-        None => Err(Refusal::UnknownCall { event, field: "custom_tool_use_id", call }),
+    let field = "custom_tool_use_id";
+    let earlier = earlier(draft, made, event, field, call)?;
+    match earlier.kind {
+        MadeKind::Custom => Ok(turn::record_again(draft, earlier.thread, body)),
+        MadeKind::Asked | MadeKind::Unasked => Err(Refusal::NotYours { event, call }),
     }
 }
 
 fn confirmation(
     draft: &mut Draft,
-    primary: ThreadId,
     event: usize,
     said: ClientEvent,
     made: &BTreeMap<EventId, Made>,
@@ -86,10 +86,26 @@ fn confirmation(
         turn::settled(draft, thread);
         return Ok(id);
     }
-    match made.get(&call) {
-        Some(Made::Asked) => Ok(turn::record_again(draft, primary, body)),
-        Some(Made::Custom | Made::Unasked) => Err(Refusal::NotAsked { event, call }),
-        None => Err(Refusal::UnknownCall { event, field: "tool_use_id", call }),
+    let earlier = earlier(draft, made, event, "tool_use_id", call)?;
+    match earlier.kind {
+        MadeKind::Asked => Ok(turn::record_again(draft, earlier.thread, body)),
+        MadeKind::Custom | MadeKind::Unasked => Err(Refusal::NotAsked { event, call }),
+    }
+}
+
+/// The call that the log holds under an id that no open call has; one of a thread that is over takes no
+/// answer any more.
+fn earlier(
+    draft: &Draft,
+    made: &BTreeMap<EventId, Made>,
+    event: usize,
+    field: &'static str,
+    call: EventId,
+) -> Result<Made, Refusal> {
+    let made = made.get(&call).copied().ok_or(Refusal::UnknownCall { event, field, call })?;
+    match draft.session.thread(made.thread) {
+        Some(thread) if thread.ended() => Err(Refusal::ThreadOver { event, field, thread: made.thread }),
+        Some(_) | None => Ok(made),
     }
 }
 
@@ -112,14 +128,12 @@ fn message(
         turn::go_on(draft, primary);
         return Ok(id);
     }
-    let waiting = draft.session.queued().len();
-    let bytes: usize = draft.session.threads().map(|thread| thread.queued_bytes).sum();
-    if waiting >= limits::QUEUED_EVENTS || bytes + weight > limits::QUEUED_BYTES {
+    if !mail::has_room(&draft.session, weight) {
         return Err(Refusal::QueueFull);
     }
     let id = draft.mint();
     let event = Box::new(Event { id, processed_at: None, body });
-    draft.note(primary, Note::Queued { event });
+    draft.note(primary, Note::Queued { event, private: None });
     Ok(id)
 }
 
@@ -139,20 +153,18 @@ fn interrupt(
     };
     // What the request said before this happened first, and shows so.
     draft.settle();
+    // Parents first: one that is stopped itself does not go on because its children are.
     for thread in &threads {
         turn::stop(draft, *thread);
     }
     let id = draft.say(named.unwrap_or(primary), Body::UserInterrupt { session_thread_id: named });
+    draft.hold();
+    for thread in &threads {
+        delegation::tell(draft, *thread, &Happened::Interrupted);
+    }
     draft.settle();
     for thread in threads {
-        let waits = draft.session.thread(thread).is_some_and(has_mail);
-        if waits {
-            turn::go_on(draft, thread);
-        }
+        turn::go_on(draft, thread);
     }
     Ok(id)
-}
-
-fn has_mail(thread: &Thread) -> bool {
-    !thread.queue.is_empty()
 }

@@ -16,10 +16,13 @@ use protocol::{
 
 use crate::{
     answer, client,
+    delegation::{self, Happened},
     draft::Draft,
-    fact::{Fact, Note, Private},
+    fact::{End, Fact, Note, Private, Tree},
+    mail,
     moment::Moment,
     refusal::Refusal,
+    rules,
     session::Session,
     status,
     thread::{Doing, Request},
@@ -79,13 +82,27 @@ pub enum Input {
     Update(Change),
     /// The owner archives the session.
     Archive,
+    /// The owner archives a child thread.
+    ArchiveThread {
+        /// Which.
+        thread: ThreadId,
+    },
     /// The owner deletes the session.
     Delete,
 }
 
-/// What kind of call the log holds.
+/// A call that the log holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Made {
+pub struct Made {
+    /// The thread that made it.
+    pub thread: ThreadId,
+    /// What kind of call it is.
+    pub kind: MadeKind,
+}
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MadeKind {
     /// One that a client answers.
     Custom,
     /// One that a person was asked about.
@@ -95,15 +112,16 @@ pub enum Made {
 }
 
 impl Made {
-    /// The kind of call that `body` is, if it is one.
+    /// The call that `body`, an event of `thread`, is; if it is one.
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks two of forty kinds")]
-    pub fn of(body: &Body) -> Option<Self> {
-        match body {
-            Body::AgentCustomToolUse { .. } => Some(Self::Custom),
-            Body::AgentToolUse { evaluated_permission: Some(Permission::Ask), .. } => Some(Self::Asked),
-            Body::AgentToolUse { .. } => Some(Self::Unasked),
-            _ => None,
-        }
+    pub fn of(thread: ThreadId, body: &Body) -> Option<Self> {
+        let kind = match body {
+            Body::AgentCustomToolUse { .. } => MadeKind::Custom,
+            Body::AgentToolUse { evaluated_permission: Some(Permission::Ask), .. } => MadeKind::Asked,
+            Body::AgentToolUse { .. } => MadeKind::Unasked,
+            _ => return None,
+        };
+        Some(Self { thread, kind })
     }
 }
 
@@ -133,6 +151,8 @@ pub struct Opening {
     pub title: Option<String>,
     /// The owner's own notes.
     pub metadata: Metadata,
+    /// How many threads it may have.
+    pub tree: Tree,
     /// What it begins with; empty for an idle session.
     pub events: Vec<ClientEvent>,
 }
@@ -148,9 +168,9 @@ pub struct Decision {
 
 /// Opens a session.
 pub fn open(opening: Opening, moment: Moment) -> Result<Decision, Refusal> {
-    let Opening { session, thread, agent, environment, title, metadata, events } = opening;
+    let Opening { session, thread, agent, environment, title, metadata, tree, events } = opening;
     let mut draft = Draft::of(&Session::new(session, agent), moment);
-    draft.note(thread, Note::Opened { environment, title, metadata });
+    draft.note(thread, Note::Opened { environment, title, metadata, tree });
     draft.settle();
     let accepted = accept(&mut draft, events, &BTreeMap::new())?;
     Ok(Decision { facts: draft.finish(), accepted })
@@ -198,6 +218,7 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
         }
         Input::Update(change) => update(&mut draft, change)?,
         Input::Archive => archive(&mut draft)?,
+        Input::ArchiveThread { thread } => archive_thread(&mut draft, thread)?,
         Input::Delete => delete(&mut draft)?,
     }
     Ok(Decision { facts: draft.finish(), accepted })
@@ -240,6 +261,9 @@ fn update(draft: &mut Draft, change: Change) -> Result<(), Refusal> {
         None
     } else {
         idle(session, "update the agent of")?;
+        if session.agent.multiagent.is_some() {
+            rules::roster::free_of_conflict(&tools, "agent.tools").map_err(Refusal::Invalid)?;
+        }
         let agent = SessionAgent { tools, ..SessionAgent::clone(&session.agent) };
         Some(alloc::boxed::Box::new(agent))
     };
@@ -263,8 +287,40 @@ fn archive(draft: &mut Draft) -> Result<(), Refusal> {
     }
     let primary = live_primary(&draft.session)?;
     idle(&draft.session, "archive")?;
+    let threads: Vec<ThreadId> = draft.session.threads().map(|thread| thread.id).collect();
+    for thread in threads {
+        mail::cancel(draft, thread);
+    }
     draft.note(primary, Note::Archived);
     Ok(())
+}
+
+/// Ends a child that prints idle, and all below it (rules.md 1, 3). Once more changes nothing.
+fn archive_thread(draft: &mut Draft, thread: ThreadId) -> Result<(), Refusal> {
+    let session = &draft.session;
+    let state = session.thread(thread).ok_or(Refusal::NoSuchThread { thread })?;
+    if state.parent.is_none() {
+        return Err(Refusal::PrimaryThread { thread, session: session.id });
+    }
+    if state.archived_at.is_some() {
+        return Ok(());
+    }
+    let below = session.threads().filter(|other| lies_below(session, other, thread));
+    let busy = below.chain([state]).find_map(|other| match status::thread(session, other).status() {
+        Status::Idle | Status::Terminated => None,
+        status @ (Status::Running | Status::Rescheduling) => Some((other.id, status)),
+    });
+    if let Some((thread, status)) = busy {
+        return Err(Refusal::ThreadBusy { thread, status });
+    }
+    delegation::end(draft, thread, End::Archived);
+    delegation::tell(draft, thread, &Happened::Archived);
+    Ok(())
+}
+
+fn lies_below(session: &Session, thread: &crate::Thread, above: ThreadId) -> bool {
+    let parents = core::iter::successors(thread.parent, |id| session.thread(*id).and_then(|up| up.parent));
+    parents.into_iter().any(|id| id == above)
 }
 
 fn delete(draft: &mut Draft) -> Result<(), Refusal> {

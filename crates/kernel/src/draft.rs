@@ -31,6 +31,8 @@ pub(crate) struct Draft {
     facts: Vec<Fact>,
     /// Where the facts begin that no announcement has been made for yet.
     open: usize,
+    /// Before which fact nothing that comes to rest is said.
+    held: usize,
     board: Board,
     flash: Option<ThreadId>,
 }
@@ -46,6 +48,7 @@ impl Draft {
             first: moment.at.micros().max(session.last.micros() + 1),
             facts: Vec::new(),
             open: 0,
+            held: 0,
             board: status::board(session),
             flash: None,
         }
@@ -100,38 +103,112 @@ impl Draft {
         Stamp::from_micros(self.first + index as i64)
     }
 
-    /// Makes the status events of what was said since the last time: running goes before it, the rest after.
+    /// What comes to rest is said behind what was said so far, and not behind its own last fact.
+    pub(crate) fn hold(&mut self) {
+        self.held = self.facts.len();
+    }
+
+    /// Makes the status events of what was said since the last time. What begins to run is said before its
+    /// own first fact, a parent before its children, the session before all; what comes to rest behind its
+    /// own last fact, the deepest first; the session's rest stands at the end (rules.md 1, 6).
     pub(crate) fn settle(&mut self) {
         let board = status::board(&self.session);
-        let Announcement { before, after } = status::announce(&self.board, &board, self.flash.take());
+        let Announcement { starts, running, resting, stops } =
+            status::announce(&self.board, &board, self.flash.take());
         let Some(primary) = self.session.primary().map(|thread| thread.id) else { return };
-
-        self.go_before(before, primary);
-        for (thread, change) in after {
-            if thread.is_none() && change.printed.stop_reason().is_some() {
+        let (running, resting) = (self.begins(running), self.rests(resting));
+        if !running.is_empty()
+            || resting.iter().any(|(place, _)| *place < self.facts.len())
+            || starts.is_some()
+        {
+            self.weave(primary, starts, running, resting);
+        } else {
+            for (_, change) in resting {
+                self.change(primary, change);
+            }
+        }
+        if let Some(change) = stops {
+            if change.printed.stop_reason().is_some() {
                 // At the moment of the idle event that follows, so that both say the same.
                 let usage: Usage = self.session.usage(self.stamp_of(self.facts.len() + 1));
                 self.say(primary, Body::SessionUsage { usage, budget: None });
             }
-            self.say(thread.unwrap_or(primary), change.body(thread));
+            self.change(primary, change);
         }
         self.open = self.facts.len();
+        self.held = self.open;
         self.board = board;
     }
 
-    /// Puts the running events before what has been said since the last time, which moves that on.
-    fn go_before(&mut self, before: Vec<(Option<ThreadId>, Change)>, primary: ThreadId) {
-        if before.is_empty() {
-            return;
+    fn change(&mut self, primary: ThreadId, change: Change) {
+        self.say(change.thread.unwrap_or(primary), change.body());
+    }
+
+    /// Before which fact each of these is said.
+    fn begins(&self, running: Vec<Change>) -> Vec<(usize, Change)> {
+        let own = |change: &Change| {
+            let first = |fact: &Fact| Some(fact.thread) == change.thread;
+            self.facts.iter().skip(self.open).position(first).map(|place| place + self.open)
+        };
+        // One without a fact of its own runs because another does.
+        let places: Vec<Option<usize>> = running.iter().map(own).collect();
+        let deeper = |depth: u32| {
+            let below = running.iter().zip(&places).filter(move |(other, _)| other.depth > depth);
+            below.filter_map(|(_, place)| *place).min()
+        };
+        let place = |(change, own): (&Change, &Option<usize>)| {
+            [*own, deeper(change.depth)].into_iter().flatten().min().unwrap_or(self.open)
+        };
+        let found: Vec<usize> = running.iter().zip(&places).map(place).collect();
+        found.into_iter().zip(running).collect()
+    }
+
+    /// Before which fact, or at the end, each of these is said.
+    fn rests(&self, resting: Vec<Change>) -> Vec<(usize, Change)> {
+        let mut least = self.held.max(self.open);
+        let mut depth = u32::MAX;
+        let mut found: Vec<(usize, Change)> = Vec::with_capacity(resting.len());
+        for change in resting {
+            if change.depth < depth {
+                depth = change.depth;
+                least = found.iter().map(|(place, _)| *place).max().unwrap_or(least);
+            }
+            let last = |fact: &Fact| Some(fact.thread) == change.thread;
+            let own = self.facts.iter().rposition(last).map_or(0, |place| place + 1);
+            found.push((own.max(least), change));
         }
+        found
+    }
+
+    /// Says the facts since the last time anew, with the status events between them.
+    fn weave(
+        &mut self,
+        primary: ThreadId,
+        mut starts: Option<Change>,
+        running: Vec<(usize, Change)>,
+        resting: Vec<(usize, Change)>,
+    ) {
         let said = self.facts.split_off(self.open);
         self.session = self.base.clone();
         self.session.apply_all(&self.facts);
-        for (thread, change) in before {
-            self.say(thread.unwrap_or(primary), change.body(thread));
-        }
-        for fact in said {
-            self.push(fact);
+        let begins = running.iter().map(|(place, _)| *place).min().unwrap_or(self.open);
+        let end = self.open + said.len();
+        let mut said = said.into_iter();
+        for place in self.open..=end {
+            for (_, change) in resting.iter().filter(|(at, _)| *at == place) {
+                self.change(primary, change.clone());
+            }
+            if place == begins
+                && let Some(change) = starts.take()
+            {
+                self.change(primary, change);
+            }
+            for (_, change) in running.iter().filter(|(at, _)| *at == place) {
+                self.change(primary, change.clone());
+            }
+            if let Some(fact) = said.next() {
+                self.push(fact);
+            }
         }
     }
 

@@ -4,8 +4,10 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use protocol::{
-    EnvironmentId, Stamp, ThreadId,
+    EnvironmentId, EventId, Object, Stamp, ThreadId,
+    content::Block,
     event::{Event, RefusalDetails},
+    limits,
     parse::Metadata,
     usage::Tokens,
 };
@@ -81,6 +83,20 @@ pub enum Private {
         /// The block.
         block: Value,
     },
+    /// Beside `session.thread_created`, which is its parent's: what the child is.
+    Child {
+        /// Its agent's place in the parent's roster.
+        member: usize,
+        /// The delegation call that made it.
+        call: EventId,
+        /// Whether that call waits for its report.
+        waits: bool,
+    },
+    /// Beside `agent.thread_message_received`, also while that is queued: how the model is told of it.
+    Mail {
+        /// How.
+        told: Told,
+    },
     /// Beside `session.updated`: what was cleared, which the event shows by silence.
     Cleared {
         /// The title was.
@@ -88,6 +104,46 @@ pub enum Private {
         /// The metadata was.
         metadata: bool,
     },
+}
+
+/// How a model is told of a message of another thread (rules.md 9).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case")]
+pub enum Told {
+    /// A child's first message: word for word.
+    Task,
+    /// With a line in front that says whom it is from.
+    Letter {
+        /// The name of the sender's agent.
+        from: String,
+    },
+    /// Not by itself: it is the result of the call that waited for it.
+    Result,
+}
+
+/// How many threads a session may have, and how deep. What the server was set to when it was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tree {
+    /// Child threads at once, idle ones too.
+    pub max_threads: u32,
+    /// Levels below the primary.
+    pub max_depth: u32,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self { max_threads: limits::THREADS, max_depth: limits::DEPTH }
+    }
+}
+
+/// How a child thread came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// Its owner archived it, or its session.
+    Archived,
+    /// Its model could not be asked, or asked too often.
+    Exhausted,
 }
 
 /// How a model request ended.
@@ -121,11 +177,54 @@ pub enum Note {
         title: Option<String>,
         /// The owner's own notes.
         metadata: Metadata,
+        /// How many threads it may have.
+        #[serde(default)]
+        tree: Tree,
     },
-    /// A client's event waits for its thread (rules.md 4).
+    /// A client's event, or another thread's message, waits for its thread (rules.md 4).
     Queued {
         /// The event; `processed_at` is null.
         event: Box<Event>,
+        /// What will stand beside it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        private: Option<Private>,
+    },
+    /// A queued message of another thread will not be delivered: its thread has ended.
+    Cancelled {
+        /// The event that was queued.
+        event: EventId,
+    },
+    /// The model called a delegation tool. The Claude face shows nothing of it (rules.md 5).
+    Delegated {
+        /// The call's id, as an event would have it.
+        call: EventId,
+        /// The provider's own id of it.
+        provider_id: String,
+        /// The tool.
+        name: String,
+        /// Its input.
+        input: Object,
+    },
+    /// What a delegation call came to.
+    Settled {
+        /// This answer's id, as an event would have it.
+        id: EventId,
+        /// The call.
+        call: EventId,
+        /// What the model is told.
+        content: Vec<Block>,
+        /// Whether it failed.
+        is_error: bool,
+    },
+    /// A child spoke to a parent that waits for it: kept for its report (rules.md 3).
+    Kept {
+        /// What it said.
+        content: Vec<Block>,
+    },
+    /// A child thread is over.
+    Ended {
+        /// How.
+        end: End,
     },
     /// The session is archived: it and its threads are over.
     Archived,

@@ -6,9 +6,12 @@ use alloc::{format, string::String, vec::Vec};
 use protocol::{
     Object,
     prompt::{ToolSpec, Workplace},
+    roster::Member,
     tool::{Builtin, Toolset},
 };
 use serde_json::{Value, json};
+
+use crate::{delegation::Errand, session::Cast};
 
 /// What `toolset` offers, in the order of its tools.
 pub(crate) fn specs(toolset: &Toolset, workplace: &Workplace) -> Vec<ToolSpec> {
@@ -78,6 +81,73 @@ fn spec(tool: Builtin, workplace: &Workplace) -> Option<ToolSpec> {
         Builtin::WebFetch | Builtin::WebSearch => return None,
     };
     Some(ToolSpec { name: tool.name().into(), description, input_schema: schema(properties, required) })
+}
+
+/// The delegation tools that `cast` may use.
+pub(crate) fn errands<'a>(cast: &'a Cast<'a>) -> impl Iterator<Item = ToolSpec> + 'a {
+    Errand::ALL.into_iter().filter(|errand| errand.is_offered(cast)).map(|errand| errand_spec(errand, cast))
+}
+
+fn errand_spec(errand: Errand, cast: &Cast<'_>) -> ToolSpec {
+    let text = |description: &str| json!({"type": "string", "description": description});
+    let task =
+        text("What it is to do, with all that it needs to know: it sees nothing of your conversation.");
+    let (description, properties, required): (String, Value, &[&str]) = match errand {
+        Errand::CreateAgent => (
+            format!(
+                "Starts an agent on a task of its own and returns at once: several work in parallel, in the same \
+                 files as you. Its report comes later as a message; end your turn to wait for it. The agents:\n{}",
+                roster(cast)
+            ),
+            json!({"agent": who(cast), "task": task}),
+            &["agent", "task"],
+        ),
+        Errand::Agent => (
+            "Starts an agent on a task of its own, as `create_agent` does, and waits for its report, which is the \
+             result. Several calls in one answer run in parallel."
+                .into(),
+            json!({"agent": who(cast), "task": task}),
+            &["agent", "task"],
+        ),
+        Errand::SendToAgent => (
+            "Writes to an agent that you have started. One that rests goes to work on it; one that works reads it \
+             at its next step. It remembers its earlier tasks."
+                .into(),
+            json!({
+                "thread_id": text("The agent's thread_id."),
+                "message": text("What to tell it."),
+            }),
+            &["thread_id", "message"],
+        ),
+        Errand::ListAgents => (
+            "Lists the agents that you have started: thread_id, agent, status, and how many messages wait for each."
+                .into(),
+            json!({}),
+            &[],
+        ),
+        Errand::SendToParent => (
+            "Tells the agent that started you something before you are done: progress, or a question. You go on. \
+             Your last message of a turn is your report, unless you have sent something in that turn."
+                .into(),
+            json!({"message": text("What to tell it.")}),
+            &["message"],
+        ),
+    };
+    ToolSpec { name: errand.name().into(), description, input_schema: schema(properties, required) }
+}
+
+fn roster(cast: &Cast<'_>) -> String {
+    let line = |member: &Member| {
+        let about = member.agent.description.as_deref().map(|about| format!(": {about}")).unwrap_or_default();
+        format!("- {}{about}", member.agent.name)
+    };
+    cast.roster.iter().map(line).collect::<Vec<String>>().join("\n")
+}
+
+fn who(cast: &Cast<'_>) -> Value {
+    let own = cast.roster.iter().any(|member| member.agent.id == cast.own).then_some("self");
+    let names: Vec<&str> = cast.roster.iter().map(|member| member.agent.name.as_str()).chain(own).collect();
+    json!({"type": "string", "enum": names, "description": "Which agent."})
 }
 
 fn schema(properties: Value, required: &[&str]) -> Object {

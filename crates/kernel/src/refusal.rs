@@ -2,7 +2,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use protocol::{EventId, Invalid, ThreadId, limits, session::Status};
+use protocol::{EventId, Invalid, SessionId, ThreadId, limits, session::Status};
 
 /// Why an input was refused. Nothing of it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,34 @@ pub enum Refusal {
         /// The id it named.
         thread: ThreadId,
     },
+    /// An answer to a call of a thread that is over.
+    ThreadOver {
+        /// Which event of the request.
+        event: usize,
+        /// The field that named the call.
+        field: &'static str,
+        /// The thread.
+        thread: ThreadId,
+    },
+    /// There is no such thread to archive.
+    NoSuchThread {
+        /// The id that was named.
+        thread: ThreadId,
+    },
+    /// The primary thread is not archived by itself.
+    PrimaryThread {
+        /// The thread.
+        thread: ThreadId,
+        /// The session it ends with.
+        session: SessionId,
+    },
+    /// A thread must rest first, and all below it.
+    ThreadBusy {
+        /// The one that is at work.
+        thread: ThreadId,
+        /// What it is doing.
+        status: Status,
+    },
     /// A change whose result is not allowed.
     Invalid(Invalid),
     /// Too much is queued already (429).
@@ -73,14 +101,22 @@ impl Refusal {
     pub fn path(&self) -> Option<String> {
         match self {
             Self::RequiresAction { event, .. } => Some(format!("events.{event}")),
-            Self::UnknownCall { event, field, .. } => Some(format!("events.{event}.{field}")),
+            Self::UnknownCall { event, field, .. } | Self::ThreadOver { event, field, .. } => {
+                Some(format!("events.{event}.{field}"))
+            }
             Self::NotYours { event, .. } => Some(format!("events.{event}.custom_tool_use_id")),
             Self::NotAsked { event, .. } => Some(format!("events.{event}.tool_use_id")),
             Self::UnknownThread { event, .. } | Self::ThreadTerminated { event, .. } => {
                 Some(format!("events.{event}.session_thread_id"))
             }
             Self::Invalid(wrong) => Some(wrong.path.clone()),
-            Self::Stale | Self::Terminated | Self::QueueFull | Self::Busy { .. } => None,
+            Self::Stale
+            | Self::Terminated
+            | Self::QueueFull
+            | Self::Busy { .. }
+            | Self::NoSuchThread { .. }
+            | Self::PrimaryThread { .. }
+            | Self::ThreadBusy { .. } => None,
         }
     }
 
@@ -107,8 +143,21 @@ impl Refusal {
             Self::NotAsked { call, .. } => format!(
                 "{call} was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation"
             ),
-            Self::UnknownThread { thread, .. } => format!("this session has no thread {thread}"),
+            Self::UnknownThread { thread, .. } | Self::NoSuchThread { thread } => {
+                format!("this session has no thread {thread}")
+            }
             Self::ThreadTerminated { thread, .. } => format!("the thread {thread} is terminated"),
+            Self::ThreadOver { thread, .. } => {
+                format!("the thread {thread} that made this call is terminated and takes no answers")
+            }
+            Self::PrimaryThread { thread, session } => {
+                format!("{thread} is the primary thread and ends with its session: archive {session} instead")
+            }
+            Self::ThreadBusy { thread, status } => format!(
+                "cannot archive while the status of thread {thread} is `{}`: only idle threads can be archived. Send \
+                 user.interrupt with its session_thread_id, or wait until it is idle",
+                status.name()
+            ),
             Self::Invalid(wrong) => wrong.message.clone(),
             Self::QueueFull => format!(
                 "the session's queue is full ({} events or {} MiB); wait until the agent has taken some",

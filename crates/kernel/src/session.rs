@@ -1,18 +1,21 @@
 //! The folded session: only what may still change. Everything else is in the log.
 
-use alloc::{collections::BTreeMap, string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 
 use protocol::{
-    EnvironmentId, EventId, SessionId, Stamp, ThreadId,
+    AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId,
     agent::SessionAgent,
     event::{Body, Event},
+    model::ModelConfig,
     parse::Metadata,
+    roster::Member,
     session::SessionStats,
+    tool::Tool,
     usage::{Tokens, Usage},
 };
 
 use crate::{
-    fact::{Fact, Note, Private, What},
+    fact::{Fact, Note, Private, Tree, What},
     thread::{Clock, Thread},
 };
 
@@ -41,8 +44,27 @@ pub struct Session {
     pub deleted_at: Option<Stamp>,
     /// How long at least one thread ran.
     pub clock: Clock,
-    primary: Option<ThreadId>,
-    threads: BTreeMap<ThreadId, Thread>,
+    /// How many threads it may have.
+    pub tree: Tree,
+    /// In the order in which they were made: the primary first, a parent before its children.
+    threads: Vec<Thread>,
+}
+
+/// An agent as a thread plays it: what its model is given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cast<'a> {
+    /// Which agent.
+    pub own: AgentId,
+    /// Which model.
+    pub model: &'a ModelConfig,
+    /// Its system prompt.
+    pub system: Option<&'a str>,
+    /// Its tools.
+    pub tools: &'a [Tool],
+    /// Whom it may call; empty: nobody, and it has no tools for that.
+    pub roster: &'a [Member],
+    /// Whether it has a parent to report to.
+    pub reports: bool,
 }
 
 impl Session {
@@ -60,8 +82,8 @@ impl Session {
             archived_at: None,
             deleted_at: None,
             clock: Clock::default(),
-            primary: None,
-            threads: BTreeMap::new(),
+            tree: Tree::default(),
+            threads: Vec::new(),
         }
     }
 
@@ -72,28 +94,76 @@ impl Session {
 
     /// The primary thread.
     pub fn primary(&self) -> Option<&Thread> {
-        self.primary.and_then(|id| self.threads.get(&id))
+        self.threads.first()
     }
 
     /// The thread with this id.
     pub fn thread(&self, id: ThreadId) -> Option<&Thread> {
-        self.threads.get(&id)
+        self.threads.iter().find(|thread| thread.id == id)
     }
 
-    /// Every thread, the primary first.
-    pub fn threads(&self) -> impl Iterator<Item = &Thread> {
-        let children = self.threads.values().filter(|thread| Some(thread.id) != self.primary);
-        self.primary().into_iter().chain(children)
+    fn thread_mut(&mut self, id: ThreadId) -> Option<&mut Thread> {
+        self.threads.iter_mut().find(|thread| thread.id == id)
+    }
+
+    /// Every thread, the primary first, a parent before its children.
+    pub fn threads(&self) -> impl DoubleEndedIterator<Item = &Thread> {
+        self.threads.iter()
+    }
+
+    /// The children of a thread, ended ones too, in the order in which they were made.
+    pub fn children(&self, of: ThreadId) -> impl Iterator<Item = &Thread> {
+        self.threads.iter().filter(move |thread| thread.parent == Some(of))
+    }
+
+    /// How many child threads there are, of all parents, that have not ended: the slots in use.
+    pub fn slots(&self) -> usize {
+        self.threads.iter().filter(|thread| thread.parent.is_some() && !thread.ended()).count()
+    }
+
+    /// The agent of a child thread.
+    pub fn member(&self, thread: &Thread) -> Option<&Member> {
+        self.roster(self.thread(thread.parent?)?).get(thread.member?)
+    }
+
+    /// The roster of a thread's agent; empty without one.
+    pub fn roster(&self, thread: &Thread) -> &[Member] {
+        if thread.parent.is_none() {
+            return self.agent.members();
+        }
+        let own = self.member(thread).and_then(|member| member.multiagent.as_ref());
+        own.map(|roster| roster.agents.as_slice()).unwrap_or_default()
+    }
+
+    /// What a thread's agent is, for its model.
+    pub fn cast(&self, thread: ThreadId) -> Option<Cast<'_>> {
+        let thread = self.thread(thread)?;
+        let (model, system, tools) = match self.member(thread) {
+            Some(Member { agent, .. }) => (&agent.model, &agent.system, &agent.tools),
+            None => (&self.agent.model, &self.agent.system, &self.agent.tools),
+        };
+        let leads = thread.depth < self.tree.max_depth;
+        Some(Cast {
+            own: match self.member(thread) {
+                Some(member) => member.agent.id,
+                None => self.agent.id,
+            },
+            model,
+            system: system.as_deref(),
+            tools,
+            roster: if leads { self.roster(thread) } else { &[] },
+            reports: thread.parent.is_some(),
+        })
     }
 
     /// The thread in which this call waits for its answer.
     pub fn thread_of_call(&self, call: EventId) -> Option<&Thread> {
-        self.threads.values().find(|thread| thread.calls().iter().any(|open| open.id == call))
+        self.threads.iter().find(|thread| thread.calls().iter().any(|open| open.id == call))
     }
 
-    /// What is queued, in the order in which it came.
-    pub fn queued(&self) -> Vec<&Event> {
-        self.threads().flat_map(|thread| &thread.queue).collect()
+    /// What is queued, of every thread.
+    pub fn queued(&self) -> impl Iterator<Item = &Event> {
+        self.threads.iter().flat_map(|thread| &thread.queue).map(|queued| &queued.event)
     }
 
     /// What a fact means. Total: it never refuses, and a fact that does not fit changes only the head.
@@ -111,6 +181,10 @@ impl Session {
             What::Note { at, note } => self.apply_note(fact.thread, *at, note),
             What::Event { event, private } => self.apply_event(fact.thread, event, private.as_ref()),
         }
+        let last = self.last;
+        if let Some(thread) = self.thread_mut(fact.thread) {
+            thread.updated_at = last;
+        }
     }
 
     /// All of them in place, in order.
@@ -122,21 +196,27 @@ impl Session {
 
     fn apply_note(&mut self, thread: ThreadId, at: Stamp, note: &Note) {
         match note {
-            Note::Opened { environment, title, metadata } => {
+            Note::Opened { environment, title, metadata, tree } => {
                 self.environment = Some(*environment);
                 self.title.clone_from(title);
                 self.metadata.clone_from(metadata);
                 self.created_at = at;
-                self.primary = Some(thread);
-                self.threads.insert(thread, Thread::new(thread, None, self.agent.name.clone()));
+                self.tree = *tree;
+                self.threads.push(Thread::primary(thread, self.agent.name.clone(), at));
             }
             Note::Archived => {
                 self.archived_at = Some(at);
-                self.threads.values_mut().for_each(|thread| thread.evolve_note(note));
+                self.threads.iter_mut().for_each(|thread| thread.evolve_note(at, note));
             }
-            Note::Queued { .. } | Note::Retry { .. } => {
-                if let Some(thread) = self.threads.get_mut(&thread) {
-                    thread.evolve_note(note);
+            Note::Queued { .. }
+            | Note::Cancelled { .. }
+            | Note::Retry { .. }
+            | Note::Delegated { .. }
+            | Note::Settled { .. }
+            | Note::Kept { .. }
+            | Note::Ended { .. } => {
+                if let Some(thread) = self.thread_mut(thread) {
+                    thread.evolve_note(at, note);
                 }
             }
         }
@@ -145,10 +225,18 @@ impl Session {
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty kinds")]
     fn apply_event(&mut self, thread: ThreadId, event: &Event, private: Option<&Private>) {
         let at = event.processed_at.unwrap_or(self.last);
-        if let Some(thread) = self.threads.get_mut(&thread) {
+        if let Some(thread) = self.thread_mut(thread) {
             thread.evolve_event(event, private);
         }
         match &event.body {
+            Body::SessionThreadCreated { session_thread_id, .. } => {
+                if let Some(Private::Child { member, call, waits }) = private {
+                    self.child(thread, *session_thread_id, *member, waits.then_some(*call), at);
+                }
+            }
+            Body::UserInterrupt { session_thread_id: None } => {
+                self.threads.iter_mut().for_each(Thread::interrupted);
+            }
             Body::SessionStatusRunning => self.clock.start(at),
             Body::SessionStatusRescheduled => self.clock.stop(at),
             Body::SessionStatusIdle { .. } => self.clock.rest(at),
@@ -178,9 +266,19 @@ impl Session {
         }
     }
 
+    fn child(&mut self, parent: ThreadId, id: ThreadId, member: usize, waits: Option<EventId>, at: Stamp) {
+        let Some(thread) = self.thread(parent) else { return };
+        let Some(agent) = self.roster(thread).get(member) else { return };
+        let child = thread.child(id, member, agent.agent.name.clone(), at);
+        self.threads.push(child);
+        if let (Some(call), Some(parent)) = (waits, self.thread_mut(parent)) {
+            parent.wait(call, id);
+        }
+    }
+
     /// What every thread together used.
     pub fn tokens(&self) -> Tokens {
-        self.threads.values().fold(Tokens::default(), |sum, thread| sum.plus(thread.tokens))
+        self.threads.iter().fold(Tokens::default(), |sum, thread| sum.plus(thread.tokens))
     }
 
     /// The session's usage at `now` (spec/recorded.md: `active_seconds` is live while it runs).
@@ -191,7 +289,7 @@ impl Session {
     /// How long the session has worked by `now`; frozen when it is archived.
     pub fn stats(&self, now: Stamp) -> SessionStats {
         let end = self.clock.ended.unwrap_or(now);
-        let active = self.threads.values().map(|thread| thread.clock.active(end)).sum();
+        let active = self.threads.iter().map(|thread| thread.clock.active(end)).sum();
         SessionStats {
             active_seconds: Some(seconds(active)),
             duration_seconds: Some(seconds(end.since(self.created_at).as_micros() as u64)),

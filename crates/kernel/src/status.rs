@@ -1,7 +1,7 @@
 //! Status: derived, never stored. One function compares what is printed before and after an input
 //! and makes every status event; nothing else does (rules.md 1).
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 
 use protocol::{
     EventId, ThreadId,
@@ -10,6 +10,7 @@ use protocol::{
 };
 
 use crate::{
+    fact::End,
     session::Session,
     thread::{Doing, Stop, Thread},
 };
@@ -52,23 +53,31 @@ impl Printed {
     }
 }
 
-/// What one thread prints.
-pub fn thread(thread: &Thread) -> Printed {
-    match &thread.doing {
-        Doing::Ended => Printed::Terminated,
-        Doing::Asking(..) | Doing::Due => Printed::Running,
-        Doing::Waiting(_) => Printed::Rescheduling,
-        Doing::Resting(stop) => Printed::Idle(stop.clone()),
-        Doing::Calling(calls) => {
-            let pending: Vec<EventId> =
-                calls.iter().filter(|call| call.state.needs_client()).map(|call| call.id).collect();
-            if pending.is_empty() || calls.iter().any(|call| call.state.is_ours()) {
-                Printed::Running
-            } else {
-                Printed::RequiresAction(pending)
-            }
-        }
+/// What one thread prints. One that waits for children prints what they do (rules.md 1); waits form a tree.
+pub fn thread(session: &Session, thread: &Thread) -> Printed {
+    let calls = match &thread.doing {
+        Doing::Ended(_) => return Printed::Terminated,
+        Doing::Asking(..) | Doing::Due => return Printed::Running,
+        Doing::Waiting(_) => return Printed::Rescheduling,
+        Doing::Resting(stop) => return Printed::Idle(stop.clone()),
+        Doing::Calling(calls) => calls,
+    };
+    if calls.iter().any(|call| call.state.is_ours()) {
+        return Printed::Running;
     }
+    let below: Vec<Printed> = calls
+        .iter()
+        .filter_map(|call| session.thread(call.state.waits_for()?))
+        .map(|child| self::thread(session, child))
+        .collect();
+    let busy = [Printed::Running, Printed::Rescheduling].into_iter().find(|busy| below.contains(busy));
+    if let Some(busy) = busy {
+        return busy;
+    }
+    let own = calls.iter().filter(|call| call.state.needs_client()).map(|call| call.id);
+    let pending: Vec<EventId> = own.chain(below.iter().flat_map(pending).copied()).collect();
+    // A call that nobody is at work on waits for the client, or for a child that does.
+    if pending.is_empty() { Printed::Running } else { Printed::RequiresAction(pending) }
 }
 
 /// What the session prints.
@@ -76,14 +85,14 @@ pub fn session(session: &Session) -> Printed {
     if session.archived_at.is_some() {
         return Printed::Terminated;
     }
-    let printed: Vec<Printed> = session.threads().map(thread).collect();
-    if printed.contains(&Printed::Running) {
-        return Printed::Running;
+    let printed: Vec<Printed> = session.threads().map(|of| thread(session, of)).collect();
+    let busy = [Printed::Running, Printed::Rescheduling].into_iter().find(|busy| printed.contains(busy));
+    if let Some(busy) = busy {
+        return busy;
     }
-    if printed.contains(&Printed::Rescheduling) {
-        return Printed::Rescheduling;
-    }
-    let pending: Vec<EventId> = printed.iter().flat_map(pending).copied().collect();
+    // Each thread's own: what a parent prints of its children stands there already.
+    let calls = session.threads().flat_map(Thread::calls);
+    let pending: Vec<EventId> = calls.filter(|call| call.state.needs_client()).map(|call| call.id).collect();
     if !pending.is_empty() {
         return Printed::RequiresAction(pending);
     }
@@ -102,28 +111,43 @@ fn pending(printed: &Printed) -> &[EventId] {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Board {
     session: Printed,
-    /// By thread, with its agent's name and how deep it lies.
-    threads: BTreeMap<ThreadId, (Printed, String, usize)>,
+    /// In the order of the threads.
+    threads: Vec<Line>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    thread: ThreadId,
+    printed: Printed,
+    agent_name: String,
+    depth: u32,
+    /// Whether it has ended because its model could not be asked.
+    exhausted: bool,
 }
 
 /// Reads the board of `session`.
 pub fn board(session: &Session) -> Board {
-    let line = |of: &Thread| (of.id, (thread(of), of.agent_name.clone(), depth(session, of)));
+    let line = |of: &Thread| Line {
+        thread: of.id,
+        printed: thread(session, of),
+        agent_name: of.agent_name.clone(),
+        depth: of.depth,
+        exhausted: of.doing == Doing::Ended(End::Exhausted),
+    };
     Board { session: self::session(session), threads: session.threads().map(line).collect() }
 }
 
-fn depth(session: &Session, thread: &Thread) -> usize {
-    core::iter::successors(thread.parent, |id| session.thread(*id).and_then(|parent| parent.parent)).count()
-}
-
-/// The status events that lead from one board to the next: those that go before the input's own facts and
-/// those that go after. `None` as thread stands for the session.
+/// The status events that lead from one board to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Announcement {
-    /// Running: the session first, then the primary, then the children.
-    pub before: Vec<(Option<ThreadId>, Change)>,
-    /// Idle, rescheduled, terminated: the deepest thread first, the primary, then the session.
-    pub after: Vec<(Option<ThreadId>, Change)>,
+    /// The session begins to run.
+    pub starts: Option<Change>,
+    /// Threads that begin to run: a parent before its children.
+    pub running: Vec<Change>,
+    /// Threads that are idle, rescheduled or terminated: the deepest first, the primary last.
+    pub resting: Vec<Change>,
+    /// The session stops running.
+    pub stops: Option<Change>,
 }
 
 /// One status event to be.
@@ -131,13 +155,21 @@ pub struct Announcement {
 pub struct Change {
     /// What is printed now.
     pub printed: Printed,
+    /// Of which thread; `None`: of the session.
+    pub thread: Option<ThreadId>,
     /// The thread's agent.
     pub agent_name: String,
+    /// How deep the thread lies.
+    pub depth: u32,
 }
 
 impl Change {
-    /// The event's body, for a thread or (`None`) the session.
-    pub fn body(self, thread: Option<ThreadId>) -> Body {
+    fn session(printed: &Printed) -> Self {
+        Self { printed: printed.clone(), thread: None, agent_name: String::new(), depth: 0 }
+    }
+
+    /// The event's body.
+    pub fn body(self) -> Body {
         let details = match &self.printed {
             Printed::Idle(Stop::Refused(details)) => Some(details.clone()),
             Printed::Running
@@ -148,7 +180,7 @@ impl Change {
         };
         let stop = self.printed.stop_reason();
         let agent_name = self.agent_name;
-        match (self.printed, stop, thread) {
+        match (self.printed, stop, self.thread) {
             (_, Some(stop_reason), None) => Body::SessionStatusIdle { stop_reason, stop_details: details },
             (_, Some(stop_reason), Some(session_thread_id)) => Body::SessionThreadStatusIdle {
                 session_thread_id,
@@ -179,34 +211,42 @@ impl Change {
 /// Compares two boards. With `flash`, an input that changed nothing on an idle session shows as the empty
 /// pair of running and idle (rules.md 4, a second result).
 pub fn announce(old: &Board, new: &Board, flash: Option<ThreadId>) -> Announcement {
+    let flash = flash.filter(|_| old == new && new.session.status() == Status::Idle);
     let mut said = Announcement::default();
-    let mut lines: Vec<_> = new.threads.iter().collect();
-    lines.sort_by_key(|(_, (_, _, depth))| *depth);
-    let change = |printed: &Printed, agent_name: &str| Change {
-        printed: printed.clone(),
-        agent_name: agent_name.into(),
-    };
+    let runs = old.session != new.session && new.session == Printed::Running;
+    said.starts = (runs || flash.is_some()).then(|| Change::session(&Printed::Running));
+    let rests = old.session != new.session && new.session != Printed::Running;
+    said.stops = (rests || flash.is_some()).then(|| Change::session(&new.session));
+
     // A new thread is at rest until it says otherwise.
     let rest = Printed::Idle(Stop::EndTurn);
-    let differs =
-        |id: &ThreadId, printed: &Printed| old.threads.get(id).map_or(&rest, |(was, ..)| was) != printed;
-    let flashing = flash.is_some() && old == new && new.session.status() == Status::Idle;
-
-    if flashing || (old.session != new.session && new.session == Printed::Running) {
-        said.before.push((None, change(&Printed::Running, "")));
-    }
-    for (id, (printed, name, _)) in &lines {
-        if *printed == Printed::Running && differs(id, printed) || flashing && flash == Some(**id) {
-            said.before.push((Some(**id), change(&Printed::Running, name)));
+    let mut lines: Vec<&Line> = new.threads.iter().collect();
+    lines.sort_by_key(|line| line.depth);
+    let differs = |line: &Line| {
+        let was = old.threads.iter().find(|was| was.thread == line.thread);
+        was.map_or(&rest, |was| &was.printed) != &line.printed
+    };
+    for line in &lines {
+        let runs = line.printed == Printed::Running && differs(line);
+        if runs || flash == Some(line.thread) {
+            said.running.push(line.says(&Printed::Running));
         }
     }
-    for (id, (printed, name, _)) in lines.iter().rev() {
-        if *printed != Printed::Running && (differs(id, printed) || flashing && flash == Some(**id)) {
-            said.after.push((Some(**id), change(printed, name)));
+    for line in lines.iter().rev() {
+        let rests = line.printed != Printed::Running && differs(line);
+        if rests && line.exhausted {
+            said.resting.push(line.says(&Printed::Idle(Stop::Exhausted)));
         }
-    }
-    if flashing || (old.session != new.session && new.session != Printed::Running) {
-        said.after.push((None, change(&new.session, "")));
+        if rests || flash == Some(line.thread) {
+            said.resting.push(line.says(&line.printed));
+        }
     }
     said
+}
+
+impl Line {
+    fn says(&self, printed: &Printed) -> Change {
+        let (printed, agent_name) = (printed.clone(), self.agent_name.clone());
+        Change { printed, thread: Some(self.thread), agent_name, depth: self.depth }
+    }
 }

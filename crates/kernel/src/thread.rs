@@ -4,6 +4,7 @@ use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use protocol::{
     EventId, Stamp, ThreadId,
+    content::Block,
     event::{Body, Event, RefusalDetails, RetryStatus, StopReason, Verdict},
     usage::Tokens,
 };
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     call::{self, Call, State},
-    fact::{Ending, Note, Private},
+    fact::{End, Ending, Note, Private, Told},
     moment::Seed,
 };
 
@@ -23,12 +24,22 @@ pub struct Thread {
     pub id: ThreadId,
     /// The thread that made it; `None` for the primary.
     pub parent: Option<ThreadId>,
+    /// How deep it lies: the primary at 0, its children at 1.
+    pub depth: u32,
+    /// Its agent's place in its parent's roster; `None` for the primary, which works with the session's.
+    pub member: Option<usize>,
     /// The name of its agent, as events show it.
     pub agent_name: String,
+    /// When it was made.
+    pub created_at: Stamp,
+    /// When something last happened to it.
+    pub updated_at: Stamp,
+    /// Since when it is archived.
+    pub archived_at: Option<Stamp>,
     /// What it is doing.
     pub doing: Doing,
     /// What waits for it, in log order (rules.md 4).
-    pub queue: VecDeque<Event>,
+    pub queue: VecDeque<Queued>,
     /// Bytes of content in the queue.
     pub queued_bytes: usize,
     /// Model requests since the turn began or a person last spoke.
@@ -39,6 +50,28 @@ pub struct Thread {
     pub tokens: Tokens,
     /// How long it ran.
     pub clock: Clock,
+    /// What it has to say to its parent at the end of this turn.
+    pub report: Report,
+}
+
+/// Something that waits for a thread.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queued {
+    /// The event that it becomes.
+    pub event: Event,
+    /// What will stand beside it.
+    pub private: Option<Private>,
+}
+
+/// What a child says to its parent at the end of a turn (rules.md 3).
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// What it sent while the parent waited for it, in order.
+    pub kept: Vec<Block>,
+    /// Whether it has sent mail in this turn.
+    pub mailed: bool,
+    /// The last that it said.
+    pub last: Vec<Block>,
 }
 
 /// What a thread is doing. Its printed status follows from this (`status.rs`).
@@ -55,7 +88,7 @@ pub enum Doing {
     /// A failed request is asked again then.
     Waiting(Stamp),
     /// It is over.
-    Ended,
+    Ended(End),
 }
 
 /// How a turn ended.
@@ -138,11 +171,17 @@ impl Clock {
 }
 
 impl Thread {
-    pub(crate) fn new(id: ThreadId, parent: Option<ThreadId>, agent_name: String) -> Self {
+    /// The primary thread.
+    pub(crate) fn primary(id: ThreadId, agent_name: String, created_at: Stamp) -> Self {
         Self {
             id,
-            parent,
+            parent: None,
+            depth: 0,
+            member: None,
             agent_name,
+            created_at,
+            updated_at: created_at,
+            archived_at: None,
             doing: Doing::Resting(Stop::EndTurn),
             queue: VecDeque::new(),
             queued_bytes: 0,
@@ -150,14 +189,21 @@ impl Thread {
             failed: 0,
             tokens: Tokens::default(),
             clock: Clock::default(),
+            report: Report::default(),
         }
+    }
+
+    /// A child of this thread.
+    pub(crate) fn child(&self, id: ThreadId, member: usize, agent_name: String, created_at: Stamp) -> Self {
+        let (parent, depth, member) = (Some(self.id), self.depth + 1, Some(member));
+        Self { parent, depth, member, ..Self::primary(id, agent_name, created_at) }
     }
 
     /// The calls that wait for an answer, oldest first.
     pub fn calls(&self) -> &[Call] {
         match &self.doing {
             Doing::Calling(calls) => calls,
-            Doing::Resting(_) | Doing::Due | Doing::Asking(..) | Doing::Waiting(_) | Doing::Ended => &[],
+            Doing::Resting(_) | Doing::Due | Doing::Asking(..) | Doing::Waiting(_) | Doing::Ended(_) => &[],
         }
     }
 
@@ -165,31 +211,69 @@ impl Thread {
     pub fn request(&self) -> Option<Request> {
         match &self.doing {
             Doing::Asking(request, _) => Some(*request),
-            Doing::Resting(_) | Doing::Due | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended => None,
+            Doing::Resting(_) | Doing::Due | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended(_) => None,
         }
     }
 
     /// Whether it is over.
-    pub fn ended(&self) -> bool {
-        self.doing == Doing::Ended
+    pub const fn ended(&self) -> bool {
+        matches!(self.doing, Doing::Ended(_))
     }
 
-    pub(crate) fn evolve_note(&mut self, note: &Note) {
+    /// The call that waits for this child's report.
+    pub fn waiting_for(&self, child: ThreadId) -> Option<&Call> {
+        self.calls().iter().find(|call| call.state.waits_for() == Some(child))
+    }
+
+    pub(crate) fn evolve_note(&mut self, at: Stamp, note: &Note) {
         match note {
             Note::Opened { .. } => {}
-            Note::Archived => self.doing = Doing::Ended,
-            Note::Queued { event } => {
+            Note::Archived => self.end(at, End::Archived),
+            Note::Ended { end } => self.end(at, *end),
+            Note::Queued { event, private } => {
                 self.queued_bytes += weight(event);
-                self.queue.push_back(Event::clone(event));
+                self.queue.push_back(Queued { event: Event::clone(event), private: private.clone() });
             }
+            Note::Cancelled { event } => self.dequeue(*event),
             Note::Retry { until } => self.doing = Doing::Waiting(*until),
+            Note::Delegated { call, .. } => self.call(*call, State::Errand),
+            Note::Settled { call, .. } => self.answer(*call),
+            Note::Kept { content } => self.report.kept.extend(content.iter().cloned()),
+        }
+    }
+
+    /// What one that is over holds is not needed any more.
+    fn end(&mut self, at: Stamp, end: End) {
+        if end == End::Archived {
+            self.archived_at.get_or_insert(at);
+        }
+        if !self.ended() {
+            self.doing = Doing::Ended(end);
+            self.report = Report::default();
+        }
+    }
+
+    /// Notes that a call waits for the child it has made.
+    pub(crate) fn wait(&mut self, id: EventId, child: ThreadId) {
+        if let Doing::Calling(calls) = &mut self.doing
+            && let Some(call) = calls.iter_mut().find(|call| call.id == id)
+        {
+            call.state = State::Waits(child);
         }
     }
 
     /// What an event of this thread changes. Total: an event that does not fit changes nothing.
     pub(crate) fn evolve_event(&mut self, event: &Event, private: Option<&Private>) {
         match &event.body {
-            Body::UserMessage { .. } => self.take(event),
+            Body::UserMessage { .. } => {
+                self.take(event);
+                self.requests = 0;
+            }
+            // A result goes to the call that waited for it, and wakes nobody by itself.
+            Body::AgentThreadMessageReceived { .. } if is_result(private) => {}
+            Body::AgentThreadMessageReceived { .. } => self.take(event),
+            Body::AgentThreadMessageSent { to_session_thread_id, .. } => self.sent(*to_session_thread_id),
+            Body::AgentMessage { content } => self.said(content),
             Body::SpanModelRequestStart => {
                 if let Some(Private::Request { seed, position }) = private {
                     self.requests += 1;
@@ -212,12 +296,7 @@ impl Thread {
             Body::UserToolConfirmation { tool_use_id, result, deny_message, .. } => {
                 self.confirm(*tool_use_id, *result, deny_message.as_deref());
             }
-            Body::UserInterrupt { .. } => {
-                if !matches!(self.doing, Doing::Resting(_) | Doing::Ended) {
-                    self.doing = Doing::Resting(Stop::EndTurn);
-                    self.failed = 0;
-                }
-            }
+            Body::UserInterrupt { .. } => self.interrupted(),
             Body::SessionError { error } => {
                 if error.retry_status == RetryStatus::Exhausted {
                     self.doing = Doing::Resting(Stop::Exhausted);
@@ -226,11 +305,10 @@ impl Thread {
             }
             Body::SessionThreadStatusRunning { .. } => self.clock.start(at(event)),
             Body::SessionThreadStatusRescheduled { .. } => self.clock.stop(at(event)),
-            Body::SessionThreadStatusIdle { .. } => self.clock.rest(at(event)),
+            Body::SessionThreadStatusIdle { .. } => self.rested(at(event)),
             Body::SessionThreadStatusTerminated { .. } => self.clock.end(at(event)),
             // None of these changes what a thread is doing.
-            Body::AgentMessage { .. }
-            | Body::AgentThinking
+            Body::AgentThinking
             | Body::SessionStatusRunning
             | Body::SessionStatusIdle { .. }
             | Body::SessionStatusRescheduled
@@ -245,8 +323,6 @@ impl Thread {
             | Body::SystemMessage { .. }
             | Body::AgentMcpToolUse { .. }
             | Body::AgentMcpToolResult { .. }
-            | Body::AgentThreadMessageReceived { .. }
-            | Body::AgentThreadMessageSent { .. }
             | Body::AgentThreadContextCompacted
             | Body::SpanOutcomeEvaluationStart { .. }
             | Body::SpanOutcomeEvaluationOngoing { .. }
@@ -261,15 +337,51 @@ impl Thread {
         }
     }
 
-    fn take(&mut self, event: &Event) {
-        if let Some(place) = self.queue.iter().position(|queued| queued.id == event.id)
-            && let Some(queued) = self.queue.remove(place)
-        {
-            self.queued_bytes = self.queued_bytes.saturating_sub(weight(&queued));
+    /// It has written to another thread; to its parent: all that it had to report so far.
+    fn sent(&mut self, to: ThreadId) {
+        if self.parent == Some(to) {
+            self.report = Report { mailed: true, ..Report::default() };
         }
-        self.requests = 0;
+    }
+
+    fn said(&mut self, content: &[Block]) {
+        if self.parent.is_some() {
+            self.report.last = content.to_vec();
+        }
+    }
+
+    /// It is shown as idle: its turn is over, unless it waits for the client.
+    fn rested(&mut self, at: Stamp) {
+        self.clock.rest(at);
+        if matches!(self.doing, Doing::Resting(_)) {
+            self.report = Report::default();
+        }
+    }
+
+    /// A person has stopped it.
+    pub(crate) fn interrupted(&mut self) {
+        if !matches!(self.doing, Doing::Resting(_) | Doing::Ended(_)) {
+            self.doing = Doing::Resting(Stop::EndTurn);
+            self.failed = 0;
+        }
+    }
+
+    fn take(&mut self, event: &Event) {
+        self.dequeue(event.id);
         if matches!(self.doing, Doing::Resting(_)) {
             self.doing = Doing::Due;
+            self.requests = 0;
+            // What was kept for a wait is still to be reported, also when a turn goes on that would have
+            // ended.
+            self.report = Report { kept: core::mem::take(&mut self.report.kept), ..Report::default() };
+        }
+    }
+
+    fn dequeue(&mut self, event: EventId) {
+        if let Some(place) = self.queue.iter().position(|queued| queued.event.id == event)
+            && let Some(queued) = self.queue.remove(place)
+        {
+            self.queued_bytes = self.queued_bytes.saturating_sub(weight(&queued.event));
         }
     }
 
@@ -313,13 +425,21 @@ impl Thread {
     }
 }
 
+fn is_result(private: Option<&Private>) -> bool {
+    matches!(private, Some(Private::Mail { told: Told::Result }))
+}
+
 fn at(event: &Event) -> Stamp {
     event.processed_at.unwrap_or_default()
 }
 
-/// How many bytes of the queue's bound an event takes.
+/// How many bytes of the queue's bound an event takes. Only messages are ever queued.
+#[expect(clippy::wildcard_enum_match_arm, reason = "picks two of forty kinds")]
 fn weight(event: &Event) -> usize {
-    // Only messages are ever queued.
-    let Body::UserMessage { content } = &event.body else { return 0 };
-    content.iter().map(protocol::content::Block::weight).sum()
+    match &event.body {
+        Body::UserMessage { content } | Body::AgentThreadMessageReceived { content, .. } => {
+            content.iter().map(Block::weight).sum()
+        }
+        _ => 0,
+    }
 }

@@ -6,7 +6,6 @@ use alloc::{collections::BTreeSet, format, string::String, sync::Arc, vec::Vec};
 
 use protocol::{
     EventId, Object, ThreadId,
-    agent::SessionAgent,
     content::Block,
     event::{Body, Event},
     limits,
@@ -15,8 +14,9 @@ use protocol::{
 };
 
 use crate::{
-    fact::{Ending, Fact, Private, What},
+    fact::{Ending, Fact, Note, Private, Told, What},
     offered,
+    session::Cast,
 };
 
 /// One thread's history as a model reads it.
@@ -45,7 +45,23 @@ impl Transcript {
         }
         match &fact.what {
             What::Event { event, private } => self.apply_event(event, private.as_ref()),
-            What::Note { .. } => {}
+            What::Note { note, .. } => self.apply_note(note),
+        }
+    }
+
+    fn apply_note(&mut self, note: &Note) {
+        match note {
+            Note::Delegated { call, provider_id, name, input } => {
+                self.call(*call, name, input, provider_id);
+            }
+            Note::Settled { call, content, is_error, .. } => self.result(*call, content, *is_error),
+            Note::Opened { .. }
+            | Note::Queued { .. }
+            | Note::Cancelled { .. }
+            | Note::Kept { .. }
+            | Note::Ended { .. }
+            | Note::Archived
+            | Note::Retry { .. } => {}
         }
     }
 
@@ -62,7 +78,16 @@ impl Transcript {
                 }
             }
             Body::AgentCustomToolUse { name, input, .. } | Body::AgentToolUse { name, input, .. } => {
-                self.call(event.id, name, input, private);
+                let given = match private {
+                    Some(Private::Call { provider_id }) => provider_id.as_str(),
+                    _ => "",
+                };
+                self.call(event.id, name, input, given);
+            }
+            Body::AgentThreadMessageReceived { from_session_thread_id, content, .. } => {
+                if let Some(Private::Mail { told }) = private {
+                    self.mail(*from_session_thread_id, told, content);
+                }
             }
             Body::SpanModelRequestEnd { .. } => self.end(private),
             Body::UserCustomToolResult { custom_tool_use_id: call, content, is_error, .. }
@@ -74,11 +99,18 @@ impl Transcript {
         }
     }
 
-    fn call(&mut self, event: EventId, name: &str, input: &Object, private: Option<&Private>) {
-        let given = match private {
-            Some(Private::Call { provider_id }) => provider_id.as_str(),
-            _ => "",
+    /// A message of another thread: the task of a child is its first user message, word for word.
+    fn mail(&mut self, from: ThreadId, told: &Told, content: &[Block]) {
+        let line = match told {
+            Told::Task => None,
+            Told::Letter { from: name } => Some(Block::text(format!("Message from {name} ({from}):"))),
+            Told::Result => return,
         };
+        self.user(line.into_iter().chain(content.iter().cloned()).map(Part::Content));
+    }
+
+    /// `given` is the provider's own id of the call.
+    fn call(&mut self, event: EventId, name: &str, input: &Object, given: &str) {
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let fresh = !given.is_empty() && given.bytes().all(legal) && !self.used.contains(given);
         // A provider that numbers its calls anew in each answer would give one id twice.
@@ -143,12 +175,13 @@ impl Transcript {
         &self.messages
     }
 
-    /// What `agent`'s model is asked next.
-    pub fn prompt(&self, agent: &SessionAgent, workplace: &Workplace) -> Prompt {
+    /// What the thread's model is asked next.
+    pub fn prompt(&self, cast: &Cast<'_>, workplace: &Workplace) -> Prompt {
+        let tools = cast.tools.iter().flat_map(|tool| specs(tool, workplace));
         Prompt {
-            model: agent.model.id.clone(),
-            system: agent.system.clone().filter(|system| !system.trim().is_empty()),
-            tools: agent.tools.iter().flat_map(|tool| specs(tool, workplace)).collect(),
+            model: cast.model.id.clone(),
+            system: cast.system.map(String::from).filter(|system| !system.trim().is_empty()),
+            tools: tools.chain(offered::errands(cast)).collect(),
             messages: self.messages.clone(),
         }
     }

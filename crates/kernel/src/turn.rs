@@ -14,10 +14,11 @@ use protocol::{
 
 use crate::{
     call::{self, Call, State},
+    delegation,
     draft::Draft,
     fact::{Ending, Note, Private},
-    retry,
-    thread::Doing,
+    mail, retry,
+    thread::{Doing, Stop},
 };
 
 /// What an interrupted call is answered with (spec/behaviour.md e.5).
@@ -35,13 +36,26 @@ pub(crate) fn go_on(draft: &mut Draft, thread: ThreadId) {
     let Some(state) = draft.session.thread(thread) else { return };
     match state.doing {
         Doing::Resting(_) | Doing::Due => {}
-        Doing::Asking(..) | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended => return,
+        Doing::Asking(..) | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended(_) => return,
     }
-    for event in state.queue.clone() {
-        draft.say_as(thread, event.id, event.body, None);
-    }
+    mail::take(draft, thread);
     if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
         ask(draft, thread);
+    }
+}
+
+/// The turn may be over: goes on with what is queued; else, if this is a child, its parent is told. `why`
+/// says what was wrong with a turn that could not go on.
+pub(crate) fn rest(draft: &mut Draft, thread: ThreadId, why: &str) {
+    let Some(state) = draft.session.thread(thread) else { return };
+    // A child whose model cannot be asked ends, whatever is queued for it.
+    let ends = state.parent.is_some() && state.doing == Doing::Resting(Stop::Exhausted);
+    if !ends {
+        go_on(draft, thread);
+    }
+    let doing = draft.session.thread(thread).map(|state| state.doing.clone());
+    if let Some(Doing::Resting(stop)) = doing {
+        delegation::turn_ended(draft, thread, &stop, why);
     }
 }
 
@@ -52,12 +66,12 @@ pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
         let message = format!("the turn was ended after {requests} model requests; send a message to go on");
         let error = SessionFault {
             kind: FaultKind::ToolUseLimitReached,
-            message,
+            message: message.clone(),
             retry_status: RetryStatus::Exhausted,
         };
         draft.say(thread, Body::SessionError { error });
         // What is queued begins a turn of its own: a person has spoken.
-        return go_on(draft, thread);
+        return rest(draft, thread, &message);
     }
     let seed = crate::Seed::new(draft.dice.draw());
     let private = Private::Request { seed, position: draft.position() };
@@ -94,7 +108,7 @@ pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure) {
             let until = draft.at.after(pause);
             draft.note(thread, Note::Retry { until });
         }
-        None => go_on(draft, thread),
+        None => rest(draft, thread, &failure.message),
     }
 }
 
@@ -102,6 +116,9 @@ pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure) {
 pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str) {
     let content = Some(vec![Block::text(text)]);
     let body = match call.state {
+        State::Errand | State::Waits(_) => {
+            return mail::answer(draft, thread, call.id, vec![Block::text(text)], true);
+        }
         State::Client => Body::UserCustomToolResult {
             custom_tool_use_id: call.id,
             content,
@@ -142,11 +159,18 @@ fn calls(draft: &Draft, thread: ThreadId) -> Vec<Call> {
     draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default()
 }
 
-/// Stops a thread: the request is cut, open calls are answered. The caller says the interrupt itself.
+/// Stops a thread: the request is cut, open calls are answered, queued mail is filed. The caller says the
+/// interrupt itself.
 pub(crate) fn stop(draft: &mut Draft, thread: ThreadId) {
+    cut(draft, thread, INTERRUPTED);
+    mail::file(draft, thread);
+}
+
+/// Cuts the request and answers the open calls with `text`.
+pub(crate) fn cut(draft: &mut Draft, thread: ThreadId, text: &str) {
     end_request(draft, thread, Ending::Cut, Tokens::default());
     for call in calls(draft, thread) {
-        close(draft, thread, &call, INTERRUPTED);
+        close(draft, thread, &call, text);
     }
 }
 

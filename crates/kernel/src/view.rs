@@ -1,13 +1,19 @@
 //! What a stream or a list shows of a fact (rules.md 5).
 
-use protocol::{ThreadId, event::Event};
+use alloc::borrow::Cow;
+
+use protocol::{
+    ThreadId,
+    event::{Body, Event, Permission},
+};
 
 use crate::fact::{Fact, Note, What};
 
 /// Who looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Viewer {
-    /// The session's stream and list: the primary thread and what concerns everybody.
+    /// The session's stream and list: the primary thread, what concerns everybody, and of the other threads
+    /// what a client must know to follow and answer them.
     Session {
         /// The primary thread.
         primary: ThreadId,
@@ -16,27 +22,68 @@ pub enum Viewer {
     Thread(ThreadId),
 }
 
-impl Viewer {
-    fn sees(self, thread: ThreadId) -> bool {
-        match self {
-            Self::Session { primary } => primary == thread,
-            Self::Thread(own) => own == thread,
-        }
-    }
-}
-
 /// The processed event that `viewer` sees of `fact`.
-pub fn event(fact: &Fact, viewer: Viewer) -> Option<&Event> {
+pub fn event(fact: &Fact, viewer: Viewer) -> Option<Cow<'_, Event>> {
     match &fact.what {
-        What::Event { event, .. } if viewer.sees(fact.thread) => Some(event),
-        What::Event { .. } | What::Note { .. } => None,
+        What::Event { event, .. } => shown(fact.thread, event, viewer),
+        What::Note { .. } => None,
     }
 }
 
 /// The queued copy that `viewer`'s stream shows of `fact`: no cursor moves with it (rules.md 7).
 pub fn queued(fact: &Fact, viewer: Viewer) -> Option<&Event> {
     match &fact.what {
-        What::Note { note: Note::Queued { event }, .. } if viewer.sees(fact.thread) => Some(event),
+        What::Note { note: Note::Queued { event, .. }, .. } => {
+            waits(fact.thread, event, viewer).then_some(event)
+        }
         What::Note { .. } | What::Event { .. } => None,
     }
+}
+
+/// Whether `viewer` sees that an event waits for `thread`. Only what a client has sent is shown so.
+pub fn waits(thread: ThreadId, event: &Event, viewer: Viewer) -> bool {
+    let (Viewer::Session { primary: own } | Viewer::Thread(own)) = viewer;
+    own == thread && matches!(event.body, Body::UserMessage { .. })
+}
+
+/// A processed event of `thread` as `viewer` sees it: one of another thread names that thread.
+pub fn shown(thread: ThreadId, event: &Event, viewer: Viewer) -> Option<Cow<'_, Event>> {
+    // Where the session is gone every stream ends.
+    let everywhere = event.body == Body::SessionDeleted;
+    match viewer {
+        Viewer::Thread(own) => (own == thread || everywhere).then_some(Cow::Borrowed(event)),
+        Viewer::Session { primary } if primary == thread => Some(Cow::Borrowed(event)),
+        Viewer::Session { .. } => crosses(thread, event),
+    }
+}
+
+/// What the session's stream shows of another thread's event.
+#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty kinds")]
+fn crosses(thread: ThreadId, event: &Event) -> Option<Cow<'_, Event>> {
+    match &event.body {
+        Body::SessionThreadCreated { .. }
+        | Body::SessionThreadStatusRunning { .. }
+        | Body::SessionThreadStatusIdle { .. }
+        | Body::SessionThreadStatusRescheduled { .. }
+        | Body::SessionThreadStatusTerminated { .. }
+        | Body::UserInterrupt { .. } => return Some(Cow::Borrowed(event)),
+        Body::AgentToolUse { evaluated_permission: Some(Permission::Ask), .. }
+        | Body::AgentMcpToolUse { evaluated_permission: Some(Permission::Ask), .. }
+        | Body::AgentCustomToolUse { .. }
+        | Body::UserToolConfirmation { .. }
+        | Body::UserCustomToolResult { .. }
+        | Body::UserToolResult { .. } => {}
+        _ => return None,
+    }
+    let mut event = event.clone();
+    match &mut event.body {
+        Body::AgentToolUse { session_thread_id, .. }
+        | Body::AgentMcpToolUse { session_thread_id, .. }
+        | Body::AgentCustomToolUse { session_thread_id, .. }
+        | Body::UserToolConfirmation { session_thread_id, .. }
+        | Body::UserCustomToolResult { session_thread_id, .. }
+        | Body::UserToolResult { session_thread_id, .. } => *session_thread_id = Some(thread),
+        _ => {}
+    }
+    Some(Cow::Owned(event))
 }

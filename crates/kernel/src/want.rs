@@ -53,7 +53,7 @@ pub fn wants(session: &Session) -> BTreeSet<Want> {
             Doing::Waiting(until) => {
                 wants.insert(Want::Wake { thread: id, at: *until });
             }
-            Doing::Resting(_) | Doing::Due | Doing::Ended => {}
+            Doing::Resting(_) | Doing::Due | Doing::Ended(_) => {}
         }
     }
     wants

@@ -4,7 +4,13 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Object, Stamp, model::ModelConfig, parse::Metadata, tool::Tool};
+use crate::{
+    AgentId, Object, Stamp,
+    model::ModelConfig,
+    parse::Metadata,
+    roster::{Coordinator, Member, SessionCoordinator},
+    tool::Tool,
+};
 
 /// A saved agent, one version of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,8 +34,8 @@ pub struct Agent {
     pub mcp_servers: Vec<Object>,
     /// Always empty: skills are not served.
     pub skills: Vec<Object>,
-    /// Always null: rosters are not served.
-    pub multiagent: Option<Object>,
+    /// Whom it may call.
+    pub multiagent: Option<Coordinator>,
     /// Whom it acts as.
     pub execution_identity: ExecutionIdentity,
     /// The owner's own notes.
@@ -73,14 +79,15 @@ pub struct SessionAgent {
     pub mcp_servers: Vec<Object>,
     /// Always empty: skills are not served.
     pub skills: Vec<Object>,
-    /// Always null: rosters are not served.
-    pub multiagent: Option<Object>,
+    /// Whom it may call, definitions and all.
+    pub multiagent: Option<SessionCoordinator>,
     /// Whom it acts as.
     pub execution_identity: ExecutionIdentity,
 }
 
-impl From<&Agent> for SessionAgent {
-    fn from(agent: &Agent) -> Self {
+impl SessionAgent {
+    /// The agent with its roster, nothing overridden.
+    pub fn of(agent: &Agent, multiagent: Option<SessionCoordinator>) -> Self {
         Self {
             id: agent.id,
             version: agent.version,
@@ -91,9 +98,14 @@ impl From<&Agent> for SessionAgent {
             tools: agent.tools.clone(),
             mcp_servers: agent.mcp_servers.clone(),
             skills: agent.skills.clone(),
-            multiagent: agent.multiagent.clone(),
+            multiagent,
             execution_identity: agent.execution_identity,
         }
+    }
+
+    /// The roster's agents; none without a roster.
+    pub fn members(&self) -> &[Member] {
+        self.multiagent.as_ref().map(|roster| roster.agents.as_slice()).unwrap_or_default()
     }
 }
 

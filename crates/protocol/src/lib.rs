@@ -17,6 +17,7 @@ pub mod model;
 pub mod page;
 pub mod parse;
 pub mod prompt;
+pub mod roster;
 pub mod routes;
 pub mod session;
 pub mod time;

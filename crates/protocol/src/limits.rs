@@ -36,6 +36,12 @@ pub const PROPERTY_NAME_CHARS: usize = 64;
 pub const DOMAINS: usize = 64;
 /// Characters of one domain list entry.
 pub const DOMAIN_CHARS: usize = 255;
+/// Entries of a roster (spec/behaviour.md b.8).
+pub const ROSTER: usize = 20;
+/// Child threads that a session may hold at once, idle ones too (spec/behaviour.md f).
+pub const THREADS: u32 = 25;
+/// How deep below the primary threads may lie (spec/behaviour.md b.8).
+pub const DEPTH: u32 = 1;
 /// Hosts that a limited network may name.
 pub const ALLOWED_HOSTS: usize = 256;
 /// Model requests in one turn before the runaway guard ends it (rules.md 4).

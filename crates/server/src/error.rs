@@ -128,6 +128,7 @@ impl From<Refusal> for Problem {
             Refusal::Stale => Self::internal("a client's input was called stale"),
             Refusal::QueueFull => Self::new(ErrorKind::RateLimit, refusal.message()),
             Refusal::Invalid(wrong) => wrong.clone().into(),
+            Refusal::NoSuchThread { .. } => Self::missing(refusal.message()),
             Refusal::Terminated
             | Refusal::RequiresAction { .. }
             | Refusal::UnknownCall { .. }
@@ -135,6 +136,9 @@ impl From<Refusal> for Problem {
             | Refusal::NotAsked { .. }
             | Refusal::UnknownThread { .. }
             | Refusal::ThreadTerminated { .. }
+            | Refusal::ThreadOver { .. }
+            | Refusal::PrimaryThread { .. }
+            | Refusal::ThreadBusy { .. }
             | Refusal::Busy { .. } => {
                 Invalid::new(refusal.path().unwrap_or_default(), refusal.message()).into()
             }

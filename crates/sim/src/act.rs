@@ -190,7 +190,7 @@ impl State {
             Doing::Calling(calls) => Self::calling(calls, queued),
             Doing::Waiting(_) if queued => Self::WaitingQueued,
             Doing::Waiting(_) => Self::Waiting,
-            Doing::Ended => Self::Archived,
+            Doing::Ended(_) => Self::Archived,
         }
     }
 

@@ -122,7 +122,7 @@ fn step(world: &mut World, state: State, act: Act, coverage: &mut Coverage) -> R
 /// Nobody disturbs the session any more: its wants are served and its calls answered until it rests.
 fn rest(world: &mut World) -> Result<(), String> {
     world.judge_history()?;
-    for _ in 0..PATIENCE + world.session.queued().len() as u64 {
+    for _ in 0..PATIENCE + world.session.queued().count() as u64 {
         let state = State::of(&world.session);
         let act = if state.asks() {
             Act::Text

@@ -46,6 +46,7 @@ impl Outcome {
             | Input::Recovered
             | Input::Update(_)
             | Input::Archive
+            | Input::ArchiveThread { .. }
             | Input::Delete => Self::default(),
         }
     }

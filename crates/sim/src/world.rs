@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Want, decide,
-    fact, wants,
+    Change, Decision, Fact, Input, Made, MadeKind, Moment, Opening, Refusal, Seed, Session, Transcript, Want,
+    decide, fact, wants,
 };
 use protocol::agent::SessionAgent;
 use protocol::content::Block;
@@ -123,6 +123,7 @@ impl World {
             environment: EnvironmentId::from_bits(3),
             title: None,
             metadata: std::collections::BTreeMap::new(),
+            tree: kernel::Tree::default(),
             events: events.clone(),
         };
         let moment = Moment { at: world.now, seed };
@@ -182,12 +183,12 @@ impl World {
             };
             let Some(known) = self.desk.call(call) else { return input };
             let kind = match known.kind {
-                Kind::Custom => Made::Custom,
-                Kind::Ask => Made::Asked,
-                Kind::Allow | Kind::Deny => Made::Unasked,
+                Kind::Custom => MadeKind::Custom,
+                Kind::Ask => MadeKind::Asked,
+                Kind::Allow | Kind::Deny => MadeKind::Unasked,
             };
             let Input::Client { made, .. } = &mut input else { return input };
-            if made.insert(call, kind).is_some() {
+            if made.insert(call, Made { thread: THREAD, kind }).is_some() {
                 return input;
             }
         }
@@ -309,7 +310,8 @@ impl World {
         if self.asking.is_none() {
             return Ok(());
         }
-        let prompt = self.transcript.prompt(&self.session.agent, &Workplace::jail());
+        let Some(cast) = self.session.cast(THREAD) else { return Err("offered: no primary thread".into()) };
+        let prompt = self.transcript.prompt(&cast, &Workplace::jail());
         let offered: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
         law!(offered == self.kit.offered(), "offered: {offered:?}, and the agent holds {:?}", self.kit);
         self.script.judge(&prompt.messages).map_err(|why| format!("transcript: {why}"))

@@ -201,6 +201,7 @@ pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<
         max_output: 1,
     };
     let parts = Parts {
+        tree: kernel::Tree::default(),
         store: store.clone(),
         oracle: Arc::clone(&puppet) as Arc<dyn Oracle>,
         hands: Arc::clone(&glove) as Arc<dyn Hands>,

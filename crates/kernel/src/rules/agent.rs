@@ -8,25 +8,32 @@ use protocol::{
     limits,
     model::{self, ModelConfig},
     parse::{self, Given, MetadataPatch},
+    roster::Sent,
     routes::Routes,
     tool::{self, Tool},
 };
 use serde_json::Value;
 
-use super::{Refused, routed, text_or_none, unserved};
+use super::{Refused, roster, routed, text_or_none, unserved};
 
-/// A new agent, at version 1.
+/// A new agent, at version 1, and whom its roster names; that is still to be found ([`enlist`]).
 ///
 /// # Errors
 /// The field that is wrong, not served yet, or a model without a route.
-pub fn create(body: Value, routes: &Routes, id: AgentId, at: Stamp) -> Result<Agent, Invalid> {
+pub fn create(
+    body: Value,
+    routes: &Routes,
+    id: AgentId,
+    at: Stamp,
+) -> Result<(Agent, Option<Vec<Sent>>), Invalid> {
     let mut fields = Fields::of(body, "")?;
     let name = fields.required("name", parse::text(1, limits::NAME_CHARS))?;
     let model = routed(fields.required("model", model::model)?, routes, "model")?;
     let rest = Rest::read(&mut fields)?;
     let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
     fields.finish()?;
-    Ok(Agent {
+    let roster = rest.roster.value();
+    let agent = Agent {
         id,
         version: 1,
         name,
@@ -42,10 +49,30 @@ pub fn create(body: Value, routes: &Routes, id: AgentId, at: Stamp) -> Result<Ag
         created_at: at,
         updated_at: at,
         archived_at: None,
-    })
+    };
+    Ok((agent, roster))
 }
 
-/// The next version of `agent`; `None` when the change changes nothing.
+/// The agent with the roster that `sent` names; `found` as in [`roster::pinned`].
+///
+/// # Errors
+/// An entry of the roster, or a tool of the agent, that may not be in one.
+pub fn enlist(agent: Agent, sent: &[Sent], found: &[Option<Agent>], nested: bool) -> Result<Agent, Invalid> {
+    let coordinator = roster::pinned(&agent, sent, found, nested)?;
+    roster::free_of_conflict(&agent.tools, "tools")?;
+    Ok(Agent { multiagent: Some(coordinator), ..agent })
+}
+
+/// Whom the roster names that a change brings; they are to be found before it is made.
+///
+/// # Errors
+/// The field that is wrong.
+pub fn named(body: Value, routes: &Routes) -> Result<Vec<Sent>, Invalid> {
+    Ok(Change::read(body, routes)?.rest.roster.value().unwrap_or_default())
+}
+
+/// The next version of `agent`; `None` when the change changes nothing. `found` are those that [`named`]
+/// names; see [`roster::pinned`].
 ///
 /// Omitted keeps; arrays are replaced whole, null or `[]` clears; metadata is changed key by key; null or
 /// `""` clears description and system; the model is replaced whole (spec/behaviour.md b.3).
@@ -53,7 +80,13 @@ pub fn create(body: Value, routes: &Routes, id: AgentId, at: Stamp) -> Result<Ag
 /// # Errors
 /// The field that is wrong; an archived agent; a `version` that is not the current one, even when
 /// nothing would change.
-pub fn revise(agent: &Agent, body: Value, routes: &Routes, at: Stamp) -> Result<Option<Agent>, Refused> {
+pub fn revise(
+    agent: &Agent,
+    body: Value,
+    found: &[Option<Agent>],
+    (routes, nested): (&Routes, bool),
+    at: Stamp,
+) -> Result<Option<Agent>, Refused> {
     let change = Change::read(body, routes)?;
     if agent.archived_at.is_some() {
         let message = format!("the agent {} is archived and cannot be changed; create a new agent", agent.id);
@@ -75,12 +108,27 @@ pub fn revise(agent: &Agent, body: Value, routes: &Routes, at: Stamp) -> Result<
     if let Some(patch) = change.metadata {
         next.metadata = parse::patched(&agent.metadata, patch, false, "metadata")?;
     }
-    if next == *agent {
+    let next = match change.rest.roster {
+        Given::Absent => next,
+        Given::Null => Agent { multiagent: None, ..next },
+        Given::Value(sent) => enlist(next, &sent, found, nested)?,
+    };
+    if next.multiagent.is_some() {
+        roster::free_of_conflict(&next.tools, "tools")?;
+    }
+    if at_version(next.clone(), agent.version) == at_version(agent.clone(), agent.version) {
         return Ok(None);
     }
-    next.version = agent.version + 1;
-    next.updated_at = at;
-    Ok(Some(next))
+    Ok(Some(Agent { updated_at: at, ..at_version(next, agent.version + 1) }))
+}
+
+/// The agent as this version of it; its own place in its roster goes with it.
+fn at_version(mut agent: Agent, version: u64) -> Agent {
+    agent.version = version;
+    let id = agent.id;
+    let own = agent.multiagent.iter_mut().flat_map(|roster| &mut roster.agents);
+    own.filter(|pinned| pinned.id == id).for_each(|pinned| pinned.version = version);
+    agent
 }
 
 /// The agent archived; `None` when it is already.
@@ -119,6 +167,7 @@ struct Rest {
     description: Given<Option<String>>,
     system: Given<Option<String>>,
     tools: Given<Vec<Tool>>,
+    roster: Given<Vec<Sent>>,
 }
 
 impl Rest {
@@ -126,11 +175,13 @@ impl Rest {
         let description = fields.given("description", parse::text(0, limits::DESCRIPTION_CHARS))?;
         let system = fields.given("system", parse::text(0, limits::SYSTEM_CHARS))?;
         let tools = fields.given("tools", tool::tools)?;
-        for key in ["mcp_servers", "skills", "multiagent"] {
+        let roster = fields.given("multiagent", protocol::roster::roster)?;
+        for key in ["mcp_servers", "skills"] {
             unserved(fields, key)?;
         }
         fields.given("execution_identity", execution_identity)?;
-        Ok(Self { description: description.map(text_or_none), system: system.map(text_or_none), tools })
+        let (description, system) = (description.map(text_or_none), system.map(text_or_none));
+        Ok(Self { description, system, tools, roster })
     }
 }
 

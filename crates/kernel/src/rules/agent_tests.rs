@@ -35,18 +35,18 @@ fn full() -> Agent {
         "name": "n", "model": "m1", "description": "d", "system": "s", "tools": [tool("t")],
         "metadata": {"a": "1", "b": "2"},
     });
-    create(body, &routes(), AgentId::from_bits(7), MADE).expect("legal")
+    create(body, &routes(), AgentId::from_bits(7), MADE).expect("legal").0
 }
 
 fn changed(body: Value) -> Result<Option<Agent>, Refused> {
-    revise(&full(), body, &routes(), LATER)
+    revise(&full(), body, &[], (&routes(), false), LATER)
 }
 
 #[test]
 fn a_bare_agent_is_fully_populated() {
     let agent = create(json!({"name": "n", "model": {"id": "m1"}}), &routes(), AgentId::from_bits(7), MADE);
     assert_eq!(
-        serde_json::to_value(agent.expect("legal")).expect("writes"),
+        serde_json::to_value(agent.expect("legal").0).expect("writes"),
         json!({
             "type": "agent", "id": "agent_1111111111111111111118", "version": 1, "name": "n", "description": null,
             "model": {"id": "m1", "effort": null, "inference_geo": null, "speed": "standard"},
@@ -80,7 +80,7 @@ fn each_mistake_in_a_create_names_its_field() {
         ("system", json!("s".repeat(100_001))),
         ("mcp_servers", json!([{"type": "url", "name": "x", "url": "https://x"}])),
         ("skills", json!([{"type": "custom", "skill_id": "skill_1"}])),
-        ("multiagent", json!({"type": "coordinator", "agents": []})),
+        ("multiagent", json!(7)),
         ("modle", json!("m1")),
     ] {
         let mut body = json!({"name": "n", "model": "m1"});
@@ -159,7 +159,8 @@ fn archive_is_idempotent_and_final() {
     let archived = archive(&full(), LATER).expect("the first time");
     assert_eq!(archived, Agent { archived_at: Some(LATER), updated_at: LATER, ..full() });
     assert_eq!(archive(&archived, Stamp::from_micros(3_000_000)), None);
-    let wrong = revise(&archived, json!({"name": "n"}), &routes(), LATER).expect_err("archived");
+    let wrong =
+        revise(&archived, json!({"name": "n"}), &[], (&routes(), false), LATER).expect_err("archived");
     assert!(matches!(&wrong, Refused::Invalid(wrong) if wrong.message.contains("is archived")), "{wrong}");
 }
 
@@ -223,13 +224,70 @@ proptest! {
             metadata: kept,
             ..before.clone()
         };
-        let next = revise(&before, body.clone(), &routes(), LATER).expect("legal");
+        let next = revise(&before, body.clone(), &[], (&routes(), false), LATER).expect("legal");
         if expected == before {
             prop_assert_eq!(next, None);
         } else {
             let next = next.expect("a change");
             prop_assert_eq!(&next, &Agent { version: 2, updated_at: LATER, ..expected });
-            prop_assert_eq!(revise(&next, body, &routes(), LATER), Ok(None));
+            prop_assert_eq!(revise(&next, body, &[], (&routes(), false), LATER), Ok(None));
         }
     }
+}
+
+fn member(id: u128, name: &str) -> Agent {
+    let body = json!({"name": name, "model": "m1"});
+    create(body, &routes(), AgentId::from_bits(id), MADE).expect("legal").0
+}
+
+fn enlisted(sent: &[Sent], found: &[Option<Agent>]) -> Result<Agent, Invalid> {
+    enlist(full(), sent, found, false)
+}
+
+#[test]
+fn a_roster_is_pinned_and_the_agents_own_place_goes_with_its_version() {
+    let sent = [Sent::Agent { id: AgentId::from_bits(8), version: None }, Sent::Own];
+    let agent = enlisted(&sent, &[Some(Agent { version: 3, ..member(8, "a") }), None]).expect("legal");
+    let pins = |agent: &Agent| {
+        let agents = agent.multiagent.iter().flat_map(|roster| &roster.agents);
+        agents.map(|pinned| (pinned.id.bits(), pinned.version)).collect::<Vec<_>>()
+    };
+    assert_eq!(pins(&agent), [(8, 3), (7, 1)]);
+    let change = |agent: &Agent, body: Value| revise(agent, body, &[], (&routes(), false), LATER);
+    let next = change(&agent, json!({"system": "other"})).expect("legal").expect("a change");
+    assert_eq!((next.version, pins(&next)), (2, vec![(8, 3), (7, 2)]));
+    let own = json!({"multiagent": {"type": "coordinator", "agents": [{"type": "self"}]}});
+    let alone = change(&next, own.clone()).expect("legal").expect("a change");
+    assert_eq!((alone.version, pins(&alone)), (3, vec![(7, 3)]));
+    assert_eq!(change(&alone, own), Ok(None));
+    let without = change(&alone, json!({"multiagent": null})).expect("legal").expect("a change");
+    assert_eq!((without.version, without.multiagent), (4, None));
+}
+
+#[test]
+fn who_may_not_be_in_a_roster_is_named() {
+    let of = |id: u128| Sent::Agent { id: AgentId::from_bits(id), version: None };
+    let two = [of(8), of(9)];
+    let archived = Agent { archived_at: Some(LATER), ..member(8, "a") };
+    let coordinator = enlisted(&[Sent::Own], &[None]).expect("legal");
+    let conflict = |id| {
+        let body = json!({"name": "c", "model": "m1", "tools": [tool("create_agent")]});
+        create(body, &routes(), AgentId::from_bits(id), MADE).expect("legal").0
+    };
+    for (sent, found, path, part, code) in [
+        (&two[..], vec![Some(member(8, "a")), None], "multiagent.agents.1", "no agent", None),
+        (&two[..1], vec![Some(archived)], "multiagent.agents.0", "archived", None),
+        (&two[..], vec![Some(member(8, "a")), Some(member(9, "a"))], "multiagent.agents.1", "named `a`", None),
+        (&two[..1], vec![Some(member(8, "self"))], "multiagent.agents.0", "reserved", None),
+        (&two[..1], vec![Some(member(8, "anthropic.advisor"))], "multiagent.agents.0", "reserved", None),
+        (&[of(7)][..], vec![None], "multiagent.agents.0", "\"self\"", None),
+        (&two[..1], vec![Some(conflict(8))], "multiagent.agents.0", "create_agent", Some("tool_name_conflict")),
+        (&two[..1], vec![Some(coordinator)], "multiagent.agents.0", "roster of its own", None),
+    ] {
+        let wrong = enlisted(sent, &found).expect_err(part);
+        assert_eq!((wrong.path.as_str(), wrong.code), (path, code));
+        assert!(wrong.message.contains(part), "{}", wrong.message);
+    }
+    let own = enlist(conflict(7), &[Sent::Own], &[None], false).expect_err("a conflict");
+    assert_eq!((own.path.as_str(), own.code), ("tools.0.name", Some("tool_name_conflict")));
 }

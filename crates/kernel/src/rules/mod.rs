@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod environment;
+pub mod roster;
 pub mod session;
 
 use protocol::{

@@ -99,7 +99,8 @@ pub fn update(body: Value) -> Result<Change, Invalid> {
     Ok(Change { title, metadata, tools: tools.unwrap_or(Given::Absent) })
 }
 
-/// The agent that a session works with: the saved one with the session's overrides in it.
+/// The agent that a session works with: the saved one with the session's overrides in it, and still without
+/// its roster ([`super::roster::whole`]).
 ///
 /// # Errors
 /// An archived agent, or a model without a route.
@@ -108,7 +109,7 @@ pub fn effective(agent: &Agent, overrides: Overrides, routes: &Routes) -> Result
         let message = format!("the agent {} is archived; new sessions need another agent", agent.id);
         return Err(Invalid::new("agent", message));
     }
-    let mut effective = SessionAgent::from(agent);
+    let mut effective = SessionAgent::of(agent, None);
     if let Some(model) = overrides.model {
         effective.model = model;
     }

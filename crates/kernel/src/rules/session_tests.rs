@@ -34,7 +34,7 @@ fn tool(name: &str) -> Value {
 fn saved() -> Agent {
     let body =
         json!({"name": "n", "model": "m1", "system": "s", "tools": [tool("t")], "metadata": {"a": "b"}});
-    agents::create(body, &routes(), AGENT, Stamp::from_micros(1)).expect("legal")
+    agents::create(body, &routes(), AGENT, Stamp::from_micros(1)).expect("legal").0
 }
 
 fn asked(agent: Value) -> Result<AgentRef, Invalid> {
@@ -77,7 +77,7 @@ fn an_agent_is_named_in_three_ways() {
 
 #[test]
 fn overrides_inherit_clear_and_replace() {
-    let base = SessionAgent::from(&saved());
+    let base = SessionAgent::of(&saved(), None);
     let other = SessionAgent { model: ModelConfig::plain("m2"), system: Some("z".into()), ..base.clone() };
     let cleared = SessionAgent { system: None, tools: vec![], ..base.clone() };
     let of = |more: Value| {

@@ -374,7 +374,7 @@ fn of_a_thread_that_does_not_exist_is_refused() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
-        interrupt nobody
+        interrupt unknown
         "#
     ), @r#"
     > message "hi"
@@ -383,7 +383,7 @@ fn of_a_thread_that_does_not_exist_is_refused() {
       #3 user.message "hi"
       #4 span.model_request_start
       = running, ask #4
-    > interrupt nobody
+    > interrupt unknown
       refused: events.0.session_thread_id: this session has no thread sthr_111111111111111111111A
     "#);
 }

@@ -4,6 +4,10 @@
 //! line may be `open` with messages. `#n` is the event that first stood at position n of the log; `result 1`
 //! answers the first call; `repeat 7 A then B` plays A and B seven times. Each input comes a second after
 //! the one before.
+//!
+//! Threads are `primary`, then `child1`, `child2` in the order in which they were made. A line that begins
+//! with `@1` is an outcome of child1; a fact of another thread than the primary is written with it. `archive
+//! 1` archives child1, a tool's input may name one as `"child1"`, `interrupt 1` stops it.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a script that does not play may panic")]
 
@@ -12,16 +16,18 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kernel::delegation::Errand;
 use kernel::{
-    Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Want,
+    Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Tree, Want,
 };
 use kernel::{What, decide, fact, status, wants};
-use protocol::agent::SessionAgent;
+use protocol::agent::{SessionAgent, ThreadAgent};
 use protocol::content::Block;
 use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role, Workplace};
+use protocol::roster::{Member, SessionCoordinator};
 use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
 use protocol::usage::Tokens;
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
@@ -32,9 +38,18 @@ const START: Stamp = Stamp::from_micros(1_700_000_000_000_000);
 
 /// Plays a script and writes what came of each line.
 pub(crate) fn play(script: &str) -> String {
+    play_as(agent(), Tree::default(), script)
+}
+
+/// The same with a coordinator, whose session may have so many threads.
+pub(crate) fn play_team(tree: Tree, script: &str) -> String {
+    play_as(coordinator(), tree, script)
+}
+
+fn play_as(agent: SessionAgent, tree: Tree, script: &str) -> String {
     let mut lines = script.lines().map(str::trim).filter(|line| !line.is_empty()).peekable();
     let opening = lines.next_if(|line| line.starts_with("open"));
-    let mut stage = Stage::open(opening);
+    let mut stage = Stage::open(agent, tree, opening);
     for line in lines {
         match line.strip_prefix("repeat ").and_then(|rest| rest.split_once(' ')) {
             Some((times, line)) => stage.repeat(times.parse().expect("how often"), line),
@@ -46,16 +61,47 @@ pub(crate) fn play(script: &str) -> String {
 
 /// The last history that a script leaves, as a model reads it.
 pub(crate) fn history(script: &str) -> String {
-    let mut stage = Stage::open(None);
+    let mut stage = Stage::open(agent(), Tree::default(), None);
     for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
         stage.line(line);
     }
-    stage.history()
+    stage.history(0)
+}
+
+/// The same of every thread of a coordinator's session.
+pub(crate) fn histories(script: &str) -> String {
+    let mut stage = Stage::open(coordinator(), Tree::default(), None);
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        stage.line(line);
+    }
+    let of = |thread: usize| stage.named(&format!("{}:\n{}", stage.threads[thread], stage.history(thread)));
+    (0..stage.threads.len()).map(of).collect()
+}
+
+/// What each thread of a coordinator's session is offered beside its agent's own tools.
+pub(crate) fn offers(tree: Tree, script: &str) -> String {
+    let mut stage = Stage::open(coordinator(), tree, None);
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        stage.line(line);
+    }
+    let mut told = String::new();
+    for (thread, transcript) in stage.threads.iter().zip(&stage.transcripts) {
+        let cast = stage.session.cast(*thread).expect("a thread");
+        let prompt = transcript.prompt(&cast, &Workplace::jail());
+        writeln!(told, "{thread}: {:?}", prompt.system).expect("written");
+        for tool in prompt.tools.iter().filter(|tool| Errand::named(&tool.name).is_some()) {
+            let (schema, about) = (Value::Object(tool.input_schema.clone()), &tool.description);
+            writeln!(told, "{} {schema}\n{about}", tool.name).expect("written");
+        }
+    }
+    stage.named(&told)
 }
 
 struct Stage {
     session: Session,
-    transcript: Transcript,
+    /// The primary first.
+    threads: Vec<ThreadId>,
+    transcripts: Vec<Transcript>,
     now: Stamp,
     inputs: u128,
     /// The place where each id first stood.
@@ -68,10 +114,11 @@ struct Stage {
 }
 
 impl Stage {
-    fn open(line: Option<&str>) -> Self {
+    fn open(agent: SessionAgent, tree: Tree, line: Option<&str>) -> Self {
         let mut stage = Self {
-            session: Session::new(SessionId::from_bits(1), Arc::new(agent())),
-            transcript: Transcript::new(THREAD),
+            session: Session::new(SessionId::from_bits(1), Arc::new(agent)),
+            threads: vec![THREAD],
+            transcripts: vec![Transcript::new(THREAD)],
             now: START,
             inputs: 0,
             places: BTreeMap::new(),
@@ -88,6 +135,7 @@ impl Stage {
             environment: EnvironmentId::from_bits(3),
             title: Some("a title".into()),
             metadata: BTreeMap::new(),
+            tree,
             events: if said.is_empty() { Vec::new() } else { stage.events(said) },
         };
         let decision = kernel::open(opening, Moment { at: stage.now, seed: Seed::new(0) }).expect("opens");
@@ -127,24 +175,33 @@ impl Stage {
         self.now = self.now.after(Duration::from_secs(1));
         self.inputs += 1;
         let seed = Seed::new(self.inputs);
+        let names = self.threads.iter().enumerate().skip(1);
+        let line = names.fold(line.to_owned(), |line, (place, id)| {
+            line.replace(&format!("\"child{place}\""), &format!("\"{id}\""))
+        });
+        let (whose, line) = match line.strip_prefix('@').and_then(|line| line.split_once(' ')) {
+            Some((child, line)) => (self.child(child), line),
+            None => (THREAD, line.as_str()),
+        };
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let input = match verb {
-            "answer" => Input::Answered { thread: THREAD, request: self.asked(), answer: answer(rest) },
-            "stale" => Input::Answered { thread: THREAD, request: self.requests[0], answer: answer(rest) },
-            "fail" => Input::Failed { thread: THREAD, request: self.asked(), failure: failure(rest) },
+            "answer" => Input::Answered { thread: whose, request: self.asked(whose), answer: answer(rest) },
+            "stale" => Input::Answered { thread: whose, request: self.requests[0], answer: answer(rest) },
+            "fail" => Input::Failed { thread: whose, request: self.asked(whose), failure: failure(rest) },
             "woke" => {
-                let until = self.until();
+                let until = self.until(whose);
                 let early = Stamp::from_micros(until.micros() - 1);
                 self.now = if rest == "early" { early } else { self.now.max(until) };
-                Input::Woke { thread: THREAD, until }
+                Input::Woke { thread: whose, until }
             }
             "ran" => {
                 let (number, rest) = rest.split_once(' ').unwrap_or((rest, ""));
                 let text = rest.strip_prefix("error ").unwrap_or(rest);
                 let call = self.calls[number.parse::<usize>().expect("a call's number") - 1];
-                Input::Ran { thread: THREAD, call, content: content(text), is_error: text != rest }
+                Input::Ran { thread: whose, call, content: content(text), is_error: text != rest }
             }
             "recovered" => Input::Recovered,
+            "archive" if !rest.is_empty() => Input::ArchiveThread { thread: self.child(rest) },
             "archive" => Input::Archive,
             "delete" => Input::Delete,
             "update" => Input::Update(change(rest)),
@@ -173,7 +230,8 @@ impl Stage {
                 thread: match rest {
                     "" => None,
                     "primary" => Some(THREAD),
-                    _ => Some(ThreadId::from_bits(9)),
+                    "unknown" => Some(ThreadId::from_bits(9)),
+                    child => Some(self.child(child)),
                 },
             },
             "allow" => {
@@ -196,18 +254,26 @@ impl Stage {
         }
     }
 
-    fn asked(&self) -> EventId {
+    fn child(&self, number: &str) -> ThreadId {
+        match number {
+            "primary" => THREAD,
+            "unknown" => ThreadId::from_bits(9),
+            number => self.threads[number.parse::<usize>().expect("a child's number")],
+        }
+    }
+
+    fn asked(&self, whose: ThreadId) -> EventId {
         let asked = |want| match want {
-            Want::Ask { request, .. } => Some(request),
-            Want::Run { .. } | Want::Wake { .. } => None,
+            Want::Ask { request, thread } if thread == whose => Some(request),
+            Want::Ask { .. } | Want::Run { .. } | Want::Wake { .. } => None,
         };
         wants(&self.session).into_iter().find_map(asked).expect("a model is asked")
     }
 
-    fn until(&self) -> Stamp {
+    fn until(&self, whose: ThreadId) -> Stamp {
         let until = |want| match want {
-            Want::Wake { at, .. } => Some(at),
-            Want::Ask { .. } | Want::Run { .. } => None,
+            Want::Wake { at, thread } if thread == whose => Some(at),
+            Want::Wake { .. } | Want::Ask { .. } | Want::Run { .. } => None,
         };
         wants(&self.session).into_iter().find_map(until).expect("a retry waits")
     }
@@ -220,6 +286,15 @@ impl Stage {
         for fact in &facts {
             let stored = serde_json::to_value(fact).expect("written");
             let event = stored.get("event").or_else(|| stored.pointer("/note/event"));
+            if stored["event"]["type"] == "session.thread_created" {
+                let id = stored["event"]["session_thread_id"].as_str().expect("an id");
+                let id = id.parse().expect("an id");
+                self.threads.push(id);
+                self.transcripts.push(Transcript::new(id));
+            }
+            for id in ["call", "id"].iter().filter_map(|key| stored["note"][key].as_str()) {
+                self.places.entry(id.to_owned()).or_insert(self.session.head);
+            }
             if let Some(Value::String(id)) = event.and_then(|event| event.get("id")) {
                 self.places.entry(id.clone()).or_insert(self.session.head);
                 let id = id.parse().expect("an id");
@@ -227,7 +302,7 @@ impl Stage {
                     "agent.custom_tool_use" | "agent.tool_use" => {
                         self.calls.push(id);
                         if let What::Event { event, .. } = &fact.what {
-                            self.made.extend(Made::of(&event.body).map(|made| (id, made)));
+                            self.made.extend(Made::of(fact.thread, &event.body).map(|made| (id, made)));
                         }
                     }
                     "span.model_request_start" => self.requests.push(id),
@@ -235,7 +310,7 @@ impl Stage {
                 }
             }
             self.session.apply(fact);
-            self.transcript.apply(fact);
+            self.transcripts.iter_mut().for_each(|transcript| transcript.apply(fact));
         }
         facts
     }
@@ -244,7 +319,9 @@ impl Stage {
         let mut said = format!("> {line}\n");
         for fact in facts {
             let stored = serde_json::to_value(fact).expect("written");
-            writeln!(said, "  {}", told(&stored)).expect("written");
+            let place = self.threads.iter().position(|thread| *thread == fact.thread).expect("a thread");
+            let whose = if place > 0 { format!("@{place} ") } else { String::new() };
+            writeln!(said, "  {whose}{}", told(&stored)).expect("written");
         }
         let printed = status::session(&self.session);
         let mut state = vec![printed.status().name().to_owned()];
@@ -255,8 +332,9 @@ impl Stage {
             Want::Run { call, tool, .. } => format!("run {} {call}", tool.name()),
             Want::Wake { at, .. } => format!("wake {}", after(at)),
         }));
-        if !self.session.queued().is_empty() {
-            state.push(format!("{} queued", self.session.queued().len()));
+        let queued = self.session.queued().count();
+        if queued > 0 {
+            state.push(format!("{queued} queued"));
         }
         writeln!(said, "  = {}", state.join(", ")).expect("written");
         let said = self.named(&said);
@@ -265,13 +343,17 @@ impl Stage {
 
     /// Ids as the places where they first stood.
     fn named(&self, text: &str) -> String {
-        let text = text.replace(&THREAD.to_string(), "primary");
+        let name = |text: String, (place, id): (usize, &ThreadId)| {
+            text.replace(&id.to_string(), &if place > 0 { format!("child{place}") } else { "primary".into() })
+        };
+        let text = self.threads.iter().enumerate().fold(text.to_owned(), name);
         self.places.iter().fold(text, |text, (id, place)| text.replace(id, &format!("#{place}")))
     }
 
-    fn history(&self) -> String {
+    fn history(&self, thread: usize) -> String {
         let mut told = String::new();
-        for message in &self.transcript.prompt(&self.session.agent, &Workplace::jail()).messages {
+        let cast = self.session.cast(self.threads[thread]).expect("a thread");
+        for message in &self.transcripts[thread].prompt(&cast, &Workplace::jail()).messages {
             let role = match message.role {
                 Role::User => "user",
                 Role::Assistant => "assistant",
@@ -303,14 +385,35 @@ fn told(stored: &Value) -> String {
         let id = event["id"].as_str().map(|id| format!("{id} ")).unwrap_or_default();
         let until = note["until"].as_str().and_then(|until| until.parse().ok());
         let until = until.map(|until| format!(" {}", after(until))).unwrap_or_default();
-        return format!("{id}note {kind}{until}{}", words(event));
+        let mut line = format!("{id}note {kind}{until}{}", words(event));
+        for field in ["call", "event", "end", "name"] {
+            if let Some(about) = note[field].as_str() {
+                write!(line, " {about}").expect("written");
+            }
+        }
+        if note["input"].is_object() {
+            write!(line, " {}", note["input"]).expect("written");
+        }
+        line.push_str(if note["is_error"] == true { " error" } else { "" });
+        line.push_str(&words(note));
+        return line;
     }
     let event = &stored["event"];
     let id = event["id"].as_str().expect("an id");
     let mut line = format!("{id} {}", event["type"].as_str().expect("a type"));
-    for field in ["custom_tool_use_id", "tool_use_id", "model_request_start_id", "session_thread_id"] {
+    let fields = [
+        ("", "custom_tool_use_id"),
+        ("", "tool_use_id"),
+        ("", "model_request_start_id"),
+        ("", "session_thread_id"),
+        ("from ", "from_session_thread_id"),
+        ("from ", "from_agent_name"),
+        ("to ", "to_session_thread_id"),
+        ("to ", "to_agent_name"),
+    ];
+    for (word, field) in fields {
         if let Some(about) = event[field].as_str() {
-            write!(line, " {about}").expect("written");
+            write!(line, " {word}{about}").expect("written");
         }
     }
     line.push_str(&words(event));
@@ -320,6 +423,9 @@ fn told(stored: &Value) -> String {
 
 fn details(event: &Value, private: &Value) -> String {
     let mut line = String::new();
+    if let Some(told) = private["told"]["as"].as_str() {
+        write!(line, " as {told}").expect("written");
+    }
     if let Some(name) = event["name"].as_str() {
         write!(line, " {name} {}", event["input"]).expect("written");
     }
@@ -490,10 +596,35 @@ fn toolset() -> Tool {
 }
 
 fn agent() -> SessionAgent {
+    named(4, "weaver")
+}
+
+/// One that may call a spinner, a dyer and itself.
+fn coordinator() -> SessionAgent {
+    let member = |agent: &SessionAgent| Member { agent: ThreadAgent::from(agent), multiagent: None };
+    let (spinner, dyer) =
+        (named(5, "spinner"), SessionAgent { system: Some("Dye.".into()), ..named(6, "dyer") });
+    let about = Some("spins yarn".to_owned());
+    let agents =
+        vec![member(&SessionAgent { description: about, ..spinner }), member(&dyer), member(&agent())];
+    SessionAgent { multiagent: Some(SessionCoordinator { agents }), ..agent() }
+}
+
+/// One whose members may each call a helper of their own.
+pub(crate) fn play_deep(tree: Tree, script: &str) -> String {
+    let helper = Member { agent: ThreadAgent::from(&named(7, "helper")), multiagent: None };
+    let mut agent = coordinator();
+    for member in agent.multiagent.iter_mut().flat_map(|roster| &mut roster.agents) {
+        member.multiagent = Some(SessionCoordinator { agents: vec![helper.clone()] });
+    }
+    play_as(agent, tree, script)
+}
+
+fn named(id: u128, name: &str) -> SessionAgent {
     SessionAgent {
-        id: AgentId::from_bits(4),
+        id: AgentId::from_bits(id),
         version: 1,
-        name: "weaver".into(),
+        name: name.into(),
         description: None,
         model: protocol::model::ModelConfig::plain("any"),
         system: None,

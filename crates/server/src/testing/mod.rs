@@ -16,7 +16,7 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
 };
 use bytes::Bytes;
-use engine::{Clock, Dice, Engine, Parts};
+use engine::{Clock, Dice, Engine, Parts, Tree};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use protocol::{
@@ -63,6 +63,7 @@ impl House {
             }]),
             clock: Clock::wall(),
             dice: Dice::seeded(7),
+            tree: Tree::default(),
         };
         let engine = Engine::start(parts).await.expect("an engine");
         let settings = Settings { workspace: WorkspaceId::from_bits(1), env_key_hash: Some(keys::hash(KEY)) };

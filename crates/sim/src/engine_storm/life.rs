@@ -150,6 +150,7 @@ impl Life {
         };
         let hands = Workshop::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
         let parts = Parts {
+            tree: engine::Tree::default(),
             store: self.book.store().clone(),
             oracle: Arc::new(seer),
             hands: Arc::new(hands),

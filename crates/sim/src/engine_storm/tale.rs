@@ -129,7 +129,7 @@ impl Tale {
 
     /// Whether nothing goes on and nobody is waited for.
     pub(super) fn rests(&self) -> bool {
-        let quiet = kernel::wants(&self.session).is_empty() && self.session.queued().is_empty();
+        let quiet = kernel::wants(&self.session).is_empty() && self.session.queued().next().is_none();
         self.over() || (quiet && self.desk.open().is_empty())
     }
 
@@ -154,7 +154,7 @@ impl Tale {
 fn post(position: u64, fact: Fact) -> Option<Post> {
     match fact.what {
         What::Event { event, .. } => Some(Post { position, queued: false, event }),
-        What::Note { note: Note::Queued { event }, .. } => {
+        What::Note { note: Note::Queued { event, .. }, .. } => {
             Some(Post { position, queued: true, event: *event })
         }
         What::Note { .. } => None,

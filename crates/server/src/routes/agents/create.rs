@@ -3,7 +3,7 @@
 use kernel::rules::agent;
 use store::Write;
 
-use super::row;
+use super::{roster, row};
 use crate::{
     answer::Answer,
     document::{self, Change},
@@ -14,7 +14,14 @@ use crate::{
 /// Answers with the agent at version 1.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let engine = call.engine();
-    let agent = agent::create(call.body()?, engine.routes(), engine.mint(), engine.now())?;
+    let (agent, sent) = agent::create(call.body()?, engine.routes(), engine.mint(), engine.now())?;
+    let agent = match sent {
+        None => agent,
+        Some(sent) => {
+            let found = roster::named(&call, &sent).await?;
+            agent::enlist(agent, &sent, &found, roster::nested(&call))?
+        }
+    };
     let saved = document::change(&call, || async {
         Ok(Change::Writes(&agent, vec![Write::Create(row(call.workspace(), &agent)?)]))
     });

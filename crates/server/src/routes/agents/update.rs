@@ -3,7 +3,7 @@
 use kernel::rules::agent;
 use store::{Kind, Write};
 
-use super::{current, row};
+use super::{current, roster, row};
 use crate::{
     answer::Answer,
     document::{self, Change},
@@ -18,7 +18,9 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let changed = document::change(&call, || async {
         let stored = current(&call, id).await?.value;
         let engine = call.engine();
-        let Some(next) = agent::revise(&stored, body.clone(), engine.routes(), engine.now())? else {
+        let found = roster::named(&call, &agent::named(body.clone(), engine.routes())?).await?;
+        let rules = (engine.routes(), roster::nested(&call));
+        let Some(next) = agent::revise(&stored, body.clone(), &found, rules, engine.now())? else {
             return Ok(Change::Nothing(stored));
         };
         let live = Write::ExpectLive { kind: Kind::Agent, id: id.bits(), version: None };

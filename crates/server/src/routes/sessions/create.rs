@@ -7,10 +7,12 @@ use store::{Kind, Write};
 
 use crate::{
     answer::Answer,
-    document::{self, Stored},
     error::Problem,
     extract::Call,
-    routes::environments,
+    routes::{
+        agents::{self, roster},
+        environments,
+    },
 };
 
 /// Attempts when agents or environments change in between.
@@ -32,17 +34,20 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
 async fn open(call: &Call, request: session::Request) -> Result<Result<Session, CommitError>, Problem> {
     let engine = call.engine();
     let agent = agent(call, request.agent.id, request.agent.version).await?;
-    let effective = session::effective(&agent, request.agent.overrides, engine.routes())?;
+    let mut effective = session::effective(&agent, request.agent.overrides, engine.routes())?;
+    let (multiagent, members) = roster::whole(call, &agent, &effective).await?;
+    effective.multiagent = multiagent;
     let environment = environments::current(call, request.environment)
         .await
         .map_err(|problem| Problem { message: format!("environment_id: {}", problem.message), ..problem })?;
     if environment.value.archived_at.is_some() {
         return Err(environment::archived(request.environment, "environment_id").into());
     }
-    let expects = vec![
+    let mut expects = vec![
         Write::ExpectLive { kind: Kind::Agent, id: agent.id.bits(), version: Some(agent.version) },
         Write::ExpectLive { kind: Kind::Environment, id: request.environment.bits(), version: None },
     ];
+    expects.extend(roster::expected(&members));
     let new = NewSession {
         agent: effective,
         environment: request.environment,
@@ -53,14 +58,16 @@ async fn open(call: &Call, request: session::Request) -> Result<Result<Session, 
     Ok(engine.open(call.workspace(), new, expects).await)
 }
 
-/// The agent in the version that is asked for; archived is archived in every version.
-async fn agent(call: &Call, id: AgentId, version: Option<u64>) -> Result<Agent, Problem> {
-    let current: Option<Stored<Agent>> = document::find(call, Kind::Agent, id.bits(), None).await?;
-    let current = current.ok_or_else(|| Problem::missing(format!("agent: there is no agent {id}")))?.value;
-    let Some(version) = version.filter(|version| *version != current.version) else { return Ok(current) };
-    let then: Option<Stored<Agent>> = document::find(call, Kind::Agent, id.bits(), Some(version)).await?;
-    let missing = || Problem::missing(format!("agent.version: the agent {id} has no version {version}"));
-    Ok(Agent { archived_at: current.archived_at, ..then.ok_or_else(missing)?.value })
+/// The agent in the version that is asked for.
+async fn agent(call: &Call, id: AgentId, wanted: Option<u64>) -> Result<Agent, Problem> {
+    if let Some(agent) = agents::version(call, id, wanted).await? {
+        return Ok(agent);
+    }
+    let known = wanted.is_some() && agents::version(call, id, None).await?.is_some();
+    Err(Problem::missing(match wanted {
+        Some(version) if known => format!("agent.version: the agent {id} has no version {version}"),
+        Some(_) | None => format!("agent: there is no agent {id}"),
+    }))
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! `POST /v1/sessions/{session_id}/threads/{thread_id}/archive`: ends a child thread.
 
-use protocol::error::ErrorKind;
+use kernel::Input;
 
 use super::named;
 use crate::{answer::Answer, error::Problem, extract::Call};
 
-/// Refuses: every session has only its primary thread so far, and that one ends with the session.
+/// Answers with the thread, terminated. Once more changes nothing. One that works is refused, and so is the
+/// primary, which ends with its session.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let (session, thread) = named(&call).await?;
-    let id = thread.id;
-    let message = format!("{id} is the primary thread and ends with its session: archive {session} instead");
-    Err(Problem::new(ErrorKind::InvalidRequest, message))
+    let input = Input::ArchiveThread { thread: thread.id };
+    call.engine().commit(call.workspace(), session, input).await?;
+    let (_, thread) = named(&call).await?;
+    Answer::json(&thread)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Threads of a session. So far every session has one: the primary.
+//! Threads of a session.
 
 pub(super) mod archive;
 pub(super) mod events;

@@ -1,0 +1,296 @@
+//! Delegation: the five tools by which threads call, write to and report to each other. They are carried
+//! out by the law itself, in the commit that makes the call (rules.md 3, 9; design decision 2).
+
+use alloc::{format, string::String, vec, vec::Vec};
+
+use protocol::{EventId, Object, ThreadId, content::Block, event::Body, roster::Member};
+use serde_json::{Value, json};
+
+use crate::{
+    draft::Draft,
+    fact::{End, Note, Private, Told},
+    mail,
+    session::Cast,
+    status,
+    thread::{Stop, Thread},
+    turn,
+};
+
+/// A delegation tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// Makes a child, and goes on.
+    CreateAgent,
+    /// Makes a child, and waits for its report.
+    Agent,
+    /// Writes to a child.
+    SendToAgent,
+    /// Lists the children.
+    ListAgents,
+    /// Writes to the parent.
+    SendToParent,
+}
+
+impl Errand {
+    /// All of them, in the order in which a model is offered them.
+    pub const ALL: [Self; 5] =
+        [Self::CreateAgent, Self::Agent, Self::SendToAgent, Self::ListAgents, Self::SendToParent];
+
+    /// The tool's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CreateAgent => "create_agent",
+            Self::Agent => "Agent",
+            Self::SendToAgent => "send_to_agent",
+            Self::ListAgents => "list_agents",
+            Self::SendToParent => "send_to_parent",
+        }
+    }
+
+    /// The tool of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|errand| errand.name() == name)
+    }
+
+    /// Whether `cast` may use it.
+    pub const fn is_offered(self, cast: &Cast<'_>) -> bool {
+        match self {
+            Self::CreateAgent | Self::Agent | Self::SendToAgent | Self::ListAgents => !cast.roster.is_empty(),
+            Self::SendToParent => cast.reports,
+        }
+    }
+}
+
+/// What a child's waiting parent is told when its owner archives the child (rules.md 3, exactly).
+pub(crate) const CANCELLED: &str = "Agent cancelled.";
+/// What it is told when the child is interrupted.
+pub(crate) const INTERRUPTED: &str = "Agent interrupted.";
+/// What the calls are closed with that an ended thread leaves open.
+const ENDED: &str = "The thread was ended before this was answered.";
+const DECLINED: &str = "The agent declined to continue.";
+const NO_OUTPUT: &str = "(no output)";
+
+/// Carries out a call that `thread` has just made. One that waits stays open.
+pub(crate) fn run(draft: &mut Draft, thread: ThreadId, call: EventId, errand: Errand, input: &Object) {
+    let done = match errand {
+        Errand::CreateAgent => spawn(draft, thread, call, false, input).map(Some),
+        Errand::Agent => spawn(draft, thread, call, true, input).map(|_| None),
+        Errand::SendToAgent => send_to_child(draft, thread, input).map(Some),
+        Errand::ListAgents => Ok(Some(list(draft, thread))),
+        Errand::SendToParent => send_to_parent(draft, thread, input).map(Some),
+    };
+    match done {
+        Ok(None) => {}
+        Ok(Some(value)) => mail::answer(draft, thread, call, vec![Block::text(format!("{value}"))], false),
+        Err(why) => mail::answer(draft, thread, call, vec![Block::text(why)], true),
+    }
+}
+
+/// A text that the model must have given.
+fn given<'a>(input: &'a Object, key: &str) -> Result<&'a str, String> {
+    match input.get(key) {
+        Some(Value::String(text)) if !text.trim().is_empty() => Ok(text),
+        _ => Err(format!("`{key}` is needed: a text that is not empty.")),
+    }
+}
+
+fn spawn(
+    draft: &mut Draft,
+    thread: ThreadId,
+    call: EventId,
+    waits: bool,
+    input: &Object,
+) -> Result<Value, String> {
+    let (name, task) = (given(input, "agent")?, given(input, "task")?);
+    let cast = draft.session.cast(thread).ok_or("The session is over.")?;
+    let named = |member: &Member| member.agent.name == name;
+    let own = |member: &Member| member.agent.id == cast.own;
+    let place = cast.roster.iter().position(named);
+    let place = place.or_else(|| cast.roster.iter().position(own).filter(|_| name == "self"));
+    let Some((member, agent)) = place.and_then(|place| Some((place, cast.roster.get(place)?))) else {
+        let names: Vec<String> =
+            cast.roster.iter().map(|member| format!("`{}`", member.agent.name)).collect();
+        return Err(format!("There is no agent named `{name}`. `agent` is one of: {}.", names.join(", ")));
+    };
+    let agent_name = agent.agent.name.clone();
+    let most = draft.session.tree.max_threads;
+    if draft.session.slots() >= most as usize {
+        return Err(format!(
+            "This session has {most} agents already, which is the most it may have. Give the task to \
+             one of them with `send_to_agent` (`list_agents` shows who is idle), or do it yourself."
+        ));
+    }
+    let child = ThreadId::from_bits(draft.dice.draw());
+    let made = Body::SessionThreadCreated {
+        session_thread_id: child,
+        agent_name: agent_name.clone(),
+        workflow_run_id: None,
+    };
+    let task = vec![Block::text(task)];
+    draft.say_with(thread, made, Some(Private::Child { member, call, waits }));
+    mail::send(draft, thread, child, task, Told::Task);
+    Ok(json!({"thread_id": child, "agent": agent_name, "status": "running"}))
+}
+
+fn send_to_child(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result<Value, String> {
+    let (id, message) = (given(input, "thread_id")?, given(input, "message")?);
+    let child = id.parse().ok().and_then(|id: ThreadId| draft.session.thread(id));
+    let Some(child) = child.filter(|child| child.parent == Some(thread)) else {
+        return Err(format!(
+            "You have no agent with the thread_id `{id}`. `list_agents` shows those you have."
+        ));
+    };
+    if child.ended() {
+        return Err(format!(
+            "The agent `{id}` has ended and takes no more messages. Make another with `create_agent`."
+        ));
+    }
+    if !mail::has_room(&draft.session, message.len()) {
+        return Err("The agent's mailbox is full. Wait for its report before you write again.".into());
+    }
+    let child = child.id;
+    let from = name(draft, thread);
+    mail::send(draft, thread, child, vec![Block::text(message)], Told::Letter { from });
+    Ok(shown(draft, child))
+}
+
+fn list(draft: &Draft, thread: ThreadId) -> Value {
+    let children = draft.session.children(thread).map(|child| {
+        let mut shown = shown(draft, child.id);
+        if let Value::Object(shown) = &mut shown {
+            shown.insert("pending_messages".into(), child.queue.len().into());
+        }
+        shown
+    });
+    json!({"agents": children.collect::<Vec<Value>>()})
+}
+
+fn send_to_parent(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result<Value, String> {
+    let message = given(input, "message")?;
+    let parent = draft.session.thread(thread).and_then(|child| child.parent).ok_or("You have no parent.")?;
+    if !mail::has_room(&draft.session, message.len()) {
+        return Err("The parent's mailbox is full. Say it in your last message instead.".into());
+    }
+    let content = vec![Block::text(message)];
+    if waiting(draft, thread).is_some() {
+        draft.note(thread, Note::Kept { content });
+    } else {
+        let from = name(draft, thread);
+        // What was kept for a wait that is no more goes first.
+        let mut said = kept(draft, thread);
+        said.extend(content);
+        mail::send(draft, thread, parent, said, Told::Letter { from });
+    }
+    Ok(shown(draft, parent))
+}
+
+/// A thread as the model is shown it.
+fn shown(draft: &Draft, thread: ThreadId) -> Value {
+    let Some(state) = draft.session.thread(thread) else { return Value::Null };
+    let status = status::thread(&draft.session, state).status().name();
+    json!({"thread_id": thread, "agent": state.agent_name, "status": status})
+}
+
+fn name(draft: &Draft, thread: ThreadId) -> String {
+    draft.session.thread(thread).map(|state| state.agent_name.clone()).unwrap_or_default()
+}
+
+fn kept(draft: &Draft, thread: ThreadId) -> Vec<Block> {
+    draft.session.thread(thread).map(|state| state.report.kept.clone()).unwrap_or_default()
+}
+
+/// The parent of a child and its call that waits for the child's report.
+fn waiting(draft: &Draft, child: ThreadId) -> Option<(ThreadId, EventId)> {
+    let parent = draft.session.thread(draft.session.thread(child)?.parent?)?;
+    Some((parent.id, parent.waiting_for(child)?.id))
+}
+
+/// What may happen to a child, and ends a wait for it (the table of rules.md 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Happened {
+    /// Its turn ended.
+    Finished,
+    /// It refused.
+    Refused,
+    /// Its model could not be asked, or asked too often; it ends.
+    Exhausted(String),
+    /// A person stopped it.
+    Interrupted,
+    /// Its owner archived it.
+    Archived,
+}
+
+/// The turn of `thread` has ended, and nothing is queued for it that would begin another: its parent is
+/// told. The primary has none.
+pub(crate) fn turn_ended(draft: &mut Draft, thread: ThreadId, stop: &Stop, why: &str) {
+    if draft.session.thread(thread).is_none_or(|state| state.parent.is_none()) {
+        return;
+    }
+    let happened = match stop {
+        Stop::EndTurn => Happened::Finished,
+        Stop::Refused(_) => Happened::Refused,
+        Stop::Exhausted => Happened::Exhausted(why.into()),
+    };
+    tell(draft, thread, &happened);
+}
+
+/// Tells the parent of `child` what happened to it, by the table of rules.md 3, and lets it go on.
+pub(crate) fn tell(draft: &mut Draft, child: ThreadId, happened: &Happened) {
+    let Some(parent) = draft.session.thread(child).and_then(|state| state.parent) else { return };
+    let (content, is_error, shows) = match happened {
+        Happened::Finished => (report(draft.session.thread(child)), false, true),
+        Happened::Refused => (vec![Block::text(DECLINED)], true, true),
+        Happened::Exhausted(why) => (vec![Block::text(format!("Agent failed: {why}"))], true, true),
+        Happened::Interrupted => (vec![Block::text(INTERRUPTED)], true, false),
+        Happened::Archived => (vec![Block::text(CANCELLED)], false, false),
+    };
+    let wait = waiting(draft, child);
+    let spoken = draft.session.thread(child).is_some_and(|state| state.report.mailed);
+    let mails = match happened {
+        // What it has sent in this turn was its report, but for what was kept for a wait that is no more.
+        Happened::Finished => wait.is_none() && (!spoken || !kept(draft, child).is_empty()),
+        Happened::Refused | Happened::Exhausted(_) => wait.is_none(),
+        Happened::Interrupted | Happened::Archived => false,
+    };
+    let Some(received) = mail::envelope(&draft.session, child, &content) else { return };
+    let from = name(draft, child);
+    if mails || wait.is_some() && shows {
+        mail::say_sent(draft, child, parent, content.clone());
+    }
+    if matches!(happened, Happened::Exhausted(_)) {
+        end(draft, child, End::Exhausted);
+    }
+    if let Some((parent, call)) = wait {
+        if shows {
+            draft.say_with(parent, received, Some(Private::Mail { told: Told::Result }));
+        }
+        mail::answer(draft, parent, call, content, is_error);
+        turn::go_on(draft, parent);
+    } else if mails {
+        mail::deliver(draft, parent, received, Told::Letter { from });
+    }
+}
+
+/// Ends a thread and all below it, the deepest first: calls are closed, mail is cancelled, slots are free.
+pub(crate) fn end(draft: &mut Draft, thread: ThreadId, how: End) {
+    let below: Vec<ThreadId> = draft.session.children(thread).map(|child| child.id).collect();
+    for child in below {
+        end(draft, child, End::Archived);
+    }
+    let Some(state) = draft.session.thread(thread) else { return };
+    if state.ended() && (how == End::Exhausted || state.archived_at.is_some()) {
+        return;
+    }
+    if !state.ended() {
+        turn::cut(draft, thread, ENDED);
+        mail::cancel(draft, thread);
+    }
+    draft.note(thread, Note::Ended { end: how });
+}
+
+/// What a child reports: what was kept, in order, else its last words.
+fn report(child: Option<&Thread>) -> Vec<Block> {
+    let Some(child) = child else { return Vec::new() };
+    let said = if child.report.kept.is_empty() { &child.report.last } else { &child.report.kept };
+    if said.is_empty() { vec![Block::text(NO_OUTPUT)] } else { said.clone() }
+}

@@ -1,0 +1,108 @@
+//! Mail between threads: it is taken at once or waits, and in the end it is delivered or cancelled, once
+//! (rules.md 3, 4).
+
+use alloc::{boxed::Box, vec::Vec};
+
+use protocol::{
+    EventId, ThreadId,
+    content::Block,
+    event::{Body, Event},
+    limits,
+};
+
+use crate::{
+    draft::Draft,
+    fact::{Note, Private, Told},
+    session::Session,
+    thread::{Doing, Queued, Thread},
+    turn,
+};
+
+/// Whether a session's queue takes `bytes` more.
+pub(crate) fn has_room(session: &Session, bytes: usize) -> bool {
+    let held: usize = session.threads().map(|thread| thread.queued_bytes).sum();
+    session.queued().count() < limits::QUEUED_EVENTS && held + bytes <= limits::QUEUED_BYTES
+}
+
+/// Sends `content` from one thread to another. Whether there is room for it is the caller's question.
+pub(crate) fn send(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>, told: Told) {
+    let received = envelope(&draft.session, from, &content);
+    say_sent(draft, from, to, content);
+    if let Some(received) = received {
+        deliver(draft, to, received, told);
+    }
+}
+
+/// Hands a message over: taken at once by a thread that rests, else queued.
+pub(crate) fn deliver(draft: &mut Draft, to: ThreadId, received: Body, told: Told) {
+    let private = Some(Private::Mail { told });
+    let rests = draft.session.thread(to).is_some_and(|thread| matches!(thread.doing, Doing::Resting(_)));
+    if rests {
+        draft.say_with(to, received, private);
+        return turn::go_on(draft, to);
+    }
+    let event = Box::new(Event { id: draft.mint(), processed_at: None, body: received });
+    draft.note(to, Note::Queued { event, private });
+}
+
+/// Shows on the sender's side that something was sent.
+pub(crate) fn say_sent(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>) {
+    let to_agent_name = name_of(draft.session.thread(to));
+    draft.say(from, Body::AgentThreadMessageSent { to_session_thread_id: to, to_agent_name, content });
+}
+
+/// The event that the receiver of a message from `from` will have.
+pub(crate) fn envelope(session: &Session, from: ThreadId, content: &[Block]) -> Option<Body> {
+    let sender = session.thread(from)?;
+    Some(Body::AgentThreadMessageReceived {
+        from_session_thread_id: from,
+        from_agent_name: name_of(Some(sender)),
+        content: content.to_vec(),
+    })
+}
+
+/// The name that a message shows; the primary's is not shown (spec/behaviour.md e.3).
+fn name_of(thread: Option<&Thread>) -> Option<alloc::string::String> {
+    thread.filter(|thread| thread.parent.is_some()).map(|thread| thread.agent_name.clone())
+}
+
+/// Takes all that is queued, in log order.
+pub(crate) fn take(draft: &mut Draft, thread: ThreadId) {
+    for Queued { event, private } in queue(draft, thread) {
+        draft.say_as(thread, event.id, event.body, private);
+    }
+}
+
+/// Writes queued mail into the history of a thread that is being stopped, unless a person's message waits
+/// with it: then that takes it along (rules.md 4).
+pub(crate) fn file(draft: &mut Draft, thread: ThreadId) {
+    let spoken = |queued: &Queued| matches!(queued.event.body, Body::UserMessage { .. });
+    if !queue(draft, thread).iter().any(spoken) {
+        take(draft, thread);
+    }
+}
+
+/// Cancels the mail that a thread will never take, one note each. A person's messages stay as they are.
+pub(crate) fn cancel(draft: &mut Draft, thread: ThreadId) {
+    for Queued { event, .. } in queue(draft, thread) {
+        if !matches!(event.body, Body::UserMessage { .. }) {
+            draft.note(thread, Note::Cancelled { event: event.id });
+        }
+    }
+}
+
+fn queue(draft: &Draft, thread: ThreadId) -> Vec<Queued> {
+    draft.session.thread(thread).map(|state| state.queue.iter().cloned().collect()).unwrap_or_default()
+}
+
+/// Answers a delegation call.
+pub(crate) fn answer(
+    draft: &mut Draft,
+    thread: ThreadId,
+    call: EventId,
+    content: Vec<Block>,
+    is_error: bool,
+) {
+    let id = draft.mint();
+    draft.note(thread, Note::Settled { id, call, content, is_error });
+}

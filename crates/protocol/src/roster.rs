@@ -1,0 +1,158 @@
+//! Rosters: whom a coordinator may call (spec/behaviour.md b.8).
+
+use alloc::{string::String, vec::Vec};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    AgentId,
+    agent::ThreadAgent,
+    limits,
+    parse::{self, Fields, Invalid},
+};
+
+/// A saved agent's roster: pinned versions, which never follow later ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "coordinator")]
+pub struct Coordinator {
+    /// 1 to 20 different agents.
+    pub agents: Vec<Pinned>,
+}
+
+/// One version of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "agent")]
+pub struct Pinned {
+    /// Which agent.
+    pub id: AgentId,
+    /// Which version.
+    pub version: u64,
+}
+
+/// A session's roster: the agents whole, as they were when the session was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "coordinator")]
+pub struct SessionCoordinator {
+    /// The agents.
+    pub agents: Vec<Member>,
+}
+
+/// An agent of a session's roster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The agent.
+    #[serde(flatten)]
+    pub agent: ThreadAgent,
+    /// Its own roster: only where the server lets threads lie deeper than one level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiagent: Option<SessionCoordinator>,
+}
+
+/// An entry of a roster as a client sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// An agent; without a version its latest.
+    Agent {
+        /// Which agent.
+        id: AgentId,
+        /// Which version.
+        version: Option<u64>,
+    },
+    /// The agent that is being saved.
+    Own,
+}
+
+/// Reads an agent's `multiagent`.
+///
+/// # Errors
+/// The field that is wrong: none or more than 20 entries, an entry twice, or a kind of roster or entry
+/// that is not served.
+pub fn roster(value: Value, path: &str) -> Result<Vec<Sent>, Invalid> {
+    let mut fields = Fields::of(value, path)?;
+    let tag = fields.tag()?;
+    match tag.as_str() {
+        "coordinator" => {}
+        "multiagent_20261001" => {
+            let what = "`multiagent_20261001` (use `coordinator`, which spawns the same threads)";
+            return Err(Invalid::unsupported(fields.at("type"), what));
+        }
+        _ => return Err(fields.unknown_tag(&tag, &["coordinator", "multiagent_20261001"])),
+    }
+    let at = fields.at("agents");
+    let agents = fields.required("agents", parse::list(1, limits::ROSTER, sent))?;
+    fields.finish()?;
+    for (index, sent) in agents.iter().enumerate() {
+        let twice = |other: &Sent| match (other, sent) {
+            (Sent::Own, Sent::Own) => true,
+            (Sent::Agent { id: one, .. }, Sent::Agent { id: other, .. }) => one == other,
+            (Sent::Own, Sent::Agent { .. }) | (Sent::Agent { .. }, Sent::Own) => false,
+        };
+        if agents.iter().take(index).any(twice) {
+            return Err(Invalid::new(alloc::format!("{at}.{index}"), "this agent is already in the roster"));
+        }
+    }
+    Ok(agents)
+}
+
+fn sent(value: Value, path: &str) -> Result<Sent, Invalid> {
+    if value.is_string() {
+        return Ok(Sent::Agent { id: parse::id(value, path)?, version: None });
+    }
+    let mut fields = Fields::of(value, path)?;
+    let tag: String = fields.tag()?;
+    match tag.as_str() {
+        "agent" => {
+            let id = fields.required("id", parse::id)?;
+            let version = fields.optional("version", parse::whole(1, u64::MAX))?;
+            fields.finish()?;
+            Ok(Sent::Agent { id, version })
+        }
+        "self" => fields.finish().map(|()| Sent::Own),
+        "advisor" => Err(Invalid::unsupported(fields.at("type"), "an advisor")),
+        _ => Err(fields.unknown_tag(&tag, &["agent", "self", "advisor"])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use serde_json::json;
+
+    const ID: &str = "agent_1111111111111111111112";
+
+    #[test]
+    fn each_form_of_an_entry_is_read() {
+        let sent = json!({"type": "coordinator", "agents": [
+            ID, {"type": "agent", "id": "agent_1111111111111111111113", "version": 3}, {"type": "self"},
+        ]});
+        let wanted = vec![
+            Sent::Agent { id: AgentId::from_bits(1), version: None },
+            Sent::Agent { id: AgentId::from_bits(2), version: Some(3) },
+            Sent::Own,
+        ];
+        assert_eq!(roster(sent, "multiagent"), Ok(wanted));
+    }
+
+    #[test]
+    fn each_mistake_names_its_field() {
+        let of = |agents: Value| json!({"type": "coordinator", "agents": agents});
+        let again = json!({"type": "agent", "id": ID, "version": 2});
+        for (sent, path) in [
+            (of(json!([])), "multiagent.agents"),
+            (of((0..21).map(|_| json!({"type": "self"})).collect()), "multiagent.agents"),
+            (of(json!([ID, again])), "multiagent.agents.1"),
+            (of(json!([{"type": "self"}, {"type": "self"}])), "multiagent.agents.1"),
+            (of(json!(["x"])), "multiagent.agents.0"),
+            (of(json!([{"type": "agent"}])), "multiagent.agents.0.id"),
+            (of(json!([{"type": "advisor", "model": "m"}])), "multiagent.agents.0.type"),
+            (of(json!([{"type": "other"}])), "multiagent.agents.0.type"),
+            (json!({"type": "coordinator"}), "multiagent.agents"),
+            (json!({"type": "multiagent_20261001"}), "multiagent.type"),
+            (json!({"type": "other"}), "multiagent.type"),
+        ] {
+            assert_eq!(roster(sent, "multiagent").map_err(|wrong| wrong.path), Err(path.into()));
+        }
+    }
+}
