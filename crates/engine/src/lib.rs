@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use models::Oracle;
 use protocol::{
-    SessionId, Stamp, WorkspaceId, agent::SessionAgent, limits, routes::Routes, session::Session,
+    SessionId, Stamp, ThreadId, WorkspaceId, agent::SessionAgent, limits, routes::Routes, session::Session,
     session::Thread,
 };
 use store::{HeadQuery, Store};
@@ -199,6 +199,23 @@ impl Engine {
         let summary = Summary::read(&head.body)?;
         let agent = self.agent(&summary.hash()?).await?;
         Ok(Some(summary::thread_objects(&head, &summary, &agent, self.now())))
+    }
+
+    /// The body of the last request to a thread's model, as a provider is sent it: for debugging. `None`: no
+    /// such session or thread, or no request yet.
+    pub async fn last_request(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+        thread: ThreadId,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
+        let Some(head) = head else { return Ok(None) };
+        if !Summary::read(&head.body)?.has(thread) {
+            return Ok(None);
+        }
+        let prompt = log::last_prompt(self, session, thread).await?;
+        Ok(prompt.and_then(|prompt| self.oracle().request(&prompt)))
     }
 
     /// How many threads a new session may have, and how deep.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use kernel::{Session, Transcript, fact};
-use protocol::{EventId, SessionId, ThreadId, prompt::Prompt};
+use protocol::{EventId, SessionId, ThreadId, event::Body, prompt::Prompt};
 
 use crate::{
-    Engine,
+    Engine, blobs,
     fault::{CommitError, Fault},
     live::{Commit, Live, Post, Scroll, State, lock},
     summary::Summary,
@@ -91,6 +91,59 @@ pub(crate) async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) 
                     scroll.transcript.apply(&fact);
                     scroll.head += 1;
                 }
+            }
+        }
+    }
+}
+
+/// What the thread's model was asked last, from the log; `None` if it never was. The agent's tools are those
+/// that the session has now, if they were changed since.
+pub(crate) async fn last_prompt(
+    engine: &Engine,
+    session: SessionId,
+    thread: ThreadId,
+) -> Result<Option<Prompt>, Fault> {
+    let head = engine.store().head_of(session).await?.ok_or(Fault::Corrupt("a session without a head"))?;
+    let agent = engine.agent(&Summary::read(&head.body)?.hash()?).await?;
+    let Some(last) = last_request(engine, session, thread, head.position).await? else { return Ok(None) };
+    let (mut folded, mut transcript) = (Session::new(session, agent), Transcript::new(thread));
+    while folded.head <= last {
+        let rows = engine.store().read(session, folded.head, CHUNK).await?;
+        if rows.is_empty() {
+            return Err(Fault::Corrupt("a log shorter than its head says"));
+        }
+        for row in rows {
+            for fact in fact::decode(&row.body).map_err(Fault::unreadable)? {
+                if folded.head <= last {
+                    folded.apply(&fact);
+                    transcript.apply(&fact);
+                }
+            }
+        }
+    }
+    let cast = folded.cast(thread).ok_or(Fault::Corrupt("a request of no thread"))?;
+    let mut prompt = transcript.prompt(&cast, &engine.hands().workplace(session));
+    blobs::fill(engine.store(), &mut prompt).await?;
+    Ok(Some(prompt))
+}
+
+/// Where the last model request of a thread began.
+async fn last_request(
+    engine: &Engine,
+    session: SessionId,
+    thread: ThreadId,
+    head: u64,
+) -> Result<Option<u64>, Fault> {
+    let mut before = head;
+    loop {
+        let rows = engine.store().read_back(session, before, CHUNK).await?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        before = last.first;
+        for row in &rows {
+            let begins =
+                |post: &&Post| post.thread == thread && post.event.body == Body::SpanModelRequestStart;
+            if let Some(post) = Commit::read(row)?.posts.iter().rev().find(begins) {
+                return Ok(Some(post.position));
             }
         }
     }

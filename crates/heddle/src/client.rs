@@ -1,11 +1,14 @@
 //! A small client of our own API, for the verbs that talk to a server like anybody else does.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use models::sse::Decoder;
 use reqwest::{Client, Method, Response};
 use serde_json::Value;
+
+use crate::config;
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,32 @@ pub(crate) enum CallError {
     Refused { status: u16, message: String },
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
+}
+
+/// Which server to talk to, and with which key.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Place {
+    /// The server.
+    #[arg(long, env = "HEDDLE_URL", default_value = "http://127.0.0.1:7717")]
+    url: String,
+    /// The key; without it `HEDDLE_API_KEY`, or the key that the first start wrote to `first-key`.
+    #[arg(long, env = "HEDDLE_API_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The data directory, to find `first-key` in.
+    #[arg(long, env = "HEDDLE_DATA", default_value = config::DATA)]
+    data: PathBuf,
+}
+
+impl Place {
+    /// Someone who calls there.
+    pub(crate) fn caller(self) -> Result<Caller, Box<dyn std::error::Error + Send + Sync>> {
+        let key = match self.key {
+            Some(key) => key,
+            None => std::fs::read_to_string(self.data.join("first-key"))
+                .map_err(|_| "no key: give --key, or set HEDDLE_API_KEY")?,
+        };
+        Ok(Caller::new(&self.url, key.trim())?)
+    }
 }
 
 /// Someone who calls the API.

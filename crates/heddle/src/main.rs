@@ -4,11 +4,15 @@ mod client;
 mod config;
 mod demo;
 mod doctor;
+mod follow;
 mod hands;
 mod keys;
 mod seal;
 mod serve;
+mod show;
 mod stop;
+mod tail;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -27,8 +31,12 @@ struct Cli {
 enum Verb {
     /// Serves the API until SIGTERM or Ctrl-C.
     Serve(Flags),
-    /// Shows a whole turn: a server, a session, a tool on a real file, a kill -9 in the middle.
+    /// Shows it all at work: a server, a coordinator and two agents in one sandbox, a kill -9 in the middle.
     Demo(demo::Flags),
+    /// Follows a session: its threads and what they do, as it happens.
+    Tail(tail::Flags),
+    /// Shows a session's thread, or what its model was sent last.
+    Show(show::Flags),
     /// Makes, lists and revokes API keys; works beside a running server.
     Keys(keys::Flags),
     /// Tries what this machine can do and says what is missing, and how to mend it.
@@ -62,6 +70,8 @@ fn main() -> ExitCode {
         match cli.verb {
             Verb::Serve(flags) => serve::run(flags).await,
             Verb::Demo(flags) => demo::run(flags).await,
+            Verb::Tail(flags) => tail::run(flags).await,
+            Verb::Show(flags) => show::run(flags).await,
             Verb::Keys(flags) => keys::run(flags).await,
             Verb::Doctor(flags) => doctor::run(flags).await,
             Verb::Stop(flags) => stop::run(flags).await,

@@ -88,21 +88,69 @@ fn id(answer: &str, prefix: &str) -> String {
 }
 
 #[test]
-fn the_demo_kills_its_server_in_the_middle_and_nothing_is_lost() {
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
-    let output = heddle(&["demo", readme]).output().expect("it runs");
+fn the_demo_lets_agents_work_kills_its_server_and_loses_nothing() {
+    let output = heddle(&["demo"]).output().expect("it runs");
     let (out, wrong) = text(&output);
     assert!(output.status.success(), "{out}\n{wrong}");
     let place = |part: &str| out.find(part).unwrap_or_else(|| panic!("no `{part}` in\n{out}"));
-    let order = ["agent.custom_tool_use", "kill -9", "cut off", "nothing lost"];
+    let order = [
+        "starts       writer",
+        "starts       reader",
+        "writer         result       note.txt is written",
+        "reader         result       woven by two threads",
+        "kill -9",
+        "coordinator       cut",
+        "the first of the two is archived",
+        "writer         ends",
+        "nothing lost, nothing twice",
+        "coordinator       idle; worked",
+        "writer         terminated, archived; worked",
+        "reader         idle; worked",
+    ];
     assert!(order.map(place).is_sorted(), "{order:?} in\n{out}");
 }
 
 #[test]
-fn a_demo_about_a_missing_file_says_what_to_do() {
-    let output = heddle(&["demo", "no/such/file"]).output().expect("it runs");
-    let (_, wrong) = text(&output);
-    assert!(!output.status.success() && wrong.contains("heddle demo FILE"), "{wrong}");
+fn a_session_is_followed_to_its_end_and_its_prompt_is_shown() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let call = |path: &str, body: &str| post(&server.url, key.trim(), path, body);
+    let agent =
+        id(&call("/v1/agents", r#"{"name": "a", "model": "heddle-demo", "system": "Be brief."}"#), "agent");
+    let environment = id(&call("/v1/environments", r#"{"name": "e"}"#), "env");
+    let message = r#"{"type": "user.message", "content": [{"type": "text", "text": "hello"}]}"#;
+    let body = format!(
+        r#"{{"agent": "{agent}", "environment_id": "{environment}", "initial_events": [{message}]}}"#
+    );
+    let session = id(&call("/v1/sessions", &body), "sesn");
+    let place = ["--url", &server.url, "--key", key.trim()];
+    let mut tail = heddle(&[&["tail", &session], &place[..]].concat());
+    let mut tail = tail.stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
+    let mut said = String::new();
+    while !said.contains("rests        end_turn") {
+        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
+    }
+    call(&format!("/v1/sessions/{session}/archive"), "{}");
+    out.read_to_string(&mut said).expect("text");
+    assert!(tail.wait().expect("it ends").success());
+    let order =
+        ["you          hello", "says         I am heddle-demo", "rests", "ends", "terminated, archived"];
+    let place_of = |part: &str| said.find(part).unwrap_or_else(|| panic!("no `{part}` in\n{said}"));
+    assert!(order.map(place_of).is_sorted(), "{order:?} in\n{said}");
+
+    let run = |arguments: &[&str]| {
+        let output = heddle(&[arguments, &place[..]].concat()).output().expect("it runs");
+        assert!(output.status.success(), "{:?}", text(&output));
+        text(&output).0
+    };
+    assert_eq!(run(&["tail", "--once", &session]), said);
+    assert_eq!(run(&["show", &session]), said);
+    let prompt = run(&["show", &session, "--prompt"]);
+    for part in [r#""model": "heddle-demo""#, r#""text": "Be brief.""#, r#""text": "hello""#] {
+        assert!(prompt.contains(part), "no {part} in {prompt}");
+    }
 }
 
 #[test]

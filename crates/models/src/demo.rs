@@ -1,7 +1,8 @@
 //! The built-in script of `heddle-demo`: needs no network, always answers the same, and says what it is.
 //!
 //! With tools on offer it calls the first, once a turn, and then reports what it can see in the result;
-//! without tools it counts what it was told.
+//! without tools it counts what it was told. With agents to call it gives each its task: the line of the
+//! message that begins with the agent's name and a colon, else the whole message.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -14,6 +15,13 @@ use protocol::{
 };
 use serde_json::{Value, json};
 
+/// The delegation tools, and the one that starts an agent (rules.md 9).
+const DELEGATION: [&str; 5] = ["create_agent", "Agent", "send_to_agent", "list_agents", "send_to_parent"];
+const CREATE: &str = "create_agent";
+/// How another agent's message begins.
+const LETTER: &str = "Message from ";
+/// Agents that are started at most.
+const AGENTS: usize = 4;
 /// Between two words, so that a person sees them flow.
 const PACE: Duration = Duration::from_millis(40);
 /// Most characters of a quoted line.
@@ -45,15 +53,59 @@ fn script(prompt: &Prompt) -> Answer {
     let parts = prompt.messages.last().map_or(&[][..], |message| message.parts.as_slice());
     let said = texts(parts);
     let results: Vec<String> = parts.iter().filter_map(|part| seen(part, &prompt.messages)).collect();
-    let (text, call) = match prompt.tools.first() {
-        _ if !results.is_empty() => (reported(&results, &said), None),
-        Some(tool) => call(tool, &said, &prompt.messages),
-        None => (echoed(&said), None),
+    let own = |tool: &&ToolSpec| !DELEGATION.contains(&tool.name.as_str());
+    let leads = prompt.tools.iter().find(|tool| tool.name == CREATE);
+    let (text, calls) = match (leads, prompt.tools.iter().find(own)) {
+        (Some(_), _) if said.starts_with(LETTER) => (heard(&said), Vec::new()),
+        (Some(_), _) if !results.is_empty() => (started(results.len()), Vec::new()),
+        (None, _) if !results.is_empty() => (reported(&results, &said), Vec::new()),
+        (Some(create), _) => delegated(create, &said, &prompt.messages),
+        (None, Some(tool)) => call(tool, &said, &prompt.messages),
+        (None, None) => (echoed(&said), Vec::new()),
     };
-    let stop = if call.is_some() { AnswerStop::ToolUse } else { AnswerStop::EndTurn };
+    let stop = if calls.is_empty() { AnswerStop::EndTurn } else { AnswerStop::ToolUse };
     let tokens = Tokens { input: words_of(prompt), output: words(&text), ..Tokens::default() };
-    let blocks = [Some(AnswerBlock::Text { text }), call].into_iter().flatten().collect();
+    let blocks = core::iter::once(AnswerBlock::Text { text }).chain(calls).collect();
     Answer { blocks, stop, tokens }
+}
+
+/// Gives each agent that may be called its task.
+fn delegated(create: &ToolSpec, said: &str, history: &[Arc<Message>]) -> (String, Vec<AnswerBlock>) {
+    let names =
+        create.input_schema.get("properties").and_then(|properties| properties.pointer("/agent/enum"));
+    let names = names.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let others: Vec<&str> = names.filter(|name| *name != "self").take(AGENTS).collect();
+    let calls = others.iter().enumerate().map(|(index, name)| {
+        let task = task(said, name).unwrap_or(said);
+        let input = json!({"agent": name, "task": task});
+        let input = Some(input.as_object().cloned().unwrap_or_default());
+        AnswerBlock::ToolUse { id: next_id(history, index), name: create.name.clone(), input }
+    });
+    let text = format!(
+        "I am heddle-demo, a built-in script and not a language model. I give each of my agents its task: {}.",
+        others.join(", ")
+    );
+    (text, calls.collect())
+}
+
+/// The task of an agent: the rest of the line that begins with its name and a colon.
+fn task<'a>(said: &'a str, name: &str) -> Option<&'a str> {
+    let rest = |line: &'a str| line.trim().strip_prefix(name)?.strip_prefix(':').map(str::trim);
+    said.lines().find_map(rest).filter(|task| !task.is_empty())
+}
+
+fn started(many: usize) -> String {
+    format!("I have started {many} agents. Their reports will come as messages.")
+}
+
+/// What came in letters: "Message from NAME (ID):", then what NAME says.
+fn heard(said: &str) -> String {
+    let letters = said.split(LETTER).filter(|letter| !letter.trim().is_empty()).map(|letter| {
+        let name = letter.split(" (").next().unwrap_or_default();
+        let words = letter.split_once("):").map(|(_, words)| words).unwrap_or_default();
+        format!("{name} reports: “{}”", first_line(words))
+    });
+    letters.collect::<Vec<_>>().join(" ")
 }
 
 fn echoed(said: &str) -> String {
@@ -68,18 +120,22 @@ fn echoed(said: &str) -> String {
     )
 }
 
-fn call(tool: &ToolSpec, said: &str, history: &[Arc<Message>]) -> (String, Option<AnswerBlock>) {
+fn call(tool: &ToolSpec, said: &str, history: &[Arc<Message>]) -> (String, Vec<AnswerBlock>) {
     let input = input(&tool.input_schema, said);
     let text = format!(
         "I am heddle-demo, a built-in script and not a language model. I call `{}` with {}.",
         tool.name,
         quoted(&Value::Object(input.clone()).to_string())
     );
-    // Calls are numbered through the history, so that no id comes twice.
-    let earlier =
-        history.iter().flat_map(|message| &message.parts).filter(|part| matches!(part, Part::ToolUse { .. }));
-    let id = format!("toolu_demo_{}", earlier.count() + 1);
-    (text, Some(AnswerBlock::ToolUse { id, name: tool.name.clone(), input: Some(input) }))
+    let id = next_id(history, 0);
+    (text, vec![AnswerBlock::ToolUse { id, name: tool.name.clone(), input: Some(input) }])
+}
+
+/// Calls are numbered through the history, so that no id comes twice.
+fn next_id(history: &[Arc<Message>], further: usize) -> String {
+    let parts = history.iter().flat_map(|message| &message.parts);
+    let earlier = parts.filter(|part| matches!(part, Part::ToolUse { .. }));
+    format!("toolu_demo_{}", earlier.count() + further + 1)
 }
 
 /// What a tool's result says, in one sentence or two.
@@ -168,23 +224,22 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// An input that the schema can accept: what is required (or everything, if nothing is), and any place
-/// for a file's name.
+/// An input that the schema can accept: what is required (the first if nothing is, everything if the schema
+/// does not say), and any place for a file's name.
 fn input(schema: &Object, said: &str) -> Object {
-    let required: Vec<&str> = schema
+    let required: Option<Vec<&str>> = schema
         .get("required")
         .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let properties = schema.get("properties").and_then(Value::as_object);
-    properties
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| required.is_empty() || required.contains(&name.as_str()) || is_file_like(name))
-        .map(|(name, property)| (name.clone(), value(name, property, said)))
-        .collect()
+        .map(|names| names.iter().filter_map(Value::as_str).collect());
+    let wanted = |index: usize, name: &str| match required.as_deref() {
+        None => true,
+        Some([]) => index == 0,
+        Some(required) => required.contains(&name),
+    };
+    let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
+    let chosen =
+        properties.enumerate().filter(|(index, (name, _))| wanted(*index, name) || is_file_like(name));
+    chosen.map(|(_, (name, property))| (name.clone(), value(name, property, said))).collect()
 }
 
 fn is_file_like(name: &str) -> bool {
@@ -357,6 +412,52 @@ mod tests {
         expected.extend(pieces);
         assert_eq!(heard, expected);
         assert!(begun.elapsed() >= PACE * 25, "{:?}", begun.elapsed());
+    }
+
+    fn offered(name: &str, schema: Value) -> ToolSpec {
+        ToolSpec { name: name.to_owned(), description: String::new(), input_schema: object(schema) }
+    }
+
+    fn create() -> ToolSpec {
+        let agents = json!({"type": "string", "enum": ["writer", "reader", "self"]});
+        offered("create_agent", json!({"type": "object", "properties": {"agent": agents, "task": {}}}))
+    }
+
+    #[test]
+    fn with_agents_to_call_it_gives_each_its_line_and_then_says_what_they_report() {
+        let said = text("Go on:\n writer: echo x > f\nreader:");
+        let mut history = vec![user(vec![said])];
+        let answer = script(&prompt(vec![create()], history.clone()));
+        let call = |id: &str, agent: &str, task: &str| AnswerBlock::ToolUse {
+            id: id.to_owned(),
+            name: "create_agent".to_owned(),
+            input: Some(object(json!({"agent": agent, "task": task}))),
+        };
+        let whole = "Go on:\n writer: echo x > f\nreader:";
+        let calls = [call("toolu_demo_1", "writer", "echo x > f"), call("toolu_demo_2", "reader", whole)];
+        assert_eq!((&answer.blocks[1..], answer.stop), (&calls[..], AnswerStop::ToolUse));
+        history.push(called("toolu_demo_1"));
+        history.push(user(vec![result("toolu_demo_1", "{}", false)]));
+        let told = |history: &[Message]| script(&prompt(vec![create()], history.to_vec())).blocks;
+        let said = |said: &str| vec![AnswerBlock::Text { text: said.to_owned() }];
+        assert_eq!(told(&history), said("I have started 1 agents. Their reports will come as messages."));
+        let letters = "Message from writer (sthr_1):\ndone\nMessage from reader (sthr_2):\n\nx\ny";
+        history.push(user(vec![text(letters)]));
+        assert_eq!(told(&history), said("writer reports: “done” reader reports: “x”"));
+    }
+
+    #[test]
+    fn an_agent_of_another_uses_its_own_tools_and_ends_with_its_report() {
+        let bash = json!({"type": "object", "required": [], "properties": {
+            "command": {"type": "string"}, "timeout_ms": {"type": "integer", "minimum": 1},
+        }});
+        let tools = vec![offered("bash", bash), offered("send_to_parent", json!({"type": "object"}))];
+        let answer = script(&prompt(tools, vec![user(vec![text("cat f")])]));
+        let input = Some(object(json!({"command": "cat f"})));
+        let call = AnswerBlock::ToolUse { id: "toolu_demo_1".to_owned(), name: "bash".to_owned(), input };
+        assert_eq!(answer.blocks.last(), Some(&call));
+        let alone = vec![offered("send_to_parent", json!({"type": "object"}))];
+        assert_eq!(script(&prompt(alone, vec![user(vec![text("x")])])).stop, AnswerStop::EndTurn);
     }
 
     #[test]

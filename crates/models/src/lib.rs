@@ -37,6 +37,12 @@ pub trait Oracle: Send + Sync + Debug {
         prompt: &'a Prompt,
         deltas: &'a mut (dyn FnMut(Delta) + Send),
     ) -> BoxFuture<'a, Result<Answer, Failure>>;
+
+    /// The body of the request by which [`Oracle::ask`] asks, for whoever wants to read it; `None` where no
+    /// route leads to the model, or none is sent.
+    fn request(&self, _prompt: &Prompt) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// The models that the route table leads to.
@@ -131,5 +137,10 @@ impl Oracle for Models {
         deltas: &'a mut (dyn FnMut(Delta) + Send),
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(self.answer(prompt, deltas))
+    }
+
+    /// The built-in script reads the prompt itself; of that the body is what another provider would be sent.
+    fn request(&self, prompt: &Prompt) -> Option<Vec<u8>> {
+        request::body(prompt, self.routes.route(&prompt.model)?.max_output).ok()
     }
 }

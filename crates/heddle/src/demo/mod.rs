@@ -1,147 +1,131 @@
-//! `heddle demo`: a whole turn before your eyes. It starts a server of its own, talks to it over HTTP
-//! like any client, and kills it in the middle to show that nothing is lost.
+//! `heddle demo`: agents at work before your eyes. It starts a server of its own, talks to it over HTTP
+//! like any client, lets a coordinator start two agents that share one sandbox, and kills the server in
+//! the middle to show that nothing is lost.
 
 mod child;
-mod screen;
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::{
     Outcome,
-    client::{Caller, Stream},
-    config, hands,
+    client::Caller,
+    config,
+    follow::{self, Follow, Told},
+    hands, say, tail,
+    tree::Tree,
 };
 use child::Server;
-use screen::Screen;
 
-/// Most bytes of the file that the tool gives to the model.
-const FILE_BYTES: usize = 256 * 1024;
-
-/// Pieces of the last answer that are seen before the server is killed.
-const WORDS: u32 = 3;
+/// What the agents are told to do: one makes a file, the other waits for it and reads it. The built-in script
+/// takes each line for the agent that it names, a language model understands it.
+const TASK: &str = "Start both of your agents at once, each with the command that stands after its name as its task, \
+and end your turn. When both have reported, say in a sentence what they found.\n\
+writer: sleep 1; echo 'woven by two threads' > note.txt; echo 'note.txt is written'\n\
+reader: until [ -s note.txt ]; do sleep 0.1; done; cat note.txt";
+const LEADS: &str = "You lead two agents, a writer and a reader. You do not run anything yourself.";
+const WORKS: &str = "Run the command that you are given with bash, as it is and once, and report its output.";
 
 /// What the demo is about.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
-    /// The file that the agent is asked about; your client reads it, the server never does.
-    #[arg(default_value = "README.md")]
-    file: PathBuf,
     /// The model. [default: heddle-demo, or claude-sonnet-5 with ANTHROPIC_API_KEY set]
     #[arg(long)]
     model: Option<String>,
 }
 
+type Wrong = Box<dyn std::error::Error + Send + Sync>;
+
 pub(crate) async fn run(flags: Flags) -> Outcome {
-    let text = read(&flags.file)?;
-    let model = flags.model.unwrap_or_else(|| {
-        let has_key = config::variable("ANTHROPIC_API_KEY").is_some();
-        if has_key { "claude-sonnet-5".into() } else { "heddle-demo".into() }
-    });
-    let data = tempfile::tempdir()?;
-    let mut screen = Screen::new();
-    screen.tell(&format!("starting a server; the model is {model}"));
     let jailed = hands::probe().await?.ok();
+    let model = match flags.model {
+        // Nothing but the demo's own commands runs without a sandbox.
+        _ if !jailed => "heddle-demo".into(),
+        Some(model) => model,
+        None if config::variable("ANTHROPIC_API_KEY").is_some() => "claude-sonnet-5".into(),
+        None => "heddle-demo".into(),
+    };
+    let data = tempfile::tempdir()?;
+    tell(&format!("starting a server on a directory of its own; the model is {model}"));
     if !jailed {
-        screen.tell(
-            "this host cannot isolate commands (see `heddle doctor`); the demo goes on, for it runs none",
+        tell(
+            "this host cannot isolate commands (see `heddle doctor`): the built-in script runs its own without",
         );
     }
     let server = Server::start(data.path(), None, jailed).await?;
-    screen.tell(&format!("server is up at {}", server.url));
-    let mut show =
-        Show { caller: server.caller()?, server, jailed, screen, seen: Vec::new(), file: flags.file, text };
-    let session = show.begin(&model).await?;
-    show.turn(&session, data.path()).await?;
-    show.compare(&session).await?;
-    show.server.stop().await
+    let caller = server.caller()?;
+    let session = begin(&caller, &model).await?;
+    tell(&format!("the server is at {}, the session is {session}", server.url));
+    let mut show = Show {
+        tree: tail::begin(&caller, &session).await?,
+        events: Follow::open(&caller, &session).await?,
+        seen: BTreeMap::new(),
+        caller,
+        session,
+    };
+    let server = show.work(server, data.path(), jailed).await?;
+    show.archive().await?;
+    show.compare().await?;
+    show.tree.sum(&follow::threads(&show.caller, &show.session).await?);
+    server.stop().await
 }
 
-fn read(file: &Path) -> Result<String, String> {
-    let bytes = std::fs::read(file)
-        .map_err(|wrong| format!("cannot read {}: {wrong}; name a file: heddle demo FILE", file.display()))?;
-    let bytes = bytes.get(..FILE_BYTES).unwrap_or(&bytes);
-    Ok(String::from_utf8_lossy(bytes).into_owned())
+/// A line of the demo's own.
+fn tell(line: &str) {
+    say(&format!("           -- {line}\n"));
+}
+
+/// Makes an environment, the three agents, and a session.
+async fn begin(caller: &Caller, model: &str) -> Result<String, Wrong> {
+    let environment = caller.post("/v1/environments", &json!({"name": "demo"})).await?;
+    let tools = json!([{"type": "agent_toolset_20260401"}]);
+    let mut members = Vec::new();
+    for (name, about) in [("writer", "writes the note"), ("reader", "reads the note")] {
+        let agent =
+            json!({"name": name, "description": about, "model": model, "system": WORKS, "tools": tools});
+        members.push(caller.post("/v1/agents", &agent).await?["id"].clone());
+    }
+    let roster = json!({"type": "coordinator", "agents": members});
+    let agent = json!({"name": "coordinator", "model": model, "system": LEADS, "multiagent": roster});
+    let agent = caller.post("/v1/agents", &agent).await?;
+    let body = json!({"agent": agent["id"], "environment_id": environment["id"], "title": "demo"});
+    let session = caller.post("/v1/sessions", &body).await?;
+    Ok(session["id"].as_str().ok_or("a session without an id")?.to_owned())
 }
 
 /// The demo on its way.
 struct Show {
-    server: Server,
-    jailed: bool,
     caller: Caller,
-    screen: Screen,
-    /// Every processed event the stream has shown, by id.
-    seen: Vec<String>,
-    file: PathBuf,
-    text: String,
+    session: String,
+    tree: Tree,
+    events: Follow,
+    /// Every event that was shown, by thread.
+    seen: BTreeMap<String, Vec<String>>,
 }
 
 impl Show {
-    /// Makes an environment, an agent with one tool of ours, and a session.
-    async fn begin(&mut self, model: &str) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-        let environment = self.caller.post("/v1/environments", &json!({"name": "demo"})).await?;
-        let agent = json!({
-            "name": "reader",
-            "model": model,
-            "system": "You answer questions about files. Read the file with your tool, then answer in two sentences.",
-            "tools": [{
-                "type": "custom",
-                "name": "read_file",
-                "description": "Reads a text file on the user's machine and returns its text.",
-                "input_schema": {
-                    "type": "object",
-                    "properties": {"path": {"type": "string", "description": "The file's path"}},
-                    "required": ["path"],
-                },
-            }],
-        });
-        let agent = self.caller.post("/v1/agents", &agent).await?;
-        let body = json!({"agent": agent["id"], "environment_id": environment["id"], "title": "demo"});
-        let session = self.caller.post("/v1/sessions", &body).await?;
-        let session = session["id"].as_str().ok_or("a session without an id")?.to_owned();
-        self.screen.tell(&format!("agent {} on session {session}", agent["id"].as_str().unwrap_or("?")));
-        Ok(session)
-    }
-
-    /// One turn: the question, the tool, the kill, the answer.
-    async fn turn(&mut self, session: &str, data: &Path) -> Outcome {
-        let path = format!("/v1/sessions/{session}/events/stream?event_deltas[]=agent.message");
-        let mut stream = self.caller.stream(&path, None).await?;
-        let question = format!("What is {} about? Read it first.", self.file.display());
-        self.screen.tell(&format!("you ask: {question}"));
-        self.send(session, json!({"type": "user.message", "content": [{"type": "text", "text": question}]}))
-            .await?;
-        let mut answered = false;
-        let mut words = 0;
-        let mut killed = false;
+    /// The task, the agents at work, the kill, the reports.
+    async fn work(&mut self, mut server: Server, data: &Path, jailed: bool) -> Result<Server, Wrong> {
+        let message = json!({"type": "user.message", "content": [{"type": "text", "text": TASK}]});
+        let path = format!("/v1/sessions/{}/events", self.session);
+        self.caller.post(&path, &json!({"events": [message]})).await?;
+        let (mut reports, mut killed) = (0, false);
         loop {
-            let Some(event) = stream.next().await? else {
-                return Err("the stream ended before the turn did".into());
-            };
-            self.show(&event);
+            let event = self.next().await?;
             match event["type"].as_str().unwrap_or_default() {
-                "agent.custom_tool_use" => {
-                    self.send(session, self.tool(&event)).await?;
-                    answered = true;
-                }
-                // The model is in the middle of its last answer: the worst moment there is.
-                "event_delta" if answered && !killed => {
-                    words += 1;
-                    if words == WORDS {
+                "agent.thread_message_received" if event["from_agent_name"].is_string() => {
+                    reports += 1;
+                    // The coordinator's model is being asked what to make of it.
+                    if reports == 2 && !killed {
                         killed = true;
-                        stream = self.kill(&path, data).await?;
+                        server = restart(server, data, jailed).await?;
                     }
                 }
                 "session.status_idle" => match event["stop_reason"]["type"].as_str() {
-                    Some("requires_action") => {}
-                    Some("end_turn") => {
-                        if !killed {
-                            self.screen.tell("the answer came too fast to be cut; the server is killed now");
-                            drop(self.kill(&path, data).await?);
-                        }
-                        return Ok(());
-                    }
+                    Some("end_turn") if reports >= 2 => return Ok(server),
+                    Some("end_turn") => return Err("the agents were not started, or did not report".into()),
                     stop => return Err(format!("the turn ended with {}", stop.unwrap_or("nothing")).into()),
                 },
                 _ => {}
@@ -149,59 +133,55 @@ impl Show {
         }
     }
 
-    async fn kill(
-        &mut self,
-        path: &str,
-        data: &Path,
-    ) -> Result<Stream, Box<dyn std::error::Error + Send + Sync>> {
-        self.screen.tell("kill -9: the server is gone");
-        self.server.kill().await?;
-        self.server = Server::start(data, Some(self.server.listen), self.jailed).await?;
-        self.caller = self.server.caller()?;
-        self.screen
-            .tell("the server is back on the same data; the stream goes on after the last event you saw");
-        let last = self.seen.last().map(String::as_str);
-        Ok(self.caller.stream(path, last).await?)
+    async fn next(&mut self) -> Result<Value, Wrong> {
+        let told = self.events.next().await?.ok_or("the streams ended before the work did")?;
+        Ok(self.show(told))
     }
 
-    /// What the client's own tool gives. It reads the one file that was named, whatever the model asks for.
-    fn tool(&self, event: &Value) -> Value {
-        let asked = event["input"]["path"].as_str().unwrap_or_default();
-        let named = Path::new(asked).file_name() == self.file.file_name();
-        let text = if named { self.text.clone() } else { format!("there is no file {asked} here") };
-        json!({
-            "type": "user.custom_tool_result",
-            "custom_tool_use_id": event["id"],
-            "content": [{"type": "text", "text": text}],
-            "is_error": !named,
-        })
+    fn show(&mut self, told: Told) -> Value {
+        self.tree.tell(&told);
+        let id = told.event["id"].as_str().unwrap_or_default().to_owned();
+        self.seen.entry(told.thread).or_default().push(id);
+        told.event
     }
 
-    async fn send(&self, session: &str, event: Value) -> Outcome {
-        self.caller.post(&format!("/v1/sessions/{session}/events"), &json!({"events": [event]})).await?;
+    /// Archives the first child: its thread ends, its files and its place in the lists stay.
+    async fn archive(&mut self) -> Outcome {
+        let threads = follow::threads(&self.caller, &self.session).await?;
+        let child = threads.iter().find(|thread| thread["parent_thread_id"].is_string());
+        let child = child.and_then(|child| child["id"].as_str()).ok_or("no child to archive")?;
+        tell("the first of the two is archived");
+        let path = format!("/v1/sessions/{}/threads/{child}/archive", self.session);
+        self.caller.post(&path, &json!({})).await?;
+        while self.next().await?["type"] != "session.thread_status_terminated" {}
         Ok(())
     }
 
-    fn show(&mut self, event: &Value) {
-        if event["processed_at"].is_string()
-            && let Some(id) = event["id"].as_str()
-        {
-            self.seen.push(id.to_owned());
+    /// Holds what the streams showed against what the log lists.
+    async fn compare(&mut self) -> Outcome {
+        let mut count = 0;
+        for thread in follow::threads(&self.caller, &self.session).await? {
+            let id = thread["id"].as_str().unwrap_or_default();
+            let path = format!("/v1/sessions/{}/threads/{id}/events?limit=1000", self.session);
+            let listed = follow::pages(&self.caller, &path).await?;
+            let listed: Vec<&str> = listed.iter().filter_map(|event| event["id"].as_str()).collect();
+            let seen = self.seen.get(id).map(Vec::as_slice).unwrap_or_default();
+            if listed != seen {
+                return Err(format!("of {id} the log lists {listed:?}, the stream showed {seen:?}").into());
+            }
+            count += listed.len();
         }
-        self.screen.event(event);
-    }
-
-    /// Holds what the stream showed against what the log lists.
-    async fn compare(&mut self, session: &str) -> Outcome {
-        let list = self.caller.get(&format!("/v1/sessions/{session}/events?limit=1000")).await?;
-        let listed: Vec<&str> =
-            list["data"].as_array().into_iter().flatten().filter_map(|event| event["id"].as_str()).collect();
-        if listed != self.seen {
-            return Err(format!("the log lists {listed:?}, the stream showed {:?}", self.seen).into());
-        }
-        let count = listed.len();
-        self.screen
-            .tell(&format!("{count} events in the log, the same {count} seen on the stream: nothing lost"));
+        tell(&format!(
+            "{count} events in the log, the same {count} seen on the streams: nothing lost, nothing twice"
+        ));
         Ok(())
     }
+}
+
+async fn restart(mut server: Server, data: &Path, jailed: bool) -> Result<Server, Wrong> {
+    tell("kill -9: the server is gone");
+    server.kill().await?;
+    let server = Server::start(data, Some(server.listen), jailed).await?;
+    tell("the server is back on the same data; the streams go on after the last event you saw");
+    Ok(server)
 }

@@ -77,7 +77,8 @@ pub(crate) fn all() -> Router<Arc<Door>> {
         .route("/v1/sessions/{session_id}/threads/{thread_id}", get(threads::retrieve::run))
         .route("/v1/sessions/{session_id}/threads/{thread_id}/archive", post(threads::archive::run))
         .route("/v1/sessions/{session_id}/threads/{thread_id}/events", get(threads::events::run))
-        .route("/v1/sessions/{session_id}/threads/{thread_id}/stream", get(threads::stream::run));
+        .route("/v1/sessions/{session_id}/threads/{thread_id}/stream", get(threads::stream::run))
+        .route("/heddle/sessions/{session_id}/threads/{thread_id}/prompt", get(threads::prompt::run));
     not_built::add(own::add(router))
 }
 

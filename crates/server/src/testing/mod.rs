@@ -134,6 +134,29 @@ impl House {
         self.post("/v1/sessions", &body).await.ok()
     }
 
+    /// A coordinator with one helper, who has the custom tool `look_up`.
+    pub(crate) async fn coordinator(&self) -> Value {
+        let body = json!({"name": "a helper", "model": "test-1", "tools": [tool("look_up")]});
+        let helper = self.post("/v1/agents", &body).await.ok();
+        let roster = json!({"type": "coordinator", "agents": [helper["id"]]});
+        let body = json!({"name": "a coordinator", "model": "test-1", "multiagent": roster});
+        self.post("/v1/agents", &body).await.ok()
+    }
+
+    /// The path of a session whose coordinator has given its helper this task, and the helper's thread.
+    pub(crate) async fn family(&self, task: &str) -> (String, Value) {
+        let (agent, environment) = (self.coordinator().await, self.environment().await);
+        let events = [message(&format!("spawn {task}"))];
+        let body =
+            json!({"agent": agent["id"], "environment_id": environment["id"], "initial_events": events});
+        let path = format!("/v1/sessions/{}", id(&self.post("/v1/sessions", &body).await.ok()));
+        let first = id(&self.get(&format!("{path}/events?limit=1")).await.ok()["data"][0]);
+        let mut stream = self.stream(&format!("{path}/events/stream?after_id={first}")).await;
+        while stream.next().await.data()["type"] != "session.thread_created" {}
+        let threads = self.get(&format!("{path}/threads")).await.ok();
+        (path, threads["data"][1].clone())
+    }
+
     /// Waits until the session at `path` rests.
     pub(crate) async fn settled(&self, path: &str) {
         let newest = self.get(&format!("{path}/events?order=desc&limit=1")).await.ok();

@@ -1,9 +1,10 @@
-//! A model that does what it is told: `hold` never answers, `call` calls a tool, `think` thinks first.
+//! A model that does what it is told: `hold` never answers, `call` calls a tool, `think` thinks first, and
+//! `spawn TASK` gives an agent named `a helper` a task.
 
 use futures_util::future::{self, BoxFuture};
 use models::Oracle;
 use protocol::{
-    Object, SessionId,
+    SessionId,
     content::Block,
     prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, Message, Part, Prompt, Workplace},
     usage::Tokens,
@@ -38,9 +39,20 @@ impl Oracle for Script {
                     let blocks = vec![thought, text("I thought and say this")];
                     Ok(answer(blocks, AnswerStop::EndTurn))
                 }
+                said if said.starts_with("spawn ") => {
+                    let task = said.trim_start_matches("spawn ");
+                    let input = json!({"agent": "a helper", "task": task});
+                    Ok(answer(vec![called("create_agent", input)], AnswerStop::ToolUse))
+                }
                 said => Ok(answer(vec![text(&format!("You said: {said}"))], AnswerStop::EndTurn)),
             }
         })
+    }
+
+    fn request(&self, prompt: &Prompt) -> Option<Vec<u8>> {
+        let said = prompt.messages.last().map(|message| said(message));
+        let body = json!({"model": prompt.model, "messages": prompt.messages.len(), "said": said});
+        serde_json::to_vec(&body).ok()
     }
 }
 
@@ -84,7 +96,12 @@ fn text(text: &str) -> AnswerBlock {
 }
 
 fn call(name: &str) -> AnswerBlock {
-    AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input: Some(Object::new()) }
+    called(name, json!({}))
+}
+
+fn called(name: &str, input: serde_json::Value) -> AnswerBlock {
+    let input = input.as_object().cloned();
+    AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input }
 }
 
 fn answer(blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Answer {

@@ -50,6 +50,56 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_roster_is_pinned_when_it_is_saved_and_whole_in_a_session() {
+        let house = House::open().await;
+        let helper = house.agent().await;
+        let roster = json!({"type": "coordinator", "agents": [helper["id"], {"type": "self"}]});
+        let body = json!({"name": "n", "model": "test-1", "multiagent": roster});
+        let made = house.post("/v1/agents", &body).await.ok();
+        let pinned = json!({"type": "coordinator", "agents": [
+            {"type": "agent", "id": helper["id"], "version": 1}, {"type": "agent", "id": made["id"], "version": 1},
+        ]});
+        assert_eq!(made["multiagent"], pinned);
+        house.post(&format!("/v1/agents/{}", id(&helper)), &json!({"name": "other"})).await.ok();
+        let agent = json!({"type": "agent_with_overrides", "id": made["id"], "system": "s"});
+        let body = json!({"agent": agent, "environment_id": house.environment().await["id"]});
+        let session = house.post("/v1/sessions", &body).await.ok();
+        let members = session["agent"]["multiagent"]["agents"].as_array().cloned().unwrap_or_default();
+        let seen: Vec<_> = members.iter().map(|member| (&member["name"], &member["system"])).collect();
+        assert_eq!(seen, [(&json!("an agent"), &json!(null)), (&json!("n"), &json!("s"))]);
+        assert!(members.iter().all(|member| member.get("multiagent").is_none()));
+    }
+
+    #[tokio::test]
+    async fn who_may_not_be_in_a_roster_is_named() {
+        let house = House::open().await;
+        let (helper, coordinator) =
+            (house.agent().await["id"].clone(), house.coordinator().await["id"].clone());
+        let absent = json!({"type": "agent", "id": helper, "version": 9});
+        for (entry, message) in [
+            (json!("agent_1111111111111111111111"), "multiagent.agents.0: there is no agent"),
+            (absent, "multiagent.agents.0: there is no agent"),
+            (coordinator, "multiagent.agents.0: the agent"),
+        ] {
+            let roster = json!({"type": "coordinator", "agents": [entry]});
+            let body = json!({"name": "n", "model": "test-1", "multiagent": roster});
+            house.post("/v1/agents", &body).await.refused(400, "invalid_request_error", message);
+        }
+        let roster = json!({"type": "coordinator", "agents": [helper]});
+        let made = house
+            .post("/v1/agents", &json!({"name": "n", "model": "test-1", "multiagent": roster}))
+            .await
+            .ok();
+        house
+            .post(&format!("/v1/agents/{}/archive", helper.as_str().unwrap_or_default()), &json!({}))
+            .await
+            .ok();
+        let body = json!({"agent": made["id"], "environment_id": house.environment().await["id"]});
+        let told = house.post("/v1/sessions", &body).await;
+        told.refused(400, "invalid_request_error", "agent.multiagent.agents.0: the agent");
+    }
+
+    #[tokio::test]
     async fn a_mistake_is_a_400_that_names_the_field() {
         let house = House::open().await;
         let body = json!({"name": "n", "model": "test-1", "tools": [{"type": "custom", "name": "a b"}]});

@@ -17,8 +17,39 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id};
-    use serde_json::Value;
+    use crate::testing::{House, TIME, id, types};
+    use serde_json::{Value, json};
+
+    #[tokio::test]
+    async fn a_child_that_rests_is_archived_and_once_more_changes_nothing() {
+        let house = House::open().await;
+        let (path, child) = house.family("call").await;
+        house.settled(&path).await;
+        let url = format!("{path}/threads/{}", id(&child));
+        let archived = house.post(&format!("{url}/archive"), &Value::Null).await.ok();
+        let mut expected = house.get(&url).await.ok();
+        assert_eq!((&expected["status"], &expected["archived_at"]), (&json!("terminated"), &json!(TIME)));
+        assert_eq!(archived, expected);
+        expected = house.post(&format!("{url}/archive"), &json!({})).await.ok();
+        assert_eq!(archived, expected);
+        let listed = house.get(&format!("{path}/events?order=desc&limit=2")).await.ok();
+        assert_eq!(types(&listed), ["session.status_idle", "session.usage"]);
+        let call = house.get(&format!("{url}/events?order=desc&limit=50")).await.ok();
+        let call = call["data"]
+            .as_array()
+            .and_then(|events| events.iter().find(|event| event["type"] == "agent.custom_tool_use").cloned());
+        let late = json!({"type": "user.custom_tool_result", "custom_tool_use_id": call.map(|call| call["id"].clone())});
+        let told = house.post(&format!("{path}/events"), &json!({"events": [late]})).await;
+        told.refused(400, "invalid_request_error", "events.0.custom_tool_use_id: the thread");
+    }
+
+    #[tokio::test]
+    async fn a_child_at_work_is_not_archived() {
+        let house = House::open().await;
+        let (path, child) = house.family("hold").await;
+        let told = house.post(&format!("{path}/threads/{}/archive", id(&child)), &Value::Null).await;
+        told.refused(400, "invalid_request_error", "cannot archive while the status");
+    }
 
     #[tokio::test]
     async fn the_primary_is_not_archived_by_itself() {

@@ -32,7 +32,45 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, id, message};
+    use crate::testing::{House, id, message, types};
+    use serde_json::Value;
+
+    #[tokio::test]
+    async fn a_childs_inside_is_its_own_and_what_needs_the_client_is_on_both() {
+        let house = House::open().await;
+        let (path, child) = house.family("call").await;
+        house.settled(&path).await;
+        let own = house.get(&format!("{path}/threads/{}/events", id(&child))).await.ok();
+        let inside = [
+            "session.thread_status_running",
+            "agent.thread_message_received",
+            "span.model_request_start",
+            "agent.custom_tool_use",
+            "span.model_request_end",
+            "session.thread_status_idle",
+        ];
+        assert_eq!(types(&own), inside);
+        let seen = house.get(&format!("{path}/events")).await.ok();
+        let seen: Vec<&Value> = seen["data"].as_array().into_iter().flatten().collect();
+        let shared: Vec<(&Value, &Value)> = own["data"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|event| {
+                seen.iter().find(|shown| shown["id"] == event["id"]).map(|shown| (event, *shown))
+            })
+            .collect();
+        let kinds: Vec<&Value> = shared.iter().map(|(event, _)| &event["type"]).collect();
+        assert_eq!(
+            kinds,
+            ["session.thread_status_running", "agent.custom_tool_use", "session.thread_status_idle"]
+        );
+        for (event, shown) in shared {
+            let mut crossed = event.clone();
+            crossed["session_thread_id"] = child["id"].clone();
+            assert_eq!(*shown, crossed);
+        }
+    }
 
     #[tokio::test]
     async fn the_primarys_events_are_the_sessions() {

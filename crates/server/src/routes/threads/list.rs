@@ -58,6 +58,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_child_is_listed_behind_its_parent_with_its_own_agent() {
+        let house = House::open().await;
+        let (path, child) = house.family("hold").await;
+        let listed = house.pages(&format!("{path}/threads?limit=1"), &[1, 1]).await;
+        assert_eq!(listed[1]["parent_thread_id"], listed[0]["id"]);
+        assert_eq!((&listed[1]["id"], &listed[1]["status"]), (&child["id"], &json!("running")));
+        let agent = json!({
+            "type": "agent", "id": child["agent"]["id"], "version": 1, "name": "a helper", "description": null,
+            "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
+            "system": null, "tools": [tool("look_up")], "mcp_servers": [], "skills": [],
+            "execution_identity": {"type": "service_account"},
+        });
+        assert_eq!(listed[1]["agent"], agent);
+    }
+
+    #[tokio::test]
     async fn statuses_choose() {
         let house = House::open().await;
         let path = format!("/v1/sessions/{}/threads", id(&house.session(&[message("hold")]).await));

@@ -3,6 +3,7 @@
 pub(super) mod archive;
 pub(super) mod events;
 pub(super) mod list;
+pub(super) mod prompt;
 pub(super) mod retrieve;
 pub(super) mod stream;
 

@@ -17,6 +17,23 @@ mod tests {
     use serde_json::Value;
 
     #[tokio::test]
+    async fn a_childs_stream_ends_when_it_is_archived_and_again_for_who_comes_late() {
+        let house = House::open().await;
+        let (path, child) = house.family("call").await;
+        house.settled(&path).await;
+        let url = format!("{path}/threads/{}", id(&child));
+        let mut open = house.stream(&format!("{url}/stream")).await;
+        house.post(&format!("{url}/archive"), &Value::Null).await.ok();
+        assert_eq!(open.next().await.data()["type"], "user.custom_tool_result");
+        let end = open.next().await.data();
+        assert_eq!(end["type"], "session.thread_status_terminated");
+        assert!(open.ended().await);
+        let mut late = house.stream(&format!("{url}/stream")).await;
+        assert_eq!(late.next().await.data(), end);
+        assert!(late.ended().await);
+    }
+
+    #[tokio::test]
     async fn a_threads_stream_ends_with_the_thread() {
         let house = House::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("hi")]).await));

@@ -1,0 +1,48 @@
+//! `heddle tail`: a session's threads and what they do, as it happens.
+
+use crate::{
+    Outcome,
+    client::{Caller, Place},
+    follow::{self, Follow},
+    tree::Tree,
+};
+
+/// What to follow, and where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flags {
+    /// The session.
+    session: String,
+    /// Show what there is and end.
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+pub(crate) async fn run(flags: Flags) -> Outcome {
+    let caller = flags.place.caller()?;
+    let mut tree = begin(&caller, &flags.session).await?;
+    let mut events = Follow::open(&caller, &flags.session).await?;
+    if flags.once {
+        while let Some(told) = events.known() {
+            tree.tell(&told);
+        }
+    } else {
+        while let Some(told) = events.next().await? {
+            tree.tell(&told);
+        }
+    }
+    tree.sum(&follow::threads(&caller, &flags.session).await?);
+    Ok(())
+}
+
+/// The tree of a session, as it is.
+pub(crate) async fn begin(
+    caller: &Caller,
+    session: &str,
+) -> Result<Tree, Box<dyn std::error::Error + Send + Sync>> {
+    let state = caller.get(&format!("/v1/sessions/{session}")).await?;
+    let began =
+        state["created_at"].as_str().and_then(|at| at.parse().ok()).ok_or("a session without a time")?;
+    Ok(Tree::new(began, &follow::threads(caller, session).await?))
+}

@@ -1,0 +1,198 @@
+//! A session as a person follows it: each event with its time, under the thread that it belongs to.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use protocol::Stamp;
+use serde_json::Value;
+
+use crate::{follow::Told, say};
+
+/// Characters of an event's content on one line.
+const WIDTH: usize = 96;
+/// Characters of a thread's name.
+const NAME: usize = 16;
+
+/// What is known of the threads.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    began: Stamp,
+    /// By id: the name and the depth.
+    threads: BTreeMap<String, (String, usize)>,
+}
+
+impl Tree {
+    /// The threads of a session that began then.
+    pub(crate) fn new(began: Stamp, threads: &[Value]) -> Self {
+        let mut tree = Self { began, threads: BTreeMap::new() };
+        for thread in threads {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let parent = thread["parent_thread_id"].as_str();
+            tree.meet(&text(&thread["id"]), &text(&thread["agent"]["name"]), parent);
+        }
+        tree
+    }
+
+    fn meet(&mut self, id: &str, name: &str, parent: Option<&str>) {
+        let depth = parent.and_then(|parent| self.threads.get(parent)).map_or(0, |(_, depth)| depth + 1);
+        self.threads.entry(id.to_owned()).or_insert_with(|| (name.to_owned(), depth));
+    }
+
+    /// Prints one event, unless it says nothing to a person.
+    pub(crate) fn tell(&mut self, told: &Told) {
+        let event = &told.event;
+        if event["type"] == "session.thread_created" {
+            let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+            self.meet(&text("session_thread_id"), &text("agent_name"), Some(&told.thread));
+        }
+        let Some((word, rest)) = words(event) else { return };
+        let at = event["processed_at"].as_str().and_then(|at| at.parse::<Stamp>().ok());
+        let seconds = at.map_or(0.0, |at| at.since(self.began).as_secs_f64());
+        let label = self.label(&told.thread);
+        let told = format!("{seconds:>9.3}  {label}  {word:<12} {}", line(&rest));
+        say(&format!("{}\n", told.trim_end()));
+    }
+
+    fn label(&self, thread: &str) -> String {
+        let (name, depth) =
+            self.threads.get(thread).map_or(("?", 0), |(name, depth)| (name.as_str(), *depth));
+        branch(name, depth)
+    }
+
+    /// Prints every thread with what became of it.
+    pub(crate) fn sum(&self, threads: &[Value]) {
+        for thread in threads {
+            let id = thread["id"].as_str().unwrap_or_default();
+            let number = |pointer: &str| thread.pointer(pointer).and_then(Value::as_f64).unwrap_or_default();
+            let mut rest = thread["status"].as_str().unwrap_or_default().to_owned();
+            if thread["archived_at"].is_string() {
+                rest.push_str(", archived");
+            }
+            let told = write!(
+                rest,
+                "; worked {:.1} s, {} tokens in, {} out",
+                number("/stats/active_seconds"),
+                number("/usage/input_tokens"),
+                number("/usage/output_tokens")
+            );
+            debug_assert!(told.is_ok(), "a String takes everything");
+            say(&format!("           {}  {rest}\n", self.label(id)));
+        }
+    }
+}
+
+fn branch(name: &str, depth: usize) -> String {
+    let arm = if depth == 0 { String::new() } else { format!("{}├─ ", "│  ".repeat(depth - 1)) };
+    let named: String = arm.chars().chain(name.chars()).take(NAME).collect();
+    format!("{named:<NAME$}")
+}
+
+/// A word for what happened, and more about it; `None` for what is only bookkeeping.
+fn words(event: &Value) -> Option<(&str, String)> {
+    let said = || text(&event["content"]);
+    let named = |key: &str| event[key].as_str().unwrap_or_default();
+    Some(match event["type"].as_str()? {
+        "user.message" => ("you", said()),
+        "user.interrupt" => ("interrupt", String::new()),
+        "user.tool_confirmation" => (named("result"), text_of(&event["deny_message"])),
+        "user.custom_tool_result" | "agent.tool_result" => {
+            (if event["is_error"] == true { "failed" } else { "result" }, said())
+        }
+        "agent.message" => ("says", said()),
+        "agent.tool_use" | "agent.custom_tool_use" => {
+            let asks = if event["evaluated_permission"] == "ask" { " (asks)" } else { "" };
+            ("calls", format!("{}{asks} {}", named("name"), event["input"]))
+        }
+        "session.thread_created" => ("starts", named("agent_name").to_owned()),
+        "agent.thread_message_sent" => {
+            let to = event["to_agent_name"].as_str().unwrap_or("its parent");
+            ("tells", format!("{to}: {}", said()))
+        }
+        "agent.thread_message_received" => {
+            let from = event["from_agent_name"].as_str().unwrap_or("its parent");
+            ("hears", format!("{from}: {}", said()))
+        }
+        "session.thread_status_idle" => ("rests", text_of(&event["stop_reason"]["type"])),
+        "session.thread_status_rescheduled" => ("waits", "to ask the model again".to_owned()),
+        "session.thread_status_terminated" => ("ends", String::new()),
+        "session.error" => ("error", text_of(&event["error"]["message"])),
+        "span.model_request_end" if event["is_error"] == true => {
+            ("cut", "the model is asked again".to_owned())
+        }
+        "session.deleted" => ("deleted", String::new()),
+        _ => return None,
+    })
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn text(content: &Value) -> String {
+    let blocks = content.as_array().into_iter().flatten();
+    let block = |block: &Value| match block["text"].as_str() {
+        Some(text) => text.to_owned(),
+        None => format!("[{}]", block["type"].as_str().unwrap_or("?")),
+    };
+    blocks.map(block).collect::<Vec<_>>().join(" ")
+}
+
+/// One line of it.
+fn line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_thread_stands_below_the_one_that_made_it() {
+        let threads = [
+            json!({"id": "a", "parent_thread_id": null, "agent": {"name": "lead"}}),
+            json!({"id": "b", "parent_thread_id": "a", "agent": {"name": "writer"}}),
+            json!({"id": "c", "parent_thread_id": "b", "agent": {"name": "a very long name indeed"}}),
+        ];
+        let tree = Tree::new(Stamp::from_micros(0), &threads);
+        assert_eq!(
+            ["a", "b", "c", "d"].map(|id| tree.label(id)),
+            ["lead            ", "├─ writer       ", "│  ├─ a very lon", "?               "]
+        );
+    }
+
+    #[test]
+    fn what_happened_is_a_word_and_a_line() {
+        let content = json!([{"type": "text", "text": "two\nlines"}, {"type": "image"}]);
+        for (event, word, rest) in [
+            (json!({"type": "user.message", "content": content}), "you", "two lines [image]"),
+            (
+                json!({"type": "agent.tool_result", "is_error": true, "content": content}),
+                "failed",
+                "two lines [image]",
+            ),
+            (
+                json!({"type": "agent.tool_use", "name": "bash", "input": {"command": "ls"}, "evaluated_permission": "ask"}),
+                "calls",
+                "bash (asks) {\"command\":\"ls\"}",
+            ),
+            (
+                json!({"type": "agent.thread_message_sent", "content": content}),
+                "tells",
+                "its parent: two lines [image]",
+            ),
+            (
+                json!({"type": "session.thread_status_idle", "stop_reason": {"type": "end_turn"}}),
+                "rests",
+                "end_turn",
+            ),
+        ] {
+            assert_eq!(words(&event).map(|(word, rest)| (word, line(&rest))), Some((word, rest.to_owned())));
+        }
+        assert_eq!(words(&json!({"type": "session.usage"})), None);
+    }
+}
