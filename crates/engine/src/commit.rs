@@ -364,6 +364,11 @@ fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, V
     }
     let busy = !kernel::wants(&state.session).is_empty();
     let over = commits.iter().flat_map(|(_, facts)| facts).rev().find_map(Over::of);
+    for fact in commits.iter().flat_map(|(_, facts)| facts) {
+        if matches!(fact.what, What::Note { note: Note::Ended { .. }, .. }) {
+            engine.hands().leave(live.id, fact.thread);
+        }
+    }
     live.set(Some(Arc::new(state)));
     for (first, facts) in commits {
         engine.counters().committed(facts.len());

@@ -30,6 +30,9 @@ pub trait Hands: Debug + Send + Sync {
     /// Where the session's tools work, as far as its models must know.
     fn workplace(&self, session: SessionId) -> Workplace;
 
+    /// A thread of a session is over, and calls no more: ends its shell and what that started.
+    fn leave(&self, _session: SessionId, _thread: ThreadId) {}
+
     /// The session is over: ends its jail and keeps its files. Calls under way are answered.
     fn end(&self, session: SessionId) -> BoxFuture<'_, ()>;
 

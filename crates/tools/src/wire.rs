@@ -33,6 +33,11 @@ pub(crate) enum ToJail {
         /// Whether the thread had a shell in an earlier jail.
         shell_lost: bool,
     },
+    /// A thread is over: end its shell, once its calls are answered.
+    Leave {
+        /// Which.
+        thread: String,
+    },
     /// Stop this call.
     Cancel {
         /// Its number.

@@ -104,6 +104,7 @@ fn listen(Inside { socket, layout, limits, isolation }: Inside) -> io::Result<()
     let mut from = BufReader::new(socket);
     while let Some(word) = frames::read(&mut from)? {
         match word {
+            ToJail::Leave { thread } => seats.leave(&thread),
             ToJail::Cancel { call } => {
                 calls.cancel(call);
                 seats.ring();

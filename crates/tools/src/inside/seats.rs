@@ -69,6 +69,8 @@ struct Seat {
     killed: Option<String>,
     /// Whether its shell has to make room.
     leave: bool,
+    /// Whether its thread is over.
+    over: bool,
 }
 
 impl Seats {
@@ -121,6 +123,16 @@ impl Seats {
             if let Some(wake) = &locked(&seat).wake {
                 wake.ring();
             }
+        }
+    }
+
+    /// A thread is over: its shell ends as soon as it is idle, and its seat is free.
+    pub(super) fn leave(&self, thread: &str) {
+        let Some(seat) = locked(&self.seats).of.remove(thread) else { return };
+        let mut seat = locked(&seat);
+        seat.over = true;
+        if let Some(wake) = &seat.wake {
+            wake.ring();
         }
     }
 
@@ -255,7 +267,7 @@ impl Worker {
             (seat.busy, seat.leave) = (true, false);
             return Work::Call(call);
         }
-        if seat.leave { Work::Leave } else { Work::Wait }
+        if seat.leave || seat.over { Work::Leave } else { Work::Wait }
     }
 
     fn answer(&mut self, call: Call) -> Outcome {

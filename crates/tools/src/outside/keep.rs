@@ -124,6 +124,7 @@ impl Keeping {
             let message = match self.line.next().await {
                 Message::Run(number, call) => self.told(number, call, &mut shells).await,
                 Message::Cancel(call) => ToJail::Cancel { call },
+                Message::Leave(thread) => ToJail::Leave { thread: thread.to_string() },
             };
             let Some(body) = frames::encode(&message) else {
                 if let ToJail::Run { call, .. } = message {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{SessionId, tool::Builtin};
+use protocol::{SessionId, ThreadId, tool::Builtin};
 use serde_json::Value;
 use tokio::{
     sync::{Notify, oneshot},
@@ -79,6 +79,8 @@ pub(super) enum Message {
     Run(u64, Call),
     /// Stop it.
     Cancel(u64),
+    /// End this thread's shell.
+    Leave(ThreadId),
 }
 
 /// Why a line does not take a call.
@@ -207,6 +209,16 @@ impl Line {
         drop(calls);
         self.to_say.notify_one();
         self.changed.notify_one();
+    }
+
+    /// Lets a thread's shell end, behind the calls that were asked before.
+    pub(super) fn leave(&self, thread: ThreadId) {
+        let mut calls = self.lock();
+        if calls.ending.is_none() {
+            calls.outbox.push_back(Message::Leave(thread));
+        }
+        drop(calls);
+        self.to_say.notify_one();
     }
 
     /// Takes no more calls and answers those that wait. The first reason holds.

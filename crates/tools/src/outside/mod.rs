@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::{SessionId, prompt::Workplace, tool::Builtin};
+use protocol::{SessionId, ThreadId, prompt::Workplace, tool::Builtin};
 use sandbox::{Folders, Isolation, Layout, Limits};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -265,6 +265,13 @@ impl Hands for LocalHands {
                 Isolation::Local => true,
                 Isolation::Off => false,
             },
+        }
+    }
+
+    fn leave(&self, session: SessionId, thread: ThreadId) {
+        // Without a jail there is no shell.
+        if let Some(Post::Jail(line)) = lock(&self.0.posts).get(&session) {
+            line.leave(thread);
         }
     }
 

@@ -29,6 +29,25 @@ async fn calls_made_at_once_share_one_jail_and_its_files() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_leaves_takes_its_shell_along_and_no_other() {
+    for isolation in [Isolation::Local, Isolation::Off] {
+        let world = jail(isolation, |_| {});
+        assert!(!world.bash(ONE, "X=kept").await.is_error);
+        let child = world
+            .hands
+            .run(bash(ONE, CHILD, "sleep 1000 & echo $! > pid; [ -e /proc/$! ] && echo lives"))
+            .await;
+        assert_eq!(text(&child).trim(), "lives");
+        world.hands.leave(ONE, CHILD);
+        // Answered behind the leaving; then it is a matter of the shell's end.
+        let gone = "until [ ! -e /proc/$(cat pid) ]; do sleep 0.02; done; echo gone $X";
+        assert_eq!(text(&within(30, world.bash(ONE, gone)).await).trim(), "gone kept");
+        let again = world.hands.run(bash(ONE, CHILD, "echo anew")).await;
+        assert_eq!(text(&again).trim(), "anew");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_do_not_see_each_other() {
     let world = jail(Isolation::Local, |_| {});
     let secret = world.bash(ONE, "echo secret > here; sleep 600 & pwd").await;
