@@ -277,11 +277,23 @@ fn who_may_not_be_in_a_roster_is_named() {
     for (sent, found, path, part, code) in [
         (&two[..], vec![Some(member(8, "a")), None], "multiagent.agents.1", "no agent", None),
         (&two[..1], vec![Some(archived)], "multiagent.agents.0", "archived", None),
-        (&two[..], vec![Some(member(8, "a")), Some(member(9, "a"))], "multiagent.agents.1", "named `a`", None),
+        (
+            &two[..],
+            vec![Some(member(8, "a")), Some(member(9, "a"))],
+            "multiagent.agents.1",
+            "named `a`",
+            None,
+        ),
         (&two[..1], vec![Some(member(8, "self"))], "multiagent.agents.0", "reserved", None),
         (&two[..1], vec![Some(member(8, "anthropic.advisor"))], "multiagent.agents.0", "reserved", None),
         (&[of(7)][..], vec![None], "multiagent.agents.0", "\"self\"", None),
-        (&two[..1], vec![Some(conflict(8))], "multiagent.agents.0", "create_agent", Some("tool_name_conflict")),
+        (
+            &two[..1],
+            vec![Some(conflict(8))],
+            "multiagent.agents.0",
+            "create_agent",
+            Some("tool_name_conflict"),
+        ),
         (&two[..1], vec![Some(coordinator)], "multiagent.agents.0", "roster of its own", None),
     ] {
         let wrong = enlisted(sent, &found).expect_err(part);

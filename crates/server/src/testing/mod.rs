@@ -49,6 +49,15 @@ impl House {
 
     /// A house with other routes.
     pub(crate) async fn with(routes: Router<Arc<Door>>) -> Self {
+        Self::built(routes, Tree::default()).await
+    }
+
+    /// A house in which threads may lie two levels deep.
+    pub(crate) async fn deep() -> Self {
+        Self::built(routes::all(), Tree { max_depth: 2, ..Tree::default() }).await
+    }
+
+    async fn built(routes: Router<Arc<Door>>, tree: Tree) -> Self {
         let parts = Parts {
             store: Store::memory(),
             oracle: Arc::new(script::Script),
@@ -63,7 +72,7 @@ impl House {
             }]),
             clock: Clock::wall(),
             dice: Dice::seeded(7),
-            tree: Tree::default(),
+            tree,
         };
         let engine = Engine::start(parts).await.expect("an engine");
         let settings = Settings { workspace: WorkspaceId::from_bits(1), env_key_hash: Some(keys::hash(KEY)) };

@@ -71,6 +71,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn rosters_nest_as_deep_as_threads_may_lie() {
+        let house = House::deep().await;
+        let coordinator = house.coordinator().await;
+        let over = |member: &serde_json::Value| {
+            let roster = json!({"type": "coordinator", "agents": [member["id"]]});
+            json!({"name": format!("over {}", id(member)), "model": "test-1", "multiagent": roster})
+        };
+        let middle = house.post("/v1/agents", &over(&coordinator)).await.ok();
+        let top = house.post("/v1/agents", &over(&middle)).await.ok();
+        let body = json!({"agent": top["id"], "environment_id": house.environment().await["id"]});
+        let session = house.post("/v1/sessions", &body).await.ok();
+        let first = &session["agent"]["multiagent"]["agents"][0];
+        let second = &first["multiagent"]["agents"][0];
+        assert_eq!((&first["id"], &second["id"]), (&middle["id"], &coordinator["id"]));
+        assert_eq!(second.get("multiagent"), None);
+    }
+
+    #[tokio::test]
     async fn who_may_not_be_in_a_roster_is_named() {
         let house = House::open().await;
         let (helper, coordinator) =
