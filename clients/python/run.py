@@ -1,6 +1,6 @@
 """Drives the official Python SDK against the real server.
 
-`python run.py [WORD]` runs the scenarios whose name holds WORD.
+`python run.py [WORD...]` runs the scenarios whose name, or whose file's name, holds one of the words.
 HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries. Ends with `N passed, N failed`.
 """
 
@@ -49,8 +49,9 @@ def played(run: Scenario, house: House) -> str | None:
 
 def main() -> int:
     """Runs everything; the exit code is 1 if anything failed."""
-    word = sys.argv[1] if len(sys.argv) > 1 else ""
-    chosen = [run for run in all_of_them() if word in run.__name__ or word in run.__module__]
+    words = sys.argv[1:] or [""]
+    named = ((run, f"{run.__module__} {run.__name__}") for run in all_of_them())
+    chosen = [run for run, called in named if any(word in called for word in words)]
     failed = 0
     with tempfile.TemporaryDirectory(prefix="heddle-guests-") as folder:
         house = House(pathlib.Path(folder), Judge(Contract(CONTRACT)))

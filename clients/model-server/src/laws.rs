@@ -176,6 +176,11 @@ impl<'a> Content<'a> {
             .chain(self.blocks().iter().filter(|block| block.kind == "text").map(|b| b.text.as_ref()))
     }
 
+    /// The texts that stand inside tools' results, which come first, and then those that stand here.
+    pub(crate) fn every_text(&self) -> impl Iterator<Item = &str> {
+        self.blocks().iter().flat_map(|block| block.content.texts()).chain(self.texts())
+    }
+
     fn bytes(&self) -> usize {
         let inside = |block: &Block<'_>| block.text.len() + block.thinking.len() + block.content.bytes();
         match self {

@@ -2,11 +2,16 @@
 //!
 //! The last user message with a text that begins with `script:` decides. JSON follows: a list of steps;
 //! the number of assistant messages after that message is the index of the step to play.
+//! In a call's input `"$thread:0"` stands for the first thread whose id the history tells, be it in a
+//! tool's result or in a letter; `"$thread:1"` for the next one.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::laws::Message;
+
+/// What stands for a thread's id in an input, before its number.
+const THREAD: &str = "$thread:";
 
 /// One answer. Every key may stand beside any other; an unknown key is a mistake.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -76,7 +81,7 @@ pub(crate) fn step(messages: &[Message<'_>]) -> Result<Step, String> {
             continue;
         }
         if let Some(script) = message.content.texts().filter_map(|text| text.strip_prefix("script:")).last() {
-            return pick(script, answered);
+            return fill(pick(script, answered)?, messages);
         }
     }
     Ok(Step::default())
@@ -94,6 +99,39 @@ fn pick(script: &str, place: usize) -> Result<Step, String> {
         Some(Err(error)) => Err(error.to_string()),
         None => Err("nothing follows `script:`".to_owned()),
     }
+}
+
+/// Puts the ids of threads, which only the running session knows, into the inputs that want them.
+fn fill(mut step: Step, messages: &[Message<'_>]) -> Result<Step, String> {
+    for value in step.tools.iter_mut().flat_map(|call| call.input.values_mut()) {
+        let Some(place) = value.as_str().and_then(|text| text.strip_prefix(THREAD)) else {
+            continue;
+        };
+        let known = threads(messages);
+        let id = place.parse().ok().and_then(|place: usize| known.get(place));
+        *value = Value::from(*id.ok_or_else(|| format!("the history tells of no `{THREAD}{place}`"))?);
+    }
+    if let Some(then) = step.then.take() {
+        step.then = Some(Box::new(fill(*then, messages)?));
+    }
+    Ok(step)
+}
+
+/// The ids of threads that the user's side of the history tells, each once, in their order.
+fn threads<'a>(messages: &'a [Message<'_>]) -> Vec<&'a str> {
+    let mut known = Vec::new();
+    for text in messages.iter().filter(|message| message.role == "user").flat_map(|m| m.content.every_text())
+    {
+        for (at, prefix) in text.match_indices("sthr_") {
+            let rest = &text[at..];
+            let end = rest[prefix.len()..].find(|c: char| !c.is_ascii_alphanumeric());
+            let id = end.map_or(rest, |end| &rest[..prefix.len() + end]);
+            if !known.contains(&id) {
+                known.push(id);
+            }
+        }
+    }
+    known
 }
 
 #[cfg(test)]
@@ -123,6 +161,28 @@ mod tests {
         assert_eq!(played(&json!([script, answer, result, answer, result])), Ok(Step::default()));
         assert_eq!(played(&json!([script, answer, script])), Ok(text("a")));
         assert_eq!(played(&json!([{"role": "user", "content": "hello"}])), Ok(Step::default()));
+    }
+
+    #[test]
+    fn a_thread_is_named_by_the_place_where_the_history_first_tells_its_id() {
+        let told = |wanted: &str| {
+            let calls = json!([{}, {"tools": [{"name": "send_to_agent", "input": {"thread_id": wanted}}]}]);
+            played(&json!([
+                {"role": "user", "content": format!("script:{calls}")},
+                {"role": "assistant", "content": [{"type": "text", "text": "sthr_not"}]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "1", "content": [
+                        {"type": "text", "text": "{\"thread_id\":\"sthr_A1\",\"agent\":\"spinner\"}"}]},
+                    {"type": "tool_result", "tool_use_id": "2", "content": "sthr_A1 and sthr_B2"},
+                    {"type": "text", "text": "Message from dyer (sthr_C3):"}]},
+            ]))
+            .map(|step| step.tools[0].input["thread_id"].clone())
+        };
+        assert_eq!(
+            ["$thread:0", "$thread:1", "$thread:2", "sthr_D4"].map(told),
+            ["sthr_A1", "sthr_B2", "sthr_C3", "sthr_D4"].map(|id| Ok(json!(id)))
+        );
+        assert_eq!(told("$thread:3"), Err("the history tells of no `$thread:3`".to_owned()));
     }
 
     #[test]

@@ -19,6 +19,13 @@ FILES = (
     "failures",
     "streams",
     "threads",
+    "rosters",
+    "family",
+    "waits",
+    "letters",
+    "fanout",
+    "kin",
+    "runner",
     "asynchronous",
     "doors",
     "tools",
@@ -26,6 +33,7 @@ FILES = (
     "hands",
     "escapes",
     "outages",
+    "revival",
     "power",
 )
 
