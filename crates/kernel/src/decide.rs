@@ -298,6 +298,9 @@ fn archive(draft: &mut Draft) -> Result<(), Refusal> {
 /// Ends a child that prints idle, and all below it (rules.md 1, 3). Once more changes nothing.
 fn archive_thread(draft: &mut Draft, thread: ThreadId) -> Result<(), Refusal> {
     let session = &draft.session;
+    if session.deleted_at.is_some() {
+        return Err(Refusal::Terminated);
+    }
     let state = session.thread(thread).ok_or(Refusal::NoSuchThread { thread })?;
     if state.parent.is_none() {
         return Err(Refusal::PrimaryThread { thread, session: session.id });

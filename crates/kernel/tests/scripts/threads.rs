@@ -674,3 +674,62 @@ fn threads_lie_deeper_where_the_server_lets_them() {
       = idle, end_turn
     "#);
 }
+
+#[test]
+fn nothing_stands_behind_the_deletion() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "go"
+        answer tool create_agent {"agent": "spinner", "task": "spin"}
+        answer text "started"
+        @1 answer text "spun"
+        answer text "done"
+        delete
+        archive 1
+        "#
+    ), @r#"
+    > message "go"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "go"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool create_agent {"agent": "spinner", "task": "spin"}
+      note delegated #5 create_agent {"agent":"spinner","task":"spin"}
+      #6 span.model_request_end #4 answered
+      #7 session.thread_created child1
+      #8 agent.thread_message_sent to child1 to spinner "spin"
+      @1 #9 session.thread_status_running child1
+      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #11 span.model_request_start
+      note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
+      #13 span.model_request_start
+      = running, ask #13, ask #11
+    > answer text "started"
+      #14 agent.message "started"
+      #15 span.model_request_end #13 answered
+      #16 session.thread_status_idle primary end_turn
+      = running, ask #11
+    > @1 answer text "spun"
+      @1 #17 agent.message "spun"
+      @1 #18 span.model_request_end #11 answered
+      @1 #19 agent.thread_message_sent to primary "spun"
+      @1 #20 session.thread_status_idle child1 end_turn
+      #21 session.thread_status_running primary
+      #22 agent.thread_message_received from child1 from spinner "spun" as letter
+      #23 span.model_request_start
+      = running, ask #23
+    > answer text "done"
+      #24 agent.message "done"
+      #25 span.model_request_end #23 answered
+      #26 session.thread_status_idle primary end_turn
+      #27 session.usage 40 in, 20 out, 4.0 s
+      #28 session.status_idle end_turn
+      = idle, end_turn
+    > delete
+      #29 session.deleted
+      = idle, end_turn
+    > archive 1
+      refused: the session is archived and takes no more events; create a new session
+    "#);
+}
