@@ -12,10 +12,11 @@ use crate::tree::Tree;
 pub(crate) const NAMES: [&str; 7] = ["check", "build", "units", "storms", "guests", "cuts", "abuse"];
 
 /// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
-/// with much of each, and the real engine with its clients and readers.
-const STORMS: [[&str; 2]; 3] = [["small", "20000"], ["wide", "1000"], ["engine", "500"]];
-/// How often the power is cut: under load of all kinds, and while agents run commands.
-const CUTS: [[&str; 2]; 2] = [["cuts", "20"], ["toolcuts", "40"]];
+/// with much of each, families of threads, and the real engine with its clients and readers.
+const STORMS: [[&str; 2]; 4] = [["small", "20000"], ["wide", "1000"], ["team", "5000"], ["engine", "500"]];
+/// How often the power is cut: under load of all kinds, while agents run commands, and while
+/// coordinators and their children work.
+const CUTS: [[&str; 2]; 3] = [["cuts", "20"], ["toolcuts", "40"], ["teamcuts", "40"]];
 
 /// Formatting, lints, `arch` and `tidy`; all of them, even after one has failed.
 pub(crate) fn check(tree: &Tree) -> Result<bool, String> {

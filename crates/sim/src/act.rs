@@ -22,6 +22,8 @@ macro_rules! names {
     };
 }
 
+pub(crate) use names;
+
 names! {
     /// What a session is doing, as the coverage table tells states apart.
     State {

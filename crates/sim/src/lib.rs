@@ -16,4 +16,5 @@ pub mod mood;
 pub(crate) mod outcome;
 pub mod referee;
 pub mod storm;
+pub mod team;
 pub mod world;

@@ -115,8 +115,16 @@ struct Row {
 #[derive(Deserialize)]
 struct Note {
     kind: String,
-    event: Option<Event>,
+    event: Option<Named>,
     until: Option<Stamp>,
+}
+
+/// The event that is queued, or the id of the one that is cancelled.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Whole(Box<Event>),
+    Id(EventId),
 }
 
 #[derive(Deserialize)]
@@ -210,9 +218,10 @@ impl Row {
         if let Some(note) = self.note {
             line.kind = format!("note.{}", note.kind);
             line.until = note.until;
-            if let Some(event) = note.event {
-                line.id = Some(event.id);
-                line.content = event.content;
+            match note.event {
+                Some(Named::Whole(event)) => (line.id, line.content) = (Some(event.id), event.content),
+                Some(Named::Id(event)) => line.about = Some(event),
+                None => {}
             }
         }
         if let Some(event) = self.event {

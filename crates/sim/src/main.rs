@@ -22,12 +22,16 @@ enum Command {
     Wide(commands::wide::Args),
     /// The lives of a few seeds, with their whole logs: what to run on the seed of a failing storm.
     Storm(commands::storm::Args),
+    /// Lives of sessions with a coordinator and its children.
+    Team(commands::team::Args),
     /// The real engine on a faulty memory disk, with clients, readers and power cuts.
     Engine(commands::engine::Args),
     /// The real server, killed at random moments under load.
     Cuts(commands::cuts::Args),
     /// The real server, killed at random moments while agents run commands.
     Toolcuts(commands::toolcuts::Args),
+    /// The real server, killed at random moments while coordinators and their children work.
+    Teamcuts(commands::teamcuts::Args),
     /// The real server, with agents that do their worst.
     Abuse(commands::abuse::Args),
 }
@@ -38,9 +42,11 @@ fn main() -> io::Result<ExitCode> {
         Command::Small(args) => commands::small::run(args, &mut out),
         Command::Wide(args) => commands::wide::run(args, &mut out),
         Command::Storm(args) => commands::storm::run(args, &mut out),
+        Command::Team(args) => commands::team::run(args, &mut out),
         Command::Engine(args) => commands::engine::run(args, &mut out),
         Command::Cuts(args) => commands::cuts::run(args, &mut out),
         Command::Toolcuts(args) => commands::toolcuts::run(args, &mut out),
+        Command::Teamcuts(args) => commands::teamcuts::run(args, &mut out),
         Command::Abuse(args) => commands::abuse::run(args, &mut out),
     };
     Ok(if well? { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -106,7 +106,7 @@ pub fn failure(dice: &mut Dice, hopeless: bool) -> Failure {
     Failure { class, message: format!("{name}: the model said so"), retry_after, tokens: tokens(dice) }
 }
 
-fn tokens(dice: &mut Dice) -> Tokens {
+pub(crate) fn tokens(dice: &mut Dice) -> Tokens {
     Tokens {
         input: dice.below(1_000),
         output: dice.below(100),
@@ -133,7 +133,7 @@ fn texts(dice: &mut Dice) -> Vec<AnswerBlock> {
 }
 
 /// Answers that say nothing: no blocks, blank text, bare thinking.
-fn nothing(dice: &mut Dice) -> Vec<AnswerBlock> {
+pub(crate) fn nothing(dice: &mut Dice) -> Vec<AnswerBlock> {
     match dice.below(4) {
         0 => Vec::new(),
         1 => vec![AnswerBlock::Text { text: String::new() }],
@@ -143,7 +143,7 @@ fn nothing(dice: &mut Dice) -> Vec<AnswerBlock> {
 }
 
 /// A call. Some providers number their calls anew in each answer, and some give odd ids or none.
-fn tool(dice: &mut Dice, name: &str) -> AnswerBlock {
+pub(crate) fn tool(dice: &mut Dice, name: &str) -> AnswerBlock {
     let id = match dice.below(8) {
         0 => String::new(),
         1 => "call.1/odd id".into(),
@@ -156,7 +156,7 @@ fn tool(dice: &mut Dice, name: &str) -> AnswerBlock {
 }
 
 /// A call of a built-in tool, mostly one that is on.
-fn builtin(dice: &mut Dice, kit: &Kit) -> AnswerBlock {
+pub(crate) fn builtin(dice: &mut Dice, kit: &Kit) -> AnswerBlock {
     let offered = kit.builtins();
     let name = dice.pick(&offered).cloned().filter(|_| !dice.once_in(8));
     let name = name.or_else(|| dice.pick(Builtin::NAMES).map(|name| (*name).to_owned()));
@@ -177,7 +177,7 @@ fn off(dice: &mut Dice, kit: &Kit) -> AnswerBlock {
     tool(dice, name)
 }
 
-fn cut(call: AnswerBlock) -> AnswerBlock {
+pub(crate) fn cut(call: AnswerBlock) -> AnswerBlock {
     match call {
         AnswerBlock::ToolUse { id, name, .. } => AnswerBlock::ToolUse { id, name, input: None },
         AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => call,

@@ -67,6 +67,12 @@ impl Outcome {
         outcome
     }
 
+    /// Leaves out the calls of these tools, which others judge.
+    pub(crate) fn without(mut self, tools: &[&str]) -> Self {
+        self.calls.retain(|(name, _)| !tools.contains(&name.as_str()));
+        self
+    }
+
     /// Looks for it in the lines of its commit; the agent held `kit`.
     pub(crate) fn judge(&self, lines: &[Line], kit: &Kit) -> Result<(), String> {
         self.gave(lines)?;

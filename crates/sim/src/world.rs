@@ -374,7 +374,7 @@ impl World {
 }
 
 /// Exactly what may have done something when the power went is answered as unknown.
-fn recovered(lines: &[Line], unknown: &BTreeSet<EventId>) -> Result<(), String> {
+pub(crate) fn recovered(lines: &[Line], unknown: &BTreeSet<EventId>) -> Result<(), String> {
     let told = lines.iter().filter(|line| line.texts() == [hands::UNKNOWN]);
     let told: BTreeSet<EventId> = told.filter_map(|line| line.about).collect();
     law!(told == *unknown, "recovered: {told:?} are answered as unknown, and {unknown:?} ran");

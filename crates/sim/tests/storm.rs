@@ -4,6 +4,7 @@ use sim::coverage::Coverage;
 use sim::engine_storm::{self, EngineStorm};
 use sim::life::{Size, live};
 use sim::storm::{self, Storm};
+use sim::team::{self, TeamStorm};
 
 #[test]
 fn the_same_seed_leaves_the_same_log_byte_for_byte() {
@@ -41,4 +42,21 @@ fn a_storm_of_the_engine_ends_with_what_passed_and_says_what_came() {
     assert!(well, "{out}");
     assert_eq!(out.lines().last(), Some("11 passed, 0 failed"));
     assert!(out.contains("power cut ") && out.contains("answer lost "), "{out}");
+}
+
+#[test]
+fn a_storm_of_threads_ends_with_what_passed_and_a_life_of_it_is_its_seed() {
+    let told = |seed| {
+        let mut out = Vec::new();
+        assert!(team::tell(seed, &mut out).expect("written"));
+        String::from_utf8(out).expect("text")
+    };
+    assert_eq!(told(3), told(3));
+    assert_ne!(told(3), told(4));
+    let mut out = Vec::new();
+    let well = team::run(TeamStorm { seed: u64::MAX - 5, lives: 40 }, &mut out).expect("written");
+    let out = String::from_utf8(out).expect("text");
+    assert!(well, "{out}");
+    assert_eq!(out.lines().last(), Some("40 passed, 0 failed"));
+    assert!(out.contains("\nsend_to_parent ") && out.contains("waits,blocked"), "{out}");
 }

@@ -7,7 +7,7 @@ pub(crate) mod caller;
 pub(crate) mod house;
 mod life;
 mod script;
-mod verdict;
+pub(crate) mod verdict;
 
 use std::{
     io::{self, Write},

@@ -5,5 +5,7 @@ pub(crate) mod cuts;
 pub(crate) mod engine;
 pub(crate) mod small;
 pub(crate) mod storm;
+pub(crate) mod team;
+pub(crate) mod teamcuts;
 pub(crate) mod toolcuts;
 pub(crate) mod wide;

@@ -5,7 +5,7 @@
 //! call that does more than read is never run again (rules.md 2). One whose result says it ended well
 //! stands there once.
 
-mod ledger;
+pub(crate) mod ledger;
 mod worker;
 
 use std::{
@@ -127,7 +127,11 @@ async fn played(
 }
 
 /// Starts the server on the same data and waits for its first answer.
-async fn started(binaries: &Binaries, folder: &Path, model: &Process) -> io::Result<(Process, Caller)> {
+pub(crate) async fn started(
+    binaries: &Binaries,
+    folder: &Path,
+    model: &Process,
+) -> io::Result<(Process, Caller)> {
     let command = binaries.heddle(&folder.join("data"), model.url());
     let server = Process::start(command, &folder.join("heddle.log"))?;
     let caller = Caller::new(server.url())?;

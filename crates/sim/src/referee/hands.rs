@@ -36,7 +36,7 @@ pub(crate) fn is_own(line: &Line) -> bool {
 
 /// See the file.
 #[derive(Debug, Default)]
-pub(super) struct Hands {
+pub(crate) struct Hands {
     desk: Desk,
     /// The calls of this commit.
     fresh: BTreeSet<EventId>,

@@ -36,6 +36,25 @@ pub trait Referee {
     }
 }
 
+/// Those that judge one thread's lines, but for `hands`.
+pub(crate) fn of_thread() -> Vec<Box<dyn Referee>> {
+    vec![
+        Box::new(spans::Spans::default()),
+        Box::new(calls::Calls::default()),
+        Box::new(retries::Retries::default()),
+        Box::new(turns::Turns::default()),
+    ]
+}
+
+/// Those that judge a whole log, however many threads stand in it.
+pub(crate) fn of_log() -> Vec<Box<dyn Referee>> {
+    vec![
+        Box::new(stamps::Stamps::default()),
+        Box::new(ends::Ends::default()),
+        Box::new(usage::Usage::default()),
+    ]
+}
+
 /// All referees.
 pub struct Bench(Vec<Box<dyn Referee>>);
 

@@ -45,7 +45,7 @@ fn text<'a>(event: &'a Value, key: &str) -> &'a str {
 }
 
 /// Ids are unique, times rise, nothing waits, and the last word about the status is idle.
-fn order(events: &[Value]) -> Vec<String> {
+pub(crate) fn order(events: &[Value]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut ids = BTreeSet::new();
     let mut last = "";
@@ -106,7 +106,7 @@ fn messages(dossier: &Dossier, events: &[Value]) -> Vec<String> {
 }
 
 /// Each `first` is followed by a `second` that names it by `key`, and by no more than one if `once`.
-fn pairs(events: &[Value], first: &str, second: &str, key: &str, once: bool) -> Vec<String> {
+pub(crate) fn pairs(events: &[Value], first: &str, second: &str, key: &str, once: bool) -> Vec<String> {
     let mut open: BTreeMap<&str, usize> = BTreeMap::new();
     let mut wrong = Vec::new();
     for event in events {

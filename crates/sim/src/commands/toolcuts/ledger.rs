@@ -59,7 +59,8 @@ pub(crate) fn judged(worker: &Worker, events: &[Value], data: &Path, tally: &mut
     wrong.into_iter().map(|said| format!("{session}: {said}")).collect()
 }
 
-fn compare(events: &[Value], counter: &str, tally: &mut Tally) -> Vec<String> {
+/// What is wrong with the commands in `events`, whose numbers stand in `counter`.
+pub(crate) fn compare(events: &[Value], counter: &str, tally: &mut Tally) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut written: BTreeMap<&str, usize> = BTreeMap::new();
     for number in counter.lines() {

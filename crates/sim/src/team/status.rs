@@ -1,0 +1,290 @@
+//! The grammar of status events over the wait tree (rules.md 1): what is printed is what the log says is
+//! being done; going idle is the deepest thread first, the primary last, then usage and the session; going
+//! running is the session first, then a parent before its children; nothing is said twice, and nothing after
+//! an end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::ThreadId;
+
+use super::Judge;
+use super::line::Line;
+use super::reading::{Printed, Reading};
+use crate::referee::law;
+
+/// See the file.
+#[derive(Debug)]
+pub(crate) struct Status {
+    threads: BTreeMap<ThreadId, Printed>,
+    session: Printed,
+    /// What the line before was, and what the next must be.
+    before: String,
+    next: Option<&'static str>,
+    commit: Commit,
+}
+
+/// What this commit has said so far.
+#[derive(Debug, Default)]
+struct Commit {
+    /// How deep the last thread was that began to run, or came to rest, since the last boundary.
+    ran: usize,
+    rested: Option<usize>,
+    /// Whether the session has come to rest, or begun to run, since then.
+    stopped: bool,
+    /// How often each thread's status was said.
+    said: BTreeMap<ThreadId, usize>,
+    sessions: usize,
+    /// Whether a person stopped something, or answered what was answered before.
+    interrupts: bool,
+    again: bool,
+    exhausted: BTreeSet<ThreadId>,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            threads: BTreeMap::new(),
+            session: Printed::Idle("end_turn".into()),
+            before: String::new(),
+            next: None,
+
+            commit: Commit::default(),
+        }
+    }
+}
+
+fn idle(line: &Line) -> Printed {
+    match line.plain.stop.as_str() {
+        "requires_action" => Printed::Needs(line.plain.pending.clone()),
+        stop => Printed::Idle(stop.to_owned()),
+    }
+}
+
+impl Status {
+    fn was(&self, thread: ThreadId) -> Printed {
+        self.threads.get(&thread).cloned().unwrap_or(Printed::Idle("end_turn".into()))
+    }
+
+    fn thread(&mut self, line: &Line, reading: &Reading, now: Printed) -> Result<(), String> {
+        let (Some(own), Some(named)) = (line.thread, line.peer) else { return Err("of no thread".into()) };
+        law!(own == named, "it stands on another thread");
+        let Some(thread) = reading.thread(own) else { return Err("of no thread".into()) };
+        law!(line.agent == thread.agent, "its agent is {}", thread.agent);
+        let was = self.was(own);
+        law!(was != Printed::Terminated, "the thread is terminated");
+        let given_up = now == Printed::Idle("retries_exhausted".into()) && thread.ended;
+        law!(was != now, "it says so already");
+        if given_up {
+            self.commit.exhausted.insert(own);
+        }
+        let commit = &mut self.commit;
+        law!(!commit.stopped, "the session has come to rest before it");
+        if now == Printed::Running {
+            law!(commit.ran <= thread.depth, "a child runs before its parent");
+            law!(self.session == Printed::Running, "its session does not run");
+            commit.ran = thread.depth;
+        } else {
+            law!(commit.rested.is_none_or(|depth| depth >= thread.depth), "a parent rests before its child");
+            commit.rested = Some(thread.depth);
+        }
+        *commit.said.entry(own).or_default() += 1;
+        self.threads.insert(own, now);
+        Ok(())
+    }
+
+    fn session(&mut self, now: Printed) -> Result<(), String> {
+        law!(self.session != now, "it says so already");
+        law!(self.session != Printed::Terminated, "the session is terminated");
+        if now == Printed::Running {
+            law!(self.commit.rested.is_none() || self.commit.ran == 0, "a thread runs before it");
+            self.commit.stopped = false;
+        } else {
+            self.commit.stopped = true;
+        }
+        self.commit.sessions += 1;
+        self.session = now;
+        Ok(())
+    }
+
+    fn status(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+        let primary = reading.threads.first().map(|thread| thread.id);
+        if !line.kind().starts_with("session.thread_") {
+            law!(line.thread == primary, "it stands on a child");
+        }
+        match line.kind() {
+            "session.thread_status_running" => self.thread(line, reading, Printed::Running),
+            "session.thread_status_idle" => self.thread(line, reading, idle(line)),
+            "session.thread_status_rescheduled" => self.thread(line, reading, Printed::Rescheduling),
+            "session.thread_status_terminated" => self.thread(line, reading, Printed::Terminated),
+            "session.usage" => {
+                self.next = Some("session.status_idle");
+                Ok(())
+            }
+            "session.status_running" => {
+                self.next = Some("session.thread_status_running");
+                self.session(Printed::Running)
+            }
+            "session.status_idle" => {
+                law!(self.before == "session.usage", "no usage before the idle");
+                self.session(idle(line))
+            }
+            "session.status_rescheduled" => self.session(Printed::Rescheduling),
+            "session.status_terminated" => {
+                law!(self.before == "session.thread_status_terminated", "its primary is not terminated");
+                self.session(Printed::Terminated)
+            }
+            other => Err(format!("there is no {other}")),
+        }
+    }
+
+    /// Work is done only by a thread that says it runs.
+    fn work(&self, line: &Line, reading: &Reading) -> Result<(), String> {
+        let kinds =
+            ["agent.message", "agent.thinking", "agent.tool_use", "agent.custom_tool_use", "note.retry"];
+        let works = kinds.contains(&line.kind())
+            || matches!(line.kind(), "note.delegated" | "session.thread_created" | "user.message")
+            || line.kind().starts_with("span.");
+        let Some(own) = line.thread.filter(|_| works) else { return Ok(()) };
+        let taken = line.kind() == "user.message" && reading.thread(own).is_some_and(|own| !own.rests());
+        law!(taken || self.was(own) == Printed::Running, "its thread says that it is {:?}", self.was(own));
+        Ok(())
+    }
+
+    fn at_most_once(&self) -> Result<(), String> {
+        let Commit { said, sessions, interrupts, again, exhausted, .. } = &self.commit;
+        if *interrupts {
+            return Ok(());
+        }
+        let most = |extra: bool| 1 + usize::from(extra);
+        for (thread, times) in said {
+            law!(*times <= most(*again || exhausted.contains(thread)), "{thread} says {times} statuses");
+        }
+        law!(*sessions <= most(*again), "the session says {sessions} statuses");
+        Ok(())
+    }
+}
+
+impl Judge for Status {
+    fn name(&self) -> &'static str {
+        "status"
+    }
+
+    fn see(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+        if let Some(next) = self.next.take() {
+            law!(next == line.kind(), "expected {next}");
+        }
+        let kind = line.kind();
+        if let Some(own) = line.thread.filter(|own| self.was(*own) == Printed::Terminated) {
+            let known = reading.thread(own).is_some_and(|thread| !thread.archived);
+            let last = kind == "note.ended" && line.end == "archived" && known;
+            let session = matches!(kind, "session.status_terminated" | "session.deleted");
+            law!(last || session || kind == "session.usage", "the thread is terminated");
+        }
+        if matches!(kind, "user.interrupt" | "user.custom_tool_result" | "user.tool_confirmation") {
+            (self.commit.ran, self.commit.rested, self.commit.stopped) = (0, None, false);
+            self.commit.interrupts |= kind == "user.interrupt";
+            let answered = line.plain.about.and_then(|call| {
+                reading
+                    .threads
+                    .iter()
+                    .find_map(|thread| thread.desk.call(call).map(|call| !call.needs_client()))
+            });
+            self.commit.again |= answered == Some(true);
+        }
+        if kind.contains("status_") || kind == "session.usage" {
+            self.status(line, reading)?;
+        } else {
+            self.work(line, reading)?;
+        }
+        kind.clone_into(&mut self.before);
+        Ok(())
+    }
+
+    fn rest(&mut self, reading: &Reading) -> Result<(), String> {
+        law!(self.next.is_none(), "no {}", self.next.unwrap_or_default());
+        for thread in &reading.threads {
+            let (is, due) = (self.was(thread.id), reading.printed(thread.id));
+            law!(is == due, "{} prints {is:?} and should print {due:?}", thread.id);
+            let parent = thread.parent.and_then(|parent| reading.thread(parent));
+            let orphan = !thread.ended && parent.is_some_and(|parent| parent.ended);
+            law!(!orphan, "{} lives on below a thread that has ended", thread.id);
+        }
+        let due = reading.session();
+        law!(self.session == due, "the session prints {:?} and should print {due:?}", self.session);
+        self.at_most_once()?;
+        self.commit = Commit::default();
+        self.before.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{
+        asks, begun, ends, event, heard, idle, of, queued, received, sent, spawned, status,
+    };
+    use super::*;
+
+    fn judged(name: &str, rest: &[Vec<Line>]) -> Result<(), String> {
+        let commits = [vec![begun(), spawned(name)], rest.to_vec()].concat();
+        heard(&mut Status::default(), &commits)
+    }
+
+    /// Child 2 calls a tool of the client's.
+    fn calls() -> Vec<Line> {
+        vec![event(2, 50, "agent.custom_tool_use"), ends(2, 30, "answered")]
+    }
+
+    fn rests() -> Vec<Line> {
+        vec![idle(2, &[50]), idle(1, &[50]), of(1, "session.usage"), idle(0, &[50])]
+    }
+
+    #[test]
+    fn a_wait_for_a_child_that_needs_the_client_is_idle_the_deepest_first() {
+        let whole = [calls(), rests()].concat();
+        assert_eq!(judged("Agent", std::slice::from_ref(&whole)), Ok(()));
+        for out in 2..whole.len() {
+            let mut without = whole.clone();
+            let line = without.remove(out);
+            assert!(judged("Agent", &[without]).is_err(), "without {line}");
+        }
+        let mut first = whole.clone();
+        first.swap(2, 3);
+        assert!(judged("Agent", &[first]).is_err());
+        let late = [whole, vec![status(2, "running")]].concat();
+        assert!(judged("Agent", &[late]).is_err());
+    }
+
+    #[test]
+    fn a_parent_that_does_not_wait_goes_on_running() {
+        assert_eq!(judged("create_agent", &[[calls(), vec![idle(2, &[50])]].concat()]), Ok(()));
+        assert!(judged("create_agent", &[[calls(), rests()].concat()]).is_err());
+    }
+
+    #[test]
+    fn running_is_said_session_first_then_a_parent_before_its_child() {
+        let blocked = [calls(), rests()].concat();
+        let mut answer = event(2, 60, "user.custom_tool_result");
+        answer.plain.about = Some(super::super::testing::id(50));
+        let on = |statuses: [Line; 3]| [statuses.to_vec(), vec![answer.clone(), asks(2, 70)]].concat();
+        let session = of(1, "session.status_running");
+        let (parent, child) = (status(1, "running"), status(2, "running"));
+        let right = on([session.clone(), parent.clone(), child.clone()]);
+        assert_eq!(judged("Agent", &[blocked.clone(), right]), Ok(()));
+        for wrong in [[session.clone(), child.clone(), parent.clone()], [parent, session, child]] {
+            assert!(judged("Agent", &[blocked.clone(), on(wrong)]).is_err());
+        }
+    }
+
+    #[test]
+    fn a_thread_that_works_says_so_and_an_ended_one_says_nothing() {
+        let done = vec![ends(2, 30, "answered"), sent(2, 1, "x"), idle(2, &[]), queued(1, 2, 50, "x")];
+        let letter = vec![received(2, 1, 60, "letter", "y"), asks(2, 70)];
+        let running = [vec![status(2, "running")], letter.clone()].concat();
+        assert_eq!(judged("create_agent", &[done.clone(), running.clone()]), Ok(()));
+        assert!(judged("create_agent", &[done.clone(), letter]).is_err());
+        let over = vec![super::super::testing::ended(2, "archived"), status(2, "terminated")];
+        assert_eq!(judged("create_agent", &[done.clone(), over.clone()]), Ok(()));
+        assert!(judged("create_agent", &[done, over, running]).is_err());
+    }
+}

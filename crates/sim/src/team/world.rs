@@ -1,0 +1,450 @@
+//! A world: one session with its threads, the log that its store would keep, and the laws that are judged at
+//! each commit.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::{
+    Decision, Fact, Input, Made, MadeKind, Moment, Opening, Refusal, Session, Transcript, Want, decide, fact,
+    wants,
+};
+use protocol::agent::SessionAgent;
+use protocol::input::ClientEvent;
+use protocol::parse::Given;
+use protocol::prompt::{AnswerBlock, AnswerStop, Workplace};
+use protocol::{EnvironmentId, EventId, SessionId, Stamp, ThreadId};
+
+use super::errands::Errands;
+use super::line::{self, Line};
+use super::mail::Mail;
+use super::reading::Reading;
+use super::roster::{Team, WEAVER};
+use super::single::{Single, alike};
+use super::status::Status;
+use super::waits::Waits;
+use super::{Judge, view};
+use crate::counters::Counters;
+use crate::desk::Kind;
+use crate::dice::Dice;
+use crate::kit::Kit;
+use crate::outcome::Outcome;
+use crate::referee::{hands, law, runs};
+use crate::world::{Verdict, ledger};
+
+/// Stale jobs that are kept to be offered again.
+const GONE: usize = 12;
+/// One input in this many is decided twice, to compare.
+const TWICE: u64 = 16;
+
+/// The primary thread of every world.
+pub(crate) const PRIMARY: ThreadId = ThreadId::from_bits(2);
+
+/// One session and its log.
+pub(crate) struct World {
+    pub(crate) dice: Dice,
+    /// The time; may be behind the log's.
+    pub(crate) now: Stamp,
+    pub(crate) team: Arc<Team>,
+    pub(crate) reading: Reading,
+    /// The jobs that are running.
+    pub(crate) jobs: BTreeSet<Want>,
+    /// Jobs that nobody wants any more, the newest last.
+    pub(crate) gone: VecDeque<Want>,
+    /// The log as lines.
+    pub(crate) log: Vec<Line>,
+    session: Session,
+    bodies: Vec<Vec<u8>>,
+    facts: Vec<Fact>,
+    transcripts: BTreeMap<ThreadId, Transcript>,
+    /// What the session's agent holds now.
+    kit: Kit,
+    counters: Counters,
+    single: Single,
+    errands: Errands,
+    status: Status,
+    mail: Mail,
+    waits: Waits,
+    /// Calls that the last commit let run, by thread.
+    running: BTreeMap<ThreadId, BTreeSet<EventId>>,
+    /// Calls that a crash made unknown.
+    unknown: BTreeSet<EventId>,
+    tokens: BTreeMap<ThreadId, u64>,
+    words: u64,
+}
+
+impl World {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// A law is broken.
+    pub(crate) fn open(mut dice: Dice) -> Result<Self, String> {
+        let seed = dice.seed();
+        let team = Arc::new(Team::throw(&mut dice));
+        let mut world = Self {
+            now: Stamp::from_micros(1_700_000_000_000_000),
+            reading: Reading::default(),
+            jobs: BTreeSet::new(),
+            gone: VecDeque::new(),
+            log: Vec::new(),
+            session: blank(&team),
+            bodies: Vec::new(),
+            facts: Vec::new(),
+            transcripts: BTreeMap::new(),
+            kit: Kit::of(team.agent.tools.clone()),
+            counters: Counters::default(),
+            single: Single::new(),
+            errands: Errands::new(team.clone()),
+            status: Status::default(),
+            mail: Mail::default(),
+            waits: Waits::default(),
+            running: BTreeMap::new(),
+            unknown: BTreeSet::new(),
+            tokens: BTreeMap::new(),
+            words: 0,
+            team,
+            dice,
+        };
+        let opening = Opening {
+            session: world.session.id,
+            thread: PRIMARY,
+            agent: world.session.agent.clone(),
+            environment: EnvironmentId::from_bits(3),
+            title: None,
+            metadata: BTreeMap::new(),
+            tree: world.team.tree,
+            events: Vec::new(),
+        };
+        let moment = Moment { at: world.now, seed };
+        let decision = kernel::open(opening, moment).map_err(|why| format!("open: refused: {why:?}"))?;
+        world.append(decision, &[])?;
+        Ok(world)
+    }
+
+    /// A text that nobody else says.
+    pub(crate) fn word(&mut self, kind: char) -> String {
+        self.words += 1;
+        format!("{kind}{}", self.words)
+    }
+
+    /// What a thread holds beside the delegation tools.
+    pub(crate) fn kit_of(&self, thread: ThreadId) -> Kit {
+        self.team.kit(&self.reading, thread, &self.kit)
+    }
+
+    /// Other tools for the session's agent.
+    pub(crate) fn other_kit(&mut self) -> Kit {
+        self.kit.other(&mut self.dice)
+    }
+
+    /// Decides an input at `at` and appends what it makes.
+    ///
+    /// # Errors
+    /// A law is broken.
+    pub(crate) fn commit(&mut self, input: Input, at: Stamp) -> Result<Verdict, String> {
+        let moment = Moment { at, seed: self.dice.seed() };
+        let (input, decided) = self.decided(input, moment);
+        if self.dice.once_in(TWICE) && decided != decide(&self.session, input.clone(), moment) {
+            return Err("pure: the same input twice was decided in two ways".into());
+        }
+        let Ok(decision) = decided else { return Ok(Verdict::Refused) };
+        let asked: Vec<EventId> = self.reading.threads.iter().filter_map(|thread| thread.asking).collect();
+        let kit = outcome_of(&input).map(|thread| self.kit_of(thread));
+        let offered = outcome_of(&input).map(|thread| self.team.errands(&self.reading, thread));
+        let before = self.log.len();
+        let events = if let Input::Client { events, .. } = &input { events.as_slice() } else { &[] };
+        self.append(decision, events)?;
+        let lines = self.log.get(before..).unwrap_or_default();
+        if let (Some(kit), Some(offered)) = (kit, offered) {
+            Outcome::of(&input).without(&offered).judge(&plain(lines), &kit)?;
+            calls(&input, lines, &offered, self.errands.cut())?;
+        }
+        let recovers = input == Input::Recovered;
+        let unknown = if recovers { core::mem::take(&mut self.unknown) } else { BTreeSet::new() };
+        let told = lines.iter().filter(|line| line.text() == hands::UNKNOWN).map(|line| line.plain.clone());
+        crate::world::recovered(&told.collect::<Vec<_>>(), &unknown)?;
+        let still = asked.iter().find(|request| {
+            recovers && self.reading.threads.iter().any(|thread| thread.asking == Some(**request))
+        });
+        law!(still.is_none(), "recovered: the request {still:?}, whose answer is lost, is still open");
+        if let Input::Update(change) = input
+            && let Given::Value(tools) = change.tools
+        {
+            self.kit = Kit::of(tools);
+        }
+        Ok(Verdict::Accepted)
+    }
+
+    /// What an engine does: of a word on a call that is not open it looks into the log and asks again.
+    fn decided(&self, mut input: Input, moment: Moment) -> (Input, Result<Decision, Refusal>) {
+        loop {
+            let decided = decide(&self.session, input.clone(), moment);
+            let Err(Refusal::UnknownCall { call, .. }) = &decided else { return (input, decided) };
+            let found = self.reading.threads.iter().find_map(|thread| {
+                // A delegation call is none of the log's events.
+                let errand = |name: &str| kernel::delegation::Errand::named(name).is_some();
+                let call =
+                    thread.desk.call(*call).filter(|call| call.kind != Kind::Deny || !errand(&call.name))?;
+                Some((thread.id, call.kind))
+            });
+            let Some((thread, kind)) = found else { return (input, decided) };
+            let kind = match kind {
+                Kind::Custom => MadeKind::Custom,
+                Kind::Ask => MadeKind::Asked,
+                Kind::Allow | Kind::Deny => MadeKind::Unasked,
+            };
+            let Input::Client { made, .. } = &mut input else { return (input, decided) };
+            if made.insert(*call, Made { thread, kind }).is_some() {
+                return (input, decided);
+            }
+        }
+    }
+
+    fn append(&mut self, decision: Decision, events: &[ClientEvent]) -> Result<(), String> {
+        let Decision { facts, accepted } = decision;
+        if facts.is_empty() {
+            law!(events.is_empty(), "ledger: accepted, and not in the log");
+            return self.judge_wants();
+        }
+        let body = fact::encode(&facts).map_err(|why| format!("stored: {why}"))?;
+        let lines = line::read(&body, self.log.len() as u64).map_err(|why| format!("stored: {why}"))?;
+        self.log.extend(lines.iter().cloned());
+        let stored = fact::decode(&body).map_err(|why| format!("stored: {why}"))?;
+        law!(stored == facts, "stored: the log does not hold what was decided");
+        let mut asked: BTreeSet<ThreadId> = BTreeSet::new();
+        for (fact, line) in stored.iter().zip(&lines) {
+            self.see(line)?;
+            self.session.apply(fact);
+            let transcript = self.transcripts.entry(fact.thread);
+            transcript.or_insert_with(|| Transcript::new(fact.thread)).apply(fact);
+            if line.kind() == "span.model_request_start" {
+                asked.insert(fact.thread);
+            }
+        }
+        for judge in self.judges() {
+            let (name, said) = (judge.1, judge.0);
+            said.map_err(|why| format!("{name}: {why}, after the commit"))?;
+        }
+        let threads: Vec<ThreadId> = self.reading.threads.iter().map(|thread| thread.id).collect();
+        view::judge(&stored, &lines, &threads)?;
+        if !events.is_empty() {
+            ledger(events, &accepted, &plain(&lines))?;
+        }
+        self.facts.extend(stored);
+        self.bodies.push(body);
+        for thread in asked {
+            self.judge_history(thread)?;
+        }
+        self.judge_wants()
+    }
+
+    fn see(&mut self, line: &Line) -> Result<(), String> {
+        let judges: [&mut dyn Judge; 5] =
+            [&mut self.mail, &mut self.waits, &mut self.errands, &mut self.single, &mut self.status];
+        for judge in judges {
+            let name = judge.name();
+            judge.see(line, &self.reading).map_err(|why| format!("{name}: {why}, at:\n{line}"))?;
+        }
+        self.reading.see(line, WEAVER);
+        if line.kind() == "span.model_request_end" {
+            let sum: u64 = line.plain.tokens.iter().sum();
+            *self.tokens.entry(line.thread.unwrap_or(PRIMARY)).or_default() += sum;
+        }
+        Ok(())
+    }
+
+    fn judges(&mut self) -> Vec<(Result<(), String>, &'static str)> {
+        let judges: [&mut dyn Judge; 5] =
+            [&mut self.mail, &mut self.waits, &mut self.errands, &mut self.single, &mut self.status];
+        judges.into_iter().map(|judge| (judge.rest(&self.reading), judge.name())).collect()
+    }
+
+    /// After each commit: wants and sums are those of the log, the jobs follow the wants.
+    fn judge_wants(&mut self) -> Result<(), String> {
+        let mut expected: BTreeSet<Want> = BTreeSet::new();
+        for thread in self.reading.threads.iter().filter(|thread| !thread.ended) {
+            let id = thread.id;
+            expected.extend(thread.asking.map(|request| Want::Ask { thread: id, request }));
+            expected.extend(thread.until.map(|at| Want::Wake { thread: id, at }));
+        }
+        let wanted = wants(&self.session);
+        let (tools, rest): (BTreeSet<Want>, BTreeSet<Want>) =
+            wanted.clone().into_iter().partition(|want| matches!(want, Want::Run { .. }));
+        law!(rest == expected, "wants: {rest:?}, and by the log {expected:?}");
+        self.judge_runs(&tools)?;
+        for thread in self.session.threads() {
+            let tokens = &thread.tokens;
+            let kept = tokens.cache_read + tokens.cache_write_5m + tokens.cache_write_1h;
+            let (is, due) = (tokens.input + tokens.output + kept, self.tokens.get(&thread.id).copied());
+            law!(is == due.unwrap_or(0), "usage: {} has {is} tokens, and by the log {due:?}", thread.id);
+        }
+        self.gone.extend(self.jobs.difference(&wanted).cloned());
+        while self.gone.len() > GONE {
+            self.gone.pop_front();
+        }
+        self.jobs = wanted;
+        Ok(())
+    }
+
+    /// The calls that are wanted to run are those that the log lets run; the outside begins them, some late.
+    fn judge_runs(&mut self, tools: &BTreeSet<Want>) -> Result<(), String> {
+        let mut running: BTreeMap<ThreadId, BTreeSet<EventId>> = BTreeMap::new();
+        for want in tools {
+            let Want::Run { thread, call, tool } = want else { continue };
+            let made = self.reading.thread(*thread).and_then(|thread| thread.desk.call(*call));
+            law!(
+                made.is_some_and(|made| made.name == tool.name()),
+                "wants: {want:?} is none of the log's calls"
+            );
+            running.entry(*thread).or_default().insert(*call);
+        }
+        let none = BTreeSet::new();
+        for thread in &self.reading.threads {
+            let now = running.get(&thread.id).unwrap_or(&none);
+            if thread.ended {
+                law!(now.is_empty(), "runs: {now:?} run in a thread that is over");
+            } else {
+                runs::judge(&thread.desk, self.running.get(&thread.id).unwrap_or(&none), now)?;
+            }
+        }
+        let all: BTreeSet<EventId> = running.values().flatten().copied().collect();
+        for gone in self.running.values().flatten().filter(|call| !all.contains(call)) {
+            self.counters.end(*gone);
+        }
+        self.running = running;
+        for call in all {
+            if !self.dice.once_in(6) {
+                self.begin(call)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The outside begins a call, unless it has.
+    ///
+    /// # Errors
+    /// It may not begin again.
+    pub(crate) fn begin(&mut self, call: EventId) -> Result<(), String> {
+        let known = self.reading.threads.iter().find_map(|thread| thread.desk.call(call));
+        let name = known.map(|call| call.name.clone()).unwrap_or_default();
+        if self.counters.runs(call) { Ok(()) } else { self.counters.begin(call, &name) }
+    }
+
+    /// Calls of a thread that are open and that the law does not let run now.
+    pub(crate) fn early(&self, thread: ThreadId) -> Vec<EventId> {
+        let Some(thread) = self.reading.thread(thread) else { return Vec::new() };
+        let runs =
+            |call: &EventId| self.running.get(&thread.id).is_some_and(|running| running.contains(call));
+        thread.desk.open().into_iter().map(|call| call.id).filter(|call| !runs(call)).collect()
+    }
+
+    /// Judges what a thread's model is told now.
+    fn judge_history(&self, thread: ThreadId) -> Result<(), String> {
+        if self.reading.thread(thread).is_none_or(|thread| thread.asking.is_none()) {
+            return Ok(());
+        }
+        let cast = self.session.cast(thread).ok_or("offered: no such thread")?;
+        let transcript = self.transcripts.get(&thread).ok_or("offered: no history")?;
+        let prompt = transcript.prompt(&cast, &Workplace::jail());
+        let offered: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
+        let mut holds = self.kit_of(thread).offered();
+        holds.extend(self.team.errands(&self.reading, thread).into_iter().map(String::from));
+        law!(offered == holds, "offered: {offered:?}, and {thread} holds {holds:?}");
+        let script = self.single.script(thread).ok_or("transcript: no script")?;
+        script.judge(&prompt.messages).map_err(|why| format!("transcript: {why} (of {thread})"))
+    }
+
+    /// The power goes: what was only in memory is folded from the log again, and every job is lost.
+    ///
+    /// # Errors
+    /// The folded state is not the one that was lost.
+    pub(crate) fn crash(&mut self) -> Result<(), String> {
+        let mut session = blank(&self.team);
+        let mut transcripts: BTreeMap<ThreadId, Transcript> = BTreeMap::new();
+        for fact in &self.facts {
+            session.apply(fact);
+            transcripts.entry(fact.thread).or_insert_with(|| Transcript::new(fact.thread)).apply(fact);
+        }
+        law!(session == self.session, "folded: the log makes another session");
+        law!(transcripts == self.transcripts, "folded: the log makes another history");
+        law!(wants(&session) == self.jobs, "folded: the log makes other wants");
+        (self.session, self.transcripts) = (session, transcripts);
+        self.jobs.clear();
+        let changes = |call: &EventId| {
+            let call = self.reading.threads.iter().find_map(|thread| thread.desk.call(*call));
+            call.is_some_and(|call| !call.reads())
+        };
+        self.unknown = self.running.values().flatten().copied().filter(changes).collect();
+        self.counters.crash();
+        Ok(())
+    }
+
+    /// The log as its store would keep it, one body a commit.
+    pub(crate) fn bodies(&self) -> &[Vec<u8>] {
+        &self.bodies
+    }
+
+    /// Moves the clock, mostly on, sometimes far, sometimes back.
+    pub(crate) fn tick(&mut self) {
+        let millis = self.dice.below(2_000);
+        self.now = match self.dice.below(40) {
+            0 => self.now.after(Duration::from_secs(self.dice.below(90))),
+            1 => Stamp::from_micros(self.now.micros() - millis as i64 * 1_000),
+            2..=9 => self.now,
+            _ => self.now.after(Duration::from_millis(millis)),
+        };
+    }
+}
+
+/// The thread whose job's outcome an input is.
+const fn outcome_of(input: &Input) -> Option<ThreadId> {
+    match input {
+        Input::Answered { thread, .. } | Input::Failed { thread, .. } | Input::Ran { thread, .. } => {
+            Some(*thread)
+        }
+        Input::Client { .. }
+        | Input::Woke { .. }
+        | Input::Recovered
+        | Input::Update(_)
+        | Input::Archive
+        | Input::ArchiveThread { .. }
+        | Input::Delete => None,
+    }
+}
+
+fn plain(lines: &[Line]) -> Vec<crate::line::Line> {
+    lines.iter().map(|line| line.plain.clone()).collect()
+}
+
+/// Every call of an answer stands in the log, in its order; of the delegation calls exactly those were cut
+/// off whose input was.
+fn calls(input: &Input, lines: &[Line], offered: &[&str], cut: &[EventId]) -> Result<(), String> {
+    let Input::Answered { thread, answer, .. } = input else { return Ok(()) };
+    let refused = matches!(answer.stop, AnswerStop::Refusal(_));
+    let made = answer.blocks.iter().filter_map(|block| match block {
+        AnswerBlock::ToolUse { name, input, .. } if !refused => Some((name.as_str(), input.is_none())),
+        AnswerBlock::ToolUse { .. } | AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => None,
+    });
+    let made: Vec<(&str, bool)> = made.collect();
+    let logged: Vec<crate::line::Line> = lines
+        .iter()
+        .filter(|line| line.thread == Some(*thread))
+        .filter_map(alike)
+        .filter(|line| line.kind.ends_with("tool_use"))
+        .collect();
+    let names: Vec<&str> = logged.iter().map(|line| line.name.as_str()).collect();
+    let called: Vec<&str> = made.iter().map(|(name, _)| *name).collect();
+    law!(names == called, "outcome: the model called {called:?} and the log {names:?}");
+    for (line, (name, is_cut)) in logged.iter().zip(made) {
+        let told = line.id.is_some_and(|id| cut.contains(&id));
+        law!(
+            !offered.contains(&name) || told == is_cut,
+            "outcome: {name} was cut off: {is_cut}; it is told {told}"
+        );
+    }
+    Ok(())
+}
+
+fn blank(team: &Team) -> Session {
+    Session::new(SessionId::from_bits(1), Arc::new(SessionAgent::clone(&team.agent)))
+}
