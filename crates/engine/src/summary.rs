@@ -6,9 +6,8 @@ use std::sync::Arc;
 use kernel::{session::Session, status, thread::Clock};
 use protocol::{
     Stamp, ThreadId, WorkspaceId,
-    agent::SessionAgent,
+    agent::{Member, SessionAgent},
     parse::Metadata,
-    roster::Member,
     session::{SessionStats, Status, Thread, ThreadStats},
     usage::{Tokens, Usage},
 };

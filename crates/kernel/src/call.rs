@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use protocol::{
     EventId, ThreadId,
-    event::{Permission, Verdict},
+    event::{Body, Permission, Verdict},
     tool::Builtin,
 };
 
@@ -101,6 +101,40 @@ impl State {
             | Self::Nobody
             | Self::Errand => None,
         }
+    }
+}
+
+/// A call that the log holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// The thread that made it.
+    pub thread: ThreadId,
+    /// What kind of call it is.
+    pub kind: MadeKind,
+}
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MadeKind {
+    /// One that a client answers.
+    Custom,
+    /// One that a person was asked about.
+    Asked,
+    /// One that nobody was asked about.
+    Unasked,
+}
+
+impl Made {
+    /// The call that `body`, an event of `thread`, is; if it is one.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "picks two of forty kinds")]
+    pub fn of(thread: ThreadId, body: &Body) -> Option<Self> {
+        let kind = match body {
+            Body::AgentCustomToolUse { .. } => MadeKind::Custom,
+            Body::AgentToolUse { evaluated_permission: Some(Permission::Ask), .. } => MadeKind::Asked,
+            Body::AgentToolUse { .. } => MadeKind::Unasked,
+            _ => return None,
+        };
+        Some(Self { thread, kind })
     }
 }
 

@@ -9,8 +9,7 @@ use protocol::{
 };
 
 use crate::{
-    call::State,
-    decide::{Made, MadeKind},
+    call::{Made, MadeKind, State},
     delegation::{self, Happened},
     draft::Draft,
     fact::Note,

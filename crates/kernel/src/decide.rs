@@ -6,7 +6,7 @@ use protocol::{
     EnvironmentId, EventId, SessionId, Stamp, ThreadId,
     agent::SessionAgent,
     content::Block,
-    event::{Body, Permission},
+    event::Body,
     input::ClientEvent,
     parse::{self, Given, Metadata, MetadataPatch},
     prompt::{Answer, Failure},
@@ -15,7 +15,9 @@ use protocol::{
 };
 
 use crate::{
-    answer, client,
+    answer,
+    call::Made,
+    client,
     delegation::{self, Happened},
     draft::Draft,
     fact::{End, Fact, Note, Private, Tree},
@@ -89,40 +91,6 @@ pub enum Input {
     },
     /// The owner deletes the session.
     Delete,
-}
-
-/// A call that the log holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Made {
-    /// The thread that made it.
-    pub thread: ThreadId,
-    /// What kind of call it is.
-    pub kind: MadeKind,
-}
-
-/// A kind of call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MadeKind {
-    /// One that a client answers.
-    Custom,
-    /// One that a person was asked about.
-    Asked,
-    /// One that nobody was asked about.
-    Unasked,
-}
-
-impl Made {
-    /// The call that `body`, an event of `thread`, is; if it is one.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "picks two of forty kinds")]
-    pub fn of(thread: ThreadId, body: &Body) -> Option<Self> {
-        let kind = match body {
-            Body::AgentCustomToolUse { .. } => MadeKind::Custom,
-            Body::AgentToolUse { evaluated_permission: Some(Permission::Ask), .. } => MadeKind::Asked,
-            Body::AgentToolUse { .. } => MadeKind::Unasked,
-            _ => return None,
-        };
-        Some(Self { thread, kind })
-    }
 }
 
 /// A change to a session (spec/behaviour.md d.4).
@@ -221,6 +189,7 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
         Input::ArchiveThread { thread } => archive_thread(&mut draft, thread)?,
         Input::Delete => delete(&mut draft)?,
     }
+    delegation::conclude(&mut draft);
     Ok(Decision { facts: draft.finish(), accepted })
 }
 
@@ -229,7 +198,12 @@ fn accept(
     events: Vec<ClientEvent>,
     made: &BTreeMap<EventId, Made>,
 ) -> Result<Vec<EventId>, Refusal> {
-    events.into_iter().enumerate().map(|(event, said)| client::accept(draft, event, said, made)).collect()
+    let accept = |(event, said)| {
+        let id = client::accept(draft, event, said, made)?;
+        delegation::conclude(draft);
+        Ok(id)
+    };
+    events.into_iter().enumerate().map(accept).collect()
 }
 
 /// The open request that an outcome belongs to.

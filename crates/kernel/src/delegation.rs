@@ -1,9 +1,14 @@
 //! Delegation: the five tools by which threads call, write to and report to each other. They are carried
 //! out by the law itself, in the commit that makes the call (rules.md 3, 9; design decision 2).
 
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
-use protocol::{EventId, Object, ThreadId, content::Block, event::Body, roster::Member};
+use protocol::{
+    EventId, Object, ThreadId,
+    agent::Member,
+    content::Block,
+    event::{Body, Event},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,7 +17,7 @@ use crate::{
     mail,
     session::Cast,
     status,
-    thread::{Stop, Thread},
+    thread::{Doing, Stop, Thread},
     turn,
 };
 
@@ -128,7 +133,7 @@ fn spawn(
     };
     let task = vec![Block::text(task)];
     draft.say_with(thread, made, Some(Private::Child { member, call, waits }));
-    mail::send(draft, thread, child, task, Told::Task);
+    send(draft, thread, child, task, Told::Task);
     Ok(json!({"thread_id": child, "agent": agent_name, "status": "running"}))
 }
 
@@ -150,7 +155,7 @@ fn send_to_child(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result<
     }
     let child = child.id;
     let from = name(draft, thread);
-    mail::send(draft, thread, child, vec![Block::text(message)], Told::Letter { from });
+    send(draft, thread, child, vec![Block::text(message)], Told::Letter { from });
     Ok(shown(draft, child))
 }
 
@@ -179,9 +184,30 @@ fn send_to_parent(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result
         // What was kept for a wait that is no more goes first.
         let mut said = kept(draft, thread);
         said.extend(content);
-        mail::send(draft, thread, parent, said, Told::Letter { from });
+        send(draft, thread, parent, said, Told::Letter { from });
     }
     Ok(shown(draft, parent))
+}
+
+/// Sends `content` from one thread to another. Whether there is room for it is the caller's question.
+fn send(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>, told: Told) {
+    let received = mail::envelope(&draft.session, from, &content);
+    mail::say_sent(draft, from, to, content);
+    if let Some(received) = received {
+        deliver(draft, to, received, told);
+    }
+}
+
+/// Hands a message over: taken at once by a thread that rests, else queued.
+fn deliver(draft: &mut Draft, to: ThreadId, received: Body, told: Told) {
+    let private = Some(Private::Mail { told });
+    let rests = draft.session.thread(to).is_some_and(|thread| matches!(thread.doing, Doing::Resting(_)));
+    if rests {
+        draft.say_with(to, received, private);
+        return turn::go_on(draft, to);
+    }
+    let event = Box::new(Event { id: draft.mint(), processed_at: None, body: received });
+    draft.note(to, Note::Queued { event, private });
 }
 
 /// A thread as the model is shown it.
@@ -220,18 +246,24 @@ pub(crate) enum Happened {
     Archived,
 }
 
-/// The turn of `thread` has ended, and nothing is queued for it that would begin another: its parent is
-/// told. The primary has none.
-pub(crate) fn turn_ended(draft: &mut Draft, thread: ThreadId, stop: &Stop, why: &str) {
-    if draft.session.thread(thread).is_none_or(|state| state.parent.is_none()) {
-        return;
+/// Tells parents of the turns of children that have ended in this input, in order, and lets them go on.
+pub(crate) fn conclude(draft: &mut Draft) {
+    while let Some((thread, why)) = draft.ended.pop_front() {
+        let doing = draft.session.thread(thread).map(|state| &state.doing);
+        let happened = match doing {
+            Some(Doing::Resting(Stop::EndTurn)) => Happened::Finished,
+            Some(Doing::Resting(Stop::Refused(_))) => Happened::Refused,
+            Some(Doing::Resting(Stop::Exhausted)) => Happened::Exhausted(why),
+            // Something has set it to work again since, or ended it.
+            Some(
+                Doing::Due | Doing::Asking(..) | Doing::Calling(_) | Doing::Waiting(_) | Doing::Ended(_),
+            )
+            | None => {
+                continue;
+            }
+        };
+        tell(draft, thread, &happened);
     }
-    let happened = match stop {
-        Stop::EndTurn => Happened::Finished,
-        Stop::Refused(_) => Happened::Refused,
-        Stop::Exhausted => Happened::Exhausted(why.into()),
-    };
-    tell(draft, thread, &happened);
 }
 
 /// Tells the parent of `child` what happened to it, by the table of rules.md 3, and lets it go on.
@@ -267,7 +299,7 @@ pub(crate) fn tell(draft: &mut Draft, child: ThreadId, happened: &Happened) {
         mail::answer(draft, parent, call, content, is_error);
         turn::go_on(draft, parent);
     } else if mails {
-        mail::deliver(draft, parent, received, Told::Letter { from });
+        deliver(draft, parent, received, Told::Letter { from });
     }
 }
 

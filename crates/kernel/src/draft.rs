@@ -1,6 +1,6 @@
 //! A draft: the facts of one input while they are being decided, on a copy of the session.
 
-use alloc::vec::Vec;
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use protocol::{
     EventId, Stamp, ThreadId,
@@ -31,6 +31,8 @@ pub(crate) struct Draft {
     facts: Vec<Fact>,
     /// Where the facts begin that no announcement has been made for yet.
     open: usize,
+    /// Turns of children that have ended and whose parents are still to be told; what was wrong, if anything.
+    pub(crate) ended: VecDeque<(ThreadId, String)>,
     /// Before which fact nothing that comes to rest is said.
     held: usize,
     board: Board,
@@ -49,6 +51,7 @@ impl Draft {
             facts: Vec::new(),
             open: 0,
             held: 0,
+            ended: VecDeque::new(),
             board: status::board(session),
             flash: None,
         }

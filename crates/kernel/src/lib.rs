@@ -28,7 +28,8 @@ mod turn;
 pub mod view;
 mod want;
 
-pub use decide::{Change, Decision, Input, Made, MadeKind, Opening, decide, open};
+pub use call::{Made, MadeKind};
+pub use decide::{Change, Decision, Input, Opening, decide, open};
 pub use fact::{Fact, Note, Private, Tree, What};
 pub use moment::{Moment, Seed};
 pub use refusal::Refusal;

@@ -1,48 +1,21 @@
 //! Mail between threads: it is taken at once or waits, and in the end it is delivered or cancelled, once
 //! (rules.md 3, 4).
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 
-use protocol::{
-    EventId, ThreadId,
-    content::Block,
-    event::{Body, Event},
-    limits,
-};
+use protocol::{EventId, ThreadId, content::Block, event::Body, limits};
 
 use crate::{
     draft::Draft,
-    fact::{Note, Private, Told},
+    fact::Note,
     session::Session,
-    thread::{Doing, Queued, Thread},
-    turn,
+    thread::{Queued, Thread},
 };
 
 /// Whether a session's queue takes `bytes` more.
 pub(crate) fn has_room(session: &Session, bytes: usize) -> bool {
     let held: usize = session.threads().map(|thread| thread.queued_bytes).sum();
     session.queued().count() < limits::QUEUED_EVENTS && held + bytes <= limits::QUEUED_BYTES
-}
-
-/// Sends `content` from one thread to another. Whether there is room for it is the caller's question.
-pub(crate) fn send(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>, told: Told) {
-    let received = envelope(&draft.session, from, &content);
-    say_sent(draft, from, to, content);
-    if let Some(received) = received {
-        deliver(draft, to, received, told);
-    }
-}
-
-/// Hands a message over: taken at once by a thread that rests, else queued.
-pub(crate) fn deliver(draft: &mut Draft, to: ThreadId, received: Body, told: Told) {
-    let private = Some(Private::Mail { told });
-    let rests = draft.session.thread(to).is_some_and(|thread| matches!(thread.doing, Doing::Resting(_)));
-    if rests {
-        draft.say_with(to, received, private);
-        return turn::go_on(draft, to);
-    }
-    let event = Box::new(Event { id: draft.mint(), processed_at: None, body: received });
-    draft.note(to, Note::Queued { event, private });
 }
 
 /// Shows on the sender's side that something was sent.

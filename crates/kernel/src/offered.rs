@@ -5,8 +5,8 @@ use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
     Object,
+    agent::Member,
     prompt::{ToolSpec, Workplace},
-    roster::Member,
     tool::{Builtin, Toolset},
 };
 use serde_json::{Value, json};

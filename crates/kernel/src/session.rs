@@ -4,11 +4,10 @@ use alloc::{string::String, sync::Arc, vec::Vec};
 
 use protocol::{
     AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId,
-    agent::SessionAgent,
+    agent::{Member, SessionAgent},
     event::{Body, Event},
     model::ModelConfig,
     parse::Metadata,
-    roster::Member,
     session::SessionStats,
     tool::Tool,
     usage::{Tokens, Usage},

@@ -14,7 +14,6 @@ use protocol::{
 
 use crate::{
     call::{self, Call, State},
-    delegation,
     draft::Draft,
     fact::{Ending, Note, Private},
     mail, retry,
@@ -44,18 +43,17 @@ pub(crate) fn go_on(draft: &mut Draft, thread: ThreadId) {
     }
 }
 
-/// The turn may be over: goes on with what is queued; else, if this is a child, its parent is told. `why`
+/// The turn may be over: goes on with what is queued; else, if this is a child, its parent is to be told. `why`
 /// says what was wrong with a turn that could not go on.
 pub(crate) fn rest(draft: &mut Draft, thread: ThreadId, why: &str) {
-    let Some(state) = draft.session.thread(thread) else { return };
+    let child = draft.session.thread(thread).is_some_and(|state| state.parent.is_some());
+    let doing = |draft: &Draft| draft.session.thread(thread).map(|state| state.doing.clone());
     // A child whose model cannot be asked ends, whatever is queued for it.
-    let ends = state.parent.is_some() && state.doing == Doing::Resting(Stop::Exhausted);
-    if !ends {
+    if !child || doing(draft) != Some(Doing::Resting(Stop::Exhausted)) {
         go_on(draft, thread);
     }
-    let doing = draft.session.thread(thread).map(|state| state.doing.clone());
-    if let Some(Doing::Resting(stop)) = doing {
-        delegation::turn_ended(draft, thread, &stop, why);
+    if child && matches!(doing(draft), Some(Doing::Resting(_))) {
+        draft.ended.push_back((thread, why.into()));
     }
 }
 

@@ -4,13 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    AgentId, Object, Stamp,
-    model::ModelConfig,
-    parse::Metadata,
-    roster::{Coordinator, Member, SessionCoordinator},
-    tool::Tool,
-};
+use crate::{AgentId, Object, Stamp, model::ModelConfig, parse::Metadata, roster::Coordinator, tool::Tool};
 
 /// A saved agent, one version of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -150,4 +144,23 @@ impl From<&SessionAgent> for ThreadAgent {
             execution_identity: agent.execution_identity,
         }
     }
+}
+
+/// A session's roster: the agents whole, as they were when the session was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "coordinator")]
+pub struct SessionCoordinator {
+    /// The agents.
+    pub agents: Vec<Member>,
+}
+
+/// An agent of a session's roster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The agent.
+    #[serde(flatten)]
+    pub agent: ThreadAgent,
+    /// Its own roster: only where the server lets threads lie deeper than one level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiagent: Option<SessionCoordinator>,
 }

@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    AgentId,
-    agent::ThreadAgent,
-    limits,
+    AgentId, limits,
     parse::{self, Fields, Invalid},
 };
 
@@ -28,25 +26,6 @@ pub struct Pinned {
     pub id: AgentId,
     /// Which version.
     pub version: u64,
-}
-
-/// A session's roster: the agents whole, as they were when the session was made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "coordinator")]
-pub struct SessionCoordinator {
-    /// The agents.
-    pub agents: Vec<Member>,
-}
-
-/// An agent of a session's roster.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Member {
-    /// The agent.
-    #[serde(flatten)]
-    pub agent: ThreadAgent,
-    /// Its own roster: only where the server lets threads lie deeper than one level.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multiagent: Option<SessionCoordinator>,
 }
 
 /// An entry of a roster as a client sends it.

@@ -5,8 +5,8 @@ use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
     Invalid,
-    agent::{Agent, SessionAgent, ThreadAgent},
-    roster::{Coordinator, Member, Pinned, Sent, SessionCoordinator},
+    agent::{Agent, Member, SessionAgent, SessionCoordinator, ThreadAgent},
+    roster::{Coordinator, Pinned, Sent},
     routes::Routes,
     tool::Tool,
 };

@@ -21,13 +21,12 @@ use kernel::{
     Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Tree, Want,
 };
 use kernel::{What, decide, fact, status, wants};
-use protocol::agent::{SessionAgent, ThreadAgent};
+use protocol::agent::{Member, SessionAgent, SessionCoordinator, ThreadAgent};
 use protocol::content::Block;
 use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role, Workplace};
-use protocol::roster::{Member, SessionCoordinator};
 use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
 use protocol::usage::Tokens;
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};

@@ -1,8 +1,7 @@
 //! A team: the coordinator, its roster and what each holds. It reads rosters by itself (rules.md 9).
 
 use kernel::Tree;
-use protocol::agent::{ExecutionIdentity, SessionAgent, ThreadAgent};
-use protocol::roster::{Member, SessionCoordinator};
+use protocol::agent::{ExecutionIdentity, Member, SessionAgent, SessionCoordinator, ThreadAgent};
 use protocol::{AgentId, ThreadId};
 
 use super::reading::Reading;

@@ -3,8 +3,8 @@
 use kernel::rules::roster::{self, Found};
 use protocol::{
     Invalid,
-    agent::{Agent, SessionAgent},
-    roster::{Pinned, Sent, SessionCoordinator},
+    agent::{Agent, SessionAgent, SessionCoordinator},
+    roster::{Pinned, Sent},
 };
 use store::{Kind, Write};
 
