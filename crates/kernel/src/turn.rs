@@ -43,8 +43,8 @@ pub(crate) fn go_on(draft: &mut Draft, thread: ThreadId) {
     }
 }
 
-/// The turn may be over: goes on with what is queued; else, if this is a child, its parent is to be told. `why`
-/// says what was wrong with a turn that could not go on.
+/// The turn may be over: goes on with what is queued; else, if this is a child, its parent is to be told.
+/// `why` says what was wrong with a turn that could not go on.
 pub(crate) fn rest(draft: &mut Draft, thread: ThreadId, why: &str) {
     let child = draft.session.thread(thread).is_some_and(|state| state.parent.is_some());
     let doing = |draft: &Draft| draft.session.thread(thread).map(|state| state.doing.clone());
