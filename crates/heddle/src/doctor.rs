@@ -38,6 +38,8 @@ fn told(settled: &Settled, report: &sandbox::Report) -> String {
         };
         line("model", &format!("{}  {}{key}", route.pattern, route.base_url));
     }
+    let engine::Tree { max_threads, max_depth } = settled.tree;
+    line("threads", &format!("{max_threads} children at once in a session, {max_depth} deep"));
     match settled.sandbox.mode {
         Mode::Local => line("sandbox", "local: one jail a session, no network"),
         Mode::Off => line("sandbox", &format!("WARNING: {}", hands::OFF)),

@@ -53,6 +53,7 @@ fn the_doctor_tries_the_sandbox_for_real() {
         assert!(out.contains(line), "no {line:?} in {out}");
     }
     assert!(out.contains("MISSING: set ANTHROPIC_API_KEY"), "{out}");
+    assert!(out.contains("threads         25 children at once in a session, 1 deep"), "{out}");
     assert!(!Path::new(&data).exists(), "the doctor writes nothing");
 }
 

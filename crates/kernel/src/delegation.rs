@@ -8,6 +8,7 @@ use protocol::{
     agent::Member,
     content::Block,
     event::{Body, Event},
+    limits,
 };
 use serde_json::{Value, json};
 
@@ -73,6 +74,8 @@ pub(crate) const INTERRUPTED: &str = "Agent interrupted.";
 /// What the calls are closed with that an ended thread leaves open.
 const ENDED: &str = "The thread was ended before this was answered.";
 const DECLINED: &str = "The agent declined to continue.";
+/// Ended children that `list_agents` shows.
+const ENDED_SHOWN: usize = 50;
 const NO_OUTPUT: &str = "(no output)";
 
 /// Carries out a call that `thread` has just made. One that waits stays open.
@@ -125,6 +128,13 @@ fn spawn(
              one of them with `send_to_agent` (`list_agents` shows who is idle), or do it yourself."
         ));
     }
+    if draft.session.threads().count() > limits::THREADS_EVER {
+        return Err(format!(
+            "This session has made {} agents in its life, which is the most. Use one that is still there, or do it \
+             yourself and tell the user that a new session is needed for more.",
+            limits::THREADS_EVER
+        ));
+    }
     let child = ThreadId::from_bits(draft.dice.draw());
     let made = Body::SessionThreadCreated {
         session_thread_id: child,
@@ -159,15 +169,27 @@ fn send_to_child(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result<
     Ok(shown(draft, child))
 }
 
+/// The children; of those that have ended the latest only, so that the answer stays readable.
 fn list(draft: &Draft, thread: ThreadId) -> Value {
-    let children = draft.session.children(thread).map(|child| {
+    let ended = draft.session.children(thread).filter(|child| child.ended()).count();
+    let mut hidden = ended.saturating_sub(ENDED_SHOWN);
+    let left_out = hidden;
+    let mut agents = Vec::new();
+    for child in draft.session.children(thread) {
+        if child.ended() && hidden > 0 {
+            hidden -= 1;
+            continue;
+        }
         let mut shown = shown(draft, child.id);
         if let Value::Object(shown) = &mut shown {
             shown.insert("pending_messages".into(), child.queue.len().into());
         }
-        shown
-    });
-    json!({"agents": children.collect::<Vec<Value>>()})
+        agents.push(shown);
+    }
+    if left_out == 0 {
+        return json!({"agents": agents});
+    }
+    json!({"agents": agents, "ended_earlier": left_out})
 }
 
 fn send_to_parent(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result<Value, String> {

@@ -40,6 +40,8 @@ pub const DOMAIN_CHARS: usize = 255;
 pub const ROSTER: usize = 20;
 /// Child threads that a session may hold at once, idle ones too (spec/behaviour.md f).
 pub const THREADS: u32 = 25;
+/// Child threads that a session may make in its life: each stays in its lists, and in its head row.
+pub const THREADS_EVER: usize = 1_000;
 /// How deep below the primary threads may lie (spec/behaviour.md b.8).
 pub const DEPTH: u32 = 1;
 /// Hosts that a limited network may name.

@@ -77,6 +77,23 @@ pub(crate) fn histories(script: &str) -> String {
     (0..stage.threads.len()).map(of).collect()
 }
 
+/// The whole of the last result that the coordinator's model is told.
+pub(crate) fn last_result(script: &str) -> String {
+    let mut stage = Stage::open(coordinator(), Tree::default(), None);
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match line.strip_prefix("repeat ").and_then(|rest| rest.split_once(' ')) {
+            Some((times, line)) => stage.repeat(times.parse().expect("how often"), line),
+            None => stage.line(line),
+        }
+    }
+    let last = stage.transcripts[0].messages().last().expect("a message");
+    let content = last.parts.iter().rev().find_map(|part| match part {
+        Part::ToolResult { content, .. } => Some(content),
+        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } => None,
+    });
+    stage.named(&json!(content)[0]["text"].as_str().expect("a text").to_owned())
+}
+
 /// What each thread of a coordinator's session is offered beside its agent's own tools.
 pub(crate) fn offers(tree: Tree, script: &str) -> String {
     let mut stage = Stage::open(coordinator(), tree, None);
@@ -257,6 +274,7 @@ impl Stage {
         match number {
             "primary" => THREAD,
             "unknown" => ThreadId::from_bits(9),
+            "newest" => self.threads[self.threads.len() - 1],
             number => self.threads[number.parse::<usize>().expect("a child's number")],
         }
     }

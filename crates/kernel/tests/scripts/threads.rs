@@ -5,7 +5,7 @@
 
 use kernel::Tree;
 
-use crate::script::{play_deep, play_team};
+use crate::script::{last_result, play_deep, play_team};
 
 fn play(script: &str) -> String {
     play_team(Tree::default(), script)
@@ -274,6 +274,32 @@ fn the_limit_is_an_error_to_act_on_and_an_archived_child_frees_its_slot() {
       #45 span.model_request_start
       = running, ask #45, ask #43
     "#);
+}
+
+#[test]
+fn of_many_ended_children_the_latest_are_listed() {
+    let told = last_result(
+        r#"
+        message "go"
+        repeat 52 answer tool create_agent {"agent": "spinner", "task": "spin"} then interrupt newest then archive newest
+        answer tool create_agent {"agent": "dyer", "task": "dye"}; tool list_agents
+        "#,
+    );
+    let shown = |number: usize| told.contains(&format!("\"child{number}\""));
+    assert_eq!([1, 2, 3, 52, 53].map(shown), [false, false, true, true, true], "{told}");
+    assert!(told.ends_with("],\"ended_earlier\":2}"), "{told}");
+}
+
+#[test]
+fn a_session_makes_so_many_children_in_its_life_and_no_more() {
+    let told = last_result(
+        r#"
+        message "go"
+        repeat 1000 answer tool create_agent {"agent": "spinner", "task": "spin"} then @newest fail invalid
+        answer tool create_agent {"agent": "dyer", "task": "dye"}
+        "#,
+    );
+    assert!(told.starts_with("This session has made 1000 agents in its life"), "{told}");
 }
 
 #[test]
