@@ -91,7 +91,7 @@ pub(crate) fn last_result(script: &str) -> String {
         Part::ToolResult { content, .. } => Some(content),
         Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } => None,
     });
-    stage.named(&json!(content)[0]["text"].as_str().expect("a text").to_owned())
+    stage.named(json!(content)[0]["text"].as_str().expect("a text"))
 }
 
 /// What each thread of a coordinator's session is offered beside its agent's own tools.
