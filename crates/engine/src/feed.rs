@@ -119,7 +119,8 @@ impl Engine {
             },
         };
         let over = head.archived_at.is_some() || thread.is_some_and(|thread| summary.is_over(thread));
-        let closing = if over { last_word(self, &head, viewer).await? } else { None };
+        let last_word = |post: &Post| post.seen(viewer).is_some() && closes(&post.event.body, viewer);
+        let closing = if over { log::last(self, session, head.position, last_word).await? } else { None };
         let next = closing.map_or(next, |closing| next.min(closing));
         Ok(Feed {
             engine: self.clone(),
@@ -136,23 +137,6 @@ impl Engine {
             started: BTreeSet::new(),
             _watching: self.counters().watching(),
         })
-    }
-}
-
-/// Where the event stands that ends the streams of what is over.
-async fn last_word(engine: &Engine, head: &store::Head, viewer: Viewer) -> Result<Option<u64>, FollowError> {
-    let mut before = head.position;
-    loop {
-        let rows = engine.store().read_back(head.session, before, CHUNK).await?;
-        let Some(last) = rows.last() else { return Ok(None) };
-        before = last.first;
-        for row in &rows {
-            let commit = Commit::read(row)?;
-            let closing = |post: &&Post| post.seen(viewer).is_some() && closes(&post.event.body, viewer);
-            if let Some(post) = commit.posts.iter().rev().find(closing) {
-                return Ok(Some(post.position));
-            }
-        }
     }
 }
 

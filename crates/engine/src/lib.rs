@@ -211,10 +211,12 @@ impl Engine {
     ) -> Result<Option<Vec<u8>>, Fault> {
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let Some(head) = head else { return Ok(None) };
-        if !Summary::read(&head.body)?.has(thread) {
+        let summary = Summary::read(&head.body)?;
+        if !summary.has(thread) {
             return Ok(None);
         }
-        let prompt = log::last_prompt(self, session, thread).await?;
+        let agent = self.agent(&summary.hash()?).await?;
+        let prompt = log::last_prompt(self, &head, agent, thread).await?;
         Ok(prompt.and_then(|prompt| self.oracle().request(&prompt)))
     }
 

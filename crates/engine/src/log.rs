@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use kernel::{Session, Transcript, fact};
-use protocol::{EventId, SessionId, ThreadId, event::Body, prompt::Prompt};
+use kernel::{Fact, Session, Transcript, fact};
+use protocol::{EventId, SessionId, ThreadId, agent::SessionAgent, event::Body, prompt::Prompt};
 
 use crate::{
     Engine, blobs,
@@ -21,18 +21,53 @@ pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<State, C
     let summary = Summary::read(&head.body)?;
     let snapshot = summary.hash()?;
     let agent = engine.agent(&snapshot).await?;
+    let folded = fold(engine, session, agent, head.position, |_| {}).await?;
+    Ok(State { session: folded, workspace: head.workspace, snapshot })
+}
+
+/// Folds the first `end` facts of a session's log; `each` hears of every one of them.
+async fn fold(
+    engine: &Engine,
+    session: SessionId,
+    agent: Arc<SessionAgent>,
+    end: u64,
+    mut each: impl FnMut(&Fact) + Send,
+) -> Result<Session, Fault> {
     let mut folded = Session::new(session, agent);
-    while folded.head < head.position {
+    while folded.head < end {
         let rows = engine.store().read(session, folded.head, CHUNK).await?;
         if rows.is_empty() {
-            return Err(Fault::Corrupt("a log shorter than its head says").into());
+            return Err(Fault::Corrupt("a log shorter than its head says"));
         }
         for row in rows {
-            let facts = fact::decode(&row.body).map_err(Fault::unreadable)?;
-            folded.apply_all(&facts);
+            for fact in fact::decode(&row.body).map_err(Fault::unreadable)? {
+                if folded.head < end {
+                    folded.apply(&fact);
+                    each(&fact);
+                }
+            }
         }
     }
-    Ok(State { session: folded, workspace: head.workspace, snapshot })
+    Ok(folded)
+}
+
+/// Where the last post below `before` stands that is `wanted`.
+pub(crate) async fn last(
+    engine: &Engine,
+    session: SessionId,
+    mut before: u64,
+    wanted: impl Fn(&Post) -> bool + Send + Sync,
+) -> Result<Option<u64>, Fault> {
+    loop {
+        let rows = engine.store().read_back(session, before, CHUNK).await?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        before = last.first;
+        for row in &rows {
+            if let Some(post) = Commit::read(row)?.posts.iter().rev().find(|post| wanted(post)) {
+                return Ok(Some(post.position));
+            }
+        }
+    }
 }
 
 /// Finds an event by its id: as processed if it has been, else as queued. The id says from where to read.
@@ -100,51 +135,17 @@ pub(crate) async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) 
 /// that the session has now, if they were changed since.
 pub(crate) async fn last_prompt(
     engine: &Engine,
-    session: SessionId,
+    head: &store::Head,
+    agent: Arc<SessionAgent>,
     thread: ThreadId,
 ) -> Result<Option<Prompt>, Fault> {
-    let head = engine.store().head_of(session).await?.ok_or(Fault::Corrupt("a session without a head"))?;
-    let agent = engine.agent(&Summary::read(&head.body)?.hash()?).await?;
-    let Some(last) = last_request(engine, session, thread, head.position).await? else { return Ok(None) };
-    let (mut folded, mut transcript) = (Session::new(session, agent), Transcript::new(thread));
-    while folded.head <= last {
-        let rows = engine.store().read(session, folded.head, CHUNK).await?;
-        if rows.is_empty() {
-            return Err(Fault::Corrupt("a log shorter than its head says"));
-        }
-        for row in rows {
-            for fact in fact::decode(&row.body).map_err(Fault::unreadable)? {
-                if folded.head <= last {
-                    folded.apply(&fact);
-                    transcript.apply(&fact);
-                }
-            }
-        }
-    }
+    let session = head.session;
+    let begins = |post: &Post| post.thread == thread && post.event.body == Body::SpanModelRequestStart;
+    let Some(last) = last(engine, session, head.position, begins).await? else { return Ok(None) };
+    let mut transcript = Transcript::new(thread);
+    let folded = fold(engine, session, agent, last + 1, |fact| transcript.apply(fact)).await?;
     let cast = folded.cast(thread).ok_or(Fault::Corrupt("a request of no thread"))?;
     let mut prompt = transcript.prompt(&cast, &engine.hands().workplace(session));
     blobs::fill(engine.store(), &mut prompt).await?;
     Ok(Some(prompt))
-}
-
-/// Where the last model request of a thread began.
-async fn last_request(
-    engine: &Engine,
-    session: SessionId,
-    thread: ThreadId,
-    head: u64,
-) -> Result<Option<u64>, Fault> {
-    let mut before = head;
-    loop {
-        let rows = engine.store().read_back(session, before, CHUNK).await?;
-        let Some(last) = rows.last() else { return Ok(None) };
-        before = last.first;
-        for row in &rows {
-            let begins =
-                |post: &&Post| post.thread == thread && post.event.body == Body::SpanModelRequestStart;
-            if let Some(post) = Commit::read(row)?.posts.iter().rev().find(begins) {
-                return Ok(Some(post.position));
-            }
-        }
-    }
 }

@@ -8,7 +8,7 @@ use models::sse::Decoder;
 use reqwest::{Client, Method, Response};
 use serde_json::Value;
 
-use crate::config;
+use crate::{Wrong, config};
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Someone who calls there.
-    pub(crate) fn caller(self) -> Result<Caller, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) fn caller(self) -> Result<Caller, Wrong> {
         let key = match self.key {
             Some(key) => key,
             None => std::fs::read_to_string(self.data.join("first-key"))

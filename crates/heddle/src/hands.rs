@@ -9,7 +9,10 @@ use protocol::SessionId;
 use sandbox::{Isolation, Report};
 use tools::{LocalHands, Settings};
 
-use crate::config::{Mode, Settled};
+use crate::{
+    Wrong,
+    config::{Mode, Settled},
+};
 
 /// How often what is left of sessions that are gone is looked for.
 const SWEEP: Duration = Duration::from_hours(1);
@@ -30,7 +33,7 @@ pub(crate) fn jail(order: &str) -> ExitCode {
 }
 
 /// The hands that the settings mean, once this host has shown that it can give them.
-pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
     if settled.sandbox.mode == Mode::Local {
         let report = probe().await?;
         if !report.ok() {

@@ -52,7 +52,10 @@ enum Verb {
 }
 
 /// What every verb returns: a mistake is one text for the person at the terminal.
-type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Outcome = Result<(), Wrong>;
+
+/// Such a mistake.
+type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -1,7 +1,7 @@
 //! `heddle tail`: a session's threads and what they do, as it happens.
 
 use crate::{
-    Outcome,
+    Outcome, Wrong,
     client::{Caller, Place},
     follow::{self, Follow},
     tree::Tree,
@@ -37,10 +37,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
 }
 
 /// The tree of a session, as it is.
-pub(crate) async fn begin(
-    caller: &Caller,
-    session: &str,
-) -> Result<Tree, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) async fn begin(caller: &Caller, session: &str) -> Result<Tree, Wrong> {
     let state = caller.get(&format!("/v1/sessions/{session}")).await?;
     let began =
         state["created_at"].as_str().and_then(|at| at.parse().ok()).ok_or("a session without a time")?;

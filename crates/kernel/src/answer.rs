@@ -7,11 +7,12 @@ use protocol::{
     content::Block,
     event::{Body, Evaluation, Permission},
     prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind},
+    roster::Errand,
     tool::{Builtin, Policy, Tool},
 };
 
 use crate::{
-    delegation::{self, Errand},
+    delegation,
     draft::Draft,
     fact::{Ending, Note, Private},
     session::Cast,
@@ -158,7 +159,7 @@ enum Offer {
 
 fn offer(cast: Option<Cast<'_>>, name: &str) -> Offer {
     let Some(cast) = cast else { return Offer::Nothing };
-    if let Some(errand) = Errand::named(name).filter(|errand| errand.is_offered(&cast)) {
+    if let Some(errand) = Errand::named(name).filter(|errand| cast.may(*errand)) {
         return Offer::Errand(errand);
     }
     let offered = cast.tools.iter().find_map(|tool| match tool {

@@ -1,22 +1,17 @@
 //! What a client's events do: message, interrupt, confirmation, result (rules.md 4).
 
-use alloc::{boxed::Box, collections::BTreeMap};
+use alloc::collections::BTreeMap;
 
-use protocol::{
-    EventId, ThreadId,
-    event::{Body, Event},
-    input::ClientEvent,
-};
+use protocol::{EventId, ThreadId, event::Body, input::ClientEvent};
 
 use crate::{
     call::{Made, MadeKind, State},
     delegation::{self, Happened},
     draft::Draft,
-    fact::Note,
     mail,
     refusal::Refusal,
     status::{self, Printed},
-    thread::Doing,
+    thread::Thread,
     turn,
 };
 
@@ -119,21 +114,11 @@ fn message(
     }
     let weight = said.weight();
     let ClientEvent::Message { content } = said else { return Err(Refusal::Stale) };
-    let body = Body::UserMessage { content };
-    let resting =
-        draft.session.thread(primary).is_some_and(|thread| matches!(thread.doing, Doing::Resting(_)));
-    if resting {
-        let id = draft.say(primary, body);
-        turn::go_on(draft, primary);
-        return Ok(id);
-    }
-    if !mail::has_room(&draft.session, weight) {
+    let rests = draft.session.thread(primary).is_some_and(Thread::rests);
+    if !rests && !mail::has_room(&draft.session, weight) {
         return Err(Refusal::QueueFull);
     }
-    let id = draft.mint();
-    let event = Box::new(Event { id, processed_at: None, body });
-    draft.note(primary, Note::Queued { event, private: None });
-    Ok(id)
+    Ok(turn::hand_over(draft, primary, Body::UserMessage { content }, None))
 }
 
 fn interrupt(

@@ -1,71 +1,20 @@
 //! Delegation: the five tools by which threads call, write to and report to each other. They are carried
 //! out by the law itself, in the commit that makes the call (rules.md 3, 9; design decision 2).
 
-use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
+use alloc::{format, string::String, vec, vec::Vec};
 
 use protocol::{
-    EventId, Object, ThreadId,
-    agent::Member,
-    content::Block,
-    event::{Body, Event},
-    limits,
+    EventId, Object, ThreadId, agent::Member, content::Block, event::Body, limits, roster::Errand,
 };
 use serde_json::{Value, json};
 
 use crate::{
     draft::Draft,
     fact::{End, Note, Private, Told},
-    mail,
-    session::Cast,
-    status,
+    mail, status,
     thread::{Doing, Stop, Thread},
     turn,
 };
-
-/// A delegation tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
-    /// Makes a child, and goes on.
-    CreateAgent,
-    /// Makes a child, and waits for its report.
-    Agent,
-    /// Writes to a child.
-    SendToAgent,
-    /// Lists the children.
-    ListAgents,
-    /// Writes to the parent.
-    SendToParent,
-}
-
-impl Errand {
-    /// All of them, in the order in which a model is offered them.
-    pub const ALL: [Self; 5] =
-        [Self::CreateAgent, Self::Agent, Self::SendToAgent, Self::ListAgents, Self::SendToParent];
-
-    /// The tool's name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CreateAgent => "create_agent",
-            Self::Agent => "Agent",
-            Self::SendToAgent => "send_to_agent",
-            Self::ListAgents => "list_agents",
-            Self::SendToParent => "send_to_parent",
-        }
-    }
-
-    /// The tool of this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|errand| errand.name() == name)
-    }
-
-    /// Whether `cast` may use it.
-    pub const fn is_offered(self, cast: &Cast<'_>) -> bool {
-        match self {
-            Self::CreateAgent | Self::Agent | Self::SendToAgent | Self::ListAgents => !cast.roster.is_empty(),
-            Self::SendToParent => cast.reports,
-        }
-    }
-}
 
 /// What a child's waiting parent is told when its owner archives the child (rules.md 3, exactly).
 pub(crate) const CANCELLED: &str = "Agent cancelled.";
@@ -216,20 +165,8 @@ fn send(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>, to
     let received = mail::envelope(&draft.session, from, &content);
     mail::say_sent(draft, from, to, content);
     if let Some(received) = received {
-        deliver(draft, to, received, told);
+        turn::hand_over(draft, to, received, Some(Private::Mail { told }));
     }
-}
-
-/// Hands a message over: taken at once by a thread that rests, else queued.
-fn deliver(draft: &mut Draft, to: ThreadId, received: Body, told: Told) {
-    let private = Some(Private::Mail { told });
-    let rests = draft.session.thread(to).is_some_and(|thread| matches!(thread.doing, Doing::Resting(_)));
-    if rests {
-        draft.say_with(to, received, private);
-        return turn::go_on(draft, to);
-    }
-    let event = Box::new(Event { id: draft.mint(), processed_at: None, body: received });
-    draft.note(to, Note::Queued { event, private });
 }
 
 /// A thread as the model is shown it.
@@ -321,7 +258,7 @@ pub(crate) fn tell(draft: &mut Draft, child: ThreadId, happened: &Happened) {
         mail::answer(draft, parent, call, content, is_error);
         turn::go_on(draft, parent);
     } else if mails {
-        deliver(draft, parent, received, Told::Letter { from });
+        turn::hand_over(draft, parent, received, Some(Private::Mail { told: Told::Letter { from } }));
     }
 }
 

@@ -11,7 +11,7 @@ pub mod answer;
 pub mod call;
 pub mod client;
 mod decide;
-pub mod delegation;
+mod delegation;
 mod draft;
 pub mod fact;
 mod mail;

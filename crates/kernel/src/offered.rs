@@ -7,11 +7,12 @@ use protocol::{
     Object,
     agent::Member,
     prompt::{ToolSpec, Workplace},
+    roster::Errand,
     tool::{Builtin, Toolset},
 };
 use serde_json::{Value, json};
 
-use crate::{delegation::Errand, session::Cast};
+use crate::session::Cast;
 
 /// What `toolset` offers, in the order of its tools.
 pub(crate) fn specs(toolset: &Toolset, workplace: &Workplace) -> Vec<ToolSpec> {
@@ -85,7 +86,7 @@ fn spec(tool: Builtin, workplace: &Workplace) -> Option<ToolSpec> {
 
 /// The delegation tools that `cast` may use.
 pub(crate) fn errands<'a>(cast: &'a Cast<'a>) -> impl Iterator<Item = ToolSpec> + 'a {
-    Errand::ALL.into_iter().filter(|errand| errand.is_offered(cast)).map(|errand| errand_spec(errand, cast))
+    Errand::ALL.into_iter().filter(|errand| cast.may(*errand)).map(|errand| errand_spec(errand, cast))
 }
 
 fn errand_spec(errand: Errand, cast: &Cast<'_>) -> ToolSpec {

@@ -8,6 +8,7 @@ use protocol::{
     event::{Body, Event},
     model::ModelConfig,
     parse::Metadata,
+    roster::Errand,
     session::SessionStats,
     tool::Tool,
     usage::{Tokens, Usage},
@@ -64,6 +65,18 @@ pub struct Cast<'a> {
     pub roster: &'a [Member],
     /// Whether it has a parent to report to.
     pub reports: bool,
+}
+
+impl Cast<'_> {
+    /// Whether it may use this delegation tool.
+    pub const fn may(&self, errand: Errand) -> bool {
+        match errand {
+            Errand::CreateAgent | Errand::Agent | Errand::SendToAgent | Errand::ListAgents => {
+                !self.roster.is_empty()
+            }
+            Errand::SendToParent => self.reports,
+        }
+    }
 }
 
 impl Session {

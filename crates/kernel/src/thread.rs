@@ -215,6 +215,11 @@ impl Thread {
         }
     }
 
+    /// Whether nothing goes on and nothing is waited for.
+    pub const fn rests(&self) -> bool {
+        matches!(self.doing, Doing::Resting(_))
+    }
+
     /// Whether it is over.
     pub const fn ended(&self) -> bool {
         matches!(self.doing, Doing::Ended(_))
@@ -353,7 +358,7 @@ impl Thread {
     /// It is shown as idle: its turn is over, unless it waits for the client.
     fn rested(&mut self, at: Stamp) {
         self.clock.rest(at);
-        if matches!(self.doing, Doing::Resting(_)) {
+        if self.rests() {
             self.report = Report::default();
         }
     }
@@ -368,7 +373,7 @@ impl Thread {
 
     fn take(&mut self, event: &Event) {
         self.dequeue(event.id);
-        if matches!(self.doing, Doing::Resting(_)) {
+        if self.rests() {
             self.doing = Doing::Due;
             self.requests = 0;
             // What was kept for a wait is still to be reported, also when a turn goes on that would have

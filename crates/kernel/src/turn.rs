@@ -1,11 +1,11 @@
 //! The steps of a turn: take what is queued, ask the model, close what is open.
 
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{boxed::Box, format, string::String, vec, vec::Vec};
 
 use protocol::{
     EventId, ThreadId,
     content::Block,
-    event::{Body, FaultKind, RetryStatus, SessionFault},
+    event::{Body, Event, FaultKind, RetryStatus, SessionFault},
     limits,
     prompt::Failure,
     tool::Builtin,
@@ -17,7 +17,7 @@ use crate::{
     draft::Draft,
     fact::{Ending, Note, Private},
     mail, retry,
-    thread::{Doing, Stop},
+    thread::{Doing, Stop, Thread},
 };
 
 /// What an interrupted call is answered with (spec/behaviour.md e.5).
@@ -41,6 +41,20 @@ pub(crate) fn go_on(draft: &mut Draft, thread: ThreadId) {
     if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
         ask(draft, thread);
     }
+}
+
+/// Hands a message or mail to a thread: taken at once by one that rests, else queued. Whether there is room
+/// in the queue is the caller's question.
+pub(crate) fn hand_over(draft: &mut Draft, to: ThreadId, body: Body, private: Option<Private>) -> EventId {
+    if draft.session.thread(to).is_some_and(Thread::rests) {
+        let id = draft.say_with(to, body, private);
+        go_on(draft, to);
+        return id;
+    }
+    let id = draft.mint();
+    let event = Box::new(Event { id, processed_at: None, body });
+    draft.note(to, Note::Queued { event, private });
+    id
 }
 
 /// The turn may be over: goes on with what is queued; else, if this is a child, its parent is to be told.

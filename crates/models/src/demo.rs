@@ -11,13 +11,11 @@ use protocol::{
     Object,
     content::Block,
     prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Message, Part, Prompt, ToolSpec},
+    roster::Errand,
     usage::Tokens,
 };
 use serde_json::{Value, json};
 
-/// The delegation tools, and the one that starts an agent (rules.md 9).
-const DELEGATION: [&str; 5] = ["create_agent", "Agent", "send_to_agent", "list_agents", "send_to_parent"];
-const CREATE: &str = "create_agent";
 /// How another agent's message begins.
 const LETTER: &str = "Message from ";
 /// Agents that are started at most.
@@ -53,8 +51,8 @@ fn script(prompt: &Prompt) -> Answer {
     let parts = prompt.messages.last().map_or(&[][..], |message| message.parts.as_slice());
     let said = texts(parts);
     let results: Vec<String> = parts.iter().filter_map(|part| seen(part, &prompt.messages)).collect();
-    let own = |tool: &&ToolSpec| !DELEGATION.contains(&tool.name.as_str());
-    let leads = prompt.tools.iter().find(|tool| tool.name == CREATE);
+    let own = |tool: &&ToolSpec| Errand::named(&tool.name).is_none();
+    let leads = prompt.tools.iter().find(|tool| Errand::named(&tool.name) == Some(Errand::CreateAgent));
     let (text, calls) = match (leads, prompt.tools.iter().find(own)) {
         (Some(_), _) if said.starts_with(LETTER) => (heard(&said), Vec::new()),
         (Some(_), _) if !results.is_empty() => (started(results.len()), Vec::new()),

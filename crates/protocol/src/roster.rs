@@ -1,4 +1,4 @@
-//! Rosters: whom a coordinator may call (spec/behaviour.md b.8).
+//! Rosters: whom a coordinator may call, and with which tools (spec/behaviour.md b.8).
 
 use alloc::{string::String, vec::Vec};
 
@@ -26,6 +26,43 @@ pub struct Pinned {
     pub id: AgentId,
     /// Which version.
     pub version: u64,
+}
+
+/// A delegation tool: how the agents of a session call, write to and report to each other (rules.md 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// Makes a child, and goes on.
+    CreateAgent,
+    /// Makes a child, and waits for its report.
+    Agent,
+    /// Writes to a child.
+    SendToAgent,
+    /// Lists the children.
+    ListAgents,
+    /// Writes to the parent.
+    SendToParent,
+}
+
+impl Errand {
+    /// All of them, in the order in which a model is offered them.
+    pub const ALL: [Self; 5] =
+        [Self::CreateAgent, Self::Agent, Self::SendToAgent, Self::ListAgents, Self::SendToParent];
+
+    /// The tool's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CreateAgent => "create_agent",
+            Self::Agent => "Agent",
+            Self::SendToAgent => "send_to_agent",
+            Self::ListAgents => "list_agents",
+            Self::SendToParent => "send_to_parent",
+        }
+    }
+
+    /// The tool of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|errand| errand.name() == name)
+    }
 }
 
 /// An entry of a roster as a client sends it.

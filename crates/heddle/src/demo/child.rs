@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::{Outcome, client::Caller};
+use crate::{Outcome, Wrong, client::Caller};
 
 /// The key of the demo's server, which listens on loopback for as long as the demo runs.
 const KEY: &str = "demo";
@@ -26,11 +26,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on `data`; on the address it had before, or on a free port; `jailed` if this
     /// host can isolate commands.
-    pub(crate) async fn start(
-        data: &Path,
-        listen: Option<SocketAddr>,
-        jailed: bool,
-    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    pub(crate) async fn start(data: &Path, listen: Option<SocketAddr>, jailed: bool) -> Result<Self, Wrong> {
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut child = Command::new(std::env::current_exe()?)
             .arg("serve")

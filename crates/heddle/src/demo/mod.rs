@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::{
-    Outcome,
+    Outcome, Wrong,
     client::Caller,
     config,
     follow::{self, Follow, Told},
@@ -35,8 +35,6 @@ pub(crate) struct Flags {
     #[arg(long)]
     model: Option<String>,
 }
-
-type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) async fn run(flags: Flags) -> Outcome {
     let jailed = hands::probe().await?.ok();

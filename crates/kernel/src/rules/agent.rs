@@ -63,31 +63,22 @@ pub fn enlist(agent: Agent, sent: &[Sent], found: &[Option<Agent>], nested: bool
     Ok(Agent { multiagent: Some(coordinator), ..agent })
 }
 
-/// Whom the roster names that a change brings; they are to be found before it is made.
-///
-/// # Errors
-/// The field that is wrong.
-pub fn named(body: Value, routes: &Routes) -> Result<Vec<Sent>, Invalid> {
-    Ok(Change::read(body, routes)?.rest.roster.value().unwrap_or_default())
-}
-
-/// The next version of `agent`; `None` when the change changes nothing. `found` are those that [`named`]
-/// names; see [`roster::pinned`].
+/// The next version of `agent`; `None` when the change changes nothing. `found` are those that
+/// [`Change::named`] names; see [`roster::pinned`].
 ///
 /// Omitted keeps; arrays are replaced whole, null or `[]` clears; metadata is changed key by key; null or
 /// `""` clears description and system; the model is replaced whole (spec/behaviour.md b.3).
 ///
 /// # Errors
-/// The field that is wrong; an archived agent; a `version` that is not the current one, even when
-/// nothing would change.
+/// What may not be in a roster; an archived agent; a `version` that is not the current one, even when nothing
+/// would change.
 pub fn revise(
     agent: &Agent,
-    body: Value,
+    change: Change,
     found: &[Option<Agent>],
-    (routes, nested): (&Routes, bool),
+    nested: bool,
     at: Stamp,
 ) -> Result<Option<Agent>, Refused> {
-    let change = Change::read(body, routes)?;
     if agent.archived_at.is_some() {
         let message = format!("the agent {} is archived and cannot be changed; create a new agent", agent.id);
         return Err(Invalid::new("", message).into());
@@ -140,7 +131,8 @@ pub fn archive(agent: &Agent, at: Stamp) -> Option<Agent> {
 }
 
 /// A change to an agent.
-struct Change {
+#[derive(Debug)]
+pub struct Change {
     version: Option<u64>,
     name: Option<String>,
     model: Option<ModelConfig>,
@@ -149,7 +141,19 @@ struct Change {
 }
 
 impl Change {
-    fn read(body: Value, routes: &Routes) -> Result<Self, Invalid> {
+    /// Whom the roster names that it brings; they are to be found before it is made.
+    pub fn named(&self) -> &[Sent] {
+        match &self.rest.roster {
+            Given::Value(sent) => sent,
+            Given::Absent | Given::Null => &[],
+        }
+    }
+
+    /// Reads the body of an update.
+    ///
+    /// # Errors
+    /// The field that is wrong, not served yet, or a model without a route.
+    pub fn read(body: Value, routes: &Routes) -> Result<Self, Invalid> {
         let mut fields = Fields::of(body, "")?;
         let version = fields.optional("version", parse::whole(1, u64::MAX))?;
         let name = uncleared("name", fields.given("name", parse::text(1, limits::NAME_CHARS))?)?;
@@ -163,6 +167,7 @@ impl Change {
 }
 
 /// What creating and changing read alike.
+#[derive(Debug)]
 struct Rest {
     description: Given<Option<String>>,
     system: Given<Option<String>>,

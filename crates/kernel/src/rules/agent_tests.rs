@@ -38,8 +38,12 @@ fn full() -> Agent {
     create(body, &routes(), AgentId::from_bits(7), MADE).expect("legal").0
 }
 
+fn revised(agent: &Agent, body: Value) -> Result<Option<Agent>, Refused> {
+    revise(agent, Change::read(body, &routes())?, &[], false, LATER)
+}
+
 fn changed(body: Value) -> Result<Option<Agent>, Refused> {
-    revise(&full(), body, &[], (&routes(), false), LATER)
+    revised(&full(), body)
 }
 
 #[test]
@@ -159,8 +163,7 @@ fn archive_is_idempotent_and_final() {
     let archived = archive(&full(), LATER).expect("the first time");
     assert_eq!(archived, Agent { archived_at: Some(LATER), updated_at: LATER, ..full() });
     assert_eq!(archive(&archived, Stamp::from_micros(3_000_000)), None);
-    let wrong =
-        revise(&archived, json!({"name": "n"}), &[], (&routes(), false), LATER).expect_err("archived");
+    let wrong = revised(&archived, json!({"name": "n"})).expect_err("archived");
     assert!(matches!(&wrong, Refused::Invalid(wrong) if wrong.message.contains("is archived")), "{wrong}");
 }
 
@@ -224,13 +227,13 @@ proptest! {
             metadata: kept,
             ..before.clone()
         };
-        let next = revise(&before, body.clone(), &[], (&routes(), false), LATER).expect("legal");
+        let next = revised(&before, body.clone()).expect("legal");
         if expected == before {
             prop_assert_eq!(next, None);
         } else {
             let next = next.expect("a change");
             prop_assert_eq!(&next, &Agent { version: 2, updated_at: LATER, ..expected });
-            prop_assert_eq!(revise(&next, body, &[], (&routes(), false), LATER), Ok(None));
+            prop_assert_eq!(revised(&next, body), Ok(None));
         }
     }
 }
@@ -253,7 +256,7 @@ fn a_roster_is_pinned_and_the_agents_own_place_goes_with_its_version() {
         agents.map(|pinned| (pinned.id.bits(), pinned.version)).collect::<Vec<_>>()
     };
     assert_eq!(pins(&agent), [(8, 3), (7, 1)]);
-    let change = |agent: &Agent, body: Value| revise(agent, body, &[], (&routes(), false), LATER);
+    let change = revised;
     let next = change(&agent, json!({"system": "other"})).expect("legal").expect("a change");
     assert_eq!((next.version, pins(&next)), (2, vec![(8, 3), (7, 2)]));
     let own = json!({"multiagent": {"type": "coordinator", "agents": [{"type": "self"}]}});

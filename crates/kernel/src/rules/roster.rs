@@ -6,13 +6,12 @@ use alloc::{format, string::String, vec::Vec};
 use protocol::{
     Invalid,
     agent::{Agent, Member, SessionAgent, SessionCoordinator, ThreadAgent},
-    roster::{Coordinator, Pinned, Sent},
+    roster::{Coordinator, Errand, Pinned, Sent},
     routes::Routes,
     tool::Tool,
 };
 
 use super::routed;
-use crate::delegation::Errand;
 
 /// Names that no member may have: one belongs to the API, the other is what a model calls its own agent.
 const RESERVED: [&str; 2] = ["anthropic.advisor", "self"];

@@ -16,7 +16,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kernel::delegation::Errand;
 use kernel::{
     Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Tree, Want,
 };
@@ -27,6 +26,7 @@ use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role, Workplace};
+use protocol::roster::Errand;
 use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
 use protocol::usage::Tokens;
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};

@@ -182,7 +182,7 @@ impl World {
             let Err(Refusal::UnknownCall { call, .. }) = &decided else { return (input, decided) };
             let found = self.reading.threads.iter().find_map(|thread| {
                 // A delegation call is none of the log's events.
-                let errand = |name: &str| kernel::delegation::Errand::named(name).is_some();
+                let errand = |name: &str| protocol::roster::Errand::named(name).is_some();
                 let call =
                     thread.desk.call(*call).filter(|call| call.kind != Kind::Deny || !errand(&call.name))?;
                 Some((thread.id, call.kind))

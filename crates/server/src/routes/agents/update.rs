@@ -18,9 +18,10 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let changed = document::change(&call, || async {
         let stored = current(&call, id).await?.value;
         let engine = call.engine();
-        let found = roster::named(&call, &agent::named(body.clone(), engine.routes())?).await?;
-        let rules = (engine.routes(), roster::nested(&call));
-        let Some(next) = agent::revise(&stored, body.clone(), &found, rules, engine.now())? else {
+        let change = agent::Change::read(body.clone(), engine.routes())?;
+        let found = roster::named(&call, change.named()).await?;
+        let nested = roster::nested(&call);
+        let Some(next) = agent::revise(&stored, change, &found, nested, engine.now())? else {
             return Ok(Change::Nothing(stored));
         };
         let live = Write::ExpectLive { kind: Kind::Agent, id: id.bits(), version: None };
