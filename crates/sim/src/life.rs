@@ -52,20 +52,20 @@ const AFTERLIFE: u64 = 10;
 
 /// A life that broke a law.
 #[derive(Debug)]
-pub struct Broken {
+pub struct Broken<L = Line> {
     /// The referee and its sentence.
     pub why: String,
     /// The log up to there.
-    pub log: Vec<Line>,
+    pub log: Vec<L>,
 }
 
 /// What a life left behind.
 #[derive(Debug)]
-pub struct Lived {
+pub struct Lived<L = Line> {
     /// The log as its store would keep it, one body a commit.
     pub bodies: Vec<Vec<u8>>,
     /// The log as lines.
-    pub log: Vec<Line>,
+    pub log: Vec<L>,
 }
 
 /// Lives one life.

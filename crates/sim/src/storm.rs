@@ -1,5 +1,6 @@
 //! A storm: many lives on every core, and what became of them.
 
+use std::fmt::{Debug, Display};
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,8 +9,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::act::{Act, State};
 use crate::coverage::Coverage;
 use crate::life::{Broken, Lived, Size, live};
+use crate::line::Line;
 
 /// Seconds between two lines of progress.
 const PROGRESS_S: u64 = 5;
@@ -17,31 +20,86 @@ const PROGRESS_S: u64 = 5;
 const ENOUGH: u64 = 20;
 /// One life in this many is lived twice, to compare the logs byte for byte.
 const TWICE: u64 = 50;
-/// Lives from which on every cell of the table must be lit.
-const TELLING: [(Size, u64); 2] = [(Size::Small, 5_000), (Size::Wide, 500)];
+/// A kind of life.
+pub trait Kind: Copy + Debug + Send + Sync {
+    /// A line of its log.
+    type Line: Display + Send;
+    /// What it was met with.
+    type Table: Table;
+
+    /// Lives one life.
+    ///
+    /// # Errors
+    /// The law that it broke.
+    fn live(self, seed: u64, table: &mut Self::Table) -> Result<Lived<Self::Line>, Box<Broken<Self::Line>>>;
+
+    /// Lives from which on every cell of the table must be lit.
+    fn telling(self) -> u64;
+}
+
+/// A table of what happened where.
+pub trait Table: Default + Send {
+    /// Adds another table's counts.
+    fn add(&mut self, other: &Self);
+    /// The table as text.
+    fn text(&self) -> String;
+    /// Each cell that should have been lit and is dark, in words.
+    fn unlit(&self) -> Vec<String>;
+}
+
+impl Kind for Size {
+    type Line = Line;
+    type Table = Coverage;
+
+    fn live(self, seed: u64, table: &mut Coverage) -> Result<Lived, Box<Broken>> {
+        live(seed, self, table)
+    }
+
+    fn telling(self) -> u64 {
+        match self {
+            Self::Small => 5_000,
+            Self::Wide => 500,
+        }
+    }
+}
+
+impl Table for Coverage {
+    fn add(&mut self, other: &Self) {
+        self.add(other);
+    }
+
+    fn text(&self) -> String {
+        self.table()
+    }
+
+    fn unlit(&self) -> Vec<String> {
+        let words = |(state, act): &(State, Act)| format!("{} in {}", act.name(), state.name());
+        self.dark().iter().map(words).collect()
+    }
+}
 
 /// What to live through.
 #[derive(Debug, Clone, Copy)]
-pub struct Storm {
-    /// How large each life is.
-    pub size: Size,
+pub struct Storm<K = Size> {
+    /// What each life is; how large.
+    pub size: K,
     /// The first life's seed; each life's is one more.
     pub seed: u64,
     /// How many lives.
     pub lives: u64,
 }
 
-enum News {
+enum News<K: Kind> {
     Lived { facts: u64 },
-    Broke { seed: u64, broken: Box<Broken> },
-    Done(Box<Coverage>),
+    Broke { seed: u64, broken: Box<Broken<K::Line>> },
+    Done(Box<K::Table>),
 }
 
 /// Lives them all, says what happened to `out`, the sum last. True when every law was kept.
 ///
 /// # Errors
 /// `out` cannot be written.
-pub fn run(storm: Storm, out: &mut dyn Write) -> io::Result<bool> {
+pub fn run<K: Kind>(storm: Storm<K>, out: &mut dyn Write) -> io::Result<bool> {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -59,15 +117,15 @@ pub fn run(storm: Storm, out: &mut dyn Write) -> io::Result<bool> {
 }
 
 /// One core's share: the next seed that nobody has taken, until there is none.
-fn work(storm: Storm, next: &AtomicU64, stop: &AtomicBool, send: SyncSender<News>) {
-    let mut coverage = Coverage::new();
+fn work<K: Kind>(storm: Storm<K>, next: &AtomicU64, stop: &AtomicBool, send: SyncSender<News<K>>) {
+    let mut table = K::Table::default();
     while !stop.load(Ordering::Relaxed) {
         let life = next.fetch_add(1, Ordering::Relaxed);
         if life >= storm.lives {
             break;
         }
         let seed = storm.seed.wrapping_add(life);
-        let news = match lived(seed, storm.size, life.is_multiple_of(TWICE), &mut coverage) {
+        let news = match lived(seed, storm.size, life.is_multiple_of(TWICE), &mut table) {
             Ok(lived) => News::Lived { facts: lived.log.len() as u64 },
             Err(broken) => News::Broke { seed, broken },
         };
@@ -76,14 +134,19 @@ fn work(storm: Storm, next: &AtomicU64, stop: &AtomicBool, send: SyncSender<News
         }
     }
     // Nobody listens any more: then nobody wants the table either.
-    let _gone = send.send(News::Done(Box::new(coverage)));
+    let _gone = send.send(News::Done(Box::new(table)));
 }
 
 /// One life; a panic is a broken law too.
-fn lived(seed: u64, size: Size, twice: bool, coverage: &mut Coverage) -> Result<Lived, Box<Broken>> {
+fn lived<K: Kind>(
+    seed: u64,
+    kind: K,
+    twice: bool,
+    table: &mut K::Table,
+) -> Result<Lived<K::Line>, Box<Broken<K::Line>>> {
     let broken = |why: &str| Box::new(Broken { why: why.into(), log: Vec::new() });
     let mut once = || {
-        let life = catch_unwind(AssertUnwindSafe(|| live(seed, size, coverage)));
+        let life = catch_unwind(AssertUnwindSafe(|| kind.live(seed, table)));
         life.unwrap_or_else(|_| Err(broken("panic: see above")))
     };
     let lived = once()?;
@@ -94,9 +157,14 @@ fn lived(seed: u64, size: Size, twice: bool, coverage: &mut Coverage) -> Result<
 }
 
 /// Collects what the cores say, until all are done.
-fn listen(storm: Storm, news: &Receiver<News>, stop: &AtomicBool, out: &mut dyn Write) -> io::Result<bool> {
+fn listen<K: Kind>(
+    storm: Storm<K>,
+    news: &Receiver<News<K>>,
+    stop: &AtomicBool,
+    out: &mut dyn Write,
+) -> io::Result<bool> {
     let clock = stopwatch();
-    let mut coverage = Coverage::new();
+    let mut table = K::Table::default();
     let (mut passed, mut failed, mut facts, mut said) = (0_u64, 0_u64, 0_u64, 0);
     loop {
         match news.recv_timeout(Duration::from_secs(PROGRESS_S)) {
@@ -111,7 +179,7 @@ fn listen(storm: Storm, news: &Receiver<News>, stop: &AtomicBool, out: &mut dyn 
                 }
                 stop.store(stop.load(Ordering::Relaxed) || failed >= ENOUGH, Ordering::Relaxed);
             }
-            Ok(News::Done(more)) => coverage.add(&more),
+            Ok(News::Done(more)) => table.add(&more),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -121,11 +189,11 @@ fn listen(storm: Storm, news: &Receiver<News>, stop: &AtomicBool, out: &mut dyn 
             writeln!(out, "{seconds} s: {} of {} lives, {facts} facts", passed + failed, storm.lives)?;
         }
     }
-    writeln!(out, "{}", coverage.table())?;
-    let telling = TELLING.iter().any(|(size, lives)| *size == storm.size && storm.lives >= *lives);
-    let dark = if telling && failed == 0 { coverage.dark() } else { Vec::new() };
-    for (state, act) in &dark {
-        writeln!(out, "dark: {} in {}", act.name(), state.name())?;
+    writeln!(out, "{}", table.text())?;
+    let telling = storm.lives >= storm.size.telling() && failed == 0;
+    let dark = if telling { table.unlit() } else { Vec::new() };
+    for cell in &dark {
+        writeln!(out, "dark: {cell}")?;
     }
     let seconds = clock().as_secs_f64();
     writeln!(out, "{} lives from seed {}: {facts} facts in {seconds:.1} s", storm.lives, storm.seed)?;
@@ -134,10 +202,16 @@ fn listen(storm: Storm, news: &Receiver<News>, stop: &AtomicBool, out: &mut dyn 
     Ok(failed == 0)
 }
 
-fn print(seed: u64, size: Size, broken: &Broken, whole: bool, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "seed {seed} ({size:?}) after {} facts: {}", broken.log.len(), broken.why)?;
+fn print<K: Kind>(
+    seed: u64,
+    kind: K,
+    broken: &Broken<K::Line>,
+    whole: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "seed {seed} ({kind:?}) after {} facts: {}", broken.log.len(), broken.why)?;
     if whole {
-        // What led there stands at the end; `storm --seed` prints all of it.
+        // What led there stands at the end; `storm --seed` and `team --tell` print all of it.
         for line in broken.log.iter().skip(broken.log.len().saturating_sub(80)) {
             writeln!(out, "{line}")?;
         }
@@ -149,8 +223,8 @@ fn print(seed: u64, size: Size, broken: &Broken, whole: bool, out: &mut dyn Writ
 ///
 /// # Errors
 /// `out` cannot be written.
-pub fn tell(seed: u64, size: Size, out: &mut dyn Write) -> io::Result<bool> {
-    let told = lived(seed, size, true, &mut Coverage::new());
+pub fn tell<K: Kind>(seed: u64, kind: K, out: &mut dyn Write) -> io::Result<bool> {
+    let told = lived(seed, kind, true, &mut K::Table::default());
     let (log, why) = match told {
         Ok(lived) => (lived.log, None),
         Err(broken) => (broken.log, Some(broken.why)),
@@ -159,8 +233,8 @@ pub fn tell(seed: u64, size: Size, out: &mut dyn Write) -> io::Result<bool> {
         writeln!(out, "{line}")?;
     }
     match &why {
-        Some(why) => writeln!(out, "seed {seed} ({size:?}): {why}")?,
-        None => writeln!(out, "seed {seed} ({size:?}): every law was kept, {} facts", log.len())?,
+        Some(why) => writeln!(out, "seed {seed} ({kind:?}): {why}")?,
+        None => writeln!(out, "seed {seed} ({kind:?}): every law was kept, {} facts", log.len())?,
     }
     Ok(why.is_none())
 }

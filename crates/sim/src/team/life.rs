@@ -14,6 +14,7 @@ use super::reading::Printed;
 use super::world::{PRIMARY, World};
 use super::{client, model};
 use crate::dice::Dice;
+use crate::life::{Broken, Lived};
 use crate::model as small;
 use crate::world::Verdict;
 
@@ -26,29 +27,11 @@ const CLOSING: u64 = 20;
 /// Steps that an ended session is still poked.
 const AFTERLIFE: u64 = 10;
 
-/// A life that broke a law.
-#[derive(Debug)]
-pub(super) struct Broken {
-    /// The referee and its sentence.
-    pub(super) why: String,
-    /// The log up to there.
-    pub(super) log: Vec<Line>,
-}
-
-/// What a life left behind.
-#[derive(Debug)]
-pub(super) struct Lived {
-    /// The log as its store would keep it, one body a commit.
-    pub(super) bodies: Vec<Vec<u8>>,
-    /// The log as lines.
-    pub(super) log: Vec<Line>,
-}
-
 /// Lives one life.
 ///
 /// # Errors
 /// The law that it broke.
-pub(super) fn live(seed: u64, cover: &mut Cover) -> Result<Lived, Box<Broken>> {
+pub(super) fn live(seed: u64, cover: &mut Cover) -> Result<Lived<Line>, Box<Broken<Line>>> {
     let opened = World::open(Dice::new(seed));
     let mut world = opened.map_err(|why| Box::new(Broken { why, log: Vec::new() }))?;
     match steps(&mut world, cover) {
