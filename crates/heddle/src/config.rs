@@ -8,7 +8,7 @@ use engine::Tree;
 use models::{Keys, Net, Proxy};
 use protocol::{
     WorkspaceId,
-    routes::{Provider, Route, Routes},
+    routes::{MAX_OUTPUT, Provider, Route, Routes, WINDOW},
 };
 use serde::Deserialize;
 
@@ -28,7 +28,7 @@ const MESSAGES_URL: &str = "https://api.anthropic.com";
 const MESSAGES_KEY: &str = "ANTHROPIC_API_KEY";
 /// Tokens a `claude-*` model reads and writes at most (rules.md 9), and any other where nothing is said.
 const CLAUDE: (u64, u64) = (200_000, 32_000);
-const OTHER: (u64, u64) = (128_000, 8_192);
+const OTHER: (u64, u64) = (WINDOW, MAX_OUTPUT);
 
 /// What the command line and the environment say.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -230,17 +230,11 @@ fn routes(given: BTreeMap<String, FileRoute>, base: &str) -> Routes {
         provider: Provider::Messages,
         base_url: base.trim_end_matches('/').into(),
         key_variable: Some(MESSAGES_KEY.into()),
+        headers: Vec::new(),
         window: CLAUDE.0,
         max_output: CLAUDE.1,
     };
-    let demo = Route {
-        pattern: "heddle-demo".into(),
-        provider: Provider::Script,
-        base_url: String::new(),
-        key_variable: None,
-        window: OTHER.0,
-        max_output: OTHER.1,
-    };
+    let demo = Route::script("heddle-demo");
     let mut table: BTreeMap<String, Route> =
         [claude, demo].into_iter().map(|route| (route.pattern.clone(), route)).collect();
     for (pattern, route) in given {
@@ -250,6 +244,7 @@ fn routes(given: BTreeMap<String, FileRoute>, base: &str) -> Routes {
             provider: route.provider,
             base_url: route.base_url.unwrap_or_else(|| base.into()).trim_end_matches('/').into(),
             key_variable: route.key,
+            headers: Vec::new(),
             window: route.window.unwrap_or(window),
             max_output: route.max_output.unwrap_or(max_output),
         };

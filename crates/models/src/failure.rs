@@ -182,6 +182,7 @@ mod tests {
             provider: Provider::Messages,
             base_url: "http://me:password@provider/".to_owned(),
             key_variable: Some("THE_KEY".to_owned()),
+            headers: Vec::new(),
             window: 1,
             max_output: 1,
         }

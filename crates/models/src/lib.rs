@@ -18,7 +18,7 @@ use std::sync::OnceLock;
 use futures_util::future::BoxFuture;
 use protocol::{
     prompt::{Answer, Delta, Failure, FailureClass, Prompt},
-    routes::{Provider, Route, Routes},
+    routes::{Offered, Provider, Route, Routes},
 };
 use reqwest::{Client, Url};
 
@@ -42,6 +42,12 @@ pub trait Oracle: Send + Sync + Debug {
     /// route leads to the model, or none is sent.
     fn request(&self, _prompt: &Prompt) -> Option<Vec<u8>> {
         None
+    }
+
+    /// The models that the provider of `route` says it has and that the route answers for, in its order;
+    /// none where it keeps no list.
+    fn offered<'a>(&'a self, _route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
+        Box::pin(core::future::ready(Ok(Vec::new())))
     }
 }
 
@@ -76,7 +82,7 @@ impl Models {
     pub fn new(routes: Routes, keys: Keys, net: Net) -> Result<Self, BuildError> {
         for route in &routes.0 {
             let legal = match route.provider {
-                Provider::Messages => is_web(&route.base_url),
+                Provider::Messages | Provider::ChatCompletions => is_web(&route.base_url),
                 Provider::Script => true,
             };
             if !legal {
@@ -97,6 +103,10 @@ impl Models {
                 let key = self.key(route)?;
                 messages::ask(self.client()?, route, key, prompt, deltas).await
             }
+            Provider::ChatCompletions => Err(failure(
+                FailureClass::Invalid,
+                format!("The chat-completions provider of {} is not built yet.", route.pattern),
+            )),
             Provider::Script => Ok(demo::ask(prompt, deltas).await),
         }
     }

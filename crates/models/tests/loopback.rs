@@ -109,6 +109,7 @@ fn route(base_url: &str) -> Route {
         provider: Provider::Messages,
         base_url: base_url.to_owned(),
         key_variable: Some("THE_KEY".to_owned()),
+        headers: Vec::new(),
         window: 200_000,
         max_output: 32_000,
     }
@@ -409,13 +410,7 @@ fn mistakes_in_the_settings_are_found_before_the_first_request() {
 
 #[tokio::test(start_paused = true)]
 async fn the_built_in_script_needs_neither_key_nor_network() {
-    let script = Route {
-        pattern: "heddle-demo".to_owned(),
-        provider: Provider::Script,
-        base_url: String::new(),
-        key_variable: None,
-        ..route("")
-    };
+    let script = Route::script("heddle-demo");
     let models = Models::new(Routes(vec![script]), Keys::default(), direct()).expect("good settings");
     let answer = models.ask(&prompt("heddle-demo"), &mut |_| {}).await;
     let text = "I am heddle-demo, a built-in script and not a language model. \

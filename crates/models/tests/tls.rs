@@ -79,6 +79,7 @@ async fn asked(base_url: String, extra_ca_pem: Option<Vec<u8>>) -> Result<Answer
         provider: Provider::Messages,
         base_url,
         key_variable: None,
+        headers: Vec::new(),
         window: 1,
         max_output: 1,
     };

@@ -4,15 +4,24 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
+use crate::Stamp;
+
 /// Which wire a route speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Provider {
     /// The Messages API.
     Messages,
+    /// The chat-completions API, as OpenAI, vLLM, Ollama and llama.cpp speak it.
+    ChatCompletions,
     /// The built-in script of `heddle-demo`.
     Script,
 }
+
+/// Tokens a model reads at most, and writes in one answer, where nothing else is said (rules.md 9).
+pub const WINDOW: u64 = 128_000;
+/// See [`WINDOW`].
+pub const MAX_OUTPUT: u64 = 8_192;
 
 /// One route of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +34,9 @@ pub struct Route {
     pub base_url: String,
     /// The environment variable that holds the key, to name it in an error. `None`: no key is sent.
     pub key_variable: Option<String>,
+    /// Further headers of every request: name and value, in the order given. No secret: the key has a
+    /// place of its own.
+    pub headers: Vec<(String, String)>,
     /// Tokens the model can read at most.
     pub window: u64,
     /// Tokens it may write in one answer (`max_tokens`).
@@ -32,6 +44,19 @@ pub struct Route {
 }
 
 impl Route {
+    /// A route to the built-in script for the models of `pattern`.
+    pub fn script(pattern: impl Into<String>) -> Self {
+        Self {
+            pattern: pattern.into(),
+            provider: Provider::Script,
+            base_url: String::new(),
+            key_variable: None,
+            headers: Vec::new(),
+            window: WINDOW,
+            max_output: MAX_OUTPUT,
+        }
+    }
+
     /// Whether this route answers for `model`.
     pub fn answers(&self, model: &str) -> bool {
         match self.pattern.strip_suffix('*') {
@@ -55,4 +80,15 @@ impl Routes {
     pub fn patterns(&self) -> Vec<&str> {
         self.0.iter().map(|route| route.pattern.as_str()).collect()
     }
+}
+
+/// A model that a provider says it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offered {
+    /// Its id, as an agent names it.
+    pub id: String,
+    /// What people call it, if the provider says so.
+    pub display_name: Option<String>,
+    /// Since when it is there, if the provider says so.
+    pub created_at: Option<Stamp>,
 }

@@ -15,7 +15,7 @@ use protocol::{
     input::ClientEvent,
     model::ModelConfig,
     prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Prompt, Workplace},
-    routes::{Provider, Route, Routes},
+    routes::{Route, Routes},
     tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset},
     usage::Tokens,
 };
@@ -192,14 +192,7 @@ pub(crate) async fn world(store: Store, acts: Vec<Act>) -> World {
 pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<Touch>) -> World {
     let glove = Arc::new(Glove { touches: Mutex::new(touches.into()), ..Glove::default() });
     let puppet = Arc::new(Puppet { acts: Mutex::new(acts.into()), ..Puppet::default() });
-    let route = Route {
-        pattern: "m".into(),
-        provider: Provider::Script,
-        base_url: String::new(),
-        key_variable: None,
-        window: 1,
-        max_output: 1,
-    };
+    let route = Route::script("m");
     let parts = Parts {
         tree: kernel::Tree::default(),
         store: store.clone(),

@@ -3,11 +3,7 @@
 use alloc::{collections::BTreeMap, string::ToString, vec};
 
 use proptest::prelude::*;
-use protocol::{
-    Object,
-    routes::{Provider, Route},
-    tool::CustomTool,
-};
+use protocol::{Object, routes::Route, tool::CustomTool};
 use serde_json::json;
 
 use super::*;
@@ -16,14 +12,7 @@ const MADE: Stamp = Stamp::from_micros(1_000_000);
 const LATER: Stamp = Stamp::from_micros(2_000_000);
 
 fn routes() -> Routes {
-    Routes(vec![Route {
-        pattern: "m*".into(),
-        provider: Provider::Script,
-        base_url: String::new(),
-        key_variable: None,
-        window: 1,
-        max_output: 1,
-    }])
+    Routes(vec![Route::script("m*")])
 }
 
 fn tool(name: &str) -> Value {

@@ -2,12 +2,7 @@
 
 use alloc::{string::ToString, vec};
 
-use protocol::{
-    Stamp,
-    content::Block,
-    model::ModelConfig,
-    routes::{Provider, Route},
-};
+use protocol::{Stamp, content::Block, model::ModelConfig, routes::Route};
 use serde_json::json;
 
 use super::*;
@@ -17,14 +12,7 @@ const AGENT: AgentId = AgentId::from_bits(7);
 const ENVIRONMENT: EnvironmentId = EnvironmentId::from_bits(8);
 
 fn routes() -> Routes {
-    Routes(vec![Route {
-        pattern: "m*".into(),
-        provider: Provider::Script,
-        base_url: String::new(),
-        key_variable: None,
-        window: 1,
-        max_output: 1,
-    }])
+    Routes(vec![Route::script("m*")])
 }
 
 fn tool(name: &str) -> Value {

@@ -21,7 +21,7 @@ use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use protocol::{
     WorkspaceId,
-    routes::{Provider, Route, Routes},
+    routes::{Route, Routes},
 };
 use serde_json::{Value, json};
 use store::Store;
@@ -62,14 +62,7 @@ impl House {
             store: Store::memory(),
             oracle: Arc::new(script::Script),
             hands: Arc::new(script::Echo),
-            routes: Routes(vec![Route {
-                pattern: "test-*".into(),
-                provider: Provider::Script,
-                base_url: String::new(),
-                key_variable: None,
-                window: 200_000,
-                max_output: 8_192,
-            }]),
+            routes: Routes(vec![Route::script("test-*")]),
             clock: Clock::wall(),
             dice: Dice::seeded(7),
             tree,

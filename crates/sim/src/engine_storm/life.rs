@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine::{Clock, Dice as Seeds, Engine, Parts};
 use protocol::Stamp;
-use protocol::routes::{Provider, Route, Routes};
+use protocol::routes::{Route, Routes};
 use store::{Faults, Store};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -140,14 +140,7 @@ impl Life {
         let clock = Clock::from(self.now);
         let seed = u128::from(self.dice.bits()) << 64 | u128::from(self.dice.bits());
         let seer = Seer::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
-        let route = Route {
-            pattern: MODEL.into(),
-            provider: Provider::Script,
-            base_url: String::new(),
-            key_variable: None,
-            window: 1,
-            max_output: 1,
-        };
+        let route = Route::script(MODEL);
         let hands = Workshop::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
         let parts = Parts {
             tree: engine::Tree::default(),
