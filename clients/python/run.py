@@ -1,6 +1,7 @@
 """Drives the official Python SDK against the real server.
 
-`python run.py [WORD...]` runs the scenarios whose name, or whose file's name, holds one of the words.
+`python run.py [WORD...]` runs the scenarios whose name, or whose file's name, holds one of the words;
+`python run.py --record` runs all and writes down which of them shows what (`shows.py`).
 HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries. Ends with `N passed, N failed`.
 """
 
@@ -16,7 +17,8 @@ from contract import Contract
 from guest import Guest
 from house import House
 from scenarios import Scenario, all_of_them
-from wire import Judge
+from shows import Shows
+from wire import Judge, Shown
 
 CONTRACT = pathlib.Path(__file__).resolve().parents[1] / "contract" / "contract.json"
 # Seconds that one scenario may take.
@@ -49,7 +51,9 @@ def played(run: Scenario, house: House) -> str | None:
 
 def main() -> int:
     """Runs everything; the exit code is 1 if anything failed."""
-    words = sys.argv[1:] or [""]
+    record = sys.argv[1:] == ["--record"]
+    words = [""] if record else sys.argv[1:] or [""]
+    shows = Shows()
     named = ((run, f"{run.__module__} {run.__name__}") for run in all_of_them())
     chosen = [run for run, called in named if any(word in called for word in words)]
     failed = 0
@@ -58,6 +62,7 @@ def main() -> int:
         try:
             for run in chosen:
                 began = time.monotonic()
+                shows.seen[run.__name__] = house.judge.shown = Shown()
                 wrong = played(run, house)
                 took = f"{time.monotonic() - began:.2f} s"
                 failed += wrong is not None
@@ -71,7 +76,13 @@ def main() -> int:
                 print("the server's last words:\n" + house.server.log.read_text()[-3000:])
         finally:
             house.close()
-    print(f"{len(chosen) - failed} passed, {failed} failed")
+    if record:
+        shows.record()
+    untrue = shows.wrong() if words == [""] else []
+    for said in untrue:
+        print(f"FAILED  {said}; `python run.py --record` writes it anew")
+    failed += len(untrue)
+    print(f"{len(chosen) + len(untrue) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

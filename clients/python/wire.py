@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx2
 
@@ -18,6 +19,23 @@ class Late(Exception):
     """A scenario took longer than it may."""
 
 
+class Shown:
+    """What good answers were seen: operations of the contract, and types of events."""
+
+    def __init__(self) -> None:
+        self.operations: set[str] = set()
+        self.events: set[str] = set()
+
+    def answer(self, operation: dict[str, Any] | None, body: Any) -> None:
+        """Notes the answer to an operation, and the events that it lists."""
+        if operation is None:
+            return
+        name = operation["operation"]
+        self.operations.add(name)
+        if name.endswith("events.list"):
+            self.events.update(event["type"] for event in body["data"])
+
+
 class Judge:
     """Collects what is wrong with the answers of a server."""
 
@@ -25,6 +43,7 @@ class Judge:
         self.contract = contract
         self.wrong: list[str] = []
         self.requests: list[str] = []
+        self.shown = Shown()
         self.deadline = time.monotonic() + 60
 
     def allow(self, seconds: float) -> None:
@@ -55,12 +74,14 @@ class Judge:
         body = response.json()
         if response.status_code == 200:
             self.wrong += self.contract.answer(method, path, body)
+            self.shown.answer(self.contract.operation(method, path), body)
         else:
             said = refused(response.status_code, response.headers, body)
             self.wrong += [f"{method} {path}: {one}" for one in said]
 
     def opened(self, request: httpx2.Request, response: httpx2.Response) -> None:
         """Judges the head of a stream."""
+        self.shown.answer(self.contract.operation(request.method, request.url.path), None)
         self.requests.append(f"{request.method} {request.url.path}")
         wanted = {"cache-control": "no-cache, no-transform", "x-accel-buffering": "no"}
         for header, value in wanted.items():
@@ -83,6 +104,7 @@ class Judge:
         name = next((value for name, value in fields if name == "event"), None)
         event = json.loads("\n".join(value for name, value in fields if name == "data"))
         self.wrong += self.contract.event(request.method, path, event)
+        self.shown.events.add(event.get("type"))
         if name != "message":
             self.wrong.append(f"{path}: a frame's event is {name!r}")
         moves = event.get("id") if event.get("processed_at") else None

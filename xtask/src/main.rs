@@ -2,7 +2,9 @@
 #![expect(clippy::print_stdout, reason = "the broom talks to a person at a terminal")]
 
 mod arch;
+mod compat;
 mod conform;
+mod contract;
 mod paperwork;
 mod python;
 mod routes;
@@ -51,7 +53,7 @@ enum Verb {
         #[arg(long)]
         lives: Option<u64>,
     },
-    /// Prints the operations of the contract beside the server's routes
+    /// Writes docs/compatibility.md from the contract, the server's source and what the guests were seen to do
     Conform {
         /// First rewrite clients/contract/contract.json from the official Python SDK
         #[arg(long)]
