@@ -5,19 +5,25 @@ from __future__ import annotations
 import dataclasses
 import shutil
 
+# Where a client sends its key.
+BEARER, API_KEY = "authorization", "x-api-key"
+
 
 @dataclasses.dataclass(frozen=True)
 class Client:
-    """One client; in its commands `{target}` is a folder of its own, `{here}` that of this file.
+    """One client; its commands run in the folder of this file.
 
-    `{python}` is the interpreter that runs the journey.
+    In them `{target}` is a folder for whatever clients install, and `{python}` the interpreter of the run.
     """
 
     name: str
     # Programs that must be there.
     needs: tuple[str, ...]
+    # Commands that install it, again each time; what is there already they must leave in peace.
     prepare: tuple[tuple[str, ...], ...]
     run: tuple[str, ...]
+    # The header that must hold its key.
+    key: str
 
     def lacks(self) -> str | None:
         """What of its toolchain is missing."""
@@ -25,22 +31,17 @@ class Client:
         return f"{', '.join(missing)} not installed" if missing else None
 
 
-def python(generation: str, journey: str) -> Client:
-    """A client in Python, with the packages of one requirements file."""
-    installed = "{target}/../python-" + generation
-    return Client(
-        name=f"python-{generation}" + journey.removeprefix("journey").replace("_", "-"),
-        needs=("python3",),
-        prepare=(
-            ("{python}", "-m", "venv", installed),
-            (
-                f"{installed}/bin/python",
-                *("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"),
-                f"{{here}}/python/requirements-{generation}.txt",
-            ),
-        ),
-        run=(f"{installed}/bin/python", f"{{here}}/python/{journey}.py"),
-    )
+OLD = "{target}/python-0.125/bin/python"
+INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement")
+MAKE_OLD = (
+    ("{python}", "-m", "venv", "{target}/python-0.125"),
+    (OLD, *INSTALL, "python/requirements-0.125.txt"),
+)
 
-
-CLIENTS = (python("2.11", "journey"),)
+CLIENTS = (
+    Client("python-2.11", (), (), ("{python}", "python/journey.py", "sync"), BEARER),
+    Client("python-2.11-async", (), (), ("{python}", "python/journey.py", "async"), BEARER),
+    Client("python-0.125", (), MAKE_OLD, (OLD, "python/journey.py", "sync"), API_KEY),
+    Client("python-0.125-async", (), MAKE_OLD, (OLD, "python/journey.py", "async"), API_KEY),
+    Client("curl", ("bash", "curl", "jq"), (), ("bash", "curl/journey.sh"), API_KEY),
+)

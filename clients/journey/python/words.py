@@ -63,9 +63,14 @@ def pairs(metadata: Mapping[str, str]) -> str:
     return listed(f"{key}:{metadata[key]}" for key in sorted(metadata))
 
 
+def ids(things: Iterable[Any]) -> str:
+    """The ids of things."""
+    return listed(thing.id for thing in things)
+
+
 def ours(things: Iterable[Any]) -> str:
     """The ids of those things whose name this journey gave."""
-    return listed(thing.id for thing in things if thing.name.endswith(f"-{NAME}"))
+    return ids(thing for thing in things if thing.name.endswith(f"-{NAME}"))
 
 
 def script(which: str) -> dict[str, Any]:
