@@ -9,7 +9,6 @@ model=claude-sonnet-4-5
 common=(-sS --globoff -H "anthropic-version: 2023-06-01" -H "content-type: application/json")
 key=(-H "x-api-key: $JOURNEY_KEY")
 scratch=$(mktemp -d)
-mkfifo "$scratch/opening"
 streams=()
 leave() {
     if [ ${#streams[@]} -gt 0 ]; then kill "${streams[@]}" 2>/dev/null || true; fi
@@ -56,12 +55,12 @@ refused() {
 
 # open PATH: opens a stream; returns once its head has come, with its descriptor in $stream.
 open() {
-    local status line
-    # The head goes a way of its own: curl holds it back where it is followed by the body.
-    exec {stream}< <(exec curl -N -D "$scratch/opening" "${key[@]}" "${common[@]}" "$JOURNEY_URL$1")
+    local line
+    exec {stream}< <(exec curl -N -D - "${key[@]}" "${common[@]}" "$JOURNEY_URL$1")
     streams[stream]=$!
-    { IFS= read -r status && while IFS= read -r line && [ "$line" != $'\r' ]; do :; done; } <"$scratch/opening"
-    [[ $status == *" 200"* ]]
+    IFS= read -r -u "$stream" line
+    [[ $line == *" 200"* ]]
+    while IFS= read -r -u "$stream" line && [ "$line" != $'\r' ]; do :; done
 }
 
 # close DESCRIPTOR: closes a stream.
@@ -72,13 +71,16 @@ close() {
     exec {descriptor}<&-
 }
 
-# next DESCRIPTOR: the next event of a stream in $event; fails when the stream has ended.
+# One jq reads all events: for each it says the type, the thread, the id, the line, and what else is of use.
+coproc reader { exec jq -L "$here" --unbuffered -r 'include "lines"; .type, .session_thread_id, .id, event, detail'; }
+
+# next DESCRIPTOR: the next event of a stream in $kind, $thread, $id, $told and $detail; fails at the end.
 next() {
     local line
     while IFS= read -r -u "$1" line; do
         if [[ $line == data:* ]]; then
-            event=${line#data: }
-            kind=$(jq -r .type <<<"$event")
+            printf '%s\n' "${line#data: }" >&"${reader[1]}"
+            for line in kind thread id told detail; do IFS= read -r -u "${reader[0]}" "${line?}"; done
             return
         fi
     done
@@ -88,9 +90,8 @@ next() {
 # follow DESCRIPTOR TYPE [THREAD]: prints events up to one of this type, and of this thread.
 follow() {
     while next "$1"; do
-        made event <<<"$event"
-        if [ "$kind" = "$2" ] && [ "${3:-$(jq -r .session_thread_id <<<"$event")}" = \
-            "$(jq -r .session_thread_id <<<"$event")" ]; then return; fi
+        tell "$told"
+        if [ "$kind" = "$2" ] && [ "${3:-$thread}" = "$thread" ]; then return; fi
     done
     return 1
 }
@@ -111,16 +112,16 @@ talk() {
     while [ "$kind" != session.status_idle ]; do
         next "$stream"
         case $kind in
-        event_start) begun+=${begun:+,}$(jq -r '"\(.event.type):\(.event.id)"' <<<"$event") ;;
-        event_delta) pieces+=$(jq -r .delta.content.text <<<"$event"; echo .) pieces=${pieces%$'\n'.} ;;
+        event_start) begun+=${begun:+,}$detail ;;
+        event_delta) pieces+=$detail ;;
         *)
-            made event <<<"$event"
-            seen+=("$(jq -r .id <<<"$event")")
+            tell "$told"
+            seen+=("$id")
+            if [ "$kind" = agent.message ]; then said=$detail; fi
             ;;
         esac
-        if [ "$kind" = agent.message ]; then said=$(jq -r '.content | map(.text) | join("")' <<<"$event"); fi
     done
-    waits=$(jq -r '.stop_reason.event_ids // [] | join(" ")' <<<"$event")
+    waits=$detail
     close "$stream"
 }
 
@@ -268,7 +269,7 @@ gone=$(call GET "/v1/sessions/$session")
 made '"retrieved " + session' <<<"$gone"
 made '"usage output=\(.usage.output_tokens)"' <<<"$gone"
 open "/v1/sessions/$session/events/stream"
-while next "$stream"; do made '"event " + event' <<<"$event"; done
+while next "$stream"; do tell "event $told"; done
 close "$stream"
 tell "stream ended"
 for one in "$session" "$other" "$team"; do

@@ -58,6 +58,14 @@ def values:
   end;
 def event:
   "\(.type) \(.id)" + values + (if .content == null then "" else " text=\(.content | texts)" end);
+# What a journey remembers of an event: a preview's start, its piece, a message's text, the calls waited for.
+def detail:
+  if .type == "event_start" then "\(.event.type):\(.event.id)"
+  elif .type == "event_delta" then .delta.content.text | shown
+  elif .type == "agent.message" then .content | texts
+  elif .type == "session.status_idle" then .stop_reason.event_ids // [] | join(" ")
+  else ""
+  end;
 
 def refusal:
   "\(.error.type) request=\(.request_id) message=\(.error.message | split(" ")[:4] | join(" "))";
