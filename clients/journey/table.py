@@ -24,6 +24,8 @@ class Client:
     run: tuple[str, ...]
     # The header that must hold its key.
     key: str
+    # Whether it makes the journey; what does not is only judged.
+    travels: bool = True
 
     def lacks(self) -> str | None:
         """What of its toolchain is missing."""
@@ -44,4 +46,5 @@ CLIENTS = (
     Client("python-0.125", (), MAKE_OLD, (OLD, "python/journey.py", "sync"), API_KEY),
     Client("python-0.125-async", (), MAKE_OLD, (OLD, "python/journey.py", "async"), API_KEY),
     Client("curl", ("bash", "curl", "jq"), (), ("bash", "curl/journey.sh"), API_KEY),
+    Client("readme", ("bash", "curl", "jq"), (), ("{python}", "curl/readme.py"), API_KEY, travels=False),
 )

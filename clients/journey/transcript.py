@@ -28,16 +28,15 @@ def normal(text: str, name: str) -> str:
     return IDENTITY.sub(numbered, HOST.sub("<host>", TIME.sub("<time>", text)))
 
 
-def difference(reference: str, seen: dict[str, str], client: str) -> str | None:
+def difference(reference: str, seen: dict[str, str], client: str) -> list[str]:
     """How a client's transcript differs from the reference; names another one with the same difference."""
     own = seen[client]
     if own == reference:
-        return None
+        return []
     for other, transcript in seen.items():
         if other != client and transcript == own:
-            return f"  the same transcript as that of {other}, and not transcript.txt"
-    lines = list(
-        difflib.unified_diff(reference.splitlines(), own.splitlines(), "transcript.txt", client, "", "", 2, "")
-    )
-    more = [f"  … and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
-    return "\n".join([f"  {line}" for line in lines[:SHOWN]] + more)
+            return [f"  the transcript of {other}, and not transcript.txt"]
+    both = reference.splitlines(), own.splitlines()
+    lines = list(difflib.unified_diff(*both, "transcript.txt", client, n=2, lineterm=""))
+    more = [f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
+    return [f"  {line}" for line in lines[:SHOWN] + more]
