@@ -1,9 +1,9 @@
 """Sends every official client on the journey of README.md and compares what they print.
 
 `python run.py [--bless] [WORD...]` runs the clients whose name holds one of the words. HEDDLE_BIN and
-MODEL_SERVER_BIN name the binaries, JOURNEY_TARGET the folder for what clients install; with CI set a client
-whose toolchain is missing is a failure. `--bless` rewrites transcript.txt with what all of them agree on.
-Ends with `N passed, N failed`, and `, N skipped` if any.
+MODEL_SERVER_BIN name the binaries; what clients install lies beside the virtual environment that runs this.
+With CI set a client whose toolchain is missing is a failure. `--bless` rewrites transcript.txt with what all
+of them agree on. Ends with `N passed, N failed`, and `, N skipped` if any.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Travels:
 
     def __init__(self, house: House, proxy: Proxy, bless: bool) -> None:
         self.house, self.proxy, self.bless = house, proxy, bless
-        self.target = pathlib.Path(os.environ.get("JOURNEY_TARGET", HERE.parents[1] / "target" / "journey"))
+        self.target = pathlib.Path(sys.prefix).parent
         self.reference = REFERENCE.read_text() if REFERENCE.exists() else ""
         self.seen: dict[str, str] = {}
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -79,6 +79,17 @@ class Travels:
         lines = [f"{'FAILED ' if wrong else 'ok     '} {client.name} ({took})", *wrong]
         print("\n".join(lines), flush=True)
 
+    def install(self, client: Client, places: dict[str, str]) -> None:
+        """Installs a client, unless what is there was installed from the same pins."""
+        pinned = "".join((HERE / pin).read_text() for pin in client.pins)
+        note = self.target / f"{'+'.join(client.pins).replace('/', '-')}.installed"
+        if pinned and note.exists() and note.read_text() == pinned:
+            return
+        for command in client.prepare:
+            run([word.format(**places) for word in command], dict(os.environ), PREPARED)
+        if pinned:
+            note.write_text(pinned)
+
     def goes(self, client: Client) -> list[str]:
         """Installs a client and sends it on its way; gives what went wrong."""
         places = {"target": str(self.target), "python": sys.executable}
@@ -93,8 +104,7 @@ class Travels:
         )
         wrong: list[str] = []
         try:
-            for command in client.prepare:
-                run([word.format(**places) for word in command], dict(os.environ), PREPARED)
+            self.install(client, places)
             judge.allow(ALLOWED)
             told = run([word.format(**places) for word in client.run], env, ALLOWED)
             if client.travels:

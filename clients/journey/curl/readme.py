@@ -15,12 +15,13 @@ BEFORE = ["session.status_running", "session.thread_status_running", "user.messa
 
 def main() -> None:
     """Fails unless the stream shows what the list then holds behind the message."""
-    blocks = [block for block in re.findall(r"```bash\n(.*?)```", README.read_text(), re.S) if "curl" in block]
-    (block,) = blocks
+    blocks = re.findall(r"```bash\n(.*?)```", README.read_text(), re.S)
+    (block,) = (block for block in blocks if "curl" in block)
     env = dict(os.environ) | {"URL": os.environ["JOURNEY_URL"], "KEY": os.environ["JOURNEY_KEY"]}
     ended = subprocess.run(["bash", "-euc", block], env=env, stdout=subprocess.PIPE, text=True, check=True)
     lines = ended.stdout.splitlines()
-    streamed = [json.loads(line.removeprefix("data: "))["type"] for line in lines if line.startswith("data: ")]
+    frames = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
+    streamed = [json.loads(frame)["type"] for frame in frames]
     listed = lines[-len(BEFORE) - len(streamed) :]
     if "agent.message" not in streamed or listed != BEFORE + streamed:
         raise SystemExit(f"the stream showed {streamed}, the list {listed}:\n{ended.stdout}")

@@ -1,4 +1,4 @@
-"""One way to use what the synchronous and the asynchronous client give, so that the journey is written once."""
+"""One way to use what either client gives, synchronous or not, so that the journey is written once."""
 
 from __future__ import annotations
 

@@ -87,9 +87,7 @@ class Journey:
         )
         self.helper = made.id
         tell("agents", f"created {words.agent(made)}")
-        changed = await got(
-            agents.update(made.id, version=1, description="helps a lot", metadata={"c": "3"})
-        )
+        changed = await got(agents.update(made.id, version=1, description="helps a lot", metadata={"c": "3"}))
         tell("agents", f"updated {words.agent(changed)}")
         same = await got(agents.update(made.id, version=2, description="helps a lot"))
         tell("agents", f"unchanged version={same.version}")
