@@ -9,7 +9,8 @@ use crate::tally::{Tally, Told};
 use crate::tree::Tree;
 
 /// What `--only` takes.
-pub(crate) const NAMES: [&str; 7] = ["check", "build", "units", "storms", "guests", "cuts", "abuse"];
+pub(crate) const NAMES: [&str; 8] =
+    ["check", "build", "units", "storms", "guests", "journey", "cuts", "abuse"];
 
 /// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
 /// with much of each, families of threads, and the real engine with its clients and readers.
@@ -51,7 +52,7 @@ pub(crate) fn test(tree: &Tree, only: Option<&str>) -> Result<bool, String> {
     let mut steps = steps(tree, strict);
     if let Some(only) = only {
         steps.retain(|step| step.name == only);
-        if matches!(only, "storms" | "guests" | "cuts" | "abuse")
+        if matches!(only, "storms" | "guests" | "journey" | "cuts" | "abuse")
             && !build(tree).status().is_ok_and(|s| s.success())
         {
             return Err("the build failed".to_owned());
@@ -111,7 +112,10 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
         ),
         step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
         step("guests", "the official SDK against the real binary", Some(10), false, {
-            Box::new(move || guests(tree, strict))
+            Box::new(move || guests(tree, strict, "guests", "clients/python"))
+        }),
+        step("journey", "one journey, the same with every official client", Some(5), false, {
+            Box::new(move || guests(tree, strict, "journey", "clients/journey"))
         }),
         step("cuts", "the server killed at random moments under load", Some(5), false, {
             Box::new(|| in_turn(tree, &CUTS))
@@ -136,11 +140,12 @@ fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
     }))
 }
 
-fn guests(tree: &Tree, strict: bool) -> Ended {
-    match python::interpreter(tree, "guests", "clients/python/requirements.txt") {
+/// Runs `run.py` of a folder with what its requirements pin.
+fn guests(tree: &Tree, strict: bool, name: &str, folder: &str) -> Ended {
+    match python::interpreter(tree, name, &format!("{folder}/requirements.txt")) {
         Ok(python) => {
             let mut guests = with_binaries(tree, tree.command(python));
-            run::stream("guests", guests.arg("clients/python/run.py"), Told::Plainly, &say)
+            run::stream(name, guests.arg(format!("{folder}/run.py")), Told::Plainly, &say)
         }
         Err(NoPython::Missing(why)) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
         Err(NoPython::Missing(why) | NoPython::Broken(why)) => Ended::Badly(Tally::default(), why),
@@ -202,6 +207,7 @@ mod tests {
                 ("units", None),
                 ("storms", Some(5)),
                 ("guests", Some(10)),
+                ("journey", Some(5)),
                 ("cuts", Some(5)),
                 ("abuse", Some(5))
             ]

@@ -16,7 +16,7 @@ pub(crate) enum Told {
     Nowhere,
     /// `test result: ok. 5 passed; 0 failed; …`, a line for each test binary.
     ByCargo,
-    /// `5 passed, 0 failed`, alone on a line.
+    /// `5 passed, 0 failed`, alone on a line, or with `, 1 skipped` behind it.
     Plainly,
 }
 
@@ -26,9 +26,10 @@ impl Told {
         let words: Vec<&str> = line.split_whitespace().collect();
         match (self, words.as_slice()) {
             (Self::ByCargo, ["test", "result:", _, passed, "passed;", failed, "failed;", ..])
-            | (Self::Plainly, [passed, "passed,", failed, "failed"]) => {
-                Some(Tally { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
-            }
+            | (
+                Self::Plainly,
+                [passed, "passed,", failed, "failed"] | [passed, "passed,", failed, "failed,", _, "skipped"],
+            ) => Some(Tally { passed: passed.parse().ok()?, failed: failed.parse().ok()? }),
             (Self::Nowhere | Self::ByCargo | Self::Plainly, _) => None,
         }
     }
@@ -59,6 +60,8 @@ mod tests {
         let plain = "20000 passed, 1 failed";
         assert_eq!(Told::ByCargo.read(cargo), Some(Tally { passed: 12, failed: 3 }));
         assert_eq!(Told::Plainly.read(plain), Some(Tally { passed: 20000, failed: 1 }));
+        let skipped = "5 passed, 0 failed, 2 skipped";
+        assert_eq!(Told::Plainly.read(skipped), Some(Tally { passed: 5, failed: 0 }));
         assert_eq!(Told::ByCargo.read(plain), None);
         assert_eq!(Told::Plainly.read(cargo), None);
         assert_eq!(Told::Plainly.read("about 3 passed, 1 failed"), None);

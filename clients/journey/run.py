@@ -1,0 +1,156 @@
+"""Sends every official client on the journey of README.md and compares what they print.
+
+`python run.py [--bless] [WORD...]` runs the clients whose name holds one of the words. HEDDLE_BIN and
+MODEL_SERVER_BIN name the binaries; what clients install lies beside the virtual environment that runs this.
+With CI set a client whose toolchain is missing is a failure. `--bless` rewrites transcript.txt with what all
+of them agree on. Ends with `N passed, N failed`, and `, N skipped` if any.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "python"))
+
+from contract import Contract  # noqa: E402
+from house import KEY, House, surroundings  # noqa: E402
+from proxy import Proxy, manners, unmannerly  # noqa: E402
+from table import CLIENTS, Client  # noqa: E402
+from transcript import difference, normal  # noqa: E402
+from wire import Judge  # noqa: E402
+
+CONTRACT = HERE.parent / "contract" / "contract.json"
+REFERENCE = HERE / "transcript.txt"
+# Seconds that a client may travel, and that may pass until it is installed.
+ALLOWED, PREPARED = 120.0, 600.0
+
+
+class Wrong(Exception):
+    """What went wrong with a client."""
+
+
+def tail(text: str) -> str:
+    """The last lines of a text, indented."""
+    return "\n".join(f"    {line}" for line in text.splitlines()[-15:])
+
+
+def run(command: list[str], env: dict[str, str], seconds: float) -> str:
+    """Runs a program to its end and gives what it printed."""
+    try:
+        ended = subprocess.run(
+            command, env=env, cwd=HERE, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired as late:
+        said = (late.stdout or b"").decode()
+        raise Wrong(f"  not done after {seconds:.0f} s; it said last:\n{tail(said)}") from late
+    if ended.returncode != 0:
+        said = f"{tail(ended.stdout)}\n{tail(ended.stderr)}"
+        raise Wrong(f"  {command[0]} ended with {ended.returncode}:\n{said}")
+    return ended.stdout
+
+
+class Travels:
+    """All journeys of one run, in one house."""
+
+    def __init__(self, house: House, proxy: Proxy, bless: bool) -> None:
+        self.house, self.proxy, self.bless = house, proxy, bless
+        self.target = pathlib.Path(sys.prefix).parent
+        self.reference = REFERENCE.read_text() if REFERENCE.exists() else ""
+        self.seen: dict[str, str] = {}
+        self.counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+    def travel(self, client: Client) -> None:
+        """One client's journey, judged and told of in a line."""
+        if lacks := client.lacks():
+            strict = bool(os.environ.get("CI"))
+            self.counts["failed" if strict else "skipped"] += 1
+            print(f"{'FAILED ' if strict else 'skipped'} {client.name}: {lacks}", flush=True)
+            return
+        began = time.monotonic()
+        wrong = self.goes(client)
+        took = f"{time.monotonic() - began:.1f} s"
+        self.counts["failed" if wrong else "passed"] += 1
+        lines = [f"{'FAILED ' if wrong else 'ok     '} {client.name} ({took})", *wrong]
+        print("\n".join(lines), flush=True)
+
+    def install(self, client: Client, places: dict[str, str]) -> None:
+        """Installs a client, unless what is there was installed from the same pins."""
+        pinned = "".join((HERE / pin).read_text() for pin in client.pins)
+        note = self.target / f"{'+'.join(client.pins).replace('/', '-')}.installed"
+        if pinned and note.exists() and note.read_text() == pinned:
+            return
+        for command in client.prepare:
+            run([word.format(**places) for word in command], dict(os.environ), PREPARED)
+        if pinned:
+            note.write_text(pinned)
+
+    def goes(self, client: Client) -> list[str]:
+        """Installs a client and sends it on its way; gives what went wrong."""
+        places = {"target": str(self.target), "python": sys.executable}
+        judge, name = self.house.judge, f"j{CLIENTS.index(client)}"
+        judge.wrong.clear()
+        env = surroundings(
+            JOURNEY_URL=self.proxy.url,
+            JOURNEY_MODEL=self.house.model.url,
+            JOURNEY_KEY=KEY,
+            JOURNEY_NAME=name,
+            JOURNEY_FIXTURES=str(HERE),
+        )
+        wrong: list[str] = []
+        try:
+            self.install(client, places)
+            judge.allow(ALLOWED)
+            told = run([word.format(**places) for word in client.run], env, ALLOWED)
+            if client.travels:
+                self.seen[client.name] = normal(told, name)
+                wrong += difference(self.reference, self.seen, client.name) if not self.bless else []
+        except Wrong as error:
+            wrong.append(str(error))
+        if requests := self.proxy.taken():
+            print(f"        {client.name}: {manners(requests)}")
+        wrong += [f"  {said}" for said in dict.fromkeys(judge.wrong + unmannerly(requests, client.key))]
+        return wrong
+
+    def blessed(self) -> None:
+        """Writes the transcript down if all clients agree on it."""
+        if len(set(self.seen.values())) == 1:
+            REFERENCE.write_text(next(iter(self.seen.values())))
+            return
+        self.counts["failed"] += 1
+        first, *others = self.seen
+        for other in others:
+            print("\n".join(difference(self.seen[first], {other: self.seen[other]}, other)))
+
+
+def main() -> int:
+    """Runs the clients one after the other; the exit code is 1 if anything failed."""
+    bless = "--bless" in sys.argv
+    words = [word for word in sys.argv[1:] if word != "--bless"] or [""]
+    with tempfile.TemporaryDirectory(prefix="heddle-journey-") as folder:
+        house = House(pathlib.Path(folder), Judge(Contract(CONTRACT)))
+        proxy = Proxy(house.judge, house.server.url)
+        travels = Travels(house, proxy, bless)
+        counts = travels.counts
+        try:
+            for client in CLIENTS:
+                if any(word in client.name for word in words):
+                    travels.travel(client)
+            if bless and not counts["failed"]:
+                travels.blessed()
+            if counts["failed"]:
+                print("the server's last words:\n" + house.server.log.read_text()[-3000:])
+        finally:
+            proxy.close()
+            house.close()
+    print(", ".join(f"{count} {word}" for word, count in counts.items() if count or word != "skipped"))
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
