@@ -202,10 +202,10 @@ class Journey {
   /** Tells of all threads; gives the two children, which are at work. */
   private async atWork(): Promise<[string, string]> {
     const threads = this.client.beta.sessions.threads;
-    const working = await all(threads.list(this.team, { statuses: ["running"] }));
     for await (const thread of threads.list(this.team, { limit: 1 })) {
       tell("children", `thread ${words.thread(thread)}`);
     }
+    const working = await all(threads.list(this.team, { statuses: ["running"] }));
     tell("children", `running ${words.ids(working)}`);
     const [first, ...others] = working;
     if (!first) {
@@ -251,6 +251,8 @@ class Journey {
     const foreign = { workspace_id: "wrkspc_1111111111111111111zzz" };
     await refused("errors", "workspace", beta.agents.list(foreign));
     await refused("errors", "missing", beta.sessions.retrieve("sesn_1111111111111111111112"));
+    const large = { name: "x", model: MODEL, system: "x".repeat(33 << 20) };
+    await refused("errors", "large", beta.agents.create(large));
     await refused("errors", "taken", beta.environments.create({ name: `loom-${NAME}` }));
     await refused("errors", "unbuilt", beta.vaults.list());
   }
