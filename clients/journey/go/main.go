@@ -48,10 +48,10 @@ func (j *journey) whole(ctx context.Context) error {
 }
 
 func main() {
-	given, err := open()
+	g, err := open()
 	if err == nil {
-		client := anthropic.NewClient(option.WithBaseURL(given.url), option.WithAPIKey(given.key))
-		err = (&journey{given: given, client: client}).whole(context.Background())
+		client := anthropic.NewClient(option.WithBaseURL(g.url), option.WithAPIKey(g.key))
+		err = (&journey{given: g, client: client}).whole(context.Background())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -82,7 +82,7 @@ func (j *journey) agents(ctx context.Context) error {
 		Description: anthropic.String("helps"),
 		System:      anthropic.String("You help at the loom."),
 		Metadata:    map[string]string{"b": "2", "a": "1"},
-		Tools:       j.tools,
+		Tools:       tools,
 	})
 	if err != nil {
 		return err
