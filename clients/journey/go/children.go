@@ -58,7 +58,7 @@ func (j *journey) life(ctx context.Context, primary string) (first, second strin
 	if err = upTo("session.thread_status_idle", primary); err != nil {
 		return
 	}
-	err = j.sendTeam(ctx, anthropic.BetaManagedAgentsEventParamsUnion{
+	err = j.sendTeam(ctx, toSend{
 		OfUserInterrupt: &anthropic.BetaManagedAgentsUserInterruptEventParams{
 			Type:            anthropic.BetaManagedAgentsUserInterruptEventParamsTypeUserInterrupt,
 			SessionThreadID: anthropic.String(second),
@@ -79,9 +79,9 @@ func (j *journey) life(ctx context.Context, primary string) (first, second strin
 	return first, second, upTo("session.thread_status_terminated", first)
 }
 
-func (j *journey) sendTeam(ctx context.Context, it anthropic.BetaManagedAgentsEventParamsUnion) error {
+func (j *journey) sendTeam(ctx context.Context, it toSend) error {
 	_, err := j.client.Beta.Sessions.Events.Send(ctx, j.team, anthropic.BetaSessionEventSendParams{
-		Events: []anthropic.BetaManagedAgentsEventParamsUnion{it},
+		Events: []toSend{it},
 	})
 	return err
 }

@@ -6,34 +6,34 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/anthropics/anthropic-sdk-go"
 	"github.com/anthropics/anthropic-sdk-go/option"
 )
 
 // history lists the events of the session.
-func (j *journey) history(ctx context.Context, query anthropic.BetaSessionEventListParams) ([]event, error) {
-	listed, err := all(j.client.Beta.Sessions.Events.ListAutoPaging(ctx, j.session, query))
-	return each(listed, ofList), err
+func (j *journey) history(
+	ctx context.Context, query anthropic.BetaSessionEventListParams, options ...option.RequestOption,
+) ([]anthropic.BetaManagedAgentsSessionEventUnion, error) {
+	return all(j.client.Beta.Sessions.Events.ListAutoPaging(ctx, j.session, query, options...))
 }
 
 func (j *journey) pages(ctx context.Context) error {
+	id := func(it anthropic.BetaManagedAgentsSessionEventUnion) string { return it.ID }
 	five := anthropic.BetaSessionEventListParams{Limit: anthropic.Int(5)}
-	whole, err := all(j.client.Beta.Sessions.Events.ListAutoPaging(ctx, j.session, five))
+	whole, err := j.history(ctx, five)
 	if err != nil {
 		return err
 	}
-	id := func(it event) string { return it.id }
-	up := each(each(whole, ofList), id)
-	tell("pages", "all %d same=%t", len(up), slices.Equal(up, j.seen))
+	tell("pages", "all %d same=%t", len(whole), slices.Equal(each(whole, id), j.seen))
 	five.Order = anthropic.BetaSessionEventListParamsOrderDesc
-	backwards, err := j.history(ctx, five)
+	down, err := j.history(ctx, five)
 	if err != nil {
 		return err
 	}
-	down := each(backwards, id)
 	slices.Reverse(down)
-	tell("pages", "desc %d same=%t", len(down), slices.Equal(down, j.seen))
+	tell("pages", "desc %d same=%t", len(down), slices.Equal(each(down, id), j.seen))
 	messages, err := j.history(ctx, anthropic.BetaSessionEventListParams{
 		Limit: anthropic.Int(2),
 		Types: []anthropic.BetaManagedAgentsSessionEventType{
@@ -45,18 +45,23 @@ func (j *journey) pages(ctx context.Context) error {
 		return err
 	}
 	for _, message := range messages {
-		tell("pages", "message %s", eventLine(message))
+		tell("pages", "message %s", eventLine(ofList(message)))
 	}
 	if len(whole) < 4 {
 		return fmt.Errorf("there should be at least four events, not %d", len(whole))
 	}
-	since := anthropic.Time(whole[len(whole)-4].ProcessedAt)
-	late, err := j.history(ctx, anthropic.BetaSessionEventListParams{CreatedAtGte: since})
+	return j.since(ctx, whole[len(whole)-4].ProcessedAt)
+}
+
+// since lists the session's events from a time on. The SDK's own parameter would cut it to whole seconds.
+func (j *journey) since(ctx context.Context, at time.Time) error {
+	from := option.WithQuery("created_at[gte]", at.Format(time.RFC3339Nano))
+	late, err := j.history(ctx, anthropic.BetaSessionEventListParams{}, from)
 	if err != nil {
 		return err
 	}
 	for _, event := range late {
-		tell("pages", "late %s", eventLine(event))
+		tell("pages", "late %s", eventLine(ofList(event)))
 	}
 	return nil
 }

@@ -45,8 +45,8 @@ func open() (given, error) {
 }
 
 // script is the message that scripts the model so.
-func (g *given) script(which string) anthropic.BetaManagedAgentsEventParamsUnion {
-	return anthropic.BetaManagedAgentsEventParamsUnion{
+func (g *given) script(which string) toSend {
+	return toSend{
 		OfUserMessage: &anthropic.BetaManagedAgentsUserMessageEventParams{
 			Type: anthropic.BetaManagedAgentsUserMessageEventParamsTypeUserMessage,
 			Content: []anthropic.BetaManagedAgentsUserMessageEventParamsContentUnion{{

@@ -9,10 +9,12 @@ import (
 	"github.com/anthropics/anthropic-sdk-go"
 )
 
+type toSend = anthropic.BetaManagedAgentsEventParamsUnion
+
 // send sends one event to the session and tells of its echo.
-func (j *journey) send(ctx context.Context, step string, it anthropic.BetaManagedAgentsEventParamsUnion) error {
+func (j *journey) send(ctx context.Context, step string, it toSend) error {
 	sent, err := j.client.Beta.Sessions.Events.Send(ctx, j.session, anthropic.BetaSessionEventSendParams{
-		Events: []anthropic.BetaManagedAgentsEventParamsUnion{it},
+		Events: []toSend{it},
 	})
 	if err != nil {
 		return err
@@ -28,9 +30,7 @@ func (j *journey) show(step string, it event) {
 }
 
 // talk sends one event and follows the session until it rests; it gives the calls that the session waits for.
-func (j *journey) talk(
-	ctx context.Context, step string, it anthropic.BetaManagedAgentsEventParamsUnion,
-) ([]string, error) {
+func (j *journey) talk(ctx context.Context, step string, it toSend) ([]string, error) {
 	query := anthropic.BetaSessionEventStreamParams{}
 	stream := j.client.Beta.Sessions.Events.StreamEvents(ctx, j.session, query)
 	defer stream.Close()
@@ -51,9 +51,7 @@ func (j *journey) talk(
 }
 
 // ask talks, and gives the one call that the session then waits for.
-func (j *journey) ask(
-	ctx context.Context, step string, it anthropic.BetaManagedAgentsEventParamsUnion,
-) (string, error) {
+func (j *journey) ask(ctx context.Context, step string, it toSend) (string, error) {
 	calls, err := j.talk(ctx, step, it)
 	if err != nil {
 		return "", err
@@ -109,7 +107,7 @@ func (j *journey) custom(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = j.talk(ctx, "custom", anthropic.BetaManagedAgentsEventParamsUnion{
+	_, err = j.talk(ctx, "custom", toSend{
 		OfUserCustomToolResult: &anthropic.BetaManagedAgentsUserCustomToolResultEventParams{
 			Type:            anthropic.BetaManagedAgentsUserCustomToolResultEventParamsTypeUserCustomToolResult,
 			CustomToolUseID: call,
@@ -144,7 +142,7 @@ func (j *journey) confirm(
 	}
 	answer.Type = anthropic.BetaManagedAgentsUserToolConfirmationEventParamsTypeUserToolConfirmation
 	answer.ToolUseID = call
-	_, err = j.talk(ctx, "confirmation", anthropic.BetaManagedAgentsEventParamsUnion{
+	_, err = j.talk(ctx, "confirmation", toSend{
 		OfUserToolConfirmation: &answer,
 	})
 	return err

@@ -1,4 +1,4 @@
-// The lines that a journey prints of things, made from the SDK's own objects; ../README.md says what they are.
+// The lines that a journey prints of things, from the SDK's own objects; ../README.md says what they are.
 package main
 
 import (
@@ -106,9 +106,9 @@ func rosterWord(it *anthropic.BetaManagedAgentsAgent) string {
 
 func agentLine(it *anthropic.BetaManagedAgentsAgent) string {
 	return fmt.Sprintf("%s name=%s version=%d model=%s description=%s system=%s metadata=%s"+
-		" tools=%s roster=%s archived=%s", it.ID, it.Name, it.Version, it.Model.ID, shown(it.Description, it.JSON.Description),
-		shown(it.System, it.JSON.System), pairs(it.Metadata), listed(each(it.Tools, toolWord)),
-		rosterWord(it), shown(it.ArchivedAt, it.JSON.ArchivedAt))
+		" tools=%s roster=%s archived=%s", it.ID, it.Name, it.Version, it.Model.ID,
+		shown(it.Description, it.JSON.Description), shown(it.System, it.JSON.System), pairs(it.Metadata),
+		listed(each(it.Tools, toolWord)), rosterWord(it), shown(it.ArchivedAt, it.JSON.ArchivedAt))
 }
 
 func sessionLine(it *anthropic.BetaManagedAgentsSession) string {
