@@ -3,6 +3,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/anthropics/anthropic-sdk-go"
@@ -119,5 +120,13 @@ func follow[Union any](
 			return nil
 		}
 	}
-	return fmt.Errorf("the stream ended before %s: %w", kind, stream.Err())
+	return tooSoon(stream.Err(), kind)
+}
+
+// tooSoon is the error of a stream that ended before an event of this type.
+func tooSoon(why error, kind string) error {
+	if why == nil {
+		why = io.ErrUnexpectedEOF
+	}
+	return fmt.Errorf("the stream ended before %s: %w", kind, why)
 }

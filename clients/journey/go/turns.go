@@ -47,7 +47,7 @@ func (j *journey) talk(ctx context.Context, step string, it toSend) ([]string, e
 			return idle.StopReason.EventIDs, nil
 		}
 	}
-	return nil, fmt.Errorf("the stream ended before the session rested: %w", stream.Err())
+	return nil, tooSoon(stream.Err(), "session.status_idle")
 }
 
 // ask talks, and gives the one call that the session then waits for.
@@ -99,7 +99,7 @@ func (j *journey) turn(ctx context.Context) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the stream ended before the session rested: %w", stream.Err())
+	return tooSoon(stream.Err(), "session.status_idle")
 }
 
 func (j *journey) custom(ctx context.Context) error {

@@ -125,9 +125,12 @@ func threadLine(it *anthropic.BetaManagedAgentsSessionThread) string {
 
 // refused tells of an error that must have come.
 func refused(step, what string, err error) error {
+	if err == nil {
+		return fmt.Errorf("%s was not refused", what)
+	}
 	var refusal *anthropic.Error
 	if !errors.As(err, &refusal) {
-		return fmt.Errorf("%s was not refused: %w", what, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	// The SDK's error has all but the message in fields of its own.
 	var body anthropic.BetaErrorResponse
