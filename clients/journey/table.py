@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
 import shutil
 import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
 
 # Where a client sends its key.
 BEARER, API_KEY = "authorization", "x-api-key"
@@ -21,11 +24,15 @@ class Client:
     name: str
     # Programs that must be there.
     needs: tuple[str, ...]
-    # Commands that install it, again each time; what is there already they must leave in peace.
+    # Commands that install it.
     prepare: tuple[tuple[str, ...], ...]
     run: tuple[str, ...]
     # The header that must hold its key.
     key: str
+    # Whether it makes the journey; what does not is only judged.
+    travels: bool = True
+    # Files that say what is installed: while they stay as they are, nothing is installed again.
+    pins: tuple[str, ...] = ()
     # Commands that tell a version, each with the least that will do.
     least: tuple[tuple[str, str], ...] = ()
 
@@ -47,36 +54,60 @@ def version(said: str) -> tuple[int, ...]:
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
-OLD = "{target}/python-0.125/bin/python"
-INSTALL = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement")
-MAKE_OLD = (
-    ("{python}", "-m", "venv", "{target}/python-0.125"),
-    (OLD, *INSTALL, "python/requirements-0.125.txt"),
-)
+def older(suffix: str, kind: str) -> Client:
+    """The older generation of the Python SDK, in an environment of its own."""
+    python, pinned = "{target}/python-0.125/bin/python", "python/requirements-0.125.txt"
+    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", pinned)
+    return Client(
+        name=f"python-0.125{suffix}",
+        needs=(),
+        prepare=(("{python}", "-m", "venv", "{target}/python-0.125"), (python, *install)),
+        run=(python, "python/journey.py", kind),
+        key=API_KEY,
+        pins=(pinned,),
+    )
 
-TYPESCRIPT = "{target}/typescript"
-MAKE_TYPESCRIPT = (
-    ("mkdir", "-p", TYPESCRIPT),
-    ("cp", "-R", "typescript/.", TYPESCRIPT),
-    ("npm", "ci", "--prefix", TYPESCRIPT, "--prefer-offline", "--no-audit", "--no-fund"),
-    (f"{TYPESCRIPT}/node_modules/.bin/tsc", "--project", TYPESCRIPT),
-)
-GO = "{target}/go/journey"
-MAKE_GO = (("go", "vet", "-C", "go", "."), ("go", "build", "-C", "go", "-o", GO, "."))
+
+def typescript() -> Client:
+    """The TypeScript SDK, installed and compiled in a copy of its folder, where its packages may lie."""
+    there = "{target}/typescript"
+    files = sorted((HERE / "typescript").iterdir())
+    return Client(
+        name="typescript",
+        needs=("node", "npm"),
+        prepare=(
+            ("mkdir", "-p", there),
+            ("cp", "-R", "typescript/.", there),
+            ("npm", "ci", "--prefix", there, "--prefer-offline", "--no-audit", "--no-fund"),
+            (f"{there}/node_modules/.bin/tsc", "--project", there),
+        ),
+        run=("node", f"{there}/built/journey.js"),
+        key=BEARER,
+        pins=tuple(f"typescript/{file.name}" for file in files if file.is_file()),
+        least=(("node --version", "20"),),
+    )
+
+
+def go() -> Client:
+    """The Go SDK; the toolchain knows itself what it has built already."""
+    built = "{target}/go/journey"
+    return Client(
+        name="go",
+        needs=("go",),
+        prepare=(("go", "vet", "-C", "go", "."), ("go", "build", "-C", "go", "-o", built, ".")),
+        run=(built,),
+        key=API_KEY,
+        least=(("go version", "1.24"),),
+    )
+
 
 CLIENTS = (
     Client("python-2.11", (), (), ("{python}", "python/journey.py", "sync"), BEARER),
     Client("python-2.11-async", (), (), ("{python}", "python/journey.py", "async"), BEARER),
-    Client("python-0.125", (), MAKE_OLD, (OLD, "python/journey.py", "sync"), API_KEY),
-    Client("python-0.125-async", (), MAKE_OLD, (OLD, "python/journey.py", "async"), API_KEY),
+    older("", "sync"),
+    older("-async", "async"),
     Client("curl", ("bash", "curl", "jq"), (), ("bash", "curl/journey.sh"), API_KEY),
-    Client(
-        "typescript",
-        ("node", "npm"),
-        MAKE_TYPESCRIPT,
-        ("node", f"{TYPESCRIPT}/built/journey.js"),
-        BEARER,
-        (("node --version", "20"),),
-    ),
-    Client("go", ("go",), MAKE_GO, (GO,), API_KEY, (("go version", "1.24"),)),
+    typescript(),
+    go(),
+    Client("readme", ("bash", "curl", "jq"), (), ("{python}", "curl/readme.py"), API_KEY, travels=False),
 )
