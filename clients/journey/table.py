@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
+import re
 import shutil
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
 
 # Where a client sends its key.
 BEARER, API_KEY = "authorization", "x-api-key"
@@ -28,11 +33,25 @@ class Client:
     travels: bool = True
     # Files that say what is installed: while they stay as they are, nothing is installed again.
     pins: tuple[str, ...] = ()
+    # Commands that tell a version, each with the least that will do.
+    least: tuple[tuple[str, str], ...] = ()
 
     def lacks(self) -> str | None:
         """What of its toolchain is missing."""
         missing = [program for program in self.needs if shutil.which(program) is None]
-        return f"{', '.join(missing)} not installed" if missing else None
+        if missing:
+            return f"{', '.join(missing)} not installed"
+        for command, least in self.least:
+            said = subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout
+            if version(said) < version(least):
+                return f"`{command}` says {said.strip()}; {least} or newer is needed"
+        return None
+
+
+def version(said: str) -> tuple[int, ...]:
+    """The first version in what a program says."""
+    found = re.search(r"\d+(\.\d+)*", said)
+    return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def older(suffix: str, kind: str) -> Client:
@@ -49,11 +68,46 @@ def older(suffix: str, kind: str) -> Client:
     )
 
 
+def typescript() -> Client:
+    """The TypeScript SDK, installed and compiled in a copy of its folder, where its packages may lie."""
+    there = "{target}/typescript"
+    files = sorted((HERE / "typescript").iterdir())
+    return Client(
+        name="typescript",
+        needs=("node", "npm"),
+        prepare=(
+            ("mkdir", "-p", there),
+            ("cp", "-R", "typescript/.", there),
+            ("npm", "ci", "--prefix", there, "--prefer-offline", "--no-audit", "--no-fund"),
+            (f"{there}/node_modules/.bin/tsc", "--project", there),
+        ),
+        run=("node", f"{there}/built/journey.js"),
+        key=BEARER,
+        pins=tuple(f"typescript/{file.name}" for file in files if file.is_file()),
+        least=(("node --version", "20"),),
+    )
+
+
+def go() -> Client:
+    """The Go SDK; the toolchain knows itself what it has built already."""
+    built = "{target}/go/journey"
+    return Client(
+        name="go",
+        needs=("go",),
+        prepare=(("go", "vet", "-C", "go", "."), ("go", "build", "-C", "go", "-o", built, ".")),
+        run=(built,),
+        key=API_KEY,
+        least=(("go version", "1.24"),),
+    )
+
+
 CLIENTS = (
     Client("python-2.11", (), (), ("{python}", "python/journey.py", "sync"), BEARER),
     Client("python-2.11-async", (), (), ("{python}", "python/journey.py", "async"), BEARER),
     older("", "sync"),
     older("-async", "async"),
     Client("curl", ("bash", "curl", "jq"), (), ("bash", "curl/journey.sh"), API_KEY),
+    typescript(),
+    go(),
     Client("readme", ("bash", "curl", "jq"), (), ("{python}", "curl/readme.py"), API_KEY, travels=False),
 )
