@@ -6,10 +6,12 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir};
 use rustix::io::Errno;
+
+use crate::host::{open_whatever_its_mode, unlink};
 
 /// Empties the directory but for the names in `kept`. Nobody else may be writing below it.
 pub(crate) fn all_but(top: &OwnedFd, kept: &[&str]) -> io::Result<()> {
@@ -66,24 +68,6 @@ fn raise(top: &OwnedFd, inner: &OwnedFd, name: &CStr, moved: &mut u64) -> io::Re
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// False when it is a directory.
-fn unlink(parent: &OwnedFd, name: &CStr) -> io::Result<bool> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(true),
-        Err(Errno::ISDIR) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn open_whatever_its_mode(parent: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
-    let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = rustix::fs::openat(parent, name, place, Mode::empty())?;
-    // chmod has no form that follows no link, but the name of an open file is none.
-    rustix::fs::chmod(format!("/proc/self/fd/{}", place.as_raw_fd()), Mode::RWXU)?;
-    let read = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(&place, c".", read, Mode::empty())?)
 }
 
 fn is_dots(name: &CStr) -> bool {
