@@ -12,6 +12,11 @@ use sandbox::{Folders, Isolation, Layout, Limits, Plan};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// Whether a process that leaves its group, or a deleted file that is still open, is found.
+pub(crate) const FINDS_ALL: bool = cfg!(all(target_os = "linux", not(heddle_portable)));
+/// What puts a command into a session of its own, where that does not hide it.
+pub(crate) const APART: &str = if FINDS_ALL { "setsid" } else { "env" };
+
 /// What a tool answered.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
