@@ -1,4 +1,4 @@
 #!/bin/bash
-# The compiler, for what a Unix without jails compiles (not sh: some drop variables with a hyphen, which cargo
-# hands on): `RUSTC_WORKSPACE_WRAPPER=$PWD/xtask/portable.sh cargo test --workspace --test inside`
-exec "$@" --cfg heddle_portable
+# The compiler, for what a Unix without jails compiles, whatever this one is: a RUSTC_WORKSPACE_WRAPPER.
+# Not sh: some drop variables with a hyphen in their name, which cargo hands on to tests.
+exec "$@" --cfg heddle_portable --deny warnings

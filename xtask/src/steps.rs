@@ -23,7 +23,8 @@ pub(crate) fn check(tree: &Tree) -> Result<bool, String> {
     let mut wrong = Vec::new();
     let fmt = cargo(tree, &["fmt", "--all", "--", "--check"]);
     let clippy = cargo(tree, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
-    for (name, mut command) in [("fmt", fmt), ("clippy", clippy)] {
+    let other = portable(tree, &["check", "--workspace", "--quiet"]);
+    for (name, mut command) in [("fmt", fmt), ("clippy", clippy), ("portable", other)] {
         let status = command.status().map_err(|e| format!("cargo {name}: {e}"))?;
         if !status.success() {
             wrong.push(name);
@@ -99,16 +100,7 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             true,
             Box::new(|| run::stream("build", &mut build(tree), Told::Nowhere, &say)),
         ),
-        step(
-            "units",
-            "the tests of every crate",
-            None,
-            false,
-            Box::new(|| {
-                let mut tests = cargo(tree, &["test", "--workspace", "--no-fail-fast"]);
-                run::stream("units", &mut tests, Told::ByCargo, &say)
-            }),
-        ),
+        step("units", "the tests of every crate", None, false, Box::new(|| units(tree))),
         step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
         step("guests", "the official SDK against the real binary", Some(10), false, {
             Box::new(move || guests(tree, strict))
@@ -120,6 +112,17 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             Box::new(|| in_turn(tree, &[["abuse"]]))
         }),
     ]
+}
+
+/// All of them, and those of the tools once more in what a Unix without jails compiles.
+fn units(tree: &Tree) -> Ended {
+    let tests = |name, mut command: Command| {
+        Box::new(move || run::stream(name, &mut command, Told::ByCargo, &say)) as Box<dyn FnOnce() -> Ended>
+    };
+    run::in_turn([
+        tests("units", cargo(tree, &["test", "--workspace", "--no-fail-fast"])),
+        tests("portable", portable(tree, &["test", "--workspace", "--test", "inside"])),
+    ])
 }
 
 fn storms(tree: &Tree) -> Ended {
@@ -159,6 +162,13 @@ fn with_binaries(tree: &Tree, mut command: Command) -> Command {
 /// One build for every step: another choice of packages would choose other features and build again.
 fn build(tree: &Tree) -> Command {
     cargo(tree, &["build", "--workspace", "--all-targets"])
+}
+
+/// Cargo, for what a Unix without jails compiles. Only our own crates are compiled anew for it.
+fn portable(tree: &Tree, args: &[&str]) -> Command {
+    let mut command = cargo(tree, args);
+    command.env("RUSTC_WORKSPACE_WRAPPER", tree.root.join("xtask/portable.sh"));
+    command
 }
 
 fn cargo(tree: &Tree, args: &[&str]) -> Command {
