@@ -111,6 +111,11 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
+def program(kind: str) -> str | None:
+    """Where it is, also where only root looks for programs."""
+    return shutil.which(kind, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+
+
 class Proxy:
     """A proxy before the server, and a guest who comes through it."""
 
@@ -125,19 +130,21 @@ class Proxy:
             listen = ("listen 443 ", f"listen 127.0.0.1:{self.port} ")
             block = put(block_of(kind, without), (SERVER, server), listen, *files)
             config = NGINX.format(folder=folder, user=user, block=block)
-            command = ["nginx", "-e", str(folder / "nginx.log"), "-c"]
+            command = ["-e", str(folder / "nginx.log"), "-c"]
         else:
             site = (f"{NAME} ", f"127.0.0.1:{self.port} ")
             config = CADDY.format(
                 folder=folder, block=put(block_of(kind, without), (SERVER, server), site, *files)
             )
-            command = ["caddy", "run", "--adapter", "caddyfile", "--config"]
+            command = ["run", "--adapter", "caddyfile", "--config"]
         path = folder / f"{kind}.conf"
         path.write_text(config)
         self.said = folder / f"{kind}.said"
         env = surroundings(HOME=str(folder), XDG_DATA_HOME=str(folder), XDG_CONFIG_HOME=str(folder))
         with self.said.open("w") as out:
-            self.child = subprocess.Popen([*command, str(path)], env=env, stdout=out, stderr=out)
+            self.child = subprocess.Popen(
+                [program(kind) or kind, *command, str(path)], env=env, stdout=out, stderr=out
+            )
         self.url = f"https://127.0.0.1:{self.port}"
         self.trust = ssl.create_default_context(cafile=str(folder / "heddle.pem"))
         self.opened: list[httpx2.Client] = []
@@ -382,7 +389,7 @@ def main() -> int:
     without = words.parse_args().without
     kinds, results = [], []
     for kind in ("nginx", "caddy"):
-        if shutil.which(kind):
+        if program(kind):
             kinds.append(kind)
         elif os.environ.get("CI"):
             print(f"FAILED  {kind} is not installed, and CI skips nothing")

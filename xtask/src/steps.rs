@@ -102,7 +102,7 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
         ),
         step("units", "the tests of every crate", None, false, Box::new(|| units(tree))),
         step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
-        step("guests", "the official SDK against the real binary", Some(10), false, {
+        step("guests", "the official SDK against the real binary, and through proxies", Some(10), false, {
             Box::new(move || guests(tree, strict))
         }),
         step("cuts", "the server killed at random moments under load", Some(5), false, {
@@ -142,8 +142,14 @@ fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
 fn guests(tree: &Tree, strict: bool) -> Ended {
     match python::interpreter(tree, "guests", "clients/python/requirements.txt") {
         Ok(python) => {
-            let mut guests = with_binaries(tree, tree.command(python));
-            run::stream("guests", guests.arg("clients/python/run.py"), Told::Plainly, &say)
+            run::in_turn([("guests", "clients/python/run.py"), ("proxies", "clients/proxies/try.py")].map(
+                |(name, program)| {
+                    let mut guests = with_binaries(tree, tree.command(&python));
+                    guests.arg(program);
+                    Box::new(move || run::stream(name, &mut guests, Told::Plainly, &say))
+                        as Box<dyn FnOnce() -> Ended>
+                },
+            ))
         }
         Err(NoPython::Missing(why)) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
         Err(NoPython::Missing(why) | NoPython::Broken(why)) => Ended::Badly(Tally::default(), why),
