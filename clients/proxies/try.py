@@ -130,21 +130,20 @@ class Proxy:
             listen = ("listen 443 ", f"listen 127.0.0.1:{self.port} ")
             block = put(block_of(kind, without), (SERVER, server), listen, *files)
             config = NGINX.format(folder=folder, user=user, block=block)
-            command = ["-e", str(folder / "nginx.log"), "-c"]
+            words = ["-e", str(folder / "nginx.log"), "-c"]
         else:
             site = (f"{NAME} ", f"127.0.0.1:{self.port} ")
             config = CADDY.format(
                 folder=folder, block=put(block_of(kind, without), (SERVER, server), site, *files)
             )
-            command = ["run", "--adapter", "caddyfile", "--config"]
+            words = ["run", "--adapter", "caddyfile", "--config"]
         path = folder / f"{kind}.conf"
         path.write_text(config)
         self.said = folder / f"{kind}.said"
         env = surroundings(HOME=str(folder), XDG_DATA_HOME=str(folder), XDG_CONFIG_HOME=str(folder))
         with self.said.open("w") as out:
-            self.child = subprocess.Popen(
-                [program(kind) or kind, *command, str(path)], env=env, stdout=out, stderr=out
-            )
+            command = [program(kind) or kind, *words, str(path)]
+            self.child = subprocess.Popen(command, env=env, stdout=out, stderr=out)
         self.url = f"https://127.0.0.1:{self.port}"
         self.trust = ssl.create_default_context(cafile=str(folder / "heddle.pem"))
         self.opened: list[httpx2.Client] = []
