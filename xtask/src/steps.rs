@@ -23,7 +23,8 @@ pub(crate) fn check(tree: &Tree) -> Result<bool, String> {
     let mut wrong = Vec::new();
     let fmt = cargo(tree, &["fmt", "--all", "--", "--check"]);
     let clippy = cargo(tree, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
-    let other = portable(tree, &["check", "--workspace", "--quiet"]);
+    let mut other = portable(tree, &["check", "--workspace", "--quiet"]);
+    other.env("PORTABLE_LINTS", "1");
     for (name, mut command) in [("fmt", fmt), ("clippy", clippy), ("portable", other)] {
         let status = command.status().map_err(|e| format!("cargo {name}: {e}"))?;
         if !status.success() {

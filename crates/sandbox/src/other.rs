@@ -3,6 +3,8 @@
 //! Nothing here is told of a process that leaves its group, nor ends the commands of an inner process that
 //! was itself killed: docs/divergences.md says so.
 
+#![expect(clippy::unnecessary_wraps, reason = "on Linux these can fail")]
+
 use std::convert::Infallible;
 use std::ffi::CStr;
 use std::io;

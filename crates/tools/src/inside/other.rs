@@ -115,7 +115,7 @@ impl Wake {
 
     /// Rings it. One that takes no more is ringing already, so that the error says nothing.
     pub(super) fn ring(&self) {
-        (&self.rings).write(&[1]).ok();
+        (&self.rings).write_all(&[1]).ok();
     }
 
     /// Silences it.
