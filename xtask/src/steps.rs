@@ -9,8 +9,10 @@ use crate::tally::{Tally, Told};
 use crate::tree::Tree;
 
 /// What `--only` takes.
-pub(crate) const NAMES: [&str; 8] =
-    ["check", "build", "units", "storms", "guests", "journey", "cuts", "abuse"];
+pub(crate) const NAMES: [&str; 9] =
+    ["check", "build", "units", "storms", "guests", "journey", "proxies", "cuts", "abuse"];
+/// The steps that need the binaries and no more.
+const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "cuts", "abuse"];
 
 /// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
 /// with much of each, families of threads, and the real engine with its clients and readers.
@@ -24,7 +26,9 @@ pub(crate) fn check(tree: &Tree) -> Result<bool, String> {
     let mut wrong = Vec::new();
     let fmt = cargo(tree, &["fmt", "--all", "--", "--check"]);
     let clippy = cargo(tree, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
-    for (name, mut command) in [("fmt", fmt), ("clippy", clippy)] {
+    let mut other = portable(tree, &["check", "--workspace", "--quiet"]);
+    other.env("PORTABLE_LINTS", "1");
+    for (name, mut command) in [("fmt", fmt), ("clippy", clippy), ("portable", other)] {
         let status = command.status().map_err(|e| format!("cargo {name}: {e}"))?;
         if !status.success() {
             wrong.push(name);
@@ -52,9 +56,7 @@ pub(crate) fn test(tree: &Tree, only: Option<&str>) -> Result<bool, String> {
     let mut steps = steps(tree, strict);
     if let Some(only) = only {
         steps.retain(|step| step.name == only);
-        if matches!(only, "storms" | "guests" | "journey" | "cuts" | "abuse")
-            && !build(tree).status().is_ok_and(|s| s.success())
-        {
+        if AFTER_BUILD.contains(&only) && !build(tree).status().is_ok_and(|s| s.success()) {
             return Err("the build failed".to_owned());
         }
     }
@@ -100,22 +102,16 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             true,
             Box::new(|| run::stream("build", &mut build(tree), Told::Nowhere, &say)),
         ),
-        step(
-            "units",
-            "the tests of every crate",
-            None,
-            false,
-            Box::new(|| {
-                let mut tests = cargo(tree, &["test", "--workspace", "--no-fail-fast"]);
-                run::stream("units", &mut tests, Told::ByCargo, &say)
-            }),
-        ),
+        step("units", "the tests of every crate", None, false, Box::new(|| units(tree))),
         step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
         step("guests", "the official SDK against the real binary", Some(10), false, {
-            Box::new(move || guests(tree, strict, "guests", "clients/python"))
+            Box::new(move || guests(tree, strict, "guests", "python", "python/run.py"))
         }),
         step("journey", "one journey, the same with every official client", Some(5), false, {
-            Box::new(move || guests(tree, strict, "journey", "clients/journey"))
+            Box::new(move || guests(tree, strict, "journey", "journey", "journey/run.py"))
+        }),
+        step("proxies", "streams through nginx and Caddy", Some(2), false, {
+            Box::new(move || guests(tree, strict, "proxies", "python", "proxies/try.py"))
         }),
         step("cuts", "the server killed at random moments under load", Some(5), false, {
             Box::new(|| in_turn(tree, &CUTS))
@@ -124,6 +120,17 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             Box::new(|| in_turn(tree, &[["abuse"]]))
         }),
     ]
+}
+
+/// All of them, and those of the tools once more in what a Unix without jails compiles.
+fn units(tree: &Tree) -> Ended {
+    let tests = |name, mut command: Command| {
+        Box::new(move || run::stream(name, &mut command, Told::ByCargo, &say)) as Box<dyn FnOnce() -> Ended>
+    };
+    run::in_turn([
+        tests("units", cargo(tree, &["test", "--workspace", "--no-fail-fast"])),
+        tests("portable", portable(tree, &["test", "--workspace", "--test", "inside"])),
+    ])
 }
 
 fn storms(tree: &Tree) -> Ended {
@@ -140,12 +147,12 @@ fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
     }))
 }
 
-/// Runs `run.py` of a folder with what its requirements pin.
-fn guests(tree: &Tree, strict: bool, name: &str, folder: &str) -> Ended {
-    match python::interpreter(tree, name, &format!("{folder}/requirements.txt")) {
+/// Runs a program of `clients` with the packages that the requirements of one of its folders pin.
+fn guests(tree: &Tree, strict: bool, name: &str, packages: &str, program: &str) -> Ended {
+    match python::interpreter(tree, packages, &format!("clients/{packages}/requirements.txt")) {
         Ok(python) => {
             let mut guests = with_binaries(tree, tree.command(python));
-            run::stream(name, guests.arg(format!("{folder}/run.py")), Told::Plainly, &say)
+            run::stream(name, guests.arg(format!("clients/{program}")), Told::Plainly, &say)
         }
         Err(NoPython::Missing(why)) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
         Err(NoPython::Missing(why) | NoPython::Broken(why)) => Ended::Badly(Tally::default(), why),
@@ -164,6 +171,13 @@ fn with_binaries(tree: &Tree, mut command: Command) -> Command {
 /// One build for every step: another choice of packages would choose other features and build again.
 fn build(tree: &Tree) -> Command {
     cargo(tree, &["build", "--workspace", "--all-targets"])
+}
+
+/// Cargo, for what a Unix without jails compiles. Only our own crates are compiled anew for it.
+fn portable(tree: &Tree, args: &[&str]) -> Command {
+    let mut command = cargo(tree, args);
+    command.env("RUSTC_WORKSPACE_WRAPPER", tree.root.join("xtask/portable.sh"));
+    command
 }
 
 fn cargo(tree: &Tree, args: &[&str]) -> Command {
@@ -208,6 +222,7 @@ mod tests {
                 ("storms", Some(5)),
                 ("guests", Some(10)),
                 ("journey", Some(5)),
+                ("proxies", Some(2)),
                 ("cuts", Some(5)),
                 ("abuse", Some(5))
             ]

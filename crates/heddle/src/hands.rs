@@ -1,6 +1,5 @@
 //! The wiring of the hands: which sandbox the settings mean, whether this host can give it, and its upkeep.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,8 +17,6 @@ use crate::{
 const SWEEP: Duration = Duration::from_hours(1);
 /// Where the sandboxes' folders are in the data directory.
 const FOLDERS: &str = "sandboxes";
-/// This very program: also where its path leads through a private home, or has been replaced since.
-const PROGRAM: &str = "/proc/self/exe";
 
 /// What is said wherever `--sandbox=off` shows.
 pub(crate) const OFF: &str = "the sandbox is OFF: agents run commands as this server's user and can read, change and send whatever it can";
@@ -41,7 +38,7 @@ pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
         }
     }
     let data = std::path::absolute(&settled.data)?;
-    let mut settings = Settings::new(data.join(FOLDERS), PathBuf::from(PROGRAM));
+    let mut settings = Settings::new(data.join(FOLDERS), sandbox::program()?);
     settings.isolation = match settled.sandbox.mode {
         Mode::Local => Isolation::Local,
         Mode::Off => Isolation::Off,
@@ -53,8 +50,9 @@ pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
 }
 
 /// Tries a jail for real.
-pub(crate) async fn probe() -> Result<Report, tokio::task::JoinError> {
-    tokio::task::spawn_blocking(|| sandbox::probe(Path::new(PROGRAM))).await
+pub(crate) async fn probe() -> Result<Report, Wrong> {
+    let program = sandbox::program()?;
+    Ok(tokio::task::spawn_blocking(move || sandbox::probe(&program)).await?)
 }
 
 fn cannot(report: &Report) -> String {

@@ -6,16 +6,13 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use nix::sys::signal::SigSet;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Signal, getpid, set_child_subreaper, set_parent_process_death_signal};
 
 use crate::fault::{At, Fault, Step};
-use crate::loopback;
+use crate::host;
+use crate::limits;
 use crate::outer;
 use crate::plan::{Isolation, Layout, Limits, Plan};
-use crate::privileges;
-use crate::root;
 use crate::word::{Order, Stage, Word};
 
 /// What the tools serve, once they are inside.
@@ -66,7 +63,7 @@ pub fn enter(order: &str) -> Result<Inside, ExitCode> {
 
 /// What the server, or whoever started it, left open without meaning to hand it on.
 fn close_all_but_stdio() -> io::Result<()> {
-    let entries = std::fs::read_dir("/proc/self/fd")?.flatten();
+    let entries = std::fs::read_dir(host::DESCRIPTORS)?.flatten();
     let open: Vec<i32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for fd in open.into_iter().filter(|fd| *fd > 2) {
         // One of them was the listing's own and is closed already.
@@ -76,49 +73,25 @@ fn close_all_but_stdio() -> io::Result<()> {
 }
 
 fn inner(plan: &Plan) -> Result<Word, Fault> {
-    die_with_the_outer_process()?;
+    host::belong()?;
     // The outer process blocked some, and a child begins with what its parent blocks.
     SigSet::all().thread_unblock().at(Step::Privileges)?;
-    set_child_subreaper(Some(getpid())).at(Step::Privileges)?;
-    let layout = Layout::new(plan.isolation, &plan.folder);
-    let loopback = match plan.isolation {
-        Isolation::Local => {
-            privileges::leave_namespaces()?;
-            let loopback = loopback::up().is_ok();
-            root::build(plan)?;
-            privileges::become_nobody_special()?;
-            privileges::limit(&plan.limits, Isolation::Local)?;
-            privileges::drop_all()?;
-            loopback
-        }
-        Isolation::Off => {
-            std::fs::create_dir_all(&layout.tmp).at(Step::Folder)?;
-            privileges::limit(&plan.limits, Isolation::Off)?;
-            true
-        }
-    };
+    let loopback = host::confine(plan)?;
     let null =
         rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).at(Step::Mounts)?;
     rustix::stdio::dup2_stdin(&null).at(Step::Ready)?;
     rustix::stdio::dup2_stdout(&null).at(Step::Ready)?;
+    let layout = Layout::new(plan.isolation, &plan.folder);
     std::env::set_current_dir(&layout.workspace).at(Step::Folder)?;
-    // Once more: some changes of a process's privileges make the kernel forget it.
-    die_with_the_outer_process()?;
-    if plan.isolation == Isolation::Local {
-        privileges::seal()?;
-    }
+    host::seal(plan.isolation)?;
     Ok(Word::Ready { loopback })
 }
 
-/// The outer process has one thread, so it is the process whose end this follows.
-fn die_with_the_outer_process() -> Result<(), Fault> {
-    set_parent_process_death_signal(Some(Signal::KILL)).at(Step::Privileges)?;
-    // It may have ended before: then nobody reads what we write to stderr.
-    let stderr = io::stderr();
-    let mut fds = [PollFd::new(&stderr, PollFlags::empty())];
-    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).at(Step::Privileges)?;
-    if fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
-        return Err(Fault::new(Step::Privileges, "its outer process ended"));
-    }
-    Ok(())
+/// Without a jail: a folder for temporary files and the limits that harm nobody. The number of processes is
+/// not bounded: it would count everything the server's user runs. True: the network is the host's.
+pub(crate) fn unconfined(plan: &Plan) -> Result<bool, Fault> {
+    let layout = Layout::new(plan.isolation, &plan.folder);
+    std::fs::create_dir_all(&layout.tmp).at(Step::Folder)?;
+    limits::set(limits::harmless(&plan.limits))?;
+    Ok(true)
 }

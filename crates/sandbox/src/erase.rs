@@ -6,10 +6,12 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir};
 use rustix::io::Errno;
+
+use crate::host::{open_whatever_its_mode, unlink};
 
 /// Empties the directory but for the names in `kept`. Nobody else may be writing below it.
 pub(crate) fn all_but(top: &OwnedFd, kept: &[&str]) -> io::Result<()> {
@@ -68,24 +70,44 @@ fn raise(top: &OwnedFd, inner: &OwnedFd, name: &CStr, moved: &mut u64) -> io::Re
     }
 }
 
-/// False when it is a directory.
-fn unlink(parent: &OwnedFd, name: &CStr) -> io::Result<bool> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(true),
-        Err(Errno::ISDIR) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn open_whatever_its_mode(parent: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
-    let place = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let place = rustix::fs::openat(parent, name, place, Mode::empty())?;
-    // chmod has no form that follows no link, but the name of an open file is none.
-    rustix::fs::chmod(format!("/proc/self/fd/{}", place.as_raw_fd()), Mode::RWXU)?;
-    let read = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(&place, c".", read, Mode::empty())?)
-}
-
 fn is_dots(name: &CStr) -> bool {
     name == c"." || name == c".."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_tree_of_any_depth_and_mode_goes_and_what_a_link_shows_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let (tree, outside) = (place.path().join("tree"), place.path().join("outside"));
+        fs::create_dir_all(tree.join("kept")).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "x").unwrap();
+        let deep = (0..300).fold(tree.clone(), |path, _| path.join("deep"));
+        fs::create_dir_all(&deep).unwrap();
+        symlink(&outside, deep.join("link")).unwrap();
+        symlink(&outside, tree.join("link")).unwrap();
+        let shut = tree.join("shut/below");
+        fs::create_dir_all(&shut).unwrap();
+        fs::write(shut.join("file"), "x").unwrap();
+        for folder in [&shut, &tree.join("shut"), &tree.join("deep")] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o000)).unwrap();
+        }
+        all_but(&crate::folder::open(&tree).unwrap(), &["kept"]).unwrap();
+        assert_eq!((names(&tree), names(&outside)), (vec!["kept".to_owned()], vec!["file".to_owned()]));
+    }
 }

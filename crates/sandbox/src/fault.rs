@@ -21,6 +21,8 @@ pub struct Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
+    /// Asking whether this system has jails at all.
+    System,
     /// The plan itself is not usable.
     Plan,
     /// The session's folder.
@@ -55,6 +57,7 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::System => "asking for a jail",
             Self::Plan => "reading its plan",
             Self::Folder => "opening the session's folder",
             Self::User => "choosing its user",
@@ -85,6 +88,9 @@ impl Fault {
     /// What the reader can do about it, as one or two sentences.
     pub fn fix(&self) -> String {
         match self.step {
+            Step::System => {
+                "--sandbox=off runs commands as your own user, with nothing in between".to_owned()
+            }
             Step::Plan | Step::Readonly => {
                 "Correct `[sandbox] readonly` in the configuration: absolute paths that exist, that the sandbox's \
                  user may read, and that hold neither the data directory nor a place of the sandbox's own"

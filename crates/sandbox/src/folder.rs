@@ -7,14 +7,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{
-    AtFlags, FlockOperation, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_NOW, Uid,
-};
+use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, Uid};
 use rustix::io::Errno;
 
 use crate::clock::Deadline;
 use crate::erase;
-use crate::user::to_change_to;
+use crate::host::{open_below, to_change_to};
 
 /// What a session's folder holds for the jail, in the order of [`crate::Layout`].
 pub(crate) const PARTS: [&str; 4] = ["workspace", "home", "outputs", "results"];
@@ -74,7 +72,7 @@ impl Folders {
     /// `ResourceBusy` when a jail still holds the folder after 10 s; else what the file system says.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         check(name)?;
-        let folder = match self.open_root().and_then(|root| open_directory(&root, name)) {
+        let folder = match self.open_root().and_then(|root| open_below(&root, name)) {
             Ok(folder) => folder,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
@@ -139,7 +137,7 @@ impl Folders {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(error) => return Err(error.into()),
         }
-        let made = open_directory(parent, name)?;
+        let made = open_below(parent, name)?;
         if let Some(owner) = to_change_to(self.owner) {
             rustix::fs::fchown(&made, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))?;
         }
@@ -157,16 +155,6 @@ fn check(name: &str) -> io::Result<()> {
 
 pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
-}
-
-fn open_directory(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::openat2(
-        parent,
-        name,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
-    )?)
 }
 
 /// `None` when no jail was ever started here.

@@ -6,28 +6,33 @@
 //! jail` calls first, on its only thread. What the jail is asked to do is not known here: that is the
 //! business of `tools`.
 
-mod cgroup;
+//!
+//! Jails are made of what Linux has: all of that is in `host`. On another Unix, or built with the cfg
+//! `heddle_portable`, the other `host` stands in its place and [`Isolation::Off`] is all there is.
+
 mod clock;
-mod devices;
 mod enter;
 mod erase;
-mod etc;
 mod fault;
-mod filter;
 mod folder;
-mod loopback;
+mod limits;
 mod outer;
 mod plan;
-mod privileges;
-mod probe;
-mod root;
+mod report;
 mod start;
-mod user;
 mod word;
+
+#[cfg(all(target_os = "linux", not(heddle_portable)))]
+#[path = "linux/mod.rs"]
+mod host;
+#[cfg(not(all(target_os = "linux", not(heddle_portable))))]
+#[path = "other.rs"]
+mod host;
 
 pub use enter::{Inside, enter};
 pub use fault::{Fault, Step};
 pub use folder::Folders;
+pub use host::{probe, program};
 pub use plan::{Isolation, Layout, Limits, Plan};
-pub use probe::{Check, Report, probe};
+pub use report::{Check, Report};
 pub use start::{Jail, start};

@@ -1,7 +1,6 @@
 //! The outer process of a jail: holds the folder's lock, starts the inner process, and sees that nothing
 //! outlives it.
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
@@ -11,15 +10,13 @@ use nix::sys::signal::{SigSet, Signal as Block};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, setsid, wait,
-};
+use rustix::process::setsid;
 
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::folder::LOCK;
-use crate::plan::{Isolation, Plan};
-use crate::privileges;
+use crate::host;
+use crate::plan::Plan;
 use crate::word::{Order, Stage, Word};
 
 /// How long the inner process has to end by itself once the server has closed the socket.
@@ -45,13 +42,10 @@ pub(crate) fn run(socket: &UnixStream, plan: Plan) -> Result<ExitCode, Fault> {
 
     let _lock = take_lock(socket)?;
     let isolation = plan.isolation;
-    match isolation {
-        Isolation::Local => privileges::leave_user_and_pid_namespaces()?,
-        Isolation::Off => set_child_subreaper(Some(getpid())).at(Step::Spawn)?,
-    }
+    host::hold(isolation)?;
     let order = serde_json::to_string(&Order { stage: Stage::Inner, plan })
         .map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
-    let mut child = Command::new("/proc/self/exe")
+    let mut child = Command::new(host::program().at(Step::Spawn)?)
         .arg("jail")
         .arg(order)
         .stdout(Stdio::null())
@@ -63,9 +57,7 @@ pub(crate) fn run(socket: &UnixStream, plan: Plan) -> Result<ExitCode, Fault> {
     // Its end is the end of every process in its pid namespace; a wait returns when all of them are gone.
     child.kill().ok();
     let status = child.wait();
-    if isolation == Isolation::Off {
-        kill_what_is_left();
-    }
+    host::bury(isolation);
     // No fault from here on: the socket has long belonged to the tools.
     let code = match (watched, status) {
         (Ok(()), Ok(status)) => status.code().and_then(|code| u8::try_from(code).ok()),
@@ -94,12 +86,12 @@ fn take_lock(socket: &UnixStream) -> Result<rustix::fd::OwnedFd, Fault> {
 
 /// Returns when the inner process has ended, or has not although its time is over.
 fn watch(child: &mut Child, socket: &UnixStream, mut stderr: Option<ChildStderr>) -> io::Result<()> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-    let ended = pidfd_open(pid, PidfdFlags::empty())?;
+    let ended = host::end_of(child)?;
     let mut end: Option<Deadline> = None;
     let mut left = STDERR_BYTES_MAX;
     loop {
-        let mut fds = vec![PollFd::new(&ended, PollFlags::IN)];
+        let mut fds: Vec<_> = ended.iter().map(|ended| PollFd::new(ended, PollFlags::IN)).collect();
+        let ended_at = ended.is_some().then_some(0);
         // Hanging up is always reported. Once seen it would be for ever.
         let socket_at = end.is_none().then_some(fds.len());
         if socket_at.is_some() {
@@ -116,12 +108,15 @@ fn watch(child: &mut Child, socket: &UnixStream, mut stderr: Option<ChildStderr>
         let happened =
             |at: Option<usize>| at.and_then(|at| fds.get(at)).is_some_and(|fd| !fd.revents().is_empty());
         let (has_ended, has_hung_up, has_spoken) =
-            (happened(Some(0)), happened(socket_at), happened(stderr_at));
+            (happened(ended_at), happened(socket_at), happened(stderr_at));
         if has_spoken
             && let Some(pipe) = &mut stderr
             && !pass_on(pipe, &mut left)
         {
             stderr = None;
+            if ended.is_none() {
+                return Ok(());
+            }
         }
         if has_ended && !has_spoken {
             return Ok(());
@@ -145,32 +140,4 @@ fn pass_on(pipe: &mut ChildStderr, left: &mut usize) -> bool {
         io::stderr().write_all(said).ok();
     }
     read > 0
-}
-
-/// Without a pid namespace: kills everything below this process. Orphans become its children, so that in
-/// the end none is missed.
-fn kill_what_is_left() {
-    loop {
-        for child in children() {
-            // It may have ended meanwhile, unreaped, so that its number is still its own.
-            kill_process(child, Signal::KILL).ok();
-        }
-        match wait(WaitOptions::empty()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
-        }
-    }
-}
-
-fn children() -> Vec<Pid> {
-    let own = getpid().as_raw_nonzero().to_string();
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(|pid| {
-        // "pid (name) state ppid …", and the name may hold anything.
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)) == Some(own.as_str())
-    })
-    .filter_map(Pid::from_raw)
-    .collect()
 }

@@ -3,22 +3,18 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-
-use crate::cgroup::Cgroup;
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::folder;
+use crate::host::{self, Cgroup, to_change_to};
 use crate::plan::{Isolation, Layout, Plan};
-use crate::user::to_change_to;
 use crate::word::{Order, Stage, Word};
 
 /// How long a start may take, with the wait for an earlier jail's lock.
@@ -29,8 +25,7 @@ const END: Duration = Duration::from_secs(2);
 
 /// Spawns `program jail <order>` and waits until it is ready: blocks for at most 10 s.
 ///
-/// `program` is an absolute path, normally `/proc/self/exe`, which also works where the program lies in a
-/// private home. `owner` is the user and group the jail runs as when the server is root, and must not be
+/// `program` is an absolute path, normally [`crate::program`]. `owner` is the user and group the jail runs as when the server is root, and must not be
 /// root; otherwise, and with `Isolation::Off`, the jail runs as the server's user.
 ///
 /// # Errors
@@ -44,6 +39,7 @@ pub(crate) fn begin(program: &Path, plan: &Plan, owner: Option<u32>) -> Result<(
     if !program.is_absolute() || !plan.folder.is_absolute() {
         return Err(Fault::new(Step::Plan, "the program and the folder must be absolute paths"));
     }
+    host::may(plan.isolation)?;
     let owner = user(plan.isolation, owner)?;
     let folder = folder::open(&plan.folder).at(Step::Folder)?;
     let order = Order { stage: Stage::Outer, plan: plan.clone() };
@@ -55,10 +51,9 @@ pub(crate) fn begin(program: &Path, plan: &Plan, owner: Option<u32>) -> Result<(
         .arg(order)
         .env_clear()
         .envs(environment(plan))
-        // Entered through the open directory: its user may not be allowed to walk there.
-        .current_dir(format!("/proc/self/fd/{}", folder.as_raw_fd()))
+        .current_dir(host::place(&folder, plan))
         .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null());
+        .stdout(host::said());
     if let Some(owner) = owner {
         command.uid(owner).gid(owner);
     }
@@ -161,7 +156,7 @@ impl Jail {
         let Some(mut child) = self.child.take() else { return };
         // Whatever of this fails, the kill and the wait below do not.
         self.socket.shutdown(Shutdown::Both).ok();
-        wait(&child, Deadline::after(END));
+        host::wait(&mut child, Deadline::after(END));
         // No-op on a process that ended: it is not reaped yet, so its number cannot be another's.
         child.kill().ok();
         child.wait().ok();
@@ -174,17 +169,5 @@ impl Jail {
 impl Drop for Jail {
     fn drop(&mut self) {
         self.finish();
-    }
-}
-
-/// Returns when the process has ended, or at the deadline.
-fn wait(child: &Child, deadline: Deadline) {
-    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return };
-    let Ok(ended) = pidfd_open(pid, PidfdFlags::empty()) else { return };
-    while deadline.left().is_some() {
-        let mut fds = [PollFd::new(&ended, PollFlags::IN)];
-        if poll(&mut fds, Some(&deadline.timespec())).is_ok() {
-            return;
-        }
     }
 }

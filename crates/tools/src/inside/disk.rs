@@ -1,11 +1,13 @@
 //! Measures what folders hold, in little memory and without following anything out of them.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, chmodat, fstat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Dev, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io;
+
+use super::host::Opened;
 
 /// Folders that are open at once; what is deeper is looked at later, from the top.
 const DEPTH: usize = 64;
@@ -37,7 +39,7 @@ pub(super) fn measure<'a>(roots: impl IntoIterator<Item = &'a Path>, most: u64) 
 struct Count {
     held: Held,
     most: u64,
-    device: u64,
+    device: Dev,
     later: Vec<Vec<CString>>,
     later_bytes: usize,
 }
@@ -48,36 +50,6 @@ struct Level {
     entries: Dir,
     name: CString,
     _opened: Option<Opened>,
-}
-
-/// A folder that its owner may not look into, and that was opened for us; it closes when we are done.
-#[derive(Debug)]
-struct Opened {
-    folder: OwnedFd,
-    mode: Mode,
-}
-
-impl Opened {
-    /// Lets the owner look in; nothing if the folder is not ours.
-    fn new(parent: BorrowedFd<'_>, name: &CStr, mode: Mode) -> Option<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = openat(parent, name, flags, Mode::empty()).ok()?;
-        let opened = Self { folder, mode };
-        opened.set(mode | Mode::RUSR | Mode::XUSR).ok()?;
-        Some(opened)
-    }
-
-    fn set(&self, mode: Mode) -> io::Result<()> {
-        let path = format!("/proc/self/fd/{}", self.folder.as_raw_fd());
-        chmodat(CWD, path, mode, AtFlags::empty())
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        // It may be gone by now.
-        self.set(self.mode).ok();
-    }
 }
 
 impl Count {

@@ -19,10 +19,15 @@ mod seats;
 mod shell;
 mod sweep;
 mod text;
-mod unlinked;
-mod wake;
 mod walk;
 mod write;
+
+#[cfg(all(target_os = "linux", not(heddle_portable)))]
+#[path = "linux/mod.rs"]
+mod host;
+#[cfg(not(all(target_os = "linux", not(heddle_portable))))]
+#[path = "other.rs"]
+mod host;
 
 use std::io::{self, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,6 +47,7 @@ use self::{
     answer::bad,
     calls::{Calls, Open},
     floor::Floor,
+    host::Processes,
     input::{Input, Task},
     processes::Whose,
     seats::{Call, Seats},
@@ -65,9 +71,9 @@ const SEARCH: Duration = Duration::from_secs(40);
 /// The exit code is a failure if the jail had no room for its first threads, or if a frame was none.
 #[must_use]
 pub fn serve(inside: Inside) -> ExitCode {
-    let isolation = inside.isolation;
-    let result = listen(inside);
-    processes::end(Whose::All, isolation);
+    let processes = Arc::new(Processes::new(inside.isolation));
+    let result = listen(inside, &processes);
+    processes.end(Whose::All);
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -88,10 +94,11 @@ fn catch() -> io::Result<()> {
     Ok(())
 }
 
-fn listen(Inside { socket, layout, limits, isolation }: Inside) -> io::Result<()> {
+fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
+    let Inside { socket, layout, limits, isolation: _ } = inside;
     catch()?;
     let calls = Arc::new(Calls::new(socket.try_clone()?));
-    let seats = Arc::new(Seats::new(Arc::clone(&calls), layout.clone(), isolation));
+    let seats = Arc::new(Seats::new(Arc::clone(&calls), layout.clone(), Arc::clone(processes)));
     let reaps = Arc::clone(&seats);
     ambient::start("reaper", move || reaps.reap())?;
     let sweep = Sweep::new(&layout, limits.disk_bytes);

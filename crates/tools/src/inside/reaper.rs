@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 
-use super::{ambient::locked, wake::Wake};
+use super::{ambient::locked, host::Wake};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

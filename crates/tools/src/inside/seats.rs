@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use sandbox::{Isolation, Layout};
+use sandbox::Layout;
 
 use super::{
     ambient::{self, locked},
     answer::{bad, good},
     calls::{Calls, Open},
+    host::{Processes, Wake},
     input::Bash,
-    processes::{self, Whose},
+    processes::Whose,
     reaper::{Ended, Reaper},
     shell::{End, Shell},
     text::Text,
-    wake::Wake,
 };
 use crate::wire::Outcome;
 
@@ -45,7 +45,7 @@ pub(super) struct Seats {
     reaper: Reaper,
     calls: Arc<Calls>,
     layout: Layout,
-    isolation: Isolation,
+    processes: Arc<Processes>,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ struct Seat {
 
 impl Seats {
     /// No shells yet.
-    pub(super) fn new(calls: Arc<Calls>, layout: Layout, isolation: Isolation) -> Self {
+    pub(super) fn new(calls: Arc<Calls>, layout: Layout, processes: Arc<Processes>) -> Self {
         Self {
             seats: Mutex::default(),
             living: Mutex::new(0),
@@ -83,7 +83,7 @@ impl Seats {
             reaper: Reaper::default(),
             calls,
             layout,
-            isolation,
+            processes,
         }
     }
 
@@ -111,7 +111,7 @@ impl Seats {
                 seat.killed = Some(why.to_owned());
             }
         }
-        processes::end(Whose::All, self.isolation);
+        self.processes.end(Whose::All);
         // So that no shell that is dead looks alive to the next call.
         self.reaper.take();
     }
@@ -370,6 +370,7 @@ impl Worker {
         // Held, so that it does not go with the last one that ends just now.
         let mut living = locked(&self.all.living);
         let shell = Shell::start(&self.all.reaper, &self.all.layout.workspace, &self.wake)?;
+        self.all.processes.began(shell.pid());
         *living += 1;
         self.all.lives.notify_all();
         Ok(shell)
@@ -381,10 +382,10 @@ impl Worker {
         *living = living.saturating_sub(1);
         // Orphans that left their group belong to nobody in particular: they go with the last shell.
         if *living == 0 {
-            shell.end(true, self.all.isolation, to);
+            shell.end(true, &self.all.processes, to);
         } else {
             drop(living);
-            shell.end(false, self.all.isolation, to);
+            shell.end(false, &self.all.processes, to);
         }
         locked(&self.seat).lost = true;
     }

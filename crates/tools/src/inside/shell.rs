@@ -16,16 +16,14 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread};
-use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
-use sandbox::Isolation;
 
 use super::{
     ambient,
+    host::{Processes, Wake},
     processes::{self, Whose},
     reaper::{Ended, Life, Reaper},
     text::Text,
-    wake::Wake,
 };
 
 /// Between SIGINT and SIGKILL (rules.md 10).
@@ -81,7 +79,7 @@ impl Shell {
     pub(super) fn start(reaper: &Reaper, workspace: &Path, wake: &Arc<Wake>) -> io::Result<Self> {
         let (script, its_script) = UnixStream::pair()?;
         script.set_nonblocking(true)?;
-        let (pipe, its_output) = pipe_with(PipeFlags::CLOEXEC)?;
+        let (pipe, its_output) = io::pipe()?;
         ioctl_fionbio(&pipe, true)?;
         let mut command = Command::new("bash");
         command
@@ -92,9 +90,14 @@ impl Shell {
             .stdout(Stdio::from(its_output.try_clone()?))
             .stderr(Stdio::from(its_output));
         let (pid, life) = reaper.spawn(&mut command, Arc::clone(wake))?;
-        let output = Output { pipe, open: true, piece: vec![0; PIECE_BYTES] };
+        let output = Output { pipe: pipe.into(), open: true, piece: vec![0; PIECE_BYTES] };
         let later = VecDeque::new();
         Ok(Self { pid, life, wake: Arc::clone(wake), script: script.into(), output, later })
+    }
+
+    /// Its process, which leads its group.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
     }
 
     /// How it ended, if it has.
@@ -175,8 +178,8 @@ impl Shell {
     }
 
     /// Kills it and what descends from it, or, if it is the last one, everything; its last words go to `to`.
-    pub(super) fn end(mut self, last: bool, isolation: Isolation, to: impl FnMut(&[u8])) {
-        processes::end(if last { Whose::All } else { Whose::Shell(self.pid) }, isolation);
+    pub(super) fn end(mut self, last: bool, processes: &Processes, to: impl FnMut(&[u8])) {
+        processes.end(if last { Whose::All } else { Whose::Shell(self.pid) });
         let until = ambient::now() + BURIAL;
         while self.life.ended().is_none() && ambient::now() < until {
             wait(None, None, &self.wake, GLANCE);
@@ -229,7 +232,8 @@ fn tell(script: &OwnedFd, left: &mut &[u8]) -> bool {
     if left.is_empty() {
         return true;
     }
-    match rustix::net::send(script, left, rustix::net::SendFlags::NOSIGNAL) {
+    // A shell that is gone is an error and no signal: Rust programs ignore SIGPIPE.
+    match rustix::io::write(script, left) {
         Ok(count) => {
             *left = &left[count..];
             true

@@ -10,8 +10,8 @@ use super::{
     ambient,
     calls::Calls,
     disk::{self, Held},
+    host,
     seats::Seats,
-    unlinked,
 };
 use crate::wire::FromJail;
 
@@ -60,7 +60,7 @@ impl Sweep {
     /// is missed once, and not counted twice.
     fn look(&self) -> (Held, u64) {
         let folders = || self.folders.iter().map(PathBuf::as_path);
-        let deleted = unlinked::measure(folders(), COUNTED);
+        let deleted = host::unlinked(folders(), COUNTED);
         let Held { bytes, entries } = disk::measure(folders(), COUNTED);
         let entries = COUNTED.min(entries + deleted.entries);
         (Held { bytes: bytes + deleted.bytes, entries }, deleted.bytes)

@@ -39,7 +39,7 @@ const WARNED: usize = 1_024;
 pub struct Settings {
     /// Where their folders are: one a session, named by its id.
     pub root: PathBuf,
-    /// The program that `jail` is asked of; normally `/proc/self/exe`.
+    /// The program that `jail` is asked of; normally [`sandbox::program`].
     pub program: PathBuf,
     /// How they are kept from the host.
     pub isolation: Isolation,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{Answer, Jail, bad, everywhere, good, now};
+use crate::support::{APART, Answer, Jail, bad, everywhere, good, now};
 
 const RESTARTED: &str = "[shell restarted: working directory and variables are gone]\n";
 
@@ -162,10 +162,12 @@ fn a_command_that_takes_too_long_ends_with_what_it_said_and_everything_it_starte
         assert_eq!(run(jail, "echo begun; sleep 1000", 2_000), late("begun\n", 2_000));
         assert_eq!(jail.bash("echo on"), good(&format!("{RESTARTED}on\n")));
         // Deaf to everything but SIGKILL, in a session of its own, with a child whose parent is gone.
-        let deaf = "setsid bash -c 'trap \"\" INT TERM HUP; (while :; do sleep 1; done) & echo $! > deaf; wait' & \
-                    until [ -s deaf ]; do :; done; trap '' INT TERM; echo begun; while :; do :; done";
+        let deaf = format!(
+            "{APART} bash -c 'trap \"\" INT TERM HUP; (while :; do sleep 1; done) & echo $! > deaf; wait' & \
+             until [ -s deaf ]; do :; done; trap '' INT TERM; echo begun; while :; do :; done"
+        );
         let began = now();
-        assert_eq!(run(jail, deaf, 5_000), late("begun\n", 5_000));
+        assert_eq!(run(jail, &deaf, 5_000), late("begun\n", 5_000));
         assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
         assert_eq!(
             jail.bash("kill -0 $(cat deaf) 2>/dev/null").text(),

@@ -12,6 +12,11 @@ use sandbox::{Folders, Isolation, Layout, Limits, Plan};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+/// Whether a process that leaves its group, or a deleted file that is still open, is found.
+pub(crate) const FINDS_ALL: bool = cfg!(all(target_os = "linux", not(heddle_portable)));
+/// What puts a command into a session of its own, where that does not hide it.
+pub(crate) const APART: &str = if FINDS_ALL { "setsid" } else { "env" };
+
 /// What a tool answered.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
@@ -213,7 +218,10 @@ impl Drop for Jail {
             jail.end();
         }
         // Also what a test has shut.
-        Folders::new(self.temp.path().join("sandboxes"), None).remove("session").ok();
+        let removed = Folders::new(self.temp.path().join("sandboxes"), None).remove("session");
+        if !std::thread::panicking() {
+            removed.expect("whatever is in it");
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use rustix::mount::{
     mount_remount, unmount,
 };
 
-use crate::devices;
-use crate::etc;
+use super::devices;
+use super::etc;
 use crate::fault::{At, Fault, Step};
 use crate::folder::PARTS;
 use crate::plan::{Isolation, Layout, Plan};

@@ -7,17 +7,15 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, stat, statat};
 
-use super::{
-    disk::{BLOCK_BYTES, Held},
-    processes,
-};
+use super::processes;
+use crate::inside::disk::{BLOCK_BYTES, Held};
 
 /// Descriptors that are looked at. Who has more counts as one who has too many files.
 const LOOKS: usize = 500_000;
 
 /// Measures those of our processes that lie where these folders do: each file once, of at most `most`. Those
 /// of a process that has made itself unreadable are not seen.
-pub(super) fn measure<'a>(folders: impl IntoIterator<Item = &'a Path>, most: u64) -> Held {
+pub(in crate::inside) fn measure<'a>(folders: impl IntoIterator<Item = &'a Path>, most: u64) -> Held {
     let mut count = Count {
         devices: folders.into_iter().filter_map(|folder| Some(stat(folder).ok()?.st_dev)).collect(),
         seen: BTreeSet::new(),

@@ -5,17 +5,16 @@ use std::fs;
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::io::Errno;
-use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, getegid, geteuid, getrlimit, set_dumpable_behavior, setrlimit,
-};
+use rustix::process::{DumpableBehavior, Resource, getegid, geteuid, set_dumpable_behavior};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set,
     set_capabilities, set_no_new_privs,
 };
 
+use super::filter;
 use crate::fault::{At, Fault, Step};
-use crate::filter;
-use crate::plan::{Isolation, Limits};
+use crate::limits;
+use crate::plan::Limits;
 
 /// The user and group inside.
 pub(crate) const AGENT: u32 = 1000;
@@ -50,28 +49,11 @@ fn map(inside: u32, user: u32, group: u32) -> std::io::Result<()> {
     fs::write("/proc/self/gid_map", format!("{inside} {group} 1"))
 }
 
-/// Sets hard and soft limits alike, so that they cannot be raised. The number of processes is counted per
-/// user namespace since Linux 5.14; before, all jails of one user share it. With `Off` it is not set: it
-/// would count everything the server's user runs.
-pub(crate) fn limit(limits: &Limits, isolation: Isolation) -> Result<(), Fault> {
-    let mut wanted = vec![
-        (Resource::Data, limits.data_bytes),
-        (Resource::Fsize, limits.file_bytes),
-        (Resource::Nofile, limits.files),
-        (Resource::Core, 0),
-    ];
-    match isolation {
-        Isolation::Local => {
-            wanted.extend([(Resource::Nproc, limits.processes), (Resource::Nice, 0), (Resource::Rtprio, 0)]);
-        }
-        Isolation::Off => {}
-    }
-    for (resource, wanted) in wanted {
-        let bound = getrlimit(resource).maximum.map_or(wanted, |hard| hard.min(wanted));
-        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })
-            .of(Step::Limits, &format!("{resource:?}"))?;
-    }
-    Ok(())
+/// The number of processes is counted per user namespace since Linux 5.14; before, all jails of one user
+/// share it.
+pub(crate) fn limit(plan: &Limits) -> Result<(), Fault> {
+    let own = [(Resource::Nproc, plan.processes), (Resource::Nice, 0), (Resource::Rtprio, 0)];
+    limits::set(limits::harmless(plan).into_iter().chain(own))
 }
 
 /// Every capability, also those that a program could have got back.

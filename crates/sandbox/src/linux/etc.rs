@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use super::root::{directory, show};
 use crate::fault::{At, Fault, Step};
-use crate::root::{directory, show};
 
 const MADE: [(&str, &str); 7] = [
     (

@@ -7,24 +7,24 @@ use rustix::event::{EventfdFlags, eventfd};
 
 /// Rings until it is cleared, however often it was rung.
 #[derive(Debug)]
-pub(super) struct Wake(OwnedFd);
+pub(in crate::inside) struct Wake(OwnedFd);
 
 impl Wake {
     /// A silent one.
     ///
     /// # Errors
     /// Too many open files.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(in crate::inside) fn new() -> io::Result<Self> {
         Ok(Self(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
     /// Rings it. A counter that is full is ringing already, so that the error says nothing.
-    pub(super) fn ring(&self) {
+    pub(in crate::inside) fn ring(&self) {
         rustix::io::write(&self.0, &1_u64.to_ne_bytes()).ok();
     }
 
     /// Silences it.
-    pub(super) fn clear(&self) {
+    pub(in crate::inside) fn clear(&self) {
         rustix::io::read(&self.0, &mut [0; 8]).ok();
     }
 }

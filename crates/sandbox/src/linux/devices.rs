@@ -6,8 +6,8 @@ use std::path::Path;
 
 use rustix::mount::{MountFlags, mount, mount_bind};
 
+use super::root::{directory, tmpfs};
 use crate::fault::{At, Fault, Step};
-use crate::root::{directory, tmpfs};
 
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 const LINKS: [(&str, &str); 5] = [

@@ -2,40 +2,15 @@
 
 use std::path::Path;
 
-use crate::cgroup;
+use super::cgroup;
 use crate::fault::{Fault, Step};
 use crate::folder::Folders;
 use crate::plan::{Isolation, Limits, Plan};
+use crate::report::{Check, Report, bash, good, missing};
 use crate::start;
 
 /// The user that agents run as when the server is root and the configuration names no other. rules.md 10.
 const NOBODY: u32 = 65_534;
-
-/// One thing that was tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What it is, in a word or three.
-    pub name: &'static str,
-    pub ok: bool,
-    /// What was found, as a sentence without a full stop.
-    pub found: String,
-    /// What to do when it is not ok, or what would make it better; empty when there is nothing.
-    pub fix: String,
-    /// Without it no jail can start, or no tool can work in it.
-    pub needed: bool,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    pub checks: Vec<Check>,
-}
-
-impl Report {
-    /// True when jails work here.
-    pub fn ok(&self) -> bool {
-        self.checks.iter().all(|check| check.ok || !check.needed)
-    }
-}
 
 /// Starts a jail in a folder of its own and ends it: blocks for at most 12 s. `program` as in
 /// [`crate::start`].
@@ -71,10 +46,7 @@ pub fn probe(program: &Path) -> Report {
         Ok(false) => optional("loopback", "127.0.0.1 is down inside: agents cannot test servers they write"),
         Err(_) => optional("loopback", "not tried"),
     });
-    checks.push(match ["/bin/bash", "/usr/bin/bash"].iter().find(|path| Path::new(path).exists()) {
-        Some(path) => good("bash", &format!("found at {path}")),
-        None => missing("bash", "neither /bin/bash nor /usr/bin/bash exists", "Install bash"),
-    });
+    checks.push(bash());
     checks.push(match cgroup::delegated() {
         Some(_) => optional_good("cgroup v2", "memory and processes are limited for each sandbox as a whole"),
         None => Check {
@@ -98,10 +70,6 @@ fn attempt(program: &Path) -> Result<bool, Fault> {
     Ok(loopback)
 }
 
-fn good(name: &'static str, found: &str) -> Check {
-    Check { name, ok: true, found: found.to_owned(), fix: String::new(), needed: true }
-}
-
 fn bad(name: &'static str, fault: &Fault) -> Check {
     Check {
         name,
@@ -110,10 +78,6 @@ fn bad(name: &'static str, fault: &Fault) -> Check {
         fix: fault.fix(),
         needed: true,
     }
-}
-
-fn missing(name: &'static str, found: &str, fix: &str) -> Check {
-    Check { name, ok: false, found: found.to_owned(), fix: fix.to_owned(), needed: true }
 }
 
 fn optional(name: &'static str, found: &str) -> Check {

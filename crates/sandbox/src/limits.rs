@@ -1,0 +1,26 @@
+//! Limits that the system itself holds to.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::fault::{At, Fault, Step};
+use crate::plan::Limits;
+
+/// Those that harm nobody else, for every way of running commands.
+pub(crate) fn harmless(limits: &Limits) -> [(Resource, u64); 4] {
+    [
+        (Resource::Data, limits.data_bytes),
+        (Resource::Fsize, limits.file_bytes),
+        (Resource::Nofile, limits.files),
+        (Resource::Core, 0),
+    ]
+}
+
+/// Sets hard and soft limits alike, so that they cannot be raised.
+pub(crate) fn set(wanted: impl IntoIterator<Item = (Resource, u64)>) -> Result<(), Fault> {
+    for (resource, wanted) in wanted {
+        let bound = getrlimit(resource).maximum.map_or(wanted, |hard| hard.min(wanted));
+        setrlimit(resource, Rlimit { current: Some(bound), maximum: Some(bound) })
+            .of(Step::Limits, &format!("{resource:?}"))?;
+    }
+    Ok(())
+}

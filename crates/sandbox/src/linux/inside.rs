@@ -1,0 +1,53 @@
+//! How the inner process shuts itself in.
+
+use std::io;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, getpid, set_child_subreaper, set_parent_process_death_signal};
+
+use super::{loopback, privileges, root};
+use crate::enter;
+use crate::fault::{At, Fault, Step};
+use crate::plan::{Isolation, Plan};
+
+/// The inner process dies with the outer one, which has one thread, so that it is the process whose end this
+/// follows.
+pub(crate) fn belong() -> Result<(), Fault> {
+    set_parent_process_death_signal(Some(Signal::KILL)).at(Step::Privileges)?;
+    // It may have ended before: then nobody reads what we write to stderr.
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::empty())];
+    poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).at(Step::Privileges)?;
+    if fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
+        return Err(Fault::new(Step::Privileges, "its outer process ended"));
+    }
+    Ok(())
+}
+
+/// Takes away what the plan says; answers whether programs inside can talk over 127.0.0.1. Orphans come to
+/// this process from here on.
+pub(crate) fn confine(plan: &Plan) -> Result<bool, Fault> {
+    set_child_subreaper(Some(getpid())).at(Step::Privileges)?;
+    match plan.isolation {
+        Isolation::Local => {
+            privileges::leave_namespaces()?;
+            let loopback = loopback::up().is_ok();
+            root::build(plan)?;
+            privileges::become_nobody_special()?;
+            privileges::limit(&plan.limits)?;
+            privileges::drop_all()?;
+            Ok(loopback)
+        }
+        Isolation::Off => enter::unconfined(plan),
+    }
+}
+
+/// The last step.
+pub(crate) fn seal(isolation: Isolation) -> Result<(), Fault> {
+    // Once more: some changes of a process's privileges make the kernel forget it.
+    belong()?;
+    match isolation {
+        Isolation::Local => privileges::seal(),
+        Isolation::Off => Ok(()),
+    }
+}

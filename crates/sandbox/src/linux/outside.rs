@@ -1,0 +1,102 @@
+//! What the server and the outer process ask of Linux: starting a process, and seeing it and its like gone.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, wait as reap,
+};
+
+use super::privileges;
+use crate::clock::Deadline;
+use crate::fault::{At, Fault, Step};
+use crate::plan::{Isolation, Plan};
+
+/// The path of this very program: also where its own leads through a private home, or has been replaced since.
+///
+/// # Errors
+/// None here; on another system, that the program has no path.
+pub fn program() -> io::Result<PathBuf> {
+    Ok(PathBuf::from("/proc/self/exe"))
+}
+
+/// Whether commands can be run like this here.
+#[expect(clippy::unnecessary_wraps, reason = "elsewhere than on Linux there is no jail")]
+pub(crate) fn may(isolation: Isolation) -> Result<(), Fault> {
+    match isolation {
+        Isolation::Local | Isolation::Off => Ok(()),
+    }
+}
+
+/// Where a jail's outer process begins. Entered through the open directory: its user may not be allowed to
+/// walk there.
+pub(crate) fn place(folder: &OwnedFd, _plan: &Plan) -> PathBuf {
+    format!("/proc/self/fd/{}", folder.as_raw_fd()).into()
+}
+
+/// The standard output of the outer process.
+pub(crate) fn said() -> Stdio {
+    Stdio::null()
+}
+
+/// Returns when the outer process has ended, or at the deadline.
+pub(crate) fn wait(child: &mut Child, deadline: Deadline) {
+    let Ok(Some(ended)) = end_of(child) else { return };
+    while deadline.left().is_some() {
+        let mut fds = [PollFd::new(&ended, PollFlags::IN)];
+        if poll(&mut fds, Some(&deadline.timespec())).is_ok() {
+            return;
+        }
+    }
+}
+
+/// What can be read from once this process has ended.
+pub(crate) fn end_of(child: &Child) -> io::Result<Option<OwnedFd>> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    Ok(Some(pidfd_open(pid, PidfdFlags::empty())?))
+}
+
+/// Makes the outer process the one whose end, or whose burying, is the end of all below it.
+pub(crate) fn hold(isolation: Isolation) -> Result<(), Fault> {
+    match isolation {
+        Isolation::Local => privileges::leave_user_and_pid_namespaces(),
+        Isolation::Off => set_child_subreaper(Some(getpid())).at(Step::Spawn),
+    }
+}
+
+/// Without a pid namespace: kills everything below this process. Orphans become its children, so that in
+/// the end none is missed.
+pub(crate) fn bury(isolation: Isolation) {
+    match isolation {
+        Isolation::Local => return,
+        Isolation::Off => {}
+    }
+    loop {
+        for child in children() {
+            // It may have ended meanwhile, unreaped, so that its number is still its own.
+            kill_process(child, Signal::KILL).ok();
+        }
+        match reap(WaitOptions::empty()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn children() -> Vec<Pid> {
+    let own = getpid().as_raw_nonzero().to_string();
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        // "pid (name) state ppid …", and the name may hold anything.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)) == Some(own.as_str())
+    })
+    .filter_map(Pid::from_raw)
+    .collect()
+}

@@ -1,0 +1,154 @@
+//! A Unix that has no jails: commands run as the server's own user, in process groups, and that is all.
+//!
+//! Nothing here is told of a process that leaves its group, nor ends the commands of an inner process that
+//! was itself killed: docs/divergences.md says so.
+
+#![expect(clippy::unnecessary_wraps, reason = "on Linux these can fail")]
+
+use std::convert::Infallible;
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::clock::Deadline;
+use crate::enter;
+use crate::fault::{Fault, Step};
+use crate::plan::{Isolation, Limits, Plan};
+use crate::report::{Report, bash, missing};
+
+/// Where a process finds its open files by number.
+pub(crate) const DESCRIPTORS: &str = "/dev/fd";
+/// Open files that one process may ask for: macOS refuses more (its OPEN_MAX).
+const FILES_MAX: u64 = 10_240;
+
+/// The path of this very program.
+///
+/// # Errors
+/// It has none any more.
+pub fn program() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// What this host can give a jail: nothing.
+pub fn probe(_program: &Path) -> Report {
+    let fault = none();
+    Report { checks: vec![missing("jail", &fault.cause, &fault.fix()), bash()] }
+}
+
+fn none() -> Fault {
+    Fault::new(Step::System, "this system has no jail: it is made of Linux namespaces")
+}
+
+/// Whether commands can be run like this here.
+pub(crate) fn may(isolation: Isolation) -> Result<(), Fault> {
+    match isolation {
+        Isolation::Local => Err(none()),
+        Isolation::Off => Ok(()),
+    }
+}
+
+/// Nothing holds the processes of a jail together here.
+#[derive(Debug)]
+pub(crate) struct Cgroup(Infallible);
+
+impl Cgroup {
+    pub(crate) fn hold(_pid: u32, _limits: &Limits) -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn end(self) {
+        match self.0 {}
+    }
+}
+
+/// Nobody: without a jail commands run as the server's own user.
+pub(crate) fn to_change_to(_owner: Option<u32>) -> Option<u32> {
+    None
+}
+
+/// Where the outer process begins.
+pub(crate) fn place(_folder: &OwnedFd, plan: &Plan) -> PathBuf {
+    plan.folder.clone()
+}
+
+/// The standard output of the outer process. Nobody else has it, so that it closes with that process.
+pub(crate) fn said() -> Stdio {
+    Stdio::piped()
+}
+
+/// Returns when the outer process has ended, or at the deadline.
+pub(crate) fn wait(child: &mut Child, deadline: Deadline) {
+    let Some(said) = &child.stdout else { return };
+    while deadline.left().is_some() {
+        let mut fds = [PollFd::new(said, PollFlags::IN)];
+        if poll(&mut fds, Some(&deadline.timespec())).is_ok() {
+            return;
+        }
+    }
+}
+
+/// Nothing but its standard error, which nobody else has, tells the end of the inner process.
+pub(crate) fn end_of(_child: &Child) -> io::Result<Option<OwnedFd>> {
+    Ok(None)
+}
+
+/// The outer process needs nothing.
+pub(crate) fn hold(isolation: Isolation) -> Result<(), Fault> {
+    may(isolation)
+}
+
+/// What the inner process started it has ended itself; its groups are not known here.
+pub(crate) fn bury(_isolation: Isolation) {}
+
+/// Nothing ties the inner process to the outer one; its socket closes when the server ends it.
+pub(crate) fn belong() -> Result<(), Fault> {
+    Ok(())
+}
+
+/// Sets limits, as far as this system has them.
+pub(crate) fn confine(plan: &Plan) -> Result<bool, Fault> {
+    may(plan.isolation)?;
+    let limits = Limits { files: plan.limits.files.min(FILES_MAX), ..plan.limits.clone() };
+    enter::unconfined(&Plan { limits, ..plan.clone() })
+}
+
+/// There is nothing to seal.
+pub(crate) fn seal(_isolation: Isolation) -> Result<(), Fault> {
+    Ok(())
+}
+
+/// Opens a directory of this one, and no link to one; `name` is one part of a path.
+pub(crate) fn open_below(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())?)
+}
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// False when it is a directory. Looked at first: some systems let root unlink one.
+pub(crate) fn unlink(parent: &OwnedFd, name: &CStr) -> io::Result<bool> {
+    let removed = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).and_then(|found| {
+        if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+            return Ok(false);
+        }
+        rustix::fs::unlinkat(parent, name, AtFlags::empty()).map(|()| true)
+    });
+    match removed {
+        Ok(removed) => Ok(removed),
+        Err(Errno::NOENT) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a directory, and lets its owner do everything with it first.
+pub(crate) fn open_whatever_its_mode(parent: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+    // A link that is put in its place meanwhile is followed, by the user who put it there.
+    rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())?;
+    Ok(rustix::fs::openat(parent, name, DIRECTORY, Mode::empty())?)
+}
