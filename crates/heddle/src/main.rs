@@ -1,23 +1,29 @@
 //! The key: the command line, the settings, the wiring.
 
 mod client;
+mod complete;
 mod config;
 mod demo;
 mod doctor;
 mod follow;
 mod hands;
 mod keys;
+mod log;
+mod offers;
 mod seal;
 mod serve;
 mod show;
 mod stop;
+mod table;
 mod tail;
 mod tree;
+mod trial;
+mod warnings;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use config::Flags;
+use config::Said;
 
 /// A self-hosted server for managed agents: sessions, events and streams, on your own machine.
 #[derive(Debug, Parser)]
@@ -29,8 +35,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Serves the API until SIGTERM or Ctrl-C.
-    Serve(Flags),
+    /// Serves the API until SIGTERM or Ctrl-C; a second one ends it at once.
+    Serve(Said),
     /// Shows it all at work: a server, a coordinator and two agents in one sandbox, a kill -9 in the middle.
     Demo(demo::Flags),
     /// Follows a session: its threads and what they do, as it happens.
@@ -39,10 +45,16 @@ enum Verb {
     Show(show::Flags),
     /// Makes, lists and revokes API keys; works beside a running server.
     Keys(keys::Flags),
-    /// Tries what this machine can do and says what is missing, and how to mend it.
-    Doctor(Flags),
     /// Interrupts one session, or all that are running, on a running server.
     Stop(stop::Flags),
+    /// Says every setting and its source, what this machine can do, what is missing, and how to mend it.
+    Doctor(doctor::Flags),
+    /// Lists the routes to models, and what their providers offer.
+    Models(offers::Flags),
+    /// Prints a sample of heddle.toml: every key with its meaning, default and bounds.
+    Config,
+    /// Prints what a shell needs to complete this command line.
+    Completions(complete::Flags),
     /// The inside of a sandbox; the server starts it.
     #[command(hide = true)]
     Jail {
@@ -71,20 +83,30 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.verb {
-            Verb::Serve(flags) => serve::run(flags).await,
+            Verb::Serve(said) => serve::run(said).await,
             Verb::Demo(flags) => demo::run(flags).await,
             Verb::Tail(flags) => tail::run(flags).await,
             Verb::Show(flags) => show::run(flags).await,
             Verb::Keys(flags) => keys::run(flags).await,
-            Verb::Doctor(flags) => doctor::run(flags).await,
             Verb::Stop(flags) => stop::run(flags).await,
+            Verb::Doctor(flags) => doctor::run(flags).await,
+            Verb::Models(flags) => offers::run(flags).await,
+            Verb::Config => {
+                say(&config::sample());
+                Ok(())
+            }
+            Verb::Completions(flags) => complete::run(&flags),
             // Answered above.
             Verb::Jail { .. } => Ok(()),
         }
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(wrong) => failed(wrong.as_ref()),
+        Err(wrong) => {
+            // What still blocks a thread is not waited for.
+            runtime.shutdown_background();
+            failed(wrong.as_ref())
+        }
     }
 }
 
