@@ -47,23 +47,24 @@ pub(crate) async fn run(said: Said) -> Outcome {
     let listen = listener.local_addr()?;
     first_key(&settled, &engine, listen).await?;
     warn(&settled, listen);
+    // Whoever reads that it listens may stop it.
+    let signals = Signals::new()?;
     say(&format!("listening on http://{listen}\n"));
     tokio::select! {
-        served = serve(listener, &engine, &settled) => served?,
+        served = serve(listener, signals, &engine, &settled) => served?,
         () = hands::sweep(&hands, &engine) => {}
     }
     drop(locked);
     Ok(())
 }
 
-async fn serve(listener: TcpListener, engine: &Engine, settled: &Settled) -> Outcome {
+async fn serve(listener: TcpListener, mut signals: Signals, engine: &Engine, settled: &Settled) -> Outcome {
     let settings = server::Settings {
         workspace: HOME,
         env_key_hash: settled.env_key_hash,
         origins: settled.origins.clone(),
     };
     let router = server::router(engine.clone(), settings);
-    let mut signals = Signals::new()?;
     let (stop, down) = (engine.stop_token(), Notify::new());
     let watching = async {
         tokio::select! {

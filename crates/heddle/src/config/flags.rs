@@ -10,6 +10,7 @@ use super::{Format, Mode, source::Source};
 
 /// The settings of a server that a command line can hold.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
 pub(crate) struct Flags {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7717]
     #[arg(long, env = "HEDDLE_LISTEN", value_name = "ADDRESS")]

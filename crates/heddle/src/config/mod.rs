@@ -339,7 +339,7 @@ mod tests {
                 "[log]\nfilter = \"debgu\"\n",
                 "heddle.toml:2: log.filter: `debgu` is no level; did you mean `debug`?",
             ),
-            (&["--log", "info,a=b=c"], "", "--log: log.filter: invalid filter directive"),
+            (&["--log", "info,a=b=c"], "", "--log: log.filter: error parsing level filter: "),
             (&[], "[cors]\norigins = [\"*\"]\n", "heddle.toml:2: cors.origins: "),
         ] {
             let wrong = settled(flags, text).expect_err("a mistake").to_string();

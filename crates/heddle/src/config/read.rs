@@ -287,7 +287,7 @@ mod tests {
     fn a_text_that_is_no_toml_or_says_a_thing_twice_is_named_with_its_line() {
         assert_eq!(mistakes("data = \"a\"\ndata = \"b\"\n"), "heddle.toml:2: duplicate key");
         assert_eq!(mistakes("[threads]\nmax = 1\n[threads]\n"), "heddle.toml:3: duplicate key");
-        assert!(mistakes("data = \"a\"\n\nlisten = [\n").starts_with("heddle.toml:4: unclosed array"));
+        assert!(mistakes("data = \"a\"\n\nlisten = [\n").starts_with("heddle.toml:3: unclosed array"));
     }
 
     #[test]
