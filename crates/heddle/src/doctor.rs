@@ -56,10 +56,8 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
 fn settings(settled: &Settled) -> String {
     let row = |Setting { name, value, source }: &Setting| [name.clone(), value.clone(), source.to_string()];
     let mut text = table::columns(&settled.settings.iter().map(row).collect::<Vec<_>>());
-    let mut warn = |mark: &str, said: &str| {
-        // Writing to a string does not fail.
-        let _written = writeln!(text, "\n{mark}: {said}");
-    };
+    text.push('\n');
+    let mut warn = |mark: &str, said: &str| text.extend([mark, ": ", said, "\n"]);
     for route in &settled.routes.0 {
         if let Some(name) = route.key_variable.as_ref().filter(|name| variable(name).is_none()) {
             warn("MISSING", &format!("set {name} to run agents whose model is {}", route.pattern));
@@ -83,6 +81,7 @@ fn machine(settled: &Settled, report: &sandbox::Report) -> String {
             (false, true) => "MISSING",
             (false, false) => "without",
         };
+        // Writing to a string does not fail.
         let _written = writeln!(text, "  {mark:<8}{}: {}", check.name, check.found);
         if !check.fix.is_empty() {
             let _written = writeln!(text, "          {}", check.fix);

@@ -25,17 +25,32 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use config::Said;
 
-/// A self-hosted server for managed agents: sessions, events and streams, on your own machine.
+/// A self-hosted server for managed agents. It speaks the Claude Managed Agents API: the official SDKs work with
+/// it once their base URL says where it is.
 #[derive(Debug, Parser)]
-#[command(name = "heddle", version, propagate_version = true)]
+#[command(name = "heddle", version, propagate_version = true, after_help = FIRST_STEPS)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
 
+const FIRST_STEPS: &str = "\
+First steps:
+  heddle demo      see agents at work; needs no key and leaves nothing behind
+  heddle doctor    see what this machine lacks, and how to mend it
+  heddle serve     serve; the first start shows an API key, and how to use it from Python, TypeScript and curl";
+
+const SERVE: &str = "\
+Further variables:
+  ANTHROPIC_API_KEY          the key for claude-* models
+  HEDDLE_ANTHROPIC_BASE_URL  where they are asked, if not at https://api.anthropic.com
+  HEDDLE_API_KEY             an API key that is valid while it is set, in place of the first start's own
+Each setting: a flag goes before a variable, a variable before the file. `heddle doctor` shows which it is.";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Serves the API until SIGTERM or Ctrl-C; a second one ends it at once.
+    #[command(after_help = SERVE)]
     Serve(Said),
     /// Shows it all at work: a server, a coordinator and two agents in one sandbox, a kill -9 in the middle.
     Demo(demo::Flags),

@@ -1,14 +1,12 @@
 //! `heddle models list`: the routes, and what the provider of each says it has.
 
-use std::path::PathBuf;
-
 use models::Models;
 use protocol::routes::{Offered, Provider, Route};
 use serde_json::{Value, json};
 
 use crate::{
     Outcome,
-    config::{Said, Settled, variable},
+    config::{Beside, Settled, variable},
     say, table, trial,
 };
 
@@ -29,15 +27,14 @@ enum Verb {
         /// Print JSON, with every model.
         #[arg(long)]
         json: bool,
-        /// The settings' file [default: heddle.toml, if it is there]
-        #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        beside: Beside,
     },
 }
 
 pub(crate) async fn run(flags: Flags) -> Outcome {
-    let Verb::List { json, config } = flags.verb;
-    let settled = Said::config(config).settle()?;
+    let Verb::List { json, beside } = flags.verb;
+    let settled = beside.settle(None)?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     let offers = trial::offers(&models, &settled.routes, &|route| keyless(&settled, route)).await;
     let rows = settled.routes.0.iter().zip(&offers);
@@ -113,23 +110,23 @@ mod tests {
         Route { provider: Provider::ChatCompletions, base_url, ..Route::script("m-*") }
     }
 
-    fn offered(count: usize) -> Result<Vec<Offered>, String> {
+    fn offered(count: usize) -> Vec<Offered> {
         let model = |at| Offered { id: format!("m-{at}"), display_name: None, created_at: None };
-        Ok((0..count).map(model).collect())
+        (0..count).map(model).collect()
     }
 
     #[test]
     fn a_row_names_a_few_models_or_the_failure() {
         let begin = ["m-*", "chat-completions", "http://there", "128000", "8192"];
         for (offered, models) in [
-            (offered(0), "(the provider names none)"),
-            (offered(2), "m-0, m-1"),
-            (offered(6), "m-0, m-1, m-2, m-3, and 2 more"),
+            (Ok(offered(0)), "(the provider names none)"),
+            (Ok(offered(2)), "m-0, m-1"),
+            (Ok(offered(6)), "m-0, m-1, m-2, m-3, and 2 more"),
             (Err("no connection".into()), "no connection"),
         ] {
             assert_eq!(row(&route(), &offered), [&begin[..], &[models]].concat()[..]);
         }
-        assert_eq!(row(&Route::script("heddle-demo"), &offered(0))[5], "heddle-demo");
+        assert_eq!(row(&Route::script("heddle-demo"), &Ok(offered(0)))[5], "heddle-demo");
     }
 
     #[test]
@@ -139,7 +136,7 @@ mod tests {
             "window": 128_000, "max_output": 8_192,
             "models": [{"id": "m-0", "display_name": null, "created_at": null}], "error": null,
         });
-        assert_eq!(object(&route(), &offered(1)), plain);
+        assert_eq!(object(&route(), &Ok(offered(1))), plain);
         let failed = object(&route(), &Err("no connection".into()));
         assert_eq!((&failed["models"], &failed["error"]), (&Value::Null, &json!("no connection")));
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Args as _, Command, parser::ValueSource};
 
-use super::{Format, Mode, source::Source};
+use super::{ConfigError, Format, Mode, Settled, source::Source};
 
 /// The settings of a server that a command line can hold.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -40,15 +40,27 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Only the settings' file, for verbs that start no server.
-    pub(crate) fn config(config: Option<PathBuf>) -> Self {
-        let from = BTreeMap::from([("config".to_owned(), Source::Flag("--config or HEDDLE_CONFIG".into()))]);
-        Self { flags: Flags { config, ..Flags::default() }, from }
-    }
-
     /// `value`, the value of the argument `name`, with where it was said.
     pub(super) fn with<T>(&self, name: &str, value: Option<T>) -> Option<(T, Source)> {
         value.map(|value| (value, self.from.get(name).cloned().unwrap_or(Source::Default)))
+    }
+}
+
+/// Which settings' file, for the verbs that work beside a server.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Beside {
+    /// The settings' file of the server [default: heddle.toml, if it is there]
+    #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+impl Beside {
+    /// The settings of that server, as far as the file and the environment say them; `data` goes before it.
+    pub(crate) fn settle(&self, data: Option<PathBuf>) -> Result<Settled, ConfigError> {
+        let named = |names: &str| Source::Flag(names.to_owned());
+        let from = [("config", "--config or HEDDLE_CONFIG"), ("data", "--data or HEDDLE_DATA")];
+        let from = from.map(|(id, names)| (id.to_owned(), named(names))).into();
+        Said { flags: Flags { config: self.config.clone(), data, ..Flags::default() }, from }.settle()
     }
 }
 

@@ -12,7 +12,7 @@ mod source;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::Tree;
 use models::{Keys, Net, Proxy};
@@ -27,7 +27,7 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) use self::{
     environment::variable,
-    flags::Said,
+    flags::{Beside, Said},
     sample::sample,
     source::{Mistake, Setting, Source},
 };
@@ -241,8 +241,8 @@ fn text<T: fmt::Display>(value: &T) -> String {
     value.to_string()
 }
 
-fn path(path: &PathBuf) -> String {
-    path.display().to_string()
+fn path(path: &impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
 }
 
 fn word(value: impl clap::ValueEnum) -> String {
@@ -264,7 +264,6 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use std::path::Path;
 
     #[derive(Parser)]
     struct Line {

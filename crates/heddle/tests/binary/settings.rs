@@ -120,3 +120,22 @@ fn the_sample_is_printed_as_it_stands_in_the_documents() {
     let output = heddle(&["config"]).output().expect("it runs");
     assert_eq!(text(&output), (include_str!("../../../../docs/heddle.toml").to_owned(), String::new()));
 }
+
+#[test]
+fn the_verbs_beside_a_server_find_it_through_its_settings_file() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let server = crate::house::serve(&data);
+    let file = folder.path().join("heddle.toml");
+    let listen = server.url.trim_start_matches("http://");
+    std::fs::write(&file, format!("listen = {listen:?}\ndata = {data:?}\n")).expect("written");
+    let run = |arguments: &[&str]| {
+        let output = heddle(arguments).env("HEDDLE_CONFIG", &file).output().expect("it runs");
+        assert!(output.status.success(), "{:?}", text(&output));
+        text(&output).0
+    };
+    assert_eq!(run(&["stop", "--all"]), "nothing is running\n");
+    let key = run(&["keys", "create", "ci"]).lines().nth(1).expect("a secret").to_owned();
+    let get = format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
+    assert_eq!(crate::house::status(&server.url, &get), "HTTP/1.1 200 OK");
+}
