@@ -25,8 +25,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use config::Said;
 
-/// A self-hosted server for managed agents. It speaks the Claude Managed Agents API: the official SDKs work with
-/// it once their base URL says where it is.
+/// A self-hosted server for managed agents. It speaks the Claude Managed Agents API: the official SDKs work
+/// with it once their base URL says where it is.
 #[derive(Debug, Parser)]
 #[command(name = "heddle", version, propagate_version = true, after_help = FIRST_STEPS)]
 struct Cli {
@@ -38,7 +38,7 @@ const FIRST_STEPS: &str = "\
 First steps:
   heddle demo      see agents at work; needs no key and leaves nothing behind
   heddle doctor    see what this machine lacks, and how to mend it
-  heddle serve     serve; the first start shows an API key, and how to use it from Python, TypeScript and curl";
+  heddle serve     serve; the first start shows an API key, and how Python, TypeScript and curl use it";
 
 const SERVE: &str = "\
 Further variables:

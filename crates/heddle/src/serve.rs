@@ -91,7 +91,7 @@ async fn serve(listener: TcpListener, mut signals: Signals, engine: &Engine, set
             tracing::warn!("some requests did not end in time");
             Ok(())
         }
-        () = watching => Err("ended at once, at the second signal; the next start goes on from the log".into()),
+        () = watching => Err("ended at once, at the second signal; the next start goes on from here".into()),
     }
 }
 

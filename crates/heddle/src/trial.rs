@@ -129,8 +129,8 @@ fn failed(route: &Route, failure: &Failure) -> Found {
             "name the environment variable that holds the provider's key in `key`".to_owned()
         }
         (FailureClass::Unavailable | FailureClass::Cut, _) => format!(
-            "see that something answers at {}; a proxy comes from the environment, a company's certificate from \
-             `extra_ca`",
+            "see that something answers at {}; a proxy comes from the environment, a company's certificate \
+             from `extra_ca`",
             route.base_url
         ),
         (FailureClass::Overloaded | FailureClass::RateLimited, _) => "try again in a while".to_owned(),
@@ -287,8 +287,8 @@ mod tests {
                 ),
                 failed(
                     "no connection",
-                    "see that something answers at http://there; a proxy comes from the environment, a company's \
-                     certificate from `extra_ca`"
+                    "see that something answers at http://there; a proxy comes from the environment, a \
+                     company's certificate from `extra_ca`"
                 ),
                 Found::Skipped { why: "not set up".into() },
                 answered("good"),

@@ -22,8 +22,8 @@ pub(crate) fn warnings(settled: &Settled, listen: SocketAddr) -> Vec<String> {
 fn open(listen: SocketAddr) -> Option<String> {
     (!listen.ip().to_canonical().is_loopback()).then(|| {
         format!(
-            "anybody who reaches {listen} can try keys: put TLS in front of it; whoever asks from another machine \
-             needs a key for /metrics, /healthz and /readyz too"
+            "anybody who reaches {listen} can try keys: put TLS in front of it; whoever asks from another \
+             machine needs a key for /metrics, /healthz and /readyz too"
         )
     })
 }

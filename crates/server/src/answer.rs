@@ -181,6 +181,71 @@ fn organization(bits: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        extract,
+        testing::{House, KEY},
+    };
+    use axum::Router;
+    use serde_json::Value;
+    use std::io;
+    use std::sync::Mutex;
+
+    /// Lines of a log, kept.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_endpoint_and_its_stream_log_carries_the_id_of_the_answer() {
+        let kept = Kept::default();
+        let lines = kept.clone();
+        let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+        let _kept = tracing::subscriber::set_default(log);
+        let changes = |_| async {
+            tracing::info!("inside");
+            Answer::json(&1)
+        };
+        let streams = |_| async {
+            let frames = futures_util::stream::once(async {
+                tracing::info!("inside");
+                Ok::<_, axum::Error>(Bytes::from_static(b"x"))
+            });
+            Ok(Answer::Stream(Body::from_stream(frames)))
+        };
+        let routes = Router::new()
+            .route("/changes/{id}", extract::post(changes))
+            .route("/streams/{id}", extract::get(streams));
+        let house = House::with(routes).await;
+        let mut expected = Vec::new();
+        for (method, path, lines) in [
+            (Method::POST, "/changes", &["inside", "answered"][..]),
+            (Method::GET, "/streams", &["a stream opens", "inside", "a stream ended"]),
+        ] {
+            let request =
+                Request::builder().method(&method).uri(format!("{path}/7?x=y")).header("x-api-key", KEY);
+            let (_, headers, _) = house.raw(request.body(Body::empty()).unwrap()).await;
+            let id = headers["request-id"].to_str().unwrap().to_owned();
+            let route = format!("{path}/{{id}}");
+            let line = |line: &&str| [line, id.as_str(), method.as_str(), &route].map(str::to_owned);
+            expected.extend(lines.iter().map(line));
+        }
+        let kept = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let told = kept.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let text = |pointer| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            ["/fields/message", "/span/request_id", "/span/method", "/span/route"].map(text)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn an_organization_is_written_as_a_uuid() {

@@ -31,8 +31,8 @@ pub(super) struct File {
     pub(super) listen: SocketAddr,
     /// Where everything is kept: the database, the first key, the sandboxes' files. (--data, HEDDLE_DATA)
     pub(super) data: PathBuf,
-    /// A file of certificates in PEM that are trusted beside the system's own when a model's provider is asked.
-    /// None by default.
+    /// A file of certificates in PEM that are trusted beside the system's own when a model's provider is
+    /// asked. None by default.
     #[schemars(example = "company-ca.pem")]
     pub(super) extra_ca: Option<PathBuf>,
     /// Where agents' commands run.
@@ -43,8 +43,8 @@ pub(super) struct File {
     pub(super) log: FileLog,
     /// Web pages that may call this server from a browser.
     pub(super) cors: FileCors,
-    /// Which provider answers for a model, one table for each model id or, with a `*` at the end, for every id
-    /// that begins so. An exact name goes before a pattern, a longer pattern before a shorter one. `claude-*`
+    /// Which provider answers for a model, one table for each model id or, with a `*` at the end, for every
+    /// id that begins so. An exact name goes before a pattern, a longer pattern before a shorter one. `claude-*`
     /// (the Messages API, with ANTHROPIC_API_KEY) is there without being named.
     pub(super) routes: BTreeMap<String, FileRoute>,
 }
@@ -52,8 +52,8 @@ pub(super) struct File {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileSandbox {
-    /// `local` runs commands in a jail of this machine; `off` runs them as the server's own user, with nothing
-    /// in between. (--sandbox, HEDDLE_SANDBOX)
+    /// `local` runs commands in a jail of this machine; `off` runs them as the server's own user, with
+    /// nothing in between. (--sandbox, HEDDLE_SANDBOX)
     pub(super) mode: Mode,
     /// Further trees that agents may read and run, as absolute paths. None by default.
     #[schemars(example = ["/opt/toolchain"])]

@@ -139,8 +139,11 @@ impl Settled {
 
 fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settled, ConfigError> {
     let Read { file, lines } = read;
-    let mut ledger = Ledger::new(lines);
     let flags = said.flags.clone();
+    let found = lines.file.clone();
+    let mut ledger = Ledger::new(lines);
+    let which = |file: &PathBuf| if file.as_os_str().is_empty() { "none".to_owned() } else { path(file) };
+    ledger.take("config", said.with("config", flags.config.clone()), found, which);
     let listen = ledger.take("listen", said.with("listen", flags.listen), file.listen, text);
     let data = ledger.take("data", said.with("data", flags.data.clone()), file.data, path);
     let extra_ca_pem = extra_ca(file.extra_ca, &mut ledger);

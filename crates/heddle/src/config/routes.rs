@@ -46,7 +46,8 @@ pub(crate) fn path(pattern: &str) -> String {
 }
 
 /// The route table. Exact names come before patterns, longer patterns before shorter ones, so that the order
-/// in the file means nothing. `base` is what `HEDDLE_ANTHROPIC_BASE_URL` says, `is_set` whether a variable is.
+/// in the file means nothing. `base` is what `HEDDLE_ANTHROPIC_BASE_URL` says, `is_set` whether a variable
+/// is set.
 pub(super) fn settle(
     mut given: BTreeMap<String, FileRoute>,
     base: Option<String>,
@@ -157,8 +158,8 @@ impl Entry<'_> {
         if name.as_deref().is_some_and(|name| !is_variable(name)) {
             self.mistake(
                 "key",
-                "must be the name of an environment variable that holds the key, such as MY_MODEL_KEY (capital \
-                 letters, digits, _), never the key itself; if a key stood here, take it out of the file",
+                "must be the name of an environment variable that holds the key, such as MY_MODEL_KEY \
+                 (capital letters, digits, _), never the key itself; if a key stood here, take it out of the file",
             );
         }
         name
@@ -246,7 +247,8 @@ mod tests {
     #[test]
     fn exact_routes_go_before_patterns_and_long_patterns_before_short_ones() {
         let file = "[routes.\"*\"]\nprovider = \"messages\"\nbase_url = \"http://a/\"\n\
-                    [routes.\"claude-x\"]\nprovider = \"chat-completions\"\nbase_url = \"http://b\"\nmax_output = 5\n";
+                    [routes.\"claude-x\"]\nprovider = \"chat-completions\"\nbase_url = \"http://b\"\n\
+                    max_output = 5\n";
         let settled = settled(file, &[("HEDDLE_ANTHROPIC_BASE_URL", "http://proxy/")]).expect("legal");
         let routes = settled.routes.0.iter();
         let table: Vec<_> =

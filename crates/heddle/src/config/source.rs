@@ -1,5 +1,5 @@
-//! Where a setting comes from, and the ledger in which each is entered with its value on the way from what was
-//! said to what is meant.
+//! Where a setting comes from, and the ledger in which each is entered on the way from what was said to what
+//! is meant.
 
 use std::collections::BTreeMap;
 use std::fmt;

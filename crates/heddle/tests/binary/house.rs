@@ -1,5 +1,5 @@
-//! The binary under test: started with nothing of the caller's own settings, asked over plain sockets, so that
-//! the tests share no code with the server.
+//! The binary under test: started with nothing of the caller's own settings, and asked over plain sockets, so
+//! that the tests share no code with the server.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -123,11 +123,10 @@ pub(crate) fn status(url: &str, request: &str) -> String {
 
 /// The whole answer, head and body.
 pub(crate) fn ask(url: &str, method: &str, path: &str, more: &[&str], body: &str) -> String {
-    let more: String = more.iter().map(|header| format!("{header}\r\n")).collect();
+    let more = [more, &["Connection: close", ""]].concat().join("\r\n");
     let length = body.len();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n{more}Content-Length: {length}\r\n\r\n{body}"
-    );
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: h\r\n{more}Content-Length: {length}\r\n\r\n{body}");
     let mut answer = String::new();
     send(url, &request).read_to_string(&mut answer).expect("it answers");
     answer

@@ -1,6 +1,6 @@
 //! Settings, as the person at the terminal meets them: where each comes from, and what is wrong with one.
 
-use crate::house::{heddle, text};
+use crate::house::{ask, heddle, serve, serving, start, status, text};
 
 #[test]
 fn the_doctor_says_every_setting_and_where_it_was_said() {
@@ -28,6 +28,7 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
         .collect();
     let line = |line: usize| format!("{}:{line}", file.display());
     let expected = [
+        format!("config | {} | HEDDLE_CONFIG", file.display()),
         "listen | 127.0.0.1:2 | --listen".to_owned(),
         format!("data | there | {}", line(1)),
         "extra_ca | none | default".into(),
@@ -80,9 +81,9 @@ fn what_is_legal_but_worth_a_word_is_a_warning() {
 #[test]
 fn a_server_warns_of_a_variable_that_nobody_reads_and_starts() {
     let data = tempfile::tempdir().expect("a directory");
-    let mut serve = crate::house::serving(data.path(), &[]);
-    serve.env("HEDDLE_APIKEY", "sesame").stderr(std::process::Stdio::piped());
-    let mut server = crate::house::start(&mut serve);
+    let mut command = serving(data.path(), &[]);
+    command.env("HEDDLE_APIKEY", "sesame").stderr(std::process::Stdio::piped());
+    let mut server = start(&mut command);
     let said = "nothing reads the variable HEDDLE_APIKEY; did you mean HEDDLE_API_KEY?";
     assert!(server.said.contains(&format!("WARNING: {said}\n")), "{:?}", server.said);
     server.signal("TERM");
@@ -125,7 +126,7 @@ fn the_sample_is_printed_as_it_stands_in_the_documents() {
 fn the_verbs_beside_a_server_find_it_through_its_settings_file() {
     let folder = tempfile::tempdir().expect("a directory");
     let data = folder.path().join("data");
-    let server = crate::house::serve(&data);
+    let server = serve(&data);
     let file = folder.path().join("heddle.toml");
     let listen = server.url.trim_start_matches("http://");
     std::fs::write(&file, format!("listen = {listen:?}\ndata = {data:?}\n")).expect("written");
@@ -137,5 +138,24 @@ fn the_verbs_beside_a_server_find_it_through_its_settings_file() {
     assert_eq!(run(&["stop", "--all"]), "nothing is running\n");
     let key = run(&["keys", "create", "ci"]).lines().nth(1).expect("a secret").to_owned();
     let get = format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
-    assert_eq!(crate::house::status(&server.url, &get), "HTTP/1.1 200 OK");
+    assert_eq!(status(&server.url, &get), "HTTP/1.1 200 OK");
+}
+
+#[test]
+fn pages_may_call_once_the_settings_name_their_origin() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("heddle.toml");
+    std::fs::write(&file, "[cors]\norigins = [\"https://app.example\"]\n").expect("written");
+    let first = ["Origin: https://app.example", "Access-Control-Request-Method: POST"];
+    for (more, begin, allowed) in [
+        (&["--config", file.to_str().expect("a plain path")][..], "HTTP/1.1 200 OK", true),
+        (&[], "HTTP/1.1 405 Method Not Allowed", false),
+    ] {
+        let data = tempfile::tempdir().expect("a directory");
+        let mut command = serving(data.path(), more);
+        let server = start(command.stderr(std::process::Stdio::null()));
+        let answer = ask(&server.url, "OPTIONS", "/v1/agents", &first, "");
+        assert!(answer.starts_with(begin), "{answer}");
+        assert_eq!(answer.contains("access-control-"), allowed, "{answer}");
+    }
 }
