@@ -153,14 +153,18 @@ fn no_secret_is_in_the_log_however_much_is_logged() {
         let agent = r#"{"name":"a","model":"claude-x","system":"in-the-body"}"#;
         let agent = id(&post(&server.url, KEY, "/v1/agents?x=in-the-query", agent), "agent");
         let environment = id(&post(&server.url, KEY, "/v1/environments", r#"{"name":"e"}"#), "env");
-        let message = r#"{"type":"user.message","content":[{"type":"text","text":"in-the-body"}]}"#;
-        let session =
-            format!(r#"{{"agent":"{agent}","environment_id":"{environment}","initial_events":[{message}]}}"#);
+        let session = format!(r#"{{"agent":"{agent}","environment_id":"{environment}"}}"#);
         let session = id(&post(&server.url, KEY, "/v1/sessions", &session), "sesn");
-        let stream = format!("/v1/sessions/{session}/events?limit=100");
-        // The model has been asked once its answer is in the log of the session.
-        let key = format!("x-api-key: {KEY}");
-        while !ask(&server.url, "GET", &stream, &[&key], "").contains("session.status_idle") {}
+        let path = format!("/v1/sessions/{session}/events");
+        let stream = format!("GET {path}/stream HTTP/1.1\r\nHost: h\r\nx-api-key: {KEY}\r\n\r\n");
+        let (mut stream, mut line) = (send(&server.url, &stream), String::new());
+        stream.read_line(&mut line).expect("it opens");
+        let content = r#"[{"type":"text","text":"in-the-body"}]"#;
+        let events = format!(r#"{{"events":[{{"type":"user.message","content":{content}}}]}}"#);
+        post(&server.url, KEY, &path, &events);
+        while !line.contains("session.status_idle") {
+            assert_ne!(stream.read_line(&mut line).expect("text"), 0, "the stream ended too early: {line}");
+        }
         assert_eq!(provider.calls(), 1);
         server.signal("TERM");
         assert!(server.child.wait().expect("it ends").success());

@@ -87,8 +87,8 @@ fn the_routes_are_listed_for_people_and_for_machines() {
     let rows: Vec<Value> = serde_json::from_str(&list(&["--json"])).expect("JSON");
     assert_eq!(rows.len(), 7);
     let demo = json!({
-        "route": "heddle-demo", "provider": "script", "base_url": null, "window": 128_000, "max_output": 8_192,
-        "models": [], "error": null,
+        "route": "heddle-demo", "provider": "script", "base_url": null,
+        "window": 128_000, "max_output": 8_192, "models": [], "error": null,
     });
     assert_eq!(rows[0], demo);
     let claude = json!({
