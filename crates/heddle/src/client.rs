@@ -1,14 +1,15 @@
 //! A small client of our own API, for the verbs that talk to a server like anybody else does.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use models::sse::Decoder;
 use reqwest::{Client, Method, Response};
 use serde_json::Value;
 
-use crate::{Wrong, config};
+use crate::{Wrong, config::Beside};
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -24,27 +25,57 @@ pub(crate) enum CallError {
 /// Which server to talk to, and with which key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The server.
-    #[arg(long, env = "HEDDLE_URL", default_value = "http://127.0.0.1:7717")]
-    url: String,
-    /// The key; without it `HEDDLE_API_KEY`, or the key that the first start wrote to `first-key`.
+    /// The server [default: where the settings' file says that it listens, or http://127.0.0.1:7717]
+    #[arg(long, env = "HEDDLE_URL")]
+    url: Option<String>,
+    /// An API key [default: the one that the server's first start wrote to its data directory]
     #[arg(long, env = "HEDDLE_API_KEY", hide_env_values = true)]
     key: Option<String>,
-    /// The data directory, to find `first-key` in.
-    #[arg(long, env = "HEDDLE_DATA", default_value = config::DATA)]
-    data: PathBuf,
+    /// The server's data directory [default: what its settings' file says, or heddle-data]
+    #[arg(long, env = "HEDDLE_DATA", value_name = "DIRECTORY")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    beside: Beside,
 }
 
 impl Place {
     /// Someone who calls there.
     pub(crate) fn caller(self) -> Result<Caller, Wrong> {
-        let key = match self.key {
-            Some(key) => key,
-            None => std::fs::read_to_string(self.data.join("first-key"))
-                .map_err(|_| "no key: give --key, or set HEDDLE_API_KEY")?,
+        let (url, key) = match (self.url, self.key) {
+            (Some(url), Some(key)) => (url, key),
+            (url, key) => {
+                let settled = self.beside.settle(self.data)?;
+                (or_local(url, settled.listen)?, or_first(key, &settled.data)?)
+            }
         };
-        Ok(Caller::new(&self.url, key.trim())?)
+        Ok(Caller::new(&url, key.trim())?)
     }
+}
+
+/// `url`, or where a server that listens there is reached from this machine.
+fn or_local(url: Option<String>, listen: SocketAddr) -> Result<String, Wrong> {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    match (url, listen.port()) {
+        (Some(url), _) => Ok(url),
+        (None, 0) => Err("the settings leave the server's port open: give --url, or set HEDDLE_URL".into()),
+        (None, port) => Ok(format!("http://{}", SocketAddr::new(ip, port))),
+    }
+}
+
+/// `key`, or the one that the first start wrote.
+fn or_first(key: Option<String>, data: &Path) -> Result<String, Wrong> {
+    let first = || {
+        let said = format!(
+            "no key: give --key, or set HEDDLE_API_KEY (there is no first-key in {})",
+            data.display()
+        );
+        std::fs::read_to_string(data.join("first-key")).map_err(|_| said.into())
+    };
+    key.map_or_else(first, Ok)
 }
 
 /// Someone who calls the API.
@@ -141,5 +172,27 @@ impl Stream {
                 self.frames.push_back(event);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_reached_where_it_listens_unless_it_is_said_otherwise() {
+        let reached = |listen: &str| or_local(None, listen.parse().expect("an address")).ok();
+        assert_eq!(
+            ["127.0.0.1:1", "0.0.0.0:2", "[::]:3", "192.0.2.1:4", "127.0.0.1:0"].map(reached),
+            [
+                Some("http://127.0.0.1:1".to_owned()),
+                Some("http://127.0.0.1:2".to_owned()),
+                Some("http://[::1]:3".to_owned()),
+                Some("http://192.0.2.1:4".to_owned()),
+                None
+            ]
+        );
+        let listen = SocketAddr::from(([127, 0, 0, 1], 1));
+        assert_eq!(or_local(Some("http://there".into()), listen).ok().as_deref(), Some("http://there"));
     }
 }

@@ -1,59 +1,109 @@
-//! `heddle doctor`: what is set, what this machine can do, what is missing and how to mend it.
+//! `heddle doctor`: what is set and where it was said, what this machine can do, what is missing and how to
+//! mend it; and, where that is asked for, whether the models answer.
 
 use std::fmt::Write as _;
 
+use models::Models;
+use protocol::routes::Route;
+
 use crate::{
     Outcome,
-    config::{Flags, Mode, Settled, variable},
-    hands, say,
+    config::{Mode, Said, Setting, Settled, variable},
+    hands, offers, say, table,
+    trial::{self, Found},
+    warnings::warnings,
 };
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
-    let settled = flags.settle()?;
-    let report = hands::probe().await?;
-    say(&told(&settled, &report));
-    if settled.sandbox.mode == Mode::Local && !report.ok() {
-        return Err(
-            "`heddle serve` will not start here until the sandbox works, or with --sandbox=off".into()
-        );
-    }
-    Ok(())
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Flags {
+    /// Also try each route: ask its provider for its models and one model for a word, which may cost a little;
+    /// without this nothing is sent anywhere
+    #[arg(long)]
+    routes: bool,
+    /// The model to ask where a route's pattern leaves it open; may be given for each route
+    #[arg(long, value_name = "ID", requires = "routes")]
+    model: Vec<String>,
+    #[command(flatten)]
+    said: Said,
 }
 
-fn told(settled: &Settled, report: &sandbox::Report) -> String {
-    let mut text = String::new();
-    let mut line = |name: &str, said: &str| {
-        // Writing to a string does not fail.
-        let _written = writeln!(text, "{name:<16}{said}");
-    };
-    line("listen", &settled.listen.to_string());
-    line("data", &settled.data.display().to_string());
+pub(crate) async fn run(flags: Flags) -> Outcome {
+    let settled = flags.said.settle()?;
+    // Finds what only the client itself can say, such as a file of certificates without one.
+    let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
+    say(&settings(&settled));
+    let report = hands::probe().await?;
+    say(&machine(&settled, &report));
+    let mut wrong = Vec::new();
+    if flags.routes {
+        let skipped = |route: &Route| offers::keyless(&settled, route);
+        let found = trial::all(&models, &settled.routes, &flags.model, &skipped).await;
+        say(&tried(&settled, &found));
+        let failed = found.iter().filter(|found| matches!(found, Found::Failed { .. })).count();
+        if failed > 0 {
+            wrong.push(format!("{failed} of {} routes failed", found.len()));
+        }
+    }
+    if settled.sandbox.mode == Mode::Local && !report.ok() {
+        wrong
+            .push("`heddle serve` will not start here until the sandbox works, or with --sandbox=off".into());
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ").into()) }
+}
+
+/// Every setting with its value and its source, and what is to be said about them.
+fn settings(settled: &Settled) -> String {
+    let row = |Setting { name, value, source }: &Setting| [name.clone(), value.clone(), source.to_string()];
+    let mut text = table::columns(&settled.settings.iter().map(row).collect::<Vec<_>>());
+    text.push('\n');
+    let mut warn = |mark: &str, said: &str| text.extend([mark, ": ", said, "\n"]);
     for route in &settled.routes.0 {
-        let key = match &route.key_variable {
-            Some(name) if variable(name).is_none() => {
-                format!("  MISSING: set {name} to run agents with such a model")
-            }
-            Some(name) => format!("  with {name}"),
-            None => String::new(),
-        };
-        line("model", &format!("{}  {}{key}", route.pattern, route.base_url));
+        if let Some(name) = route.key_variable.as_ref().filter(|name| variable(name).is_none()) {
+            warn("MISSING", &format!("set {name} to run agents whose model is {}", route.pattern));
+        }
     }
-    let engine::Tree { max_threads, max_depth } = settled.tree;
-    line("threads", &format!("{max_threads} children at once in a session, {max_depth} deep"));
-    match settled.sandbox.mode {
-        Mode::Local => line("sandbox", "local: one jail a session, no network"),
-        Mode::Off => line("sandbox", &format!("WARNING: {}", hands::OFF)),
+    for said in warnings(settled, settled.listen) {
+        warn("WARNING", &said);
     }
+    text
+}
+
+/// What this machine can do for the sandbox.
+fn machine(settled: &Settled, report: &sandbox::Report) -> String {
+    let mut text = match settled.sandbox.mode {
+        Mode::Local => "\nsandbox: one jail a session, no network\n".to_owned(),
+        Mode::Off => format!("\nWARNING: {}\n", hands::OFF),
+    };
     for check in &report.checks {
         let mark = match (check.ok, check.needed) {
             (true, _) => "ok",
             (false, true) => "MISSING",
             (false, false) => "without",
         };
-        line("", &format!("{mark:<8}{}: {}", check.name, check.found));
+        // Writing to a string does not fail.
+        let _written = writeln!(text, "  {mark:<8}{}: {}", check.name, check.found);
         if !check.fix.is_empty() {
-            line("", &format!("        {}", check.fix));
+            let _written = writeln!(text, "          {}", check.fix);
         }
+    }
+    text
+}
+
+/// What came of the routes.
+fn tried(settled: &Settled, found: &[Found]) -> String {
+    let mut text = String::from("\nroutes, tried\n");
+    for (route, found) in settled.routes.0.iter().zip(found) {
+        let pattern = &route.pattern;
+        let _written = match found {
+            Found::Answered { model, took } => {
+                writeln!(text, "  ok      {pattern}: {model} answered in {:.2} s", took.as_secs_f64())
+            }
+            Found::Skipped { why } => writeln!(text, "  without {pattern}: {why}"),
+            Found::Failed { what, fix } => {
+                writeln!(text, "  FAILED  {pattern}: {what}\n          {fix}")
+            }
+        };
     }
     text
 }

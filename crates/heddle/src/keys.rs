@@ -1,21 +1,25 @@
 //! `heddle keys`: makes, lists and revokes API keys in the data directory, beside a running server.
 
+use std::path::PathBuf;
+
 use engine::Clock;
 use protocol::id::ApiKeyId;
 use store::Store;
 
 use crate::{
     Outcome,
-    config::{self, DATABASE, HOME},
+    config::{Beside, DATABASE, HOME},
     say, seal,
 };
 
 /// What to do with keys.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
-    /// Where everything is kept.
-    #[arg(long, env = "HEDDLE_DATA", default_value = config::DATA, global = true)]
-    data: std::path::PathBuf,
+    /// Where the server keeps everything [default: what its settings' file says, or heddle-data]
+    #[arg(long, env = "HEDDLE_DATA", value_name = "DIRECTORY", global = true)]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    beside: Beside,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -38,8 +42,9 @@ enum Verb {
 }
 
 pub(crate) async fn run(flags: Flags) -> Outcome {
-    seal::make(&flags.data)?;
-    let store = Store::sqlite(&flags.data.join(DATABASE))?;
+    let data = flags.beside.settle(flags.data)?.data;
+    seal::make(&data)?;
+    let store = Store::sqlite(&data.join(DATABASE))?;
     let now = Clock::wall().now();
     match flags.verb {
         Verb::Create { name } => {

@@ -1,36 +1,57 @@
 //! The key: the command line, the settings, the wiring.
 
 mod client;
+mod complete;
 mod config;
 mod demo;
 mod doctor;
 mod follow;
 mod hands;
 mod keys;
+mod log;
+mod offers;
 mod seal;
 mod serve;
 mod show;
 mod stop;
+mod table;
 mod tail;
 mod tree;
+mod trial;
+mod warnings;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use config::Flags;
+use config::Said;
 
-/// A self-hosted server for managed agents: sessions, events and streams, on your own machine.
+/// A self-hosted server for managed agents. It speaks the Claude Managed Agents API: the official SDKs work
+/// with it once their base URL says where it is.
 #[derive(Debug, Parser)]
-#[command(name = "heddle", version, propagate_version = true)]
+#[command(name = "heddle", version, propagate_version = true, after_help = FIRST_STEPS)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
 
+const FIRST_STEPS: &str = "\
+First steps:
+  heddle demo      see agents at work; needs no key and leaves nothing behind
+  heddle doctor    see what this machine lacks, and how to mend it
+  heddle serve     serve; the first start shows an API key, and how Python, TypeScript and curl use it";
+
+const SERVE: &str = "\
+Further variables:
+  ANTHROPIC_API_KEY          the key for claude-* models
+  HEDDLE_ANTHROPIC_BASE_URL  where they are asked, if not at https://api.anthropic.com
+  HEDDLE_API_KEY             an API key that is valid while it is set, in place of the first start's own
+Each setting: a flag goes before a variable, a variable before the file. `heddle doctor` shows which it is.";
+
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Serves the API until SIGTERM or Ctrl-C.
-    Serve(Flags),
+    /// Serves the API until SIGTERM or Ctrl-C; a second one ends it at once.
+    #[command(after_help = SERVE)]
+    Serve(Said),
     /// Shows it all at work: a server, a coordinator and two agents in one sandbox, a kill -9 in the middle.
     Demo(demo::Flags),
     /// Follows a session: its threads and what they do, as it happens.
@@ -39,10 +60,16 @@ enum Verb {
     Show(show::Flags),
     /// Makes, lists and revokes API keys; works beside a running server.
     Keys(keys::Flags),
-    /// Tries what this machine can do and says what is missing, and how to mend it.
-    Doctor(Flags),
     /// Interrupts one session, or all that are running, on a running server.
     Stop(stop::Flags),
+    /// Says every setting and its source, what this machine can do, what is missing, and how to mend it.
+    Doctor(doctor::Flags),
+    /// Lists the routes to models, and what their providers offer.
+    Models(offers::Flags),
+    /// Prints a sample of heddle.toml: every key with its meaning, default and bounds.
+    Config,
+    /// Prints what a shell needs to complete this command line.
+    Completions(complete::Flags),
     /// The inside of a sandbox; the server starts it.
     #[command(hide = true)]
     Jail {
@@ -71,20 +98,30 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.verb {
-            Verb::Serve(flags) => serve::run(flags).await,
+            Verb::Serve(said) => serve::run(said).await,
             Verb::Demo(flags) => demo::run(flags).await,
             Verb::Tail(flags) => tail::run(flags).await,
             Verb::Show(flags) => show::run(flags).await,
             Verb::Keys(flags) => keys::run(flags).await,
-            Verb::Doctor(flags) => doctor::run(flags).await,
             Verb::Stop(flags) => stop::run(flags).await,
+            Verb::Doctor(flags) => doctor::run(flags).await,
+            Verb::Models(flags) => offers::run(flags).await,
+            Verb::Config => {
+                say(&config::sample());
+                Ok(())
+            }
+            Verb::Completions(flags) => complete::run(&flags),
             // Answered above.
             Verb::Jail { .. } => Ok(()),
         }
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(wrong) => failed(wrong.as_ref()),
+        Err(wrong) => {
+            // What still blocks a thread is not waited for.
+            runtime.shutdown_background();
+            failed(wrong.as_ref())
+        }
     }
 }
 
@@ -104,4 +141,15 @@ pub(crate) fn say(line: &str) {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     drop(out.write_all(line.as_bytes()).and_then(|()| out.flush()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

@@ -9,21 +9,22 @@ use engine::{Clock, Dice, Engine, Parts};
 use models::Models;
 use store::Store;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::{
     Outcome,
-    config::{DATABASE, Flags, HOME, Mode, Settled, variable},
-    hands, say, seal,
+    config::{DATABASE, HOME, Mode, Said, Settled, routes, variable},
+    hands, log, say, seal,
+    warnings::warnings,
 };
 
 /// How long requests under way may take once the server is told to stop (rules.md 2, `drain_s`).
 const DRAIN: Duration = Duration::from_secs(20);
 
-pub(crate) async fn run(flags: Flags) -> Outcome {
-    let settled = flags.settle()?;
-    log()?;
+pub(crate) async fn run(said: Said) -> Outcome {
+    let settled = said.settle()?;
+    log::begin(&settled.log)?;
     seal::make(&settled.data)?;
     let locked = seal::lock(&settled.data)?;
     let hands = hands::ready(&settled).await?;
@@ -46,64 +47,76 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     let listen = listener.local_addr()?;
     first_key(&settled, &engine, listen).await?;
     warn(&settled, listen);
+    // Whoever reads that it listens may stop it.
+    let signals = Signals::new()?;
     say(&format!("listening on http://{listen}\n"));
     tokio::select! {
-        served = serve(listener, &engine, &settled) => served?,
+        served = serve(listener, signals, &engine, &settled) => served?,
         () = hands::sweep(&hands, &engine) => {}
     }
     drop(locked);
     Ok(())
 }
 
-async fn serve(listener: TcpListener, engine: &Engine, settled: &Settled) -> Outcome {
+async fn serve(listener: TcpListener, mut signals: Signals, engine: &Engine, settled: &Settled) -> Outcome {
     let settings = server::Settings {
         workspace: HOME,
-        env_key_hash: settled.env_key.as_deref().map(|key| server::keys::hash(key.trim())),
+        env_key_hash: settled.env_key_hash,
+        origins: settled.origins.clone(),
     };
     let router = server::router(engine.clone(), settings);
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let stop = engine.stop_token();
-    let told = async {
+    let (stop, down) = (engine.stop_token(), Notify::new());
+    let watching = async {
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+            () = signals.next() => {}
             // The lease was lost: another process works on this data.
             () = stop.cancelled() => {}
         }
-        tracing::info!("stopping: no new work, streams end");
-    };
-    let down = tokio::sync::Notify::new();
-    let serving = server::serve(listener, router, async {
-        told.await;
+        tracing::info!("stopping: no new work, streams end; a second signal ends all at once");
         down.notify_one();
-    });
+        signals.next().await;
+    };
+    let serving = async {
+        server::serve(listener, router, stop.cancelled()).await;
+        engine.stop().await;
+    };
     let draining = async {
         down.notified().await;
         engine.stop().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        () = serving => engine.stop().await,
-        () = draining => tracing::warn!("some requests did not end in time"),
+        () = serving => Ok(()),
+        () = draining => {
+            tracing::warn!("some requests did not end in time");
+            Ok(())
+        }
+        () = watching => Err("ended at once, at the second signal; the next start goes on from here".into()),
     }
-    Ok(())
 }
 
-/// To standard error, so that standard output holds only what a script may read.
-fn log() -> Outcome {
-    let filter = variable("HEDDLE_LOG").unwrap_or_else(|| "info".into());
-    let filter = EnvFilter::try_new(&filter).map_err(|wrong| format!("HEDDLE_LOG={filter}: {wrong}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    // A second `init` in one process would fail; there is none.
-    log.try_init()
+/// The signals that end a server.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }
 
 /// The first start on an empty directory makes a key and shows it once (design.md 4, rules.md 11).
 async fn first_key(settled: &Settled, engine: &Engine, listen: SocketAddr) -> Outcome {
-    if settled.env_key.is_some() || !server::keys::list(engine.store(), HOME).await?.is_empty() {
+    if settled.env_key_hash.is_some() || !server::keys::list(engine.store(), HOME).await?.is_empty() {
         return Ok(());
     }
     let entropy = crate::keys::entropy()?;
@@ -128,14 +141,15 @@ fn welcome(key: &str, listen: SocketAddr) -> String {
 }
 
 fn warn(settled: &Settled, listen: SocketAddr) {
-    if !listen.ip().is_loopback() {
-        tracing::warn!(%listen, "anybody who reaches this address can try keys; put TLS in front of it");
+    for warning in warnings(settled, listen) {
+        tracing::warn!("{warning}");
+        say(&format!("WARNING: {warning}\n"));
     }
     if settled.sandbox.mode == Mode::Off {
         tracing::warn!("{}", hands::OFF);
         say(&format!("WARNING: {}\n", hands::OFF));
     }
-    for route in settled.routes.0.iter().filter(|route| route.pattern == "claude-*") {
+    for route in settled.routes.0.iter().filter(|route| route.pattern == routes::CLAUDE) {
         if let Some(name) = &route.key_variable
             && variable(name).is_none()
         {

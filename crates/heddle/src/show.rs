@@ -14,7 +14,7 @@ use crate::{
 pub(crate) struct Flags {
     /// The session.
     session: String,
-    /// One of its threads. [default: the primary]
+    /// One of its threads [default: the primary]
     thread: Option<String>,
     /// Print the body of the last request to the thread's model, exactly as it was sent.
     #[arg(long)]

@@ -53,7 +53,9 @@ fn the_doctor_tries_the_sandbox_for_real() {
         assert!(out.contains(line), "no {line:?} in {out}");
     }
     assert!(out.contains("MISSING: set ANTHROPIC_API_KEY"), "{out}");
-    assert!(out.contains("threads         25 children at once in a session, 1 deep"), "{out}");
+    for row in [["threads.max", "25", "default"], ["threads.max_depth", "1", "default"]] {
+        assert!(out.lines().any(|line| line.split_whitespace().eq(row)), "{out}");
+    }
     assert!(!Path::new(&data).exists(), "the doctor writes nothing");
 }
 

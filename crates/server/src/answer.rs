@@ -1,20 +1,29 @@
-//! Answers: their forms, and what every one of them carries: the headers, and an error's body.
+//! Answers: their forms, and what every one of them carries: the headers, an error's body, a line in the log.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
-    body::Body,
-    extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
+    body::{Body, HttpBody},
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use hyper::body::Frame;
 use protocol::id;
 use serde::Serialize;
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 use crate::{Door, error::Problem};
+
+/// The `content-type` of a stream.
+const STREAM: &str = "text/event-stream";
 
 /// A good answer.
 #[derive(Debug)]
@@ -46,7 +55,7 @@ impl IntoResponse for Answer {
             Self::Text { kind, text } => ([(header::CONTENT_TYPE, kind)], text).into_response(),
             Self::Stream(body) => {
                 let headers = [
-                    (header::CONTENT_TYPE, "text/event-stream"),
+                    (header::CONTENT_TYPE, STREAM),
                     (header::CACHE_CONTROL, "no-cache, no-transform"),
                     (HeaderName::from_static("x-accel-buffering"), "no"),
                 ];
@@ -59,16 +68,28 @@ impl IntoResponse for Answer {
 /// Gives every answer its headers and every error its body; the one place that knows a request's id.
 pub(crate) async fn dress(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let request_id = door.engine.mint::<id::Request>().to_string();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // The route's pattern and not the path: ids are not the log's business, and a query may hold anything.
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+    // A span as urgent as an error: a filter that lets any line through lets its request's id through.
+    let span = tracing::error_span!("request", %request_id, method = %request.method(), route);
+    answered(&door, request_id, request, next).instrument(span).await
+}
+
+/// [`dress`], within the request's span.
+async fn answered(door: &Door, request_id: String, request: Request, next: Next) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let began = Instant::now();
     let mut response = next.run(request).await;
-    let status = response.status().as_u16();
-    let milliseconds = began.elapsed().as_millis();
-    tracing::debug!(%request_id, %method, path, status, milliseconds, "answered");
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        if let Some(inner) = &problem.inner {
-            tracing::error!(%request_id, %method, path, status, inner, "a request failed");
-        }
+    let problem = response.extensions_mut().remove::<Problem>();
+    let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == STREAM);
+    if streams {
+        tracing::info!("a stream opens");
+        response =
+            response.map(|body| Body::new(Streamed { body, began, span: Span::current(), ended: false }));
+    } else {
+        tell(&response, reads, began, problem.as_ref().and_then(|problem| problem.inner.as_deref()));
+    }
+    if let Some(problem) = problem {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = spoken(&problem, request_id.clone());
         // A wrong method is told which ones are right.
@@ -87,6 +108,51 @@ pub(crate) async fn dress(State(door): State<Arc<Door>>, request: Request, next:
         }
     }
     response
+}
+
+/// The one line of a request: louder for what changes something or fails than for what only reads.
+fn tell(response: &Response, reads: bool, began: Instant, inner: Option<&str>) {
+    let (status, milliseconds) = (response.status().as_u16(), began.elapsed().as_millis());
+    if let Some(inner) = inner {
+        tracing::error!(status, milliseconds, inner, "a request failed");
+    } else if reads && !response.status().is_server_error() {
+        tracing::debug!(status, milliseconds, "answered");
+    } else {
+        tracing::info!(status, milliseconds, "answered");
+    }
+}
+
+/// The body of a stream: what is logged while it is made is logged within the request, and so is its end.
+struct Streamed {
+    body: Body,
+    began: Instant,
+    span: Span,
+    /// Whether it came to an end of its own.
+    ended: bool,
+}
+
+impl HttpBody for Streamed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        let _entered = this.span.enter();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        this.ended |= matches!(polled, Poll::Ready(None));
+        polled
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        let milliseconds = self.began.elapsed().as_millis();
+        let by = if self.ended { "the server" } else { "the client" };
+        self.span.in_scope(|| tracing::info!(milliseconds, by, "a stream ended"));
+    }
 }
 
 fn spoken(problem: &Problem, request_id: String) -> Response {
@@ -115,6 +181,71 @@ fn organization(bits: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        extract,
+        testing::{House, KEY},
+    };
+    use axum::Router;
+    use serde_json::Value;
+    use std::io;
+    use std::sync::Mutex;
+
+    /// Lines of a log, kept.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(line)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_endpoint_and_its_stream_log_carries_the_id_of_the_answer() {
+        let kept = Kept::default();
+        let lines = kept.clone();
+        let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+        let _kept = tracing::subscriber::set_default(log);
+        let changes = |_| async {
+            tracing::info!("inside");
+            Answer::json(&1)
+        };
+        let streams = |_| async {
+            let frames = futures_util::stream::once(async {
+                tracing::info!("inside");
+                Ok::<_, axum::Error>(Bytes::from_static(b"x"))
+            });
+            Ok(Answer::Stream(Body::from_stream(frames)))
+        };
+        let routes = Router::new()
+            .route("/changes/{id}", extract::post(changes))
+            .route("/streams/{id}", extract::get(streams));
+        let house = House::with(routes).await;
+        let mut expected = Vec::new();
+        for (method, path, lines) in [
+            (Method::POST, "/changes", &["inside", "answered"][..]),
+            (Method::GET, "/streams", &["a stream opens", "inside", "a stream ended"]),
+        ] {
+            let request =
+                Request::builder().method(&method).uri(format!("{path}/7?x=y")).header("x-api-key", KEY);
+            let (_, headers, _) = house.raw(request.body(Body::empty()).unwrap()).await;
+            let id = headers["request-id"].to_str().unwrap().to_owned();
+            let route = format!("{path}/{{id}}");
+            let line = |line: &&str| [line, id.as_str(), method.as_str(), &route].map(str::to_owned);
+            expected.extend(lines.iter().map(line));
+        }
+        let kept = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let told = kept.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let text = |pointer| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            ["/fields/message", "/span/request_id", "/span/method", "/span/route"].map(text)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn an_organization_is_written_as_a_uuid() {

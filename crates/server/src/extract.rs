@@ -22,6 +22,7 @@ use protocol::{
     limits,
 };
 use serde_json::{Map, Value};
+use tracing::Instrument;
 
 use crate::{
     Door,
@@ -135,7 +136,8 @@ where
         None => None,
     };
     // A client that goes away in the middle must not leave half of a change behind, nor a retry unknown.
-    let work = run(call);
+    // The task is still the request's, so its lines in the log carry the request's id.
+    let work = run(call).in_current_span();
     let task = door.tasks.spawn(async move {
         let answer = work.await;
         if let (Ok(Answer::Json(body)), Some(slot)) = (&answer, slot) {

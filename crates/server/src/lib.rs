@@ -6,6 +6,7 @@
 
 mod answer;
 mod auth;
+mod cors;
 mod document;
 mod error;
 mod extract;
@@ -21,7 +22,7 @@ mod testing;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::Request, middleware, response::IntoResponse};
+use axum::{Router, extract::Request, http::HeaderValue, middleware, response::IntoResponse};
 use engine::Engine;
 use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub workspace: WorkspaceId,
     /// The hash ([`keys::hash`]) of a key that the environment names, valid while this server runs.
     pub env_key_hash: Option<[u8; 32]>,
+    /// The origins whose web pages may call from a browser; with none, nothing of CORS is answered.
+    pub origins: Vec<HeaderValue>,
 }
 
 /// What every endpoint shares.
@@ -60,13 +63,19 @@ pub fn router(engine: Engine, settings: Settings) -> Router {
 
 /// `routes` with everything that every answer goes through.
 fn furnished(routes: Router<Arc<Door>>, engine: Engine, settings: Settings) -> Router {
+    let cors = (!settings.origins.is_empty()).then(|| cors::layer(&settings.origins));
     let door = Arc::new(Door { engine, settings, retried: Retried::default(), tasks: TaskTracker::new() });
-    routes
+    let router = routes
         .fallback(|request: Request| async move { Problem::unknown_path(request.uri().path()) })
         .method_not_allowed_fallback(|request: Request| async move {
             Problem::wrong_method(request.method().as_str(), request.uri().path())
         })
         .layer(CatchPanicLayer::custom(|_| Problem::internal("an endpoint panicked").into_response()))
         .layer(middleware::from_fn_with_state(Arc::clone(&door), answer::dress))
-        .with_state(door)
+        .with_state(door);
+    // Outside of everything, so that a page can also read what an error says.
+    match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
 }

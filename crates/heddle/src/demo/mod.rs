@@ -31,8 +31,8 @@ const WORKS: &str = "Run the command that you are given with bash, as it is and 
 /// What the demo is about.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
-    /// The model. [default: heddle-demo, or claude-sonnet-5 with ANTHROPIC_API_KEY set]
-    #[arg(long)]
+    /// The model [default: heddle-demo, or claude-sonnet-5 with ANTHROPIC_API_KEY set]
+    #[arg(long, value_name = "ID")]
     model: Option<String>,
 }
 

@@ -68,7 +68,8 @@ impl House {
             tree,
         };
         let engine = Engine::start(parts).await.expect("an engine");
-        let settings = Settings { workspace: WorkspaceId::from_bits(1), env_key_hash: Some(keys::hash(KEY)) };
+        let workspace = WorkspaceId::from_bits(1);
+        let settings = Settings { workspace, env_key_hash: Some(keys::hash(KEY)), origins: Vec::new() };
         let router = furnished(routes, engine.clone(), settings);
         Self { router, engine, made: AtomicU64::new(0) }
     }

@@ -1,91 +1,18 @@
 //! The binary as a newcomer meets it: the demo, the first start, a directory that is taken, the way down.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod house;
+mod log;
+mod provider;
+mod routes;
+mod settings;
+mod shell;
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-const HEDDLE: &str = env!("CARGO_BIN_EXE_heddle");
-
-/// A command with nothing of the caller's own settings.
-fn heddle(arguments: &[&str]) -> Command {
-    let mut command = Command::new(HEDDLE);
-    command.args(arguments).stdin(Stdio::null());
-    for name in ["HEDDLE_API_KEY", "HEDDLE_CONFIG", "HEDDLE_DATA", "HEDDLE_LISTEN", "ANTHROPIC_API_KEY"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-struct Server {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    /// What it printed before it listened.
-    said: Vec<String>,
-    url: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn serve(data: &Path) -> Server {
-    let data = data.to_str().expect("a plain path");
-    let mut serve = heddle(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
-    let mut child = serve.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-    let out = BufReader::new(child.stdout.take().expect("an output"));
-    // From here on dropping it ends the process.
-    let mut server = Server { child, out, said: Vec::new(), url: String::new() };
-    while server.url.is_empty() {
-        let mut line = String::new();
-        let read = server.out.read_line(&mut line).expect("text");
-        assert_ne!(read, 0, "it ended before it listened: {:?}", server.said);
-        match line.strip_prefix("listening on ") {
-            Some(url) => server.url = url.trim().to_owned(),
-            None => server.said.push(line),
-        }
-    }
-    server
-}
-
-fn text(output: &Output) -> (String, String) {
-    let utf8 = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (utf8(&output.stdout), utf8(&output.stderr))
-}
-
-/// A request over a plain socket, so that the test shares no code with the server. The connection stays open.
-fn send(url: &str, request: &str) -> BufReader<std::net::TcpStream> {
-    use std::io::Write;
-    let mut socket = std::net::TcpStream::connect(url.trim_start_matches("http://")).expect("it listens");
-    socket.write_all(request.as_bytes()).expect("it reads");
-    BufReader::new(socket)
-}
-
-fn status(url: &str, request: &str) -> String {
-    let mut line = String::new();
-    send(url, request).read_line(&mut line).expect("it answers");
-    line.trim().to_owned()
-}
-
-fn post(url: &str, key: &str, path: &str, body: &str) -> String {
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nx-api-key: {key}\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let mut answer = String::new();
-    send(url, &request).read_to_string(&mut answer).expect("it answers");
-    answer
-}
-
-/// The first id of this kind in an answer.
-fn id(answer: &str, prefix: &str) -> String {
-    let at = answer.find(&format!("\"{prefix}_")).unwrap_or_else(|| panic!("no {prefix} id in {answer}"));
-    answer[at + 1..].split('"').next().expect("an id").to_owned()
-}
+use house::{heddle, id, post, send, serve, status, text};
 
 #[test]
 fn the_demo_lets_agents_work_kills_its_server_and_loses_nothing() {

@@ -1,0 +1,197 @@
+//! What `heddle.toml` may say: every key with its meaning, its default and its bounds. The reader checks the
+//! file against these types, and `heddle config` prints them: there is no second list.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use protocol::routes::Provider;
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use serde::{Deserialize, Serialize};
+
+use super::{DATA, Format, Mode};
+
+/// The most that a server may be set to: threads of a session, levels below the primary, days, tokens.
+const THREADS: u32 = 1_000;
+const DEPTH: u32 = 5;
+const DAYS: u32 = 36_500;
+const TOKENS: u64 = 100_000_000;
+/// The last number that a user may have.
+const USERS: u32 = u32::MAX - 1;
+
+/// The settings of a Heddle server. Every key may be left out; a flag or an environment variable goes before
+/// what stands here, and `heddle doctor` says where each setting comes from. Paths are meant from where the
+/// server is started.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    /// Where to listen; port 0 takes a free one. Whoever reaches another address than loopback can try keys:
+    /// put TLS in front of it. (--listen, HEDDLE_LISTEN)
+    #[schemars(with = "String")]
+    pub(super) listen: SocketAddr,
+    /// Where everything is kept: the database, the first key, the sandboxes' files. (--data, HEDDLE_DATA)
+    pub(super) data: PathBuf,
+    /// A file of certificates in PEM that are trusted beside the system's own when a model's provider is
+    /// asked. None by default.
+    #[schemars(example = "company-ca.pem")]
+    pub(super) extra_ca: Option<PathBuf>,
+    /// Where agents' commands run.
+    pub(super) sandbox: FileSandbox,
+    /// How many agents a session may have.
+    pub(super) threads: FileThreads,
+    /// What the server writes to standard error.
+    pub(super) log: FileLog,
+    /// Web pages that may call this server from a browser.
+    pub(super) cors: FileCors,
+    /// Which provider answers for a model, one table for each model id or, with a `*` at the end, for every
+    /// id that begins so. An exact name goes before a pattern, a longer pattern before a shorter one. `claude-*`
+    /// (the Messages API, with ANTHROPIC_API_KEY) is there without being named.
+    pub(super) routes: BTreeMap<String, FileRoute>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileSandbox {
+    /// `local` runs commands in a jail of this machine; `off` runs them as the server's own user, with
+    /// nothing in between. (--sandbox, HEDDLE_SANDBOX)
+    pub(super) mode: Mode,
+    /// Further trees that agents may read and run, as absolute paths. None by default.
+    #[schemars(example = ["/opt/toolchain"])]
+    pub(super) readonly: Vec<PathBuf>,
+    /// The number of the user that agents' commands run as when the server is root; never root itself.
+    #[schemars(range(min = 1, max = USERS))]
+    pub(super) user: u32,
+    /// Days for which the files of a session that does not use its tools are kept.
+    #[schemars(range(min = 1, max = DAYS))]
+    pub(super) keep_days: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileThreads {
+    /// Children at once in one session, idle ones too.
+    #[schemars(range(min = 1, max = THREADS))]
+    pub(super) max: u32,
+    /// Levels of children; with 2, an agent that was called may call others.
+    #[schemars(range(min = 1, max = DEPTH))]
+    pub(super) max_depth: u32,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileLog {
+    /// `text` for people, `json` for machines, one object a line. (--log-format, HEDDLE_LOG_FORMAT)
+    pub(super) format: Format,
+    /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list such as
+    /// `info,server=debug` with a level for each part. (--log, HEDDLE_LOG)
+    pub(super) filter: Filter,
+}
+
+/// A filter's text.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct Filter(pub(super) String);
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileCors {
+    /// The origins of those pages, exactly as a browser names them. None by default: no page may.
+    #[schemars(example = ["https://app.example"])]
+    pub(super) origins: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileRoute {
+    /// The wire that the provider speaks. Must be given.
+    pub(super) provider: Wire,
+    /// Where the provider is. `messages` has a default, HEDDLE_ANTHROPIC_BASE_URL or else
+    /// https://api.anthropic.com; `chat-completions` has none.
+    #[schemars(example = "http://127.0.0.1:8000")]
+    pub(super) base_url: Option<String>,
+    /// The environment variable that holds the provider's key: its name, never the key itself. If
+    /// left out no key is sent.
+    #[schemars(example = &"MY_MODEL_KEY")]
+    pub(super) key: Option<String>,
+    /// Tokens that the model reads at most; if left out 128000, and 200000 for `claude-*`.
+    #[schemars(range(min = 1, max = TOKENS), example = 128_000)]
+    pub(super) window: Option<u64>,
+    /// Tokens that it writes at most in one answer; if left out 8192, and 32000 for `claude-*`.
+    #[schemars(range(min = 1, max = TOKENS), example = 8_192)]
+    pub(super) max_output: Option<u64>,
+    /// Further headers of every request, sent as they stand: no place for a secret. None by default.
+    #[serde(default)]
+    #[schemars(example = team())]
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+/// The wires that a route of the file may speak; the built-in script is `heddle-demo`'s alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Wire {
+    Messages,
+    ChatCompletions,
+}
+
+fn team() -> BTreeMap<String, String> {
+    BTreeMap::from([("x-team".into(), "weavers".into())])
+}
+
+impl From<Wire> for Provider {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Messages => Self::Messages,
+            Wire::ChatCompletions => Self::ChatCompletions,
+        }
+    }
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7717)),
+            data: DATA.into(),
+            extra_ca: None,
+            sandbox: FileSandbox::default(),
+            threads: FileThreads::default(),
+            log: FileLog::default(),
+            cors: FileCors::default(),
+            routes: BTreeMap::new(),
+        }
+    }
+}
+
+/// As rules.md 10 says.
+impl Default for FileSandbox {
+    fn default() -> Self {
+        Self { mode: Mode::Local, readonly: Vec::new(), user: 65_534, keep_days: 30 }
+    }
+}
+
+impl Default for FileThreads {
+    fn default() -> Self {
+        let engine::Tree { max_threads, max_depth } = engine::Tree::default();
+        Self { max: max_threads, max_depth }
+    }
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self("info".into())
+    }
+}
+
+/// The file as a JSON Schema, everything in its place.
+pub(super) fn schema() -> Schema {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<File>()
+}
+
+/// A key as it is written in a path: quoted if it is no bare word.
+pub(super) fn spelled(key: &str) -> String {
+    let bare = |at: char| at.is_ascii_alphanumeric() || at == '_' || at == '-';
+    if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { format!("{key:?}") }
+}

@@ -1,0 +1,128 @@
+//! What the command line and its environment variables say, and which of the two said it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args as _, Command, parser::ValueSource};
+
+use super::{ConfigError, Format, Mode, Settled, source::Source};
+
+/// The settings of a server that a command line can hold.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[group(skip)]
+pub(crate) struct Flags {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7717]
+    #[arg(long, env = "HEDDLE_LISTEN", value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where everything is kept [default: heddle-data]
+    #[arg(long, env = "HEDDLE_DATA", value_name = "DIRECTORY")]
+    pub(crate) data: Option<PathBuf>,
+    /// The settings' file; `heddle config` prints a sample [default: heddle.toml, if it is there]
+    #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where agents' commands run [default: local]
+    #[arg(long, env = "HEDDLE_SANDBOX", value_name = "MODE")]
+    pub(crate) sandbox: Option<Mode>,
+    /// What is logged: a level, or a list such as `info,server=debug` [default: info]
+    #[arg(long, env = "HEDDLE_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// How the log is written [default: text]
+    #[arg(long, env = "HEDDLE_LOG_FORMAT", value_name = "FORMAT")]
+    pub(crate) log_format: Option<Format>,
+}
+
+/// [`Flags`], and where each of them was said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
+    pub(crate) flags: Flags,
+    from: BTreeMap<String, Source>,
+}
+
+impl Said {
+    /// `value`, the value of the argument `name`, with where it was said.
+    pub(super) fn with<T>(&self, name: &str, value: Option<T>) -> Option<(T, Source)> {
+        value.map(|value| (value, self.from.get(name).cloned().unwrap_or(Source::Default)))
+    }
+}
+
+/// Which settings' file, for the verbs that work beside a server.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Beside {
+    /// The settings' file of the server [default: heddle.toml, if it is there]
+    #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+}
+
+impl Beside {
+    /// The settings of that server, as far as the file and the environment say them; `data` goes before it.
+    pub(crate) fn settle(&self, data: Option<PathBuf>) -> Result<Settled, ConfigError> {
+        let named = |names: &str| Source::Flag(names.to_owned());
+        let from = [("config", "--config or HEDDLE_CONFIG"), ("data", "--data or HEDDLE_DATA")];
+        let from = from.map(|(id, names)| (id.to_owned(), named(names))).into();
+        Said { flags: Flags { config: self.config.clone(), data, ..Flags::default() }, from }.settle()
+    }
+}
+
+impl clap::FromArgMatches for Said {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut said = Self { flags: Flags::from_arg_matches(matches)?, from: BTreeMap::new() };
+        said.learn(matches);
+        Ok(said)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.flags.update_from_arg_matches(matches)?;
+        self.learn(matches);
+        Ok(())
+    }
+}
+
+impl clap::Args for Said {
+    fn augment_args(command: Command) -> Command {
+        Flags::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Flags::augment_args_for_update(command)
+    }
+}
+
+impl Said {
+    fn learn(&mut self, matches: &ArgMatches) {
+        for argument in Flags::augment_args(Command::new("flags")).get_arguments() {
+            let id = argument.get_id().as_str();
+            let variable = || argument.get_env().unwrap_or_default().to_string_lossy().into_owned();
+            let source = match matches.value_source(id) {
+                Some(ValueSource::CommandLine) => {
+                    Source::Flag(format!("--{}", argument.get_long().unwrap_or(id)))
+                }
+                Some(ValueSource::EnvVariable) => Source::Variable(variable()),
+                // What clap may say one day, or a default that clap itself would know.
+                Some(_) | None => continue,
+            };
+            self.from.insert(id.to_owned(), source);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        said: Said,
+    }
+
+    #[test]
+    fn a_flag_is_told_from_silence() {
+        let said = Line::parse_from(["heddle", "--sandbox", "off", "--log-format=json"]).said;
+        let from = [("log_format", "--log-format"), ("sandbox", "--sandbox")];
+        let from = from.map(|(id, flag)| (id.to_owned(), Source::Flag(flag.into())));
+        assert_eq!(said.from, BTreeMap::from(from));
+        assert_eq!((said.flags.sandbox, said.flags.log_format), (Some(Mode::Off), Some(Format::Json)));
+    }
+}

@@ -1,0 +1,361 @@
+//! The settings: what was said (flags, environment, file) and what is meant, as two types, with where each
+//! setting was said.
+
+pub(crate) mod environment;
+mod file;
+mod flags;
+mod origins;
+mod read;
+pub(crate) mod routes;
+mod sample;
+mod source;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use engine::Tree;
+use models::{Keys, Net, Proxy};
+use protocol::{
+    WorkspaceId,
+    routes::{Route, Routes},
+};
+use reqwest::header::HeaderValue;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::EnvFilter;
+
+pub(crate) use self::{
+    environment::variable,
+    flags::{Beside, Said},
+    sample::sample,
+    source::{Mistake, Setting, Source},
+};
+use self::{
+    file::{FileSandbox, FileThreads},
+    read::Read,
+    source::Ledger,
+};
+
+/// The one workspace of this server. Every row carries it.
+pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
+/// The database's file in the data directory.
+pub(crate) const DATABASE: &str = "heddle.db";
+/// Where everything is kept, if nothing else is said.
+pub(crate) const DATA: &str = "heddle-data";
+/// The levels that a log's filter knows.
+const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+
+/// Where agents' commands run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// In a jail of this machine.
+    Local,
+    /// As the user that the server runs as, with all that it may do.
+    Off,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// The settings as they are meant: total, checked.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) routes: Routes,
+    pub(crate) keys: Keys,
+    pub(crate) net: Net,
+    pub(crate) sandbox: Sandbox,
+    /// How many threads a new session may have, and how deep.
+    pub(crate) tree: Tree,
+    pub(crate) log: Log,
+    /// Web pages that may call from a browser.
+    pub(crate) origins: Vec<HeaderValue>,
+    /// The hash of `HEDDLE_API_KEY`: a key named `env`, valid while it is set.
+    pub(crate) env_key_hash: Option<[u8; 32]>,
+    /// All of these as they are shown, each with its source.
+    pub(crate) settings: Vec<Setting>,
+}
+
+/// How agents' commands are kept from the host (rules.md 10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sandbox {
+    pub(crate) mode: Mode,
+    /// Further trees that they see, read-only.
+    pub(crate) readonly: Vec<PathBuf>,
+    /// The user that they run as when the server is root.
+    pub(crate) user: u32,
+    /// Days after which the files of a session that does not use them are removed.
+    pub(crate) keep_days: u32,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) format: Format,
+    /// A filter that [`EnvFilter`] can read.
+    pub(crate) filter: String,
+}
+
+/// Settings that are wrong: where, and what would be right.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read {}{named}: {reason}", file.display())]
+    Unreadable { file: PathBuf, named: String, reason: String },
+    #[error("{}", lines(_0))]
+    Wrong(Vec<Mistake>),
+}
+
+fn lines(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Said {
+    /// What the flags, the environment and the file mean together.
+    pub(crate) fn settle(self) -> Result<Settled, ConfigError> {
+        let file = self.with("config", self.flags.config.clone());
+        settle(self, read::read(file)?, &variable)
+    }
+}
+
+impl Settled {
+    /// Whether `route` is there without being named in the file.
+    pub(crate) fn is_built_in(&self, route: &Route) -> bool {
+        let provider = format!("{}.provider", routes::path(&route.pattern));
+        let entered = self.settings.iter().find(|setting| setting.name == provider);
+        entered.is_none_or(|setting| setting.source == Source::Default)
+    }
+}
+
+fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settled, ConfigError> {
+    let Read { file, lines } = read;
+    let flags = said.flags.clone();
+    let found = lines.file.clone();
+    let mut ledger = Ledger::new(lines);
+    let which = |file: &PathBuf| if file.as_os_str().is_empty() { "none".to_owned() } else { path(file) };
+    ledger.take("config", said.with("config", flags.config.clone()), found, which);
+    let listen = ledger.take("listen", said.with("listen", flags.listen), file.listen, text);
+    let data = ledger.take("data", said.with("data", flags.data.clone()), file.data, path);
+    let extra_ca_pem = extra_ca(file.extra_ca, &mut ledger);
+    let sandbox = sandbox(said.with("sandbox", flags.sandbox), file.sandbox, &mut ledger);
+    let tree = tree(&file.threads, &mut ledger);
+    let log = Log {
+        format: ledger.take(
+            "log.format",
+            said.with("log_format", flags.log_format),
+            file.log.format,
+            |format| word(*format),
+        ),
+        filter: filter(said.with("log", flags.log.clone()), file.log.filter.0, &mut ledger),
+    };
+    let origins = origins::settle(file.cors.origins, &mut ledger);
+    let routes = routes::settle(
+        file.routes,
+        variable(environment::BASE_URL),
+        &|name| variable(name).is_some(),
+        &mut ledger,
+    );
+    let names = routes.0.iter().filter_map(|route| route.key_variable.clone());
+    let keys = names.filter_map(|name| variable(&name).map(|key| (name, key))).collect();
+    let env_key = variable(environment::API_KEY);
+    let (state, source) = match &env_key {
+        Some(_) => ("set", Source::Variable(environment::API_KEY.into())),
+        None => ("not set", Source::Default),
+    };
+    ledger.enter(environment::API_KEY, state.into(), source);
+    Ok(Settled {
+        listen,
+        data,
+        routes,
+        keys,
+        sandbox,
+        tree,
+        log,
+        origins,
+        net: Net { extra_ca_pem, proxy: Proxy::Environment },
+        env_key_hash: env_key.map(|key| server::keys::hash(key.trim())),
+        settings: ledger.close().map_err(ConfigError::Wrong)?,
+    })
+}
+
+fn extra_ca(file: Option<PathBuf>, ledger: &mut Ledger) -> Option<Vec<u8>> {
+    let show = |file: &Option<PathBuf>| file.as_ref().map_or_else(|| "none".to_owned(), path);
+    let file = ledger.take("extra_ca", None, file, show)?;
+    match std::fs::read(&file) {
+        Ok(pem) => Some(pem),
+        Err(wrong) => {
+            ledger.mistake("extra_ca", format!("cannot read {}: {wrong}", file.display()));
+            None
+        }
+    }
+}
+
+fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger) -> Sandbox {
+    let trees = |trees: &Vec<PathBuf>| listed(trees.iter().map(path));
+    let sandbox = Sandbox {
+        mode: ledger.take("sandbox.mode", mode, file.mode, |mode| word(*mode)),
+        readonly: ledger.take("sandbox.readonly", None, file.readonly, trees),
+        user: ledger.take("sandbox.user", None, file.user, text),
+        keep_days: ledger.take("sandbox.keep_days", None, file.keep_days, text),
+    };
+    for tree in &sandbox.readonly {
+        if !tree.is_absolute() || !tree.exists() {
+            let message = format!("{} must be an absolute path that exists", tree.display());
+            ledger.mistake("sandbox.readonly", message);
+        }
+    }
+    sandbox
+}
+
+fn tree(file: &FileThreads, ledger: &mut Ledger) -> Tree {
+    Tree {
+        max_threads: ledger.take("threads.max", None, file.max, text),
+        max_depth: ledger.take("threads.max_depth", None, file.max_depth, text),
+    }
+}
+
+fn filter(said: Option<(String, Source)>, file: String, ledger: &mut Ledger) -> String {
+    let said = said.filter(|(filter, _)| !filter.trim().is_empty());
+    let filter = ledger.take("log.filter", said, file, String::clone);
+    // To the library any single word is the name of a part, so a slip would silence everything.
+    let words = filter.split(',').map(str::trim).filter(|word| !word.contains('='));
+    for word in words.filter(|word| !LEVELS.contains(&word.to_lowercase().as_str())) {
+        if let Some(near) = nearest(word, LEVELS) {
+            ledger.mistake("log.filter", format!("`{word}` is no level; did you mean `{near}`?"));
+        }
+    }
+    if let Err(wrong) = EnvFilter::try_new(&filter) {
+        ledger.mistake("log.filter", format!("{wrong}; write a level or a list such as info,server=debug"));
+    }
+    filter
+}
+
+fn text<T: fmt::Display>(value: &T) -> String {
+    value.to_string()
+}
+
+fn path(path: &impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
+}
+
+fn word(value: impl clap::ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+fn listed(values: impl Iterator<Item = String>) -> String {
+    let values: Vec<String> = values.collect();
+    if values.is_empty() { "none".to_owned() } else { values.join(", ") }
+}
+
+/// The known name that is fewest edits away, if it is near at all.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known)).min()?;
+    (near.0 <= 1 + name.len() / 3).then_some(near.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        said: Said,
+    }
+
+    fn settled(flags: &[&str], text: &str) -> Result<Settled, ConfigError> {
+        let said = Line::parse_from([&["heddle"], flags].concat()).said;
+        settle(said, read::parse(Path::new("heddle.toml"), text)?, &|_| None)
+    }
+
+    fn told(settled: &Settled, name: &str) -> String {
+        let setting = settled.settings.iter().find(|setting| setting.name == name).expect("a setting");
+        format!("{} ({})", setting.value, setting.source)
+    }
+
+    #[test]
+    fn flags_go_before_the_file_and_the_file_before_the_defaults_and_each_says_so() {
+        let file = "listen = \"127.0.0.1:1\"\ndata = \"there\"\n[threads]\nmax = 3\n";
+        let settled = settled(&["--listen", "127.0.0.1:2"], file).expect("legal");
+        assert_eq!((settled.listen.port(), &settled.data), (2, &PathBuf::from("there")));
+        assert_eq!(settled.tree, Tree { max_threads: 3, max_depth: 1 });
+        assert_eq!(
+            ["listen", "data", "threads.max", "threads.max_depth"].map(|name| told(&settled, name)),
+            ["127.0.0.1:2 (--listen)", "there (heddle.toml:2)", "3 (heddle.toml:4)", "1 (default)"]
+        );
+    }
+
+    #[test]
+    fn every_key_that_the_file_may_hold_is_told_with_its_source() {
+        let settled = settled(&[], "[routes.m]\nprovider = \"messages\"\n").expect("legal");
+        let mut missing = Vec::new();
+        let mut open = vec![(String::new(), file::schema().to_value())];
+        while let Some((path, schema)) = open.pop() {
+            let inner = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+            match schema["properties"].as_object() {
+                Some(keys) => open.extend(keys.iter().map(|(key, schema)| (inner(key), schema.clone()))),
+                None if path == "routes" => open.push((inner("m"), schema["additionalProperties"].clone())),
+                None if settled.settings.iter().any(|setting| setting.name == path) => {}
+                None => missing.push(path),
+            }
+        }
+        assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_sandbox_is_local_unless_it_is_said_to_be_off() {
+        let plain = Sandbox { mode: Mode::Local, readonly: Vec::new(), user: 65_534, keep_days: 30 };
+        assert_eq!(settled(&[], "").expect("legal").sandbox, plain);
+        let off = settled(&["--sandbox=off"], "[sandbox]\nmode = \"local\"\n").expect("legal");
+        assert_eq!(off.sandbox, Sandbox { mode: Mode::Off, ..plain });
+        assert_eq!(told(&off, "sandbox.mode"), "off (--sandbox)");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_where_it_was_said() {
+        for (flags, text, said) in [
+            (
+                &[][..],
+                "[sandbox]\nreadonly = [\"relative\"]\n",
+                "heddle.toml:2: sandbox.readonly: relative must be",
+            ),
+            (
+                &[],
+                "[sandbox]\nreadonly = [\"/is/not/there\"]\n",
+                "heddle.toml:2: sandbox.readonly: /is/not/there",
+            ),
+            (&[], "extra_ca = \"/is/not/there\"\n", "heddle.toml:1: extra_ca: cannot read /is/not/there: "),
+            (
+                &[],
+                "[log]\nfilter = \"debgu\"\n",
+                "heddle.toml:2: log.filter: `debgu` is no level; did you mean `debug`?",
+            ),
+            (&["--log", "info,a=b=c"], "", "--log: log.filter: error parsing level filter: "),
+            (&[], "[cors]\norigins = [\"*\"]\n", "heddle.toml:2: cors.origins: "),
+        ] {
+            let wrong = settled(flags, text).expect_err("a mistake").to_string();
+            assert!(wrong.starts_with(said), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_the_environment_is_kept_as_a_hash_and_shown_as_set() {
+        let read = read::parse(Path::new("heddle.toml"), "").expect("legal");
+        let variable = |name: &str| (name == "HEDDLE_API_KEY").then(|| " sesame\n".to_owned());
+        let settled = settle(Said::default(), read, &variable).expect("legal");
+        assert_eq!(settled.env_key_hash, Some(server::keys::hash("sesame")));
+        assert_eq!(told(&settled, "HEDDLE_API_KEY"), "set (HEDDLE_API_KEY)");
+        assert!(!format!("{settled:?}").contains("sesame"));
+    }
+}

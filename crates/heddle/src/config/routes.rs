@@ -1,0 +1,354 @@
+//! The route table: the built-in routes, then what the file adds or replaces.
+
+use std::collections::BTreeMap;
+
+use protocol::routes::{MAX_OUTPUT, Provider, Route, Routes, WINDOW};
+use reqwest::{
+    Url,
+    header::{HeaderName, HeaderValue},
+};
+
+use super::{
+    environment::BASE_URL,
+    file::{FileRoute, Wire, spelled},
+    source::{Ledger, Source},
+};
+
+/// The pattern of the route that is there without being named.
+pub(crate) const CLAUDE: &str = "claude-*";
+const DEMO: &str = "heddle-demo";
+const MESSAGES_URL: &str = "https://api.anthropic.com";
+const MESSAGES_KEY: &str = "ANTHROPIC_API_KEY";
+/// Tokens a `claude-*` model reads and writes at most (rules.md 9), and any other where nothing is said.
+const CLAUDE_TOKENS: (u64, u64) = (200_000, 32_000);
+const OTHER_TOKENS: (u64, u64) = (WINDOW, MAX_OUTPUT);
+/// Headers that a route may add, and characters of each.
+const HEADERS: usize = 32;
+const HEADER_CHARS: usize = 4_096;
+/// Headers that the wires write themselves, or that hold a key.
+const TAKEN: &[&str] = &[
+    "accept",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "proxy-authorization",
+    "transfer-encoding",
+    "user-agent",
+    "x-api-key",
+];
+
+/// The path in the file of the route for `pattern`.
+pub(crate) fn path(pattern: &str) -> String {
+    format!("routes.{}", spelled(pattern))
+}
+
+/// The route table. Exact names come before patterns, longer patterns before shorter ones, so that the order
+/// in the file means nothing. `base` is what `HEDDLE_ANTHROPIC_BASE_URL` says, `is_set` whether a variable
+/// is set.
+pub(super) fn settle(
+    mut given: BTreeMap<String, FileRoute>,
+    base: Option<String>,
+    is_set: &dyn Fn(&str) -> bool,
+    ledger: &mut Ledger,
+) -> Routes {
+    if given.contains_key(DEMO) {
+        ledger.mistake_at(&path(DEMO), "this is the built-in script's own name; give the route another");
+    }
+    given.entry(CLAUDE.to_owned()).or_insert_with(|| FileRoute {
+        provider: Wire::Messages,
+        base_url: None,
+        key: Some(MESSAGES_KEY.into()),
+        window: None,
+        max_output: None,
+        headers: BTreeMap::new(),
+    });
+    let mut routes: Vec<Route> = Vec::from([Route::script(DEMO)]);
+    for (pattern, route) in given {
+        routes.push(Entry { path: path(&pattern), ledger: &mut *ledger, is_set }.settle(
+            pattern,
+            route,
+            base.as_deref(),
+        ));
+    }
+    ledger.enter(&path(DEMO), "the built-in script".into(), Source::Default);
+    routes.sort_by_key(|route| (route.pattern.ends_with('*'), usize::MAX - route.pattern.len()));
+    Routes(routes)
+}
+
+/// One route on its way into the table.
+struct Entry<'a> {
+    path: String,
+    ledger: &'a mut Ledger,
+    is_set: &'a dyn Fn(&str) -> bool,
+}
+
+impl Entry<'_> {
+    fn settle(mut self, pattern: String, route: FileRoute, base: Option<&str>) -> Route {
+        if let Some(wrong) = wrong_pattern(&pattern) {
+            self.ledger.mistake_at(&self.path, wrong);
+        }
+        let provider = Provider::from(route.provider);
+        self.enter(
+            "provider",
+            match route.provider {
+                Wire::Messages => "messages".to_owned(),
+                Wire::ChatCompletions => "chat-completions".to_owned(),
+            },
+        );
+        let base_url = self.base_url(route.provider, route.base_url, base);
+        let key_variable = self.key(route.key);
+        let (window, max_output) = if pattern.starts_with("claude-") { CLAUDE_TOKENS } else { OTHER_TOKENS };
+        let window = route.window.unwrap_or(window);
+        self.enter("window", window.to_string());
+        // A small window makes the default smaller; what was said stays as it was said.
+        let output = route.max_output.unwrap_or(max_output.min(window));
+        self.enter("max_output", output.to_string());
+        if output > window {
+            self.mistake("max_output", format!("must not be more than window, which is {window}"));
+        }
+        let headers = self.headers(route.headers);
+        Route { pattern, provider, base_url, key_variable, headers, window, max_output: output }
+    }
+
+    fn enter(&mut self, key: &str, value: String) {
+        let path = format!("{}.{key}", self.path);
+        let source = self.ledger.source(&path);
+        self.ledger.enter(&path, value, source);
+    }
+
+    fn mistake(&mut self, key: &str, message: impl std::fmt::Display) {
+        self.ledger.mistake(&format!("{}.{key}", self.path), message);
+    }
+
+    fn base_url(&mut self, wire: Wire, given: Option<String>, base: Option<&str>) -> String {
+        let path = format!("{}.base_url", self.path);
+        let (url, source) = match (given, wire, base) {
+            (Some(url), _, _) => (url, self.ledger.source(&path)),
+            (None, Wire::ChatCompletions, _) => {
+                let message = "`base_url` is missing: a chat-completions provider has no default address";
+                self.ledger.mistake_at(&self.path, message);
+                return String::new();
+            }
+            (None, Wire::Messages, Some(base)) => (base.to_owned(), Source::Variable(BASE_URL.into())),
+            (None, Wire::Messages, None) => (MESSAGES_URL.to_owned(), Source::Default),
+        };
+        let url = url.trim().trim_end_matches('/').to_owned();
+        let wrong = wrong_url(&url);
+        // What is wrong may hold a password.
+        let shown = if wrong.is_some() { "(wrong)".to_owned() } else { url.clone() };
+        self.ledger.enter(&path, shown, source);
+        if let Some(wrong) = wrong {
+            self.ledger.mistake(&path, wrong);
+        }
+        url
+    }
+
+    fn key(&mut self, given: Option<String>) -> Option<String> {
+        let name = given.map(|name| name.trim().to_owned());
+        let shown = match &name {
+            None => "none is sent".to_owned(),
+            Some(name) if !is_variable(name) => "(wrong)".to_owned(),
+            Some(name) if (self.is_set)(name) => format!("set ({name})"),
+            Some(name) => format!("not set ({name})"),
+        };
+        self.enter("key", shown);
+        if name.as_deref().is_some_and(|name| !is_variable(name)) {
+            self.mistake(
+                "key",
+                "must be the name of an environment variable that holds the key, such as MY_MODEL_KEY \
+                 (capital letters, digits, _), never the key itself; if a key stood here, take it out of the file",
+            );
+        }
+        name
+    }
+
+    fn headers(&mut self, given: BTreeMap<String, String>) -> Vec<(String, String)> {
+        let names: Vec<&str> = given.keys().map(String::as_str).collect();
+        let shown = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        self.enter("headers", shown);
+        if given.len() > HEADERS {
+            self.mistake("headers", format!("must be at most {HEADERS}, and are {}", given.len()));
+        }
+        for (name, value) in &given {
+            if let Some(wrong) = wrong_header(name, value) {
+                self.ledger.mistake_at(&format!("{}.headers.{}", self.path, spelled(name)), wrong);
+            }
+        }
+        given.into_iter().collect()
+    }
+}
+
+fn wrong_pattern(pattern: &str) -> Option<&'static str> {
+    let name = pattern.strip_suffix('*').unwrap_or(pattern);
+    let legal = |at: char| !at.is_whitespace() && !at.is_control();
+    if pattern.is_empty() || !name.chars().all(legal) {
+        Some("must be a model's id, without spaces")
+    } else if name.contains('*') {
+        Some("must be a model's id or the beginning of one with a single `*` at its end")
+    } else {
+        None
+    }
+}
+
+fn wrong_url(url: &str) -> Option<&'static str> {
+    let Ok(parsed) = Url::parse(url) else { return Some(WEB) };
+    if !matches!(parsed.scheme(), "http" | "https") || !parsed.has_host() {
+        Some(WEB)
+    } else if !parsed.username().is_empty() || parsed.password().is_some() {
+        Some("must hold no user and no password; name the variable with the key in `key`")
+    } else if parsed.query().is_some() || parsed.fragment().is_some() {
+        Some("must end before `?` and `#`: paths are added to it")
+    } else {
+        None
+    }
+}
+
+const WEB: &str = "must be an http or https address such as http://127.0.0.1:8000";
+
+/// Capital letters, digits and `_`, and no digit first, as variables are named everywhere; hardly any key is
+/// spelled like that.
+fn is_variable(name: &str) -> bool {
+    let legal = |at: char| at.is_ascii_uppercase() || at.is_ascii_digit() || at == '_';
+    !name.is_empty() && name.chars().all(legal) && !name.starts_with(|at: char| at.is_ascii_digit())
+}
+
+fn wrong_header(name: &str, value: &str) -> Option<String> {
+    let Ok(header) = HeaderName::try_from(name) else { return Some("is no name of a header".into()) };
+    if TAKEN.contains(&header.as_str()) {
+        let message = "is written by Heddle itself; a provider's key has a place of its own, `key`";
+        return Some(message.into());
+    }
+    if value.starts_with('$') {
+        let message = "is sent as it stands and cannot name a variable; a secret belongs into `key`";
+        return Some(message.into());
+    }
+    if value.chars().count() > HEADER_CHARS || HeaderValue::try_from(value).is_err() {
+        return Some(format!("must be at most {HEADER_CHARS} characters that a header can hold"));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ConfigError, Said, Settled, read, settle};
+    use std::path::Path;
+
+    fn settled(text: &str, variables: &[(&str, &str)]) -> Result<Settled, ConfigError> {
+        let read = read::parse(Path::new("heddle.toml"), text)?;
+        let variable = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        settle(Said::default(), read, &variable)
+    }
+
+    #[test]
+    fn exact_routes_go_before_patterns_and_long_patterns_before_short_ones() {
+        let file = "[routes.\"*\"]\nprovider = \"messages\"\nbase_url = \"http://a/\"\n\
+                    [routes.\"claude-x\"]\nprovider = \"chat-completions\"\nbase_url = \"http://b\"\n\
+                    max_output = 5\n";
+        let settled = settled(file, &[("HEDDLE_ANTHROPIC_BASE_URL", "http://proxy/")]).expect("legal");
+        let routes = settled.routes.0.iter();
+        let table: Vec<_> =
+            routes.map(|route| (route.pattern.as_str(), route.base_url.as_str(), route.max_output)).collect();
+        assert_eq!(
+            table,
+            [
+                ("heddle-demo", "", 8_192),
+                ("claude-x", "http://b", 5),
+                ("claude-*", "http://proxy", 32_000),
+                ("*", "http://a", 8_192)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_route_says_what_it_is_and_keeps_its_headers() {
+        let file = "[routes.m]\nprovider = \"chat-completions\"\nbase_url = \"http://a\"\nkey = \"K\"\n\
+                    window = 4096\nheaders = { x-team = \"weavers\" }\n";
+        let settled = settled(file, &[("K", "sesame")]).expect("legal");
+        let route = settled.routes.route("m").expect("a route");
+        assert_eq!(
+            route,
+            &super::Route {
+                pattern: "m".into(),
+                provider: super::Provider::ChatCompletions,
+                base_url: "http://a".into(),
+                key_variable: Some("K".into()),
+                headers: vec![("x-team".into(), "weavers".into())],
+                window: 4_096,
+                max_output: 4_096,
+            }
+        );
+        let told: Vec<String> = settled
+            .settings
+            .iter()
+            .filter(|setting| setting.name.starts_with("routes.m."))
+            .map(|setting| format!("{}: {} ({})", setting.name, setting.value, setting.source))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "routes.m.provider: chat-completions (heddle.toml:2)",
+                "routes.m.base_url: http://a (heddle.toml:3)",
+                "routes.m.key: set (K) (heddle.toml:4)",
+                "routes.m.window: 4096 (heddle.toml:5)",
+                "routes.m.max_output: 4096 (default)",
+                "routes.m.headers: x-team (heddle.toml:6)",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_route_cannot_mean_is_refused_at_its_line_and_no_secret_is_repeated() {
+        let route = |rest: &str| format!("[routes.m]\nprovider = \"messages\"\n{rest}\n");
+        for (text, said) in [
+            (route("key = \"sk-secret\""), "3: routes.m.key: must be the name of an environment variable"),
+            (route("key = \"hf_secret\""), "3: routes.m.key: must be the name of an environment variable"),
+            (route("base_url = \"ftp://a\""), "3: routes.m.base_url: must be an http or https address"),
+            (route("base_url = \"a\""), "3: routes.m.base_url: must be an http or https address"),
+            (
+                route("base_url = \"http://u:secret@a\""),
+                "3: routes.m.base_url: must hold no user and no password",
+            ),
+            (route("base_url = \"http://a/?k=secret\""), "3: routes.m.base_url: must end before `?` and `#`"),
+            (
+                route("headers = { \"X-Api-Key\" = \"secret\" }"),
+                "3: routes.m.headers.X-Api-Key: is written by",
+            ),
+            (route("headers = { a = \"$SECRET\" }"), "3: routes.m.headers.a: is sent as it stands"),
+            (route("headers = { a = \"x\\ny\" }"), "3: routes.m.headers.a: must be at most 4096 characters"),
+            (route("headers = { \"a b\" = \"x\" }"), "3: routes.m.headers.\"a b\": is no name of a header"),
+            (route("window = 10\nmax_output = 11"), "4: routes.m.max_output: must not be more than window"),
+            (
+                "[routes.m]\nprovider = \"chat-completions\"\n".to_owned(),
+                "1: routes.m: `base_url` is missing: a chat-completions provider",
+            ),
+            (
+                "[routes.\"a*b\"]\nprovider = \"messages\"\n".to_owned(),
+                "1: routes.\"a*b\": must be a model's id or the beginning of one",
+            ),
+            (
+                "[routes.\"a b\"]\nprovider = \"messages\"\n".to_owned(),
+                "1: routes.\"a b\": must be a model's id",
+            ),
+            ("[routes.\"\"]\nprovider = \"messages\"\n".to_owned(), "1: routes.\"\": must be a model's id"),
+            (
+                "[routes.heddle-demo]\nprovider = \"messages\"\n".to_owned(),
+                "1: routes.heddle-demo: this is the",
+            ),
+        ] {
+            let wrong = settled(&text, &[]).expect_err("a mistake").to_string();
+            assert!(wrong.starts_with(&format!("heddle.toml:{said}")), "{wrong} in {text}");
+            assert!(!wrong.to_lowercase().contains("secret@") && !wrong.contains("-secret"), "{wrong}");
+        }
+        let base = [("HEDDLE_ANTHROPIC_BASE_URL", "nowhere")];
+        let wrong = settled("", &base).expect_err("a mistake").to_string();
+        assert!(
+            wrong.starts_with("HEDDLE_ANTHROPIC_BASE_URL: routes.\"claude-*\".base_url: must be"),
+            "{wrong}"
+        );
+    }
+}

@@ -1,0 +1,120 @@
+//! Where a setting comes from, and the ledger in which each is entered on the way from what was said to what
+//! is meant.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a setting was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// This flag of the command line.
+    Flag(String),
+    /// This environment variable.
+    Variable(String),
+    /// This line of the settings' file.
+    Line { file: PathBuf, line: usize },
+    /// Nowhere.
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::Line { file, line } => write!(f, "{}:{line}", file.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A setting as a person is shown it: no secret is in its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// Its path in the file, or the variable that holds it.
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) source: Source,
+}
+
+/// A setting that is wrong: where it was said, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mistake {
+    pub(crate) source: Source,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.source, self.message)
+    }
+}
+
+/// The lines of the settings' file, by the path of the key that stands there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lines {
+    pub(super) file: PathBuf,
+    pub(super) of: BTreeMap<String, usize>,
+}
+
+impl Lines {
+    fn source(&self, path: &str) -> Option<Source> {
+        self.of.get(path).map(|line| Source::Line { file: self.file.clone(), line: *line })
+    }
+}
+
+/// Every setting that was asked for so far, and every mistake that was found.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    lines: Lines,
+    settings: Vec<Setting>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Ledger {
+    pub(super) fn new(lines: Lines) -> Self {
+        Self { lines, ..Self::default() }
+    }
+
+    /// Enters the setting at `path`: what a flag or a variable said, else what the file says, which knows the
+    /// default.
+    pub(super) fn take<T>(
+        &mut self,
+        path: &str,
+        said: Option<(T, Source)>,
+        file: T,
+        show: impl FnOnce(&T) -> String,
+    ) -> T {
+        let (value, source) = said.unwrap_or_else(|| (file, self.source(path)));
+        self.enter(path, show(&value), source);
+        value
+    }
+
+    /// Enters what is decided already.
+    pub(super) fn enter(&mut self, name: &str, value: String, source: Source) {
+        self.settings.push(Setting { name: name.to_owned(), value, source });
+    }
+
+    /// Where the file says what is at `path`.
+    pub(super) fn source(&self, path: &str) -> Source {
+        self.lines.source(path).unwrap_or(Source::Default)
+    }
+
+    /// Notes that the setting `name`, entered before, is wrong.
+    pub(super) fn mistake(&mut self, name: &str, message: impl fmt::Display) {
+        let entered = self.settings.iter().rev().find(|setting| setting.name == name);
+        let source = entered.map_or_else(|| self.source(name), |setting| setting.source.clone());
+        self.mistakes.push(Mistake { source, message: format!("{name}: {message}") });
+    }
+
+    /// Notes that something is wrong with the route or table at `path`.
+    pub(super) fn mistake_at(&mut self, path: &str, message: impl fmt::Display) {
+        let source = self.source(path);
+        self.mistakes.push(Mistake { source, message: format!("{path}: {message}") });
+    }
+
+    /// What was entered, if nothing is wrong.
+    pub(super) fn close(self) -> Result<Vec<Setting>, Vec<Mistake>> {
+        if self.mistakes.is_empty() { Ok(self.settings) } else { Err(self.mistakes) }
+    }
+}

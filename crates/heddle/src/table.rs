@@ -1,0 +1,24 @@
+//! Text in columns.
+
+/// The rows as lines, each column as wide as it must be; the last one runs on.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        format!("{}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_as_wide_as_its_widest_cell() {
+        let rows = [["a", "über", "1"], ["long", "b", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(columns(&rows), "a     über  1\nlong  b\n");
+    }
+}

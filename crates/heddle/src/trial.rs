@@ -1,0 +1,300 @@
+//! Tries routes for real: what a provider says it has, and whether a model of it answers.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use models::Oracle;
+use protocol::{
+    content::Block,
+    prompt::{Failure, FailureClass, Message, Part, Prompt, Role},
+    routes::{Offered, Route, Routes},
+};
+use tokio::time::{Instant, timeout};
+
+/// How long one route may take, all in all.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// Routes that are tried side by side.
+const AT_ONCE: usize = 8;
+/// What a model is asked.
+const QUESTION: &str = "Reply with the word ok.";
+
+/// What came of a route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// This model answered.
+    Answered { model: String, took: Duration },
+    /// It was not tried, and that is all right.
+    Skipped { why: String },
+    /// It does not work: what happened, and what to do.
+    Failed { what: String, fix: String },
+}
+
+/// Tries each of `routes`, side by side; in the order of the table. `models` are the ids to ask where a
+/// pattern leaves it open, `skipped` says why a route need not be tried.
+pub(crate) async fn all(
+    oracle: &dyn Oracle,
+    routes: &Routes,
+    models: &[String],
+    skipped: &dyn Fn(&Route) -> Option<String>,
+) -> Vec<Found> {
+    side_by_side(routes, async |route| match skipped(route) {
+        Some(why) => Found::Skipped { why },
+        None => match timeout(PATIENCE, one(oracle, routes, route, models)).await {
+            Ok(found) => found,
+            Err(_) => silent(route),
+        },
+    })
+    .await
+}
+
+/// What each of `routes` offers, or why that is not known.
+pub(crate) async fn offers(
+    oracle: &dyn Oracle,
+    routes: &Routes,
+    skipped: &dyn Fn(&Route) -> Option<String>,
+) -> Vec<Result<Vec<Offered>, String>> {
+    side_by_side(routes, async |route| match skipped(route) {
+        Some(why) => Err(why),
+        None => match timeout(PATIENCE, oracle.offered(route)).await {
+            Ok(offered) => offered.map_err(|failure| failure.message),
+            Err(_) => Err(nothing()),
+        },
+    })
+    .await
+}
+
+/// Runs `work` for every route, a few at a time, and shows on a terminal how far it is.
+async fn side_by_side<T>(routes: &Routes, work: impl AsyncFn(&Route) -> T) -> Vec<T> {
+    let progress = Progress::begin(routes.0.len());
+    let work = &work;
+    let jobs = routes.0.iter().enumerate().map(|(place, route)| async move { (place, work(route).await) });
+    let mut done: Vec<(usize, T)> = Vec::new();
+    let mut jobs = stream::iter(jobs).buffer_unordered(AT_ONCE);
+    while let Some(job) = jobs.next().await {
+        done.push(job);
+        progress.show(done.len());
+    }
+    progress.end();
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, found)| found).collect()
+}
+
+async fn one(oracle: &dyn Oracle, routes: &Routes, route: &Route, models: &[String]) -> Found {
+    let leads_here = |model: &str| routes.route(model).is_some_and(|taken| taken.pattern == route.pattern);
+    let mut model = models.iter().find(|model| leads_here(model)).cloned();
+    if model.is_none() && !route.pattern.ends_with('*') {
+        model = Some(route.pattern.clone());
+    }
+    if model.is_none() {
+        match oracle.offered(route).await {
+            Ok(offered) => model = offered.into_iter().map(|offered| offered.id).find(|id| leads_here(id)),
+            Err(failure) => return failed(route, &failure),
+        }
+    }
+    let Some(model) = model else {
+        return Found::Failed {
+            what: "the provider names no model that this route answers for".into(),
+            fix: "name one yourself: --model ID".into(),
+        };
+    };
+    let began = Instant::now();
+    match oracle.ask(&prompt(&model), &mut |_| {}).await {
+        Ok(_) => Found::Answered { model, took: began.elapsed() },
+        Err(failure) => failed(route, &failure),
+    }
+}
+
+fn prompt(model: &str) -> Prompt {
+    let parts = vec![Part::Content(Block::text(QUESTION))];
+    let messages = vec![Arc::new(Message { role: Role::User, parts })];
+    Prompt { model: model.to_owned(), system: None, tools: Vec::new(), messages }
+}
+
+fn nothing() -> String {
+    format!("no answer within {} seconds", PATIENCE.as_secs())
+}
+
+fn silent(route: &Route) -> Found {
+    let fix = format!("see whether {} answers at all, and whether a proxy is in between", route.base_url);
+    Found::Failed { what: nothing(), fix }
+}
+
+fn failed(route: &Route, failure: &Failure) -> Found {
+    let key = route.key_variable.as_deref();
+    let fix = match (failure.class, key) {
+        (FailureClass::Denied, Some(name)) => format!("set {name} to a key that the provider takes"),
+        (FailureClass::Denied, None) => {
+            "name the environment variable that holds the provider's key in `key`".to_owned()
+        }
+        (FailureClass::Unavailable | FailureClass::Cut, _) => format!(
+            "see that something answers at {}; a proxy comes from the environment, a company's certificate \
+             from `extra_ca`",
+            route.base_url
+        ),
+        (FailureClass::Overloaded | FailureClass::RateLimited, _) => "try again in a while".to_owned(),
+        (FailureClass::Billing, _) => "see to the account at the provider".to_owned(),
+        (FailureClass::Invalid, _) => {
+            "check the model's id, `provider`, `base_url` and `max_output` of the route".to_owned()
+        }
+        (FailureClass::NoRoute, _) => "add a route for the model".to_owned(),
+    };
+    Found::Failed { what: failure.message.clone(), fix }
+}
+
+/// A line on the terminal that says how far it is, and is gone in the end.
+struct Progress {
+    all: usize,
+    shown: bool,
+}
+
+impl Progress {
+    fn begin(all: usize) -> Self {
+        let progress = Self { all, shown: std::io::stderr().is_terminal() };
+        progress.show(0);
+        progress
+    }
+
+    fn show(&self, done: usize) {
+        self.write(&format!("\r\x1b[Kasking the providers: {done} of {} routes", self.all));
+    }
+
+    fn end(&self) {
+        self.write("\r\x1b[K");
+    }
+
+    fn write(&self, text: &str) {
+        if self.shown {
+            // A terminal that is gone is no mistake of ours.
+            drop(std::io::stderr().lock().write_all(text.as_bytes()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::BoxFuture;
+    use protocol::{
+        prompt::{Answer, AnswerStop, Delta},
+        routes::Provider,
+        usage::Tokens,
+    };
+    use std::sync::Mutex;
+
+    /// Offers two models, answers all but those whose name says otherwise, and remembers who was asked.
+    #[derive(Debug, Default)]
+    struct Scripted {
+        offered: Vec<&'static str>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    fn failure(class: FailureClass, message: &str) -> Failure {
+        Failure { class, message: message.into(), retry_after: None, tokens: Tokens::default() }
+    }
+
+    impl Oracle for Scripted {
+        fn ask<'a>(
+            &'a self,
+            prompt: &'a Prompt,
+            _deltas: &'a mut (dyn FnMut(Delta) + Send),
+        ) -> BoxFuture<'a, Result<Answer, Failure>> {
+            self.asked.lock().expect("a lock").push(prompt.model.clone());
+            Box::pin(async move {
+                match prompt.model.as_str() {
+                    "denied" => Err(failure(FailureClass::Denied, "401")),
+                    "silent" => std::future::pending().await,
+                    _ => Ok(Answer {
+                        blocks: Vec::new(),
+                        stop: AnswerStop::EndTurn,
+                        tokens: Tokens::default(),
+                    }),
+                }
+            })
+        }
+
+        fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
+            Box::pin(async move {
+                if route.pattern == "away-*" {
+                    return Err(failure(FailureClass::Unavailable, "no connection"));
+                }
+                let offered = |id: &&str| Offered { id: (*id).into(), display_name: None, created_at: None };
+                Ok(self.offered.iter().filter(|id| route.answers(id)).map(offered).collect())
+            })
+        }
+    }
+
+    fn route(pattern: &str, key: Option<&str>) -> Route {
+        Route {
+            provider: Provider::Messages,
+            base_url: "http://there".into(),
+            key_variable: key.map(str::to_owned),
+            ..Route::script(pattern)
+        }
+    }
+
+    async fn found(oracle: &Scripted, routes: Vec<Route>, models: &[&str]) -> Vec<Found> {
+        let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
+        let skipped = |route: &Route| (route.pattern == "skip").then(|| "not set up".to_owned());
+        all(oracle, &Routes(routes), &models, &skipped).await
+    }
+
+    fn answered(model: &str) -> Found {
+        Found::Answered { model: model.into(), took: Duration::ZERO }
+    }
+
+    fn failed(what: &str, fix: &str) -> Found {
+        Found::Failed { what: what.into(), fix: fix.into() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_asked_itself_and_a_pattern_by_what_is_offered_or_named() {
+        let oracle = Scripted { offered: vec!["m-own", "m-1", "m-2"], ..Scripted::default() };
+        let routes = || vec![route("m-own", None), route("m-*", None), route("*", None)];
+        assert_eq!(
+            found(&oracle, routes(), &[]).await,
+            [
+                answered("m-own"),
+                // Not the first that is offered: that one has a route of its own.
+                answered("m-1"),
+                failed(
+                    "the provider names no model that this route answers for",
+                    "name one yourself: --model ID"
+                ),
+            ]
+        );
+        assert_eq!(
+            found(&oracle, routes(), &["other", "m-2"]).await,
+            [answered("m-own"), answered("m-2"), answered("other")]
+        );
+        assert_eq!(oracle.asked.lock().expect("a lock").len(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_work_says_what_to_do_and_holds_up_nobody_else() {
+        let routes =
+            ["denied", "silent", "away-*", "skip", "good"].map(|pattern| route(pattern, Some("KEY")));
+        let began = Instant::now();
+        let oracle = Scripted::default();
+        assert_eq!(
+            found(&oracle, routes.to_vec(), &[]).await,
+            [
+                failed("401", "set KEY to a key that the provider takes"),
+                failed(
+                    "no answer within 15 seconds",
+                    "see whether http://there answers at all, and whether a proxy is in between"
+                ),
+                failed(
+                    "no connection",
+                    "see that something answers at http://there; a proxy comes from the environment, a \
+                     company's certificate from `extra_ca`"
+                ),
+                Found::Skipped { why: "not set up".into() },
+                answered("good"),
+            ]
+        );
+        assert_eq!(began.elapsed(), PATIENCE);
+        assert!(!oracle.asked.lock().expect("a lock").contains(&"skip".to_owned()));
+    }
+}

@@ -1,0 +1,205 @@
+//! The log, as the real binary writes it.
+
+use std::io::{BufRead, Read, Write};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::house::{ask, header, id, post, send, serving, start};
+use crate::provider::Provider;
+
+const KEY: &str = "key-of-the-test";
+
+/// A line of the log without what no test can know: the time, and how long it took.
+fn bare(line: &str) -> Value {
+    let mut line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    let object = line.as_object_mut().expect("an object");
+    assert!(object.remove("timestamp").is_some_and(|time| time.is_string()), "{object:?}");
+    object.remove("milliseconds");
+    line
+}
+
+fn answered(level: &str, request_id: &str, method: &str, route: &str, status: u16) -> Value {
+    json!({
+        "level": level, "target": "server::answer", "message": "answered", "status": status,
+        "span": {"name": "request", "request_id": request_id, "method": method, "route": route},
+    })
+}
+
+#[test]
+fn the_log_the_header_and_the_body_of_an_error_name_one_id() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut serve = serving(data.path(), &["--log-format", "json", "--log", "server=debug"]);
+    let mut server = start(serve.env("HEDDLE_API_KEY", KEY).stderr(Stdio::piped()));
+    let key = format!("x-api-key: {KEY}");
+    for (method, path, route, level, status) in [
+        ("GET", "/v1/agents?limit=1", "/v1/agents", "DEBUG", 200),
+        ("POST", "/v1/agents", "/v1/agents", "INFO", 400),
+        ("GET", "/v1/agents/agent_1", "/v1/agents/{agent_id}", "DEBUG", 404),
+        ("GET", "/nowhere/at/all", "", "DEBUG", 404),
+        ("PUT", "/v1/agents", "/v1/agents", "INFO", 405),
+        ("GET", "/v1/skills", "/v1/skills", "INFO", 501),
+    ] {
+        let answer = ask(&server.url, method, path, &[&key], "");
+        let request_id = header(&answer, "request-id");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        if status >= 400 {
+            let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+            let body: Value = serde_json::from_str(body).expect("JSON");
+            assert_eq!(body["request_id"], *request_id);
+        }
+        assert_eq!(bare(&server.logged()), answered(level, &request_id, method, route, status));
+    }
+}
+
+#[test]
+fn changes_failures_and_streams_are_told_and_reads_are_not() {
+    let data = tempfile::tempdir().expect("a directory");
+    std::fs::write(data.path().join("heddle.toml"), "[log]\nformat = \"json\"\nfilter = \"server=info\"\n")
+        .expect("written");
+    let file = data.path().join("heddle.toml");
+    let mut serve = serving(data.path(), &["--config", file.to_str().expect("a plain path")]);
+    let mut server = start(serve.env("HEDDLE_API_KEY", KEY).stderr(Stdio::piped()));
+    let key = format!("x-api-key: {KEY}");
+    let agent = id(&post(&server.url, KEY, "/v1/agents", r#"{"name":"a","model":"heddle-demo"}"#), "agent");
+    let environment = id(&post(&server.url, KEY, "/v1/environments", r#"{"name":"e"}"#), "env");
+    let session = format!(r#"{{"agent":"{agent}","environment_id":"{environment}"}}"#);
+    let session = id(&post(&server.url, KEY, "/v1/sessions", &session), "sesn");
+    for path in ["/v1/agents", "/v1/agents/agent_1", "/v1/skills", "/healthz"] {
+        ask(&server.url, "GET", path, &[&key], "");
+    }
+    let stream = format!("/v1/sessions/{session}/events/stream");
+    let mut open = send(&server.url, &format!("GET {stream} HTTP/1.1\r\nHost: h\r\n{key}\r\n\r\n"));
+    let mut line = String::new();
+    open.read_line(&mut line).expect("it answers");
+    assert_eq!(line.trim(), "HTTP/1.1 200 OK");
+    server.signal("TERM");
+    open.read_to_string(&mut line).expect("it ends");
+    let (log, code) = server.ended();
+    assert_eq!(code, Some(0));
+    let told: Vec<String> = log
+        .lines()
+        .map(|line| {
+            let line = bare(line);
+            let text = |pointer| line.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let (method, route) = (text("/span/method"), text("/span/route"));
+            let more = format!("{} {} {}", line["status"], line["by"], text("/message"));
+            format!("{method} {route} {more}").replace("null ", "").replace('"', "")
+        })
+        .collect();
+    let stream = "GET /v1/sessions/{session_id}/events/stream";
+    assert_eq!(
+        told,
+        [
+            "POST /v1/agents 200 answered".to_owned(),
+            "POST /v1/environments 200 answered".to_owned(),
+            "POST /v1/sessions 200 answered".to_owned(),
+            "GET /v1/skills 501 answered".to_owned(),
+            format!("{stream} a stream opens"),
+            format!("{stream} the server a stream ended"),
+        ]
+    );
+}
+
+#[test]
+fn a_stream_that_its_client_leaves_is_told_so() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut serve = serving(data.path(), &["--log-format=json", "--log=server=info"]);
+    let mut server = start(serve.env("HEDDLE_API_KEY", KEY).stderr(Stdio::piped()));
+    let agent = id(&post(&server.url, KEY, "/v1/agents", r#"{"name":"a","model":"heddle-demo"}"#), "agent");
+    let environment = id(&post(&server.url, KEY, "/v1/environments", r#"{"name":"e"}"#), "env");
+    let session = format!(r#"{{"agent":"{agent}","environment_id":"{environment}"}}"#);
+    let session = id(&post(&server.url, KEY, "/v1/sessions", &session), "sesn");
+    let stream = format!("/v1/sessions/{session}/events/stream");
+    let mut open =
+        send(&server.url, &format!("GET {stream} HTTP/1.1\r\nHost: h\r\nx-api-key: {KEY}\r\n\r\n"));
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert_ne!(open.read_line(&mut head).expect("it answers"), 0);
+    }
+    drop(open);
+    let request_id = header(&head, "request-id");
+    let span = json!({
+        "name": "request", "request_id": request_id, "method": "GET",
+        "route": "/v1/sessions/{session_id}/events/stream",
+    });
+    let told = |more: Value| {
+        let mut line = json!({"level": "INFO", "target": "server::answer", "span": span});
+        line.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        line
+    };
+    let lines = [(); 5].map(|()| bare(&server.logged()));
+    let expected =
+        [json!({"message": "a stream opens"}), json!({"message": "a stream ended", "by": "the client"})];
+    assert_eq!(lines[3..], expected.map(told));
+}
+
+#[test]
+fn no_secret_is_in_the_log_however_much_is_logged() {
+    let secrets = ["open-sesame", "in-the-query", "in-the-body", "key-of-the-model", "in-a-cookie", KEY];
+    for format in ["text", "json"] {
+        let data = tempfile::tempdir().expect("a directory");
+        let provider = Provider::open();
+        let mut serve = serving(data.path(), &["--log", "trace", "--log-format", format]);
+        serve.env("HEDDLE_API_KEY", KEY).env("ANTHROPIC_API_KEY", "key-of-the-model");
+        serve.env("HEDDLE_ANTHROPIC_BASE_URL", &provider.url);
+        let log = tempfile::NamedTempFile::new().expect("a file");
+        let mut server = start(serve.stderr(log.reopen().expect("a file")));
+        for more in ["x-api-key: open-sesame", "Authorization: Bearer open-sesame", "Cookie: in-a-cookie"] {
+            let path = "/v1/agents?api_key=in-the-query&in-the-query";
+            ask(&server.url, "GET", path, &[more], "");
+            ask(&server.url, "POST", path, &[more], r#"{"in-the-body": "in-the-body"#);
+        }
+        let agent = r#"{"name":"a","model":"claude-x","system":"in-the-body"}"#;
+        let agent = id(&post(&server.url, KEY, "/v1/agents?x=in-the-query", agent), "agent");
+        let environment = id(&post(&server.url, KEY, "/v1/environments", r#"{"name":"e"}"#), "env");
+        let session = format!(r#"{{"agent":"{agent}","environment_id":"{environment}"}}"#);
+        let session = id(&post(&server.url, KEY, "/v1/sessions", &session), "sesn");
+        let path = format!("/v1/sessions/{session}/events");
+        let stream = format!("GET {path}/stream HTTP/1.1\r\nHost: h\r\nx-api-key: {KEY}\r\n\r\n");
+        let (mut stream, mut line) = (send(&server.url, &stream), String::new());
+        stream.read_line(&mut line).expect("it opens");
+        let content = r#"[{"type":"text","text":"in-the-body"}]"#;
+        let events = format!(r#"{{"events":[{{"type":"user.message","content":{content}}}]}}"#);
+        post(&server.url, KEY, &path, &events);
+        while !line.contains("session.status_idle") {
+            assert_ne!(stream.read_line(&mut line).expect("text"), 0, "the stream ended too early: {line}");
+        }
+        assert_eq!(provider.calls(), 1);
+        server.signal("TERM");
+        assert!(server.child.wait().expect("it ends").success());
+        let log = std::fs::read_to_string(log.path()).expect("text");
+        assert!(log.contains("/v1/agents") && log.contains("DEBUG"), "much is logged: {log}");
+        for secret in secrets {
+            let line = log.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{secret} in a {format} log");
+        }
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_for_anybody() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut server = start(serving(data.path(), &["--log-format=json"]).stderr(Stdio::piped()));
+    // A request whose body does not come holds a server up that ends politely.
+    let head = "POST /v1/agents HTTP/1.1\r\nHost: h\r\nx-api-key: k\r\nContent-Length: 9\r\n";
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let mut slow = send(
+        &server.url,
+        &format!("{}Expect: 100-continue\r\n\r\n", head.replace(": k", &format!(": {key}"))),
+    );
+    let mut line = String::new();
+    slow.read_line(&mut line).expect("it is asked for its body");
+    assert_eq!(line.trim(), "HTTP/1.1 100 Continue");
+    server.signal("INT");
+    while !server.logged().contains("stopping") {}
+    server.signal("INT");
+    let (log, code) = server.ended();
+    assert!(log.contains("heddle: ended at once, at the second signal"), "{log}");
+    assert_eq!(code, Some(1));
+    // The lock is gone with it, and the next start finds all as it should be.
+    let mut server = start(serving(data.path(), &[]).stderr(Stdio::piped()));
+    server.signal("INT");
+    assert_eq!(server.ended().1, Some(0));
+    drop(slow.get_mut().flush());
+}

@@ -1,0 +1,100 @@
+//! A provider of the Messages API on a thread of its own: answers everybody with one word, except at a base
+//! URL that ends in `/denied`, and counts its callers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use serde_json::{Value, json};
+
+pub(crate) struct Provider {
+    pub(crate) url: String,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Provider {
+    #[expect(clippy::disallowed_methods, reason = "the tests are not async, and it answers while they wait")]
+    pub(crate) fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        std::thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                counted.fetch_add(1, Ordering::SeqCst);
+                answer(socket);
+            }
+        });
+        Self { url, calls }
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+/// One word, as a stream says it.
+fn word() -> String {
+    let message = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
+        "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 1},
+    });
+    let stop = json!({"stop_reason": "end_turn", "stop_sequence": null});
+    let block = json!({"type": "text", "text": ""});
+    let events = [
+        json!({"type": "message_start", "message": message}),
+        json!({"type": "content_block_start", "index": 0, "content_block": block}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "ok"}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": stop, "usage": {"output_tokens": 2}}),
+        json!({"type": "message_stop"}),
+    ];
+    let kind = |event: &Value| event["type"].as_str().expect("a type").to_owned();
+    let record = |event: &Value| ["event: ", &kind(event), "\ndata: ", &event.to_string(), "\n\n"].concat();
+    events.iter().map(record).collect()
+}
+
+fn models() -> String {
+    let model =
+        json!({"type": "model", "id": "m-1", "display_name": "One", "created_at": "2026-01-01T00:00:00Z"});
+    json!({"data": [model], "has_more": false, "first_id": "m-1", "last_id": "m-1"}).to_string()
+}
+
+fn denied() -> String {
+    let error = json!({"type": "authentication_error", "message": "invalid x-api-key"});
+    json!({"type": "error", "error": error}).to_string()
+}
+
+fn answer(socket: TcpStream) {
+    let mut reader = BufReader::new(socket);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let at = head.len();
+        if reader.read_line(&mut head).unwrap_or(0) == 0 {
+            return;
+        }
+        let line = head[at..].trim().to_lowercase();
+        if let Some(value) = line.strip_prefix("content-length:") {
+            length = value.trim().parse().expect("a length");
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    reader.read_exact(&mut vec![0; length]).expect("a body");
+    let (status, kind, body) = match head.split(' ').nth(1).expect("a path") {
+        path if path.starts_with("/denied/") => ("401 Unauthorized", "application/json", denied()),
+        path if path.starts_with("/v1/models") => ("200 OK", "application/json", models()),
+        _ => ("200 OK", "text/event-stream", word()),
+    };
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
+    );
+    // A caller that has what it wants may be gone.
+    drop(reader.get_mut().write_all(answer.as_bytes()));
+}

@@ -1,0 +1,100 @@
+//! The routes, tried: `heddle doctor --routes` and `heddle models list`.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use crate::house::{heddle, text};
+use crate::provider::Provider;
+
+/// A settings' file with a route that works, one whose key is refused, and one where nobody listens.
+fn settings(folder: &std::path::Path, provider: &Provider) -> String {
+    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let (url, file) = (&provider.url, folder.join("heddle.toml"));
+    let text = format!(
+        "[routes.m-good]\nprovider = \"messages\"\nbase_url = \"{url}\"\nkey = \"MODEL_KEY\"\n\
+         [routes.\"m-open-*\"]\nprovider = \"messages\"\nbase_url = \"{url}\"\nwindow = 9000\n\
+         [routes.m-denied]\nprovider = \"messages\"\nbase_url = \"{url}/denied\"\nkey = \"MODEL_KEY\"\n\
+         [routes.m-away]\nprovider = \"messages\"\nbase_url = \"http://{nobody}\"\n\
+         [routes.m-keyless]\nprovider = \"messages\"\nbase_url = \"{url}\"\nkey = \"NOT_SET_AT_ALL\"\n"
+    );
+    std::fs::write(&file, text).expect("written");
+    file.to_str().expect("a plain path").to_owned()
+}
+
+#[test]
+fn the_doctor_asks_nobody_unless_told_to() {
+    let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
+    let file = settings(folder.path(), &provider);
+    let mut doctor = heddle(&["doctor", "--sandbox=off", "--config", &file]);
+    let output = doctor.env("MODEL_KEY", "sesame").output().expect("it runs");
+    assert!(output.status.success(), "{:?}", text(&output));
+    assert_eq!(provider.calls(), 0);
+}
+
+#[test]
+fn the_doctor_tries_each_route_and_fails_if_one_does() {
+    let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
+    let file = settings(folder.path(), &provider);
+    let arguments = ["doctor", "--sandbox=off", "--config", &file, "--routes", "--model", "m-open-7"];
+    let output = heddle(&arguments).env("MODEL_KEY", "sesame").output().expect("it runs");
+    let (out, wrong) = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{out}{wrong}");
+    assert_eq!(wrong, "heddle: 3 of 7 routes failed\n");
+    let (_, tried) = out.split_once("routes, tried\n").expect("the routes");
+    let lines: Vec<&str> = tried.lines().collect();
+    for (line, expected) in lines.iter().zip([
+        "  ok      heddle-demo: heddle-demo answered in ",
+        "  FAILED  m-keyless: ",
+        "          set NOT_SET_AT_ALL to a key that the provider takes",
+        "  FAILED  m-denied: ",
+        "          set MODEL_KEY to a key that the provider takes",
+        "  FAILED  m-away: ",
+        "          see that something answers at http://127.0.0.1:",
+        "  ok      m-good: m-good answered in ",
+        "  without claude-*: not asked: ANTHROPIC_API_KEY is not set",
+        "  ok      m-open-*: m-open-7 answered in ",
+    ]) {
+        assert!(line.starts_with(expected), "{line} is not {expected} in {tried}");
+    }
+    assert_eq!(lines.len(), 10, "{tried}");
+    assert!(!out.contains("sesame"), "{out}");
+    assert_eq!(provider.calls(), 3);
+}
+
+#[test]
+fn the_routes_are_listed_for_people_and_for_machines() {
+    let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
+    let file = settings(folder.path(), &provider);
+    let list = |more: &[&str]| {
+        let arguments = [&["models", "list", "--config", &file], more].concat();
+        let output = heddle(&arguments).env("MODEL_KEY", "sesame").output().expect("it runs");
+        assert!(output.status.success(), "{:?}", text(&output));
+        text(&output).0
+    };
+    let table = list(&[]);
+    let begin = |line: &str| {
+        line.split("  ").filter(|cell| !cell.is_empty()).map(str::trim).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines: Vec<Vec<String>> = table.lines().map(begin).collect();
+    assert_eq!(lines[0], ["route", "provider", "base URL", "window", "max output", "models"]);
+    assert_eq!(lines[1], ["heddle-demo", "script", "-", "128000", "8192", "heddle-demo"]);
+    let open = lines.iter().find(|line| line[0] == "m-open-*").expect("a row");
+    assert_eq!(open[..5], ["m-open-*", "messages", &provider.url, "9000", "8192"]);
+    let claude = lines.iter().find(|line| line[0] == "claude-*").expect("a row");
+    assert_eq!(claude[5], "not asked: ANTHROPIC_API_KEY is not set");
+
+    let rows: Vec<Value> = serde_json::from_str(&list(&["--json"])).expect("JSON");
+    assert_eq!(rows.len(), 7);
+    let demo = json!({
+        "route": "heddle-demo", "provider": "script", "base_url": null,
+        "window": 128_000, "max_output": 8_192, "models": [], "error": null,
+    });
+    assert_eq!(rows[0], demo);
+    let claude = json!({
+        "route": "claude-*", "provider": "messages", "base_url": "https://api.anthropic.com",
+        "window": 200_000, "max_output": 32_000,
+        "models": null, "error": "not asked: ANTHROPIC_API_KEY is not set",
+    });
+    assert_eq!(rows[5], claude);
+}

@@ -1,0 +1,161 @@
+//! Settings, as the person at the terminal meets them: where each comes from, and what is wrong with one.
+
+use crate::house::{ask, heddle, serve, serving, start, status, text};
+
+#[test]
+fn the_doctor_says_every_setting_and_where_it_was_said() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("heddle.toml");
+    let toml = "data = \"there\"\nlisten = \"127.0.0.1:1\"\n\n[log]\nfilter = \"warn\"\nformat = \"json\"\n\
+                [routes.\"m-*\"]\nprovider = \"chat-completions\"\nbase_url = \"http://127.0.0.1:9\"\n\
+                key = \"M_KEY\"\n";
+    std::fs::write(&file, toml).expect("written");
+    let mut doctor = heddle(&["doctor", "--listen", "127.0.0.1:2", "--sandbox=off"]);
+    doctor.env("HEDDLE_CONFIG", &file).env("HEDDLE_LOG", "debug").env("HEDDLE_API_KEY", "open-sesame");
+    doctor.env("M_KEY", "key-of-the-model").env("HEDDLE_ANTHROPIC_BASE_URL", "http://127.0.0.1:3");
+    let output = doctor.output().expect("it runs");
+    let (out, wrong) = text(&output);
+    assert!(output.status.success(), "{out}{wrong}");
+    let cells = |line: &str| {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told: Vec<String> = out
+        .lines()
+        .map_while(|line| {
+            let cells = cells(line);
+            (!cells.is_empty()).then(|| cells.join(" | "))
+        })
+        .collect();
+    let line = |line: usize| format!("{}:{line}", file.display());
+    let expected = [
+        format!("config | {} | HEDDLE_CONFIG", file.display()),
+        "listen | 127.0.0.1:2 | --listen".to_owned(),
+        format!("data | there | {}", line(1)),
+        "extra_ca | none | default".into(),
+        "sandbox.mode | off | --sandbox".into(),
+        "sandbox.readonly | none | default".into(),
+        "sandbox.user | 65534 | default".into(),
+        "sandbox.keep_days | 30 | default".into(),
+        "threads.max | 25 | default".into(),
+        "threads.max_depth | 1 | default".into(),
+        format!("log.format | json | {}", line(6)),
+        "log.filter | debug | HEDDLE_LOG".into(),
+        "cors.origins | none | default".into(),
+        "routes.\"claude-*\".provider | messages | default".into(),
+        "routes.\"claude-*\".base_url | http://127.0.0.1:3 | HEDDLE_ANTHROPIC_BASE_URL".into(),
+        "routes.\"claude-*\".key | not set (ANTHROPIC_API_KEY) | default".into(),
+        "routes.\"claude-*\".window | 200000 | default".into(),
+        "routes.\"claude-*\".max_output | 32000 | default".into(),
+        "routes.\"claude-*\".headers | none | default".into(),
+        format!("routes.\"m-*\".provider | chat-completions | {}", line(8)),
+        format!("routes.\"m-*\".base_url | http://127.0.0.1:9 | {}", line(9)),
+        format!("routes.\"m-*\".key | set (M_KEY) | {}", line(10)),
+        "routes.\"m-*\".window | 128000 | default".into(),
+        "routes.\"m-*\".max_output | 8192 | default".into(),
+        "routes.\"m-*\".headers | none | default".into(),
+        "routes.heddle-demo | the built-in script | default".into(),
+        "HEDDLE_API_KEY | set | HEDDLE_API_KEY".into(),
+    ];
+    assert_eq!(told, expected);
+    for secret in ["open-sesame", "key-of-the-model"] {
+        assert!(!out.contains(secret) && !wrong.contains(secret), "{out}{wrong}");
+    }
+}
+
+#[test]
+fn what_is_legal_but_worth_a_word_is_a_warning() {
+    let mut doctor = heddle(&["doctor", "--listen", "192.0.2.1:7717", "--sandbox=off"]);
+    let output = doctor.env("HEDDLE_LISTN", "127.0.0.1:1").output().expect("it runs");
+    let (out, _) = text(&output);
+    assert!(output.status.success(), "{out}");
+    for said in [
+        "WARNING: nothing reads the variable HEDDLE_LISTN; did you mean HEDDLE_LISTEN?\n",
+        "WARNING: anybody who reaches 192.0.2.1:7717 can try keys: put TLS in front of it; whoever asks from \
+         another machine needs a key for /metrics, /healthz and /readyz too\n",
+        "MISSING: set ANTHROPIC_API_KEY to run agents whose model is claude-*\n",
+    ] {
+        assert!(out.contains(said), "no {said} in {out}");
+    }
+}
+
+#[test]
+fn a_server_warns_of_a_variable_that_nobody_reads_and_starts() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut command = serving(data.path(), &[]);
+    command.env("HEDDLE_APIKEY", "sesame").stderr(std::process::Stdio::piped());
+    let mut server = start(&mut command);
+    let said = "nothing reads the variable HEDDLE_APIKEY; did you mean HEDDLE_API_KEY?";
+    assert!(server.said.contains(&format!("WARNING: {said}\n")), "{:?}", server.said);
+    server.signal("TERM");
+    let (log, code) = server.ended();
+    assert!(log.contains("WARN") && log.contains(said) && !log.contains("sesame"), "{log}");
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_file_that_is_named_must_be_readable() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = folder.path().to_str().expect("a plain path");
+    let gone = format!("{path}/gone.toml");
+    let refused = |command: &mut std::process::Command| {
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1));
+        text(&output).1
+    };
+    for verb in ["serve", "doctor"] {
+        let wrong = refused(&mut heddle(&[verb, "--config", &gone]));
+        assert!(
+            wrong.starts_with(&format!("heddle: cannot read {gone}, which --config names: No such")),
+            "{wrong}"
+        );
+        let wrong = refused(heddle(&[verb]).env("HEDDLE_CONFIG", path));
+        assert!(
+            wrong.starts_with(&format!("heddle: cannot read {path}, which HEDDLE_CONFIG names: ")),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn the_sample_is_printed_as_it_stands_in_the_documents() {
+    let output = heddle(&["config"]).output().expect("it runs");
+    assert_eq!(text(&output), (include_str!("../../../../docs/heddle.toml").to_owned(), String::new()));
+}
+
+#[test]
+fn the_verbs_beside_a_server_find_it_through_its_settings_file() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let server = serve(&data);
+    let file = folder.path().join("heddle.toml");
+    let listen = server.url.trim_start_matches("http://");
+    std::fs::write(&file, format!("listen = {listen:?}\ndata = {data:?}\n")).expect("written");
+    let run = |arguments: &[&str]| {
+        let output = heddle(arguments).env("HEDDLE_CONFIG", &file).output().expect("it runs");
+        assert!(output.status.success(), "{:?}", text(&output));
+        text(&output).0
+    };
+    assert_eq!(run(&["stop", "--all"]), "nothing is running\n");
+    let key = run(&["keys", "create", "ci"]).lines().nth(1).expect("a secret").to_owned();
+    let get = format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
+    assert_eq!(status(&server.url, &get), "HTTP/1.1 200 OK");
+}
+
+#[test]
+fn pages_may_call_once_the_settings_name_their_origin() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("heddle.toml");
+    std::fs::write(&file, "[cors]\norigins = [\"https://app.example\"]\n").expect("written");
+    let first = ["Origin: https://app.example", "Access-Control-Request-Method: POST"];
+    for (more, begin, allowed) in [
+        (&["--config", file.to_str().expect("a plain path")][..], "HTTP/1.1 200 OK", true),
+        (&[], "HTTP/1.1 405 Method Not Allowed", false),
+    ] {
+        let data = tempfile::tempdir().expect("a directory");
+        let mut command = serving(data.path(), more);
+        let server = start(command.stderr(std::process::Stdio::null()));
+        let answer = ask(&server.url, "OPTIONS", "/v1/agents", &first, "");
+        assert!(answer.starts_with(begin), "{answer}");
+        assert_eq!(answer.contains("access-control-"), allowed, "{answer}");
+    }
+}
