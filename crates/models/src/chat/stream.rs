@@ -1,0 +1,343 @@
+//! The fold of a streamed answer: chunks of a chat completion in, deltas and one answer out. No clock, no net.
+//!
+//! Read loosely, because no two servers stream alike: a call may come whole or in pieces, with or without an
+//! id, with an index that is the same for all; the last word may be missing, and so may the cost.
+
+use protocol::{
+    Object,
+    event::RefusalDetails,
+    prompt::{Answer, AnswerStop, Delta, Failure, FailureClass},
+    usage::Tokens,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    blank::says_something,
+    draft::{Draft, Writing, append},
+    failure::Problem,
+    transport::{Fold, Stage},
+};
+
+/// The last frame of a stream.
+const DONE: &[u8] = b"[DONE]";
+/// The field of a thinking block that holds its text. Its type keeps it apart from other providers' thinking.
+const THOUGHT: &str = "reasoning";
+
+/// A chunk, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Chunk {
+    object: Option<String>,
+    choices: Option<Vec<Choice>>,
+    usage: Option<WireUsage>,
+    error: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: u64,
+    delta: Option<Piece>,
+    finish_reason: Option<String>,
+    usage: Option<WireUsage>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Piece {
+    content: Option<Value>,
+    reasoning: Option<Value>,
+    reasoning_content: Option<Value>,
+    refusal: Option<String>,
+    tool_calls: Option<Vec<CallPiece>>,
+    function_call: Option<FunctionPiece>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct CallPiece {
+    index: Option<u64>,
+    id: Option<String>,
+    function: Option<FunctionPiece>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct FunctionPiece {
+    name: Option<String>,
+    /// A text of JSON, a piece of one, or the object itself.
+    arguments: Option<Value>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct WireUsage {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    prompt_tokens_details: Option<PromptDetails>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+struct PromptDetails {
+    cached_tokens: Option<u64>,
+}
+
+impl WireUsage {
+    fn tokens(self) -> Tokens {
+        let input = self.prompt_tokens.unwrap_or(0);
+        let cached =
+            self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0).min(input);
+        Tokens {
+            input: input - cached,
+            output: self.completion_tokens.unwrap_or(0),
+            cache_read: cached,
+            ..Tokens::default()
+        }
+    }
+}
+
+/// A call that is being written: its block, and the index it came under.
+#[derive(Debug)]
+struct Call {
+    at: usize,
+    index: Option<u64>,
+}
+
+/// An answer that is being written.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    draft: Draft,
+    calls: Vec<Call>,
+    /// Blank text that no block has begun with yet: it is dropped if nothing visible follows.
+    blank: String,
+    refusal: String,
+    usage: WireUsage,
+    finish: Option<String>,
+    done: bool,
+}
+
+impl Fold for Reading {
+    fn stage(&self) -> Stage {
+        match (self.done, &self.finish) {
+            (true, _) => Stage::Whole,
+            (false, Some(_)) => Stage::Ending,
+            (false, None) => Stage::Open,
+        }
+    }
+
+    fn tokens(&self) -> Tokens {
+        self.usage.tokens()
+    }
+
+    fn take(&mut self, data: &[u8], deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+        let data = data.trim_ascii();
+        if data.is_empty() || self.done {
+            return Ok(());
+        }
+        if data == DONE {
+            self.done = true;
+            return Ok(());
+        }
+        let chunk: Chunk = serde_json::from_slice(data).map_err(|error| self.unreadable(&error))?;
+        if chunk.error.is_some() || chunk.object.as_deref() == Some("error") {
+            return Err(Problem::read(data).in_stream(self.tokens()));
+        }
+        self.chunk(chunk, deltas)
+    }
+
+    fn finish(mut self) -> Result<Answer, Failure> {
+        let said = self.draft.last().is_some() || !self.refusal.is_empty();
+        let stop = match self.finish.as_deref() {
+            // Who says that all is sent and has sent something has only forgotten the reason.
+            None if !self.done || !said => return Err(self.broken()),
+            Some("error" | "abort") => return Err(self.broken()),
+            Some("insufficient_system_resource") => {
+                let message = "The model provider is overloaded: it broke the answer off.";
+                return Err(self.failed(FailureClass::Overloaded, message));
+            }
+            _ if !self.refusal.is_empty() => refused(core::mem::take(&mut self.refusal)),
+            Some("content_filter") => refused("The provider's content filter stopped the answer.".to_owned()),
+            Some("length" | "model_length") => AnswerStop::MaxTokens,
+            // `stop`, `tool_calls`, `function_call` and words we do not know: the calls decide, since some
+            // servers say `stop` although there are calls.
+            Some(_) | None if self.draft.calls() => AnswerStop::ToolUse,
+            Some(_) | None => AnswerStop::EndTurn,
+        };
+        self.name_calls();
+        let tokens = self.tokens();
+        Ok(Answer { blocks: self.draft.finish(&stop), stop, tokens })
+    }
+}
+
+fn refused(explanation: String) -> AnswerStop {
+    AnswerStop::Refusal(RefusalDetails { category: None, explanation: Some(explanation) })
+}
+
+impl Reading {
+    fn chunk(&mut self, chunk: Chunk, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+        // A single answer was asked for.
+        let choice = chunk.choices.into_iter().flatten().find(|choice| choice.index == 0);
+        let (delta, finish, beside) = match choice {
+            Some(choice) => (choice.delta, choice.finish_reason, choice.usage),
+            None => (None, None, None),
+        };
+        if let Some(usage) = chunk.usage.or(beside) {
+            self.usage = usage;
+        }
+        if let Some(piece) = delta {
+            self.piece(piece, deltas)?;
+        }
+        if let Some(reason) = finish.filter(|reason| !reason.is_empty()) {
+            self.finish = Some(reason);
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, piece: Piece, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+        // Those that send both send the same twice, the old name for old clients.
+        let thought = [piece.reasoning, piece.reasoning_content].into_iter().flatten().map(words);
+        if let Some(thought) = thought.into_iter().find(|thought| !thought.is_empty()) {
+            self.think(&thought, deltas)?;
+        }
+        if let Some(content) = piece.content {
+            self.say(words(content), deltas)?;
+        }
+        if let Some(refusal) = piece.refusal {
+            self.grow(refusal.len())?;
+            self.refusal.push_str(&refusal);
+        }
+        for call in piece.tool_calls.into_iter().flatten() {
+            self.call(call, deltas)?;
+        }
+        if let Some(function) = piece.function_call {
+            self.call(CallPiece { function: Some(function), ..CallPiece::default() }, deltas)?;
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
+        let tokens = self.tokens();
+        self.draft.grow(bytes, tokens)
+    }
+
+    /// A text begins with its first visible character, so that the line breaks that models put before a call
+    /// are no message.
+    fn say(&mut self, text: String, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+        self.grow(text.len())?;
+        if let Some((at, Writing::Text(_))) = self.draft.last() {
+            self.draft.say(at, text, deltas);
+            return Ok(());
+        }
+        self.blank.push_str(&text);
+        if says_something(&self.blank) {
+            let text = core::mem::take(&mut self.blank);
+            let at = self.open(Writing::Text(String::new()), deltas)?;
+            self.draft.say(at, text, deltas);
+        }
+        Ok(())
+    }
+
+    fn think(&mut self, thought: &str, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+        self.grow(thought.len())?;
+        let (at, more) = if let Some((at, Writing::Thinking(_))) = self.draft.last() {
+            (at, thought)
+        } else {
+            let begun = thought.trim_start();
+            if begun.is_empty() {
+                return Ok(());
+            }
+            let block = Object::from_iter([("type".to_owned(), json!(THOUGHT))]);
+            (self.open(Writing::Thinking(block), deltas)?, begun)
+        };
+        if let Some(Writing::Thinking(raw)) = self.draft.at(at) {
+            append(raw, THOUGHT, more);
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, block: Writing, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<usize, Failure> {
+        self.blank.clear();
+        self.draft.grow_block(self.usage.tokens())?;
+        Ok(self.draft.open(block, deltas))
+    }
+
+    fn call(&mut self, piece: CallPiece, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+        let function = piece.function.unwrap_or_default();
+        let (given_id, given_name) = (piece.id.unwrap_or_default(), function.name.unwrap_or_default());
+        let arguments = match function.arguments {
+            Some(Value::String(text)) => text,
+            Some(Value::Null) | None => String::new(),
+            Some(whole) => whole.to_string(),
+        };
+        self.grow(given_id.len() + given_name.len() + arguments.len())?;
+        let known = self.known(piece.index, &given_id);
+        let known = known.filter(|at| !self.begins(*at, &given_id, &given_name, &arguments));
+        let at = if let Some(at) = known {
+            at
+        } else {
+            let (id, name, given) = (String::new(), String::new(), Object::new());
+            let at = self.open(Writing::ToolUse { id, name, given, json: String::new() }, deltas)?;
+            self.calls.push(Call { at, index: piece.index });
+            at
+        };
+        if let Some(Writing::ToolUse { id, name, json, .. }) = self.draft.at(at) {
+            // Said once or with every piece.
+            if id.is_empty() {
+                *id = given_id;
+            }
+            if name.is_empty() {
+                *name = given_name;
+            }
+            json.push_str(&arguments);
+        }
+        Ok(())
+    }
+
+    /// The block of the call that a piece seems to go on with: the last one under its index; without an index
+    /// the one with its id, else the last one.
+    fn known(&self, index: Option<u64>, given_id: &str) -> Option<usize> {
+        if index.is_some() {
+            return self.calls.iter().rev().find(|call| call.index == index).map(|call| call.at);
+        }
+        let ours = |at: usize| {
+            let id = match self.draft.block(at) {
+                Some(Writing::ToolUse { id, .. }) => id.as_str(),
+                Some(Writing::Text(_) | Writing::Thinking(_)) | None => "",
+            };
+            !id.is_empty() && id == given_id
+        };
+        let named = self.calls.iter().find(|call| ours(call.at));
+        named.or(self.calls.last()).map(|call| call.at)
+    }
+
+    /// Whether a piece that names a tool begins a call of its own, under an index that is not: it has another
+    /// id, or the arguments of the call at `at` are complete and it brings further ones.
+    fn begins(&self, at: usize, given_id: &str, given_name: &str, arguments: &str) -> bool {
+        let Some(Writing::ToolUse { id, json, .. }) = self.draft.block(at) else { return false };
+        if given_name.is_empty() {
+            return false;
+        }
+        let other = !given_id.is_empty() && !id.is_empty() && given_id != id;
+        let same = !given_id.is_empty() && given_id == id;
+        let complete = || says_something(arguments) && serde_json::from_str::<Object>(json).is_ok();
+        other || (!same && complete())
+    }
+
+    /// Gives each call without an id one of its place; the history keeps ids apart across answers.
+    fn name_calls(&mut self) {
+        for (place, call) in self.calls.iter().enumerate() {
+            if let Some(Writing::ToolUse { id, .. }) = self.draft.at(call.at)
+                && id.is_empty()
+            {
+                *id = format!("call_{place}");
+            }
+        }
+    }
+}
+
+/// The text of a piece: itself, or that of its parts.
+fn words(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        Value::Array(parts) => {
+            parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+    }
+}
