@@ -203,7 +203,7 @@ pub(crate) fn unwritable(error: &serde_json::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::Reading;
+    use crate::{chat, messages::Reading};
     use core::convert::Infallible;
     use futures_util::stream;
     use protocol::prompt::{AnswerBlock, AnswerStop};
@@ -251,5 +251,34 @@ mod tests {
                 .await;
         assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
         assert_eq!(begun.elapsed(), FAREWELL);
+    }
+
+    const WORDS: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    const REASON: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_has_said_its_reason_waits_for_its_cost_but_not_for_ever() {
+        let pause = POSTSCRIPT * 3 / 4;
+        let begun = Instant::now();
+        let late = chunks(&[REASON, USAGE]).then(async |chunk| {
+            sleep(pause).await;
+            chunk
+        });
+        let stream = chunks(&[WORDS]).chain(late).chain(stream::pending());
+        let answer = read(stream, chat::Reading::default(), &mut |_| {}).await;
+        let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
+        let tokens = Tokens { input: 3, ..Tokens::default() };
+        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
+        assert_eq!(begun.elapsed(), pause + POSTSCRIPT, "from the reason on, whatever came since");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_without_a_reason_is_waited_for_as_long_as_any() {
+        let begun = Instant::now();
+        let stream = chunks(&[WORDS, USAGE]).chain(stream::pending());
+        let failure = read(stream, chat::Reading::default(), &mut |_| {}).await.expect_err("a failure");
+        assert_eq!((failure.class, failure.tokens.input), (FailureClass::Cut, 3));
+        assert_eq!(begun.elapsed(), SILENCE);
     }
 }

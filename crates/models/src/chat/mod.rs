@@ -12,7 +12,8 @@ use protocol::{
 };
 use reqwest::Url;
 
-use self::{request::Bound, stream::Reading};
+use self::request::Bound;
+pub(crate) use self::stream::Reading;
 use crate::transport::{self, Line};
 
 const PATH: &str = "/chat/completions";
@@ -50,10 +51,10 @@ pub(crate) fn body(prompt: &Prompt, route: &Route) -> serde_json::Result<Vec<u8>
 
 /// Under which name a route's provider is told how long an answer may be.
 ///
-/// `max_tokens` is understood everywhere but by OpenAI's newer models, which refuse it; `max_completion_tokens`
-/// by all of OpenAI's models, but elsewhere it may be ignored without a word (Ollama does), and the answer has
-/// no bound. So OpenAI's own hosts and Azure's get the new name and all others the old one. A gateway before
-/// OpenAI's models that says no to the old one is asked once more with the new one.
+/// `max_tokens` is understood everywhere but by OpenAI's newer models, which refuse it;
+/// `max_completion_tokens` by all of OpenAI's models, but elsewhere it may be ignored without a word (Ollama
+/// does), and the answer has no bound. So OpenAI's own hosts and Azure's get the new name and all others the
+/// old one. A gateway to OpenAI's models that refuses the old one by naming the new is asked once more.
 fn bound(route: &Route) -> Bound {
     let url = Url::parse(&route.base_url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The body of a chat-completions request: a prompt in that wire's words.
 //!
-//! Borrows what is large from the prompt: a picture is written once, into the body's bytes. A tool's result is
-//! a `tool` message and can hold text alone; what else it holds stands in the user's message that follows.
+//! Borrows what is large from the prompt: a picture is written once, into the body's bytes. A tool's result
+//! is a `tool` message and can hold text alone; what else it holds stands in the user's message that follows.
 //! Thinking is not sent back: it is another provider's, or one that does not want it.
 
 use std::{borrow::Cow, collections::BTreeMap};
@@ -339,5 +339,201 @@ fn address(source: &Source) -> Option<Address<'_>> {
         Source::Base64 { data, media_type } => Some(Address::Data { media_type, data }),
         Source::Url { url } => Some(Address::Url(url)),
         Source::Text { .. } | Source::File { .. } | Source::Kept { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::prompt::ToolSpec;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn text(text: &str) -> Part {
+        Part::Content(Block::text(text))
+    }
+
+    fn block(block: Value) -> Block {
+        serde_json::from_value(block).expect("a block")
+    }
+
+    fn call(id: &str, input: &Value) -> Part {
+        let input = input.as_object().expect("an object").clone();
+        Part::ToolUse { id: id.to_owned(), name: "look".to_owned(), input }
+    }
+
+    fn result(id: &str, is_error: bool, content: Vec<Block>) -> Part {
+        Part::ToolResult { id: id.to_owned(), content, is_error }
+    }
+
+    fn user(parts: Vec<Part>) -> Message {
+        Message { role: Role::User, parts }
+    }
+
+    fn assistant(parts: Vec<Part>) -> Message {
+        Message { role: Role::Assistant, parts }
+    }
+
+    fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+        let messages = messages.into_iter().map(Arc::new).collect();
+        Prompt { model: "m".to_owned(), system: system.map(str::to_owned), tools, messages }
+    }
+
+    fn written(prompt: &Prompt, bound: Bound) -> Value {
+        serde_json::from_slice(&body(prompt, 9, bound).expect("a body")).expect("JSON")
+    }
+
+    fn told(messages: Vec<Message>) -> Value {
+        written(&prompt(None, vec![], messages), Bound::MaxTokens)["messages"].take()
+    }
+
+    fn png() -> Value {
+        json!({"type": "image", "source": {"type": "base64", "data": "aGk=", "media_type": "image/png"}})
+    }
+
+    fn shown_png() -> Value {
+        json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}})
+    }
+
+    #[test]
+    fn a_whole_history_is_told_in_the_words_of_the_wire() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+        let tool = |name: &str, description: &str| ToolSpec {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            input_schema: schema.as_object().expect("an object").clone(),
+        };
+        let thinking = Part::Thinking(json!({"type": "thinking", "thinking": "hm", "signature": "s"}));
+        let messages = vec![
+            user(vec![text("one")]),
+            assistant(vec![
+                thinking.clone(),
+                text("1"),
+                call("c1", &json!({"z": 1, "a": "é\""})),
+                call("c2", &json!({})),
+            ]),
+            user(vec![
+                result("c1", false, vec![Block::text("seen"), Block::text("twice")]),
+                result("c2", true, vec![Block::text("no")]),
+                text("and?"),
+            ]),
+            assistant(vec![call("c3", &json!({}))]),
+            user(vec![result("c3", false, vec![])]),
+            assistant(vec![text("2"), text("3")]),
+            user(vec![text("four"), text("five")]),
+        ];
+        let tools = vec![tool("look", "Looks."), tool("bare", "")];
+        let called = |id: &str, arguments: &str| {
+            let function = json!({"name": "look", "arguments": arguments});
+            json!({"id": id, "type": "function", "function": function})
+        };
+        assert_eq!(
+            written(&prompt(Some("be brief"), tools, messages), Bound::MaxCompletionTokens),
+            json!({
+                "model": "m", "stream": true, "stream_options": {"include_usage": true},
+                "max_completion_tokens": 9,
+                "tools": [
+                    {"type": "function",
+                     "function": {"name": "look", "description": "Looks.", "parameters": schema}},
+                    {"type": "function", "function": {"name": "bare", "parameters": schema}},
+                ],
+                "messages": [
+                    {"role": "system", "content": "be brief"},
+                    {"role": "user", "content": "one"},
+                    {"role": "assistant", "content": "1",
+                     "tool_calls": [called("c1", "{\"z\":1,\"a\":\"é\\\"\"}"), called("c2", "{}")]},
+                    {"role": "tool", "tool_call_id": "c1", "content": "seen\ntwice"},
+                    {"role": "tool", "tool_call_id": "c2", "content": "Error: no"},
+                    {"role": "user", "content": "and?"},
+                    {"role": "assistant", "content": null, "tool_calls": [called("c3", "{}")]},
+                    {"role": "tool", "tool_call_id": "c3", "content": "(empty)"},
+                    {"role": "assistant", "content": "2\n\n3"},
+                    {"role": "user", "content": [
+                        {"type": "text", "text": "four"}, {"type": "text", "text": "five"}]},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn pictures_and_documents_are_parts() {
+        let note = json!({"type": "text", "data": "x", "media_type": "text/plain"});
+        let pdf = json!({"type": "base64", "data": "JVBERi0=", "media_type": "application/pdf"});
+        let link = json!({"type": "url", "url": "https://example.com/a"});
+        let blocks = [
+            png(),
+            json!({"type": "image", "source": link}),
+            json!({"type": "document", "source": note, "title": "T", "context": "C"}),
+            json!({"type": "document", "source": note}),
+            json!({"type": "document", "source": pdf, "title": "Report"}),
+            json!({"type": "document", "source": pdf, "title": "a.PDF", "context": "C"}),
+            json!({"type": "document", "source": pdf}),
+            json!({"type": "document", "source": link, "title": "T"}),
+            json!({"type": "redacted"}),
+        ];
+        let parts = blocks.map(|written| Part::Content(block(written))).to_vec();
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let file = |name: &str| {
+            let data = "data:application/pdf;base64,JVBERi0=";
+            json!({"type": "file", "file": {"filename": name, "file_data": data}})
+        };
+        assert_eq!(
+            told(vec![user(parts)]),
+            json!([{"role": "user", "content": [
+                shown_png(),
+                {"type": "image_url", "image_url": {"url": "https://example.com/a"}},
+                text("Document: T\nC\n\nx"),
+                text("Document: (untitled)\n\nx"),
+                file("Report.pdf"),
+                text("Document: a.PDF\nC"), file("a.PDF"),
+                file("document.pdf"),
+                text("Document: T\n\nIt is at https://example.com/a"),
+            ]}])
+        );
+    }
+
+    #[test]
+    fn what_a_result_holds_beside_text_follows_in_a_message_that_says_whose_it_is() {
+        let found = json!({"type": "search_result", "citations": {"enabled": false}, "source": "here",
+            "content": [{"type": "text", "text": "found"}, {"type": "text", "text": "it"}], "title": "S"});
+        let messages = vec![
+            assistant(vec![call("c1", &json!({})), call("c2", &json!({})), call("c3", &json!({}))]),
+            user(vec![
+                result("c1", false, vec![block(png())]),
+                result("c2", true, vec![Block::text("half"), block(png()), block(found)]),
+                result("c3", false, vec![Block::text("plain")]),
+                text("and?"),
+            ]),
+        ];
+        let calls = told(messages.clone())[0].take();
+        let note = "(what else it returned is in the next message)";
+        let intro = |id: &str| {
+            let words = format!("What look returned with the result of call {id}:");
+            json!({"type": "text", "text": words})
+        };
+        assert_eq!(
+            told(messages),
+            json!([
+                calls,
+                {"role": "tool", "tool_call_id": "c1", "content": note},
+                {"role": "tool", "tool_call_id": "c2",
+                 "content": format!("Error: half\nS\nhere\n\nfound\nit\n{note}")},
+                {"role": "tool", "tool_call_id": "c3", "content": "plain"},
+                {"role": "user", "content": [
+                    intro("c1"), shown_png(), intro("c2"), shown_png(), {"type": "text", "text": "and?"}]},
+            ])
+        );
+    }
+
+    #[test]
+    fn blank_texts_are_left_out_and_a_message_of_nothing_else_says_so() {
+        let thought = Part::Thinking(json!({"type": "reasoning", "reasoning": "hm"}));
+        let messages =
+            vec![user(vec![text("  "), Part::Content(Block::Redacted)]), assistant(vec![thought, text("")])];
+        let empty = |role: &str| json!({"role": role, "content": "(empty)"});
+        assert_eq!(told(messages), json!([empty("user"), empty("assistant")]));
+        let blank = written(&prompt(Some(" "), vec![], vec![user(vec![text("x")])]), Bound::MaxTokens);
+        assert_eq!(blank["messages"], json!([{"role": "user", "content": "x"}]));
+        assert_eq!((&blank["max_tokens"], blank.get("tools")), (&json!(9), None));
     }
 }

@@ -1,4 +1,4 @@
-//! The fold of a streamed answer: chunks of a chat completion in, deltas and one answer out. No clock, no net.
+//! The fold of a streamed chat completion: chunks in, deltas and one answer out. No clock, no net.
 //!
 //! Read loosely, because no two servers stream alike: a call may come whole or in pieces, with or without an
 //! id, with an index that is the same for all; the last word may be missing, and so may the cost.
@@ -101,7 +101,7 @@ struct Call {
 
 /// An answer that is being written.
 #[derive(Debug, Default)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     draft: Draft,
     calls: Vec<Call>,
     /// Blank text that no block has begun with yet: it is dropped if nothing visible follows.
@@ -339,5 +339,162 @@ fn words(value: Value) -> String {
             parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect()
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sse::Decoder;
+    use proptest::{collection::vec, prelude::*, sample::Index};
+    use protocol::prompt::{AnswerBlock, DeltaKind};
+
+    /// A part of an answer, in the words of the wire.
+    #[derive(Debug, Clone)]
+    enum Said {
+        Reasoning(String),
+        Content(String),
+        Refusal(String),
+        Call { name: String, arguments: String },
+    }
+
+    fn said() -> impl Strategy<Value = Said> {
+        let text = || "[a-z \n\"é😀]{0,12}";
+        prop_oneof![
+            text().prop_map(Said::Reasoning),
+            text().prop_map(Said::Content),
+            text().prop_map(Said::Content),
+            text().prop_map(Said::Refusal),
+            (
+                "[a-z_]{1,6}",
+                prop_oneof![
+                    text().prop_map(|text| json!({"text": text, "n": [1, {}]}).to_string()),
+                    Just(String::new()),
+                    Just("{\"cut\": \"o".to_owned()),
+                ]
+            )
+                .prop_map(|(name, arguments)| Said::Call { name, arguments }),
+        ]
+    }
+
+    /// Splits a text in two, wherever it may be split.
+    fn split(text: &str, at: Index) -> [&str; 2] {
+        let places: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+        text.split_at(places[at.index(places.len())]).into()
+    }
+
+    /// The deltas of an answer, each text in one piece, or in two split somewhere.
+    fn deltas(parts: &[Said], cuts: Option<&[Index]>) -> Vec<Value> {
+        let mut calls = 0;
+        let mut deltas = Vec::new();
+        for (place, part) in parts.iter().enumerate() {
+            let pieces = |text: &str| match cuts {
+                Some(cuts) => split(text, cuts[place]).map(str::to_owned).to_vec(),
+                None => vec![text.to_owned()],
+            };
+            match part {
+                Said::Reasoning(text) => {
+                    deltas.extend(pieces(text).iter().map(|text| json!({"reasoning": text})));
+                }
+                Said::Content(text) => {
+                    deltas.extend(pieces(text).iter().map(|text| json!({"content": text})));
+                }
+                Said::Refusal(text) => {
+                    deltas.extend(pieces(text).iter().map(|text| json!({"refusal": text})));
+                }
+                Said::Call { name, arguments } => {
+                    let id = format!("id{calls}");
+                    deltas.push(
+                        json!({"tool_calls": [{"index": calls, "id": id, "function": {"name": name}}]}),
+                    );
+                    deltas.extend(pieces(arguments).iter().map(
+                        |text| json!({"tool_calls": [{"index": calls, "function": {"arguments": text}}]}),
+                    ));
+                    calls += 1;
+                }
+            }
+        }
+        deltas
+    }
+
+    fn stream(deltas: &[Value], reason: &str) -> String {
+        let chunk = |delta: &Value, reason: Option<&str>| {
+            format!(
+                "data: {}\n\n",
+                json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+            )
+        };
+        let mut stream: String = deltas.iter().map(|delta| chunk(delta, None)).collect::<Vec<_>>().concat();
+        stream += &chunk(&json!({}), Some(reason));
+        stream + "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5}}\n\ndata: [DONE]\n\n"
+    }
+
+    /// Reads a stream; checks that the deltas told are the answer's own.
+    fn read<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Answer {
+        let (mut decoder, mut reading, mut told) = (Decoder::default(), Reading::default(), Vec::new());
+        for chunk in chunks {
+            for frame in decoder.take(chunk).expect("small frames") {
+                reading.take(&frame, &mut |delta| told.push(delta)).expect("a good frame");
+            }
+        }
+        assert_eq!(reading.stage(), Stage::Whole);
+        let answer = reading.finish().expect("an answer");
+        let mut shown = vec![String::new(); answer.blocks.len()];
+        let mut kinds = Vec::new();
+        for delta in told {
+            match delta {
+                Delta::Start { index, kind } => {
+                    assert_eq!(index, kinds.len(), "blocks begin in order");
+                    kinds.push(kind);
+                }
+                Delta::Text { index, text } => shown[index] += &text,
+            }
+        }
+        for ((block, shown), kind) in answer.blocks.iter().zip(shown).zip(kinds) {
+            let (text, is) = match block {
+                AnswerBlock::Text { text } => (text.as_str(), DeltaKind::Text),
+                AnswerBlock::Thinking { .. } => ("", DeltaKind::Thinking),
+                AnswerBlock::ToolUse { .. } => ("", DeltaKind::ToolUse),
+            };
+            assert_eq!((shown.as_str(), kind), (text, is));
+        }
+        answer
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunking_and_any_splitting_of_a_stream_give_the_same_answer(
+            parts in vec(said(), 0..8),
+            cuts in vec(any::<Index>(), 8),
+            places in vec(any::<Index>(), 0..16),
+            reason in prop_oneof![Just("stop"), Just("tool_calls"), Just("length"), Just("content_filter")],
+        ) {
+            let whole = stream(&deltas(&parts, None), reason);
+            let answer = read([whole.as_bytes()]);
+            let pieces = stream(&deltas(&parts, Some(&cuts)), reason);
+            prop_assert_eq!(&read(pieces.as_bytes().chunks(1)), &answer);
+            let mut ends: Vec<usize> = places.iter().map(|at| at.index(whole.len() + 1)).collect();
+            ends.extend([0, whole.len()]);
+            ends.sort_unstable();
+            let chunks = ends.windows(2).map(|pair| &whole.as_bytes()[pair[0]..pair[1]]);
+            prop_assert_eq!(&read(chunks), &answer);
+        }
+    }
+
+    #[test]
+    fn an_answer_without_end_is_refused_at_the_bound() {
+        let megabyte = "x".repeat(1024 * 1024);
+        for delta in [
+            json!({"content": megabyte}),
+            json!({"content": " ".repeat(megabyte.len())}),
+            json!({"reasoning": megabyte}),
+            json!({"refusal": megabyte}),
+            json!({"tool_calls": [{"index": 0, "function": {"arguments": megabyte}}]}),
+        ] {
+            let chunk = json!({"choices": [{"delta": delta}]}).to_string();
+            let mut reading = Reading::default();
+            let taken = (0..=32).map(|_| reading.take(chunk.as_bytes(), &mut |_| {})).find_map(Result::err);
+            assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
+        }
     }
 }

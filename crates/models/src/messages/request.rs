@@ -335,4 +335,14 @@ mod tests {
         let written = written(&prompt(None, vec![], vec![user(vec![result])]));
         assert_eq!(written["messages"][0]["content"][0]["content"], blocks);
     }
+
+    #[test]
+    fn another_providers_thinking_is_not_sent() {
+        let foreign = Part::Thinking(json!({"type": "reasoning", "reasoning": "hm"}));
+        let messages =
+            vec![user(vec![text("one")]), assistant(vec![foreign, text("1")]), user(vec![text("two")])];
+        let written = written(&prompt(None, vec![], messages));
+        let said = json!({"role": "assistant", "content": [{"type": "text", "text": "1"}]});
+        assert_eq!(written["messages"][1], said);
+    }
 }

@@ -6,3 +6,4 @@ mod chat;
 mod messages;
 mod offered;
 mod provider;
+mod refusals;

@@ -54,7 +54,8 @@ fn paged(seen: &Seen) -> Response<Body> {
     let page = if seen.uri.contains("after_id=chat-2%26x") {
         json!({"data": [{"id": "chat-3", "type": "model"}], "has_more": false, "last_id": "chat-3"})
     } else {
-        let first = json!({"id": "chat-1", "type": "model", "display_name": "One", "created_at": "2025-09-29T00:00:00Z"});
+        let made = "2025-09-29T00:00:00Z";
+        let first = json!({"id": "chat-1", "type": "model", "display_name": "One", "created_at": made});
         json!({"data": [first, {"id": "chat-2&x"}], "has_more": true, "last_id": "chat-2&x"})
     };
     answered(&page)
