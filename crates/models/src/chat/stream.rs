@@ -29,17 +29,16 @@ const THOUGHT: &str = "reasoning";
 struct Chunk {
     object: Option<String>,
     choices: Option<Vec<Choice>>,
-    usage: Option<WireUsage>,
+    usage: Option<Value>,
     error: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Choice {
-    #[serde(default)]
-    index: u64,
+    index: Option<u64>,
     delta: Option<Piece>,
     finish_reason: Option<String>,
-    usage: Option<WireUsage>,
+    usage: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,30 +65,12 @@ struct FunctionPiece {
     arguments: Option<Value>,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct WireUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
-
-impl WireUsage {
-    fn tokens(self) -> Tokens {
-        let input = self.prompt_tokens.unwrap_or(0);
-        let cached =
-            self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0).min(input);
-        Tokens {
-            input: input - cached,
-            output: self.completion_tokens.unwrap_or(0),
-            cache_read: cached,
-            ..Tokens::default()
-        }
-    }
+/// What a usage says; what it does not say is zero.
+fn tokens(usage: &Value) -> Tokens {
+    let told = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let (input, cached) = (told("/prompt_tokens"), told("/prompt_tokens_details/cached_tokens"));
+    let cache_read = cached.min(input);
+    Tokens { input: input - cache_read, output: told("/completion_tokens"), cache_read, ..Tokens::default() }
 }
 
 /// A call that is being written: its block, and the index it came under.
@@ -107,7 +88,7 @@ pub(crate) struct Reading {
     /// Blank text that no block has begun with yet: it is dropped if nothing visible follows.
     blank: String,
     refusal: String,
-    usage: WireUsage,
+    tokens: Tokens,
     finish: Option<String>,
     done: bool,
 }
@@ -122,7 +103,7 @@ impl Fold for Reading {
     }
 
     fn tokens(&self) -> Tokens {
-        self.usage.tokens()
+        self.tokens
     }
 
     fn take(&mut self, data: &[u8], deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
@@ -160,8 +141,7 @@ impl Fold for Reading {
             Some(_) | None => AnswerStop::EndTurn,
         };
         self.name_calls();
-        let tokens = self.tokens();
-        Ok(Answer { blocks: self.draft.finish(&stop), stop, tokens })
+        Ok(Answer { blocks: self.draft.finish(&stop), stop, tokens: self.tokens })
     }
 }
 
@@ -172,13 +152,14 @@ fn refused(explanation: String) -> AnswerStop {
 impl Reading {
     fn chunk(&mut self, chunk: Chunk, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
         // A single answer was asked for.
-        let choice = chunk.choices.into_iter().flatten().find(|choice| choice.index == 0);
+        let choice =
+            chunk.choices.into_iter().flatten().find(|choice| choice.index.is_none_or(|index| index == 0));
         let (delta, finish, beside) = match choice {
             Some(choice) => (choice.delta, choice.finish_reason, choice.usage),
             None => (None, None, None),
         };
         if let Some(usage) = chunk.usage.or(beside) {
-            self.usage = usage;
+            self.tokens = tokens(&usage);
         }
         if let Some(piece) = delta {
             self.piece(piece, deltas)?;
@@ -212,8 +193,7 @@ impl Reading {
     }
 
     fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
-        let tokens = self.tokens();
-        self.draft.grow(bytes, tokens)
+        self.draft.grow(bytes, self.tokens)
     }
 
     /// A text begins with its first visible character, so that the line breaks that models put before a call
@@ -253,7 +233,7 @@ impl Reading {
 
     fn open(&mut self, block: Writing, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<usize, Failure> {
         self.blank.clear();
-        self.draft.grow_block(self.usage.tokens())?;
+        self.draft.grow_block(self.tokens)?;
         Ok(self.draft.open(block, deltas))
     }
 

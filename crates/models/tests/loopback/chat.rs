@@ -353,6 +353,7 @@ async fn the_cost_is_found_wherever_it_is_told() {
         vec![words.clone(), finish("stop"), json!({"choices": [], "usage": usage})],
         vec![words.clone(), finish("stop"), json!({"choices": null, "usage": usage})],
         vec![words.clone(), finish("stop"), json!({"usage": usage})],
+        vec![json!({"usage": "novel"}), words.clone(), finish("stop"), json!({"usage": usage})],
         vec![words.clone(), last(("usage", usage.clone()))],
         vec![words.clone(), beside],
         vec![early, last(("usage", usage.clone()))],
@@ -372,7 +373,7 @@ async fn comments_other_answers_and_what_is_new_are_passed_over() {
         delta(json!({"content": "h", "novel": [1]})),
         json!({"choices": [{"index": 1, "delta": {"content": "other"}, "finish_reason": "stop"}]}),
         delta(json!({"content": [{"type": "text", "text": "i"}, {"type": "novel"}]})),
-        choice(Value::Null, json!("stop")),
+        json!({"choices": [{"index": null, "delta": null, "finish_reason": "stop"}]}),
     ];
     let beside = ": keep-alive\n\nevent: x\nid: 1\n";
     let stream = frames(&chunks).replace("data: ", &format!("{beside}data: "));
