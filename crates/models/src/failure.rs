@@ -56,9 +56,9 @@ impl Problem {
         Self { kind: word("type"), code: word("code"), message }
     }
 
-    /// Whether its words name this field.
-    pub(crate) fn names(&self, field: &str) -> bool {
-        self.message.contains(field)
+    /// Whether it says these words.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.message.contains(words)
     }
 
     /// The failure that an error in the middle of a stream means.

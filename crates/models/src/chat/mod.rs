@@ -7,7 +7,7 @@ mod request;
 mod stream;
 
 use protocol::{
-    prompt::{Answer, Delta, Failure, FailureClass, Prompt},
+    prompt::{Answer, Delta, Failure, Prompt},
     routes::Route,
 };
 use reqwest::Url;
@@ -17,6 +17,8 @@ pub(crate) use self::stream::Reading;
 use crate::transport::{self, Line};
 
 const PATH: &str = "/chat/completions";
+/// How OpenAI's newer models refuse `max_tokens`.
+const RENAMED: &str = "Use 'max_completion_tokens' instead";
 
 /// Asks the provider of the line's route once, or twice where it knows the output bound by its other name.
 pub(crate) async fn ask(
@@ -27,20 +29,14 @@ pub(crate) async fn ask(
     let written = |bound| {
         request::body(prompt, line.route.max_output, bound).map_err(|error| transport::unwritable(&error))
     };
-    let bound = bound(line.route);
-    let response = match line.post(PATH, written(bound)?).await {
-        Ok(response) => response,
-        Err(refused) => {
-            let other = Bound::MaxCompletionTokens;
-            // Who is sent the old name and answers with the new one wants the new one.
-            let renamed =
-                refused.failure.class == FailureClass::Invalid && refused.problem.names(other.field());
-            if bound == other || !renamed {
-                return Err(refused.failure);
-            }
-            line.post(PATH, written(other)?).await.map_err(|unserved| unserved.failure)?
+    let first = line.post(PATH, written(bound(line.route))?).await;
+    let served = match first {
+        Err(refused) if refused.problem.says(RENAMED) => {
+            line.post(PATH, written(Bound::MaxCompletionTokens)?).await
         }
+        first => first,
     };
+    let response = served.map_err(|unserved| unserved.failure)?;
     transport::read(response.bytes_stream(), Reading::default(), deltas).await
 }
 
@@ -54,7 +50,7 @@ pub(crate) fn body(prompt: &Prompt, route: &Route) -> serde_json::Result<Vec<u8>
 /// `max_tokens` is understood everywhere but by OpenAI's newer models, which refuse it;
 /// `max_completion_tokens` by all of OpenAI's models, but elsewhere it may be ignored without a word (Ollama
 /// does), and the answer has no bound. So OpenAI's own hosts and Azure's get the new name and all others the
-/// old one. A gateway to OpenAI's models that refuses the old one by naming the new is asked once more.
+/// old one. A gateway that hands on the refusal of one of OpenAI's models is asked once more, with the new.
 fn bound(route: &Route) -> Bound {
     let url = Url::parse(&route.base_url).ok();
     let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();

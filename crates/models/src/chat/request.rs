@@ -29,7 +29,7 @@ pub(super) enum Bound {
 
 impl Bound {
     /// The field of the body.
-    pub(super) fn field(self) -> &'static str {
+    fn field(self) -> &'static str {
         match self {
             Self::MaxTokens => "max_tokens",
             Self::MaxCompletionTokens => "max_completion_tokens",

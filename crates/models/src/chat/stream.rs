@@ -3,6 +3,8 @@
 //! Read loosely, because no two servers stream alike: a call may come whole or in pieces, with or without an
 //! id, with an index that is the same for all; the last word may be missing, and so may the cost.
 
+use std::collections::BTreeMap;
+
 use protocol::{
     Object,
     event::RefusalDetails,
@@ -73,18 +75,16 @@ fn tokens(usage: &Value) -> Tokens {
     Tokens { input: input - cache_read, output: told("/completion_tokens"), cache_read, ..Tokens::default() }
 }
 
-/// A call that is being written: its block, and the index it came under.
-#[derive(Debug)]
-struct Call {
-    at: usize,
-    index: Option<u64>,
-}
-
 /// An answer that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     draft: Draft,
-    calls: Vec<Call>,
+    /// The blocks of the calls, in their order.
+    calls: Vec<usize>,
+    /// Of the last call under each index that the server gave.
+    indexes: BTreeMap<u64, usize>,
+    /// Of each call that the server gave an id.
+    ids: BTreeMap<String, usize>,
     /// Blank text that no block has begun with yet: it is dropped if nothing visible follows.
     blank: String,
     refusal: String,
@@ -253,13 +253,15 @@ impl Reading {
         } else {
             let (id, name, given) = (String::new(), String::new(), Object::new());
             let at = self.open(Writing::ToolUse { id, name, given, json: String::new() }, deltas)?;
-            self.calls.push(Call { at, index: piece.index });
+            self.calls.push(at);
+            self.indexes.extend(piece.index.map(|index| (index, at)));
             at
         };
         if let Some(Writing::ToolUse { id, name, json, .. }) = self.draft.at(at) {
             // Said once or with every piece.
-            if id.is_empty() {
-                *id = given_id;
+            if id.is_empty() && !given_id.is_empty() {
+                id.clone_from(&given_id);
+                self.ids.insert(given_id, at);
             }
             if name.is_empty() {
                 *name = given_name;
@@ -272,18 +274,10 @@ impl Reading {
     /// The block of the call that a piece seems to go on with: the last one under its index; without an index
     /// the one with its id, else the last one.
     fn known(&self, index: Option<u64>, given_id: &str) -> Option<usize> {
-        if index.is_some() {
-            return self.calls.iter().rev().find(|call| call.index == index).map(|call| call.at);
+        match index {
+            Some(index) => self.indexes.get(&index).copied(),
+            None => self.ids.get(given_id).or(self.calls.last()).copied(),
         }
-        let ours = |at: usize| {
-            let id = match self.draft.block(at) {
-                Some(Writing::ToolUse { id, .. }) => id.as_str(),
-                Some(Writing::Text(_) | Writing::Thinking(_)) | None => "",
-            };
-            !id.is_empty() && id == given_id
-        };
-        let named = self.calls.iter().find(|call| ours(call.at));
-        named.or(self.calls.last()).map(|call| call.at)
     }
 
     /// Whether a piece that names a tool begins a call of its own, under an index that is not: it has another
@@ -295,14 +289,14 @@ impl Reading {
         }
         let other = !given_id.is_empty() && !id.is_empty() && given_id != id;
         let same = !given_id.is_empty() && given_id == id;
-        let complete = || says_something(arguments) && serde_json::from_str::<Object>(json).is_ok();
-        other || (!same && complete())
+        let further = !same && says_something(arguments) && json.ends_with('}');
+        other || (further && serde_json::from_str::<Object>(json).is_ok())
     }
 
     /// Gives each call without an id one of its place; the history keeps ids apart across answers.
     fn name_calls(&mut self) {
-        for (place, call) in self.calls.iter().enumerate() {
-            if let Some(Writing::ToolUse { id, .. }) = self.draft.at(call.at)
+        for (place, at) in self.calls.iter().enumerate() {
+            if let Some(Writing::ToolUse { id, .. }) = self.draft.at(*at)
                 && id.is_empty()
             {
                 *id = format!("call_{place}");

@@ -114,10 +114,11 @@ async fn who_wants_the_bound_by_its_new_name_is_asked_once_more_and_nobody_else(
         .collect();
     assert_eq!(bounds, [[Some(8192), None], [None, Some(8192)]]);
 
-    let stubborn = Fake::failing(400, &[], json!({"error": {"message": "no max_completion_tokens"}})).await;
+    let stubborn = Fake::failing(400, &[], json!({"error": {"message": refusal}})).await;
     let failure = ask(&models(&stubborn.base_url)).await.0.expect_err("a failure");
     assert_eq!((failure.class, stubborn.seen().len()), (Invalid, 2), "asked twice, not for ever");
-    let other = Fake::failing(400, &[], json!({"error": {"message": "max_tokens is too large"}})).await;
+    let large = "'max_tokens' or 'max_completion_tokens' is too large: 8192.";
+    let other = Fake::failing(400, &[], json!({"error": {"message": large}})).await;
     let failure = ask(&models(&other.base_url)).await.0.expect_err("a failure");
     assert_eq!((failure.class, other.seen().len()), (Invalid, 1));
 }
