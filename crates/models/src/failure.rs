@@ -56,6 +56,11 @@ impl Problem {
         Self { kind: word("type"), code: word("code"), message }
     }
 
+    /// Whether it says anything.
+    pub(crate) fn is_said(&self) -> bool {
+        !self.message.is_empty()
+    }
+
     /// Whether it says these words.
     pub(crate) fn says(&self, words: &str) -> bool {
         self.message.contains(words)
@@ -175,7 +180,7 @@ pub(crate) fn answered(
 fn missing(problem: &Problem, asked: Asked<'_>) -> String {
     let (at, pattern) = (shown(asked.route), &asked.route.pattern);
     match asked.model {
-        Some(model) if !problem.message.is_empty() => {
+        Some(model) if problem.is_said() => {
             format!("{at} does not know the model `{model}`, to which the route {pattern} leads (404)")
         }
         Some(_) | None => {

@@ -14,6 +14,7 @@ use reqwest::{
     Client, RequestBuilder, Response,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap},
 };
+use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -179,6 +180,7 @@ pub(crate) async fn read<E: Error>(
         };
         let chunk = match timeout(patience, stream.next()).await {
             Ok(Some(Ok(chunk))) => chunk,
+            Ok(None) if let Some(failure) = unstreamed(decoder.rest(), &reading) => return Err(failure),
             Ok(Some(Err(_)) | None) => return reading.finish(),
             Err(_) if ending_since.is_some() => return reading.finish(),
             Err(_) => return Err(silent(reading.tokens())),
@@ -193,6 +195,20 @@ pub(crate) async fn read<E: Error>(
     }
     drop(timeout(FAREWELL, stream.next()).await);
     reading.finish()
+}
+
+/// Why a body that has ended too early is no stream, if all of it is one JSON object.
+fn unstreamed(body: &[u8], reading: &impl Fold) -> Option<Failure> {
+    let body = serde_json::from_slice(body).ok().filter(Value::is_object)?;
+    if reading.stage() != Stage::Open {
+        return None;
+    }
+    let problem = Problem::of(&body);
+    if problem.is_said() {
+        return Some(problem.in_stream(reading.tokens()));
+    }
+    let message = "The model provider sent its answer in one piece, not as a stream.";
+    Some(reading.failed(FailureClass::Invalid, message))
 }
 
 /// The failure of a prompt that is no JSON.

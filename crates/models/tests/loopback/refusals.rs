@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axum::{body::Body, http::Response};
-use protocol::prompt::FailureClass::{self, Billing, Denied, Invalid, Overloaded, RateLimited, Unavailable};
+use protocol::prompt::FailureClass::{
+    self, Billing, Cut, Denied, Invalid, Overloaded, RateLimited, Unavailable,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -84,6 +86,25 @@ async fn a_model_or_an_api_that_is_not_there_is_named_with_its_route() {
     );
     let door = "There is no such API at http://x/v1 (404): check the base URL of the route chat-*.";
     assert_eq!(refused(404, json!({})).await, (Invalid, door.to_owned()));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_stream_is_told_from_one_that_broke_off() {
+    for (body, class, sentence) in [
+        (
+            json!({"error": {"message": "Why.", "code": 429}}),
+            RateLimited,
+            "The model provider failed in the middle of its answer: Why.",
+        ),
+        (
+            json!({"object": "chat.completion", "choices": [{"message": {"content": "hi"}}]}),
+            Invalid,
+            "The model provider sent its answer in one piece, not as a stream.",
+        ),
+        (json!("hi"), Cut, "The model's stream ended in the middle."),
+    ] {
+        assert_eq!(refused(200, body.clone()).await, (class, sentence.to_owned()), "{body}");
+    }
 }
 
 #[tokio::test]
