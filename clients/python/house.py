@@ -18,6 +18,14 @@ from wire import SILENCE, AsyncJudged, Judge, Judged
 
 KEY = "guest-key-of-the-test-run"
 MODEL_KEY = "key-of-the-scripted-model"
+# The route of the models that speak chat completions, and the variable with their key.
+CHAT_KEY = "KEY_OF_CHAT"
+CHAT_ROUTE = """
+[routes."chat-*"]
+provider = "chat-completions"
+base_url = "{url}/v1"
+key = "{key}"
+"""
 MARK = "listening on "
 # Variables of the caller that would send the processes elsewhere.
 STRAY = ("PROXY", "ANTHROPIC", "HEDDLE_")
@@ -79,6 +87,8 @@ class House:
         binary = binary_of("MODEL_SERVER_BIN")
         model_log = folder / "model-server.log"
         self.model = Process("model-server", [binary, "--listen", "127.0.0.1:0"], model_log, surroundings())
+        self.settings = folder / "heddle.toml"
+        self.settings.write_text(CHAT_ROUTE.format(url=self.model.url, key=CHAT_KEY))
         self.plain = httpx2.Client(trust_env=False, timeout=SILENCE)
         self.opened: list[anthropic.Anthropic] = []
         self.start()
@@ -89,6 +99,7 @@ class House:
             HEDDLE_API_KEY=KEY,
             HEDDLE_ANTHROPIC_BASE_URL=self.model.url,
             ANTHROPIC_API_KEY=MODEL_KEY,
+            **{CHAT_KEY: MODEL_KEY},
         )
         command = [
             binary_of("HEDDLE_BIN"),
@@ -97,6 +108,8 @@ class House:
             "127.0.0.1:0",
             "--data",
             str(self.folder / "data"),
+            "--config",
+            str(self.settings),
             # Whatever a file of settings says: what the scenarios try must stay inside.
             "--sandbox",
             "local",

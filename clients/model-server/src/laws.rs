@@ -9,6 +9,7 @@ use serde::{
 
 use crate::{
     media::{self, Place, Source},
+    script::Said,
     wire,
 };
 
@@ -195,6 +196,20 @@ impl<'a> Content<'a> {
     }
 }
 
+impl Said for Message<'_> {
+    fn is_answer(&self) -> bool {
+        self.role == "assistant"
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        self.content.texts().collect()
+    }
+
+    fn every_text(&self) -> Vec<&str> {
+        self.content.every_text().collect()
+    }
+}
+
 impl Request<'_> {
     /// A plain count of the input: one token for every four bytes of text, and one more.
     pub(crate) fn tokens(&self) -> u64 {
@@ -237,7 +252,7 @@ fn tools(tools: &[Tool<'_>]) -> Result<(), Breach> {
 }
 
 /// `^[a-zA-Z0-9_-]{1,128}$`
-fn is_tool_name(name: &str) -> bool {
+pub(crate) fn is_tool_name(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (1..=128).contains(&name.len()) && name.bytes().all(legal)
 }

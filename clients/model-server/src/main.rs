@@ -1,12 +1,15 @@
-//! A scripted Messages API server that judges every request: the other end of guests, storms and benches.
+//! A scripted model server that judges every request: the other end of guests, storms and benches.
 //!
-//! `model-server --listen 127.0.0.1:0` prints `listening on http://ADDRESS`. Doors: `POST /v1/messages`;
+//! `model-server --listen 127.0.0.1:0` prints `listening on http://ADDRESS`. Doors: `POST /v1/messages`, and
+//! `POST /v1/chat/completions` in the dialect that the model's name asks for; `GET /v1/models` of either;
 //! `GET /referee` and `POST /referee/reset`; `POST /release/NAME` lets a `wait` of a script go on, and
 //! `GET /waiting/NAME` answers once a request waits there; `GET /kept/NAME` hands over the request that a
 //! step with `keep` answered last.
 
+mod chat;
 mod laws;
 mod media;
+mod offered;
 mod script;
 mod wire;
 
@@ -37,7 +40,7 @@ use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     laws::{Breach, Request},
-    script::Step,
+    script::{Said, Step},
     wire::{Asked, Frames},
 };
 
@@ -51,7 +54,7 @@ const KEPT: usize = 64;
 
 /// What the command line may say.
 #[derive(Debug, Parser)]
-#[command(about = "A scripted Messages API server that asserts the API's laws on every request")]
+#[command(about = "A scripted model server that asserts the laws of its two APIs on every request")]
 struct Options {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -103,6 +106,20 @@ impl Memory {
         fits
     }
 
+    /// The outcome of a request as its response: a breach is remembered, and refused as `refusal` says it.
+    fn judged(&self, outcome: Result<Response, Breach>, refusal: impl FnOnce(&str) -> Response) -> Response {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        outcome.unwrap_or_else(|breach| {
+            let said = breach.to_string();
+            let refusal = refusal(&said);
+            let mut breaches = self.breaches();
+            if breaches.len() < BREACHES {
+                breaches.push(said);
+            }
+            refusal
+        })
+    }
+
     /// Whether a step that is played `times` often is over; counts this time.
     fn is_over(&self, key: &str, times: u32) -> bool {
         let mut played = self.played.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,6 +143,8 @@ async fn main() -> io::Result<()> {
 async fn serve(listener: TcpListener, memory: Arc<Memory>) -> io::Result<()> {
     let doors = Router::new()
         .route("/v1/messages", post(messages))
+        .route("/v1/chat/completions", post(chat::completions))
+        .route("/v1/models", get(offered::models))
         .route("/referee", get(referee))
         .route("/referee/reset", post(reset))
         .route("/release/{name}", post(release))
@@ -172,16 +191,22 @@ async fn kept(State(memory): State<Arc<Memory>>, Path(name): Path<String>) -> Re
 }
 
 async fn messages(State(memory): State<Arc<Memory>>, headers: HeaderMap, body: Bytes) -> Response {
-    memory.requests.fetch_add(1, Ordering::Relaxed);
-    answer(&memory, &headers, &body).unwrap_or_else(|breach| {
-        let said = breach.to_string();
-        let refusal = failure(400, &said, None);
-        let mut breaches = memory.breaches();
-        if breaches.len() < BREACHES {
-            breaches.push(said);
+    memory.judged(answer(&memory, &headers, &body), |said| failure(400, said, None))
+}
+
+/// The step that a judged request asks for.
+fn next(memory: &Memory, messages: &[impl Said], body: &Bytes) -> Result<Step, Breach> {
+    let mut step = script::step(messages).map_err(|detail| Breach { law: "script", detail })?;
+    while let (Some(key), Some(times)) = (&step.key, step.times) {
+        match (memory.is_over(key, times), step.then.take()) {
+            (true, Some(then)) => step = *then,
+            (true | false, _) => break,
         }
-        refusal
-    })
+    }
+    if let Some(name) = step.keep.as_deref().filter(|name| !memory.keep(name, body)) {
+        return Err(Breach { law: "script", detail: format!("no room to keep `{name}`") });
+    }
+    Ok(step)
 }
 
 fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response, Breach> {
@@ -193,16 +218,7 @@ fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response
     let request: Request<'_> = serde_json::from_slice(body)
         .map_err(|error| Breach { law: "readable", detail: error.to_string() })?;
     laws::check(&request, memory.unstreamed)?;
-    let mut step = script::step(&request.messages).map_err(|detail| Breach { law: "script", detail })?;
-    while let (Some(key), Some(times)) = (&step.key, step.times) {
-        match (memory.is_over(key, times), step.then.take()) {
-            (true, Some(then)) => step = *then,
-            (true | false, _) => break,
-        }
-    }
-    if let Some(name) = step.keep.as_deref().filter(|name| !memory.keep(name, body)) {
-        return Err(Breach { law: "script", detail: format!("no room to keep `{name}`") });
-    }
+    let step = next(memory, &request.messages, body)?;
     if let Some(status) = step.fail {
         let message = step.message.as_deref().unwrap_or("as the script says");
         return Ok(failure(status, message, step.retry_after));
@@ -218,7 +234,11 @@ fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response
 fn failure(status: u16, message: &str, retry_after: Option<u64>) -> Response {
     let body = Json(wire::error(wire::error_type(status), message));
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, body).into_response();
+    later((status, body).into_response(), retry_after)
+}
+
+/// The response with a `retry-after`, if there is one.
+fn later(mut response: Response, retry_after: Option<u64>) -> Response {
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -295,7 +315,7 @@ mod tests {
         let mut socket = TcpStream::connect(address).await.expect("a connection");
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-api-key: k\r\n\
-             anthropic-version: 2023-06-01\r\ncontent-length: {}\r\n\r\n{body}",
+             authorization: Bearer k\r\nanthropic-version: 2023-06-01\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
         socket.write_all(head.as_bytes()).await.expect("a sent request");
@@ -387,5 +407,48 @@ mod tests {
         let cut = asked(address, "POST", "/v1/messages", &request("script:[{\"cut_after\":4}]")).await;
         assert!(cut.contains("text_delta") && !cut.contains("content_block_stop"), "{cut}");
         assert!(!cut.ends_with("0\r\n\r\n"), "the body has no proper end");
+    }
+
+    #[tokio::test]
+    async fn a_chat_request_is_judged_by_its_own_laws_and_played_from_the_same_script() {
+        let address = started().await;
+        let chat = |model: &str, text: &str| {
+            json!({"model": model, "max_tokens": 9, "stream": true, "stream_options": {"include_usage": true},
+                "messages": [{"role": "user", "content": text}]})
+            .to_string()
+        };
+        let door = "/v1/chat/completions";
+        let script = "script:[{\"text\":\"fine\",\"keep\":\"k\"}]";
+        let fine = asked(address, "POST", door, &chat("m", script)).await;
+        assert_eq!(status(&fine), "200");
+        assert!(fine.contains("\"content\":\"fine\"") && fine.ends_with("data: [DONE]\n\n"), "{fine}");
+        let kept = asked(address, "GET", "/kept/k", "").await;
+        assert!(kept.ends_with(&chat("m", script)), "{kept}");
+        let failing = "script:[{\"fail\":429,\"retry_after\":3,\"message\":\"slow\"}]";
+        let failed = asked(address, "POST", door, &chat("ollama", failing)).await;
+        assert_eq!((status(&failed), failed.contains("retry-after: 3")), ("429", true));
+        assert!(failed.ends_with("{\"error\":\"slow\"}"), "{failed}");
+        let strict = asked(address, "POST", door, &chat("strict", "hi")).await;
+        assert!(status(&strict) == "400" && strict.contains("'max_completion_tokens'"), "{strict}");
+        let broken = asked(address, "POST", door, &chat("m", " ")).await;
+        assert_eq!(status(&broken), "400");
+        let judged = asked(address, "GET", "/referee", "").await;
+        let breaches = json!({"requests": 4, "breaches": ["text_not_blank: messages.0"]});
+        assert!(judged.ends_with(&breaches.to_string()), "{judged}");
+    }
+
+    #[tokio::test]
+    async fn models_are_listed_in_pages() {
+        let address = started().await;
+        let page = asked(address, "GET", "/v1/models?limit=2", "").await;
+        assert!(
+            page.contains("\"has_more\":true") && page.contains("\"last_id\":\"claude-sonnet-4-5\""),
+            "{page}"
+        );
+        let rest = asked(address, "GET", "/v1/models?limit=2&after_id=claude-sonnet-4-5", "").await;
+        assert!(
+            rest.contains("\"has_more\":false") && rest.contains("\"first_id\":\"claude-haiku-4-5\""),
+            "{rest}"
+        );
     }
 }

@@ -65,6 +65,33 @@ pub(crate) fn check<'m>(
     Ok(())
 }
 
+/// What an address of a chat completion may lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linked {
+    /// A picture, by address or in it.
+    Picture,
+    /// A document, whose bytes are in the address.
+    Document,
+}
+
+/// Checks an address: one of the web, or one that holds the bytes of what it is called.
+pub(crate) fn address(path: &str, url: &str, linked: Linked) -> Result<(), Breach> {
+    let web = url.starts_with("https://") || url.starts_with("http://");
+    if web && linked == Linked::Picture {
+        return Ok(());
+    }
+    let Some((media_type, data)) = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"))
+    else {
+        return breach("media_source", format!("{path}: the address is neither of the web nor holds data"));
+    };
+    let [kind, media_type, data] = ["base64", media_type, data].map(Cow::Borrowed);
+    let given = Given { kind, media_type, data, url: Cow::Borrowed("") };
+    match linked {
+        Linked::Picture => image(path, &given),
+        Linked::Document => document(path, &given),
+    }
+}
+
 fn image(path: &str, given: &Given<'_>) -> Result<(), Breach> {
     let magic: &[u8] = match (given.kind.as_ref(), given.media_type.as_ref()) {
         ("base64", "image/png") => b"\x89PNG\r\n\x1a\n",

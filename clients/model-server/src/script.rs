@@ -8,8 +8,6 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::laws::Message;
-
 /// What stands for a thread's id in an input, before its number.
 const THREAD: &str = "$thread:";
 
@@ -72,15 +70,28 @@ pub(crate) struct Call {
     pub(crate) input: Map<String, Value>,
 }
 
+/// A message of either wire, as far as a script looks at it.
+pub(crate) trait Said {
+    /// Whether the model said it.
+    fn is_answer(&self) -> bool;
+
+    /// What the person says in it.
+    fn texts(&self) -> Vec<&str>;
+
+    /// What its texts say, those of tools' results before those of the person.
+    fn every_text(&self) -> Vec<&str>;
+}
+
 /// The step that the history asks for; the plain `ok` without a script or after its end.
-pub(crate) fn step(messages: &[Message<'_>]) -> Result<Step, String> {
+pub(crate) fn step(messages: &[impl Said]) -> Result<Step, String> {
     let mut answered = 0;
     for message in messages.iter().rev() {
-        if message.role == "assistant" {
+        if message.is_answer() {
             answered += 1;
             continue;
         }
-        if let Some(script) = message.content.texts().filter_map(|text| text.strip_prefix("script:")).last() {
+        let texts = message.texts();
+        if let Some(script) = texts.iter().rev().find_map(|text| text.strip_prefix("script:")) {
             return fill(pick(script, answered)?, messages);
         }
     }
@@ -102,7 +113,7 @@ fn pick(script: &str, place: usize) -> Result<Step, String> {
 }
 
 /// Puts the ids of threads, which only the running session knows, into the inputs that want them.
-fn fill(mut step: Step, messages: &[Message<'_>]) -> Result<Step, String> {
+fn fill(mut step: Step, messages: &[impl Said]) -> Result<Step, String> {
     for value in step.tools.iter_mut().flat_map(|call| call.input.values_mut()) {
         let Some(place) = value.as_str().and_then(|text| text.strip_prefix(THREAD)) else {
             continue;
@@ -118,10 +129,9 @@ fn fill(mut step: Step, messages: &[Message<'_>]) -> Result<Step, String> {
 }
 
 /// The ids of threads that the user's side of the history tells, each once, in their order.
-fn threads<'a>(messages: &'a [Message<'_>]) -> Vec<&'a str> {
+fn threads(messages: &[impl Said]) -> Vec<&str> {
     let mut known = Vec::new();
-    for text in messages.iter().filter(|message| message.role == "user").flat_map(|m| m.content.every_text())
-    {
+    for text in messages.iter().filter(|message| !message.is_answer()).flat_map(Said::every_text) {
         for (at, prefix) in text.match_indices("sthr_") {
             let rest = &text[at..];
             let end = rest[prefix.len()..].find(|c: char| !c.is_ascii_alphanumeric());
@@ -137,6 +147,7 @@ fn threads<'a>(messages: &'a [Message<'_>]) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::laws::Message;
     use serde_json::json;
 
     fn played(messages: &Value) -> Result<Step, String> {

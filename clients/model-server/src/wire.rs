@@ -36,7 +36,7 @@ pub(crate) struct Asked<'a> {
 /// An answer as frames of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Frames {
-    /// The frames, each `event: …\ndata: …\n\n`.
+    /// The frames, whole, each with its blank line.
     pub(crate) frames: Vec<String>,
     /// How many of them go out before a `wait` holds the rest.
     pub(crate) before_wait: usize,
@@ -247,7 +247,7 @@ fn written_call(name: &str, input: &Value, json: &str, index: usize, asked: Aske
 }
 
 /// Splits a text into at most `count` pieces of nearly equal length in characters.
-fn split(text: &str, count: usize) -> Vec<String> {
+pub(crate) fn split(text: &str, count: usize) -> Vec<String> {
     if count <= 1 {
         return vec![text.to_owned()];
     }

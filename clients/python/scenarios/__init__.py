@@ -34,6 +34,7 @@ FILES = (
     "escapes",
     "outages",
     "revival",
+    "chat",
     "power",
 )
 

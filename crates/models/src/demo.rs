@@ -12,10 +12,13 @@ use protocol::{
     content::Block,
     prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Message, Part, Prompt, ToolSpec},
     roster::Errand,
+    routes::{Offered, Route},
     usage::Tokens,
 };
 use serde_json::{Value, json};
 
+/// What the script is called where nothing else is said.
+const NAME: &str = "heddle-demo";
 /// How another agent's message begins.
 const LETTER: &str = "Message from ";
 /// Agents that are started at most.
@@ -26,6 +29,16 @@ const PACE: Duration = Duration::from_millis(40);
 const QUOTE_CHARS: usize = 120;
 /// Parts of a property's name that make it a place for a file's name.
 const FILE_LIKE: [&str; 3] = ["path", "file", "name"];
+
+/// The script has one name: the route's own, or if that is a pattern, the one it is known by.
+pub(crate) fn offered(route: &Route) -> Vec<Offered> {
+    let name = if route.pattern.ends_with('*') { NAME } else { &route.pattern };
+    let answers = route.answers(name);
+    answers
+        .then(|| Offered { id: name.to_owned(), display_name: None, created_at: None })
+        .into_iter()
+        .collect()
+}
 
 /// Answers the prompt word by word.
 pub(crate) async fn ask(prompt: &Prompt, deltas: &mut (dyn FnMut(Delta) + Send)) -> Answer {

@@ -12,39 +12,80 @@ use reqwest::{
     StatusCode, Url,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use serde::Deserialize;
+use serde_json::Value;
 
 /// Most characters of a provider's own message that are passed on.
 const MESSAGE_CHARS: usize = 500;
 
-/// What a provider says went wrong.
-#[derive(Debug, Default, Deserialize)]
+/// What a provider says went wrong; what it does not say is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Problem {
-    #[serde(default, rename = "type")]
     kind: String,
-    #[serde(default)]
+    code: String,
     message: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct ErrorBody {
-    #[serde(default)]
-    error: Problem,
+/// Who was asked what, for the sentence that says why it failed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) route: &'a Route,
+    /// The model, if one was asked.
+    pub(crate) model: Option<&'a str>,
+    /// The key, which is cut out of what the provider says.
+    pub(crate) key: Option<&'a str>,
 }
 
 impl Problem {
-    /// The failure that an error event in the middle of a stream means.
+    /// Reads an error's body.
+    pub(crate) fn read(body: &[u8]) -> Self {
+        serde_json::from_slice(body).map(|value| Self::of(&value)).unwrap_or_default()
+    }
+
+    /// Reads an error in any of the forms that providers give it: an object with `message` or `detail`, or
+    /// a text; itself, or under `error`.
+    pub(crate) fn of(value: &Value) -> Self {
+        let inner = value.get("error").filter(|inner| !inner.is_null()).unwrap_or(value);
+        let word = |key: &str| match inner.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(_) | None => String::new(),
+        };
+        let told = [Some(inner), inner.get("message"), inner.get("detail")];
+        let message = told.into_iter().flatten().map(sentence).find(|text| !text.is_empty());
+        let message = message.unwrap_or_default();
+        Self { kind: word("type"), code: word("code"), message }
+    }
+
+    /// Whether it says anything.
+    pub(crate) fn is_said(&self) -> bool {
+        !self.message.is_empty()
+    }
+
+    /// Whether it says these words.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.message.contains(words)
+    }
+
+    /// The failure that an error in the middle of a stream means.
     pub(crate) fn in_stream(&self, tokens: Tokens) -> Failure {
-        let class = match self.kind.as_str() {
-            "overloaded_error" => FailureClass::Overloaded,
-            "rate_limit_error" => FailureClass::RateLimited,
-            "billing_error" => FailureClass::Billing,
-            "authentication_error" | "permission_error" => FailureClass::Denied,
-            "invalid_request_error" | "not_found_error" | "request_too_large" => self.refused(),
-            _ => FailureClass::Unavailable,
+        let status = self.code.parse().ok().map(by_status);
+        let class = match named(&self.code).or_else(|| named(&self.kind)).or(status) {
+            Some(FailureClass::Invalid) => self.refused(),
+            Some(class) => class,
+            None => FailureClass::Unavailable,
         };
         let message = format!("The model provider failed in the middle of its answer{}", said(&self.message));
         Failure { class, message, retry_after: None, tokens }
+    }
+
+    /// What it is if its words say so whatever the status is: an account that cannot pay comes as 429, a
+    /// history that is too long as 400, 413 or 500.
+    fn certain(&self) -> Option<FailureClass> {
+        [&self.code, &self.kind].into_iter().find_map(|word| match word.as_str() {
+            "insufficient_quota" => Some(FailureClass::Billing),
+            "context_length_exceeded" | "exceed_context_size_error" => Some(FailureClass::Invalid),
+            _ => None,
+        })
     }
 
     /// A refused request: the same will fail again, unless it only says that the account cannot pay.
@@ -57,28 +98,61 @@ impl Problem {
     }
 }
 
-/// The failure that an answer with this status means. `key` is cut out of what the provider says.
-pub(crate) fn answered(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-    route: &Route,
-    key: Option<&str>,
-) -> Failure {
-    let mut problem = serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
-    if let Some(key) = key.filter(|key| !key.is_empty()) {
-        problem.message = problem.message.replace(key, "…");
+/// A message as it is, or those of a list of what is wrong with a request.
+fn sentence(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(several) => {
+            let each = several.iter().filter_map(|wrong| wrong.get("msg").and_then(Value::as_str));
+            each.collect::<Vec<_>>().join("; ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
     }
-    let class = match status.as_u16() {
+}
+
+/// The class that a provider's word for an error names.
+fn named(word: &str) -> Option<FailureClass> {
+    Some(match word {
+        "overloaded_error" => FailureClass::Overloaded,
+        "rate_limit_error" | "rate_limit_exceeded" => FailureClass::RateLimited,
+        "billing_error" | "insufficient_quota" => FailureClass::Billing,
+        "authentication_error" | "permission_error" | "invalid_api_key" => FailureClass::Denied,
+        "invalid_request_error"
+        | "not_found_error"
+        | "request_too_large"
+        | "model_not_found"
+        | "context_length_exceeded"
+        | "exceed_context_size_error" => FailureClass::Invalid,
+        _ => return None,
+    })
+}
+
+/// The class of a status.
+fn by_status(status: u16) -> FailureClass {
+    match status {
         529 => FailureClass::Overloaded,
         429 => FailureClass::RateLimited,
         401 | 403 => FailureClass::Denied,
         402 => FailureClass::Billing,
         408 | 500.. => FailureClass::Unavailable,
-        400 => problem.refused(),
         _ => FailureClass::Invalid,
-    };
+    }
+}
+
+/// The failure that an answer with this status means.
+pub(crate) fn answered(
+    status: StatusCode,
+    headers: &HeaderMap,
+    problem: &Problem,
+    asked: Asked<'_>,
+) -> Failure {
+    let route = asked.route;
     let code = status.as_u16();
+    let class = match problem.certain() {
+        Some(class) => class,
+        None if code == 400 => problem.refused(),
+        None => by_status(code),
+    };
     let what = match class {
         FailureClass::Overloaded => format!("The model provider is overloaded ({code})"),
         FailureClass::RateLimited => format!("The model provider limits the rate of requests ({code})"),
@@ -89,12 +163,30 @@ pub(crate) fn answered(
             "{} answered with a redirect ({code}), which is not followed: set the base URL to where it leads",
             shown(route)
         ),
+        FailureClass::Invalid if code == 404 => missing(problem, asked),
         FailureClass::Invalid | FailureClass::Cut | FailureClass::NoRoute => {
             format!("The model provider refused the request ({code})")
         }
     };
-    let message = format!("{what}{}", said(&problem.message));
+    let told = match asked.key.filter(|key| !key.is_empty()) {
+        Some(key) => problem.message.replace(key, "…"),
+        None => problem.message.clone(),
+    };
+    let message = format!("{what}{}", said(&told));
     Failure { class, message, retry_after: retry_after(headers), tokens: Tokens::default() }
+}
+
+/// Of a 404: with words of the provider's it is the model that is not there, without any it is the door.
+fn missing(problem: &Problem, asked: Asked<'_>) -> String {
+    let (at, pattern) = (shown(asked.route), &asked.route.pattern);
+    match asked.model {
+        Some(model) if problem.is_said() => {
+            format!("{at} does not know the model `{model}`, to which the route {pattern} leads (404)")
+        }
+        Some(_) | None => {
+            format!("There is no such API at {at} (404): check the base URL of the route {pattern}")
+        }
+    }
 }
 
 fn denied(code: u16, route: &Route) -> String {
@@ -155,7 +247,7 @@ fn root(error: &reqwest::Error) -> Option<String> {
 }
 
 /// The route's base URL without a password.
-fn shown(route: &Route) -> String {
+pub(crate) fn shown(route: &Route) -> String {
     let bare = Url::parse(&route.base_url).ok().and_then(|mut url| {
         url.set_username("").and_then(|()| url.set_password(None)).is_ok().then_some(url)
     });
@@ -191,7 +283,9 @@ mod tests {
     fn failed(status: u16, message: &str) -> (FailureClass, String) {
         let status = StatusCode::from_u16(status).expect("a status");
         let body = json!({"type": "error", "error": {"type": "x", "message": message}}).to_string();
-        let failure = answered(status, &HeaderMap::new(), body.as_bytes(), &route(), Some("secret"));
+        let route = route();
+        let asked = Asked { route: &route, model: Some("claude-x"), key: Some("secret") };
+        let failure = answered(status, &HeaderMap::new(), &Problem::read(body.as_bytes()), asked);
         (failure.class, failure.message)
     }
 
@@ -228,7 +322,19 @@ mod tests {
                 "The account at the model provider cannot pay (400): Your credit balance is too low.",
             ),
             (400, "bad", FailureClass::Invalid, "The model provider refused the request (400): bad."),
-            (404, "", FailureClass::Invalid, "The model provider refused the request (404)."),
+            (
+                404,
+                "model: claude-x",
+                FailureClass::Invalid,
+                "http://provider does not know the model `claude-x`, to which the route claude-* leads \
+                 (404): model: claude-x.",
+            ),
+            (
+                404,
+                "",
+                FailureClass::Invalid,
+                "There is no such API at http://provider (404): check the base URL of the route claude-*.",
+            ),
             (413, "", FailureClass::Invalid, "The model provider refused the request (413)."),
         ];
         for (status, said, class, sentence) in table {
@@ -246,7 +352,10 @@ mod tests {
 
     #[test]
     fn a_body_that_is_not_the_apis_is_left_out() {
-        let page = answered(StatusCode::BAD_GATEWAY, &HeaderMap::new(), b"<html>", &route(), None);
+        let route = route();
+        let asked = Asked { route: &route, model: None, key: None };
+        let problem = Problem::read(b"<html>");
+        let page = answered(StatusCode::BAD_GATEWAY, &HeaderMap::new(), &problem, asked);
         assert_eq!(page.message, "The model provider at http://provider failed (502).");
     }
 

@@ -1,16 +1,20 @@
 //! The oracle: asks a model, and says what came or what failed, not what that means.
 //!
-//! [`Models`] finds a prompt's route and speaks the wire of its provider: the Messages API, or the
-//! built-in script of `heddle-demo`.
+//! [`Models`] finds a prompt's route and speaks the wire of its provider: the Messages API, the
+//! chat-completions API, or the built-in script of `heddle-demo`.
 
+mod blank;
+mod chat;
 mod demo;
+mod draft;
 mod failure;
+mod headers;
 mod keys;
 mod messages;
 mod net;
-mod request;
+mod offered;
 pub mod sse;
-mod stream;
+mod transport;
 
 use core::fmt::Debug;
 use std::sync::OnceLock;
@@ -22,7 +26,7 @@ use protocol::{
 };
 use reqwest::{Client, Url};
 
-use crate::{failure::failure, net::Reach};
+use crate::{failure::failure, net::Reach, transport::Line};
 pub use crate::{
     keys::Keys,
     net::{Net, Proxy},
@@ -75,6 +79,22 @@ pub enum BuildError {
         /// The route's pattern.
         pattern: String,
     },
+    /// A header of a route holds what no request can carry.
+    #[error("the header `{name}` of route `{pattern}` cannot be sent: its name or its value is not legal")]
+    Header {
+        /// The route's pattern.
+        pattern: String,
+        /// The header's name.
+        name: String,
+    },
+    /// A header of a route is one that we set ourselves.
+    #[error("the header `{name}` of route `{pattern}` is set by heddle; a key belongs into `key`")]
+    OwnHeader {
+        /// The route's pattern.
+        pattern: String,
+        /// The header's name.
+        name: String,
+    },
 }
 
 impl Models {
@@ -88,6 +108,7 @@ impl Models {
             if !legal {
                 return Err(BuildError::BaseUrl { pattern: route.pattern.clone() });
             }
+            headers::own(route)?;
         }
         Ok(Self { routes, keys, reach: Reach::new(net)?, client: OnceLock::new() })
     }
@@ -100,13 +121,11 @@ impl Models {
         let route = self.routes.route(&prompt.model).ok_or_else(|| self.no_route(&prompt.model))?;
         match route.provider {
             Provider::Messages => {
-                let key = self.key(route)?;
-                messages::ask(self.client()?, route, key, prompt, deltas).await
+                messages::ask(&self.line(route, Some(&prompt.model))?, prompt, deltas).await
             }
-            Provider::ChatCompletions => Err(failure(
-                FailureClass::Invalid,
-                format!("The chat-completions provider of {} is not built yet.", route.pattern),
-            )),
+            Provider::ChatCompletions => {
+                chat::ask(&self.line(route, Some(&prompt.model))?, prompt, deltas).await
+            }
             Provider::Script => Ok(demo::ask(prompt, deltas).await),
         }
     }
@@ -126,6 +145,11 @@ impl Models {
             let message = format!("No key for {}: the variable {variable} is not set.", route.pattern);
             failure(FailureClass::Denied, message)
         })
+    }
+
+    fn line<'a>(&'a self, route: &'a Route, model: Option<&'a str>) -> Result<Line<'a>, Failure> {
+        let key = self.key(route)?;
+        Ok(Line { client: self.client()?, route, key, headers: headers::all(route, key)?, model })
     }
 
     fn client(&self) -> Result<&Client, Failure> {
@@ -151,6 +175,24 @@ impl Oracle for Models {
 
     /// The built-in script reads the prompt itself; of that the body is what another provider would be sent.
     fn request(&self, prompt: &Prompt) -> Option<Vec<u8>> {
-        request::body(prompt, self.routes.route(&prompt.model)?.max_output).ok()
+        let route = self.routes.route(&prompt.model)?;
+        match route.provider {
+            Provider::Messages | Provider::Script => messages::body(prompt, route.max_output),
+            Provider::ChatCompletions => chat::body(prompt, route),
+        }
+        .ok()
+    }
+
+    /// Asks the provider, for 10 seconds at most; reads 2 MiB and gives 1,000 models at most. The built-in
+    /// script has its own name.
+    fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
+        Box::pin(async move {
+            match route.provider {
+                Provider::Messages | Provider::ChatCompletions => {
+                    offered::offered(&self.line(route, None)?).await
+                }
+                Provider::Script => Ok(demo::offered(route)),
+            }
+        })
     }
 }

@@ -54,6 +54,11 @@ impl Decoder {
         Ok(frames)
     }
 
+    /// The line that has not ended: at the end of a body that is no stream, the whole body may be in it.
+    pub fn rest(&self) -> &[u8] {
+        &self.line
+    }
+
     /// Reads the complete line; a blank one ends a frame, if the frame has data.
     fn end_line(&mut self) -> Result<Option<Frame>, TooLarge> {
         let whole = mem::take(&mut self.line);

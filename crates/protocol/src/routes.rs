@@ -30,16 +30,17 @@ pub struct Route {
     pub pattern: String,
     /// The wire it speaks.
     pub provider: Provider,
-    /// Where the provider listens; empty for the script.
+    /// Where the provider listens: what stands before `/v1/messages` or `/chat/completions` (so that it ends
+    /// in `/v1` there, as a rule); empty for the script.
     pub base_url: String,
     /// The environment variable that holds the key, to name it in an error. `None`: no key is sent.
     pub key_variable: Option<String>,
     /// Further headers of every request: name and value, in the order given. No secret: the key has a
-    /// place of its own.
+    /// place of its own. Those that carry the key or frame the body are refused.
     pub headers: Vec<(String, String)>,
     /// Tokens the model can read at most.
     pub window: u64,
-    /// Tokens it may write in one answer (`max_tokens`).
+    /// Tokens it may write in one answer.
     pub max_output: u64,
 }
 

@@ -1,96 +1,28 @@
-//! The oracle against a real provider on loopback: what goes over the wire, and what each answer becomes.
-#![expect(clippy::disallowed_methods, reason = "the provider under test runs beside the test")]
-#![expect(clippy::expect_used, reason = "a test may panic")]
+//! The Messages API on loopback: what goes over the wire, and what each answer becomes.
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use axum::{
-    Router,
     body::{Body, Bytes},
-    extract::{ConnectInfo, Request},
-    http::{HeaderMap, Response},
+    http::Response,
 };
 use futures_util::{StreamExt, future::select, stream};
 use models::{BuildError, Keys, Models, Net, Oracle, Proxy};
 use protocol::{
     Object,
-    content::Block,
     event::RefusalDetails,
-    prompt::{
-        Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Message, Part, Prompt, Role,
-    },
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
     routes::{Provider, Route, Routes},
     usage::Tokens,
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot};
 
-/// A request as the provider saw it.
-#[derive(Debug, Clone)]
-struct Seen {
-    peer: SocketAddr,
-    uri: String,
-    headers: HeaderMap,
-    body: Value,
-}
-
-/// A provider that gives every request the same answer.
-struct Fake {
-    base_url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-}
-
-impl Fake {
-    async fn start(answer: impl Fn() -> Response<Body> + Clone + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let base_url = format!("http://{}", listener.local_addr().expect("an address"));
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let notes = seen.clone();
-        let doors = Router::new().fallback(
-            async move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
-                let (head, body) = request.into_parts();
-                let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
-                let body = serde_json::from_slice(&body).expect("JSON");
-                notes.lock().expect("no panic").push(Seen {
-                    peer,
-                    uri: head.uri.to_string(),
-                    headers: head.headers,
-                    body,
-                });
-                answer()
-            },
-        );
-        let doors = doors.into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(async move { axum::serve(listener, doors).await });
-        Self { base_url, seen }
-    }
-
-    /// One that streams these events.
-    async fn streaming(events: Vec<Value>) -> Self {
-        Self::start(move || streamed(&events)).await
-    }
-
-    /// One that answers every request with this error.
-    async fn failing(status: u16, headers: &'static [(&'static str, &'static str)], body: Value) -> Self {
-        Self::start(move || {
-            let mut response = Response::builder().status(status);
-            for (name, value) in headers {
-                response = response.header(*name, *value);
-            }
-            response.body(Body::from(body.to_string())).expect("a response")
-        })
-        .await
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().expect("no panic").clone()
-    }
-}
+use crate::provider::{Fake, Seen, direct, prompt, said, streamed};
 
 fn frames(events: &[Value]) -> String {
     let frame =
@@ -98,9 +30,8 @@ fn frames(events: &[Value]) -> String {
     events.iter().map(frame).collect()
 }
 
-fn streamed(events: &[Value]) -> Response<Body> {
-    let response = Response::builder().header("content-type", "text/event-stream");
-    response.body(Body::from(frames(events))).expect("a response")
+async fn streaming(events: Vec<Value>) -> Fake {
+    Fake::start(move |_| streamed(frames(&events))).await
 }
 
 fn route(base_url: &str) -> Route {
@@ -115,19 +46,9 @@ fn route(base_url: &str) -> Route {
     }
 }
 
-fn direct() -> Net {
-    Net { extra_ca_pem: None, proxy: Proxy::Direct }
-}
-
 fn models(base_url: &str) -> Models {
     let keys = Keys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
     Models::new(Routes(vec![route(base_url)]), keys, direct()).expect("good settings")
-}
-
-fn prompt(model: &str) -> Prompt {
-    let parts = vec![Part::Content(Block::text("hi"))];
-    let messages = vec![Arc::new(Message { role: Role::User, parts })];
-    Prompt { model: model.to_owned(), system: None, tools: vec![], messages }
 }
 
 async fn ask(oracle: &dyn Oracle) -> (Result<Answer, Failure>, Vec<Delta>) {
@@ -168,13 +89,9 @@ fn plain() -> Vec<Value> {
     [vec![start], text(0, &["hel", "lo"]), ending(json!({"stop_reason": "end_turn"}), 2)].concat()
 }
 
-fn said(text: &str) -> AnswerBlock {
-    AnswerBlock::Text { text: text.to_owned() }
-}
-
 #[tokio::test]
 async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_again() {
-    let provider = Fake::streaming(plain()).await;
+    let provider = streaming(plain()).await;
     let models = models(&format!("{}/", provider.base_url));
     let tokens = Tokens { input: 3, output: 2, ..Tokens::default() };
     let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens };
@@ -187,11 +104,10 @@ async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_ag
     assert_eq!(ask(&models).await, (Ok(answer), deltas));
     let [seen, again] = <[Seen; 2]>::try_from(provider.seen()).expect("two requests");
     assert_eq!(seen.peer, again.peer);
-    let header = |name: &str| seen.headers.get(name).and_then(|value| value.to_str().ok());
     assert_eq!(seen.uri, "/v1/messages");
-    assert_eq!(header("x-api-key"), Some("secret"));
-    assert_eq!(header("anthropic-version"), Some("2023-06-01"));
-    assert_eq!(header("content-type"), Some("application/json"));
+    assert_eq!(seen.header("x-api-key"), Some("secret"));
+    assert_eq!(seen.header("anthropic-version"), Some("2023-06-01"));
+    assert_eq!(seen.header("content-type"), Some("application/json"));
     let mark = json!({"type": "ephemeral"});
     assert_eq!(
         seen.body,
@@ -219,7 +135,7 @@ async fn thinking_a_call_and_cached_tokens_are_kept() {
         block(1, json!({"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}), input),
         ending(json!({"stop_reason": "tool_use"}), 11),
     ];
-    let provider = Fake::streaming(events.concat()).await;
+    let provider = streaming(events.concat()).await;
     let raw = json!({"type": "thinking", "thinking": "hm", "signature": "sig"});
     let input = Object::from_iter([("path".to_owned(), json!("a.md"))]);
     let answer = Answer {
@@ -241,7 +157,7 @@ async fn thinking_a_call_and_cached_tokens_are_kept() {
 async fn a_refusal_and_a_call_cut_off_at_the_limit_are_answers() {
     let details = json!({"type": "refusal", "category": "cyber", "explanation": "no"});
     let refusal = json!({"stop_reason": "refusal", "stop_details": details});
-    let provider = Fake::streaming([text(0, &["I can"]), ending(refusal, 2)].concat()).await;
+    let provider = streaming([text(0, &["I can"]), ending(refusal, 2)].concat()).await;
     let (answer, _) = ask(&models(&provider.base_url)).await;
     let details = RefusalDetails { category: Some("cyber".to_owned()), explanation: Some("no".to_owned()) };
     let tokens = Tokens { output: 2, ..Tokens::default() };
@@ -252,7 +168,7 @@ async fn a_refusal_and_a_call_cut_off_at_the_limit_are_answers() {
 
     let cut = vec![json!({"type": "input_json_delta", "partial_json": "{\"path\": \"a"})];
     let call = block(0, json!({"type": "tool_use", "id": "t", "name": "look", "input": {}}), cut);
-    let provider = Fake::streaming([call, ending(json!({"stop_reason": "max_tokens"}), 2)].concat()).await;
+    let provider = streaming([call, ending(json!({"stop_reason": "max_tokens"}), 2)].concat()).await;
     let (answer, _) = ask(&models(&provider.base_url)).await;
     let blocks = vec![AnswerBlock::ToolUse { id: "t".to_owned(), name: "look".to_owned(), input: None }];
     assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::MaxTokens, tokens }));
@@ -284,7 +200,7 @@ async fn a_key_that_is_not_accepted_is_named_by_its_variable_and_never_shown() {
 
 #[tokio::test]
 async fn without_a_key_no_request_is_sent() {
-    let provider = Fake::streaming(plain()).await;
+    let provider = streaming(plain()).await;
     let routes = Routes(vec![route(&provider.base_url)]);
     let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
     let message = "No key for claude-*: the variable THE_KEY is not set.".to_owned();
@@ -296,7 +212,7 @@ async fn without_a_key_no_request_is_sent() {
 
 #[tokio::test]
 async fn a_route_without_a_key_sends_none() {
-    let provider = Fake::streaming(plain()).await;
+    let provider = streaming(plain()).await;
     let routes = Routes(vec![Route { key_variable: None, ..route(&provider.base_url) }]);
     let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
     assert_eq!(ask(&models).await.0.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
@@ -305,7 +221,7 @@ async fn a_route_without_a_key_sends_none() {
 
 #[tokio::test]
 async fn a_stream_that_breaks_off_is_cut_and_keeps_its_cost() {
-    let provider = Fake::start(|| {
+    let provider = Fake::start(|_| {
         let begun = frames(&[vec![opening(json!({"input_tokens": 3}))], text(0, &["hel"])].concat());
         let broken = stream::iter([Ok(Bytes::from(begun))]).chain(stream::once(async {
             tokio::task::yield_now().await;
@@ -323,9 +239,9 @@ async fn a_stream_that_breaks_off_is_cut_and_keeps_its_cost() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let elsewhere = Fake::streaming(plain()).await;
+    let elsewhere = streaming(plain()).await;
     let to = elsewhere.base_url.clone();
-    let provider = Fake::start(move || {
+    let provider = Fake::start(move |_| {
         Response::builder().status(307).header("location", &to).body(Body::empty()).expect("a response")
     })
     .await;
@@ -357,7 +273,7 @@ async fn a_model_without_a_route_is_refused_and_the_table_named() {
 
 #[tokio::test]
 async fn a_proxy_carries_the_request() {
-    let proxy = Fake::streaming(plain()).await;
+    let proxy = streaming(plain()).await;
     let keys = Keys::from_iter([("THE_KEY".to_owned(), "secret".to_owned())]);
     let net = Net { extra_ca_pem: None, proxy: Proxy::At(proxy.base_url.clone()) };
     let routes = Routes(vec![route("http://provider.invalid")]);
@@ -370,7 +286,7 @@ async fn a_proxy_carries_the_request() {
 async fn dropping_the_question_hangs_up() {
     let (gone, hung_up) = oneshot::channel::<()>();
     let gone = Arc::new(Mutex::new(Some(gone)));
-    let provider = Fake::start(move || {
+    let provider = Fake::start(move |_| {
         let held = gone.lock().expect("no panic").take();
         let begun = frames(&[vec![opening(json!({}))], text(0, &["hel"])].concat());
         let endless = stream::iter([Ok::<_, Infallible>(Bytes::from(begun))]).chain(stream::pending());

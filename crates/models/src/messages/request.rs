@@ -10,8 +10,8 @@ use protocol::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// Stands where nothing that may be sent is left: the API refuses an empty message.
-const EMPTY: &str = "(empty)";
+use crate::blank::{EMPTY, says_something};
+
 /// User messages from the end whose last block carries a cache mark (rules.md 9).
 const MARKED_MESSAGES: usize = 2;
 
@@ -127,11 +127,6 @@ impl Wire<'_> {
     }
 }
 
-/// The API refuses a text without a visible character.
-fn says_something(text: &str) -> bool {
-    !text.trim().is_empty()
-}
-
 fn tools(prompt: &Prompt) -> Vec<WireTool<'_>> {
     let mut tools: Vec<WireTool<'_>> = prompt
         .tools
@@ -173,7 +168,7 @@ fn message(message: &Message) -> WireMessage<'_> {
 fn part(part: &Part) -> Option<Wire<'_>> {
     match part {
         Part::Content(block) => wire(block),
-        Part::Thinking(raw) => Some(Wire::Thinking(raw)),
+        Part::Thinking(raw) => is_own(raw).then_some(Wire::Thinking(raw)),
         Part::ToolUse { id, name, input } => Some(Wire::ToolUse { id, name, input }),
         Part::ToolResult { id, content, is_error } => Some(Wire::ToolResult {
             tool_use_id: id,
@@ -182,6 +177,12 @@ fn part(part: &Part) -> Option<Wire<'_>> {
             cache_control: None,
         }),
     }
+}
+
+/// Whether a thinking block is this API's: another provider's has no signature, and would be refused.
+fn is_own(thinking: &Value) -> bool {
+    let kind = thinking.get("type").and_then(Value::as_str);
+    matches!(kind, Some("thinking" | "redacted_thinking"))
 }
 
 /// The block, unless the API would refuse it: a blank text, or what was redacted from view.
@@ -333,5 +334,15 @@ mod tests {
         let result = Part::ToolResult { id: "t1".into(), content, is_error: false };
         let written = written(&prompt(None, vec![], vec![user(vec![result])]));
         assert_eq!(written["messages"][0]["content"][0]["content"], blocks);
+    }
+
+    #[test]
+    fn another_providers_thinking_is_not_sent() {
+        let foreign = Part::Thinking(json!({"type": "reasoning", "reasoning": "hm"}));
+        let messages =
+            vec![user(vec![text("one")]), assistant(vec![foreign, text("1")]), user(vec![text("two")])];
+        let written = written(&prompt(None, vec![], messages));
+        let said = json!({"role": "assistant", "content": [{"type": "text", "text": "1"}]});
+        assert_eq!(written["messages"][1], said);
     }
 }

@@ -5,18 +5,17 @@ use std::collections::BTreeMap;
 use protocol::{
     Object,
     event::RefusalDetails,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
+    prompt::{Answer, AnswerStop, Delta, Failure, FailureClass},
     usage::Tokens,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::failure;
-
-/// Most bytes of one answer's blocks.
-pub(crate) const ANSWER_BYTES: usize = 32 * 1024 * 1024;
-/// What a block costs of [`ANSWER_BYTES`] beside its content.
-const BLOCK_BYTES: usize = 256;
+use crate::{
+    draft::{Draft, Writing, append},
+    failure::Problem,
+    transport::{Fold, Stage},
+};
 
 /// An event of the stream, as far as it matters here.
 #[derive(Debug, Deserialize)]
@@ -40,7 +39,7 @@ enum Event {
     },
     MessageStop,
     Error {
-        error: failure::Problem,
+        error: Value,
     },
     /// `ping`, `content_block_stop`, and what the API may add.
     #[serde(other)]
@@ -102,14 +101,6 @@ struct WireCreation {
     ephemeral_1h_input_tokens: u64,
 }
 
-/// A block that is being written.
-#[derive(Debug)]
-enum Writing {
-    Text(String),
-    Thinking(Object),
-    ToolUse { id: String, name: String, given: Object, json: String },
-}
-
 /// Where a block of the provider's goes.
 #[derive(Debug, Clone, Copy)]
 enum Place {
@@ -125,48 +116,71 @@ enum Place {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     places: BTreeMap<u64, Place>,
-    blocks: Vec<Writing>,
-    bytes: usize,
+    draft: Draft,
     usage: WireUsage,
     ending: Ending,
     /// Whether `message_stop` came: the answer is whole.
     stopped: bool,
 }
 
-impl Reading {
-    /// Whether the answer is whole.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.stopped
+impl Fold for Reading {
+    fn stage(&self) -> Stage {
+        if self.stopped { Stage::Whole } else { Stage::Open }
     }
 
-    /// What the provider has said about the cost so far.
-    pub(crate) fn tokens(&self) -> Tokens {
+    fn tokens(&self) -> Tokens {
         self.usage.tokens()
     }
 
-    /// Takes the data of one frame; tells `deltas` what is new.
-    pub(crate) fn take(
-        &mut self,
-        data: &[u8],
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure> {
+    fn take(&mut self, data: &[u8], deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
         if data.is_empty() || self.stopped {
             return Ok(());
         }
         match serde_json::from_slice(data) {
             Ok(event) => self.event(event, deltas),
-            Err(error) => Err(self.failed(
-                FailureClass::Cut,
-                format!("The model's stream holds an event that cannot be read: {error}."),
-            )),
+            Err(error) => Err(self.unreadable(&error)),
         }
     }
 
+    fn finish(mut self) -> Result<Answer, Failure> {
+        if !self.stopped {
+            return Err(self.failed(FailureClass::Cut, "The model's stream ended in the middle.".to_owned()));
+        }
+        let ending = std::mem::take(&mut self.ending);
+        let calls = self.draft.calls();
+        let stop = match ending.stop_reason.as_deref() {
+            Some("max_tokens") => AnswerStop::MaxTokens,
+            Some("refusal") => {
+                AnswerStop::Refusal(ending.stop_details.map_or_else(Default::default, |details| {
+                    RefusalDetails { category: details.category, explanation: details.explanation }
+                }))
+            }
+            Some("pause_turn") => AnswerStop::PauseTurn,
+            Some("model_context_window_exceeded") => {
+                let message = "The conversation no longer fits the model's context window.";
+                return Err(self.failed(FailureClass::Invalid, message.to_owned()));
+            }
+            None => {
+                let message = "The model's stream ended without a stop reason.";
+                return Err(self.failed(FailureClass::Cut, message.to_owned()));
+            }
+            // `end_turn`, `stop_sequence`, `tool_use` and words we do not know: the calls decide, since
+            // a call must be answered whatever the word is.
+            Some(_) if calls => AnswerStop::ToolUse,
+            Some(_) => AnswerStop::EndTurn,
+        };
+        let tokens = self.tokens();
+        let blocks = self.draft.finish(&stop);
+        Ok(Answer { blocks, stop, tokens })
+    }
+}
+
+impl Reading {
     fn event(&mut self, event: Event, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
         match event {
             Event::MessageStart { message } => self.usage.update(message.usage),
             Event::ContentBlockStart { index, content_block } => {
-                self.grow(BLOCK_BYTES)?;
+                self.draft.grow_block(self.usage.tokens())?;
                 self.begin(index, content_block, deltas)?;
             }
             Event::ContentBlockDelta { index, delta } => self.piece(index, delta, deltas)?,
@@ -175,7 +189,7 @@ impl Reading {
                 self.usage.update(usage);
             }
             Event::MessageStop => self.stopped = true,
-            Event::Error { error } => return Err(error.in_stream(self.tokens())),
+            Event::Error { error } => return Err(Problem::of(&error).in_stream(self.tokens())),
             Event::Other => {}
         }
         Ok(())
@@ -201,7 +215,7 @@ impl Reading {
             }
             "thinking" | "redacted_thinking" => {
                 self.grow(block.values().map(|value| value.as_str().map_or(0, str::len)).sum())?;
-                self.open(Writing::Thinking(block), DeltaKind::Thinking, deltas)
+                Place::At(self.draft.open(Writing::Thinking(block), deltas))
             }
             "tool_use" => {
                 let given = match block.remove("input") {
@@ -211,7 +225,7 @@ impl Reading {
                 let (id, name) = (string(&mut block, "id"), string(&mut block, "name"));
                 self.grow(id.len() + name.len())?;
                 let call = Writing::ToolUse { id, name, given, json: String::new() };
-                self.open(call, DeltaKind::ToolUse, deltas)
+                Place::At(self.draft.open(call, deltas))
             }
             _ => {
                 let kind = kind.escape_debug();
@@ -221,13 +235,6 @@ impl Reading {
         };
         self.places.insert(index, place);
         Ok(())
-    }
-
-    fn open(&mut self, block: Writing, kind: DeltaKind, deltas: &mut (dyn FnMut(Delta) + Send)) -> Place {
-        let index = self.blocks.len();
-        self.blocks.push(block);
-        deltas(Delta::Start { index, kind });
-        Place::At(index)
     }
 
     fn piece(
@@ -240,18 +247,15 @@ impl Reading {
         let place = self.places.get(&index).copied().unwrap_or(Place::Dropped);
         let at = match (place, &piece) {
             (Place::Silent, Piece::TextDelta { text }) if !text.is_empty() => {
-                let place = self.open(Writing::Text(String::new()), DeltaKind::Text, deltas);
-                self.places.insert(index, place);
-                self.blocks.len() - 1
+                let at = self.draft.open(Writing::Text(String::new()), deltas);
+                self.places.insert(index, Place::At(at));
+                at
             }
             (Place::At(at), _) => at,
             (Place::Silent | Place::Dropped, _) => return Ok(()),
         };
-        match (self.blocks.get_mut(at), piece) {
-            (Some(Writing::Text(whole)), Piece::TextDelta { text }) if !text.is_empty() => {
-                whole.push_str(&text);
-                deltas(Delta::Text { index: at, text });
-            }
+        match (self.draft.at(at), piece) {
+            (Some(Writing::Text(_)), Piece::TextDelta { text }) => self.draft.say(at, text, deltas),
             (Some(Writing::Thinking(raw)), Piece::ThinkingDelta { thinking }) => {
                 append(raw, "thinking", &thinking);
             }
@@ -267,71 +271,8 @@ impl Reading {
     }
 
     fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes <= ANSWER_BYTES {
-            return Ok(());
-        }
-        let message = format!("The model's answer is larger than {ANSWER_BYTES} bytes.");
-        Err(self.failed(FailureClass::Invalid, message))
-    }
-
-    /// The whole answer, or why it is none. Called when the stream has ended.
-    pub(crate) fn finish(mut self) -> Result<Answer, Failure> {
-        if !self.stopped {
-            return Err(self.failed(FailureClass::Cut, "The model's stream ended in the middle.".to_owned()));
-        }
-        let ending = std::mem::take(&mut self.ending);
-        let calls = self.blocks.iter().any(|block| matches!(block, Writing::ToolUse { .. }));
-        let stop = match ending.stop_reason.as_deref() {
-            Some("max_tokens") => AnswerStop::MaxTokens,
-            Some("refusal") => {
-                AnswerStop::Refusal(ending.stop_details.map_or_else(Default::default, |details| {
-                    RefusalDetails { category: details.category, explanation: details.explanation }
-                }))
-            }
-            Some("pause_turn") => AnswerStop::PauseTurn,
-            Some("model_context_window_exceeded") => {
-                let message = "The conversation no longer fits the model's context window.";
-                return Err(self.failed(FailureClass::Invalid, message.to_owned()));
-            }
-            None => {
-                let message = "The model's stream ended without a stop reason.";
-                return Err(self.failed(FailureClass::Cut, message.to_owned()));
-            }
-            // `end_turn`, `stop_sequence`, `tool_use` and words we do not know: the calls decide, since
-            // a call must be answered whatever the word is.
-            Some(_) if calls => AnswerStop::ToolUse,
-            Some(_) => AnswerStop::EndTurn,
-        };
         let tokens = self.tokens();
-        let last = self.blocks.len().wrapping_sub(1);
-        let cut_off = |index: usize| stop == AnswerStop::MaxTokens && index == last;
-        let blocks =
-            self.blocks.into_iter().enumerate().map(|(index, block)| block.finish(cut_off(index))).collect();
-        Ok(Answer { blocks, stop, tokens })
-    }
-
-    /// A failure in the middle of the answer, with what it has cost.
-    pub(crate) fn failed(&self, class: FailureClass, message: String) -> Failure {
-        Failure { class, message, retry_after: None, tokens: self.tokens() }
-    }
-}
-
-impl Writing {
-    /// `cut_off`: the output limit fell into this block, so that no input at all is not `{}`.
-    fn finish(self, cut_off: bool) -> AnswerBlock {
-        match self {
-            Self::Text(text) => AnswerBlock::Text { text },
-            Self::Thinking(raw) => AnswerBlock::Thinking { raw: Value::Object(raw) },
-            Self::ToolUse { id, name, given, json } => {
-                let input = if json.trim().is_empty() {
-                    (!cut_off || !given.is_empty()).then_some(given)
-                } else {
-                    serde_json::from_str(&json).ok()
-                };
-                AnswerBlock::ToolUse { id, name, input }
-            }
-        }
+        self.draft.grow(bytes, tokens)
     }
 }
 
@@ -385,17 +326,10 @@ fn string(block: &mut Object, key: &str) -> String {
     }
 }
 
-fn append(raw: &mut Object, key: &str, more: &str) {
-    if let Some(Value::String(text)) = raw.get_mut(key) {
-        text.push_str(more);
-    } else {
-        raw.insert(key.to_owned(), Value::String(more.to_owned()));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::prompt::{AnswerBlock, DeltaKind};
     use serde_json::json;
 
     fn read(events: &[Value]) -> (Result<Answer, Failure>, Vec<Delta>) {

@@ -1,0 +1,539 @@
+//! The body of a chat-completions request: a prompt in that wire's words.
+//!
+//! Borrows what is large from the prompt: a picture is written once, into the body's bytes. A tool's result
+//! is a `tool` message and can hold text alone; what else it holds stands in the user's message that follows.
+//! Thinking is not sent back: it is another provider's, or one that does not want it.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use protocol::{
+    Object,
+    content::{Block, Source},
+    prompt::{Message, Part, Prompt, Role},
+};
+use serde::{Serialize, Serializer};
+
+use crate::blank::{EMPTY, says_something};
+
+/// Begins the result of a tool that failed: this wire has no field for it.
+const FAILED: &str = "Error: ";
+/// What a PDF is called if it has no name: this wire wants one.
+const UNNAMED: &str = "document.pdf";
+
+/// The name by which the longest answer is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bound {
+    MaxTokens,
+    MaxCompletionTokens,
+}
+
+impl Bound {
+    /// The field of the body.
+    fn field(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
+/// The body of `POST …/chat/completions` for a streamed answer of at most `max_output` tokens.
+pub(super) fn body(prompt: &Prompt, max_output: u64, bound: Bound) -> serde_json::Result<Vec<u8>> {
+    let tools = prompt.tools.iter().map(|tool| WireTool::Function {
+        function: Function {
+            name: &tool.name,
+            description: &tool.description,
+            parameters: &tool.input_schema,
+        },
+    });
+    let body = Body {
+        model: &prompt.model,
+        stream: true,
+        stream_options: StreamOptions { include_usage: true },
+        bound: BTreeMap::from([(bound.field(), max_output)]),
+        tools: tools.collect(),
+        messages: messages(prompt),
+    };
+    serde_json::to_vec(&body)
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    stream: bool,
+    stream_options: StreamOptions,
+    #[serde(flatten)]
+    bound: BTreeMap<&'static str, u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
+    messages: Vec<WireMessage<'a>>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WireTool<'a> {
+    Function { function: Function<'a> },
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+    parameters: &'a Object,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+enum WireMessage<'a> {
+    System {
+        content: &'a str,
+    },
+    User {
+        content: Said<'a>,
+    },
+    Assistant {
+        /// Null beside calls alone.
+        content: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        tool_calls: Vec<WireCall<'a>>,
+    },
+    Tool {
+        tool_call_id: &'a str,
+        content: String,
+    },
+}
+
+/// A lone text is a string: that is what every server takes, also those that know no parts.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<WirePart<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum WirePart<'a> {
+    Text { text: Cow<'a, str> },
+    ImageUrl { image_url: Link<'a> },
+    File { file: File<'a> },
+}
+
+#[derive(Serialize)]
+struct Link<'a> {
+    url: Address<'a>,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    filename: Cow<'a, str>,
+    file_data: Address<'a>,
+}
+
+/// An address, or one that holds the bytes themselves.
+enum Address<'a> {
+    Url(&'a str),
+    Data { media_type: &'a str, data: &'a str },
+}
+
+impl Serialize for Address<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Url(url) => serializer.serialize_str(url),
+            Self::Data { media_type, data } => {
+                serializer.collect_str(&format_args!("data:{media_type};base64,{data}"))
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WireCall<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Called<'a>,
+}
+
+#[derive(Serialize)]
+struct Called<'a> {
+    name: &'a str,
+    #[serde(serialize_with = "as_text")]
+    arguments: &'a Object,
+}
+
+/// This wire wants the arguments as a text that holds JSON.
+fn as_text<S: Serializer>(arguments: &Object, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = serde_json::to_string(arguments).map_err(serde::ser::Error::custom)?;
+    serializer.serialize_str(&text)
+}
+
+fn messages(prompt: &Prompt) -> Vec<WireMessage<'_>> {
+    let system = prompt.system.as_deref().filter(|text| says_something(text));
+    let mut messages: Vec<WireMessage<'_>> =
+        system.map(|content| WireMessage::System { content }).into_iter().collect();
+    let mut tools = BTreeMap::new();
+    for message in &prompt.messages {
+        match message.role {
+            Role::Assistant => {
+                tools = called(message);
+                messages.push(assistant(message));
+            }
+            Role::User => user(message, &tools, &mut messages),
+        }
+    }
+    messages
+}
+
+/// The names of the tools that a message calls, by the ids of the calls.
+fn called(message: &Message) -> BTreeMap<&str, &str> {
+    let calls = message.parts.iter().filter_map(|part| match part {
+        Part::ToolUse { id, name, .. } => Some((id.as_str(), name.as_str())),
+        Part::Content(_) | Part::Thinking(_) | Part::ToolResult { .. } => None,
+    });
+    calls.collect()
+}
+
+fn assistant(message: &Message) -> WireMessage<'_> {
+    let (mut texts, mut tool_calls) = (Vec::new(), Vec::new());
+    for part in &message.parts {
+        match part {
+            Part::Content(block) => texts.extend(text(block)),
+            Part::ToolUse { id, name, input } => {
+                tool_calls.push(WireCall {
+                    id,
+                    kind: "function",
+                    function: Called { name, arguments: input },
+                });
+            }
+            Part::Thinking(_) | Part::ToolResult { .. } => {}
+        }
+    }
+    if texts.is_empty() && tool_calls.is_empty() {
+        texts.push(EMPTY.into());
+    }
+    let content = if texts.is_empty() { None } else { Some(joined(texts, "\n\n")) };
+    WireMessage::Assistant { content, tool_calls }
+}
+
+/// The answers to calls, each a message of its own, then one message with everything else.
+fn user<'a>(message: &'a Message, tools: &BTreeMap<&str, &str>, messages: &mut Vec<WireMessage<'a>>) {
+    let (mut attached, mut said) = (Vec::new(), Vec::new());
+    let mut answers = false;
+    for part in &message.parts {
+        match part {
+            Part::ToolResult { id, content, is_error } => {
+                answers = true;
+                let media: Vec<WirePart<'_>> =
+                    content.iter().filter(|block| text(block).is_none()).flat_map(parts).collect();
+                messages.push(WireMessage::Tool {
+                    tool_call_id: id,
+                    content: told(content, *is_error, !media.is_empty()),
+                });
+                if !media.is_empty() {
+                    let tool = tools.get(id.as_str()).copied().unwrap_or("a tool");
+                    let intro = format!("What {tool} returned with the result of call {id}:");
+                    attached.push(WirePart::Text { text: intro.into() });
+                    attached.extend(media);
+                }
+            }
+            Part::Content(block) => said.extend(parts(block)),
+            Part::Thinking(_) | Part::ToolUse { .. } => {}
+        }
+    }
+    attached.append(&mut said);
+    if attached.is_empty() && !answers {
+        attached.push(WirePart::Text { text: EMPTY.into() });
+    }
+    match <[WirePart<'a>; 1]>::try_from(attached) {
+        Ok([WirePart::Text { text }]) => messages.push(WireMessage::User { content: Said::Text(text) }),
+        Ok(one) => messages.push(WireMessage::User { content: Said::Parts(one.into()) }),
+        Err(several) if several.is_empty() => {}
+        Err(several) => messages.push(WireMessage::User { content: Said::Parts(several) }),
+    }
+}
+
+/// The text of a tool's result, which is never empty.
+fn told(content: &[Block], is_error: bool, attached: bool) -> String {
+    let mut texts: Vec<Cow<'_, str>> = content.iter().filter_map(text).collect();
+    if attached {
+        texts.push("(what else it returned is in the next message)".into());
+    }
+    if texts.is_empty() {
+        texts.push(EMPTY.into());
+    }
+    let failed = if is_error { FAILED } else { "" };
+    format!("{failed}{}", joined(texts, "\n"))
+}
+
+fn joined<'a>(mut texts: Vec<Cow<'a, str>>, between: &str) -> Cow<'a, str> {
+    if texts.len() == 1 { texts.remove(0) } else { texts.join(between).into() }
+}
+
+/// A block in this wire's words; none for what says nothing.
+fn parts(block: &Block) -> Vec<WirePart<'_>> {
+    if let Some(text) = text(block) {
+        return vec![WirePart::Text { text }];
+    }
+    match block {
+        Block::Image { source } => match address(source) {
+            Some(url) => vec![WirePart::ImageUrl { image_url: Link { url } }],
+            None => vec![WirePart::Text { text: "[an image that is not available]".into() }],
+        },
+        Block::Document { source, title, context } => {
+            let about = context.as_deref().map(|context| heading(title.as_deref(), Some(context)));
+            let file = address(source).map(|file_data| WirePart::File {
+                file: File { filename: title.as_deref().map_or(UNNAMED.into(), filename), file_data },
+            });
+            about.map(|text| WirePart::Text { text: text.into() }).into_iter().chain(file).collect()
+        }
+        Block::Text { .. } | Block::SearchResult { .. } | Block::Redacted => Vec::new(),
+    }
+}
+
+/// The text of a block that can be told as one.
+fn text(block: &Block) -> Option<Cow<'_, str>> {
+    match block {
+        Block::Text { text } => says_something(text).then_some(Cow::Borrowed(text.as_str())),
+        Block::SearchResult { content, source, title, citations: _ } => {
+            let found: Vec<&str> = content.iter().map(|part| part.text.as_str()).collect();
+            Some(format!("{title}\n{source}\n\n{}", found.join("\n")).into())
+        }
+        Block::Document { source, title, context } => {
+            let heading = || heading(title.as_deref(), context.as_deref());
+            match source {
+                Source::Text { data, .. } => Some(format!("{}\n\n{data}", heading()).into()),
+                // This wire has files of bytes alone.
+                Source::Url { url } => Some(format!("{}\n\nIt is at {url}", heading()).into()),
+                Source::File { .. } | Source::Kept { .. } => {
+                    Some(format!("{}\n\n[it is not available]", heading()).into())
+                }
+                Source::Base64 { .. } => None,
+            }
+        }
+        Block::Image { .. } | Block::Redacted => None,
+    }
+}
+
+fn heading(title: Option<&str>, context: Option<&str>) -> String {
+    let title = title.unwrap_or("(untitled)");
+    match context {
+        Some(context) => format!("Document: {title}\n{context}"),
+        None => format!("Document: {title}"),
+    }
+}
+
+fn filename(title: &str) -> Cow<'_, str> {
+    let named = title.len() > 4 && title.to_ascii_lowercase().ends_with(".pdf");
+    if named { title.into() } else { format!("{title}.pdf").into() }
+}
+
+fn address(source: &Source) -> Option<Address<'_>> {
+    match source {
+        Source::Base64 { data, media_type } => Some(Address::Data { media_type, data }),
+        Source::Url { url } => Some(Address::Url(url)),
+        Source::Text { .. } | Source::File { .. } | Source::Kept { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::prompt::ToolSpec;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
+
+    fn text(text: &str) -> Part {
+        Part::Content(Block::text(text))
+    }
+
+    fn block(block: Value) -> Block {
+        serde_json::from_value(block).expect("a block")
+    }
+
+    fn call(id: &str, input: &Value) -> Part {
+        let input = input.as_object().expect("an object").clone();
+        Part::ToolUse { id: id.to_owned(), name: "look".to_owned(), input }
+    }
+
+    fn result(id: &str, is_error: bool, content: Vec<Block>) -> Part {
+        Part::ToolResult { id: id.to_owned(), content, is_error }
+    }
+
+    fn user(parts: Vec<Part>) -> Message {
+        Message { role: Role::User, parts }
+    }
+
+    fn assistant(parts: Vec<Part>) -> Message {
+        Message { role: Role::Assistant, parts }
+    }
+
+    fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+        let messages = messages.into_iter().map(Arc::new).collect();
+        Prompt { model: "m".to_owned(), system: system.map(str::to_owned), tools, messages }
+    }
+
+    fn written(prompt: &Prompt, bound: Bound) -> Value {
+        serde_json::from_slice(&body(prompt, 9, bound).expect("a body")).expect("JSON")
+    }
+
+    fn told(messages: Vec<Message>) -> Value {
+        written(&prompt(None, vec![], messages), Bound::MaxTokens)["messages"].take()
+    }
+
+    fn png() -> Value {
+        json!({"type": "image", "source": {"type": "base64", "data": "aGk=", "media_type": "image/png"}})
+    }
+
+    fn shown_png() -> Value {
+        json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}})
+    }
+
+    #[test]
+    fn a_whole_history_is_told_in_the_words_of_the_wire() {
+        let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+        let tool = |name: &str, description: &str| ToolSpec {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            input_schema: schema.as_object().expect("an object").clone(),
+        };
+        let thinking = Part::Thinking(json!({"type": "thinking", "thinking": "hm", "signature": "s"}));
+        let messages = vec![
+            user(vec![text("one")]),
+            assistant(vec![
+                thinking.clone(),
+                text("1"),
+                call("c1", &json!({"z": 1, "a": "é\""})),
+                call("c2", &json!({})),
+            ]),
+            user(vec![
+                result("c1", false, vec![Block::text("seen"), Block::text("twice")]),
+                result("c2", true, vec![Block::text("no")]),
+                text("and?"),
+            ]),
+            assistant(vec![call("c3", &json!({}))]),
+            user(vec![result("c3", false, vec![])]),
+            assistant(vec![text("2"), text("3")]),
+            user(vec![text("four"), text("five")]),
+        ];
+        let tools = vec![tool("look", "Looks."), tool("bare", "")];
+        let called = |id: &str, arguments: &str| {
+            let function = json!({"name": "look", "arguments": arguments});
+            json!({"id": id, "type": "function", "function": function})
+        };
+        assert_eq!(
+            written(&prompt(Some("be brief"), tools, messages), Bound::MaxCompletionTokens),
+            json!({
+                "model": "m", "stream": true, "stream_options": {"include_usage": true},
+                "max_completion_tokens": 9,
+                "tools": [
+                    {"type": "function",
+                     "function": {"name": "look", "description": "Looks.", "parameters": schema}},
+                    {"type": "function", "function": {"name": "bare", "parameters": schema}},
+                ],
+                "messages": [
+                    {"role": "system", "content": "be brief"},
+                    {"role": "user", "content": "one"},
+                    {"role": "assistant", "content": "1",
+                     "tool_calls": [called("c1", "{\"z\":1,\"a\":\"é\\\"\"}"), called("c2", "{}")]},
+                    {"role": "tool", "tool_call_id": "c1", "content": "seen\ntwice"},
+                    {"role": "tool", "tool_call_id": "c2", "content": "Error: no"},
+                    {"role": "user", "content": "and?"},
+                    {"role": "assistant", "content": null, "tool_calls": [called("c3", "{}")]},
+                    {"role": "tool", "tool_call_id": "c3", "content": "(empty)"},
+                    {"role": "assistant", "content": "2\n\n3"},
+                    {"role": "user", "content": [
+                        {"type": "text", "text": "four"}, {"type": "text", "text": "five"}]},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn pictures_and_documents_are_parts() {
+        let note = json!({"type": "text", "data": "x", "media_type": "text/plain"});
+        let pdf = json!({"type": "base64", "data": "JVBERi0=", "media_type": "application/pdf"});
+        let link = json!({"type": "url", "url": "https://example.com/a"});
+        let blocks = [
+            png(),
+            json!({"type": "image", "source": link}),
+            json!({"type": "document", "source": note, "title": "T", "context": "C"}),
+            json!({"type": "document", "source": note}),
+            json!({"type": "document", "source": pdf, "title": "Report"}),
+            json!({"type": "document", "source": pdf, "title": "a.PDF", "context": "C"}),
+            json!({"type": "document", "source": pdf}),
+            json!({"type": "document", "source": link, "title": "T"}),
+            json!({"type": "redacted"}),
+        ];
+        let parts = blocks.map(|written| Part::Content(block(written))).to_vec();
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let file = |name: &str| {
+            let data = "data:application/pdf;base64,JVBERi0=";
+            json!({"type": "file", "file": {"filename": name, "file_data": data}})
+        };
+        assert_eq!(
+            told(vec![user(parts)]),
+            json!([{"role": "user", "content": [
+                shown_png(),
+                {"type": "image_url", "image_url": {"url": "https://example.com/a"}},
+                text("Document: T\nC\n\nx"),
+                text("Document: (untitled)\n\nx"),
+                file("Report.pdf"),
+                text("Document: a.PDF\nC"), file("a.PDF"),
+                file("document.pdf"),
+                text("Document: T\n\nIt is at https://example.com/a"),
+            ]}])
+        );
+    }
+
+    #[test]
+    fn what_a_result_holds_beside_text_follows_in_a_message_that_says_whose_it_is() {
+        let found = json!({"type": "search_result", "citations": {"enabled": false}, "source": "here",
+            "content": [{"type": "text", "text": "found"}, {"type": "text", "text": "it"}], "title": "S"});
+        let messages = vec![
+            assistant(vec![call("c1", &json!({})), call("c2", &json!({})), call("c3", &json!({}))]),
+            user(vec![
+                result("c1", false, vec![block(png())]),
+                result("c2", true, vec![Block::text("half"), block(png()), block(found)]),
+                result("c3", false, vec![Block::text("plain")]),
+                text("and?"),
+            ]),
+        ];
+        let calls = told(messages.clone())[0].take();
+        let note = "(what else it returned is in the next message)";
+        let intro = |id: &str| {
+            let words = format!("What look returned with the result of call {id}:");
+            json!({"type": "text", "text": words})
+        };
+        assert_eq!(
+            told(messages),
+            json!([
+                calls,
+                {"role": "tool", "tool_call_id": "c1", "content": note},
+                {"role": "tool", "tool_call_id": "c2",
+                 "content": format!("Error: half\nS\nhere\n\nfound\nit\n{note}")},
+                {"role": "tool", "tool_call_id": "c3", "content": "plain"},
+                {"role": "user", "content": [
+                    intro("c1"), shown_png(), intro("c2"), shown_png(), {"type": "text", "text": "and?"}]},
+            ])
+        );
+    }
+
+    #[test]
+    fn blank_texts_are_left_out_and_a_message_of_nothing_else_says_so() {
+        let thought = Part::Thinking(json!({"type": "reasoning", "reasoning": "hm"}));
+        let messages =
+            vec![user(vec![text("  "), Part::Content(Block::Redacted)]), assistant(vec![thought, text("")])];
+        let empty = |role: &str| json!({"role": role, "content": "(empty)"});
+        assert_eq!(told(messages), json!([empty("user"), empty("assistant")]));
+        let blank = written(&prompt(Some(" "), vec![], vec![user(vec![text("x")])]), Bound::MaxTokens);
+        assert_eq!(blank["messages"], json!([{"role": "user", "content": "x"}]));
+        assert_eq!((&blank["max_tokens"], blank.get("tools")), (&json!(9), None));
+    }
+}

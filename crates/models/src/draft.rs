@@ -1,0 +1,129 @@
+//! An answer that is being written: its blocks and their bound, whatever the wire.
+
+use protocol::{
+    Object,
+    prompt::{AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
+    usage::Tokens,
+};
+use serde_json::Value;
+
+/// Most bytes of one answer's blocks.
+pub(crate) const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// What a block costs of [`ANSWER_BYTES`] beside its content.
+const BLOCK_BYTES: usize = 256;
+
+/// A block that is being written.
+#[derive(Debug)]
+pub(crate) enum Writing {
+    Text(String),
+    /// Kept as the provider gave it.
+    Thinking(Object),
+    /// `given` is an input that came whole; `json` is one that comes in pieces, and goes before it.
+    ToolUse {
+        id: String,
+        name: String,
+        given: Object,
+        json: String,
+    },
+}
+
+/// The blocks so far.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    blocks: Vec<Writing>,
+    bytes: usize,
+}
+
+impl Draft {
+    /// Makes room for further content. `tokens` is what the request has cost so far.
+    pub(crate) fn grow(&mut self, bytes: usize, tokens: Tokens) -> Result<(), Failure> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes <= ANSWER_BYTES {
+            return Ok(());
+        }
+        let message = format!("The model's answer is larger than {ANSWER_BYTES} bytes.");
+        Err(Failure { class: FailureClass::Invalid, message, retry_after: None, tokens })
+    }
+
+    /// Makes room for one more block.
+    pub(crate) fn grow_block(&mut self, tokens: Tokens) -> Result<(), Failure> {
+        self.grow(BLOCK_BYTES, tokens)
+    }
+
+    /// Begins a block; gives its place.
+    pub(crate) fn open(&mut self, block: Writing, deltas: &mut (dyn FnMut(Delta) + Send)) -> usize {
+        let index = self.blocks.len();
+        let kind = match &block {
+            Writing::Text(_) => DeltaKind::Text,
+            Writing::Thinking(_) => DeltaKind::Thinking,
+            Writing::ToolUse { .. } => DeltaKind::ToolUse,
+        };
+        self.blocks.push(block);
+        deltas(Delta::Start { index, kind });
+        index
+    }
+
+    /// Goes on with the text block at `index`; what is no text block is left alone.
+    pub(crate) fn say(&mut self, index: usize, text: String, deltas: &mut (dyn FnMut(Delta) + Send)) {
+        if let Some(Writing::Text(whole)) = self.blocks.get_mut(index)
+            && !text.is_empty()
+        {
+            whole.push_str(&text);
+            deltas(Delta::Text { index, text });
+        }
+    }
+
+    /// The block at `index`.
+    pub(crate) fn block(&self, index: usize) -> Option<&Writing> {
+        self.blocks.get(index)
+    }
+
+    /// The block at `index`, to go on with it.
+    pub(crate) fn at(&mut self, index: usize) -> Option<&mut Writing> {
+        self.blocks.get_mut(index)
+    }
+
+    /// The last block and its place.
+    pub(crate) fn last(&self) -> Option<(usize, &Writing)> {
+        self.blocks.iter().enumerate().next_back()
+    }
+
+    /// Whether there is a call among the blocks.
+    pub(crate) fn calls(&self) -> bool {
+        self.blocks.iter().any(|block| matches!(block, Writing::ToolUse { .. }))
+    }
+
+    /// The blocks of an answer that ended so.
+    pub(crate) fn finish(self, stop: &AnswerStop) -> Vec<AnswerBlock> {
+        let last = self.blocks.len().wrapping_sub(1);
+        let cut_off = |index: usize| *stop == AnswerStop::MaxTokens && index == last;
+        self.blocks.into_iter().enumerate().map(|(index, block)| block.finish(cut_off(index))).collect()
+    }
+}
+
+impl Writing {
+    /// `cut_off`: the output limit fell into this block, so that no input at all is not `{}`.
+    fn finish(self, cut_off: bool) -> AnswerBlock {
+        match self {
+            Self::Text(text) => AnswerBlock::Text { text },
+            Self::Thinking(raw) => AnswerBlock::Thinking { raw: Value::Object(raw) },
+            Self::ToolUse { id, name, given, json } => {
+                let input = if json.trim().is_empty() {
+                    (!cut_off || !given.is_empty()).then_some(given)
+                } else {
+                    serde_json::from_str(&json).ok()
+                };
+                AnswerBlock::ToolUse { id, name, input }
+            }
+        }
+    }
+}
+
+/// Appends to a text field of an object, or makes it.
+pub(crate) fn append(raw: &mut Object, key: &str, more: &str) {
+    if let Some(Value::String(text)) = raw.get_mut(key) {
+        text.push_str(more);
+    } else {
+        raw.insert(key.to_owned(), Value::String(more.to_owned()));
+    }
+}

@@ -1,0 +1,9 @@
+//! The oracle against a real provider on loopback.
+#![expect(clippy::disallowed_methods, reason = "the provider under test runs beside the test")]
+#![expect(clippy::expect_used, reason = "a test may panic")]
+
+mod chat;
+mod messages;
+mod offered;
+mod provider;
+mod refusals;
