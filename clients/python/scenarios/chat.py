@@ -352,7 +352,7 @@ def chat_failures_are_tried_again_or_told(guest: Guest) -> None:
 
 @scenario
 def chat_usage_adds_up(guest: Guest) -> None:
-    """What is told of the cost is summed, what was cached apart; a server that tells nothing costs nothing."""
+    """The cost that is told is summed, what was cached apart; a server that tells nothing costs nothing."""
     told = {"input_tokens": 7, "output_tokens": 5, "cache_read_input_tokens": 3}
     for model in DIALECTS:
         session = Talker(guest, model).session().id
