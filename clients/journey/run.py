@@ -95,6 +95,7 @@ class Travels:
         places = {"target": str(self.target), "python": sys.executable}
         judge, name = self.house.judge, f"j{CLIENTS.index(client)}"
         judge.wrong.clear()
+        breaches = len(self.breaches())
         env = surroundings(
             JOURNEY_URL=self.proxy.url,
             JOURNEY_MODEL=self.house.model.url,
@@ -114,8 +115,12 @@ class Travels:
             wrong.append(str(error))
         if requests := self.proxy.taken():
             print(f"        {client.name}: {manners(requests)}")
-        wrong += [f"  {said}" for said in dict.fromkeys(judge.wrong + unmannerly(requests, client.key))]
-        return wrong
+        said = judge.wrong + unmannerly(requests, client.key) + self.breaches()[breaches:]
+        return wrong + [f"  {one}" for one in dict.fromkeys(said)]
+
+    def breaches(self) -> list[str]:
+        """The laws of the Messages API that the server has broken before its model."""
+        return list(self.house.referee()["breaches"])
 
     def blessed(self) -> None:
         """Writes the transcript down if all clients agree on it."""
