@@ -27,56 +27,53 @@ func (j *journey) children(ctx context.Context) error {
 		return fmt.Errorf("there should be one thread, not %d", len(threads.Data))
 	}
 	tell("children", "thread %s", threadLine(&threads.Data[0]))
-	first, second, err := j.life(ctx, threads.Data[0].ID)
-	if err != nil {
+	if err := j.life(ctx, threads.Data[0].ID); err != nil {
 		return err
 	}
-	return j.after(ctx, first, second)
+	return j.after(ctx)
 }
 
-// life follows the session from its message to the end of its first child; it gives both children.
-func (j *journey) life(ctx context.Context, primary string) (first, second string, err error) {
+// life follows the session from its message to the end of its first child.
+func (j *journey) life(ctx context.Context, primary string) error {
 	sessions := j.client.Beta.Sessions
 	stream := sessions.Events.StreamEvents(ctx, j.team, anthropic.BetaSessionEventStreamParams{})
 	defer stream.Close()
-	if err = stream.Err(); err != nil {
-		return
+	if err := stream.Err(); err != nil {
+		return err
 	}
 	upTo := func(kind, thread string) error { return follow("children", stream, ofSession, kind, thread) }
-	if err = j.sendTeam(ctx, j.script("children")); err != nil {
-		return
+	if err := j.sendTeam(ctx, j.script("children")); err != nil {
+		return err
 	}
-	if err = upTo("session.thread_status_idle", primary); err != nil {
-		return
+	if err := upTo("session.thread_status_idle", primary); err != nil {
+		return err
 	}
-	if first, second, err = j.atWork(ctx); err != nil {
-		return
+	if err := j.atWork(ctx); err != nil {
+		return err
 	}
-	if err = j.inside(ctx, first); err != nil {
-		return
+	if err := j.inside(ctx, j.first); err != nil {
+		return err
 	}
-	if err = upTo("session.thread_status_idle", primary); err != nil {
-		return
+	if err := upTo("session.thread_status_idle", primary); err != nil {
+		return err
 	}
-	err = j.sendTeam(ctx, toSend{
-		OfUserInterrupt: &anthropic.BetaManagedAgentsUserInterruptEventParams{
-			Type:            anthropic.BetaManagedAgentsUserInterruptEventParamsTypeUserInterrupt,
-			SessionThreadID: anthropic.String(second),
-		},
-	})
+	err := j.sendTeam(ctx, toSend{OfUserInterrupt: &anthropic.BetaManagedAgentsUserInterruptEventParams{
+		Type:            anthropic.BetaManagedAgentsUserInterruptEventParamsTypeUserInterrupt,
+		SessionThreadID: anthropic.String(j.second),
+	}})
 	if err != nil {
-		return
+		return err
 	}
-	if err = upTo("session.status_idle", ""); err != nil {
-		return
+	if err := upTo("session.status_idle", ""); err != nil {
+		return err
 	}
 	of := anthropic.BetaSessionThreadArchiveParams{SessionID: j.team}
-	archived, err := sessions.Threads.Archive(ctx, first, of)
+	archived, err := sessions.Threads.Archive(ctx, j.first, of)
 	if err != nil {
-		return
+		return err
 	}
 	tell("children", "archived %s", threadLine(archived))
-	return first, second, upTo("session.thread_status_terminated", first)
+	return upTo("session.thread_status_terminated", j.first)
 }
 
 func (j *journey) sendTeam(ctx context.Context, it toSend) error {
@@ -86,29 +83,30 @@ func (j *journey) sendTeam(ctx context.Context, it toSend) error {
 	return err
 }
 
-// atWork waits until both children are at work, tells of all threads, and gives the children.
-func (j *journey) atWork(ctx context.Context) (first, second string, err error) {
+// atWork waits until both children are at work, and tells of all threads.
+func (j *journey) atWork(ctx context.Context) error {
 	for _, gate := range []string{"one", "two"} {
-		if err = j.waiting(ctx, gate); err != nil {
-			return
+		if err := j.waiting(ctx, gate); err != nil {
+			return err
 		}
 	}
 	every, err := j.threads(ctx, anthropic.BetaSessionThreadListParams{Limit: anthropic.Int(1)})
 	if err != nil {
-		return
+		return err
 	}
 	for _, thread := range every {
 		tell("children", "thread %s", threadLine(&thread))
 	}
 	running, err := j.threads(ctx, withStatus(anthropic.BetaManagedAgentsSessionThreadStatusRunning))
 	if err != nil {
-		return
+		return err
 	}
 	tell("children", "running %s", listed(each(running, threadID)))
 	if len(running) != 2 {
-		return "", "", fmt.Errorf("two threads should be at work, not %d", len(running))
+		return fmt.Errorf("two threads should be at work, not %d", len(running))
 	}
-	return running[0].ID, running[1].ID, nil
+	j.first, j.second = running[0].ID, running[1].ID
+	return nil
 }
 
 func (j *journey) threads(
@@ -137,20 +135,20 @@ func (j *journey) inside(ctx context.Context, child string) error {
 }
 
 // after looks back at both children.
-func (j *journey) after(ctx context.Context, first, second string) error {
+func (j *journey) after(ctx context.Context) error {
 	threads := j.client.Beta.Sessions.Threads
 	ended, err := j.threads(ctx, withStatus(anthropic.BetaManagedAgentsSessionThreadStatusTerminated))
 	if err != nil {
 		return err
 	}
 	tell("children", "terminated %s", listed(each(ended, threadID)))
-	resting, err := threads.Get(ctx, second, anthropic.BetaSessionThreadGetParams{SessionID: j.team})
+	resting, err := threads.Get(ctx, j.second, anthropic.BetaSessionThreadGetParams{SessionID: j.team})
 	if err != nil {
 		return err
 	}
 	tell("children", "retrieved %s", threadLine(resting))
 	query := anthropic.BetaSessionThreadEventListParams{SessionID: j.team, Limit: anthropic.Int(3)}
-	events, err := all(threads.Events.ListAutoPaging(ctx, first, query))
+	events, err := all(threads.Events.ListAutoPaging(ctx, j.first, query))
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ type journey struct {
 	environment, spare   string
 	helper, lead         string
 	session, other, team string
+	// The threads of the team's children.
+	first, second string
 	// The ids that talking has printed.
 	seen []string
 }
