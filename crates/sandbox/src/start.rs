@@ -25,8 +25,9 @@ const END: Duration = Duration::from_secs(2);
 
 /// Spawns `program jail <order>` and waits until it is ready: blocks for at most 10 s.
 ///
-/// `program` is an absolute path, normally [`crate::program`]. `owner` is the user and group the jail runs as when the server is root, and must not be
-/// root; otherwise, and with `Isolation::Off`, the jail runs as the server's user.
+/// `program` is an absolute path, normally [`crate::program`]. `owner` is the user and group the jail runs as
+/// when the server is root, and must not be root; otherwise, and with `Isolation::Off`, the jail runs as the
+/// server's user.
 ///
 /// # Errors
 /// The step that failed; nothing of the jail is left then.

@@ -17,7 +17,7 @@ use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::plan::{Isolation, Plan};
 
-/// The path of this very program: also where its own leads through a private home, or has been replaced since.
+/// The path of this very program: also where its own leads through a private home, or was replaced since.
 ///
 /// # Errors
 /// None here; on another system, that the program has no path.
