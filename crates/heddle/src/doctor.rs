@@ -96,8 +96,14 @@ fn tried(settled: &Settled, found: &[Found]) -> String {
     for (route, found) in settled.routes.0.iter().zip(found) {
         let pattern = &route.pattern;
         let _written = match found {
-            Found::Answered { model, took } => {
-                writeln!(text, "  ok      {pattern}: {model} answered in {:.2} s", took.as_secs_f64())
+            Found::Answered { model, took, offered } => {
+                let seconds = took.as_secs_f64();
+                let offered = match offered {
+                    Ok(0) => String::new(),
+                    Ok(count) => format!("; the provider names {count} models"),
+                    Err(wrong) => format!("; its list of models cannot be had: {wrong}"),
+                };
+                writeln!(text, "  ok      {pattern}: {model} answered in {seconds:.2} s{offered}")
             }
             Found::Skipped { why } => writeln!(text, "  without {pattern}: {why}"),
             Found::Failed { what, fix } => {

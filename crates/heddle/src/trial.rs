@@ -23,8 +23,9 @@ const QUESTION: &str = "Reply with the word ok.";
 /// What came of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// This model answered.
-    Answered { model: String, took: Duration },
+    /// This model answered; beside that, how many models the provider says it has for the route, or why it
+    /// does not say.
+    Answered { model: String, took: Duration, offered: Result<usize, String> },
     /// It was not tried, and that is all right.
     Skipped { why: String },
     /// It does not work: what happened, and what to do.
@@ -83,27 +84,38 @@ async fn side_by_side<T>(routes: &Routes, work: impl AsyncFn(&Route) -> T) -> Ve
 
 async fn one(oracle: &dyn Oracle, routes: &Routes, route: &Route, models: &[String]) -> Found {
     let leads_here = |model: &str| routes.route(model).is_some_and(|taken| taken.pattern == route.pattern);
-    let mut model = models.iter().find(|model| leads_here(model)).cloned();
-    if model.is_none() && !route.pattern.ends_with('*') {
-        model = Some(route.pattern.clone());
+    let named = models.iter().find(|model| leads_here(model)).cloned();
+    let named = named.or_else(|| (!route.pattern.ends_with('*')).then(|| route.pattern.clone()));
+    let offered = oracle.offered(route);
+    if let Some(model) = named {
+        let (asked, offered) = tokio::join!(ask(oracle, &model), offered);
+        let offered = offered.map(|offered| offered.len()).map_err(|failure| failure.message);
+        return match asked {
+            Ok(took) => Found::Answered { model, took, offered },
+            Err(failure) => failed(route, &failure),
+        };
     }
-    if model.is_none() {
-        match oracle.offered(route).await {
-            Ok(offered) => model = offered.into_iter().map(|offered| offered.id).find(|id| leads_here(id)),
-            Err(failure) => return failed(route, &failure),
-        }
-    }
-    let Some(model) = model else {
+    let offered = match offered.await {
+        Ok(offered) => offered,
+        Err(failure) => return failed(route, &failure),
+    };
+    let Some(first) = offered.iter().find(|offered| leads_here(&offered.id)) else {
         return Found::Failed {
             what: "the provider names no model that this route answers for".into(),
             fix: "name one yourself: --model ID".into(),
         };
     };
-    let began = Instant::now();
-    match oracle.ask(&prompt(&model), &mut |_| {}).await {
-        Ok(_) => Found::Answered { model, took: began.elapsed() },
+    let model = first.id.clone();
+    match ask(oracle, &model).await {
+        Ok(took) => Found::Answered { model, took, offered: Ok(offered.len()) },
         Err(failure) => failed(route, &failure),
     }
+}
+
+/// How long the model took to answer.
+async fn ask(oracle: &dyn Oracle, model: &str) -> Result<Duration, Failure> {
+    let began = Instant::now();
+    oracle.ask(&prompt(model), &mut |_| {}).await.map(|_| began.elapsed())
 }
 
 fn prompt(model: &str) -> Prompt {
@@ -216,7 +228,7 @@ mod tests {
 
         fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
             Box::pin(async move {
-                if route.pattern == "away-*" {
+                if route.pattern.starts_with("away-") {
                     return Err(failure(FailureClass::Unavailable, "no connection"));
                 }
                 let offered = |id: &&str| Offered { id: (*id).into(), display_name: None, created_at: None };
@@ -240,8 +252,9 @@ mod tests {
         all(oracle, &Routes(routes), &models, &skipped).await
     }
 
-    fn answered(model: &str) -> Found {
-        Found::Answered { model: model.into(), took: Duration::ZERO }
+    fn answered(model: &str, offered: Result<usize, &str>) -> Found {
+        let offered = offered.map_err(str::to_owned);
+        Found::Answered { model: model.into(), took: Duration::ZERO, offered }
     }
 
     fn failed(what: &str, fix: &str) -> Found {
@@ -255,9 +268,9 @@ mod tests {
         assert_eq!(
             found(&oracle, routes(), &[]).await,
             [
-                answered("m-own"),
+                answered("m-own", Ok(1)),
                 // Not the first that is offered: that one has a route of its own.
-                answered("m-1"),
+                answered("m-1", Ok(3)),
                 failed(
                     "the provider names no model that this route answers for",
                     "name one yourself: --model ID"
@@ -266,15 +279,15 @@ mod tests {
         );
         assert_eq!(
             found(&oracle, routes(), &["other", "m-2"]).await,
-            [answered("m-own"), answered("m-2"), answered("other")]
+            [answered("m-own", Ok(1)), answered("m-2", Ok(3)), answered("other", Ok(3))]
         );
         assert_eq!(oracle.asked.lock().expect("a lock").len(), 5);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_work_says_what_to_do_and_holds_up_nobody_else() {
-        let routes =
-            ["denied", "silent", "away-*", "skip", "good"].map(|pattern| route(pattern, Some("KEY")));
+        let routes = ["denied", "silent", "away-*", "skip", "good", "away-1"]
+            .map(|pattern| route(pattern, Some("KEY")));
         let began = Instant::now();
         let oracle = Scripted::default();
         assert_eq!(
@@ -291,7 +304,8 @@ mod tests {
                      company's certificate from `extra_ca`"
                 ),
                 Found::Skipped { why: "not set up".into() },
-                answered("good"),
+                answered("good", Ok(0)),
+                answered("away-1", Err("no connection")),
             ]
         );
         assert_eq!(began.elapsed(), PATIENCE);

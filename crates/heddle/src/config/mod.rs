@@ -20,7 +20,7 @@ use protocol::{
     WorkspaceId,
     routes::{Route, Routes},
 };
-use reqwest::header::HeaderValue;
+use reqwest::{Certificate, header::HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -191,13 +191,12 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
 fn extra_ca(file: Option<PathBuf>, ledger: &mut Ledger) -> Option<Vec<u8>> {
     let show = |file: &Option<PathBuf>| file.as_ref().map_or_else(|| "none".to_owned(), path);
     let file = ledger.take("extra_ca", None, file, show)?;
-    match std::fs::read(&file) {
-        Ok(pem) => Some(pem),
-        Err(wrong) => {
-            ledger.mistake("extra_ca", format!("cannot read {}: {wrong}", file.display()));
-            None
-        }
-    }
+    let pem = std::fs::read(&file).map_err(|wrong| format!("cannot read {}: {wrong}", file.display()));
+    let read = pem.and_then(|pem| match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(pem),
+        Ok(_) | Err(_) => Err(format!("{} holds no certificate in PEM form", file.display())),
+    });
+    read.map_err(|wrong| ledger.mistake("extra_ca", wrong)).ok()
 }
 
 fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger) -> Sandbox {
@@ -341,6 +340,7 @@ mod tests {
                 "[log]\nfilter = \"debgu\"\n",
                 "heddle.toml:2: log.filter: `debgu` is no level; did you mean `debug`?",
             ),
+            (&[], "extra_ca = \"/dev/null\"\n", "heddle.toml:1: extra_ca: /dev/null holds no certificate"),
             (&["--log", "info,a=b=c"], "", "--log: log.filter: error parsing level filter: "),
             (&[], "[cors]\norigins = [\"*\"]\n", "heddle.toml:2: cors.origins: "),
         ] {

@@ -46,7 +46,13 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Read, ConfigError> {
     let mut walk = Walk { text, wrong: Vec::new(), keys: Vec::new() };
     match DeTable::parse(text) {
         Ok(document) => walk.table(file::schema().as_value(), document.get_ref(), ""),
-        Err(wrong) => walk.wrong(start(&wrong), wrong.message()),
+        Err(wrong) => {
+            // The library says that there is one, and where, but not which.
+            let twice = wrong.message() == "duplicate key";
+            let key = wrong.span().filter(|_| twice).and_then(|span| text.get(span));
+            let key = key.map(|key| format!(" `{}`", key.trim_matches('"'))).unwrap_or_default();
+            walk.wrong(start(&wrong), &format!("{}{key}", wrong.message()));
+        }
     }
     if walk.wrong.is_empty() {
         match toml::from_str(text) {
@@ -285,8 +291,8 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_toml_or_says_a_thing_twice_is_named_with_its_line() {
-        assert_eq!(mistakes("data = \"a\"\ndata = \"b\"\n"), "heddle.toml:2: duplicate key");
-        assert_eq!(mistakes("[threads]\nmax = 1\n[threads]\n"), "heddle.toml:3: duplicate key");
+        assert_eq!(mistakes("data = \"a\"\ndata = \"b\"\n"), "heddle.toml:2: duplicate key `data`");
+        assert_eq!(mistakes("[threads]\nmax = 1\n[threads]\n"), "heddle.toml:3: duplicate key `threads`");
         assert!(mistakes("data = \"a\"\n\nlisten = [\n").starts_with("heddle.toml:3: unclosed array"));
     }
 

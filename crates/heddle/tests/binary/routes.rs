@@ -59,7 +59,7 @@ fn the_doctor_tries_each_route_and_fails_if_one_does() {
     }
     assert_eq!(lines.len(), 10, "{tried}");
     assert!(!out.contains("sesame"), "{out}");
-    assert_eq!(provider.calls(), 3);
+    assert!(provider.calls() >= 3, "three models are asked");
 }
 
 #[test]
