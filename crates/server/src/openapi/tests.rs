@@ -1,0 +1,1 @@
+//! Holds the document, the readers and the routes together.
