@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -130,25 +130,45 @@ def valid(server: Server, _: dict[str, Any]) -> None:
 def heads(server: Server, made: dict[str, Any]) -> None:
     """An open stream says what it is before it says anything else."""
     for session, threads in made["families"].items():
-        for path in (f"/events/stream", *(f"/threads/{thread}/stream" for thread in threads)):
+        for path in ("/events/stream", *(f"/threads/{thread}/stream" for thread in threads)):
             with server.ask("GET", f"/v1/sessions/{session}{path}", stream=True) as stream:
                 said = [stream.headers.get(name) for name in ("content-type", "cache-control", "x-accel-buffering")]
             assert said == ["text/event-stream", "no-cache, no-transform", "no"], (path, said)
 
 
+def held(check: Callable[[Server, dict[str, Any]], None], server: Server, made: dict[str, Any]) -> str | None:
+    """What is wrong by this check."""
+    try:
+        check(server, made)
+    except Exception as wrong:
+        return f"{type(wrong).__name__}: {wrong}"
+    return None
+
+
 def attack(minutes: float, seed: int, folder: pathlib.Path, made: dict[str, Any]) -> tuple[int, int]:
-    """Lets schemathesis make cases; gives how many checked scenarios passed and how many failed."""
+    """Lets schemathesis make cases; gives how many of them passed, and how many different failures it found."""
     (folder / "world.json").write_text(json.dumps(made))
-    report = folder / "report.xml"
     command = [
         str(pathlib.Path(sys.executable).parent / "schemathesis"),
         *("--no-color", "--config-file", str(HERE / "schemathesis.toml")),
-        *("run", f"{made['url']}/openapi.json", "--max-time", str(round(minutes * 60)), "--seed", str(seed)),
-        *("--report", "junit", "--report-junit-path", str(report)),
-        *("--header", f"x-api-key: {KEY}"),
+        *("run", f"{made['url']}/openapi.json", "--header", f"x-api-key: {KEY}"),
+        *("--max-time", str(round(minutes * 60)), "--seed", str(seed)),
     ]
-    env = surroundings(HEDDLE_WORLD=str(folder / "world.json"), SCHEMATHESIS_HOOKS="hooks", PYTHONPATH=str(HERE))
-    return subprocess.run(command, env=env, cwd=folder, check=False).returncode, 0
+    env = surroundings(
+        HEDDLE_WORLD=str(folder / "world.json"),
+        SCHEMATHESIS_HOOKS="hooks",
+        PYTHONPATH=str(HERE),
+        PYTHONUNBUFFERED="1",
+    )
+    run = subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert run.stdout
+    cases = failures = 0
+    for line in run.stdout:
+        print("  " + line, end="", flush=True)
+        if told := re.search(r"(\d+) generated(?:, (\d+) found (\d+) unique failures?)?", line):
+            cases, failures = int(told[1]) - int(told[2] or 0), int(told[3] or 0)
+    # An attack that broke down is a failure even if it found none.
+    return cases, failures or int(run.wait() != 0 or cases == 0)
 
 
 def main() -> int:
@@ -165,8 +185,18 @@ def main() -> int:
         try:
             made = world(server)
             for check in (valid, heads):
-                check(server, made)
-            attack(given.minutes, given.seed, folder, made)
+                wrong = held(check, server, made)
+                failed += wrong is not None
+                passed += wrong is None
+                print(f"ok      {check.__name__}" if wrong is None else f"FAILED  {check.__name__}: {wrong}")
+            cases, failures = attack(given.minutes, given.seed, folder, made)
+            passed, failed = passed + cases, failed + failures
+            if server.process.child.poll() is not None:
+                failed += 1
+                print(f"FAILED  the server ended with {server.process.child.returncode}")
+            if failed:
+                print(f"again with --seed {given.seed}; the server's last words:")
+                print(server.process.log.read_text()[-3000:])
         finally:
             if server.process.child.poll() is None:
                 server.process.end(signal.SIGKILL)

@@ -4,6 +4,8 @@ use alloc::{borrow::Cow, format};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, transform::Transform};
 
+use serde_json::{Value, json};
+
 use crate::{
     Stamp,
     id::{Id, Kind},
@@ -16,14 +18,12 @@ pub(crate) struct Tagged(pub(crate) &'static str);
 impl Transform for Tagged {
     fn transform(&mut self, schema: &mut Schema) {
         let object = schema.ensure_object();
-        for (key, value) in [("properties", "object"), ("required", "array")] {
-            let empty = if value == "object" { serde_json::json!({}) } else { serde_json::json!([]) };
-            object.entry(key).or_insert(empty);
+        object.entry("properties").or_insert(json!({}));
+        object.entry("required").or_insert(json!([]));
+        if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
+            properties.insert("type".into(), json!({"type": "string", "const": self.0}));
         }
-        if let Some(properties) = object.get_mut("properties").and_then(|value| value.as_object_mut()) {
-            properties.insert("type".into(), serde_json::json!({"type": "string", "const": self.0}));
-        }
-        if let Some(required) = object.get_mut("required").and_then(|value| value.as_array_mut()) {
+        if let Some(required) = object.get_mut("required").and_then(Value::as_array_mut) {
             required.insert(0, "type".into());
         }
     }
@@ -39,7 +39,7 @@ impl<K: Kind> JsonSchema for Id<K> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let pattern = format!("^{}_[1-9A-HJ-NP-Za-km-z]{{22}}$", K::PREFIX);
+        let pattern = format!("^{}_[1-9A-HJ-NP-Y][1-9A-HJ-NP-Za-km-z]{{21}}$", K::PREFIX);
         json_schema!({"type": "string", "format": format!("{}-id", K::PREFIX), "pattern": pattern})
     }
 }

@@ -74,6 +74,7 @@ fn schemas() -> Map<String, Value> {
     let mut generator = settings.into_generator();
     answers(&mut generator);
     let mut schemas = generator.take_definitions(true);
+    schemas.values_mut().for_each(outward);
     for name in ["Agent", "Environment", "Event", "Thread"] {
         schemas.insert(format!("{name}Page"), page(name, &["next_page"]));
     }
@@ -82,6 +83,23 @@ fn schemas() -> Map<String, Value> {
     schemas.extend(stream());
     schemas.extend(bodies::all().into_iter().map(|(name, shape)| (name.to_owned(), shape)));
     schemas
+}
+
+/// Takes out of every description what only readers of the source can look up.
+fn outward(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            if let Some(Value::String(text)) = object.get_mut("description")
+                && let Some((before, rest)) =
+                    text.split_once(" (rules.md").or_else(|| text.split_once(" (spec/"))
+            {
+                *text = format!("{before}{}", rest.split_once(')').map_or("", |(_, after)| after));
+            }
+            object.values_mut().for_each(outward);
+        }
+        Value::Array(items) => items.iter_mut().for_each(outward),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn answers(generator: &mut SchemaGenerator) {

@@ -171,8 +171,17 @@ fn stream() -> Value {
     for (name, says) in [("cache-control", "no-cache, no-transform"), ("x-accel-buffering", "no")] {
         headers[name] = json!({"required": true, "schema": {"type": "string", "const": says}});
     }
-    let content = json!({"schema": {"type": "string"}, "x-heddle-event": named("StreamEvent")});
-    json!({"description": about, "headers": headers, "content": {"text/event-stream": content}})
+    let id = id::Id::<id::Event>::json_schema(&mut SchemaGenerator::default());
+    let data = json!({
+        "type": "string", "contentMediaType": "application/json", "contentSchema": named("StreamEvent"),
+    });
+    // One event of the stream: the way in which OpenAPI 3.2 has them, and tools for 3.1 as well.
+    let schema = json!({
+        "type": "object",
+        "properties": {"event": {"type": "string", "const": "message"}, "id": id, "data": data},
+        "required": ["event", "data"],
+    });
+    json!({"description": about, "headers": headers, "content": {"text/event-stream": {"schema": schema}}})
 }
 
 fn responses(good: Option<Value>, refusals: BTreeSet<u16>) -> Value {
