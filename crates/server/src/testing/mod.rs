@@ -1,7 +1,10 @@
 //! A whole house for the tests: the router over a real engine, a memory store and a scripted model.
-//! Every good answer is checked against the API's contract on its way out.
+//! Every good answer is checked against the API's contract on its way out, and every answer against
+//! `/openapi.json`.
 
+pub(crate) mod asked;
 pub(crate) mod contract;
+pub(crate) mod described;
 mod script;
 
 use std::sync::{
@@ -113,6 +116,7 @@ impl House {
         }
         let (status, headers, body) = self.raw(request.body(body).expect("a request")).await;
         let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+        described::check(&method, path, status.as_u16(), &headers, &body);
         Told { asked: (method, path.to_owned()), status, headers, body }
     }
 
@@ -340,6 +344,7 @@ impl Record {
         let data = self.0.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
         let data = serde_json::from_str(data).expect("JSON");
         contract::check_frame(&data);
+        described::check_frame(&data);
         data
     }
 }
