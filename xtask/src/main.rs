@@ -51,6 +51,15 @@ enum Verb {
         #[arg(long)]
         lives: Option<u64>,
     },
+    /// Attacks the server with requests that are made from its own /openapi.json
+    Schema {
+        /// How long, in minutes
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+        /// The seed that a failing attack printed
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Prints the operations of the contract beside the server's routes
     Conform {
         /// First rewrite clients/contract/contract.json from the official Python SDK
@@ -80,6 +89,7 @@ fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
         Verb::Tidy => Ok(report("tidy", &tidy::check(tree, &verbs())?)),
         Verb::Test { only } => steps::test(tree, only.as_deref()),
         Verb::Storm { seed, lives } => steps::storm(tree, seed, lives),
+        Verb::Schema { minutes, seed } => steps::schema(tree, minutes, seed),
         Verb::Conform { refresh } => conform::run(tree, refresh),
     }
 }

@@ -9,7 +9,8 @@ use crate::tally::{Tally, Told};
 use crate::tree::Tree;
 
 /// What `--only` takes.
-pub(crate) const NAMES: [&str; 7] = ["check", "build", "units", "storms", "guests", "cuts", "abuse"];
+pub(crate) const NAMES: [&str; 8] =
+    ["check", "build", "units", "storms", "guests", "schema", "cuts", "abuse"];
 
 /// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
 /// with much of each, families of threads, and the real engine with its clients and readers.
@@ -51,7 +52,7 @@ pub(crate) fn test(tree: &Tree, only: Option<&str>) -> Result<bool, String> {
     let mut steps = steps(tree, strict);
     if let Some(only) = only {
         steps.retain(|step| step.name == only);
-        if matches!(only, "storms" | "guests" | "cuts" | "abuse")
+        if matches!(only, "storms" | "guests" | "schema" | "cuts" | "abuse")
             && !build(tree).status().is_ok_and(|s| s.success())
         {
             return Err("the build failed".to_owned());
@@ -75,6 +76,20 @@ pub(crate) fn storm(tree: &Tree, seed: u64, lives: Option<u64>) -> Result<bool, 
         sim.args(["--lives", &lives.to_string()]);
     }
     sim.status().map(|status| status.success()).map_err(|e| format!("sim: {e}"))
+}
+
+/// The attack on `/openapi.json` alone, for so many minutes.
+pub(crate) fn schema(tree: &Tree, minutes: u32, seed: Option<u64>) -> Result<bool, String> {
+    if !build(tree).status().is_ok_and(|status| status.success()) {
+        return Err("the build failed".to_owned());
+    }
+    let (minutes, seed) = (minutes.to_string(), seed.map(|seed| seed.to_string()));
+    let mut args = vec!["--minutes", &minutes];
+    args.extend(seed.iter().flat_map(|seed| ["--seed", seed]));
+    match attack(tree, true, &args) {
+        Ended::Well(_) => Ok(true),
+        Ended::Badly(_, why) | Ended::Skipped(why) => Err(why),
+    }
 }
 
 /// The steps in their order. `strict` makes a missing Python a failure.
@@ -113,6 +128,9 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
         step("guests", "the official SDK against the real binary", Some(10), false, {
             Box::new(move || guests(tree, strict))
         }),
+        step("schema", "requests made from /openapi.json against the real binary", Some(5), false, {
+            Box::new(move || attack(tree, strict, &["--minutes", "1"]))
+        }),
         step("cuts", "the server killed at random moments under load", Some(5), false, {
             Box::new(|| in_turn(tree, &CUTS))
         }),
@@ -137,10 +155,19 @@ fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
 }
 
 fn guests(tree: &Tree, strict: bool) -> Ended {
-    match python::interpreter(tree, "guests", "clients/python/requirements.txt") {
+    in_python(tree, strict, "guests", "clients/python", &[])
+}
+
+fn attack(tree: &Tree, strict: bool, args: &[&str]) -> Ended {
+    in_python(tree, strict, "schema", "clients/schema", args)
+}
+
+/// `run.py` of a folder with the packages that it pins. `strict` makes a missing Python a failure.
+fn in_python(tree: &Tree, strict: bool, name: &'static str, folder: &str, args: &[&str]) -> Ended {
+    match python::interpreter(tree, name, &format!("{folder}/requirements.txt")) {
         Ok(python) => {
-            let mut guests = with_binaries(tree, tree.command(python));
-            run::stream("guests", guests.arg("clients/python/run.py"), Told::Plainly, &say)
+            let mut run = with_binaries(tree, tree.command(python));
+            run::stream(name, run.arg(format!("{folder}/run.py")).args(args), Told::Plainly, &say)
         }
         Err(NoPython::Missing(why)) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
         Err(NoPython::Missing(why) | NoPython::Broken(why)) => Ended::Badly(Tally::default(), why),
@@ -202,6 +229,7 @@ mod tests {
                 ("units", None),
                 ("storms", Some(5)),
                 ("guests", Some(10)),
+                ("schema", Some(5)),
                 ("cuts", Some(5)),
                 ("abuse", Some(5))
             ]

@@ -20,7 +20,7 @@ use crate::{Engine, live::lock};
 /// How long a provider may take to say what it has.
 const ASKED: Duration = Duration::from_secs(5);
 /// How long what it said is remembered.
-const GOOD: Duration = Duration::from_secs(60);
+const GOOD: Duration = Duration::from_mins(1);
 /// How long it is left alone when it said nothing.
 const FAILED: Duration = Duration::from_secs(10);
 

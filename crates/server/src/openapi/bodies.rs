@@ -115,7 +115,7 @@ fn environment_update() -> Value {
 fn config() -> Value {
     let managers = ["apt", "cargo", "gem", "go", "npm", "pip"].map(|manager| optional(manager, unserved()));
     let packages = object(std::iter::once(optional("type", constant("packages"))).chain(managers));
-    let host = like(text(1, limits::DOMAIN_CHARS), HOST);
+    let host = like(text(1, limits::DOMAIN_CHARS), HOST, &["example.com", "*.example.com"]);
     let limited = tagged(
         "limited",
         [
@@ -164,7 +164,7 @@ fn agent_id() -> Value {
 }
 
 fn custom_tool() -> Value {
-    let mut name = like(text(1, limits::TOOL_NAME_CHARS), "^[A-Za-z0-9_-]+$");
+    let mut name = like(text(1, limits::TOOL_NAME_CHARS), "^[A-Za-z0-9_-]+$", &["look_up", "send-mail"]);
     name["not"] = json!({"anyOf": [{"enum": Builtin::NAMES}, {"pattern": "^(mcp|ant)__"}]});
     tagged(
         "custom",
@@ -225,7 +225,7 @@ fn session_create() -> Value {
         optional("metadata", named("MetadataParams")),
         optional("resources", unserved()),
         optional("vault_ids", unserved()),
-        optional("budget", said(null(), "Not supported yet.")),
+        optional("budget", unserved()),
         optional("initial_events", list(0, limits::INITIAL_EVENTS, named("UserMessageParams"))),
     ])
 }
@@ -236,7 +236,7 @@ fn session_update() -> Value {
         optional("title", text(0, limits::NAME_CHARS)),
         optional("metadata", named("MetadataPatchParams")),
         optional("vault_ids", unserved()),
-        optional("budget", said(null(), "Not supported yet.")),
+        optional("budget", unserved()),
         optional("agent", object([tools, optional("mcp_servers", unserved())])),
     ])
 }
@@ -290,7 +290,10 @@ fn events() -> Vec<(&'static str, Value)> {
     vec![
         ("ClientEventParams", either(client)),
         ("UserMessageParams", tagged("user.message", [required("content", message)])),
-        ("MessageBlockParams", either([text_block(like(any_text(), NOT_BLANK)), image(), document()])),
+        (
+            "MessageBlockParams",
+            either([text_block(like(any_text(), NOT_BLANK, &["Hello!"])), image(), document()]),
+        ),
         ("ResultBlockParams", either([text_block(any_text()), image(), document(), search_result()])),
     ]
 }
@@ -300,13 +303,13 @@ fn text_block(text: Value) -> Value {
 }
 
 fn base64(media_types: &[&str]) -> Value {
-    let mut data = like(json!({"type": "string", "minLength": 4}), BASE64);
+    let mut data = like(json!({"type": "string", "minLength": 4}), BASE64, &["aGk="]);
     data["contentEncoding"] = json!("base64");
     tagged("base64", [required("data", data), required("media_type", one_of(media_types))])
 }
 
 fn url() -> Value {
-    tagged("url", [required("url", like(text(1, URL_CHARS), "^https?://"))])
+    tagged("url", [required("url", like(text(1, URL_CHARS), "^https?://", &["https://example.com/a.png"]))])
 }
 
 fn image() -> Value {

@@ -4,7 +4,7 @@ use protocol::{event, id, limits, page, page::PageSize, session};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use crate::routes::models::MODELS;
+use crate::routes::models::{LIFECYCLES, MODELS};
 
 /// One query parameter.
 #[derive(Debug, Clone, Copy)]
@@ -114,6 +114,11 @@ pub(super) const THREAD_EVENTS: &[Parameter] = &[ORDER, MANY, PAGE];
 pub(super) const MODEL_LIST: &[Parameter] = &[
     parameter("after_id", Form::Text, "Lists what comes behind this model."),
     parameter("before_id", Form::Text, "Lists what comes before this model; goes not with `after_id`."),
+    parameter(
+        "lifecycle[]",
+        Form::Names(LIFECYCLES, Some(LIFECYCLES.len())),
+        "Only those in one of these stages; without it, all: every model here is active.",
+    ),
     parameter("limit", Form::Limit(MODELS), "Items of a page; 0 is the default."),
 ];
 

@@ -97,9 +97,10 @@ pub(super) fn any_text() -> Value {
     json!({"type": "string"})
 }
 
-/// The same string, which must also match `pattern`.
-pub(super) fn like(mut text: Value, pattern: &str) -> Value {
+/// The same string, which must also match `pattern`, as `examples` do.
+pub(super) fn like(mut text: Value, pattern: &str, examples: &[&str]) -> Value {
     text["pattern"] = json!(pattern);
+    text["examples"] = json!(examples);
     text
 }
 

@@ -175,6 +175,21 @@ impl House {
         while stream.next().await.data()["type"] != "session.status_idle" {}
     }
 
+    /// Sends a request without a body; gives the status and the message of an error. What a stream shows is
+    /// not read.
+    pub(crate) async fn opened(&self, method: &str, path: &str) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", KEY);
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let status = response.status();
+        if status == StatusCode::OK {
+            return (status, String::new());
+        }
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        (status, body["error"]["message"].as_str().expect("a message").to_owned())
+    }
+
     /// Opens a stream.
     pub(crate) async fn stream(&self, path: &str) -> Records {
         let request = Request::get(path).header("x-api-key", KEY).body(Body::empty()).expect("a request");

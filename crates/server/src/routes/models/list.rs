@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{MODELS, Model};
+use super::{LIFECYCLES, MODELS, Model};
 use crate::{answer::Answer, error::Problem, extract::Call};
 
 /// Answers with a page of models: the newest first, then by name. The ids are the places.
@@ -13,7 +13,15 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     if after.is_some() && before.is_some() {
         return Err(Problem::parameter("before_id", "goes not with `after_id`; send one of them"));
     }
-    let models: Vec<Model> = call.engine().models().await.into_iter().map(Model::from).collect();
+    if call.query.list("lifecycle").count() > LIFECYCLES.len() {
+        let message = format!("must have at most {} values", LIFECYCLES.len());
+        return Err(Problem::parameter("lifecycle", message));
+    }
+    let stages = call.query.names("lifecycle", LIFECYCLES)?;
+    // A model that a route answers for is in use: there are no others here.
+    let any = stages.is_empty() || stages.contains(&"active");
+    let offers = if any { call.engine().models().await } else { Vec::new() };
+    let models: Vec<Model> = offers.into_iter().map(Model::from).collect();
     let find = |name, id: &str| {
         let unknown = || Problem::parameter(name, format!("the list has no model `{id}`; begin without it"));
         models.iter().position(|model| model.id == id).ok_or_else(unknown)
@@ -59,6 +67,8 @@ mod tests {
             ("?limit=2&before_id=test-2", page(&["test-3", "test-1"], true)),
             ("?limit=2&before_id=test-3", page(&["test-4"], false)),
             ("?limit=0&before_id=test-4", page(&[], false)),
+            ("?limit=1&lifecycle[]=retired&lifecycle[]=active", page(&["test-4"], true)),
+            ("?lifecycle[]=retired&lifecycle[]=deprecated", page(&[], false)),
         ] {
             assert_eq!(listed(&house, query).await, expected, "{query}");
         }
@@ -72,6 +82,11 @@ mod tests {
             ("before_id=gone", "before_id: the list has no model `gone`"),
             ("before_id=test-1&after_id=test-1", "before_id: goes not with `after_id`"),
             ("limit=1001", "limit: must be at most 1000"),
+            ("lifecycle[]=young", "lifecycle: `young` is not one of"),
+            (
+                "lifecycle=active&lifecycle=active&lifecycle=active&lifecycle=active",
+                "lifecycle: must have at most 3",
+            ),
         ] {
             house.get(&format!("/v1/models?{query}")).await.refused(400, "invalid_request_error", message);
         }

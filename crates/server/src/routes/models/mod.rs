@@ -11,6 +11,9 @@ use serde::Serialize;
 /// Models of one page.
 pub(crate) const MODELS: PageSize = PageSize { default: 20, max: 1_000 };
 
+/// The stages of a model's life, as the list's filter takes them.
+pub(crate) const LIFECYCLES: &[&str] = &["active", "deprecated", "retired"];
+
 /// A model, as the API shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Model {
