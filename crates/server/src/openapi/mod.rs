@@ -10,6 +10,7 @@ mod tests;
 
 use std::sync::LazyLock;
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use protocol::{agent::Agent, environment::Environment, error::ErrorBody, event::Event, session};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
@@ -22,8 +23,7 @@ use crate::routes::models::Model;
 pub(crate) static SERVED: LazyLock<Served> = LazyLock::new(|| {
     let body = document().to_string();
     let sum: [u8; 32] = Sha256::digest(&body).into();
-    let tag = sum.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-    Served { body: body.into(), tag: format!("\"{tag}\"") }
+    Served { body: body.into(), tag: format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(sum)) }
 });
 
 /// The document's bytes and what names them.

@@ -52,7 +52,7 @@ async fn a_path_takes_the_methods_that_the_document_has_and_no_others() {
     let house = House::open().await;
     for (path, operations) in described::whole()["paths"].as_object().expect("paths") {
         for method in METHODS {
-            let place = path.replace('{', "").replace('}', "");
+            let place = path.replace(['{', '}'], "");
             let request =
                 Request::builder().method(method).uri(place).body(Body::empty()).expect("a request");
             let (status, ..) = house.raw(request).await;

@@ -83,12 +83,8 @@ pub(super) fn fits(root: &Value, value: &Value, schema: &Value, at: &str) -> Res
             return Err(wrongs.into_iter().max_by_key(String::len).unwrap_or_default());
         }
     }
-    let kinds = match &schema["type"] {
-        Value::Array(kinds) => kinds.clone(),
-        Value::Null => Vec::new(),
-        kind => vec![kind.clone()],
-    };
-    let legal = kinds.is_empty() || kinds.iter().any(|kind| is(value, kind.as_str().expect("a type")));
+    let kinds = types(schema);
+    let legal = kinds.is_empty() || kinds.iter().any(|kind| is(value, kind));
     let constant = schema.get("const").is_none_or(|constant| constant == value);
     let listed = schema["enum"].as_array().is_none_or(|names| names.contains(value));
     if !legal || !constant || !listed {
@@ -107,6 +103,12 @@ pub(super) fn fits(root: &Value, value: &Value, schema: &Value, at: &str) -> Res
         fits(root, value, &schema["items"], &format!("{at}.{index}"))?;
     }
     Ok(())
+}
+
+/// The types that a schema names; none: any.
+pub(crate) fn types(schema: &Value) -> Vec<&str> {
+    let several = schema["type"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    schema["type"].as_str().into_iter().chain(several).collect()
 }
 
 fn is(value: &Value, kind: &str) -> bool {

@@ -12,7 +12,7 @@ use proptest::{
 use serde_json::{Map, Value, json};
 
 use super::{built, furnished, places::resolved};
-use crate::testing::{House, id, message};
+use crate::testing::{House, contract::types, id, message};
 
 /// Bodies tried for each operation.
 const BODIES: u32 = 150;
@@ -54,12 +54,11 @@ fn made(schema: &Value, known: &Known) -> BoxedStrategy<Value> {
     if let Some(names) = schema["enum"].as_array() {
         return select(names.clone()).boxed();
     }
-    let kinds = match &schema["type"] {
-        Value::Array(kinds) => kinds.clone(),
-        Value::Null => vec![json!("boolean"), json!("null"), json!("string")],
-        kind => vec![kind.clone()],
+    let kinds = match types(&schema).as_slice() {
+        [] => vec!["boolean", "null", "string"],
+        several => several.to_vec(),
     };
-    Union::new(kinds.iter().map(|kind| of_kind(kind.as_str().expect("a type"), &schema, known))).boxed()
+    Union::new(kinds.into_iter().map(|kind| of_kind(kind, &schema, known))).boxed()
 }
 
 fn of_kind(kind: &str, schema: &Value, known: &Known) -> BoxedStrategy<Value> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::testing::described;
+use crate::testing::{contract::types, described};
 
 /// A body, and the places in it that it was made for.
 #[derive(Debug, Clone)]
@@ -28,12 +28,24 @@ impl Place {
 /// `body` with `value` at `path`.
 pub(super) fn put(body: &Value, path: &[String], value: Value) -> Value {
     let mut body = body.clone();
-    let place = path.iter().fold(&mut body, |place, step| match place {
-        Value::Array(items) => &mut items[step.parse::<usize>().expect("an index")],
-        place => &mut place[step],
-    });
+    let mut place = &mut body;
+    for step in path {
+        place = if place.is_array() {
+            &mut place[step.parse::<usize>().expect("an index")]
+        } else {
+            &mut place[step]
+        };
+    }
     *place = value;
     body
+}
+
+/// What `body` has at `path`, if it is there.
+pub(super) fn inside<'a>(body: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(body, |place, step| match place.as_array() {
+        Some(items) => items.get(step.parse::<usize>().ok()?),
+        None => place.get(step),
+    })
 }
 
 /// The schema that `schema` leads to.
@@ -53,13 +65,11 @@ pub(super) fn branches(schema: &Value) -> Vec<Value> {
 
 /// The types that a schema allows; none: any.
 pub(super) fn kinds(schema: &Value) -> Vec<String> {
-    let text = |kind: &Value| kind.as_str().expect("a type").to_owned();
     let mut kinds = Vec::new();
     for branch in branches(schema) {
-        match &branch["type"] {
-            Value::Array(several) => kinds.extend(several.iter().map(text)),
-            Value::Null => return Vec::new(),
-            kind => kinds.push(text(kind)),
+        match types(&branch).as_slice() {
+            [] => return Vec::new(),
+            several => kinds.extend(several.iter().map(|kind| (*kind).to_owned())),
         }
     }
     kinds
@@ -80,7 +90,7 @@ fn made_of_null(schema: &Value) -> bool {
 }
 
 fn branch(schema: &Value) -> Vec<Sample> {
-    match schema["type"].as_array().map_or(&schema["type"], |kinds| &kinds[0]).as_str() {
+    match types(schema).first().copied() {
         Some("object") => object(schema),
         Some("array") => array(schema),
         Some("string") => vec![plain(text(schema))],

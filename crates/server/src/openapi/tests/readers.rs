@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     built, furnished,
-    places::{Place, branches, kinds, put, resolved, samples},
+    places::{Place, branches, inside, kinds, put, resolved, samples},
 };
 use crate::testing::{House, contract};
 
@@ -122,11 +122,7 @@ async fn what_a_schema_needs_is_missed_at_its_place() {
     for (_, path, schema) in bodies(&house).await {
         for sample in samples(&schema) {
             for Place { path: at, schema } in &sample.places {
-                let value = at.iter().fold(&sample.value, |value, step| match value {
-                    Value::Array(items) => &items[step.parse::<usize>().expect("an index")],
-                    value => &value[step],
-                });
-                let Some(object) = value.as_object() else { continue };
+                let Some(object) = inside(&sample.value, at).and_then(Value::as_object) else { continue };
                 let fits = branches(schema).into_iter().find(|branch| {
                     object.keys().all(|key| branch["properties"].get(key).is_some())
                         && (branch["properties"]["type"]["const"].is_null()
@@ -155,10 +151,7 @@ async fn a_key_that_is_not_in_a_schema_is_refused_as_unknown() {
                 let closed = branches(&place.schema).iter().all(|it| it["additionalProperties"] == false);
                 let strange: Vec<String> =
                     place.path.iter().cloned().chain(["unheard_of".to_owned()]).collect();
-                let there = place.path.iter().try_fold(&sample.value, |value, step| match value {
-                    Value::Array(items) => items.get(step.parse::<usize>().ok()?),
-                    value => value.get(step),
-                });
+                let there = inside(&sample.value, &place.path);
                 if !closed || !there.is_some_and(Value::is_object) {
                     continue;
                 }
@@ -206,7 +199,7 @@ async fn what_the_contract_knows_is_taken_or_refused_as_not_supported_yet() {
         "agents.create mcp_servers",
         "agents.create model.effort",
         "agents.create tools.0",
-        "environments.create config.init_script",
+        "environments.create config.packages.apt",
         "sessions.create budget",
         "sessions.events.send events.0",
     ] {
@@ -266,10 +259,7 @@ fn beyond(contract: &Value, body: &Value, place: &Place) -> Vec<(Option<String>,
 fn at(contract: &Value, body: &Value, path: &[String]) -> Vec<Value> {
     let branches = theirs(contract);
     let Some((step, rest)) = path.split_first() else { return branches };
-    let inside = match body {
-        Value::Array(items) => &items[step.parse::<usize>().expect("an index")],
-        body => &body[step],
-    };
+    let deeper = inside(body, std::slice::from_ref(step)).expect("a place of the body");
     let fitting = branches.into_iter().filter(|branch| tag(branch).is_null() || named(body) == tag(branch));
     fitting
         .filter_map(|branch| {
@@ -279,7 +269,7 @@ fn at(contract: &Value, body: &Value, path: &[String]) -> Vec<Value> {
                 branch["properties"].get(step).cloned()
             }
         })
-        .flat_map(|schema| at(&schema, inside, rest))
+        .flat_map(|schema| at(&schema, deeper, rest))
         .collect()
 }
 
