@@ -19,7 +19,7 @@ from anthropic import Anthropic, NotGiven, Omit
 from pydantic import TypeAdapter
 
 # Resources written down with all their shapes; of the others only the outline.
-DETAILED = ("agents", "environments", "sessions")
+DETAILED = ("agents", "environments", "models", "sessions")
 # Sub-resources of these that have only the outline.
 OUTLINED = ("environments.work",)
 # Other APIs that the SDK keeps under `beta` and that this server does not offer.

@@ -19,7 +19,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "python"))
 
 from contract import Contract  # noqa: E402
-from house import KEY, House, surroundings  # noqa: E402
+from house import KEY, House  # noqa: E402
+from process import surroundings  # noqa: E402
 from proxy import Proxy, manners, unmannerly  # noqa: E402
 from table import CLIENTS, Client  # noqa: E402
 from transcript import difference, normal  # noqa: E402

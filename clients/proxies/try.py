@@ -31,7 +31,8 @@ sys.path.insert(0, str(ROOT / "clients" / "python"))
 
 from contract import Contract  # noqa: E402
 from guest import Guest, refuses, same, say, texts  # noqa: E402
-from house import KEY, House, surroundings  # noqa: E402
+from house import KEY, House  # noqa: E402
+from process import surroundings  # noqa: E402
 from wire import Judge  # noqa: E402
 
 PAGE = ROOT / "docs" / "proxies.md"

@@ -16,6 +16,12 @@ from typing import Any
 FREE = {"BetaManagedAgentsCustomToolInputSchema"}
 # Events that leave out what did not change.
 SPARSE = {"session.updated"}
+# What leads from a page to the next one, by the class that the client makes of it.
+TOKENS = {
+    "PageCursor": {"next_page"},
+    "BidirectionalPageCursor": {"next_page", "prev_page"},
+    "Page": {"has_more", "first_id", "last_id"},
+}
 TYPES = {
     "string": str,
     "integer": int,
@@ -54,13 +60,15 @@ class Contract:
         name = operation["operation"]
         if "item" not in operation:
             return [f"{name}: {said}" for said in self.held(operation.get("response", {}), body, "$")]
-        keys = {"data", "next_page"}
-        if "Bidirectional" in operation["page_class"]:
-            keys.add("prev_page")
-        if not isinstance(body, dict) or set(body) != keys:
-            return [f"{name}: a page has {sorted(keys)}, not {sorted(body)}"]
+        if not isinstance(body, dict):
+            return [f"{name}: a page is an object, not {body!r}"]
+        tokens = TOKENS[operation["page_class"].removeprefix("Sync")]
+        if set(body) != tokens | {"data"}:
+            return [f"{name}: a page has data and {sorted(tokens)}, not {sorted(body)}"]
         wrong = [
-            f"{name}: {key} is no string" for key in keys - {"data"} if not isinstance(body[key], str | None)
+            f"{name}: {key} is {body[key]!r}"
+            for key in tokens
+            if not isinstance(body[key], bool if key == "has_more" else str | None)
         ]
         for place, item in enumerate(body["data"]):
             wrong += [f"{name}: {said}" for said in self.held(operation["item"], item, f"$.data[{place}]")]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import signal
-import subprocess
-import threading
 import time
 from collections.abc import Callable
-from typing import IO, Any
+from typing import Any
 
 import anthropic
 import httpx2
 
+from process import Process, binary_of, surroundings
 from wire import SILENCE, AsyncJudged, Judge, Judged
 
 KEY = "guest-key-of-the-test-run"
@@ -26,57 +24,6 @@ provider = "chat-completions"
 base_url = "{url}/v1"
 key = "{key}"
 """
-MARK = "listening on "
-# Variables of the caller that would send the processes elsewhere.
-STRAY = ("PROXY", "ANTHROPIC", "HEDDLE_")
-
-
-def binary_of(variable: str) -> str:
-    """The path that a variable of the environment names."""
-    if variable not in os.environ:
-        raise SystemExit(f"set {variable} to the binary's path")
-    return os.environ[variable]
-
-
-def surroundings(**more: str) -> dict[str, str]:
-    """The environment of a process: the caller's, without what leads astray."""
-    kept = {
-        name: value for name, value in os.environ.items() if not any(stray in name.upper() for stray in STRAY)
-    }
-    return kept | more
-
-
-def drain(pipe: IO[str], log: IO[str]) -> None:
-    """Keeps a pipe from filling up."""
-    for line in pipe:
-        log.write(line)
-        log.flush()
-
-
-class Process:
-    """A child that says where it listens."""
-
-    def __init__(self, name: str, command: list[str], log: pathlib.Path, env: dict[str, str]) -> None:
-        self.log = log
-        self.out = log.open("a")
-        self.child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=self.out, text=True)
-        assert self.child.stdout
-        self.url = ""
-        for line in self.child.stdout:
-            self.out.write(line)
-            if MARK in line:
-                self.url = line.split(MARK, 1)[1].strip()
-                break
-        if not self.url:
-            raise SystemExit(f"{name} did not start:\n{log.read_text()[-4000:]}")
-        threading.Thread(target=drain, args=(self.child.stdout, self.out), daemon=True).start()
-
-    def end(self, how: signal.Signals) -> int:
-        """Ends the child and gives its exit code."""
-        self.child.send_signal(how)
-        code = self.child.wait(30)
-        self.out.flush()
-        return code
 
 
 class House:

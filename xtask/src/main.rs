@@ -53,6 +53,15 @@ enum Verb {
         #[arg(long)]
         lives: Option<u64>,
     },
+    /// Attacks the server with requests that are made from its own /openapi.json
+    Schema {
+        /// How long, in minutes
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+        /// The seed that a failing attack printed
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Writes docs/compatibility.md from the contract, the server's source and what the guests were seen to do
     Conform {
         /// First rewrite clients/contract/contract.json from the official Python SDK
@@ -82,6 +91,7 @@ fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
         Verb::Tidy => Ok(report("tidy", &tidy::check(tree, &verbs())?)),
         Verb::Test { only } => steps::test(tree, only.as_deref()),
         Verb::Storm { seed, lives } => steps::storm(tree, seed, lives),
+        Verb::Schema { minutes, seed } => steps::schema(tree, minutes, seed),
         Verb::Conform { refresh } => conform::run(tree, refresh),
     }
 }

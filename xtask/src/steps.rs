@@ -9,10 +9,10 @@ use crate::tally::{Tally, Told};
 use crate::tree::Tree;
 
 /// What `--only` takes.
-pub(crate) const NAMES: [&str; 9] =
-    ["check", "build", "units", "storms", "guests", "journey", "proxies", "cuts", "abuse"];
+pub(crate) const NAMES: [&str; 10] =
+    ["check", "build", "units", "storms", "guests", "journey", "proxies", "schema", "cuts", "abuse"];
 /// The steps that need the binaries and no more.
-const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "cuts", "abuse"];
+const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema", "cuts", "abuse"];
 
 /// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
 /// with much of each, families of threads, and the real engine with its clients and readers.
@@ -80,6 +80,20 @@ pub(crate) fn storm(tree: &Tree, seed: u64, lives: Option<u64>) -> Result<bool, 
     sim.status().map(|status| status.success()).map_err(|e| format!("sim: {e}"))
 }
 
+/// The attack on `/openapi.json` alone, for so many minutes.
+pub(crate) fn schema(tree: &Tree, minutes: u32, seed: Option<u64>) -> Result<bool, String> {
+    if !build(tree).status().is_ok_and(|status| status.success()) {
+        return Err("the build failed".to_owned());
+    }
+    let (minutes, seed) = (minutes.to_string(), seed.map(|seed| seed.to_string()));
+    let mut args = vec!["--minutes", &minutes];
+    args.extend(seed.iter().flat_map(|seed| ["--seed", seed]));
+    match attack(tree, true, &args) {
+        Ended::Well(_) => Ok(true),
+        Ended::Badly(_, why) | Ended::Skipped(why) => Err(why),
+    }
+}
+
 /// The steps in their order. `strict` makes a missing Python a failure.
 fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
     let step = |name, about, budget, needed, run| Step { name, about, budget, needed, run };
@@ -105,13 +119,16 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
         step("units", "the tests of every crate", None, false, Box::new(|| units(tree))),
         step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
         step("guests", "the official SDK against the real binary", Some(10), false, {
-            Box::new(move || guests(tree, strict, "guests", "python", "python/run.py"))
+            Box::new(move || guests(tree, strict, "guests", "python", "python/run.py", &[]))
         }),
         step("journey", "one journey, the same with every official client", Some(5), false, {
-            Box::new(move || guests(tree, strict, "journey", "journey", "journey/run.py"))
+            Box::new(move || guests(tree, strict, "journey", "journey", "journey/run.py", &[]))
         }),
         step("proxies", "streams through nginx and Caddy", Some(2), false, {
-            Box::new(move || guests(tree, strict, "proxies", "python", "proxies/try.py"))
+            Box::new(move || guests(tree, strict, "proxies", "python", "proxies/try.py", &[]))
+        }),
+        step("schema", "requests made from /openapi.json against the real binary", Some(5), false, {
+            Box::new(move || attack(tree, strict, &["--minutes", "1"]))
         }),
         step("cuts", "the server killed at random moments under load", Some(5), false, {
             Box::new(|| in_turn(tree, &CUTS))
@@ -147,12 +164,24 @@ fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
     }))
 }
 
-/// Runs a program of `clients` with the packages that the requirements of one of its folders pin.
-fn guests(tree: &Tree, strict: bool, name: &str, packages: &str, program: &str) -> Ended {
+fn attack(tree: &Tree, strict: bool, args: &[&str]) -> Ended {
+    guests(tree, strict, "schema", "schema", "schema/run.py", args)
+}
+
+/// Runs a program of `clients` with the packages that the requirements of one of its folders pin. `strict`
+/// makes a missing Python a failure.
+fn guests(
+    tree: &Tree,
+    strict: bool,
+    name: &'static str,
+    packages: &str,
+    program: &str,
+    args: &[&str],
+) -> Ended {
     match python::interpreter(tree, packages, &format!("clients/{packages}/requirements.txt")) {
         Ok(python) => {
             let mut guests = with_binaries(tree, tree.command(python));
-            run::stream(name, guests.arg(format!("clients/{program}")), Told::Plainly, &say)
+            run::stream(name, guests.arg(format!("clients/{program}")).args(args), Told::Plainly, &say)
         }
         Err(NoPython::Missing(why)) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
         Err(NoPython::Missing(why) | NoPython::Broken(why)) => Ended::Badly(Tally::default(), why),
@@ -223,6 +252,7 @@ mod tests {
                 ("guests", Some(10)),
                 ("journey", Some(5)),
                 ("proxies", Some(2)),
+                ("schema", Some(5)),
                 ("cuts", Some(5)),
                 ("abuse", Some(5))
             ]

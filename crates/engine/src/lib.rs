@@ -4,6 +4,7 @@
 //! between them. What this crate keeps in memory can be lost at any moment without harm.
 
 mod blobs;
+mod catalog;
 mod clock;
 mod commit;
 mod counters;
@@ -35,6 +36,7 @@ use tools::Hands;
 pub use kernel::Tree;
 
 pub use crate::{
+    catalog::{KNOWN, Offer},
     clock::{Clock, Dice},
     commit::NewSession,
     counters::Counters,
@@ -87,6 +89,7 @@ struct Inner {
     snapshots: Mutex<HashMap<Hash, Arc<SessionAgent>>>,
     permits: Permits,
     counters: Arc<Counters>,
+    catalog: catalog::Catalog,
     tasks: TaskTracker,
     /// No new inputs, streams end.
     stop: CancellationToken,
@@ -106,6 +109,7 @@ impl Engine {
             snapshots: Mutex::default(),
             permits: Permits::default(),
             counters: Arc::default(),
+            catalog: catalog::Catalog::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             lease,

@@ -2,13 +2,18 @@
 
 use alloc::{string::String, vec::Vec};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Object, Stamp, model::ModelConfig, parse::Metadata, roster::Coordinator, tool::Tool};
+use crate::{
+    AgentId, Object, Stamp, model::ModelConfig, parse::Metadata, roster::Coordinator, schema::Tagged,
+    tool::Tool,
+};
 
 /// A saved agent, one version of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "agent")]
+#[schemars(rename = "Agent", transform = Tagged("agent"))]
 pub struct Agent {
     /// Its id.
     pub id: AgentId,
@@ -43,7 +48,7 @@ pub struct Agent {
 }
 
 /// Whom an agent acts as. Only the default is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ExecutionIdentity {
     /// The server's own account.
@@ -52,8 +57,9 @@ pub enum ExecutionIdentity {
 }
 
 /// The agent as a session works with it: a snapshot with the session's overrides in it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "agent")]
+#[schemars(rename = "SessionAgent", transform = Tagged("agent"))]
 pub struct SessionAgent {
     /// The agent it was made from.
     pub id: AgentId,
@@ -104,8 +110,9 @@ impl SessionAgent {
 }
 
 /// The agent as a thread shows it: the session's snapshot without its roster.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "agent")]
+#[schemars(rename = "ThreadAgent", transform = Tagged("agent"))]
 pub struct ThreadAgent {
     /// The agent it was made from.
     pub id: AgentId,
@@ -147,15 +154,16 @@ impl From<&SessionAgent> for ThreadAgent {
 }
 
 /// A session's roster: the agents whole, as they were when the session was made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "coordinator")]
+#[schemars(rename = "SessionCoordinator", transform = Tagged("coordinator"))]
 pub struct SessionCoordinator {
     /// The agents.
     pub agents: Vec<Member>,
 }
 
 /// An agent of a session's roster.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Member {
     /// The agent.
     #[serde(flatten)]

@@ -2,16 +2,18 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     limits,
     parse::{self, Fields, Invalid},
+    schema::Tagged,
 };
 
 /// One block of content, in the API's own words (spec/behaviour.md e.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Block {
     /// Plain text.
@@ -73,7 +75,7 @@ impl Block {
 }
 
 /// Where the bytes of an image or a document are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Source {
     /// Here, in base64.
@@ -102,6 +104,7 @@ pub enum Source {
     },
     /// In our own store: how the log keeps what a tool read. Never accepted, and expanded to `base64`
     /// before it leaves by any door.
+    #[schemars(skip)]
     Kept {
         /// The name it was stored under.
         blob: String,
@@ -124,15 +127,16 @@ impl Source {
 }
 
 /// Whether a search result may be cited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Citations {
     /// Whether it may.
     pub enabled: bool,
 }
 
 /// A piece of a search result's text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "text")]
+#[schemars(rename = "SearchText", transform = Tagged("text"))]
 pub struct SearchText {
     /// The text.
     pub text: String,

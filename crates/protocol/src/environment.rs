@@ -2,17 +2,20 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     EnvironmentId, Stamp, limits,
     parse::{self, Fields, Given, Invalid, Metadata},
+    schema::Tagged,
 };
 
 /// A saved environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "environment")]
+#[schemars(rename = "Environment", transform = Tagged("environment"))]
 pub struct Environment {
     /// Its id.
     pub id: EnvironmentId,
@@ -35,7 +38,7 @@ pub struct Environment {
 }
 
 /// Who may use an environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Everyone of the organization.
@@ -44,7 +47,7 @@ pub enum Scope {
 }
 
 /// What an environment's sandboxes are like.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Config {
     /// The server runs them.
@@ -63,7 +66,7 @@ impl Default for Config {
 }
 
 /// What a sandbox may reach. Kept and shown; the first release's sandboxes reach nothing (rules.md 10).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Networking {
     /// Everything.
@@ -80,8 +83,9 @@ pub enum Networking {
 }
 
 /// What is installed in a sandbox. Always empty: packages are not served.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "packages")]
+#[schemars(rename = "Packages", transform = Tagged("packages"))]
 pub struct Packages {
     /// Of Debian and its kin.
     pub apt: Vec<String>,

@@ -2,12 +2,13 @@
 
 use alloc::string::String;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::Object;
+use crate::{Object, schema::Tagged};
 
 /// What kind of error it is: the `error.type` of the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize)]
 pub enum ErrorKind {
     /// The request is wrong, or the state does not allow it.
     #[serde(rename = "invalid_request_error")]
@@ -61,8 +62,9 @@ impl ErrorKind {
 }
 
 /// The body of an error.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 #[serde(tag = "type", rename = "error")]
+#[schemars(rename = "ErrorBody", transform = Tagged("error"))]
 pub struct ErrorBody {
     /// What went wrong.
     pub error: ErrorDetail,
@@ -71,7 +73,7 @@ pub struct ErrorBody {
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct ErrorDetail {
     /// The kind.
     #[serde(rename = "type")]

@@ -3,17 +3,19 @@
 
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     EventId, Object, Stamp, ThreadId,
     agent::SessionAgent,
     content::Block,
+    schema::Tagged,
     usage::{SpanUsage, Usage},
 };
 
 /// One event.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Event {
     /// Its id: the same in every view.
     pub id: EventId,
@@ -30,8 +32,9 @@ macro_rules! bodies {
         $({ $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })?;
     )*) => {
         /// What an event says, by its `type`.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
         #[serde(tag = "type")]
+        #[schemars(rename = "EventBody")]
         pub enum Body {
             $($(#[$doc])* #[serde(rename = $name)] $variant $({ $($(#[$field_doc])* $field: $type,)* })?,)*
         }
@@ -366,7 +369,7 @@ bodies! {
 }
 
 /// A person's answer to an `ask`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Let it run.
@@ -376,7 +379,7 @@ pub enum Verdict {
 }
 
 /// What the policy said of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// It runs.
@@ -388,7 +391,7 @@ pub enum Permission {
 }
 
 /// How a permission was decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Evaluation {
     /// The policy is always_allow.
@@ -398,7 +401,7 @@ pub enum Evaluation {
 }
 
 /// Why a thread or session rests (spec/behaviour.md d.3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum StopReason {
     /// It is done for now.
@@ -417,8 +420,9 @@ pub enum StopReason {
 }
 
 /// More about a refusal.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "refusal")]
+#[schemars(rename = "RefusalDetails", transform = Tagged("refusal"))]
 pub struct RefusalDetails {
     /// cyber, bio, frontier_llm, reasoning_extraction or general_harms.
     pub category: Option<String>,
@@ -427,7 +431,7 @@ pub struct RefusalDetails {
 }
 
 /// What failed, and whether it is tried again (spec/behaviour.md e.3).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SessionFault {
     /// Which kind of failure.
     #[serde(rename = "type")]
@@ -439,7 +443,7 @@ pub struct SessionFault {
 }
 
 /// The kinds of `session.error` that Heddle makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema, Serialize, Deserialize)]
 pub enum FaultKind {
     /// None of the others.
     #[serde(rename = "unknown_error")]
@@ -462,7 +466,7 @@ pub enum FaultKind {
 }
 
 /// Whether a failure is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RetryStatus {
     /// It is.
@@ -474,7 +478,7 @@ pub enum RetryStatus {
 }
 
 /// How an outcome is judged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Rubric {
     /// By this text.
@@ -490,7 +494,7 @@ pub enum Rubric {
 }
 
 /// A phase of a workflow run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WorkflowPhase {
     /// Its id.
     pub id: String,
@@ -501,7 +505,7 @@ pub struct WorkflowPhase {
 }
 
 /// How a workflow run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum WorkflowResult {
     /// It did all it had to.
@@ -516,7 +520,7 @@ pub enum WorkflowResult {
 }
 
 /// Why a workflow run failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct WorkflowFault {
     /// timeout_error, program_error, thread_limit_error, max_workflow_runs_error or unknown_error.
     #[serde(rename = "type")]

@@ -19,6 +19,7 @@ pub mod parse;
 pub mod prompt;
 pub mod roster;
 pub mod routes;
+mod schema;
 pub mod session;
 pub mod time;
 pub mod tool;

@@ -2,13 +2,14 @@
 
 use alloc::{format, string::String};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::parse::{self, Fields, Invalid};
 
 /// The model as an agent shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ModelConfig {
     /// The model's id; the route table says who answers for it.
     pub id: String,
@@ -28,7 +29,7 @@ impl ModelConfig {
 }
 
 /// How hard the model should try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Effort {
     /// Least.
@@ -44,7 +45,7 @@ pub enum Effort {
 }
 
 /// How fast the model should answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Speed {
     /// As usual.

@@ -255,11 +255,12 @@ pub fn boolean(value: Value, path: &str) -> Result<bool, Invalid> {
     value.as_bool().ok_or_else(|| Invalid::new(path, format!("expected a boolean, got {}", kind(&value))))
 }
 
-/// Reads a whole number of `min` to `max`.
+/// Reads a whole number of `min` to `max`, written with or without a fraction of zero: `3.0` is whole.
 pub fn whole(min: u64, max: u64) -> impl Fn(Value, &str) -> Result<u64, Invalid> {
     move |value, path| {
         let number = value
             .as_u64()
+            .or_else(|| value.as_f64().filter(|float| integral(*float)).map(|float| float as u64))
             .ok_or_else(|| Invalid::new(path, format!("expected a whole number, got {}", kind(&value))))?;
         if (min..=max).contains(&number) {
             Ok(number)
@@ -267,6 +268,11 @@ pub fn whole(min: u64, max: u64) -> impl Fn(Value, &str) -> Result<u64, Invalid>
             Err(Invalid::new(path, format!("must be between {min} and {max}, is {number}")))
         }
     }
+}
+
+/// Whether a float is a number that it holds exactly: beyond 2^53 its neighbours are lost.
+fn integral(float: f64) -> bool {
+    (0.0..=9_007_199_254_740_992.0).contains(&float) && float % 1.0 == 0.0
 }
 
 /// Reads an object as it is.

@@ -2,25 +2,29 @@
 
 use alloc::{string::String, vec::Vec};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     AgentId, limits,
     parse::{self, Fields, Invalid},
+    schema::Tagged,
 };
 
 /// A saved agent's roster: pinned versions, which never follow later ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "coordinator")]
+#[schemars(rename = "Coordinator", transform = Tagged("coordinator"))]
 pub struct Coordinator {
     /// 1 to 20 different agents.
     pub agents: Vec<Pinned>,
 }
 
 /// One version of an agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "agent")]
+#[schemars(rename = "Pinned", transform = Tagged("agent"))]
 pub struct Pinned {
     /// Which agent.
     pub id: AgentId,

@@ -2,17 +2,19 @@
 
 use alloc::{string::String, vec::Vec};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     EnvironmentId, Object, SessionId, Stamp, ThreadId,
     agent::{SessionAgent, ThreadAgent},
     parse::Metadata,
+    schema::Tagged,
     usage::Usage,
 };
 
 /// What a session or a thread is doing, as it is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It works.
@@ -41,8 +43,9 @@ impl Status {
 }
 
 /// A session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "session")]
+#[schemars(rename = "Session", transform = Tagged("session"))]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -79,7 +82,7 @@ pub struct Session {
 }
 
 /// How long a session worked, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct SessionStats {
     /// The sum of each thread's running time.
     pub active_seconds: Option<f64>,
@@ -88,8 +91,9 @@ pub struct SessionStats {
 }
 
 /// A thread of a session.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename = "session_thread")]
+#[schemars(rename = "Thread", transform = Tagged("session_thread"))]
 pub struct Thread {
     /// Its id.
     pub id: ThreadId,
@@ -116,7 +120,7 @@ pub struct Thread {
 }
 
 /// How long a thread worked, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct ThreadStats {
     /// Without the time it rested.
     pub active_seconds: Option<f64>,

@@ -3,6 +3,7 @@
 
 use alloc::{format, string::String, vec::Vec};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// One entry of an agent's `tools`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub enum Tool {
     /// The built-in tools.
@@ -25,7 +26,7 @@ pub enum Tool {
 }
 
 /// A tool that the client runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct CustomTool {
     /// Its name: 1 to 128 of `A-Z a-z 0-9 _ -`.
     pub name: String,

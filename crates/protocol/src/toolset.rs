@@ -1,17 +1,18 @@
 //! The built-in toolset: its tools, their switches and policies (spec/behaviour.md b.4, b.6).
 
-use alloc::{format, vec::Vec};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    limits,
+    Object, limits,
     parse::{self, Fields, Invalid},
 };
 
 /// The built-in tools with their switches and policies, always fully resolved.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct Toolset {
     /// What holds for a tool that `configs` does not name.
     pub default_config: ToolDefault,
@@ -20,7 +21,7 @@ pub struct Toolset {
 }
 
 /// Whether a tool is on, and what its policy is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct ToolDefault {
     /// Whether it is on.
     pub enabled: bool,
@@ -47,6 +48,29 @@ pub struct ToolConfig {
     pub permission_policy: Policy,
 }
 
+impl JsonSchema for ToolConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "ToolConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let policy = generator.subschema_for::<Policy>();
+        let one = |tool: Builtin| {
+            let name = json!({"type": "string", "const": tool.name()});
+            let mut properties = json!({
+                "type": name, "name": name, "enabled": {"type": "boolean"}, "permission_policy": policy,
+            });
+            for restriction in tool.restrictions() {
+                properties[*restriction] = json!({"type": "null"});
+            }
+            let keys: Vec<&String> = properties.as_object().into_iter().flat_map(Object::keys).collect();
+            json!({"type": "object", "properties": properties, "required": keys})
+        };
+        let description = "One built-in tool's switch and policy, with its name as `type` beside it.";
+        json_schema!({"description": description, "oneOf": Builtin::ALL.map(one)})
+    }
+}
+
 impl Serialize for ToolConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -62,7 +86,7 @@ impl Serialize for ToolConfig {
 }
 
 /// The built-in tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Builtin {
     /// Runs a command.
@@ -138,7 +162,7 @@ impl Builtin {
 }
 
 /// Whether a person is asked before a tool runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Policy {
     /// It runs.
@@ -232,7 +256,6 @@ fn policy(value: Value, path: &str) -> Result<Policy, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn read(sent: Value) -> Result<Toolset, Invalid> {
         Toolset::read(Fields::of(sent, "tools.0")?)

@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Tokens of one model request.
@@ -34,7 +35,7 @@ impl Tokens {
 }
 
 /// The `usage` of a session, a thread or a `session.usage` event (spec/contract.json, SessionUsage).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Usage {
     /// Seconds in which at least one thread ran; live while running.
     pub active_seconds: Option<f64>,
@@ -75,7 +76,7 @@ impl Usage {
 }
 
 /// Tokens written to the provider's caches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct CacheCreation {
     /// Kept for an hour.
     pub ephemeral_1h_input_tokens: Option<u64>,
@@ -84,7 +85,7 @@ pub struct CacheCreation {
 }
 
 /// Requests of tools that the server runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct ServerToolUse {
     /// Pages fetched.
     pub web_fetch_requests: Option<u64>,
@@ -93,7 +94,7 @@ pub struct ServerToolUse {
 }
 
 /// An amount of money.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct Money {
     /// Whole cents, in digits.
     pub amount: String,
@@ -102,7 +103,7 @@ pub struct Money {
 }
 
 /// The `model_usage` of `span.model_request_end` (spec/contract.json, SpanModelUsage).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct SpanUsage {
     /// Tokens written to caches.
     pub cache_creation_input_tokens: u64,

@@ -56,10 +56,15 @@ impl Call {
         self.door.settings.workspace
     }
 
+    /// The text in the path.
+    pub(crate) fn text(&self, name: &str) -> Result<&str, Problem> {
+        let text = self.path.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        text.ok_or_else(|| Problem::internal(format!("no {name} in the path")))
+    }
+
     /// The id in the path; what cannot be one names nothing.
     pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Id<K>, Problem> {
-        let text = self.path.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let text = text.ok_or_else(|| Problem::internal(format!("no {name} in the path")))?;
+        let text = self.text(name)?;
         text.parse().map_err(|wrong| Problem::missing(format!("{name}: there is no `{text}`: {wrong}")))
     }
 

@@ -11,6 +11,7 @@ mod document;
 mod error;
 mod extract;
 pub mod keys;
+mod openapi;
 mod page;
 mod query;
 mod retried;

@@ -31,6 +31,8 @@ impl Query {
 
     /// Every value of `name`, in order.
     pub(crate) fn list(&self, name: &str) -> impl DoubleEndedIterator<Item = &str> {
+        #[cfg(test)]
+        crate::testing::asked::note(name);
         self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 

@@ -3,8 +3,9 @@
 mod agents;
 mod environments;
 mod events;
+pub(crate) mod models;
 mod not_built;
-mod own;
+pub(crate) mod own;
 mod sessions;
 mod threads;
 
@@ -47,7 +48,13 @@ pub const OPERATIONS: &[(&str, &str, &str)] = &[
     ("POST", "/v1/sessions/{session_id}/threads/{thread_id}/archive", "sessions.threads.archive"),
     ("GET", "/v1/sessions/{session_id}/threads/{thread_id}/events", "sessions.threads.events.list"),
     ("GET", "/v1/sessions/{session_id}/threads/{thread_id}/stream", "sessions.threads.events.stream"),
+    ("GET", "/v1/models", "models.list"),
+    ("GET", "/v1/models/{model_id}", "models.retrieve"),
 ];
+
+/// Heddle's own operations beside the API, behind a key like the API's.
+pub(crate) const HEDDLES: &[(&str, &str, &str)] =
+    &[("GET", "/heddle/sessions/{session_id}/threads/{thread_id}/prompt", "heddle.prompt")];
 
 /// Every route.
 pub(crate) fn all() -> Router<Arc<Door>> {
@@ -78,6 +85,8 @@ pub(crate) fn all() -> Router<Arc<Door>> {
         .route("/v1/sessions/{session_id}/threads/{thread_id}/archive", post(threads::archive::run))
         .route("/v1/sessions/{session_id}/threads/{thread_id}/events", get(threads::events::run))
         .route("/v1/sessions/{session_id}/threads/{thread_id}/stream", get(threads::stream::run))
+        .route("/v1/models", get(models::list::run))
+        .route("/v1/models/{model_id}", get(models::retrieve::run))
         .route("/heddle/sessions/{session_id}/threads/{thread_id}/prompt", get(threads::prompt::run));
     not_built::add(own::add(router))
 }

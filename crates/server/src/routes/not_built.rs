@@ -62,8 +62,6 @@ pub const NOT_BUILT: &[(&str, &str, &str)] = &[
         "/v1/memory_stores/{memory_store_id}/memory_versions/{memory_version_id}/redact",
         "memory_stores.memory_versions.redact",
     ),
-    ("GET", "/v1/models", "models.list"),
-    ("GET", "/v1/models/{model_id}", "models.retrieve"),
     ("GET", "/v1/sessions/{session_id}/resources", "sessions.resources.list"),
     ("POST", "/v1/sessions/{session_id}/resources", "sessions.resources.add"),
     ("DELETE", "/v1/sessions/{session_id}/resources/{resource_id}", "sessions.resources.delete"),

@@ -1,48 +1,121 @@
-//! Heddle's own doors beside the API: is it alive, is it ready, what has it counted.
+//! Heddle's own doors beside the API: is it alive, is it ready, what has it counted, what is it like.
 //!
-//! They need no key when the caller sits on the same machine.
+//! The first three need no key when the caller sits on the same machine. `/openapi.json` needs none at all: it
+//! is the same for everybody, says nothing of what this server holds, and is in the source for anyone to read;
+//! a person with a browser and a tool that makes clients both want it before they have a key.
 
 use std::sync::Arc;
 
 use axum::{
     Extension, Router,
     extract::State,
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing,
 };
 use serde_json::json;
 use store::Kind;
 
-use crate::{Door, answer::Answer, auth, error::Problem, serve::Peer};
+use crate::{answer::Answer, auth, error::Problem, openapi, serve::Peer};
+
+/// One of them, as `/openapi.json` tells it.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// Where it is.
+    pub(crate) path: &'static str,
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// What it is for.
+    pub(crate) summary: &'static str,
+    /// What a good answer says.
+    pub(crate) answer: &'static str,
+    /// The `content-type` of a good answer.
+    pub(crate) kind: &'static str,
+    /// Whether nobody needs a key.
+    pub(crate) public: bool,
+    /// How it may refuse, beside keys and faults.
+    pub(crate) refusals: &'static [u16],
+}
+
+const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All of them.
+pub(crate) const DOORS: &[Door] = &[
+    Door {
+        path: "/healthz",
+        name: "heddle.healthz",
+        summary: "whether the server is alive",
+        answer: "It is.",
+        kind: "application/json",
+        public: false,
+        refusals: &[],
+    },
+    Door {
+        path: "/readyz",
+        name: "heddle.readyz",
+        summary: "whether the server takes work: its store answers, and it is not about to stop",
+        answer: "It does.",
+        kind: "application/json",
+        public: false,
+        refusals: &[529],
+    },
+    Door {
+        path: "/metrics",
+        name: "heddle.metrics",
+        summary: "what the server has counted, in the OpenMetrics text form",
+        answer: "The counters.",
+        kind: METRICS,
+        public: false,
+        refusals: &[],
+    },
+    Door {
+        path: "/openapi.json",
+        name: "heddle.openapi",
+        summary: "this document",
+        answer: "The document.",
+        kind: "application/json",
+        public: true,
+        refusals: &[],
+    },
+];
 
 /// Who asks, as far as the connection tells.
 type From = Option<Extension<Peer>>;
 
 /// Adds the doors.
-pub(super) fn add(router: Router<Arc<Door>>) -> Router<Arc<Door>> {
+pub(super) fn add(router: Router<Arc<crate::Door>>) -> Router<Arc<crate::Door>> {
     router
         .route("/healthz", routing::get(healthz))
         .route("/readyz", routing::get(readyz))
         .route("/metrics", routing::get(metrics))
+        .route("/openapi.json", routing::get(document))
 }
 
-async fn healthz(State(door): State<Arc<Door>>, peer: From, headers: HeaderMap) -> Response {
+async fn healthz(State(door): State<Arc<crate::Door>>, peer: From, headers: HeaderMap) -> Response {
     respond(admit(&door, peer, &headers).await.and_then(|()| Answer::json(&json!({"status": "ok"}))))
 }
 
-async fn readyz(State(door): State<Arc<Door>>, peer: From, headers: HeaderMap) -> Response {
+async fn readyz(State(door): State<Arc<crate::Door>>, peer: From, headers: HeaderMap) -> Response {
     respond(ready(&door, peer, &headers).await)
 }
 
-async fn metrics(State(door): State<Arc<Door>>, peer: From, headers: HeaderMap) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let text = || Answer::Text { kind, text: door.engine.counters().encode() };
+async fn metrics(State(door): State<Arc<crate::Door>>, peer: From, headers: HeaderMap) -> Response {
+    let text = || Answer::Text { kind: METRICS, text: door.engine.counters().encode() };
     respond(admit(&door, peer, &headers).await.map(|()| text()))
 }
 
+async fn document(headers: HeaderMap) -> Response {
+    let served = &*openapi::SERVED;
+    let tag = (header::ETAG, HeaderValue::from_static(&served.tag));
+    let asked = headers.get(header::IF_NONE_MATCH).and_then(|asked| asked.to_str().ok()).unwrap_or_default();
+    if asked.split(',').any(|one| ["*", &served.tag].contains(&one.trim().trim_start_matches("W/"))) {
+        return (StatusCode::NOT_MODIFIED, [tag]).into_response();
+    }
+    ([tag], Answer::Json(served.body.clone())).into_response()
+}
+
 /// Ready: the store answers, and the engine is not about to stop.
-async fn ready(door: &Door, peer: From, headers: &HeaderMap) -> Result<Answer, Problem> {
+async fn ready(door: &crate::Door, peer: From, headers: &HeaderMap) -> Result<Answer, Problem> {
     admit(door, peer, headers).await?;
     if door.engine.stopping() {
         return Err(Problem::stopping());
@@ -52,7 +125,7 @@ async fn ready(door: &Door, peer: From, headers: &HeaderMap) -> Result<Answer, P
 }
 
 /// Lets a neighbour in without a key.
-async fn admit(door: &Door, peer: From, headers: &HeaderMap) -> Result<(), Problem> {
+async fn admit(door: &crate::Door, peer: From, headers: &HeaderMap) -> Result<(), Problem> {
     let near = peer.is_some_and(|Extension(Peer(peer))| peer.ip().to_canonical().is_loopback());
     if near { Ok(()) } else { auth::caller(door, headers).await.map(drop) }
 }

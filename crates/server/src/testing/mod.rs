@@ -1,7 +1,10 @@
 //! A whole house for the tests: the router over a real engine, a memory store and a scripted model.
-//! Every good answer is checked against the API's contract on its way out.
+//! Every good answer is checked against the API's contract on its way out, and every answer against
+//! `/openapi.json`.
 
+pub(crate) mod asked;
 pub(crate) mod contract;
+pub(crate) mod described;
 mod script;
 
 use std::sync::{
@@ -114,6 +117,7 @@ impl House {
         }
         let (status, headers, body) = self.raw(request.body(body).expect("a request")).await;
         let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+        described::check(&method, path, status.as_u16(), &headers, &body);
         Told { asked: (method, path.to_owned()), status, headers, body }
     }
 
@@ -170,6 +174,21 @@ impl House {
         let id = newest["id"].as_str().expect("an event");
         let mut stream = self.stream(&format!("{path}/events/stream?after_id={id}")).await;
         while stream.next().await.data()["type"] != "session.status_idle" {}
+    }
+
+    /// Sends a request without a body; gives the status and the message of an error. What a stream shows is
+    /// not read.
+    pub(crate) async fn opened(&self, method: &str, path: &str) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path).header("x-api-key", KEY);
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let status = response.status();
+        if status == StatusCode::OK {
+            return (status, String::new());
+        }
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        (status, body["error"]["message"].as_str().expect("a message").to_owned())
     }
 
     /// Opens a stream.
@@ -341,6 +360,7 @@ impl Record {
         let data = self.0.lines().find_map(|line| line.strip_prefix("data: ")).expect("data");
         let data = serde_json::from_str(data).expect("JSON");
         contract::check_frame(&data);
+        described::check_frame(&data);
         data
     }
 }

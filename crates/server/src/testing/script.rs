@@ -7,6 +7,7 @@ use protocol::{
     SessionId,
     content::Block,
     prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, Message, Part, Prompt, Workplace},
+    routes::{Offered, Route},
     usage::Tokens,
 };
 use serde_json::json;
@@ -53,6 +54,21 @@ impl Oracle for Script {
         let said = prompt.messages.last().map(|message| said(message));
         let body = json!({"model": prompt.model, "messages": prompt.messages.len(), "said": said});
         serde_json::to_vec(&body).ok()
+    }
+
+    fn offered<'a>(&'a self, _route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
+        let model = |number: u32, name: Option<&str>, day: Option<&str>| Offered {
+            id: format!("test-{number}"),
+            display_name: name.map(str::to_owned),
+            created_at: day.map(|day| format!("{day}T00:00:00Z").parse().expect("a time")),
+        };
+        let models = vec![
+            model(1, None, None),
+            model(2, None, None),
+            model(3, None, Some("2026-01-01")),
+            model(4, Some("The Fourth"), Some("2026-01-02")),
+        ];
+        Box::pin(future::ready(Ok(models)))
     }
 }
 
