@@ -13,6 +13,7 @@ FILES = (
     "judge",
     "agents",
     "environments",
+    "models",
     "sessions",
     "turns",
     "edges",
