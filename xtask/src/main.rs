@@ -62,7 +62,7 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Writes docs/compatibility.md from the contract, the server's source and what the guests were seen to do
+    /// Writes docs/compatibility.md from the contract, the server's source and what the guests showed
     Conform {
         /// First rewrite clients/contract/contract.json from the official Python SDK
         #[arg(long)]

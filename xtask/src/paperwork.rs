@@ -10,8 +10,14 @@ use crate::tree::Tree;
 /// Packages the lockfile may hold.
 const PACKAGES_MAX: usize = 400;
 /// Documents whose commands and links are checked. The README must be there.
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "STYLE.md", "docs/compatibility.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "STYLE.md",
+    "docs/compatibility.md",
+    "docs/proxies.md",
+];
 
 /// Everything untrue in the paperwork, one sentence each.
 pub(crate) fn check(tree: &Tree, verbs: &[String]) -> Result<Vec<String>, String> {
@@ -27,7 +33,8 @@ pub(crate) fn check(tree: &Tree, verbs: &[String]) -> Result<Vec<String>, String
             Err(why) => findings.push(why),
             Ok(text) => {
                 findings.extend(commands(document, &text, verbs, &heddle));
-                findings.extend(links(document, &text, &|path| tree.has(path)));
+                let folder = document.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+                findings.extend(links(document, &text, &|path| tree.has(&format!("{folder}{path}"))));
             }
         }
     }
