@@ -17,8 +17,8 @@ use crate::{
 /// What to look at.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
-    /// Also try each route: ask its provider for its models and one model for a word, which may cost a little;
-    /// without this nothing is sent anywhere
+    /// Also try each route: ask its provider for its models and one model for a word, which may cost a
+    /// little; without this nothing is sent anywhere
     #[arg(long)]
     routes: bool,
     /// The model to ask where a route's pattern leaves it open; may be given for each route

@@ -44,8 +44,8 @@ pub(super) struct File {
     /// Web pages that may call this server from a browser.
     pub(super) cors: FileCors,
     /// Which provider answers for a model, one table for each model id or, with a `*` at the end, for every
-    /// id that begins so. An exact name goes before a pattern, a longer pattern before a shorter one. `claude-*`
-    /// (the Messages API, with ANTHROPIC_API_KEY) is there without being named.
+    /// id that begins so. An exact name goes before a pattern, a longer pattern before a shorter one.
+    /// `claude-*` (the Messages API, with ANTHROPIC_API_KEY) is there without being named.
     pub(super) routes: BTreeMap<String, FileRoute>,
 }
 
