@@ -6,6 +6,7 @@
 
 mod answer;
 mod auth;
+mod body;
 mod document;
 mod error;
 mod extract;

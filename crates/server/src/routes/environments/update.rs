@@ -3,7 +3,7 @@
 use kernel::rules::environment;
 use store::Write;
 
-use super::{current, free, row};
+use super::{current, free, named, row};
 use crate::{
     answer::Answer,
     document::{self, Change},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Answers with the environment as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = call.id("environment_id")?;
+    let id = named(&call)?;
     let body = call.body()?;
     let changed = document::change(&call, || async {
         let stored = current(&call, id).await?;
