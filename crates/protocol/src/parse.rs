@@ -355,10 +355,8 @@ pub fn metadata_patch(value: Value, path: &str) -> Result<MetadataPatch, Invalid
             let message = format!("a metadata key has 1 to {} characters", limits::METADATA_KEY_CHARS);
             return Err(coded(Invalid::new(at, message)));
         }
-        let value = match value {
-            Value::Null => None,
-            value => Some(text(0, limits::METADATA_VALUE_CHARS)(value, &at).map_err(coded)?),
-        };
+        let read = text(0, limits::METADATA_VALUE_CHARS);
+        let value = if value.is_null() { None } else { Some(read(value, &at).map_err(coded)?) };
         patch.insert(key, value);
     }
     Ok(patch)

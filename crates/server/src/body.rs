@@ -62,7 +62,8 @@ pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
     let text = std::str::from_utf8(body)
         .map_err(|wrong| wrong_body(format!("the body is not UTF-8 from byte {} on", wrong.valid_up_to())))?;
     if depth(text) > limits::BODY_DEPTH {
-        let message = format!("objects and arrays of the body lie in each other more than {} deep", limits::BODY_DEPTH);
+        let message =
+            format!("objects and arrays of the body lie in each other more than {} deep", limits::BODY_DEPTH);
         return Err(wrong_body(message));
     }
     serde_json::from_str(text).map_err(|wrong| wrong_body(format!("the body is not valid JSON: {wrong}")))
@@ -102,7 +103,8 @@ fn plain(headers: &HeaderMap) -> Result<(), Problem> {
         let (name, value) = parameter.split_once('=')?;
         name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
     });
-    let known = |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|known| known.eq_ignore_ascii_case(charset));
+    let known =
+        |charset: &str| ["utf-8", "utf8", "us-ascii"].iter().any(|known| known.eq_ignore_ascii_case(charset));
     match charset.filter(|charset| !known(charset)) {
         None => Ok(()),
         Some(charset) => {

@@ -154,3 +154,7 @@ async fn entry(door: &Door, caller: Caller, method: &Method, target: &str, call:
     let again = count.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0);
     Some(door.retried.enter(Mark::of(caller, target, &call.body), again).await)
 }
+
+#[cfg(test)]
+#[path = "extract_tests.rs"]
+mod tests;

@@ -258,7 +258,11 @@ mod tests {
             (at(5), Range { lt: at(5), ..open }, false),
             (at(5), Range { lte: at(4), ..open }, false),
         ] {
-            assert_eq!(within(Some(Token { at: place, ..PLACE }), range).is_ok(), fine, "{place:?} {range:?}");
+            assert_eq!(
+                within(Some(Token { at: place, ..PLACE }), range).is_ok(),
+                fine,
+                "{place:?} {range:?}"
+            );
         }
         assert_eq!(within(None, Range { lte: at(4), ..open }), Ok(()));
     }

@@ -40,9 +40,9 @@ impl Query {
     /// A number, an id, a time: whatever can be read from a text.
     pub(crate) fn read<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.scalar(name) else { return Ok(None) };
-        text.parse()
-            .map(Some)
-            .map_err(|_| Problem::parameter(name, format!("expected {expected}, got `{}`", parse::shown(text))))
+        text.parse().map(Some).map_err(|_| {
+            Problem::parameter(name, format!("expected {expected}, got `{}`", parse::shown(text)))
+        })
     }
 
     /// An id.

@@ -61,10 +61,8 @@ fn place(head: &Head) -> Place {
 
 /// The place right behind another, in the direction of reading: what is before it holds the other one too.
 fn one_on((created_at, session): Place, order: Order, backwards: bool) -> Place {
-    let bits = match order.read(backwards) {
-        Order::Ascending => session.bits().saturating_add(1),
-        Order::Descending => session.bits().saturating_sub(1),
-    };
+    let rising = (order == Order::Ascending) != backwards;
+    let bits = if rising { session.bits().saturating_add(1) } else { session.bits().saturating_sub(1) };
     (created_at, SessionId::from_bits(bits))
 }
 
@@ -95,97 +93,5 @@ fn filters(call: &Call, order: Order, token: Option<Token>, limit: usize) -> Res
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::testing::{House, id, message};
-    use serde_json::Value;
-
-    fn ids(list: &Value) -> Vec<Value> {
-        list["data"].as_array().into_iter().flatten().map(|session| session["id"].clone()).collect()
-    }
-
-    async fn five(house: &House) -> Vec<Value> {
-        let mut made = Vec::new();
-        for _ in 0..5 {
-            made.push(house.session(&[]).await["id"].clone());
-        }
-        made
-    }
-
-    #[tokio::test]
-    async fn pages_run_forth_and_back_in_both_orders() {
-        let house = House::open().await;
-        let mut made = five(&house).await;
-        for order in ["asc", "desc"] {
-            let path = format!("/v1/sessions?order={order}&limit=2");
-            let page = async |token: &Value| {
-                let token = token.as_str().unwrap_or_default();
-                house.get(&format!("{path}&page={token}")).await.ok()
-            };
-            let first = house.get(&path).await.ok();
-            let second = page(&first["next_page"]).await;
-            let third = page(&second["next_page"]).await;
-            assert_eq!([ids(&first), ids(&second), ids(&third)].concat(), made);
-            assert_eq!((&first["prev_page"], &third["next_page"]), (&Value::Null, &Value::Null));
-            let back = page(&third["prev_page"]).await;
-            assert_eq!((ids(&back), &back["next_page"]), (ids(&second), &second["next_page"]));
-            let begin = page(&back["prev_page"]).await;
-            assert_eq!((ids(&begin), &begin["prev_page"]), (ids(&first), &Value::Null));
-            made.reverse();
-        }
-    }
-
-    #[tokio::test]
-    async fn newest_come_first_unless_asked() {
-        let house = House::open().await;
-        let mut made = five(&house).await;
-        assert_eq!(ids(&house.get("/v1/sessions?order=asc").await.ok()), made);
-        made.reverse();
-        assert_eq!(ids(&house.get("/v1/sessions").await.ok()), made);
-    }
-
-    #[tokio::test]
-    async fn filters_choose() {
-        let house = House::open().await;
-        let idle = house.session(&[]).await;
-        let busy = house.session(&[message("hold")]).await;
-        let agent = busy["agent"]["id"].as_str().unwrap_or_default();
-        let path = format!("/v1/sessions/{}/archive", id(&idle));
-        house.post(&path, &Value::Null).await.ok();
-        let (idle, busy) = (&idle["id"], &busy["id"]);
-        for (query, found) in [
-            (String::new(), vec![busy]),
-            ("include_archived=true".into(), vec![busy, idle]),
-            ("include_archived=true&statuses[]=terminated".into(), vec![idle]),
-            ("statuses[]=running&statuses[]=idle".into(), vec![busy]),
-            (format!("agent_id={agent}&agent_version=1"), vec![busy]),
-            (format!("agent_id={agent}&agent_version=2"), vec![]),
-            ("created_at[gt]=2026-01-01T00:00:00Z".into(), vec![busy]),
-            ("created_at[lt]=2026-01-01T00:00:00Z".into(), vec![]),
-            ("deployment_id=depl_1".into(), vec![]),
-            ("memory_store_id=memstore_1".into(), vec![]),
-        ] {
-            let listed = ids(&house.get(&format!("/v1/sessions?{query}")).await.ok());
-            assert_eq!(listed.iter().collect::<Vec<_>>(), found, "{query}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_bad_parameter_is_named() {
-        let house = House::open().await;
-        five(&house).await;
-        let page = house.get("/v1/sessions?limit=2").await.ok();
-        let token = page["next_page"].as_str().unwrap_or_default();
-        for (query, name) in [
-            ("agent_version=1".to_owned(), "agent_version: "),
-            ("agent_id=sesn_1".to_owned(), "agent_id: "),
-            ("statuses[]=busy".to_owned(), "statuses: "),
-            ("order=up".to_owned(), "order: "),
-            ("page=nonsense".to_owned(), "page: "),
-            (format!("page={token}&order=asc"), "page: this page token belongs to another `order`"),
-            (format!("page={token}&created_at[lt]=2026-01-01T00:00:00Z"), "page: the created_at filter"),
-        ] {
-            let told = house.get(&format!("/v1/sessions?{query}")).await;
-            told.refused(400, "invalid_request_error", name);
-        }
-    }
-}
+#[path = "list_tests.rs"]
+mod tests;
