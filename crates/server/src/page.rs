@@ -316,3 +316,7 @@ mod tests {
         assert_eq!(json_of(both), json!({"data": [2, 1], "next_page": "a", "prev_page": null}));
     }
 }
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod walks;

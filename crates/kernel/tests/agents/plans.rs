@@ -49,7 +49,18 @@ pub(crate) enum Seen {
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     fields: Map<String, Value>,
-    roster: Option<Option<Vec<Entry>>>,
+    roster: Roster,
+}
+
+/// What a body says about the roster.
+#[derive(Debug, Clone)]
+enum Roster {
+    /// Nothing.
+    Absent,
+    /// That there is none.
+    Null,
+    /// Whom it names.
+    Names(Vec<Entry>),
 }
 
 /// An entry of a roster.
@@ -80,18 +91,22 @@ impl Draft {
     /// The body, where `others` are the ids that rosters name.
     pub(crate) fn body(&self, others: &[Value]) -> Map<String, Value> {
         let mut body = self.fields.clone();
-        if let Some(roster) = &self.roster {
-            let entry = |entry: &Entry| match entry {
-                Entry::Other(place, None) => others[*place].clone(),
-                Entry::Other(place, version) => {
-                    json!({"type": "agent", "id": others[*place], "version": version})
-                }
-                Entry::Own => json!({"type": "self"}),
-            };
-            let roster = roster.as_ref().map(|entries| entries.iter().map(entry).collect::<Vec<_>>());
-            let roster = roster.map(|agents| json!({"type": "coordinator", "agents": agents}));
-            body.insert("multiagent".into(), json!(roster));
-        }
+        let entry = |entry: &Entry| match entry {
+            Entry::Other(place, None) => others[*place].clone(),
+            Entry::Other(place, version) => {
+                json!({"type": "agent", "id": others[*place], "version": version})
+            }
+            Entry::Own => json!({"type": "self"}),
+        };
+        let roster = match &self.roster {
+            Roster::Absent => return body,
+            Roster::Null => Value::Null,
+            Roster::Names(entries) => {
+                let agents: Vec<_> = entries.iter().map(entry).collect();
+                json!({"type": "coordinator", "agents": agents})
+            }
+        };
+        body.insert("multiagent".into(), roster);
         body
     }
 }
@@ -175,9 +190,9 @@ fn draft(new: bool) -> BoxedStrategy<Draft> {
         (given(tools()), given(metadata), given(identity), given(Just(json!([]))), given(Just(json!([])))),
     );
     let roster = prop_oneof![
-        3 => Just(None),
-        1 => Just(Some(None)),
-        2 => roster().prop_map(|entries| Some(Some(entries))),
+        3 => Just(Roster::Absent),
+        1 => Just(Roster::Null),
+        2 => roster().prop_map(Roster::Names),
     ];
     (fields, roster)
         .prop_map(

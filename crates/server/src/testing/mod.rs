@@ -192,6 +192,19 @@ impl House {
         while stream.next().await.data()["type"] != "session.status_idle" {}
     }
 
+    /// Waits until the session at `path` has made one more thread than it had.
+    pub(crate) async fn spawned(&self, path: &str) {
+        let newest = self.get(&format!("{path}/events?order=desc&limit=1")).await.ok();
+        let made = "session.thread_created";
+        let told = format!("{path}/events?order=desc&types[]={made}&types[]=user.message&limit=1");
+        if self.get(&told).await.ok()["data"][0]["type"] == made {
+            return;
+        }
+        let id = newest["data"][0]["id"].as_str().expect("an event");
+        let mut stream = self.stream(&format!("{path}/events/stream?after_id={id}")).await;
+        while stream.next().await.data()["type"] != made {}
+    }
+
     /// Opens a stream.
     pub(crate) async fn stream(&self, path: &str) -> Records {
         let request = Request::get(path).header("x-api-key", KEY).body(Body::empty()).expect("a request");
@@ -251,6 +264,12 @@ impl House {
         assert_eq!(seen, sizes, "{path}");
         items
     }
+}
+
+/// A runtime whose clock stands still, for tests that are no `tokio::test`.
+pub(crate) fn still() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime")
 }
 
 /// The items of a list.

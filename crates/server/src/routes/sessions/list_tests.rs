@@ -6,7 +6,7 @@ use proptest::{collection, option, prelude::*, sample, test_runner::TestRunner};
 use protocol::Stamp;
 use serde_json::{Value, json};
 
-use crate::testing::{House, data, id, message};
+use crate::testing::{House, data, id, message, still};
 
 fn ids(list: &Value) -> Vec<Value> {
     list["data"].as_array().into_iter().flatten().map(|session| session["id"].clone()).collect()
@@ -181,8 +181,7 @@ fn chosen(asked: &Asked, agents: &[Value], moments: &[String], session: &Value) 
 
 #[test]
 fn any_filter_walked_forth_and_back_shows_what_it_chooses() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    let runtime = runtime.expect("a runtime");
+    let runtime = still();
     let house = runtime.block_on(House::still());
     let (agents, all) = runtime.block_on(crowd(&house));
     let mut moments: Vec<_> =
