@@ -11,7 +11,7 @@ use alloc::{
     vec::Vec,
 };
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::{Object, limits};
 
@@ -264,7 +264,7 @@ pub fn boolean(value: Value, path: &str) -> Result<bool, Invalid> {
     value.as_bool().ok_or_else(|| Invalid::new(path, format!("expected a boolean, got {}", kind(&value))))
 }
 
-/// Reads a whole number of `min` to `max`.
+/// Reads a whole number of `min` to `max`, written with or without a fraction of zero: `3.0` is whole.
 pub fn whole(min: u64, max: u64) -> impl Fn(Value, &str) -> Result<u64, Invalid> {
     move |value, path| {
         let bounds = match max {
@@ -274,11 +274,17 @@ pub fn whole(min: u64, max: u64) -> impl Fn(Value, &str) -> Result<u64, Invalid>
         let Value::Number(number) = &value else {
             return Err(Invalid::new(path, format!("expected a whole number, got {}", kind(&value))));
         };
-        match number.as_u64().filter(|number| (min..=max).contains(number)) {
+        match number.as_u64().or_else(|| integral(number)).filter(|number| (min..=max).contains(number)) {
             Some(number) => Ok(number),
             None => Err(Invalid::new(path, format!("must be a whole number, {bounds}, is {number}"))),
         }
     }
+}
+
+/// A float that is a whole number which it holds exactly: beyond 2^53 its neighbours are lost.
+fn integral(number: &Number) -> Option<u64> {
+    let float = number.as_f64()?;
+    ((0.0..=9_007_199_254_740_992.0).contains(&float) && float % 1.0 == 0.0).then_some(float as u64)
 }
 
 /// Reads an object as it is.
@@ -450,6 +456,13 @@ mod tests {
         {
             let wrong = whole(1, u64::MAX)(sent.clone(), "n").expect_err("does not fit");
             assert_eq!(wrong.message, format!("must be a whole number, {bounds}, is {sent}"));
+        }
+        assert_eq!(
+            [json!(7), json!(7.0), json!(7e0)].map(|sent| whole(1, 9)(sent, "n")),
+            [Ok(7), Ok(7), Ok(7)]
+        );
+        for sent in [json!(1e17), json!(-0.5), json!(0.0), json!(-1.0)] {
+            assert!(whole(1, u64::MAX)(sent.clone(), "n").is_err(), "{sent}");
         }
         let wrong = whole(1, 9)(json!(10), "n").expect_err("too large");
         assert_eq!(wrong.message, "must be a whole number, between 1 and 9, is 10");

@@ -91,6 +91,8 @@ mod tests {
         let told = house.post(&path, &json!({"agent": {"tools": []}})).await;
         told.refused(400, "invalid_request_error", "cannot update the agent of");
         house.post(&path, &json!({"title": "while it runs"})).await.ok();
+        let same = house.get(&path).await.ok()["agent"]["tools"].clone();
+        house.post(&path, &json!({"agent": {"tools": same, "mcp_servers": null}, "budget": null})).await.ok();
         let told = house.post("/v1/sessions/sesn_1111111111111111111111", &json!({"title": "x"})).await;
         told.refused(404, "not_found_error", "there is no such session");
     }
