@@ -428,8 +428,8 @@ mod tests {
         );
         assert_eq!(
             domains("allowed_domains", json!([])),
-            "tools.0.configs.0.allowed_domains: Empty list of domains is ambiguous. Provide at least one domain \
-             or null."
+            "tools.0.configs.0.allowed_domains: Empty list of domains is ambiguous. \
+             Provide at least one domain or null."
         );
         for twice in ["a.example", "A.Example", "a.example/"] {
             assert_eq!(
@@ -469,7 +469,9 @@ mod tests {
             (json!({}), json!([null, null, null])),
             (json!({"user_input": "none"}), json!([null, null, {"type": "none"}])),
             (
-                json!({"client_tool_results": {"type": "none"}, "server_tool_results": only, "user_input": null}),
+                json!({
+                    "client_tool_results": {"type": "none"}, "server_tool_results": only, "user_input": null,
+                }),
                 json!([{"type": "none"}, only, null]),
             ),
             (json!({"server_tool_results": "all"}), json!([null, {"type": "all"}, null])),
@@ -505,7 +507,9 @@ mod tests {
                 "url_sources.server_tool_results.tools",
             ),
             (
-                json!({"url_sources": {"client_tool_results": {"type": "only", "tools": [named("a"), named("a")]}}}),
+                json!({"url_sources": {"client_tool_results": {
+                    "type": "only", "tools": [named("a"), named("a")],
+                }}}),
                 "url_sources.client_tool_results.tools.1.name",
             ),
             (json!({"max_content_tokens": 0}), "max_content_tokens"),

@@ -226,7 +226,9 @@ async fn an_unknown_field_is_refused_by_its_path_however_deep_it_lies() {
     let tools = json!([tool("a"), tool("b"), {
         "type": "agent_toolset_20260401", "default_config": {"permission_policy": ask}, "configs": [
             {"name": "bash", "permission_policy": ask},
-            {"name": "web_fetch", "url_sources": {"client_tool_results": only, "user_input": {"type": "all"}}},
+            {"name": "web_fetch", "url_sources": {
+                "client_tool_results": only, "user_input": {"type": "all"},
+            }},
             {"name": "web_search", "user_location": {"type": "approximate"}},
         ],
     }]);
@@ -254,7 +256,8 @@ async fn an_unknown_field_is_refused_by_its_path_however_deep_it_lies() {
         {"type": "text", "text": "hi"}, {"type": "document", "source": pdf},
         {"type": "image", "source": {"type": "url", "url": "https://a.example/x.png"}},
     ]});
-    let over = json!({"type": "agent_with_overrides", "id": helper["id"], "model": {"id": "test-2"}, "tools": tools});
+    let model = json!({"id": "test-2"});
+    let over = json!({"type": "agent_with_overrides", "id": helper["id"], "model": model, "tools": tools});
     let session =
         json!({"agent": over, "environment_id": house.environment().await["id"], "initial_events": [said]});
     knows_every_field(&house, "/v1/sessions", &session).await;
@@ -266,7 +269,8 @@ async fn an_unknown_field_is_refused_by_its_path_however_deep_it_lies() {
     });
     let call = "sevt_1111111111111111111112";
     let events = json!({"events": [
-        said, {"type": "user.interrupt"}, {"type": "user.tool_confirmation", "tool_use_id": call, "result": "allow"},
+        said, {"type": "user.interrupt"},
+        {"type": "user.tool_confirmation", "tool_use_id": call, "result": "allow"},
         {"type": "user.custom_tool_result", "custom_tool_use_id": call, "content": [found]},
     ]});
     knows_every_field(&house, &format!("{path}/events"), &events).await;

@@ -70,9 +70,13 @@ pub fn create(body: Value) -> Result<Request, Invalid> {
     let environment = fields.required("environment_id", parse::id)?;
     let title = fields.optional("title", parse::text(0, limits::NAME_CHARS))?;
     let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
-    for key in ["resources", "vault_ids", "budget"] {
+    for key in ["resources", "vault_ids"] {
         unserved(&mut fields, key)?;
     }
+    if fields.has("budget") {
+        return Err(Invalid::unsupported(fields.at("budget"), "`budget`"));
+    }
+    let _null = fields.take("budget");
     let events = fields.optional("initial_events", input::initial)?.unwrap_or_default();
     fields.finish()?;
     Ok(Request { agent, environment, title, metadata, events })

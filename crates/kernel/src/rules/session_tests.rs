@@ -111,6 +111,7 @@ fn what_is_not_served_is_refused_by_name() {
         ("resources", json!([{"type": "file", "file_id": "file_1"}])),
         ("vault_ids", json!(["vlt_1"])),
         ("budget", json!({"type": "limit"})),
+        ("budget", json!([])),
     ] {
         let mut body = json!({"agent": AGENT, "environment_id": ENVIRONMENT});
         body.as_object_mut().expect("an object").insert(key.into(), value);
