@@ -83,7 +83,7 @@ async fn a_slow_body_is_waited_for_and_a_silent_one_is_not() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_trickles_ends_after_ten_minutes() {
     let began = Instant::now();
-    let told = read(chunks(Duration::from_secs(1), usize::MAX)).await.expect_err("it never ends");
+    let told = read(chunks(Duration::from_secs(1), 1_200)).await.expect_err("it never ends");
     assert_eq!((told.code, began.elapsed()), (Some("request_body_timeout"), WHOLE));
 }
 
