@@ -33,7 +33,8 @@ pub(crate) fn check(tree: &Tree, verbs: &[String]) -> Result<Vec<String>, String
             Err(why) => findings.push(why),
             Ok(text) => {
                 findings.extend(commands(document, &text, verbs, &heddle));
-                let folder = document.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+                let folder =
+                    document.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
                 findings.extend(links(document, &text, &|path| tree.has(&format!("{folder}{path}"))));
             }
         }

@@ -55,7 +55,8 @@ impl Range {
         *self == Self::default()
     }
 
-    fn holds(&self, stamp: Stamp) -> bool {
+    /// Whether it holds this moment.
+    pub fn holds(&self, stamp: Stamp) -> bool {
         self.gt.is_none_or(|bound| stamp > bound)
             && self.gte.is_none_or(|bound| stamp >= bound)
             && self.lt.is_none_or(|bound| stamp < bound)

@@ -1,7 +1,7 @@
 //! An answer that is being written: its blocks and their bound, whatever the wire.
 
 use protocol::{
-    Object,
+    Object, limits,
     prompt::{AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
     usage::Tokens,
 };
@@ -113,10 +113,22 @@ impl Writing {
                 } else {
                     serde_json::from_str(&json).ok()
                 };
+                // What lies too deep could be written into the log and never be read from it again.
+                let input = input.filter(|input: &Object| is_flat(input.values(), limits::BODY_DEPTH - 1));
                 AnswerBlock::ToolUse { id, name, input }
             }
         }
     }
+}
+
+/// Whether objects and arrays lie in each other at most `depth` deep.
+fn is_flat<'a>(mut values: impl Iterator<Item = &'a Value>, depth: usize) -> bool {
+    values.all(|value| match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Array(_) | Value::Object(_) if depth == 0 => false,
+        Value::Array(items) => is_flat(items.iter(), depth - 1),
+        Value::Object(fields) => is_flat(fields.values(), depth - 1),
+    })
 }
 
 /// Appends to a text field of an object, or makes it.
@@ -125,5 +137,33 @@ pub(crate) fn append(raw: &mut Object, key: &str, more: &str) {
         text.push_str(more);
     } else {
         raw.insert(key.to_owned(), Value::String(more.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_input_that_lies_too_deep_to_be_read_again_counts_as_none() {
+        let called = |depth: usize| {
+            let json = format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+            let (id, name) = ("c".to_owned(), "t".to_owned());
+            let mut draft = Draft::default();
+            draft.open(Writing::ToolUse { id, name, given: Object::new(), json }, &mut |_| {});
+            draft.finish(&AnswerStop::ToolUse)
+        };
+        let input = |depth| match called(depth).as_slice() {
+            [AnswerBlock::ToolUse { input, .. }] => input.clone(),
+            other => panic!("{other:?}"),
+        };
+        let mut deep = json!([]);
+        for _ in 2..limits::BODY_DEPTH {
+            deep = json!([deep]);
+        }
+        assert_eq!(input(limits::BODY_DEPTH), Some(Object::from_iter([("a".to_owned(), deep)])));
+        assert_eq!(input(limits::BODY_DEPTH + 1), None);
+        assert_eq!(input(120), None);
     }
 }

@@ -250,7 +250,8 @@ fn media_type(fields: &mut Fields, known: &[&str]) -> Result<String, Invalid> {
     if known.contains(&media_type.as_str()) {
         Ok(media_type)
     } else {
-        Err(fields.wrong("media_type", format!("`{media_type}` is not one of {}", parse::listed(known))))
+        let message = format!("`{}` is not one of {}", parse::shown(&media_type), parse::listed(known));
+        Err(fields.wrong("media_type", message))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     EnvironmentId, Stamp, limits,
     parse::{self, Fields, Given, Invalid, Metadata},
     schema::Tagged,
+    web::is_host,
 };
 
 /// A saved environment.
@@ -168,13 +169,10 @@ fn kept<T: Default>(given: Given<T>, stored: T) -> T {
 fn host(value: Value, path: &str) -> Result<String, Invalid> {
     let host = parse::text(1, limits::DOMAIN_CHARS)(value, path)?;
     let bare = host.strip_prefix("*.").unwrap_or(&host);
-    let label = |label: &str| {
-        let inner = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        (1..=63).contains(&label.len()) && inner && !label.starts_with('-') && !label.ends_with('-')
-    };
-    if bare.split('.').all(label) {
+    if is_host(bare) {
         return Ok(host);
     }
+    let host = parse::shown(&host);
     let message =
         format!("`{host}` is not a bare host name or `*.` and one: leave out scheme, port and path");
     Err(Invalid::new(path, message))

@@ -25,6 +25,7 @@ pub mod time;
 pub mod tool;
 mod toolset;
 pub mod usage;
+pub mod web;
 
 pub use id::{AgentId, EnvironmentId, EventId, SessionId, ThreadId, WorkspaceId};
 pub use parse::{Fields, Invalid};

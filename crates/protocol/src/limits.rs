@@ -12,6 +12,15 @@ pub const INITIAL_EVENTS: usize = 50;
 pub const CONTENT_BLOCKS: usize = 1_000;
 /// Largest request body (spec/behaviour.md a.6).
 pub const BODY_BYTES: usize = 32 * 1024 * 1024;
+/// How deep objects and arrays may lie in each other in a request body, and in what a model calls a tool
+/// with. What is kept of them lies deeper in the log, and no reader goes below 128.
+pub const BODY_DEPTH: usize = 64;
+/// Seconds without a byte of a request body after which it counts as cut.
+pub const BODY_SILENCE_S: u64 = 30;
+/// Seconds for a whole request body: what the SDKs wait for an answer.
+pub const BODY_S: u64 = 600;
+/// Characters that an error repeats of a text it was sent.
+pub const SHOWN_CHARS: usize = 128;
 /// Metadata: pairs, and characters of a key and a value (spec/behaviour.md a.6).
 pub const METADATA_PAIRS: usize = 16;
 /// Characters of a metadata key.
@@ -36,6 +45,10 @@ pub const PROPERTY_NAME_CHARS: usize = 64;
 pub const DOMAINS: usize = 64;
 /// Characters of one domain list entry.
 pub const DOMAIN_CHARS: usize = 255;
+/// Tools that a source of URLs may name (spec/behaviour.md b.4).
+pub const URL_SOURCE_TOOLS: usize = 128;
+/// Characters of a place's or a time zone's name.
+pub const PLACE_CHARS: usize = 255;
 /// Entries of a roster (spec/behaviour.md b.8).
 pub const ROSTER: usize = 20;
 /// Child threads that a session may hold at once, idle ones too (spec/behaviour.md f).

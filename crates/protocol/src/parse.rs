@@ -4,14 +4,14 @@
 //! wrong block wants to read `events.0.content.2.source.type`, so the shapes are read by hand.
 
 use alloc::{
-    borrow::ToOwned,
+    borrow::{Cow, ToOwned},
     collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
 };
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::{Object, limits};
 
@@ -167,13 +167,13 @@ impl Fields {
         if tag == expected {
             Ok(())
         } else {
-            Err(self.wrong("type", format!("expected `{expected}`, got `{tag}`")))
+            Err(self.wrong("type", format!("expected `{expected}`, got `{}`", shown(&tag))))
         }
     }
 
     /// Refuses a `tag` that is none of `known`.
     pub fn unknown_tag(&self, tag: &str, known: &[&str]) -> Invalid {
-        self.wrong("type", format!("`{tag}` is not one of {}", listed(known)))
+        self.wrong("type", format!("`{}` is not one of {}", shown(tag), listed(known)))
     }
 
     /// Ends the reading; a key that nobody took is refused by name.
@@ -185,9 +185,18 @@ impl Fields {
     }
 }
 
-/// The path of `key` below `path`.
+/// The path of `key` below `path`; of a key that is too long to be one of ours, as much as can be read.
 pub fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    let key = shown(key);
+    if path.is_empty() { key.into_owned() } else { format!("{path}.{key}") }
+}
+
+/// A text from outside as an error repeats it: whole, or its first 128 characters.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(limits::SHOWN_CHARS) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+    }
 }
 
 /// The names as one phrase: `a`, `b` or `c`.
@@ -246,7 +255,7 @@ pub fn one_of(known: &'static [&'static str]) -> impl Fn(Value, &str) -> Result<
             .iter()
             .find(|name| **name == text)
             .copied()
-            .ok_or_else(|| Invalid::new(path, format!("`{text}` is not one of {}", listed(known))))
+            .ok_or_else(|| Invalid::new(path, format!("`{}` is not one of {}", shown(&text), listed(known))))
     }
 }
 
@@ -258,21 +267,24 @@ pub fn boolean(value: Value, path: &str) -> Result<bool, Invalid> {
 /// Reads a whole number of `min` to `max`, written with or without a fraction of zero: `3.0` is whole.
 pub fn whole(min: u64, max: u64) -> impl Fn(Value, &str) -> Result<u64, Invalid> {
     move |value, path| {
-        let number = value
-            .as_u64()
-            .or_else(|| value.as_f64().filter(|float| integral(*float)).map(|float| float as u64))
-            .ok_or_else(|| Invalid::new(path, format!("expected a whole number, got {}", kind(&value))))?;
-        if (min..=max).contains(&number) {
-            Ok(number)
-        } else {
-            Err(Invalid::new(path, format!("must be between {min} and {max}, is {number}")))
+        let bounds = match max {
+            u64::MAX => format!("at least {min}"),
+            max => format!("between {min} and {max}"),
+        };
+        let Value::Number(number) = &value else {
+            return Err(Invalid::new(path, format!("expected a whole number, got {}", kind(&value))));
+        };
+        match number.as_u64().or_else(|| integral(number)).filter(|number| (min..=max).contains(number)) {
+            Some(number) => Ok(number),
+            None => Err(Invalid::new(path, format!("must be a whole number, {bounds}, is {number}"))),
         }
     }
 }
 
-/// Whether a float is a number that it holds exactly: beyond 2^53 its neighbours are lost.
-fn integral(float: f64) -> bool {
-    (0.0..=9_007_199_254_740_992.0).contains(&float) && float % 1.0 == 0.0
+/// A float that is a whole number which it holds exactly: beyond 2^53 its neighbours are lost.
+fn integral(number: &Number) -> Option<u64> {
+    let float = number.as_f64()?;
+    ((0.0..=9_007_199_254_740_992.0).contains(&float) && float % 1.0 == 0.0).then_some(float as u64)
 }
 
 /// Reads an object as it is.
@@ -317,12 +329,18 @@ pub type Metadata = BTreeMap<String, String>;
 /// A change to metadata: a key with `None` is removed, the rest stay or are set.
 pub type MetadataPatch = BTreeMap<String, Option<String>>;
 
+const INVALID_METADATA: &str = "invalid_metadata";
+
 /// Reads whole metadata.
+///
+/// # Errors
+/// The key that is wrong, or the whole; always with the code `invalid_metadata`.
 pub fn metadata(value: Value, path: &str) -> Result<Metadata, Invalid> {
     let patch = metadata_patch(value, path)?;
     let mut metadata = Metadata::new();
     for (key, value) in patch {
-        let value = value.ok_or_else(|| Invalid::new(join(path, &key), "expected a string, got null"))?;
+        let wrong = || Invalid::new(join(path, &key), "expected a string, got null");
+        let value = value.ok_or_else(|| wrong().with_code(INVALID_METADATA))?;
         metadata.insert(key, value);
     }
     bounded(&metadata, path)?;
@@ -330,24 +348,21 @@ pub fn metadata(value: Value, path: &str) -> Result<Metadata, Invalid> {
 }
 
 /// Reads a change to metadata.
+///
+/// # Errors
+/// As [`metadata`].
 pub fn metadata_patch(value: Value, path: &str) -> Result<MetadataPatch, Invalid> {
+    let coded = |wrong: Invalid| wrong.with_code(INVALID_METADATA);
     let mut patch = MetadataPatch::new();
-    for (key, value) in object(value, path)? {
+    for (key, value) in object(value, path).map_err(coded)? {
         let at = join(path, &key);
         let len = key.chars().count();
         if len == 0 || len > limits::METADATA_KEY_CHARS {
-            return Err(Invalid::new(
-                at,
-                format!("a metadata key has 1 to {} characters", limits::METADATA_KEY_CHARS),
-            )
-            .with_code("invalid_metadata"));
+            let message = format!("a metadata key has 1 to {} characters", limits::METADATA_KEY_CHARS);
+            return Err(coded(Invalid::new(at, message)));
         }
-        let value = if value.is_null() {
-            None
-        } else {
-            let read = text(0, limits::METADATA_VALUE_CHARS)(value, &at);
-            Some(read.map_err(|wrong| wrong.with_code("invalid_metadata"))?)
-        };
+        let read = text(0, limits::METADATA_VALUE_CHARS);
+        let value = if value.is_null() { None } else { Some(read(value, &at).map_err(coded)?) };
         patch.insert(key, value);
     }
     Ok(patch)
@@ -378,7 +393,7 @@ pub fn patched(
 fn bounded(metadata: &Metadata, path: &str) -> Result<(), Invalid> {
     if metadata.len() > limits::METADATA_PAIRS {
         let message = format!("must have at most {} pairs, has {}", limits::METADATA_PAIRS, metadata.len());
-        return Err(Invalid::new(path, message).with_code("invalid_metadata"));
+        return Err(Invalid::new(path, message).with_code(INVALID_METADATA));
     }
     Ok(())
 }
@@ -432,6 +447,81 @@ mod tests {
         assert_eq!(kept, vec![("b".to_string(), "3".to_string()), ("c".to_string(), String::new())]);
         let kept: Vec<_> = patched(&metadata, patch, true, "metadata").expect("fits").into_iter().collect();
         assert_eq!(kept, vec![("b".to_string(), "3".to_string())]);
+    }
+
+    #[test]
+    fn a_number_that_does_not_fit_is_told_with_its_bounds() {
+        for (sent, bounds) in
+            [(json!(0), "at least 1"), (json!(1.5), "at least 1"), (json!(-7), "at least 1")]
+        {
+            let wrong = whole(1, u64::MAX)(sent.clone(), "n").expect_err("does not fit");
+            assert_eq!(wrong.message, format!("must be a whole number, {bounds}, is {sent}"));
+        }
+        assert_eq!(
+            [json!(7), json!(7.0), json!(7e0)].map(|sent| whole(1, 9)(sent, "n")),
+            [Ok(7), Ok(7), Ok(7)]
+        );
+        for sent in [json!(1e17), json!(-0.5), json!(0.0), json!(-1.0)] {
+            assert!(whole(1, u64::MAX)(sent.clone(), "n").is_err(), "{sent}");
+        }
+        let wrong = whole(1, 9)(json!(10), "n").expect_err("too large");
+        assert_eq!(wrong.message, "must be a whole number, between 1 and 9, is 10");
+    }
+
+    #[test]
+    fn an_error_repeats_no_more_than_can_be_read() {
+        let long = "é".repeat(4_000);
+        let clipped = format!("{}…", "é".repeat(limits::SHOWN_CHARS));
+        let fields = Fields::of(json!({long.as_str(): 1}), "agent").expect("an object");
+        assert_eq!(fields.finish().map_err(|wrong| wrong.path), Err(format!("agent.{clipped}")));
+        let wrong = one_of(&["a"])(json!(long), "x").expect_err("is not a");
+        assert_eq!(wrong.message, format!("`{clipped}` is not one of `a`"));
+        let fields = Fields::of(json!({}), "").expect("an object");
+        assert_eq!(fields.unknown_tag(&long, &["a"]).message, format!("`{clipped}` is not one of `a`"));
+    }
+
+    #[test]
+    fn characters_are_counted_and_not_bytes() {
+        for filler in ["x", "é", "𐐷", "\u{0}"] {
+            let bound = |len: usize| text(1, 256)(json!(filler.repeat(len)), "name").map(|text| text.len());
+            assert_eq!(bound(256), Ok(256 * filler.len()));
+            let wrong = Invalid::new("name", "must have at most 256 characters, has 257");
+            assert_eq!(bound(257), Err(wrong));
+        }
+    }
+
+    #[test]
+    fn every_mistake_in_metadata_names_its_key_and_has_the_code() {
+        let key = "é".repeat(limits::METADATA_KEY_CHARS);
+        let value = "é".repeat(limits::METADATA_VALUE_CHARS);
+        assert!(metadata(json!({key.as_str(): value.as_str()}), "metadata").is_ok());
+        let long = format!("{key}é");
+        for (sent, path) in [
+            (json!({"": "v"}), "metadata.".to_string()),
+            (json!({long.as_str(): "v"}), format!("metadata.{long}")),
+            (json!({"k": format!("{value}é")}), "metadata.k".into()),
+            (json!({"k": 7}), "metadata.k".into()),
+            (json!({"k": null}), "metadata.k".into()),
+            (json!(["k"]), "metadata".into()),
+        ] {
+            let wrong = metadata(sent, "metadata").expect_err("a mistake");
+            assert_eq!((wrong.path, wrong.code), (path, Some("invalid_metadata")));
+        }
+    }
+
+    #[test]
+    fn a_patch_is_bounded_by_what_it_comes_to() {
+        let full: Metadata = (0..16).map(|n| (n.to_string(), "v".to_string())).collect();
+        let patch = |sent: Value| {
+            let patch = metadata_patch(sent, "metadata").expect("a patch");
+            patched(&full, patch, false, "metadata").map(|metadata| metadata.len())
+        };
+        let wrong = Invalid::new("metadata", "must have at most 16 pairs, has 17");
+        assert_eq!(patch(json!({"x": "v"})), Err(wrong.with_code("invalid_metadata")));
+        assert_eq!(patch(json!({"x": "v", "0": null})), Ok(16));
+        assert_eq!(patch(json!({"x": null, "0": "w"})), Ok(16));
+        let many: Object = (0..1_000).map(|n| (n.to_string(), Value::Null)).collect();
+        assert_eq!(patch(Value::Object(many)), Ok(0));
     }
 
     #[test]

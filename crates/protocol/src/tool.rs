@@ -39,7 +39,8 @@ pub struct CustomTool {
 /// Reads an agent's `tools`.
 ///
 /// # Errors
-/// The field that is wrong: a name twice, more than 256 tools, a schema that is no object schema, or a
+/// The field that is wrong: a name twice, more than 256 tools in sum, a source of URLs that is no custom
+/// tool of the list, a schema that is no object schema, or a
 /// kind of tool that is not served.
 pub fn tools(value: Value, path: &str) -> Result<Vec<Tool>, Invalid> {
     let tools = parse::list(0, limits::TOOLS, tool)(value, path)?;
@@ -53,7 +54,29 @@ pub fn tools(value: Value, path: &str) -> Result<Vec<Tool>, Invalid> {
             return Err(Invalid::new(format!("{path}.{index}"), "this tool is already in the list"));
         }
     }
+    let sum: usize = tools.iter().map(Tool::count).sum();
+    if sum > limits::TOOLS {
+        let message = format!("must have at most {} tools in sum, has {sum}", limits::TOOLS);
+        return Err(Invalid::new(path, message));
+    }
+    let custom =
+        |name: &str| tools.iter().any(|tool| matches!(tool, Tool::Custom(tool) if tool.name == name));
+    for (index, tool) in tools.iter().enumerate() {
+        if let Tool::Toolset(toolset) = tool {
+            toolset.sources_are(custom, &format!("{path}.{index}"))?;
+        }
+    }
     Ok(tools)
+}
+
+impl Tool {
+    /// How many tools it comes to.
+    fn count(&self) -> usize {
+        match self {
+            Self::Toolset(toolset) => Builtin::ALL.iter().filter(|tool| toolset.of(**tool).enabled).count(),
+            Self::Custom(_) => 1,
+        }
+    }
 }
 
 fn tool(value: Value, path: &str) -> Result<Tool, Invalid> {
@@ -106,7 +129,7 @@ fn input_schema(value: Value, path: &str) -> Result<Object, Invalid> {
             let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
             if name.is_empty() || name.len() > limits::PROPERTY_NAME_CHARS || !name.bytes().all(legal) {
                 return Err(Invalid::new(
-                    format!("{}.{name}", at("properties")),
+                    parse::join(&at("properties"), name),
                     "a property name has 1 to 64 of letters, digits, `_`, `.` and `-`",
                 ));
             }
@@ -138,7 +161,7 @@ fn reference(value: &Value, path: &str) -> Option<Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
+    use alloc::{borrow::ToOwned, vec};
     use serde_json::json;
 
     fn custom(name: &str, schema: Value) -> Value {
@@ -155,6 +178,58 @@ mod tests {
             vec![Tool::Custom(CustomTool { name: "look_up".into(), description: "d".into(), input_schema })]
         );
         assert_eq!(serde_json::to_value(&read).expect("writes"), json!([custom("look_up", schema)]));
+    }
+
+    #[test]
+    fn tools_are_counted_in_sum_and_those_that_are_off_are_not() {
+        let customs = |count: usize| (0..count).map(|n| custom(&format!("t{n}"), json!({"type": "object"})));
+        let with = |count: usize, toolset: Value| {
+            let tools = customs(count).chain([toolset]).collect::<Value>();
+            super::tools(tools, "tools").map(|tools| tools.len()).map_err(|wrong| wrong.message)
+        };
+        let all = json!({"type": "agent_toolset_20260401"});
+        let one = json!({"type": "agent_toolset_20260401", "default_config": {"enabled": false},
+            "configs": [{"name": "bash", "enabled": true}]});
+        assert_eq!(with(248, all.clone()), Ok(249));
+        assert_eq!(with(249, all), Err("must have at most 256 tools in sum, has 257".into()));
+        assert_eq!(with(255, one.clone()), Ok(256));
+        assert_eq!(with(256, one), Err("must have at most 256 elements, has 257".into()));
+    }
+
+    #[test]
+    fn a_source_of_urls_is_a_custom_tool_of_the_list() {
+        let source = json!({"type": "only", "tools": [
+            {"type": "tool_reference", "name": "a"}, {"type": "tool_reference", "name": "b"},
+        ]});
+        let toolset = json!({"type": "agent_toolset_20260401", "configs": [
+            {"name": "web_fetch", "url_sources": {"client_tool_results": source}},
+        ]});
+        let with = |names: &[&str]| {
+            let customs = names.iter().map(|name| custom(name, json!({"type": "object"})));
+            let tools = [toolset.clone()].into_iter().chain(customs).collect::<Value>();
+            super::tools(tools, "tools").map(|tools| tools.len()).map_err(|wrong| wrong.path)
+        };
+        assert_eq!(with(&["a", "b"]), Ok(3));
+        let path = "tools.0.configs.0.url_sources.client_tool_results.tools.1.name";
+        assert_eq!(with(&["a"]), Err(path.into()));
+    }
+
+    #[test]
+    fn a_name_is_letters_digits_and_two_signs_and_nobody_elses() {
+        let named = |name: &str| {
+            let read = tools(json!([custom(name, json!({"type": "object"}))]), "tools");
+            read.map(drop).map_err(|wrong| (wrong.path, wrong.code))
+        };
+        for name in ["a", "A-Z_09", &"x".repeat(128), "mcp_x", "ant_x", "Bash", "MCP__x"] {
+            assert_eq!(named(name), Ok(()), "{name}");
+        }
+        let path = "tools.0.name".to_owned();
+        for name in ["", &"x".repeat(129), "a.b", "é", "a\u{0}", " a"] {
+            assert_eq!(named(name), Err((path.clone(), None)), "{name}");
+        }
+        for name in ["bash", "web_search", "mcp__", "mcp__a__b", "ant__x"] {
+            assert_eq!(named(name), Err((path.clone(), Some("tool_name_conflict"))), "{name}");
+        }
     }
 
     #[test]
@@ -175,6 +250,26 @@ mod tests {
                 json!([custom("a", json!({"type": "object", "properties": {"a b": {}}}))]),
                 "tools.0.input_schema.properties.a b",
             ),
+            (json!([custom("a", json!({"properties": {}}))]), "tools.0.input_schema.type"),
+            (json!([custom("a", json!({"type": "object", "oneOf": []}))]), "tools.0.input_schema.oneOf"),
+            (json!([custom("a", json!({"type": "object", "allOf": []}))]), "tools.0.input_schema.allOf"),
+            (
+                json!([custom("a", json!({"type": "object", "$defs": {"x": [{"$ref": "#"}]}}))]),
+                "tools.0.input_schema.$defs.x.0.$ref",
+            ),
+            (
+                json!([custom("a", json!({"type": "object", "properties": {"": {}}}))]),
+                "tools.0.input_schema.properties.",
+            ),
+            (
+                json!([custom("a", json!({"type": "object", "properties": {"p".repeat(65): {}}}))]),
+                &format!("tools.0.input_schema.properties.{}", "p".repeat(65)),
+            ),
+            (
+                json!([{"type": "custom", "name": "a", "input_schema": {"type": "object"}}]),
+                "tools.0.description",
+            ),
+            (json!([{"type": "custom", "name": "a", "description": ""}]), "tools.0.description"),
             (json!([{"type": "agent_toolset_20260401"}, {"type": "agent_toolset_20260401"}]), "tools.1"),
             (json!([{"type": "mcp_toolset"}]), "tools.0"),
             (json!([{"type": "other"}]), "tools.0.type"),

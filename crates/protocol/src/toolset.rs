@@ -3,12 +3,13 @@
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::{
     Object, limits,
     parse::{self, Fields, Invalid},
+    web::{Domains, UrlSources, UserLocation, Web},
 };
 
 /// The built-in tools with their switches and policies, always fully resolved.
@@ -34,11 +35,9 @@ impl ToolDefault {
     pub const BARE: Self = Self { enabled: true, permission_policy: Policy::AlwaysAllow };
 }
 
-/// One built-in tool's switch and policy.
-///
-/// Written with its name as `type` beside it, and for the web tools with their restrictions, which are always
-/// null: Heddle takes none yet.
+/// One built-in tool's switch and policy. Written with its name as `type` beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Kept")]
 pub struct ToolConfig {
     /// The tool.
     pub name: Builtin,
@@ -46,6 +45,8 @@ pub struct ToolConfig {
     pub enabled: bool,
     /// Whether a person is asked first.
     pub permission_policy: Policy,
+    /// What limits it, if it is a web tool; `None`: nothing.
+    pub web: Option<Web>,
 }
 
 impl JsonSchema for ToolConfig {
@@ -55,33 +56,63 @@ impl JsonSchema for ToolConfig {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let policy = generator.subschema_for::<Policy>();
-        let one = |tool: Builtin| {
+        let mut one = |tool: Builtin| {
             let name = json!({"type": "string", "const": tool.name()});
             let mut properties = json!({
                 "type": name, "name": name, "enabled": {"type": "boolean"}, "permission_policy": policy,
             });
-            for restriction in tool.restrictions() {
-                properties[*restriction] = json!({"type": "null"});
+            for (name, limit) in Web::shown(tool, generator) {
+                properties[name] = limit.to_value();
             }
             let keys: Vec<&String> = properties.as_object().into_iter().flat_map(Object::keys).collect();
             json!({"type": "object", "properties": properties, "required": keys})
         };
         let description = "One built-in tool's switch and policy, with its name as `type` beside it.";
-        json_schema!({"description": description, "oneOf": Builtin::ALL.map(one)})
+        json_schema!({"description": description, "oneOf": Builtin::ALL.map(&mut one)})
     }
 }
 
 impl Serialize for ToolConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", &self.name)?;
-        map.serialize_entry("name", &self.name)?;
-        map.serialize_entry("enabled", &self.enabled)?;
-        map.serialize_entry("permission_policy", &self.permission_policy)?;
-        for restriction in self.name.restrictions() {
-            map.serialize_entry(restriction, &Value::Null)?;
+        #[derive(Serialize)]
+        struct Written<'a> {
+            #[serde(rename = "type")]
+            kind: Builtin,
+            name: Builtin,
+            enabled: bool,
+            permission_policy: Policy,
+            #[serde(flatten)]
+            web: Option<Cow<'a, Web>>,
         }
-        map.end()
+        let Self { name, enabled, permission_policy, web } = self;
+        let web = web.as_ref().map(Cow::Borrowed).or(name.unlimited().map(Cow::Owned));
+        let (name, enabled, permission_policy) = (*name, *enabled, *permission_policy);
+        Written { kind: name, name, enabled, permission_policy, web }.serialize(serializer)
+    }
+}
+
+/// A config as it is kept: the fields of every tool.
+#[derive(Deserialize)]
+struct Kept {
+    name: Builtin,
+    enabled: bool,
+    permission_policy: Policy,
+    #[serde(flatten)]
+    domains: Domains,
+    max_content_tokens: Option<u64>,
+    url_sources: Option<UrlSources>,
+    user_location: Option<UserLocation>,
+}
+
+impl From<Kept> for ToolConfig {
+    fn from(kept: Kept) -> Self {
+        let Kept { name, enabled, permission_policy, domains, .. } = kept;
+        let (max_content_tokens, url_sources) = (kept.max_content_tokens, kept.url_sources);
+        let web = name.unlimited().map(|web| match web {
+            Web::Fetch { .. } => Web::Fetch { domains, max_content_tokens, url_sources },
+            Web::Search { .. } => Web::Search { domains, user_location: kept.user_location },
+        });
+        Self { name, enabled, permission_policy, web }
     }
 }
 
@@ -151,12 +182,12 @@ impl Builtin {
         }
     }
 
-    /// The further fields of its config.
-    const fn restrictions(self) -> &'static [&'static str] {
+    /// The limits of a web tool that has none.
+    pub const fn unlimited(self) -> Option<Web> {
         match self {
-            Self::Bash | Self::Edit | Self::Read | Self::Write | Self::Glob | Self::Grep => &[],
-            Self::WebFetch => &["allowed_domains", "blocked_domains", "max_content_tokens", "url_sources"],
-            Self::WebSearch => &["allowed_domains", "blocked_domains", "user_location"],
+            Self::Bash | Self::Edit | Self::Read | Self::Write | Self::Glob | Self::Grep => None,
+            Self::WebFetch => Some(Web::FETCH),
+            Self::WebSearch => Some(Web::SEARCH),
         }
     }
 }
@@ -179,6 +210,18 @@ impl Toolset {
             enabled: config.enabled,
             permission_policy: config.permission_policy,
         })
+    }
+
+    /// Refuses a source of URLs that is no custom tool of the agent. `path` is the toolset's.
+    pub(crate) fn sources_are(&self, custom: impl Fn(&str) -> bool, path: &str) -> Result<(), Invalid> {
+        for (index, config) in self.configs.iter().enumerate() {
+            let named = config.web.as_ref().map(Web::named).unwrap_or_default();
+            if let Some(place) = named.iter().position(|tool| !custom(&tool.name)) {
+                let at = format!("{path}.configs.{index}.url_sources.client_tool_results.tools.{place}.name");
+                return Err(Invalid::new(at, "is no custom tool of this list"));
+            }
+        }
+        Ok(())
     }
 
     /// Reads what is left of an `agent_toolset_20260401` behind its `type`.
@@ -215,15 +258,16 @@ fn config(value: Value, path: &str, inherited: ToolDefault) -> Result<ToolConfig
     {
         return Err(fields.wrong("type", format!("must be `{}`, as the name", name.name())));
     }
-    for restriction in name.restrictions() {
-        if fields.has(restriction) {
-            return Err(Invalid::unsupported(fields.at(restriction), &format!("`{restriction}`")));
+    let web = match name {
+        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => {
+            None
         }
-        let _null = fields.take(restriction);
-    }
+        Builtin::WebFetch => Some(Web::fetch(&mut fields)?),
+        Builtin::WebSearch => Some(Web::search(&mut fields)?),
+    };
     let ToolDefault { enabled, permission_policy } = switches(&mut fields, inherited)?;
     fields.finish()?;
-    Ok(ToolConfig { name, enabled, permission_policy })
+    Ok(ToolConfig { name, enabled, permission_policy, web })
 }
 
 fn switches(fields: &mut Fields, inherited: ToolDefault) -> Result<ToolDefault, Invalid> {
@@ -326,6 +370,14 @@ mod tests {
                 json!({"configs": [{"name": "bash", "allowed_domains": null}]}),
                 "tools.0.configs.0.allowed_domains",
             ),
+            (
+                json!({"configs": [{"name": "web_search", "max_content_tokens": 1}]}),
+                "tools.0.configs.0.max_content_tokens",
+            ),
+            (
+                json!({"default_config": {"permission_policy": {"type": "always_ask", "kind": 1}}}),
+                "tools.0.default_config.permission_policy.kind",
+            ),
             (json!({"default_config": {"enabled": "yes"}}), "tools.0.default_config.enabled"),
             (
                 json!({"default_config": {"permission_policy": {"type": "never"}}}),
@@ -339,19 +391,9 @@ mod tests {
 
     #[test]
     fn what_is_not_built_says_so() {
-        for (sent, path) in [
-            (
-                json!({"default_config": {"permission_policy": {"type": "auto"}}}),
-                "tools.0.default_config.permission_policy",
-            ),
-            (
-                json!({"configs": [{"name": "web_search", "allowed_domains": ["a.example"]}]}),
-                "tools.0.configs.0.allowed_domains",
-            ),
-        ] {
-            let (at, message) = wrong(sent);
-            assert_eq!((at.as_str(), message.ends_with("is not supported yet")), (path, true), "{message}");
-        }
+        let auto = json!({"default_config": {"permission_policy": {"type": "auto"}}});
+        let said = "the policy `auto` is not supported yet";
+        assert_eq!(wrong(auto), ("tools.0.default_config.permission_policy".into(), said.into()));
     }
 
     #[test]

@@ -34,7 +34,8 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
         let (scheme, secret) = text(header::AUTHORIZATION.as_str())?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
     };
-    text("x-api-key").or_else(bearer).filter(|secret| !secret.is_empty())
+    let given = |secret: &&str| !secret.is_empty();
+    text("x-api-key").filter(given).or_else(|| bearer().filter(given))
 }
 
 /// `anthropic-workspace-id` may be left out; if it is sent, it must match.
@@ -47,4 +48,31 @@ fn same_workspace(workspace: WorkspaceId, headers: &HeaderMap) -> Result<(), Pro
     let message =
         format!("anthropic-workspace-id: this key belongs to {workspace}; send that, or leave it out");
     Err(Problem::new(ErrorKind::Permission, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_first_that_says_anything() {
+        for (api_key, authorization, found) in [
+            (Some("a"), Some("Bearer b"), Some("a")),
+            (Some(" a "), None, Some("a")),
+            (Some(""), Some("Bearer b"), Some("b")),
+            (None, Some("bEARER   b "), Some("b")),
+            (Some(" "), Some("Bearer "), None),
+            (None, Some("Basic b"), None),
+            (None, Some("Bearer"), None),
+            (None, Some("b"), None),
+            (None, None, None),
+        ] {
+            let given = [("x-api-key", api_key), ("authorization", authorization)];
+            let mut headers = HeaderMap::new();
+            for (name, value) in given.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                headers.insert(name, value.parse().expect("a header"));
+            }
+            assert_eq!(secret(&headers), found, "{given:?}");
+        }
+    }
 }

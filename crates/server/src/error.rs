@@ -225,3 +225,7 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "error_tests.rs"]
+mod doors;

@@ -6,28 +6,25 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
     extract::{FromRequestParts, RawPathParams, Request, State},
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, Method},
     response::{IntoResponse, Response},
     routing::{self, MethodRouter},
 };
 use bytes::Bytes;
 use engine::Engine;
-use http_body_util::{BodyExt, Limited};
 use protocol::{
     WorkspaceId,
-    error::ErrorKind,
     id::{Id, Kind},
-    limits,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tracing::Instrument;
 
 use crate::{
     Door,
     answer::Answer,
     auth::{self, Caller},
+    body,
     error::Problem,
     query::Query,
     retried::{Entry, Mark},
@@ -68,14 +65,9 @@ impl Call {
         text.parse().map_err(|wrong| Problem::missing(format!("{name}: there is no `{text}`: {wrong}")))
     }
 
-    /// The body as JSON; an empty one is an empty object (spec/clients.md).
+    /// The body as JSON.
     pub(crate) fn body(&self) -> Result<Value, Problem> {
-        if self.body.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Value::Object(Map::new()));
-        }
-        serde_json::from_slice(&self.body).map_err(|wrong| {
-            Problem::new(ErrorKind::InvalidRequest, format!("the body is not valid JSON: {wrong}"))
-        })
+        body::json(&self.body)
     }
 }
 
@@ -125,8 +117,9 @@ where
     let (mut parts, body) = request.into_parts();
     let caller = auth::caller(&door, &parts.headers).await?;
     let reads = parts.method == Method::GET || parts.method == Method::HEAD;
-    let body = if reads { Bytes::new() } else { whole(&parts.headers, body).await? };
-    let path = RawPathParams::from_request_parts(&mut parts, &()).await.map_err(Problem::internal)?;
+    let body = if reads { Bytes::new() } else { body::whole(&parts.headers, body).await? };
+    let path = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let path = path.map_err(|_| Problem::unknown_path(parts.uri.path()))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let query = Query::of(&parts.uri)?;
     let target = parts.uri.path().to_owned();
@@ -169,34 +162,6 @@ async fn entry(door: &Door, caller: Caller, method: &Method, target: &str, call:
     Some(door.retried.enter(Mark::of(caller, target, &call.body), again).await)
 }
 
-/// Reads the whole body. What is too large is thrown away up to twice the limit, so that a client that
-/// writes first and reads then gets to read the answer.
-async fn whole(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let message = format!("the body is larger than {} MiB", limits::BODY_BYTES / (1024 * 1024));
-        Problem::new(ErrorKind::RequestTooLarge, message)
-    };
-    let length =
-        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > 2 * limits::BODY_BYTES) {
-        return Err(too_large());
-    }
-    let mut body = Limited::new(body, 2 * limits::BODY_BYTES);
-    let mut bytes = Vec::with_capacity(length.unwrap_or(0).min(limits::BODY_BYTES));
-    let mut fits = true;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return Err(if fits { cut() } else { too_large() }) };
-        let Ok(data) = frame.into_data() else { continue };
-        fits = fits && bytes.len() + data.len() <= limits::BODY_BYTES;
-        if fits {
-            bytes.extend_from_slice(&data);
-        } else {
-            bytes = Vec::new();
-        }
-    }
-    if fits { Ok(bytes.into()) } else { Err(too_large()) }
-}
-
-fn cut() -> Problem {
-    Problem::new(ErrorKind::InvalidRequest, "the body ended before it was whole; send it again")
-}
+#[cfg(test)]
+#[path = "extract_tests.rs"]
+mod tests;

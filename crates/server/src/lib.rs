@@ -6,6 +6,7 @@
 
 mod answer;
 mod auth;
+mod body;
 mod cors;
 mod document;
 mod error;

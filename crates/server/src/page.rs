@@ -1,19 +1,19 @@
 //! Pages of lists: the tokens that lead from one to the next, and their bodies.
 //!
-//! A token is base64url of (version, list, parent, order, direction, sort key, id, check). It is good for
-//! the list it came from, in the same order, and for nothing else (rules.md 7).
+//! A token is base64url of (version, list, parent, order, direction, sort key, id, time, check). It is good
+//! for the list it came from, in the same order, and for nothing else (rules.md 7).
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use protocol::limits;
+use engine::Range;
+use protocol::{Stamp, limits};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::Order;
 
 use crate::{answer::Answer, error::Problem, query::Query};
 
-const VERSION: u8 = 1;
-const PLAIN: usize = 44;
-const WHOLE: usize = PLAIN + 4;
+const VERSION: u8 = 2;
+const CHECK: usize = 4;
 
 /// Which list a token belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,17 +55,19 @@ pub(crate) struct Token {
     pub(crate) key: u64,
     /// The item's id; zero where the key alone says it.
     pub(crate) id: u128,
+    /// When the item was made, where a list can be filtered by that; `None`: it is not done yet.
+    pub(crate) at: Option<Stamp>,
 }
 
 impl Listing {
     /// The token as a client gets it.
     pub(crate) fn seal(self, token: Token) -> String {
-        let mut bytes = Vec::with_capacity(WHOLE);
-        bytes.extend([VERSION, self.list as u8]);
+        let mut bytes = vec![VERSION, self.list as u8];
         bytes.extend(self.parent.to_be_bytes());
         bytes.extend([u8::from(self.order == Order::Descending), u8::from(token.backwards)]);
         bytes.extend(token.key.to_be_bytes());
         bytes.extend(token.id.to_be_bytes());
+        bytes.extend(token.at.map_or(i64::MIN, Stamp::micros).to_be_bytes());
         bytes.extend(check(&bytes));
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -84,19 +86,21 @@ impl Listing {
     fn open(self, text: &str) -> Result<Token, &'static str> {
         let broken = "this is not a page token of this server; take `next_page` as it came";
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| broken)?;
-        let bytes: [u8; WHOLE] = bytes.try_into().map_err(|_| broken)?;
-        let (plain, sum) = bytes.split_at(PLAIN);
-        if check(plain) != sum {
+        let (mut reader, sum) = bytes.split_last_chunk::<CHECK>().ok_or(broken)?;
+        if check(reader) != *sum {
             return Err(broken);
         }
-        let mut reader = plain;
         let [version, list] = take(&mut reader).ok_or(broken)?;
+        if version != VERSION {
+            return Err("this page token is of another version of the server; list from the beginning");
+        }
         let parent = u128::from_be_bytes(take(&mut reader).ok_or(broken)?);
         let [descending, backwards] = take(&mut reader).ok_or(broken)?;
         let key = u64::from_be_bytes(take(&mut reader).ok_or(broken)?);
         let id = u128::from_be_bytes(take(&mut reader).ok_or(broken)?);
-        if version != VERSION {
-            return Err("this page token is of another version of the server; list from the beginning");
+        let at = Some(i64::from_be_bytes(take(&mut reader).ok_or(broken)?)).filter(|at| *at != i64::MIN);
+        if !reader.is_empty() {
+            return Err(broken);
         }
         if list != self.list as u8 || parent != self.parent {
             return Err("this page token belongs to another list; list this one from its beginning");
@@ -104,8 +108,17 @@ impl Listing {
         if (descending == 1) != (self.order == Order::Descending) {
             return Err("this page token belongs to another `order`; keep the order between pages");
         }
-        Ok(Token { backwards: backwards == 1, key, id })
+        Ok(Token { backwards: backwards == 1, key, id, at: at.map(Stamp::from_micros) })
     }
+}
+
+/// Refuses a filter that shuts out the place a token names (spec/behaviour.md a.7).
+pub(crate) fn within(token: Option<Token>, created: Range) -> Result<(), Problem> {
+    let shut_out = |token: Token| !token.at.map_or(created.is_open(), |at| created.holds(at));
+    if token.is_some_and(shut_out) {
+        return Err(Problem::parameter("page", "the created_at filter shuts this token's place out"));
+    }
+    Ok(())
 }
 
 fn take<const N: usize>(reader: &mut &[u8]) -> Option<[u8; N]> {
@@ -115,7 +128,7 @@ fn take<const N: usize>(reader: &mut &[u8]) -> Option<[u8; N]> {
 }
 
 /// Tells a mistyped token from a good one. No secret: a token names a place, it grants nothing.
-fn check(bytes: &[u8]) -> [u8; 4] {
+fn check(bytes: &[u8]) -> [u8; CHECK] {
     let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(bytes).into();
     [a, b, c, d]
 }
@@ -193,7 +206,8 @@ mod tests {
     use serde_json::{Value, json};
 
     const HERE: Listing = Listing { list: List::SessionEvents, parent: 7, order: Order::Ascending };
-    const PLACE: Token = Token { backwards: true, key: u64::MAX, id: u128::MAX - 1 };
+    const PLACE: Token =
+        Token { backwards: true, key: u64::MAX, id: u128::MAX - 1, at: Some(Stamp::from_micros(-5)) };
 
     fn json_of(answer: Answer) -> Value {
         match answer {
@@ -204,7 +218,53 @@ mod tests {
 
     #[test]
     fn a_token_reads_back_where_it_came_from() {
-        assert_eq!(HERE.open(&HERE.seal(PLACE)), Ok(PLACE));
+        for place in [PLACE, Token { backwards: false, at: None, ..PLACE }] {
+            assert_eq!(HERE.open(&HERE.seal(place)), Ok(place));
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_version_says_so() {
+        let whole = BASE64_URL_SAFE_NO_PAD.decode(HERE.seal(PLACE)).expect("base64");
+        for (version, len) in [(1, 44), (3, 60)] {
+            let mut bytes = vec![version];
+            bytes.extend(whole[1..].iter().cycle().take(len - 1));
+            bytes.extend(check(&bytes));
+            let told = HERE.open(&BASE64_URL_SAFE_NO_PAD.encode(bytes)).expect_err("of another version");
+            assert!(told.contains("another version"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_token_with_more_behind_it_is_damaged() {
+        let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(HERE.seal(PLACE)).expect("base64");
+        bytes.truncate(bytes.len() - CHECK);
+        bytes.push(0);
+        bytes.extend(check(&bytes));
+        assert!(HERE.open(&BASE64_URL_SAFE_NO_PAD.encode(bytes)).is_err());
+    }
+
+    #[test]
+    fn a_filter_must_hold_the_tokens_place() {
+        let at = |micros: i64| Some(Stamp::from_micros(micros));
+        let open = Range::default();
+        for (place, range, fine) in [
+            (at(5), open, true),
+            (None, open, true),
+            (None, Range { lte: at(9), ..open }, false),
+            (at(5), Range { gt: at(4), gte: at(5), lt: at(6), lte: at(5) }, true),
+            (at(5), Range { gt: at(5), ..open }, false),
+            (at(5), Range { gte: at(6), ..open }, false),
+            (at(5), Range { lt: at(5), ..open }, false),
+            (at(5), Range { lte: at(4), ..open }, false),
+        ] {
+            assert_eq!(
+                within(Some(Token { at: place, ..PLACE }), range).is_ok(),
+                fine,
+                "{place:?} {range:?}"
+            );
+        }
+        assert_eq!(within(None, Range { lte: at(4), ..open }), Ok(()));
     }
 
     #[test]
@@ -256,3 +316,7 @@ mod tests {
         assert_eq!(json_of(both), json!({"data": [2, 1], "next_page": "a", "prev_page": null}));
     }
 }
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod walks;

@@ -3,11 +3,14 @@
 use std::str::FromStr;
 
 use axum::{extract::Query as Form, http::Uri};
+use engine::Range;
 use protocol::{
     Stamp,
     id::{Id, Kind},
     page::PageSize,
+    parse,
 };
+use store::Order;
 
 use crate::error::Problem;
 
@@ -39,9 +42,9 @@ impl Query {
     /// A number, an id, a time: whatever can be read from a text.
     pub(crate) fn read<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
         let Some(text) = self.scalar(name) else { return Ok(None) };
-        text.parse()
-            .map(Some)
-            .map_err(|_| Problem::parameter(name, format!("expected {expected}, got `{text}`")))
+        text.parse().map(Some).map_err(|_| {
+            Problem::parameter(name, format!("expected {expected}, got `{}`", parse::shown(text)))
+        })
     }
 
     /// An id.
@@ -54,6 +57,29 @@ impl Query {
         self.read(name, "a time with its zone, like 2026-11-21T09:43:00Z")
     }
 
+    /// The four bounds of `created_at`.
+    pub(crate) fn created(&self) -> Result<Range, Problem> {
+        Ok(Range {
+            gt: self.time("created_at[gt]")?,
+            gte: self.time("created_at[gte]")?,
+            lt: self.time("created_at[lt]")?,
+            lte: self.time("created_at[lte]")?,
+        })
+    }
+
+    /// `order`: `asc` or `desc`.
+    pub(crate) fn order(&self, default: Order) -> Result<Order, Problem> {
+        match self.scalar("order") {
+            None => Ok(default),
+            Some("asc") => Ok(Order::Ascending),
+            Some("desc") => Ok(Order::Descending),
+            Some(other) => {
+                let message = format!("expected `asc` or `desc`, got `{}`", parse::shown(other));
+                Err(Problem::parameter("order", message))
+            }
+        }
+    }
+
     /// `true` or `false`; not given is false.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
         Ok(self.read(name, "`true` or `false`")?.unwrap_or(false))
@@ -64,10 +90,8 @@ impl Query {
         let find = |value| known.iter().find(|known| **known == value).copied();
         let read = |value| {
             find(value).ok_or_else(|| {
-                Problem::parameter(
-                    name,
-                    format!("`{value}` is not one of {}", protocol::parse::listed(known)),
-                )
+                let message = format!("`{}` is not one of {}", parse::shown(value), parse::listed(known));
+                Problem::parameter(name, message)
             })
         };
         self.list(name).map(read).collect()
@@ -75,7 +99,8 @@ impl Query {
 
     /// `limit`, in the bounds of `size`.
     pub(crate) fn limit(&self, size: PageSize) -> Result<usize, Problem> {
-        let asked = self.read("limit", "a whole number")?;
+        let message = format!("a whole number of at most {}", size.max);
+        let asked = self.read("limit", &message)?;
         size.of(asked).ok_or_else(|| Problem::parameter("limit", format!("must be at most {}", size.max)))
     }
 }

@@ -246,3 +246,7 @@ mod tests {
         assert_eq!(kept.bytes, kept.first.values().map(|first| first.size).sum::<usize>());
     }
 }
+
+#[cfg(test)]
+#[path = "retried_tests.rs"]
+mod doors;

@@ -111,7 +111,12 @@ fn toolset(dice: &mut Dice) -> Toolset {
     let mut configs = Vec::new();
     for name in Builtin::ALL {
         if dice.once_in(2) {
-            configs.push(ToolConfig { name, enabled: !dice.once_in(4), permission_policy: policy(dice) });
+            configs.push(ToolConfig {
+                name,
+                enabled: !dice.once_in(4),
+                permission_policy: policy(dice),
+                web: name.unlimited(),
+            });
         }
     }
     Toolset { default_config, configs }
@@ -130,7 +135,8 @@ mod tests {
     #[test]
     fn a_named_tool_goes_by_its_own_config_and_the_rest_by_the_default() {
         let ask = ToolDefault { enabled: true, permission_policy: Policy::AlwaysAsk };
-        let config = |name, enabled| ToolConfig { name, enabled, permission_policy: Policy::AlwaysAllow };
+        let config =
+            |name, enabled| ToolConfig { name, enabled, permission_policy: Policy::AlwaysAllow, web: None };
         let configs = vec![config(Builtin::Bash, true), config(Builtin::Read, false)];
         let kit = Kit(vec![custom("weigh"), Tool::Toolset(Toolset { default_config: ask, configs })]);
         let offers = ["weigh", "bash", "read", "write", "web_fetch", "sort"].map(|name| kit.offer(name));

@@ -207,7 +207,8 @@ pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<
 
 pub(crate) fn agent() -> SessionAgent {
     let tool = CustomTool { name: "look_up".into(), description: "d".into(), input_schema: Object::new() };
-    let ask = ToolConfig { name: Builtin::Write, enabled: true, permission_policy: Policy::AlwaysAsk };
+    let ask =
+        ToolConfig { name: Builtin::Write, enabled: true, permission_policy: Policy::AlwaysAsk, web: None };
     let toolset = Toolset { default_config: ToolDefault::BARE, configs: vec![ask] };
     SessionAgent {
         id: protocol::AgentId::from_bits(3),

@@ -260,6 +260,7 @@ fn a_roster_is_pinned_and_the_agents_own_place_goes_with_its_version() {
 fn who_may_not_be_in_a_roster_is_named() {
     let of = |id: u128| Sent::Agent { id: AgentId::from_bits(id), version: None };
     let two = [of(8), of(9)];
+    let then = Sent::Agent { id: AgentId::from_bits(7), version: Some(9) };
     let archived = Agent { archived_at: Some(LATER), ..member(8, "a") };
     let coordinator = enlisted(&[Sent::Own], &[None]).expect("legal");
     let conflict = |id| {
@@ -278,7 +279,8 @@ fn who_may_not_be_in_a_roster_is_named() {
         ),
         (&two[..1], vec![Some(member(8, "self"))], "multiagent.agents.0", "reserved", None),
         (&two[..1], vec![Some(member(8, "anthropic.advisor"))], "multiagent.agents.0", "reserved", None),
-        (&[of(7)][..], vec![None], "multiagent.agents.0", "\"self\"", None),
+        (&[then][..], vec![None], "multiagent.agents.0", "\"self\"", None),
+        (&[of(7), Sent::Own][..], vec![None, None], "multiagent.agents.1", "named `n`", None),
         (
             &two[..1],
             vec![Some(conflict(8))],

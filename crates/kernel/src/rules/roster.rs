@@ -35,8 +35,12 @@ pub fn pinned(
         let path = format!("multiagent.agents.{index}");
         let member = match sent {
             Sent::Own => agent,
-            Sent::Agent { id, .. } if *id == agent.id => {
-                return Err(Invalid::new(path, "name the agent itself as {\"type\": \"self\"}"));
+            // What an answer shows of the agent itself may be sent back.
+            Sent::Agent { id, version } if *id == agent.id => {
+                if version.is_some_and(|version| version != agent.version) {
+                    return Err(Invalid::new(path, "name the agent itself as {\"type\": \"self\"}"));
+                }
+                agent
             }
             Sent::Agent { id, version } => {
                 let member = found.get(index).and_then(Option::as_ref).ok_or_else(|| {

@@ -5,6 +5,7 @@ use alloc::{format, string::String, vec::Vec};
 use protocol::{
     AgentId, EnvironmentId, Fields, Invalid,
     agent::{Agent, SessionAgent},
+    environment::{Config, Networking},
     input::{self, ClientEvent},
     limits,
     model::{self, ModelConfig},
@@ -69,9 +70,13 @@ pub fn create(body: Value) -> Result<Request, Invalid> {
     let environment = fields.required("environment_id", parse::id)?;
     let title = fields.optional("title", parse::text(0, limits::NAME_CHARS))?;
     let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
-    for key in ["resources", "vault_ids", "budget"] {
+    for key in ["resources", "vault_ids"] {
         unserved(&mut fields, key)?;
     }
+    if fields.has("budget") {
+        return Err(Invalid::unsupported(fields.at("budget"), "`budget`"));
+    }
+    let _null = fields.take("budget");
     let events = fields.optional("initial_events", input::initial)?.unwrap_or_default();
     fields.finish()?;
     Ok(Request { agent, environment, title, metadata, events })
@@ -85,9 +90,12 @@ pub fn update(body: Value) -> Result<Change, Invalid> {
     let mut fields = Fields::of(body, "")?;
     let title = fields.given("title", parse::text(0, limits::NAME_CHARS))?;
     let metadata = fields.given("metadata", parse::metadata_patch)?;
-    for key in ["vault_ids", "budget"] {
-        unserved(&mut fields, key)?;
+    unserved(&mut fields, "vault_ids")?;
+    if fields.has("budget") {
+        let message = "a budget is set when a session is created, and this one was created without one";
+        return Err(fields.wrong("budget", message).with_code("budget_create_only"));
     }
+    let _null = fields.take("budget");
     let tools = fields.optional("agent", |value, path| {
         let mut fields = Fields::of(value, path)?;
         let tools = fields.given("tools", tool::tools)?;
@@ -125,6 +133,43 @@ pub fn effective(agent: &Agent, overrides: Overrides, routes: &Routes) -> Result
         Given::Value(tools) => effective.tools = tools,
     }
     Ok(effective)
+}
+
+/// Refuses web tools that are on and name domains that the environment's network does not reach
+/// (spec/behaviour.md b.4). `path` is that of the tools.
+///
+/// # Errors
+/// The first such domain.
+pub fn reachable(tools: &[Tool], config: &Config, path: &str) -> Result<(), Invalid> {
+    let Config::Cloud { networking: Networking::Limited { allowed_hosts, .. }, .. } = config else {
+        return Ok(());
+    };
+    for (tool, toolset) in tools.iter().enumerate().filter_map(|(index, tool)| match tool {
+        Tool::Toolset(toolset) => Some((index, toolset)),
+        Tool::Custom(_) => None,
+    }) {
+        let on = toolset.configs.iter().enumerate().filter(|(_, config)| config.enabled);
+        let limited = on.filter_map(|(index, config)| Some((index, config.web.as_ref()?)));
+        for (index, web) in limited {
+            let allowed = web.domains().allowed_domains.iter().flatten();
+            if let Some((place, domain)) =
+                allowed.enumerate().find(|(_, domain)| !reached(domain, allowed_hosts))
+            {
+                let at = format!("{path}.{tool}.configs.{index}.allowed_domains.{place}");
+                let message = format!("`{domain}` is not among the environment's allowed_hosts");
+                return Err(Invalid::new(at, message));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn reached(domain: &str, hosts: &[String]) -> bool {
+    let host = domain.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    hosts.iter().map(|allowed| allowed.to_ascii_lowercase()).any(|allowed| match allowed.strip_prefix('*') {
+        Some(parent) => host.ends_with(parent),
+        None => host == allowed,
+    })
 }
 
 fn agent(value: Value, path: &str) -> Result<AgentRef, Invalid> {

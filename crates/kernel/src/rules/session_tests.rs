@@ -2,7 +2,7 @@
 
 use alloc::{string::ToString, vec};
 
-use protocol::{Stamp, content::Block, model::ModelConfig, routes::Route};
+use protocol::{Stamp, content::Block, environment::Packages, model::ModelConfig, routes::Route};
 use serde_json::json;
 
 use super::*;
@@ -111,6 +111,7 @@ fn what_is_not_served_is_refused_by_name() {
         ("resources", json!([{"type": "file", "file_id": "file_1"}])),
         ("vault_ids", json!(["vlt_1"])),
         ("budget", json!({"type": "limit"})),
+        ("budget", json!([])),
     ] {
         let mut body = json!({"agent": AGENT, "environment_id": ENVIRONMENT});
         body.as_object_mut().expect("an object").insert(key.into(), value);
@@ -130,6 +131,8 @@ fn a_change_tells_absent_null_and_value_apart() {
     let body = json!({"title": null, "metadata": {"a": null}, "agent": {"tools": [], "mcp_servers": []}});
     let metadata = Given::Value([("a".to_string(), None)].into_iter().collect());
     assert_eq!(update(body), Ok(Change { title: Given::Null, metadata, tools: Given::Value(vec![]) }));
+    let wrong = update(json!({"budget": {"type": "limit"}})).expect_err("no budget");
+    assert_eq!((wrong.path.as_str(), wrong.code), ("budget", Some("budget_create_only")));
     let nothing = Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Absent };
     assert_eq!(update(json!({"vault_ids": [], "budget": null, "agent": {}})), Ok(nothing));
     for (body, path) in [
@@ -139,5 +142,44 @@ fn a_change_tells_absent_null_and_value_apart() {
         (json!({"status": "idle"}), "status"),
     ] {
         assert_eq!(update(body).map_err(|wrong| wrong.path), Err(path.to_string()));
+    }
+}
+
+#[test]
+fn what_a_web_tool_may_reach_is_within_what_the_network_reaches() {
+    let limited = |hosts: &[&str]| Config::Cloud {
+        networking: Networking::Limited {
+            allow_mcp_servers: false,
+            allow_package_managers: false,
+            allowed_hosts: hosts.iter().map(ToString::to_string).collect(),
+        },
+        packages: Packages::default(),
+    };
+    let tools = |config: Value| {
+        let tools =
+            json!([tool("t"), {"type": "agent_toolset_20260401", "configs": [{"name": "bash"}, config]}]);
+        protocol::tool::tools(tools, "tools").expect("legal")
+    };
+    let fetch = tools(json!({"name": "web_fetch", "allowed_domains": ["A.example.com", "b.example.com/"]}));
+    let second = "agent.tools.1.configs.1.allowed_domains.1".to_string();
+    for (config, told) in [
+        (Config::default(), Ok(())),
+        (limited(&["a.example.com", "B.example.com"]), Ok(())),
+        (limited(&["*.example.com"]), Ok(())),
+        (limited(&["*.com"]), Ok(())),
+        (limited(&["a.example.com", "example.com"]), Err(second.clone())),
+        (limited(&["a.example.com", "*.b.example.com"]), Err(second)),
+        (limited(&[]), Err("agent.tools.1.configs.1.allowed_domains.0".to_string())),
+    ] {
+        assert_eq!(reachable(&fetch, &config, "agent.tools").map_err(|wrong| wrong.path), told, "{config:?}");
+    }
+    let search = json!({"name": "web_search", "allowed_domains": ["x.example/docs"]});
+    assert_eq!(reachable(&tools(search), &limited(&["x.example"]), "agent.tools"), Ok(()));
+    for harmless in [
+        json!({"name": "web_fetch", "enabled": false, "allowed_domains": ["x.example"]}),
+        json!({"name": "web_fetch", "blocked_domains": ["x.example"]}),
+        json!({"name": "web_fetch"}),
+    ] {
+        assert_eq!(reachable(&tools(harmless), &limited(&[]), "agent.tools"), Ok(()));
     }
 }

@@ -607,7 +607,7 @@ fn tool(name: &str) -> Tool {
 
 /// write and edit are asked about, grep is off.
 fn toolset() -> Tool {
-    let ask = |name, enabled| ToolConfig { name, enabled, permission_policy: Policy::AlwaysAsk };
+    let ask = |name, enabled| ToolConfig { name, enabled, permission_policy: Policy::AlwaysAsk, web: None };
     let configs = vec![ask(Builtin::Write, true), ask(Builtin::Edit, true), ask(Builtin::Grep, false)];
     Tool::Toolset(Toolset { default_config: ToolDefault::BARE, configs })
 }

@@ -15,6 +15,7 @@ use super::shape::{
     any_text, boolean, constant, either, kept, like, list, named, null, object, one_of, optional, required,
     said, tagged, text, unserved, whole,
 };
+use super::web;
 
 /// Characters of a model's id.
 const MODEL_CHARS: usize = 256;
@@ -196,9 +197,7 @@ fn toolset() -> Value {
     let config = |tool: &Builtin| {
         let switches = [optional("enabled", boolean()), optional("permission_policy", named("PolicyParams"))];
         let name = [required("name", constant(tool.name())), optional("type", constant(tool.name()))];
-        let unserved =
-            restrictions(*tool).iter().map(|key| optional(key, said(null(), "Not supported yet.")));
-        object(name.into_iter().chain(switches).chain(unserved))
+        object(name.into_iter().chain(switches).chain(web::of(*tool)))
     };
     tagged(
         "agent_toolset_20260401",
@@ -209,14 +208,6 @@ fn toolset() -> Value {
     )
 }
 
-const fn restrictions(tool: Builtin) -> &'static [&'static str] {
-    match tool {
-        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => &[],
-        Builtin::WebFetch => &["allowed_domains", "blocked_domains", "max_content_tokens", "url_sources"],
-        Builtin::WebSearch => &["allowed_domains", "blocked_domains", "user_location"],
-    }
-}
-
 fn session_create() -> Value {
     object([
         required("agent", named("SessionAgentParams")),
@@ -225,7 +216,7 @@ fn session_create() -> Value {
         optional("metadata", named("MetadataParams")),
         optional("resources", unserved()),
         optional("vault_ids", unserved()),
-        optional("budget", unserved()),
+        optional("budget", said(null(), "Not supported yet.")),
         optional("initial_events", list(0, limits::INITIAL_EVENTS, named("UserMessageParams"))),
     ])
 }
@@ -236,7 +227,7 @@ fn session_update() -> Value {
         optional("title", text(0, limits::NAME_CHARS)),
         optional("metadata", named("MetadataPatchParams")),
         optional("vault_ids", unserved()),
-        optional("budget", unserved()),
+        optional("budget", said(null(), "Not supported yet.")),
         optional("agent", object([tools, optional("mcp_servers", unserved())])),
     ])
 }

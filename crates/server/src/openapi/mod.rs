@@ -7,6 +7,7 @@ mod queries;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::sync::LazyLock;
 

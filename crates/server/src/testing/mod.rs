@@ -23,7 +23,7 @@ use engine::{Clock, Dice, Engine, Parts, Tree};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use protocol::{
-    WorkspaceId,
+    Stamp, WorkspaceId,
     routes::{Route, Routes},
 };
 use serde_json::{Value, json};
@@ -60,13 +60,23 @@ impl House {
         Self::built(routes::all(), Tree { max_depth: 2, ..Tree::default() }).await
     }
 
+    /// A house whose clock runs as tokio's does.
+    pub(crate) async fn still() -> Self {
+        let clock = Clock::from(Stamp::from_micros(1_700_000_000_000_000));
+        Self::under(routes::all(), Tree::default(), clock).await
+    }
+
     async fn built(routes: Router<Arc<Door>>, tree: Tree) -> Self {
+        Self::under(routes, tree, Clock::wall()).await
+    }
+
+    async fn under(routes: Router<Arc<Door>>, tree: Tree, clock: Clock) -> Self {
         let parts = Parts {
             store: Store::memory(),
             oracle: Arc::new(script::Script),
             hands: Arc::new(script::Echo),
             routes: Routes(vec![Route::script("test-*")]),
-            clock: Clock::wall(),
+            clock,
             dice: Dice::seeded(7),
             tree,
         };
@@ -110,7 +120,18 @@ impl House {
         self.send(Method::DELETE, path, &[], Body::empty()).await
     }
 
-    async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Body) -> Told {
+    /// Posts these bytes.
+    pub(crate) async fn post_raw(&self, path: &str, body: impl Into<Body>, headers: &[(&str, &str)]) -> Told {
+        self.send(Method::POST, path, headers, body.into()).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Told {
         let mut request = Request::builder().method(method.clone()).uri(path).header("x-api-key", KEY);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -191,12 +212,60 @@ impl House {
         (status, body["error"]["message"].as_str().expect("a message").to_owned())
     }
 
+    /// Waits until the session at `path` has made one more thread than it had.
+    pub(crate) async fn spawned(&self, path: &str) {
+        let newest = self.get(&format!("{path}/events?order=desc&limit=1")).await.ok();
+        let made = "session.thread_created";
+        let told = format!("{path}/events?order=desc&types[]={made}&types[]=user.message&limit=1");
+        if self.get(&told).await.ok()["data"][0]["type"] == made {
+            return;
+        }
+        let id = newest["data"][0]["id"].as_str().expect("an event");
+        let mut stream = self.stream(&format!("{path}/events/stream?after_id={id}")).await;
+        while stream.next().await.data()["type"] != made {}
+    }
+
     /// Opens a stream.
     pub(crate) async fn stream(&self, path: &str) -> Records {
         let request = Request::get(path).header("x-api-key", KEY).body(Body::empty()).expect("a request");
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         assert_eq!(response.status(), 200, "{path}");
         Records { body: response.into_body().into_data_stream(), read: String::new() }
+    }
+
+    /// Every item of a list, walked by pages of these sizes, over and over, and back again where the list
+    /// runs both ways.
+    pub(crate) async fn walked(&self, path: &str, limits: &[usize]) -> Vec<Value> {
+        let mut items: Vec<Value> = Vec::new();
+        let mut sizes = limits.iter().cycle();
+        let mut limit = *sizes.next().expect("a size");
+        let mut page = self.get(&format!("{path}&limit={limit}")).await.good();
+        assert!(page["prev_page"].is_null(), "{path}: something before the first page");
+        loop {
+            let shown = data(&page);
+            assert!(shown.len() <= limit && (!shown.is_empty() || items.is_empty()), "{path}: {limit}");
+            items.extend(shown);
+            let Some(next) = page["next_page"].as_str() else { break };
+            limit = *sizes.next().expect("a size");
+            page = self.get(&format!("{path}&limit={limit}&page={next}")).await.good();
+        }
+        if page.get("prev_page").is_some() {
+            let mut back = data(&page);
+            while let Some(prev) = page["prev_page"].as_str() {
+                let behind = data(&page);
+                limit = *sizes.next().expect("a size");
+                page = self.get(&format!("{path}&limit={limit}&page={prev}")).await.good();
+                let mut shown = data(&page);
+                assert!(!shown.is_empty() && shown.len() <= limit, "{path}: {limit}");
+                let next = page["next_page"].as_str().expect("there is more behind");
+                let again = self.get(&format!("{path}&limit=100&page={next}")).await.good();
+                assert!(data(&again).starts_with(&behind), "{path}: there and back");
+                shown.extend(back);
+                back = shown;
+            }
+            assert_eq!(back, items, "{path}: backwards");
+        }
+        items
     }
 
     /// Every item of a list, whose pages hold `sizes` items.
@@ -215,6 +284,17 @@ impl House {
         assert_eq!(seen, sizes, "{path}");
         items
     }
+}
+
+/// A runtime whose clock stands still, for tests that are no `tokio::test`.
+pub(crate) fn still() -> tokio::runtime::Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime")
+}
+
+/// The items of a list.
+pub(crate) fn data(list: &Value) -> Vec<Value> {
+    list["data"].as_array().expect("data").clone()
 }
 
 /// The id of an answer, as text.
@@ -271,13 +351,19 @@ impl Told {
         times
     }
 
-    /// The body of a good answer that obeys the contract, its times replaced.
-    pub(crate) fn ok(self) -> Value {
+    /// The body of a good answer that obeys the contract.
+    pub(crate) fn good(self) -> Value {
         let (method, path) = &self.asked;
         assert_eq!(self.status, 200, "{method} {path}: {}", self.body);
         assert_eq!(self.header("content-type"), Some("application/json"));
-        let mut body = self.json();
+        let body = self.json();
         contract::check(method, path, &body);
+        body
+    }
+
+    /// The same, its times replaced.
+    pub(crate) fn ok(self) -> Value {
+        let mut body = self.good();
         timeless(&mut body, &mut Vec::new());
         body
     }

@@ -23,6 +23,10 @@ const MANY: usize = 3;
 /// of it mean together, and what is not built yet.
 const REASONS: &[&str] = &[
     "no route answers for the model",
+    "this domain is already in the list",
+    "Only one of allowed_domains or blocked_domains may be set",
+    "must leave at least one source",
+    "is no custom tool of this list",
     "this tool is already in the list",
     "` is already in the list",
     "this agent is already in the roster",

@@ -28,7 +28,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     }
     let items = Items::fit(&versions, limit)?;
     let last = items.len().checked_sub(1).and_then(|last| versions.get(last)).filter(|_| items.more);
-    let next = last.map(|last| listing.seal(Token { backwards: false, key: last.version, id: 0 }));
+    let next = last.map(|last| listing.seal(Token { backwards: false, key: last.version, id: 0, at: None }));
     items.answer(next)
 }
 

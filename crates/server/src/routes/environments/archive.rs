@@ -3,7 +3,7 @@
 use kernel::rules::environment;
 use store::Write;
 
-use super::{current, row};
+use super::{current, named, row};
 use crate::{
     answer::Answer,
     document::{self, Change},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Answers with the environment, archived now or before.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = call.id("environment_id")?;
+    let id = named(&call)?;
     let archived = document::change(&call, || async {
         let stored = current(&call, id).await?;
         let Some(next) = environment::archive(&stored.value, call.engine().now()) else {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use store::{Kind, Write};
 
-use super::current;
+use super::{current, named};
 use crate::{
     answer::Answer,
     document::{self, Change},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Answers with the id of what is gone.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = call.id("environment_id")?;
+    let id = named(&call)?;
     current(&call, id).await?;
     let gone = json!({"id": id, "type": "environment_deleted"});
     let deleted = document::change(&call, || async {

@@ -16,13 +16,20 @@ use crate::{
     extract::Call,
 };
 
+const NOT_FOUND: &str = "environment_not_found";
+
 /// The environment, live or archived.
 pub(super) async fn current(call: &Call, id: EnvironmentId) -> Result<Stored<Environment>, Problem> {
     let found = document::find(call, Kind::Environment, id.bits(), None).await?;
     found.ok_or_else(|| {
         let missing = Problem::missing(format!("there is no environment {id}, or it is deleted"));
-        Problem { code: Some("environment_not_found"), ..missing }
+        Problem { code: Some(NOT_FOUND), ..missing }
     })
+}
+
+/// The environment's id in the path.
+fn named(call: &Call) -> Result<EnvironmentId, Problem> {
+    call.id("environment_id").map_err(|problem| Problem { code: Some(NOT_FOUND), ..problem })
 }
 
 /// The row that keeps `environment`. A live one has its name alone; archiving sets the name free.

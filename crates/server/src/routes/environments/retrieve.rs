@@ -1,11 +1,11 @@
 //! `GET /v1/environments/{environment_id}`: one environment.
 
-use super::current;
+use super::{current, named};
 use crate::{answer::Answer, error::Problem, extract::Call};
 
 /// Answers with the environment.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    Answer::json(&current(&call, call.id("environment_id")?).await?.value)
+    Answer::json(&current(&call, named(&call)?).await?.value)
 }
 
 #[cfg(test)]

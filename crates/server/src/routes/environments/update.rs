@@ -3,7 +3,7 @@
 use kernel::rules::environment;
 use store::Write;
 
-use super::{current, free, row};
+use super::{current, free, named, row};
 use crate::{
     answer::Answer,
     document::{self, Change},
@@ -13,7 +13,7 @@ use crate::{
 
 /// Answers with the environment as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = call.id("environment_id")?;
+    let id = named(&call)?;
     let body = call.body()?;
     let changed = document::change(&call, || async {
         let stored = current(&call, id).await?;
@@ -45,6 +45,37 @@ mod tests {
         let patch = json!({"description": "", "metadata": {"a": ""}});
         assert_eq!(house.post(&path, &patch).await.ok(), expected);
         assert_eq!(house.get(&path).await.ok(), expected);
+    }
+
+    #[tokio::test]
+    async fn what_changes_nothing_is_no_change_and_what_was_answered_may_come_back() {
+        let house = House::open().await;
+        let config = json!({"type": "cloud", "networking": {"type": "limited", "allow_mcp_servers": true}});
+        let body = json!({"name": "n", "config": config, "metadata": {"a": "1"}});
+        let made = house.post("/v1/environments", &body).await.good();
+        let path = format!("/v1/environments/{}", id(&made));
+        let fields = ["name", "description", "config", "metadata", "scope"];
+        let echo: serde_json::Map<_, _> =
+            fields.iter().map(|key| ((*key).to_owned(), made[*key].clone())).collect();
+        for body in [
+            json!({}),
+            json!(echo),
+            json!({"config": {"type": "cloud", "networking": {"type": "limited"}}}),
+            json!({"config": {"type": "cloud", "packages": null}, "metadata": {"gone": "", "never": null}}),
+        ] {
+            assert_eq!(house.post(&path, &body).await.good(), made, "{body}");
+        }
+        let body = json!({"description": "d"});
+        assert_ne!(house.post(&path, &body).await.good()["updated_at"], made["updated_at"]);
+        let cleared = house.post(&path, &json!({"description": null, "name": null})).await.good();
+        assert_eq!((&cleared["description"], &cleared["name"]), (&Value::Null, &json!("n")));
+        let many: serde_json::Map<_, _> = (0..16).map(|n| (n.to_string(), json!("v"))).collect();
+        let told = house.post(&path, &json!({"metadata": many})).await;
+        assert_eq!(told.code().as_deref(), Some("invalid_metadata"));
+        told.refused(400, "invalid_request_error", "metadata: must have at most 16 pairs, has 17");
+        let mut swapped = json!({"metadata": many});
+        swapped["metadata"]["a"] = json!("");
+        assert_eq!(house.post(&path, &swapped).await.good()["metadata"], json!(many));
     }
 
     #[tokio::test]

@@ -1,9 +1,9 @@
 //! `GET /v1/sessions/{session_id}/events`: what happened, page by page.
 
-use engine::{EventQuery, Range};
+use engine::{EventQuery, Order};
 use protocol::{SessionId, event::Body, page::LOGS};
 
-use super::{order, page};
+use super::page;
 use crate::{
     answer::Answer,
     error::Problem,
@@ -15,22 +15,22 @@ use crate::{
 /// Answers with a page of the session's events, oldest first.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let session: SessionId = call.id("session_id")?;
-    let order = order(&call)?;
+    let order = call.query.order(Order::Ascending)?;
     let query = EventQuery {
         thread: None,
         order,
         after: None,
         limit: call.query.limit(LOGS)?,
-        types: call.query.names("types", Body::NAMES)?.into_iter().collect(),
-        created: Range {
-            gt: call.query.time("created_at[gt]")?,
-            gte: call.query.time("created_at[gte]")?,
-            lt: call.query.time("created_at[lt]")?,
-            lte: call.query.time("created_at[lte]")?,
-        },
+        types: call.query.names("types", &listed())?.into_iter().collect(),
+        created: call.query.created()?,
     };
     let listing = Listing { list: List::SessionEvents, parent: session.bits(), order };
     page(&call, session, listing, query, || sessions::missing(session)).await
+}
+
+/// The types that a list can hold: all but the end of everything, which no list outlives.
+fn listed() -> Vec<&'static str> {
+    Body::NAMES.iter().copied().filter(|name| *name != "session.deleted").collect()
 }
 
 #[cfg(test)]

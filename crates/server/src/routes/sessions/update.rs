@@ -1,13 +1,37 @@
 //! `POST /v1/sessions/{session_id}`: title, metadata, and the tools of an idle session.
 
 use kernel::{Input, rules::session};
+use protocol::{environment::Environment, parse::Given, tool::Tool};
+use store::Kind;
 
 use super::after;
-use crate::{answer::Answer, error::Problem, extract::Call};
+use crate::{
+    answer::Answer,
+    document::{self, Stored},
+    error::Problem,
+    extract::Call,
+};
 
 /// Answers with the session as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    after(&call, Input::Update(session::update(call.body()?)?)).await
+    let change = session::update(call.body()?)?;
+    if let Given::Value(tools) = &change.tools {
+        reachable(&call, tools).await?;
+    }
+    after(&call, Input::Update(change)).await
+}
+
+/// Refuses web tools that are to reach more than the session's environment does, if that is still there.
+async fn reachable(call: &Call, tools: &[Tool]) -> Result<(), Problem> {
+    let Some(session) = call.engine().session(call.workspace(), call.id("session_id")?).await? else {
+        return Ok(());
+    };
+    let id = session.environment_id.bits();
+    let environment: Option<Stored<Environment>> = document::find(call, Kind::Environment, id, None).await?;
+    match environment {
+        None => Ok(()),
+        Some(environment) => Ok(session::reachable(tools, &environment.value.config, "agent.tools")?),
+    }
 }
 
 #[cfg(test)]
@@ -33,6 +57,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn web_tools_stay_within_the_environments_network() {
+        let house = House::open().await;
+        let networking = json!({"type": "limited", "allowed_hosts": ["*.example.com"]});
+        let config = json!({"type": "cloud", "networking": networking});
+        let environment = house.post("/v1/environments", &json!({"name": "n", "config": config})).await.ok();
+        let tools = |domain: &str| {
+            let fetch = json!({"name": "web_fetch", "allowed_domains": [domain]});
+            json!({"tools": [{"type": "agent_toolset_20260401", "configs": [fetch]}]})
+        };
+        let message = "agent.tools.0.configs.0.allowed_domains.0: `b.example` is not among";
+        let mut agent = tools("b.example");
+        agent["type"] = json!("agent_with_overrides");
+        agent["id"] = house.agent().await["id"].clone();
+        let body = json!({"agent": agent, "environment_id": environment["id"]});
+        house.post("/v1/sessions", &body).await.refused(400, "invalid_request_error", message);
+        agent["tools"] = tools("a.example.com")["tools"].clone();
+        let body = json!({"agent": agent, "environment_id": environment["id"]});
+        let path = format!("/v1/sessions/{}", id(&house.post("/v1/sessions", &body).await.ok()));
+        let told = house.post(&path, &json!({"agent": tools("b.example")})).await;
+        told.refused(400, "invalid_request_error", message);
+        house.post(&path, &json!({"agent": tools("b.a.example.com")})).await.ok();
+        house.delete(&format!("/v1/environments/{}", id(&environment))).await.ok();
+        house.post(&path, &json!({"agent": tools("b.example")})).await.ok();
+    }
+
+    #[tokio::test]
     async fn a_mistake_a_busy_agent_and_an_unknown_session_are_refused() {
         let house = House::open().await;
         let path = format!("/v1/sessions/{}", id(&house.session(&[message("hold")]).await));
@@ -41,6 +91,8 @@ mod tests {
         let told = house.post(&path, &json!({"agent": {"tools": []}})).await;
         told.refused(400, "invalid_request_error", "cannot update the agent of");
         house.post(&path, &json!({"title": "while it runs"})).await.ok();
+        let same = house.get(&path).await.ok()["agent"]["tools"].clone();
+        house.post(&path, &json!({"agent": {"tools": same, "mcp_servers": null}, "budget": null})).await.ok();
         let told = house.post("/v1/sessions/sesn_1111111111111111111111", &json!({"title": "x"})).await;
         told.refused(404, "not_found_error", "there is no such session");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use engine::{EventQuery, Range};
+use engine::{EventQuery, Order, Range};
 use protocol::page::LOGS;
 
 use super::named;
@@ -17,7 +17,7 @@ use crate::{
 /// Answers with a page of the thread's events, oldest first.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let (session, thread) = named(&call).await?;
-    let order = events::order(&call)?;
+    let order = call.query.order(Order::Ascending)?;
     let query = EventQuery {
         thread: Some(thread.id),
         order,

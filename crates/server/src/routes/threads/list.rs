@@ -27,7 +27,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         .collect();
     let items = Items::fit(shown.iter().map(|(_, thread)| thread), limit)?;
     let next = shown.get(items.len()).filter(|_| items.more);
-    let next = next.map(|(place, _)| listing.seal(Token { backwards: false, key: *place, id: 0 }));
+    let next = next.map(|(place, _)| listing.seal(Token { backwards: false, key: *place, id: 0, at: None }));
     items.answer(next)
 }
 

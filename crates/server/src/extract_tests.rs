@@ -1,0 +1,139 @@
+//! Paths, methods and ids, as clients write them.
+
+use axum::{body::Body, http::Method};
+use serde_json::{Value, json};
+
+use crate::testing::{House, id, message};
+
+const AGENT: &str = "agent_1111111111111111111112";
+
+#[tokio::test]
+async fn a_head_is_a_get_without_its_body() {
+    let house = House::open().await;
+    for path in ["/v1/agents", "/v1/sessions", "/v1/agents/x"] {
+        let (head, get) = tokio::join!(
+            house.send(Method::HEAD, path, &[], Body::empty()),
+            house.send(Method::GET, path, &[], Body::empty())
+        );
+        assert_eq!(
+            (head.status, head.header("content-type")),
+            (get.status, get.header("content-type")),
+            "{path}"
+        );
+        assert!(head.header("request-id").is_some() && head.text().is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn another_method_is_told_which_ones_there_are() {
+    let house = House::open().await;
+    for (method, path, allow) in [
+        (Method::OPTIONS, "/v1/agents", "GET,HEAD,POST"),
+        (Method::PUT, "/v1/agents", "GET,HEAD,POST"),
+        (Method::PATCH, "/v1/environments/x", "GET,HEAD,POST,DELETE"),
+        (Method::DELETE, "/v1/agents/x", "GET,HEAD,POST"),
+        (Method::GET, "/v1/agents/x/archive", "POST"),
+        (Method::POST, "/v1/sessions/x/events/stream", "GET,HEAD"),
+        (Method::TRACE, "/v1/sessions/x/threads", "GET,HEAD"),
+    ] {
+        let told = house.send(method.clone(), path, &[], Body::empty()).await;
+        assert_eq!(told.header("allow"), Some(allow), "{method} {path}");
+        told.refused(405, "invalid_request_error", &format!("{path} does not take {method}"));
+    }
+}
+
+#[tokio::test]
+async fn a_path_is_what_it_says_and_nothing_near_it() {
+    let house = House::open().await;
+    let made = house.agent().await;
+    let id = id(&made);
+    for path in [
+        format!("/v1/agents/{id}/"),
+        "/v1/agents/".to_owned(),
+        "/v1//agents".into(),
+        "//v1/agents".into(),
+        format!("/v1/agents//{id}"),
+        "/v1/Agents".into(),
+        "/v1/agents;x=1".into(),
+        format!("/v1/agents/{id}/versions/"),
+        "/v2/agents".into(),
+        format!("/v1/agents/{id}%2Fversions"),
+        format!("/v1/agents/{id}%00"),
+        format!("/v1/agents/%20{id}"),
+        "/v1/agents/%ff".into(),
+        "/v1/agents/..".into(),
+    ] {
+        house.get(&path).await.refused(404, "not_found_error", "");
+    }
+    for path in [format!("/v1/agents/{}", id.replace('_', "%5F")), format!("/v1/%61gents/{id}?beta=true#x")] {
+        let told = house.get(&path).await;
+        // An encoded letter of a fixed part names another path; one of an id is the id's.
+        if path.contains("%61") {
+            told.refused(404, "not_found_error", "");
+        } else {
+            assert_eq!(told.ok(), made);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_form_of_an_id_names_the_same_and_one_of_another_kind_names_nothing() {
+    let house = House::open().await;
+    let session = house.session(&[message("hi")]).await;
+    let path = format!("/v1/sessions/{}", id(&session));
+    house.settled(&path).await;
+    let thread = id(&house.get(&format!("{path}/threads")).await.ok()["data"][0]);
+    let event = id(&house.get(&format!("{path}/events?limit=1")).await.ok()["data"][0]);
+    let environment = session["environment_id"].as_str().expect("an id").to_owned();
+    let digits = |id: &str| id.rsplit('_').next().expect("digits").to_owned();
+    for prefix in ["sesn", "sess", "session"] {
+        for alias in ["sthr", "thread", "thr"] {
+            let path = format!(
+                "/v1/sessions/{prefix}_{}/threads/{alias}_{}",
+                digits(&id(&session)),
+                digits(&thread)
+            );
+            assert_eq!(house.get(&path).await.ok()["id"], json!(thread), "{path}");
+        }
+    }
+    for prefix in ["env", "environment"] {
+        let asked = format!("{prefix}_{}", digits(&environment));
+        assert_eq!(house.get(&format!("/v1/environments/{asked}")).await.ok()["id"], json!(environment));
+        let body = json!({"agent": session["agent"]["id"], "environment_id": asked});
+        assert_eq!(house.post("/v1/sessions", &body).await.ok()["environment_id"], json!(environment));
+    }
+    house.post(&format!("{path}/archive"), &Value::Null).await.ok();
+    for prefix in ["sevt", "evt", "event"] {
+        let asked = format!("{path}/events/stream?after_id={prefix}_{}", digits(&event));
+        let told = house.get(&asked).await;
+        assert_eq!((told.status.as_u16(), told.text().contains("status_terminated")), (200, true), "{asked}");
+    }
+    for (path, named) in [
+        (format!("/v1/sessions/{AGENT}"), "session_id: "),
+        (format!("/v1/sessions/{}", digits(&id(&session))), "session_id: "),
+        (format!("/v1/sessions/SESN_{}", digits(&id(&session))), "session_id: "),
+        (format!("/v1/agents/{}", id(&session)), "agent_id: "),
+        (format!("/v1/environments/{AGENT}"), "environment_id: "),
+        (format!("{path}/threads/{}", id(&session)), "thread_id: "),
+        (format!("{path}/threads/{event}/events"), "thread_id: "),
+    ] {
+        house.get(&path).await.refused(404, "not_found_error", named);
+    }
+}
+
+#[tokio::test]
+async fn every_path_of_an_environment_says_by_code_that_it_is_not_there() {
+    let house = House::open().await;
+    for id in ["env_1111111111111111111112", "env_x", AGENT] {
+        let path = format!("/v1/environments/{id}");
+        for told in [
+            house.get(&path).await,
+            house.post(&path, &json!({"name": "n"})).await,
+            house.post(&format!("{path}/archive"), &Value::Null).await,
+            house.delete(&path).await,
+        ] {
+            assert_eq!(told.code().as_deref(), Some("environment_not_found"), "{id}");
+            told.refused(404, "not_found_error", "");
+        }
+    }
+}
