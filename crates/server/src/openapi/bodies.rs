@@ -1,7 +1,7 @@
 //! The request bodies: each shape once, with the limits that its reader holds (decision 003).
 //!
-//! The readers are `protocol`'s and `kernel::rules`'; that they and these shapes say the same is what the tests
-//! of this folder are for.
+//! The readers are `protocol`'s and `kernel::rules`'; that they and these shapes say the same is what the
+//! tests of this folder are for.
 
 use protocol::{
     id::{Id, Kind},
