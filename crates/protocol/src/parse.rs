@@ -439,6 +439,13 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_may_be_written_with_a_fraction_of_zero() {
+        let read = |text: &str| whole(0, u64::MAX)(serde_json::from_str(text).expect("JSON"), "n").ok();
+        let read = ["3", "3.0", "3e2", "18446744073709551615", "3.5", "-3.0", "1e300"].map(read);
+        assert_eq!(read, [Some(3), Some(3), Some(300), Some(u64::MAX), None, None, None]);
+    }
+
+    #[test]
     fn a_patch_removes_sets_and_keeps() {
         let metadata = Metadata::from([("a".into(), "1".into()), ("b".into(), "2".into())]);
         let patch = metadata_patch(json!({"a": null, "c": "", "b": "3"}), "metadata").expect("a patch");

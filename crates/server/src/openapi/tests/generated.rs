@@ -19,8 +19,8 @@ const BODIES: u32 = 150;
 /// Elements of a list, and pairs of an object, that are made at most: the bounds have a test of their own.
 const MANY: usize = 3;
 
-/// What a body of the right shape may still be refused for: what exists, what state it is in, what two parts
-/// of it mean together, and what is not built yet.
+/// What a body of the right shape may still be refused for: what exists, what state that is in, and what two
+/// parts of the body mean together.
 const REASONS: &[&str] = &[
     "no route answers for the model",
     "this domain is already in the list",
