@@ -43,6 +43,12 @@ macro_rules! bodies {
             /// The `type` of every event, in the API's order.
             pub const NAMES: &'static [&'static str] = &[$($name),*];
 
+            /// The `type` of every event that a list can hold: all but the last, the end of everything.
+            pub const LISTED: &'static [&'static str] = match Self::NAMES.split_last() {
+                Some((_, listed)) => listed,
+                None => &[],
+            };
+
             /// The event's `type`.
             pub const fn name(&self) -> &'static str {
                 match self {
@@ -232,8 +238,6 @@ bodies! {
         /// Always null: budgets are not served.
         budget: Option<Object>,
     };
-    /// The session is gone.
-    "session.deleted" SessionDeleted;
     /// A thread began.
     "session.thread_created" SessionThreadCreated {
         /// Which.
@@ -366,6 +370,8 @@ bodies! {
         /// The event that began it.
         phase_started_id: EventId,
     };
+    /// The session is gone. Last, since no list outlives it.
+    "session.deleted" SessionDeleted;
 }
 
 /// A person's answer to an `ask`.

@@ -197,13 +197,14 @@ fn toolset() -> Value {
     let config = |tool: &Builtin| {
         let switches = [optional("enabled", boolean()), optional("permission_policy", named("PolicyParams"))];
         let name = [required("name", constant(tool.name())), optional("type", constant(tool.name()))];
-        object(name.into_iter().chain(switches).chain(web::of(*tool)))
+        let plain = name.into_iter().chain(switches);
+        web::of(*tool).into_iter().map(move |limits| object(plain.clone().chain(limits)))
     };
     tagged(
         "agent_toolset_20260401",
         [
             optional("default_config", named("ToolDefaultParams")),
-            optional("configs", list(0, limits::TOOLS, either(Builtin::ALL.iter().map(config)))),
+            optional("configs", list(0, limits::TOOLS, either(Builtin::ALL.iter().flat_map(config)))),
         ],
     )
 }

@@ -95,7 +95,7 @@ pub(super) const SESSIONS: &[Parameter] = &[
 ];
 /// Of sessions.events.list.
 pub(super) const EVENTS: &[Parameter] = &[
-    parameter("types[]", Form::Names(event::Body::NAMES, None), "Only events of these types."),
+    parameter("types[]", Form::Names(event::Body::LISTED, None), "Only events of these types."),
     GT,
     GTE,
     LT,

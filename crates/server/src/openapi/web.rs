@@ -3,7 +3,9 @@
 use protocol::{limits, tool::Builtin};
 use serde_json::{Value, json};
 
-use super::shape::{Field, either, like, list, object, one_of, optional, required, tagged, text, whole};
+use super::shape::{
+    Field, either, like, list, null, object, one_of, optional, required, tagged, text, whole,
+};
 
 /// Two labels or more.
 const HOST: &str =
@@ -15,31 +17,40 @@ const PATH: &str = r#"(/["%-+\-->@-\]_-{}~]*)?"#;
 /// Names that no public host ends in.
 const PRIVATE: [&str; 5] = ["local", "internal", "localdomain", "invalid", "localhost"];
 
-/// The fields that limit `tool`; none for what is no web tool.
-pub(super) fn of(tool: Builtin) -> Vec<Field> {
-    match tool {
+/// The fields that limit `tool`, in each way in which they may stand together: hosts that may be reached, or
+/// hosts that may not. What is no web tool has one way, without any.
+pub(super) fn of(tool: Builtin) -> Vec<Vec<Field>> {
+    let (behind, more): (&str, fn() -> Vec<Field>) = match tool {
         Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => {
-            Vec::new()
+            return vec![Vec::new()];
         }
-        Builtin::WebFetch => {
-            let [allowed, blocked] = domains(SLASHES);
-            let tokens = optional("max_content_tokens", whole(1, i64::MAX as u64));
-            vec![allowed, blocked, tokens, optional("url_sources", url_sources())]
-        }
-        Builtin::WebSearch => {
-            let [allowed, blocked] = domains(PATH);
-            vec![allowed, blocked, optional("user_location", user_location())]
-        }
-    }
+        Builtin::WebFetch => (SLASHES, fetch),
+        Builtin::WebSearch => (PATH, search),
+    };
+    let hosts = || list(1, limits::DOMAINS, host(behind));
+    let ways = [("allowed_domains", "blocked_domains"), ("blocked_domains", "allowed_domains")];
+    ways.map(|(given, not)| {
+        [optional(given, hosts()), optional(not, null())].into_iter().chain(more()).collect()
+    })
+    .into()
 }
 
-/// The hosts that may be reached, and those that may not.
-fn domains(behind: &str) -> [Field; 2] {
+fn fetch() -> Vec<Field> {
+    let tokens = optional("max_content_tokens", whole(1, i64::MAX as u64));
+    vec![tokens, optional("url_sources", url_sources())]
+}
+
+fn search() -> Vec<Field> {
+    vec![optional("user_location", user_location())]
+}
+
+/// A public host, with `behind` behind it.
+fn host(behind: &str) -> Value {
     let mut host = like(text(1, limits::DOMAIN_CHARS), &format!("^{HOST}{behind}$"), &["docs.example.com"]);
     let private: Vec<String> = PRIVATE.iter().map(|name| in_any_case(name)).collect();
     let last = format!(r"\.([0-9]+|{})(/|$)", private.join("|"));
     host["not"] = json!({"anyOf": [{"pattern": format!("^[^/]*{last}")}, {"pattern": "://"}]});
-    ["allowed_domains", "blocked_domains"].map(|name| optional(name, list(1, limits::DOMAINS, host.clone())))
+    host
 }
 
 /// A pattern of `word` in capitals, small letters or both.

@@ -21,16 +21,11 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         order,
         after: None,
         limit: call.query.limit(LOGS)?,
-        types: call.query.names("types", &listed())?.into_iter().collect(),
+        types: call.query.names("types", Body::LISTED)?.into_iter().collect(),
         created: call.query.created()?,
     };
     let listing = Listing { list: List::SessionEvents, parent: session.bits(), order };
     page(&call, session, listing, query, || sessions::missing(session)).await
-}
-
-/// The types that a list can hold: all but the end of everything, which no list outlives.
-fn listed() -> Vec<&'static str> {
-    Body::NAMES.iter().copied().filter(|name| *name != "session.deleted").collect()
 }
 
 #[cfg(test)]
