@@ -48,7 +48,7 @@ pub(super) fn all() -> Map<String, Value> {
         add("GET", door.path, own_door(door));
     }
     for (method, path, name) in NOT_BUILT {
-        add(method, path, not_built(name, path));
+        add(method, path, not_built(name, method, path));
     }
     paths
 }
@@ -97,16 +97,20 @@ fn served(operation: &Operation, method: &str, path: &str) -> Value {
     written
 }
 
-fn not_built(name: &str, path: &str) -> Value {
+fn not_built(name: &str, method: &str, path: &str) -> Value {
     let mut parameters = of_path(path);
     parameters.push(parameter("workspace"));
+    let mut statuses: BTreeSet<u16> = [401, 403, 500, 501].into();
+    if method != "GET" {
+        statuses.insert(413);
+    }
     json!({
         "operationId": name,
         "tags": [tag(name)],
         "summary": "Not supported yet",
         "x-heddle-status": "not-built",
         "parameters": parameters,
-        "responses": responses(None, [401, 403, 413, 500, 501].into()),
+        "responses": responses(None, statuses),
     })
 }
 
