@@ -167,7 +167,8 @@ async fn a_key_that_is_not_in_a_schema_is_refused_as_unknown() {
 }
 
 /// What the contract has and Heddle refuses by another reason than that it is not built.
-const OTHER_REASONS: [&str; 5] = [
+const OTHER_REASONS: [&str; 6] = [
+    "a budget is set when a session is created",
     "is not a public host name",
     "goes only with `result: deny`",
     "an API key may make only `organization` environments",
