@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 import httpx2
 from aiohttp import web
-from multidict import CIMultiDict
 
 from wire import AsyncJudged, Judge, is_stream
 
@@ -76,13 +75,13 @@ class Proxy:
             request.method, self.upstream + request.raw_path, headers=headers, content=body
         )
         answer = await self.transport.handle_async_request(onward)
-        given = CIMultiDict(pair for pair in answer.headers.multi_items() if pair[0].lower() not in HOPS)
+        given = [pair for pair in answer.headers.multi_items() if pair[0].lower() not in HOPS]
         if not is_stream(answer):
             return web.Response(status=answer.status_code, headers=given, body=answer.content)
         stream = web.StreamResponse(status=answer.status_code, headers=given)
         try:
             await stream.prepare(request)
-            async for chunk in answer.stream:
+            async for chunk in answer.aiter_raw():
                 await stream.write(chunk)
             await stream.write_eof()
         finally:
@@ -106,21 +105,19 @@ class Proxy:
         self.thread.join(30)
 
 
-def manners(requests: Iterable[Noted]) -> str:
-    """What a client's requests have in common and where they differ: the key, versions, betas, the query."""
-    requests = list(requests)
+def manners(requests: list[Noted]) -> str:
+    """How many requests a client sent, and what they carry: where they differ, with how many do so."""
     said = [f"{len(requests)} requests"]
     for what, of in (
         ("key in", Noted.key),
         ("version", lambda one: one.headers.get("anthropic-version", "none")),
         ("betas", lambda one: one.headers.get("anthropic-beta", "none")),
         ("?beta=true", lambda one: "yes" if "beta=true" in one.query else "no"),
-        ("agent", lambda one: one.headers.get("user-agent", "none")),
     ):
-        counts = Counter(of(one) for one in requests)
-        each = [value if len(counts) == 1 else f"{value} ({count})" for value, count in counts.most_common()]
+        counts = Counter(of(one) for one in requests).most_common()
+        each = [value if len(counts) == 1 else f"{value} ({count})" for value, count in counts]
         said.append(f"{what} {', '.join(each)}")
-    return "; ".join(said)
+    return ", ".join(said) if requests else "no requests"
 
 
 def unmannerly(requests: Iterable[Noted], key: str) -> list[str]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "python"))
@@ -76,9 +77,11 @@ class Travels:
         began = time.monotonic()
         wrong = self.goes(client)
         took = f"{time.monotonic() - began:.1f} s"
+        requests = self.proxy.taken()
+        wrong += [f"  {said}" for said in unmannerly(requests, client.key)]
         self.counts["failed" if wrong else "passed"] += 1
-        lines = [f"{'FAILED ' if wrong else 'ok     '} {client.name} ({took})", *wrong]
-        print("\n".join(lines), flush=True)
+        print(f"{'FAILED ' if wrong else 'ok     '} {client.name} ({took}; {manners(requests)})")
+        print("".join(f"{line}\n" for line in wrong), end="", flush=True)
 
     def install(self, client: Client, places: dict[str, str]) -> None:
         """Installs a client, unless what is there was installed from the same pins."""
@@ -114,14 +117,13 @@ class Travels:
                 wrong += difference(self.reference, self.seen, client.name) if not self.bless else []
         except Wrong as error:
             wrong.append(str(error))
-        if requests := self.proxy.taken():
-            print(f"        {client.name}: {manners(requests)}")
-        said = judge.wrong + unmannerly(requests, client.key) + self.breaches()[breaches:]
+        said = judge.wrong + self.breaches()[breaches:]
         return wrong + [f"  {one}" for one in dict.fromkeys(said)]
 
     def breaches(self) -> list[str]:
         """The laws of the Messages API that the server has broken before its model."""
-        return list(self.house.referee()["breaches"])
+        referee: Any = self.house.referee()
+        return list(referee["breaches"])
 
     def blessed(self) -> None:
         """Writes the transcript down if all clients agree on it."""
@@ -138,15 +140,17 @@ def main() -> int:
     """Runs the clients one after the other; the exit code is 1 if anything failed."""
     bless = "--bless" in sys.argv
     words = [word for word in sys.argv[1:] if word != "--bless"] or [""]
+    chosen = [client for client in CLIENTS if any(word in client.name for word in words)]
+    if not chosen:
+        raise SystemExit(f"no client is named so; there are {', '.join(client.name for client in CLIENTS)}")
     with tempfile.TemporaryDirectory(prefix="heddle-journey-") as folder:
         house = House(pathlib.Path(folder), Judge(Contract(CONTRACT)))
         proxy = Proxy(house.judge, house.server.url)
         travels = Travels(house, proxy, bless)
         counts = travels.counts
         try:
-            for client in CLIENTS:
-                if any(word in client.name for word in words):
-                    travels.travel(client)
+            for client in chosen:
+                travels.travel(client)
             if bless and not counts["failed"]:
                 travels.blessed()
             if counts["failed"]:

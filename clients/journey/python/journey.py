@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import urllib.request
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic
@@ -264,7 +265,7 @@ class Journey:
             tell("ends", f"deleted {gone.id} {gone.type}")
         await refused("ends", "gone", lambda: environments.retrieve(self.environment))
 
-    async def talks(self, step: str, event: Any, **more: Any) -> Any:
+    async def talks(self, step: str, event: Any, **more: Any) -> AsyncIterator[Any]:
         """Sends one event, and tells of and gives what the session shows until it rests."""
         events = self.beta.sessions.events
         async with opened(events.stream(self.session, **more)) as stream:
