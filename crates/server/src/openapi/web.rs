@@ -10,8 +10,8 @@ use super::shape::{
 /// Two labels or more.
 const HOST: &str =
     r"([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)+[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
-/// What may stand behind a host: of one that is fetched nothing but slashes, of one that is searched a path of
-/// ASCII letters that are seen, without `! # $ , ? ^ |`.
+/// What may stand behind a host: of one that is fetched nothing but slashes, of one that is searched a path
+/// of ASCII letters that are seen, without `! # $ , ? ^ |`.
 const SLASHES: &str = "/{0,2}";
 const PATH: &str = r#"(/["%-+\-->@-\]_-{}~]*)?"#;
 /// Names that no public host ends in.
@@ -55,7 +55,7 @@ fn host(behind: &str) -> Value {
 
 /// A pattern of `word` in capitals, small letters or both.
 fn in_any_case(word: &str) -> String {
-    word.chars().map(|letter| format!("[{}{letter}]", letter.to_ascii_uppercase())).collect()
+    word.chars().flat_map(|letter| ['[', letter.to_ascii_uppercase(), letter, ']']).collect()
 }
 
 fn url_sources() -> Value {
