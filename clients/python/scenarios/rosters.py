@@ -55,10 +55,13 @@ def an_update_replaces_clears_or_keeps_a_roster(guest: Guest) -> None:
     cleared = agents.update(first.id, version=3, multiagent=None)
     same((cleared.version, cleared.multiagent), (4, None), "cleared")
     same(agents.retrieve(first.id, version=1), first, "the first version as it was")
-    own = coordinator(first.id)
+    own = agents.update(first.id, version=4, multiagent=coordinator(first.id))
+    same((own.version, own.multiagent.to_dict()), (5, pinned(own)), "its own id, which is self")
+    same(agents.update(first.id, version=5, multiagent=own.multiagent.to_dict()), own, "as it was answered")
+    old = {"type": "agent", "id": first.id, "version": 1}
     refuses(
         BadRequestError,
-        lambda: agents.update(first.id, version=4, multiagent=own),
+        lambda: agents.update(first.id, version=5, multiagent=coordinator(old)),
         "agents.0",
         '"type": "self"',
     )

@@ -78,7 +78,7 @@ pub(super) const ALL: &[Operation] = &[
     reads("agents.list", "the agents, newest first", query::AGENTS, Answer::Page("Agent")),
     changes(
         "agents.create",
-        "saves an agent",
+        "saves an agent; MCP servers and skills are not supported yet",
         Body::Needed("AgentCreateParams"),
         Answer::One("Agent"),
         &[400],
@@ -112,7 +112,7 @@ pub(super) const ALL: &[Operation] = &[
     ),
     changes(
         "environments.create",
-        "makes an environment",
+        "makes an environment; packages and self-hosted ones are not supported yet",
         Body::Needed("EnvironmentCreateParams"),
         Answer::One("Environment"),
         &[400, 409],
@@ -147,7 +147,7 @@ pub(super) const ALL: &[Operation] = &[
     ),
     changes(
         "sessions.create",
-        "opens a session, with or without events to begin with",
+        "opens a session; resources, vaults and budgets are not supported yet",
         Body::Needed("SessionCreateParams"),
         Answer::One("Session"),
         &[400, 404],
@@ -177,7 +177,7 @@ pub(super) const ALL: &[Operation] = &[
     reads("sessions.events.list", "what happened, page by page", query::EVENTS, Answer::Page("Event")),
     changes(
         "sessions.events.send",
-        "a client speaks to a session",
+        "a client speaks to a session; outcomes are not supported yet",
         Body::Needed("EventsSendParams"),
         Answer::Sent,
         &[400, 429],

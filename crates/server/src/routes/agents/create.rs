@@ -1,4 +1,4 @@
-//! `POST /v1/agents`: saves an agent.
+//! `POST /v1/agents`: saves an agent; MCP servers and skills are not supported yet.
 
 use kernel::rules::agent;
 use store::Write;

@@ -1,4 +1,4 @@
-//! `POST /v1/environments`: makes an environment.
+//! `POST /v1/environments`: makes an environment; packages and self-hosted ones are not supported yet.
 
 use kernel::rules::environment;
 use store::Write;

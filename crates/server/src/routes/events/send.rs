@@ -1,4 +1,4 @@
-//! `POST /v1/sessions/{session_id}/events`: a client speaks to a session.
+//! `POST /v1/sessions/{session_id}/events`: a client speaks to a session; outcomes are not supported yet.
 
 use std::collections::BTreeMap;
 

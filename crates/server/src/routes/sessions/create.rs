@@ -1,4 +1,4 @@
-//! `POST /v1/sessions`: opens a session, with or without events to begin with.
+//! `POST /v1/sessions`: opens a session; resources, vaults and budgets are not supported yet.
 
 use engine::{CommitError, NewSession};
 use kernel::rules::{environment, session};
