@@ -264,6 +264,13 @@ def an_error_says_its_request_id_twice(proxy: Proxy) -> None:
     same(answer.headers.get("request-id"), answer.json()["request_id"], "the header")
 
 
+def the_counters_need_a_key(proxy: Proxy) -> None:
+    """Who comes through a proxy on the same machine is no neighbour."""
+    http = proxy.http()
+    same(http.get("/metrics").status_code, 200, "the status with a key")
+    same(http.get("/metrics", headers={"x-api-key": ""}).status_code, 401, "the status without one")
+
+
 def sockets(house: House) -> set[str]:
     """The other ends of the server's connections, also of those that closed a moment ago."""
     port = f":{int(house.server.url.rpartition(':')[2]):04X}"
@@ -331,6 +338,7 @@ CHECKS = [
     a_body_of_20_mib_passes,
     what_is_too_large_is_told_by_the_server,
     an_error_says_its_request_id_twice,
+    the_counters_need_a_key,
     requests_share_a_connection_to_the_server,
     who_leaves_a_stream_is_gone,
     a_quiet_stream_lives_by_its_heartbeats,

@@ -79,6 +79,9 @@ pub(crate) const DOORS: &[Door] = &[
     },
 ];
 
+/// Where proxies say for whom they speak.
+const SPOKEN_FOR: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+
 /// Who asks, as far as the connection tells.
 type From = Option<Extension<Peer>>;
 
@@ -124,10 +127,11 @@ async fn ready(door: &crate::Door, peer: From, headers: &HeaderMap) -> Result<An
     Answer::json(&json!({"status": "ok"}))
 }
 
-/// Lets a neighbour in without a key.
+/// Lets a neighbour in without a key. A proxy on this machine is one, and whoever it speaks for is not.
 async fn admit(door: &crate::Door, peer: From, headers: &HeaderMap) -> Result<(), Problem> {
     let near = peer.is_some_and(|Extension(Peer(peer))| peer.ip().to_canonical().is_loopback());
-    if near { Ok(()) } else { auth::caller(door, headers).await.map(drop) }
+    let speaks_for_another = SPOKEN_FOR.iter().any(|name| headers.contains_key(*name));
+    if near && !speaks_for_another { Ok(()) } else { auth::caller(door, headers).await.map(drop) }
 }
 
 fn respond(answer: Result<Answer, Problem>) -> Response {
@@ -166,6 +170,19 @@ mod tests {
                 [(Some("192.0.2.1:9"), false, 401), (None, false, 401), (None, true, 200)]
             {
                 assert_eq!(asked(&house, path, peer, key).await.0, status, "{path} from {peer:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_beside_the_server_needs_a_key_for_whom_it_speaks_for() {
+        let house = House::open().await;
+        let near = Extension(Peer("127.0.0.1:9".parse().expect("an address")));
+        for name in SPOKEN_FOR {
+            let request = || Request::get("/metrics").extension(near.0).header(name, "192.0.2.1");
+            for (request, status) in [(request(), 401), (request().header("x-api-key", KEY), 200)] {
+                let (told, ..) = house.raw(request.body(Body::empty()).expect("a request")).await;
+                assert_eq!(told, status, "{name}");
             }
         }
     }
