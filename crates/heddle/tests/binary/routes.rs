@@ -88,7 +88,8 @@ fn the_routes_are_listed_for_people_and_for_machines() {
     assert_eq!(rows.len(), 7);
     let demo = json!({
         "route": "heddle-demo", "provider": "script", "base_url": null,
-        "window": 128_000, "max_output": 8_192, "models": [], "error": null,
+        "window": 128_000, "max_output": 8_192, "error": null,
+        "models": [{"id": "heddle-demo", "display_name": null, "created_at": null}],
     });
     assert_eq!(rows[0], demo);
     let claude = json!({

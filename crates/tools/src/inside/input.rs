@@ -211,7 +211,7 @@ mod tests {
             (
                 Builtin::Bash,
                 json!({"command": "a", "timeout_ms": 600_001}),
-                "`timeout_ms`: must be between 1 and 600000, is 600001. Send bash {",
+                "`timeout_ms`: must be a whole number, between 1 and 600000, is 600001. Send bash {",
             ),
             (
                 Builtin::Read,

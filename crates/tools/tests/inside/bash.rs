@@ -178,7 +178,9 @@ fn a_command_that_takes_too_long_ends_with_what_it_said_and_everything_it_starte
         assert_eq!(run(jail, polite, 2_000), late("bye\n", 2_000));
         let beyond = run(jail, "true", 600_001);
         assert!(
-            beyond.text().starts_with("`timeout_ms`: must be between 1 and 600000, is 600001."),
+            beyond
+                .text()
+                .starts_with("`timeout_ms`: must be a whole number, between 1 and 600000, is 600001."),
             "{beyond:?}"
         );
     });
