@@ -68,8 +68,7 @@ impl Engine {
     /// The model `id`: as its provider shows it, else by its bare name; `None` when no route answers for it.
     pub async fn model(&self, id: &str) -> Option<Offer> {
         let route = self.routes().route(id)?;
-        let offers = self.models().await;
-        Some(offers.into_iter().find(|offer| offer.model.id == id).unwrap_or_else(|| offer(route, bare(id))))
+        Some(self.0.catalog.offer(self.oracle(), route, id).await)
     }
 }
 
@@ -96,7 +95,7 @@ impl Default for Catalog {
 
 impl Catalog {
     async fn offers(&self, oracle: &dyn Oracle, routes: &Routes) -> Vec<Offer> {
-        self.refresh(oracle, routes).await;
+        self.refresh(oracle, &routes.0).await;
         let heard = lock(&self.heard);
         let mut seen = BTreeSet::new();
         let mut offers = Vec::new();
@@ -122,8 +121,17 @@ impl Catalog {
         offers
     }
 
-    /// Asks the providers of all patterns whose answer is not known or too old, side by side.
-    async fn refresh(&self, oracle: &dyn Oracle, routes: &Routes) {
+    /// The model `id`, for which `route` answers; no other route's provider is asked.
+    async fn offer(&self, oracle: &dyn Oracle, route: &Route, id: &str) -> Offer {
+        self.refresh(oracle, std::slice::from_ref(route)).await;
+        let heard = lock(&self.heard);
+        let mut listed = heard.get(&route.pattern).into_iter().flat_map(|heard| &heard.models);
+        let found = listed.find(|model| model.id == id).cloned();
+        offer(route, found.unwrap_or_else(|| bare(id)))
+    }
+
+    /// Asks the providers of those patterns whose answer is not known or too old, side by side.
+    async fn refresh(&self, oracle: &dyn Oracle, routes: &[Route]) {
         if self.due(routes).is_empty() {
             return;
         }
@@ -137,10 +145,10 @@ impl Catalog {
         }
     }
 
-    fn due<'a>(&self, routes: &'a Routes) -> Vec<&'a Route> {
+    fn due<'a>(&self, routes: &'a [Route]) -> Vec<&'a Route> {
         let (heard, now) = (lock(&self.heard), Instant::now());
         let fresh = |route: &Route| heard.get(&route.pattern).is_some_and(|heard| heard.until > now);
-        routes.0.iter().filter(|route| many(route) && !fresh(route)).collect()
+        routes.iter().filter(|route| many(route) && !fresh(route)).collect()
     }
 }
 
@@ -265,6 +273,21 @@ mod tests {
             asked.push(providers.asked.load(Ordering::Relaxed));
         }
         assert_eq!(asked, [2, 2, 3, 5]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_model_asks_its_own_routes_provider_alone_and_an_exact_one_nobodys() {
+        let (catalog, providers) = (Catalog::default(), Providers::default());
+        let routes = routes(&["exact", "slow*", "m-*"]);
+        let began = Instant::now();
+        let mut found = Vec::new();
+        for (place, id) in [(0, "exact"), (2, "m-new"), (2, "m-unheard")] {
+            let one = catalog.offer(&providers, &routes.0[place], id).await;
+            found.push((one.model, providers.asked.load(Ordering::Relaxed)));
+        }
+        let new = Offered { created_at: Some(Stamp::from_micros(2)), ..bare("m-new") };
+        assert_eq!(found, [(bare("exact"), 0), (new, 1), (bare("m-unheard"), 1)]);
+        assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

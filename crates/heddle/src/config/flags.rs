@@ -109,13 +109,8 @@ impl Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        said: Said,
-    }
+    use crate::config::tests::Line;
+    use clap::Parser as _;
 
     #[test]
     fn a_flag_is_told_from_silence() {

@@ -263,14 +263,15 @@ fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use clap::Parser;
 
+    /// A command line of settings alone.
     #[derive(Parser)]
-    struct Line {
+    pub(crate) struct Line {
         #[command(flatten)]
-        said: Said,
+        pub(crate) said: Said,
     }
 
     fn settled(flags: &[&str], text: &str) -> Result<Settled, ConfigError> {
