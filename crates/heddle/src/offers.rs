@@ -64,10 +64,9 @@ fn provider(route: &Route) -> &'static str {
 }
 
 fn row(route: &Route, offered: &Result<Vec<Offered>, String>) -> [String; 6] {
-    let models = match (offered, route.provider) {
-        (Ok(_), Provider::Script) => route.pattern.clone(),
-        (Ok(offered), _) if offered.is_empty() => "(the provider names none)".to_owned(),
-        (Ok(offered), _) => {
+    let models = match offered {
+        Ok(offered) if offered.is_empty() => "(the provider names none)".to_owned(),
+        Ok(offered) => {
             let mut named: Vec<&str> = offered.iter().take(NAMED).map(|model| model.id.as_str()).collect();
             let more = format!("and {} more", offered.len().saturating_sub(NAMED));
             if offered.len() > NAMED {
@@ -75,7 +74,7 @@ fn row(route: &Route, offered: &Result<Vec<Offered>, String>) -> [String; 6] {
             }
             named.join(", ")
         }
-        (Err(wrong), _) => wrong.clone(),
+        Err(wrong) => wrong.clone(),
     };
     let base_url = if route.base_url.is_empty() { "-" } else { route.base_url.as_str() };
     let (window, output) = (route.window.to_string(), route.max_output.to_string());
