@@ -133,7 +133,7 @@ def letters_reach_a_child_at_work_and_at_rest_and_not_after_its_end(guest: Guest
 def wrong_errands_say_what_to_do_and_are_not_shown(guest: Guest) -> None:
     """Unknown agents and threads, empty tasks, cut calls: errors for the model, nothing for the client."""
     team = Team(guest, spinner=[])
-    first, second, third = name("first"), name("second"), name("third")
+    first, torn, second, third = (name(step) for step in ("first", "torn", "second", "third"))
     none = "sthr_1111111111111111111112"
     wrong = [
         *[{"name": tool, "input": {"agent": "nobody", "task": "x"}} for tool in ("create_agent", "Agent")],
@@ -143,16 +143,19 @@ def wrong_errands_say_what_to_do_and_are_not_shown(guest: Guest) -> None:
         {"name": "send_to_agent", "input": {"thread_id": team.thread(WEAVER).id, "message": "x"}},
     ]
     steps = uses(*wrong), {"text": "", "bad_json_tool": "create_agent", "keep": first}
+    steps += ({"text": "", "bad_json_tool": "create_agent", "stop": "tool_use", "keep": torn},)
     steps += uses(up_call("x"), keep=second), {"text": "so", "keep": third}
     seen = guest.turn(team.session, say(*steps))
     named = ["spinner", "spinner", "task", "agent", none, "list_agents"]
     for said, word in zip(team.heard(first), named, strict=True):
         same((said[:7], word in said), ("error: ", True), f"what the model is told: {said!r} names {word}")
-    same(team.heard(second), ["error: cut off at the output limit"], "a call that was cut off")
+    same(team.heard(torn), ["error: cut off at the output limit"], "a call that was cut off")
+    (said,) = team.heard(second)
+    same((said[:7], "JSON object" in said), ("error: ", True), "a call that the model wrote whole and wrong")
     (said,) = team.heard(third)
     same((said[:7], "send_to_parent" in said), ("error: ", True), "what has no parent")
     refused = ["agent.tool_use send_to_parent", END, f"agent.tool_result: {said.removeprefix('error: ')}"]
-    wanted = [*GO, END, START, END, START, *refused, START, *spoke("so"), *SETTLED]
+    wanted = [*GO, END, START, END, START, END, START, *refused, START, *spoke("so"), *SETTLED]
     same([line(event) for event in team.shows(wanted)], [line(event) for event in seen], "the stream")
     same(len(team.threads()), 1, "threads")
 

@@ -65,11 +65,13 @@ impl Blocks {
 enum Said {
     Text(EventId, Vec<Block>),
     Thinking(EventId, serde_json::Value),
-    Call(EventId, String, String, Option<Object>),
+    /// Its input, or what a call without one is answered with.
+    Call(EventId, String, String, Result<Object, String>),
 }
 
-fn events(request: Request, blocks: Vec<AnswerBlock>) -> Vec<Said> {
+fn events(request: Request, blocks: Vec<AnswerBlock>, stop: &AnswerStop) -> Vec<Said> {
     let mut places = Blocks::of(request);
+    let last = blocks.len().saturating_sub(1);
     let mut said: Vec<Said> = Vec::new();
     for (index, block) in blocks.into_iter().enumerate() {
         match block {
@@ -84,6 +86,10 @@ fn events(request: Request, blocks: Vec<AnswerBlock>) -> Vec<Said> {
                 said.push(Said::Thinking(places.place(index, DeltaKind::Thinking).event, raw));
             }
             AnswerBlock::ToolUse { id, name, input } => {
+                // The output limit falls into the last block; whatever else has no input was written wrong.
+                let limit = *stop == AnswerStop::MaxTokens && index == last;
+                let input =
+                    input.ok_or_else(|| if limit { turn::CUT_OFF.into() } else { turn::unreadable() });
                 said.push(Said::Call(places.place(index, DeltaKind::ToolUse).event, id, name, input));
             }
         }
@@ -93,6 +99,7 @@ fn events(request: Request, blocks: Vec<AnswerBlock>) -> Vec<Said> {
 
 /// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
 pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer) {
+    let said = events(request, answer.blocks, &answer.stop);
     let ending = match answer.stop {
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
         AnswerStop::Refusal(details) => Ending::Refused { details },
@@ -101,7 +108,7 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
     let refused = matches!(ending, Ending::Refused { .. });
     let mut closed: Vec<(EventId, String)> = Vec::new();
     let mut errands: Vec<(EventId, Errand, Object)> = Vec::new();
-    for said in events(request, answer.blocks) {
+    for said in said {
         match said {
             Said::Text(id, content) => {
                 if content.iter().any(|block| block.weight() > 0) {
@@ -116,16 +123,16 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
             Said::Call(id, provider_id, name, input) => {
                 let offer = offer(draft.session.cast(thread), &name);
                 match (&input, offer) {
-                    (None, _) => closed.push((id, turn::CUT_OFF.into())),
-                    (Some(_), Offer::Nothing) => closed.push((id, turn::no_such_tool(&name))),
-                    (Some(input), Offer::Errand(errand)) => errands.push((id, errand, input.clone())),
-                    (Some(_), Offer::Custom | Offer::Builtin(_)) => {}
+                    (Err(why), _) => closed.push((id, why.clone())),
+                    (Ok(_), Offer::Nothing) => closed.push((id, turn::no_such_tool(&name))),
+                    (Ok(input), Offer::Errand(errand)) => errands.push((id, errand, input.clone())),
+                    (Ok(_), Offer::Custom | Offer::Builtin(_)) => {}
                 }
                 if let Offer::Errand(_) = offer {
                     let input = input.unwrap_or_default();
                     draft.note(thread, Note::Delegated { call: id, provider_id, name, input });
                 } else {
-                    let body = call(offer, name, input);
+                    let body = call(offer, name, input.ok());
                     draft.say_as(thread, id, body, Some(Private::Call { provider_id }));
                 }
             }
@@ -176,13 +183,13 @@ fn offer(cast: Option<Cast<'_>>, name: &str) -> Offer {
 /// The event of a call: who answers it follows from what the agent offers. Without an `input` it is
 /// answered at once, before any policy is asked.
 fn call(offer: Offer, name: String, input: Option<Object>) -> Body {
-    let cut_off = input.is_none();
+    let unread = input.is_none();
     let input = input.unwrap_or_default();
     let (permission, evaluation) = match offer {
         Offer::Custom => return Body::AgentCustomToolUse { name, input, session_thread_id: None },
         // Refused before any policy: denied, and no evaluation (spec/behaviour.md b.6).
         Offer::Nothing | Offer::Errand(_) => (Permission::Deny, None),
-        Offer::Builtin(_) if cut_off => (Permission::Deny, None),
+        Offer::Builtin(_) if unread => (Permission::Deny, None),
         Offer::Builtin(Policy::AlwaysAllow) => (Permission::Allow, Some(Evaluation::AlwaysAllow)),
         Offer::Builtin(Policy::AlwaysAsk) => (Permission::Ask, Some(Evaluation::AlwaysAsk)),
     };

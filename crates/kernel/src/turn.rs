@@ -29,6 +29,14 @@ pub(crate) const CUT_OFF: &str = "cut off at the output limit";
 pub(crate) const UNKNOWN: &str =
     "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
 
+/// What a call is answered with whose input the model wrote whole and wrong.
+pub(crate) fn unreadable() -> String {
+    let deep = limits::BODY_DEPTH;
+    format!(
+        "The input is no JSON object, or lies more than {deep} levels deep. Repeat the call with a valid one."
+    )
+}
+
 /// At a turn's start and at each tool boundary: takes all that is queued, and asks the model if there is
 /// something to ask it.
 pub(crate) fn go_on(draft: &mut Draft, thread: ThreadId) {

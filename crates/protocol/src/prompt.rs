@@ -129,7 +129,7 @@ pub enum AnswerBlock {
         id: String,
         /// The tool.
         name: String,
-        /// Its input; `None` when the model's JSON was cut off or is no object.
+        /// Its input; `None` when the model's JSON was cut off, is no object, or lies too deep.
         input: Option<Object>,
     },
 }

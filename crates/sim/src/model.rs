@@ -45,7 +45,8 @@ pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
         }
         Act::CutTool => {
             let cut_off = if dice.once_in(2) { call(dice) } else { builtin(dice, kit) };
-            (vec![text(dice), cut(cut_off)], AnswerStop::MaxTokens)
+            let before = if dice.once_in(3) { cut(call(dice)) } else { text(dice) };
+            (vec![before, cut(cut_off)], AnswerStop::MaxTokens)
         }
         Act::MixedTools => {
             let any = |dice: &mut Dice| match dice.below(8) {

@@ -11,7 +11,7 @@ use protocol::{EventId, Stamp};
 
 use crate::kit::{Kit, Offer};
 use crate::line::Line;
-use crate::referee::hands::{CUT_OFF, is_own, no_such_tool};
+use crate::referee::hands::{CUT_OFF, UNREADABLE, is_own, no_such_tool};
 use crate::referee::law;
 
 /// Longest pause that a provider may ask for.
@@ -21,8 +21,8 @@ const LONGEST: Duration = Duration::from_mins(1);
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     texts: Vec<String>,
-    /// By call: its tool, and whether it was cut off.
-    calls: Vec<(String, bool)>,
+    /// By call: its tool, and what it must be told if it has no input.
+    calls: Vec<(String, Option<&'static str>)>,
     answered: bool,
     pause: Duration,
     /// What a tool gave for which call, and whether it failed.
@@ -53,14 +53,11 @@ impl Outcome {
 
     fn answer(answer: &Answer) -> Self {
         let mut outcome = Self { answered: true, ..Self::default() };
-        let refused = matches!(answer.stop, AnswerStop::Refusal(_));
+        outcome.calls = calls(answer).map(|(name, told)| (name.to_owned(), told)).collect();
         for block in &answer.blocks {
             match block {
                 AnswerBlock::Text { text } if text.is_empty() => {}
                 AnswerBlock::Text { text } => outcome.texts.push(text.clone()),
-                AnswerBlock::ToolUse { name, input, .. } if !refused => {
-                    outcome.calls.push((name.clone(), input.is_none()));
-                }
                 AnswerBlock::ToolUse { .. } | AnswerBlock::Thinking { .. } => {}
             }
         }
@@ -93,8 +90,8 @@ impl Outcome {
         let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
         let called: Vec<&str> = self.calls.iter().map(|(name, _)| name.as_str()).collect();
         law!(names == called, "outcome: the model called {called:?} and the log {names:?}");
-        for (call, (name, cut)) in calls.iter().zip(&self.calls) {
-            let due = due(name, *cut, kit.offer(name));
+        for (call, (name, told)) in calls.iter().zip(&self.calls) {
+            let due = due(name, *told, kit.offer(name));
             let is = (call.kind.as_str(), call.permission[0].as_str());
             law!(is == (due.kind, due.permission), "outcome: {name} is {is:?}, not {due:?}");
             let result = lines.iter().find(|line| line.kind.ends_with("_result") && line.about == call.id);
@@ -128,15 +125,29 @@ struct Due {
     text: Option<String>,
 }
 
-fn due(name: &str, cut: bool, offer: Offer) -> Due {
+/// The calls that an answer makes, and what each must be told if it has no input: only the last block can
+/// have met the output limit.
+pub(crate) fn calls(answer: &Answer) -> impl Iterator<Item = (&str, Option<&'static str>)> {
+    let refused = matches!(answer.stop, AnswerStop::Refusal(_));
+    let full = answer.stop == AnswerStop::MaxTokens;
+    answer.blocks.iter().rev().enumerate().rev().filter(move |_| !refused).filter_map(
+        move |(behind, block)| {
+            let AnswerBlock::ToolUse { name, input, .. } = block else { return None };
+            let told = if full && behind == 0 { CUT_OFF } else { UNREADABLE };
+            Some((name.as_str(), input.is_none().then_some(told)))
+        },
+    )
+}
+
+fn due(name: &str, told: Option<&str>, offer: Offer) -> Due {
     let (kind, permission) = match offer {
         Offer::Custom => ("agent.custom_tool_use", ""),
-        Offer::Allow if !cut => ("agent.tool_use", "allow"),
-        Offer::Ask if !cut => ("agent.tool_use", "ask"),
+        Offer::Allow if told.is_none() => ("agent.tool_use", "allow"),
+        Offer::Ask if told.is_none() => ("agent.tool_use", "ask"),
         Offer::Allow | Offer::Ask | Offer::Nothing => ("agent.tool_use", "deny"),
     };
     let refused = (offer == Offer::Nothing).then(|| no_such_tool(name));
-    Due { kind, permission, text: if cut { Some(CUT_OFF.into()) } else { refused } }
+    Due { kind, permission, text: told.map(str::to_owned).or(refused) }
 }
 
 #[cfg(test)]
@@ -150,8 +161,8 @@ mod tests {
         Kit::throw(&mut Dice::new(1))
     }
 
-    fn answered(calls: &[(&str, bool)]) -> Outcome {
-        let calls = calls.iter().map(|(name, cut)| ((*name).to_owned(), *cut)).collect();
+    fn answered(calls: &[(&str, Option<&'static str>)]) -> Outcome {
+        let calls = calls.iter().map(|(name, told)| ((*name).to_owned(), *told)).collect();
         Outcome { calls, answered: true, ..Outcome::default() }
     }
 
@@ -163,28 +174,31 @@ mod tests {
     fn words_and_calls_that_are_lost_are_objected_to() {
         let said = Outcome { texts: vec!["a".into()], answered: true, ..Outcome::default() };
         assert!(said.judge(&[], &kit()).is_err());
-        assert!(answered(&[("look_up", false)]).judge(&[], &kit()).is_err());
+        assert!(answered(&[("look_up", None)]).judge(&[], &kit()).is_err());
         assert!(answered(&[]).judge(&[call(1, "look_up")], &kit()).is_err());
-        assert_eq!(answered(&[("look_up", false)]).judge(&[call(1, "look_up")], &kit()), Ok(()));
+        assert_eq!(answered(&[("look_up", None)]).judge(&[call(1, "look_up")], &kit()), Ok(()));
     }
 
     #[test]
     fn a_call_that_was_cut_off_and_stays_open_is_objected_to() {
         let content = Some(serde_json::json!([{"type": "text", "text": CUT_OFF}]));
         let closed = Line { content, is_error: true, ..about(2, "user.custom_tool_result", 1) };
-        assert_eq!(answered(&[("look_up", true)]).judge(&[call(1, "look_up"), closed], &kit()), Ok(()));
-        assert!(answered(&[("look_up", true)]).judge(&[call(1, "look_up")], &kit()).is_err());
+        assert_eq!(
+            answered(&[("look_up", Some(CUT_OFF))]).judge(&[call(1, "look_up"), closed], &kit()),
+            Ok(())
+        );
+        assert!(answered(&[("look_up", Some(CUT_OFF))]).judge(&[call(1, "look_up")], &kit()).is_err());
     }
 
     #[test]
     fn a_call_that_is_not_what_the_kit_makes_of_it_is_objected_to() {
         let off = || [called(1, "web_fetch", "deny"), told(1, &no_such_tool("web_fetch"))];
-        assert_eq!(answered(&[("web_fetch", false)]).judge(&off(), &kit()), Ok(()));
-        assert!(answered(&[("web_fetch", true)]).judge(&off(), &kit()).is_err());
+        assert_eq!(answered(&[("web_fetch", None)]).judge(&off(), &kit()), Ok(()));
+        assert!(answered(&[("web_fetch", Some(CUT_OFF))]).judge(&off(), &kit()).is_err());
         let [call, _] = off();
-        assert!(answered(&[("web_fetch", false)]).judge(&[call], &kit()).is_err());
+        assert!(answered(&[("web_fetch", None)]).judge(&[call], &kit()).is_err());
         let runs = called(1, "web_fetch", "allow");
-        assert!(answered(&[("web_fetch", false)]).judge(&[runs], &kit()).is_err());
+        assert!(answered(&[("web_fetch", None)]).judge(&[runs], &kit()).is_err());
     }
 
     #[test]

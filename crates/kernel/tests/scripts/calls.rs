@@ -389,7 +389,7 @@ fn good_and_bad_calls_wait_for_the_good_ones() {
       #7 agent.custom_tool_use weigh {}
       #8 span.model_request_end #4 answered
       #9 agent.tool_result #5 "There is no tool named `nope`. Use one of the tools you were given." error
-      #10 user.custom_tool_result #7 "cut off at the output limit" error
+      #10 user.custom_tool_result #7 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
       #11 session.thread_status_idle primary requires_action #6
       #12 session.usage 10 in, 5 out, 1.0 s
       #13 session.status_idle requires_action #6

@@ -627,7 +627,7 @@ fn wrong_errands_say_what_to_do() {
         message "go"
         answer tool create_agent {"agent": "nobody", "task": "spin"}; tool Agent {"agent": "spinner", "task": " "}; tool create_agent {"task": "x"}
         answer tool send_to_agent {"thread_id": "sthr_1", "message": "m"}; tool send_to_agent {"thread_id": "primary", "message": "m"}; tool send_to_parent {"message": "m"}
-        answer cut create_agent
+        answer cut create_agent; max_tokens
         answer text "ok"
         "#
     ), @r#"
@@ -657,7 +657,7 @@ fn wrong_errands_say_what_to_do() {
       note settled #14 error "You have no agent with the thread_id `primary`. `list_agents` shows those you have."
       #20 span.model_request_start
       = running, ask #20
-    > answer cut create_agent
+    > answer cut create_agent; max_tokens
       note delegated #21 create_agent {}
       #22 span.model_request_end #20 answered
       note settled #21 error "cut off at the output limit"

@@ -448,11 +448,11 @@ fn answers_of_the_wrong_kind_are_refused() {
 }
 
 #[test]
-fn what_is_off_not_served_or_cut_off_is_answered_at_once() {
+fn what_is_off_not_served_unreadable_or_cut_off_is_answered_at_once() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
-        answer tool grep; tool web_fetch; tool bash; cut bash; cut write
+        answer tool grep; tool web_fetch; tool bash; cut bash; cut write; max_tokens
         "#
     ), @r#"
     > message "hi"
@@ -461,7 +461,7 @@ fn what_is_off_not_served_or_cut_off_is_answered_at_once() {
       #3 user.message "hi"
       #4 span.model_request_start
       = running, ask #4
-    > answer tool grep; tool web_fetch; tool bash; cut bash; cut write
+    > answer tool grep; tool web_fetch; tool bash; cut bash; cut write; max_tokens
       #5 agent.tool_use grep {} denied
       #6 agent.tool_use web_fetch {} denied
       #7 agent.tool_use bash {} allowed
@@ -470,7 +470,7 @@ fn what_is_off_not_served_or_cut_off_is_answered_at_once() {
       #10 span.model_request_end #4 answered
       #11 agent.tool_result #5 "There is no tool named `grep`. Use one of the tools you were given." error
       #12 agent.tool_result #6 "There is no tool named `web_fetch`. Use one of the tools you were given." error
-      #13 agent.tool_result #8 "cut off at the output limit" error
+      #13 agent.tool_result #8 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
       #14 agent.tool_result #9 "cut off at the output limit" error
       = running, run bash #7
     "#);

@@ -162,12 +162,12 @@ fn cut_and_unknown_calls_are_answered() {
     insta::assert_snapshot!(history(
         r#"
         message "one"
-        answer cut look_up; tool nope {"a": 1}; max_tokens
+        answer cut weigh; tool nope {"a": 1}; cut look_up; max_tokens
         "#
     ), @r#"
     user: "one"
-    assistant: call toolu_0 look_up {} | call toolu_1 nope {"a":1}
-    user: result toolu_0 error "cut off at the output limit" | result toolu_1 error "There is no tool named `nope`. Use one of the tools you were given."
+    assistant: call toolu_0 weigh {} | call toolu_1 nope {"a":1} | call toolu_2 look_up {}
+    user: result toolu_0 error "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." | result toolu_1 error "There is no tool named `nope`. Use one of the tools you were given." | result toolu_2 error "cut off at the output limit"
     "#);
 }
 

@@ -16,6 +16,8 @@ pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before comp
 pub(crate) const UNKNOWN: &str =
     "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
 pub(crate) const CUT_OFF: &str = "cut off at the output limit";
+pub(crate) const UNREADABLE: &str =
+    "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one.";
 
 /// What a call of `name` is answered with that is not offered.
 pub(crate) fn no_such_tool(name: &str) -> String {
@@ -70,7 +72,7 @@ impl Hands {
         match (call.kind, call.denied()) {
             (Kind::Deny, _) => {
                 law!(self.fresh.contains(&call.id), "{} is off and was left open", call.name);
-                let right = text == no_such_tool(&call.name) || text == CUT_OFF;
+                let right = text == no_such_tool(&call.name) || [CUT_OFF, UNREADABLE].contains(&text);
                 law!(right, "{text:?} is not what {} is refused with", call.name);
             }
             (Kind::Ask, Some(why)) => {

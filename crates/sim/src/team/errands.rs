@@ -18,8 +18,8 @@ use crate::referee::{hands, law};
 pub(crate) struct Errands {
     team: Arc<Team>,
     commit: Commit,
-    /// The delegation calls that the last commit said were cut off.
-    cut: Vec<EventId>,
+    /// The delegation calls of the last commit that were told they have no input, and how.
+    unread: Vec<(EventId, &'static str)>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ struct Commit {
     sent: Vec<(ThreadId, Option<ThreadId>, Vec<Value>)>,
     /// The child that each call has made, and its agent.
     made: BTreeMap<EventId, (ThreadId, String)>,
-    cut: Vec<EventId>,
+    unread: Vec<(EventId, &'static str)>,
 }
 
 /// What a call must be answered with.
@@ -52,12 +52,12 @@ fn shown(reading: &Reading, thread: &Thread) -> Value {
 
 impl Errands {
     pub(crate) fn new(team: Arc<Team>) -> Self {
-        Self { team, commit: Commit::default(), cut: Vec::new() }
+        Self { team, commit: Commit::default(), unread: Vec::new() }
     }
 
-    /// The delegation calls of the last commit that were answered as cut off.
-    pub(crate) fn cut(&self) -> &[EventId] {
-        &self.cut
+    /// The delegation calls of the last commit that were told they have no input, and how.
+    pub(crate) fn unread(&self) -> &[(EventId, &'static str)] {
+        &self.unread
     }
 
     /// The place in the roster and the agent that a call asks for, if it may have one now.
@@ -163,9 +163,10 @@ impl Errands {
         if waits {
             return Ok(());
         }
-        if line.text() == hands::CUT_OFF && line.plain.is_error {
-            self.commit.cut.push(call);
-            law!(errand.input == json!({}), "cut off, with an input");
+        let unread = [hands::CUT_OFF, hands::UNREADABLE].into_iter().find(|told| line.text() == *told);
+        if let Some(told) = unread.filter(|_| line.plain.is_error) {
+            self.commit.unread.push((call, told));
+            law!(errand.input == json!({}), "told {told:?}, with an input");
             return Ok(());
         }
         let due = self.due(call, &errand, reading)?;
@@ -229,7 +230,7 @@ impl Judge for Errands {
         law!(self.commit.sent.is_empty(), "sent by no call: {:?}", self.commit.sent);
         let most = self.team.tree.max_threads as usize;
         law!(reading.slots() <= most, "{} children, and {most} at most", reading.slots());
-        self.cut = std::mem::take(&mut self.commit).cut;
+        self.unread = std::mem::take(&mut self.commit).unread;
         Ok(())
     }
 }

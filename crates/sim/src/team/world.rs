@@ -12,7 +12,7 @@ use kernel::{
 use protocol::agent::SessionAgent;
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
-use protocol::prompt::{AnswerBlock, AnswerStop, Workplace};
+use protocol::prompt::Workplace;
 use protocol::{EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
 use super::errands::Errands;
@@ -157,7 +157,7 @@ impl World {
         let lines = self.log.get(before..).unwrap_or_default();
         if let (Some(kit), Some(offered)) = (kit, offered) {
             Outcome::of(&input).without(&offered).judge(&plain(lines), &kit)?;
-            calls(&input, lines, &offered, self.errands.cut())?;
+            calls(&input, lines, &offered, self.errands.unread())?;
         }
         let recovers = input == Input::Recovered;
         let unknown = if recovers { core::mem::take(&mut self.unknown) } else { BTreeSet::new() };
@@ -416,16 +416,11 @@ fn plain(lines: &[Line]) -> Vec<crate::line::Line> {
     lines.iter().map(|line| line.plain.clone()).collect()
 }
 
-/// Every call of an answer stands in the log, in its order; of the delegation calls exactly those were cut
-/// off whose input was.
-fn calls(input: &Input, lines: &[Line], offered: &[&str], cut: &[EventId]) -> Result<(), String> {
+/// Every call of an answer stands in the log, in its order; of the delegation calls exactly those
+/// without an input were told so, and rightly why.
+fn calls(input: &Input, lines: &[Line], offered: &[&str], unread: &[(EventId, &str)]) -> Result<(), String> {
     let Input::Answered { thread, answer, .. } = input else { return Ok(()) };
-    let refused = matches!(answer.stop, AnswerStop::Refusal(_));
-    let made = answer.blocks.iter().filter_map(|block| match block {
-        AnswerBlock::ToolUse { name, input, .. } if !refused => Some((name.as_str(), input.is_none())),
-        AnswerBlock::ToolUse { .. } | AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => None,
-    });
-    let made: Vec<(&str, bool)> = made.collect();
+    let made: Vec<(&str, Option<&str>)> = crate::outcome::calls(answer).collect();
     let logged: Vec<crate::line::Line> = lines
         .iter()
         .filter(|line| line.thread == Some(*thread))
@@ -435,12 +430,9 @@ fn calls(input: &Input, lines: &[Line], offered: &[&str], cut: &[EventId]) -> Re
     let names: Vec<&str> = logged.iter().map(|line| line.name.as_str()).collect();
     let called: Vec<&str> = made.iter().map(|(name, _)| *name).collect();
     law!(names == called, "outcome: the model called {called:?} and the log {names:?}");
-    for (line, (name, is_cut)) in logged.iter().zip(made) {
-        let told = line.id.is_some_and(|id| cut.contains(&id));
-        law!(
-            !offered.contains(&name) || told == is_cut,
-            "outcome: {name} was cut off: {is_cut}; it is told {told}"
-        );
+    for (line, (name, right)) in logged.iter().zip(made) {
+        let told = unread.iter().find(|(id, _)| line.id == Some(*id)).map(|(_, told)| *told);
+        law!(!offered.contains(&name) || told == right, "outcome: {name} is told {told:?}, not {right:?}");
     }
     Ok(())
 }
