@@ -22,7 +22,7 @@ mod warnings;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use config::Said;
 
 /// A self-hosted server for managed agents. It speaks the Claude Managed Agents API: the official SDKs work
@@ -85,7 +85,8 @@ type Outcome = Result<(), Wrong>;
 type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let matches = config::environment::without_blank(Cli::command()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|wrong| wrong.exit());
     // Before anything starts a thread: namespaces are left by a process with only one.
     if let Verb::Jail { order } = &cli.verb {
         return hands::jail(order);
@@ -146,7 +147,6 @@ pub(crate) fn say(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {

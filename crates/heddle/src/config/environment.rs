@@ -1,6 +1,7 @@
 //! The environment: the one place where it is read, and the names in it that nobody reads.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
 use super::nearest;
 
@@ -21,6 +22,19 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 pub(crate) fn names() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| name.starts_with(OURS)).collect()
+}
+
+/// Whether a variable is set to nothing, as a file of variables may leave one.
+#[expect(clippy::disallowed_methods, reason = "settings are read here and nowhere else")]
+fn is_blank(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.to_str().is_some_and(|value| value.trim().is_empty()))
+}
+
+/// `command`, where a blank variable counts as unset for flags, too.
+pub(crate) fn without_blank(command: clap::Command) -> clap::Command {
+    let blank = |flag: &clap::Arg| flag.get_env().is_some_and(is_blank);
+    let command = command.mut_args(|flag| if blank(&flag) { flag.env(None::<&str>) } else { flag });
+    command.mut_subcommands(without_blank)
 }
 
 /// Every variable that a verb of `command` reads, and ours that are no flag's.

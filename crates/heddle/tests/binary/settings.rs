@@ -63,6 +63,25 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
 }
 
 #[test]
+fn a_variable_that_is_set_to_nothing_counts_as_unset() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let doctor = |variables: &[(&str, &str)]| {
+        let mut doctor = heddle(&["doctor", "--sandbox=off"]);
+        doctor.current_dir(folder.path()).envs(variables.iter().copied());
+        let output = doctor.output().expect("it runs");
+        let (out, wrong) = text(&output);
+        assert!(output.status.success(), "{out}{wrong}");
+        out
+    };
+    let blank = ["API_KEY", "ANTHROPIC_BASE_URL", "CONFIG", "DATA", "LISTEN", "LOG", "LOG_FORMAT", "SANDBOX"];
+    let names = blank.map(|name| format!("HEDDLE_{name}"));
+    for nothing in ["", " "] {
+        let variables: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), nothing)).collect();
+        assert_eq!(doctor(&variables), doctor(&[]));
+    }
+}
+
+#[test]
 fn what_is_legal_but_worth_a_word_is_a_warning() {
     let mut doctor = heddle(&["doctor", "--listen", "192.0.2.1:7717", "--sandbox=off"]);
     let output = doctor.env("HEDDLE_LISTN", "127.0.0.1:1").output().expect("it runs");
