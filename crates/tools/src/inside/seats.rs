@@ -387,6 +387,8 @@ impl Worker {
             drop(living);
             shell.end(false, &self.all.processes, to);
         }
+        // So that nothing that is dead looks alive to the next command.
+        self.all.reaper.take();
         locked(&self.seat).lost = true;
     }
 }

@@ -32,14 +32,17 @@ impl Processes {
     /// Kills them, and returns when they are gone or two seconds have passed.
     pub(in crate::inside) fn end(&self, whose: Whose) {
         let until = ambient::now() + GOING;
-        let mut stopped = BTreeSet::new();
+        let mut stopped: BTreeSet<(i32, u64)> = BTreeSet::new();
         loop {
             if whose == Whose::All && self.isolation == Isolation::Local && getpid() == Pid::INIT {
                 // Pid 1's kill(-1): all but pid 1 at one stroke, however fast they fork. Elsewhere than in a
                 // pid namespace of our own this would end the whole machine.
                 kill_process_group(Pid::INIT, Signal::KILL).ok();
             }
-            let found = find(whose);
+            let mut found = find(whose);
+            let seen: BTreeSet<_> = found.iter().map(Process::name).collect();
+            // Whose parent went first is not found any more, and may yet be going.
+            found.extend(stopped.difference(&seen).filter_map(|name| Process::living(*name)));
             if found.is_empty() || ambient::now() > until {
                 return;
             }
@@ -94,6 +97,11 @@ impl Process {
         (self.pid.as_raw_nonzero().get(), self.start)
     }
 
+    /// The process of this name, unless it has ended.
+    fn living((pid, start): (i32, u64)) -> Option<Self> {
+        Self::read(pid).filter(|process| process.start == start && !process.zombie)
+    }
+
     /// Sends a signal to this process and to no later one that got its pid. It may be gone.
     fn send(&self, signal: Signal) {
         let raw = self.pid.as_raw_nonzero().get();
@@ -115,10 +123,11 @@ pub(super) fn ours() -> Vec<i32> {
 
 fn find(whose: Whose) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let all: Vec<_> = entries
+    let mut all: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(Process::read)
         .collect();
+    adopt(&mut all, Process::read);
     // Orphans come to us, so that everything that was started here descends from us.
     let ours = below(&all, BTreeSet::from([getpid().as_raw_nonzero().get()]));
     let wanted = match whose {
@@ -135,6 +144,17 @@ fn find(whose: Whose) -> Vec<Process> {
             !process.zombie && process.pid != getpid() && wanted.contains(&raw) && ours.contains(&raw)
         })
         .collect()
+}
+
+/// Looks once more at those whose parent is not listed: it ended behind their line, and they have another,
+/// without whom they would seem to be nobody's.
+fn adopt(all: &mut [Process], now: impl Fn(i32) -> Option<Process>) {
+    let listed: BTreeSet<i32> = all.iter().map(|process| process.name().0).collect();
+    for child in all.iter_mut().filter(|process| !listed.contains(&process.parent)) {
+        if let Some(now) = now(child.name().0).filter(|now| now.name() == child.name()) {
+            *child = now;
+        }
+    }
 }
 
 /// These and all that descend from them.
@@ -155,6 +175,25 @@ fn below(all: &[Process], mut found: BTreeSet<i32>) -> BTreeSet<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_child_whose_parent_ended_behind_its_line_is_its_next_parents() {
+        let process = |pid: i32, parent: i32| Process {
+            pid: Pid::from_raw(pid).expect("a pid"),
+            parent,
+            group: pid,
+            start: 7,
+            zombie: false,
+        };
+        let parents = |mut all: Vec<Process>, now: fn(i32) -> Option<i32>| {
+            adopt(&mut all, |pid| now(pid).map(|parent| process(pid, parent)));
+            below(&all, BTreeSet::from([2])).into_iter().collect::<Vec<_>>()
+        };
+        // 5 began below 4, which is not listed any more; 9 is somebody else's.
+        let all = || vec![process(2, 1), process(3, 2), process(5, 4), process(9, 1)];
+        assert_eq!(parents(all(), |pid| (pid == 5).then_some(2)), [2, 3, 5]);
+        assert_eq!(parents(all(), |_| None), [2, 3]);
+    }
 
     #[test]
     fn a_process_whose_first_thread_alone_has_ended_is_none_that_has() {
