@@ -25,7 +25,7 @@ pub(crate) struct Step {
     pub(crate) chunks: Option<usize>,
     /// The calls after the text.
     pub(crate) tools: Vec<Call>,
-    /// A call of this tool whose input is cut off in the middle; stops with `max_tokens` unless `stop` is given.
+    /// A call of this tool whose input is cut off in the middle; `stop` is `max_tokens` unless given.
     pub(crate) bad_json_tool: Option<String>,
     /// The stop reason; default `tool_use` when there are calls, else `end_turn`.
     pub(crate) stop: Option<String>,
