@@ -32,17 +32,14 @@ impl Processes {
     /// Kills them, and returns when they are gone or two seconds have passed.
     pub(in crate::inside) fn end(&self, whose: Whose) {
         let until = ambient::now() + GOING;
-        let mut stopped: BTreeSet<(i32, u64)> = BTreeSet::new();
+        let mut stopped = BTreeSet::new();
         loop {
             if whose == Whose::All && self.isolation == Isolation::Local && getpid() == Pid::INIT {
                 // Pid 1's kill(-1): all but pid 1 at one stroke, however fast they fork. Elsewhere than in a
                 // pid namespace of our own this would end the whole machine.
                 kill_process_group(Pid::INIT, Signal::KILL).ok();
             }
-            let mut found = find(whose);
-            let seen: BTreeSet<_> = found.iter().map(Process::name).collect();
-            // Whose parent went first is not found any more, and may yet be going.
-            found.extend(stopped.difference(&seen).filter_map(|name| Process::living(*name)));
+            let found = find(whose, &stopped);
             if found.is_empty() || ambient::now() > until {
                 return;
             }
@@ -97,11 +94,6 @@ impl Process {
         (self.pid.as_raw_nonzero().get(), self.start)
     }
 
-    /// The process of this name, unless it has ended.
-    fn living((pid, start): (i32, u64)) -> Option<Self> {
-        Self::read(pid).filter(|process| process.start == start && !process.zombie)
-    }
-
     /// Sends a signal to this process and to no later one that got its pid. It may be gone.
     fn send(&self, signal: Signal) {
         let raw = self.pid.as_raw_nonzero().get();
@@ -118,24 +110,28 @@ impl Process {
 
 /// The pids of all that were started here and live.
 pub(super) fn ours() -> Vec<i32> {
-    find(Whose::All).iter().map(|process| process.name().0).collect()
+    find(Whose::All, &BTreeSet::new()).iter().map(|process| process.name().0).collect()
 }
 
-fn find(whose: Whose) -> Vec<Process> {
+/// Those that live. Whatever is `known` is still theirs, whoever its parent is by now.
+fn find(whose: Whose, known: &BTreeSet<(i32, u64)>) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut all: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(Process::read)
         .collect();
     adopt(&mut all, Process::read);
+    let known = all.iter().filter(|process| known.contains(&process.name()));
+    let known: BTreeSet<i32> = known.map(|process| process.name().0).collect();
     // Orphans come to us, so that everything that was started here descends from us.
-    let ours = below(&all, BTreeSet::from([getpid().as_raw_nonzero().get()]));
+    let own = getpid().as_raw_nonzero().get();
+    let ours = below(&all, known.iter().copied().chain([own]).collect());
     let wanted = match whose {
         Whose::All => ours.clone(),
         Whose::Shell(shell) => {
             let shell = shell.as_raw_nonzero().get();
             let group = all.iter().filter(|process| process.group == shell).map(|process| process.name().0);
-            below(&all, group.chain([shell]).collect())
+            below(&all, group.chain(known).chain([shell]).collect())
         }
     };
     all.into_iter()
