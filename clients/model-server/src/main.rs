@@ -220,7 +220,7 @@ fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response
     laws::check(&request, memory.unstreamed)?;
     let step = next(memory, &request.messages, body)?;
     if let Some(status) = step.fail {
-        let message = step.message.as_deref().unwrap_or("as the script says");
+        let message = step.why();
         return Ok(failure(status, message, step.retry_after));
     }
     let asked =

@@ -59,6 +59,19 @@ pub(crate) struct Step {
     pub(crate) then: Option<Box<Step>>,
 }
 
+impl Step {
+    /// The message of its failure.
+    pub(crate) fn why(&self) -> &str {
+        self.message.as_deref().unwrap_or("as the script says")
+    }
+
+    /// Its text, if need be `ok`. `thought`: whether something stands before it.
+    pub(crate) fn said(&self, thought: bool) -> &str {
+        let silent = thought || !self.tools.is_empty() || self.bad_json_tool.is_some();
+        self.text.as_deref().unwrap_or(if silent { "" } else { "ok" })
+    }
+}
+
 /// One call of a tool.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -73,7 +73,7 @@ pub(crate) fn frames(step: &Step, asked: Asked<'_>) -> Frames {
         frames.push(frame("content_block_stop", &json!({"type": "content_block_stop", "index": index})));
     }
     if let Some(kind) = &step.error_event {
-        frames.push(frame("error", &error(kind, step.message.as_deref().unwrap_or("as the script says"))));
+        frames.push(frame("error", &error(kind, step.why())));
     } else {
         let delta = Ending::of(step).fields();
         frames.push(frame(
@@ -205,8 +205,7 @@ fn blocks(step: &Step, asked: Asked<'_>) -> Vec<Written> {
         let whole = json!({"type": "redacted_thinking", "data": format!("{REDACTED}{redacted}")});
         blocks.push(Written { begin: whole.clone(), whole, deltas: Vec::new() });
     }
-    let silent = !blocks.is_empty() || !step.tools.is_empty() || step.bad_json_tool.is_some();
-    let text = step.text.as_deref().unwrap_or(if silent { "" } else { "ok" });
+    let text = step.said(!blocks.is_empty());
     if !text.is_empty() {
         let deltas = split(text, step.chunks.unwrap_or(1));
         blocks.push(Written {

@@ -8,7 +8,7 @@ use protocol::routes::Route;
 
 use crate::{
     Outcome,
-    config::{Mode, Said, Setting, Settled, variable},
+    config::{Mode, Said, Setting, Settled},
     hands, offers, say, table,
     trial::{self, Found},
     warnings::warnings,
@@ -59,7 +59,7 @@ fn settings(settled: &Settled) -> String {
     text.push('\n');
     let mut warn = |mark: &str, said: &str| text.extend([mark, ": ", said, "\n"]);
     for route in &settled.routes.0 {
-        if let Some(name) = route.key_variable.as_ref().filter(|name| variable(name).is_none()) {
+        if let Some(name) = settled.unset_key(route) {
             warn("MISSING", &format!("set {name} to run agents whose model is {}", route.pattern));
         }
     }

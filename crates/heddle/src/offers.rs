@@ -1,12 +1,12 @@
 //! `heddle models list`: the routes, and what the provider of each says it has.
 
 use models::Models;
-use protocol::routes::{Offered, Provider, Route};
+use protocol::routes::{Offered, Route};
 use serde_json::{Value, json};
 
 use crate::{
     Outcome,
-    config::{Beside, Settled, variable},
+    config::{Beside, Settled},
     say, table, trial,
 };
 
@@ -51,16 +51,8 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
 
 /// Why a route need not be asked: the one that is there without being named, while nobody has set its key.
 pub(crate) fn keyless(settled: &Settled, route: &Route) -> Option<String> {
-    let name = route.key_variable.as_ref().filter(|name| variable(name).is_none())?;
+    let name = settled.unset_key(route)?;
     settled.is_built_in(route).then(|| format!("not asked: {name} is not set"))
-}
-
-fn provider(route: &Route) -> &'static str {
-    match route.provider {
-        Provider::Messages => "messages",
-        Provider::ChatCompletions => "chat-completions",
-        Provider::Script => "script",
-    }
 }
 
 fn row(route: &Route, offered: &Result<Vec<Offered>, String>) -> [String; 6] {
@@ -78,7 +70,7 @@ fn row(route: &Route, offered: &Result<Vec<Offered>, String>) -> [String; 6] {
     };
     let base_url = if route.base_url.is_empty() { "-" } else { route.base_url.as_str() };
     let (window, output) = (route.window.to_string(), route.max_output.to_string());
-    [route.pattern.clone(), provider(route).into(), base_url.into(), window, output, models]
+    [route.pattern.clone(), route.provider.name().into(), base_url.into(), window, output, models]
 }
 
 fn object(route: &Route, offered: &Result<Vec<Offered>, String>) -> Value {
@@ -91,7 +83,7 @@ fn object(route: &Route, offered: &Result<Vec<Offered>, String>) -> Value {
     let url = Some(&route.base_url).filter(|url| !url.is_empty());
     json!({
         "route": route.pattern,
-        "provider": provider(route),
+        "provider": route.provider,
         "base_url": url,
         "window": route.window,
         "max_output": route.max_output,
@@ -103,6 +95,7 @@ fn object(route: &Route, offered: &Result<Vec<Offered>, String>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::routes::Provider;
 
     fn route() -> Route {
         let base_url = "http://there".to_owned();

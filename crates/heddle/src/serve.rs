@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Outcome,
-    config::{DATABASE, HOME, Mode, Said, Settled, routes, variable},
+    config::{DATABASE, HOME, Mode, Said, Settled, routes},
     hands, log, say, seal,
     warnings::warnings,
 };
@@ -141,18 +141,13 @@ fn welcome(key: &str, listen: SocketAddr) -> String {
 }
 
 fn warn(settled: &Settled, listen: SocketAddr) {
-    for warning in warnings(settled, listen) {
+    let off = (settled.sandbox.mode == Mode::Off).then(|| hands::OFF.to_owned());
+    for warning in warnings(settled, listen).into_iter().chain(off) {
         tracing::warn!("{warning}");
         say(&format!("WARNING: {warning}\n"));
     }
-    if settled.sandbox.mode == Mode::Off {
-        tracing::warn!("{}", hands::OFF);
-        say(&format!("WARNING: {}\n", hands::OFF));
-    }
     for route in settled.routes.0.iter().filter(|route| route.pattern == routes::CLAUDE) {
-        if let Some(name) = &route.key_variable
-            && variable(name).is_none()
-        {
+        if let Some(name) = settled.unset_key(route) {
             tracing::info!("{name} is not set: agents with a claude-* model can be saved, but not run");
         }
     }

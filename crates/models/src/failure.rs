@@ -78,16 +78,6 @@ impl Problem {
         Failure { class, message, retry_after: None, tokens }
     }
 
-    /// What it is if its words say so whatever the status is: an account that cannot pay comes as 429, a
-    /// history that is too long as 400, 413 or 500.
-    fn certain(&self) -> Option<FailureClass> {
-        [&self.code, &self.kind].into_iter().find_map(|word| match word.as_str() {
-            "insufficient_quota" => Some(FailureClass::Billing),
-            "context_length_exceeded" | "exceed_context_size_error" => Some(FailureClass::Invalid),
-            _ => None,
-        })
-    }
-
     /// A refused request: the same will fail again, unless it only says that the account cannot pay.
     fn refused(&self) -> FailureClass {
         if self.message.to_ascii_lowercase().contains("credit balance") {
@@ -110,20 +100,27 @@ fn sentence(value: &Value) -> String {
     }
 }
 
+/// The class of a word that is right whatever the status is: an account that cannot pay comes as 429, a
+/// history that is too long as 400, 413 or 500.
+fn certain(word: &str) -> Option<FailureClass> {
+    match word {
+        "insufficient_quota" => Some(FailureClass::Billing),
+        "context_length_exceeded" | "exceed_context_size_error" => Some(FailureClass::Invalid),
+        _ => None,
+    }
+}
+
 /// The class that a provider's word for an error names.
 fn named(word: &str) -> Option<FailureClass> {
     Some(match word {
         "overloaded_error" => FailureClass::Overloaded,
         "rate_limit_error" | "rate_limit_exceeded" => FailureClass::RateLimited,
-        "billing_error" | "insufficient_quota" => FailureClass::Billing,
+        "billing_error" => FailureClass::Billing,
         "authentication_error" | "permission_error" | "invalid_api_key" => FailureClass::Denied,
-        "invalid_request_error"
-        | "not_found_error"
-        | "request_too_large"
-        | "model_not_found"
-        | "context_length_exceeded"
-        | "exceed_context_size_error" => FailureClass::Invalid,
-        _ => return None,
+        "invalid_request_error" | "not_found_error" | "request_too_large" | "model_not_found" => {
+            FailureClass::Invalid
+        }
+        _ => return certain(word),
     })
 }
 
@@ -148,7 +145,7 @@ pub(crate) fn answered(
 ) -> Failure {
     let route = asked.route;
     let code = status.as_u16();
-    let class = match problem.certain() {
+    let class = match certain(&problem.code).or_else(|| certain(&problem.kind)) {
         Some(class) => class,
         None if code == 400 => problem.refused(),
         None => by_status(code),
@@ -168,12 +165,13 @@ pub(crate) fn answered(
             format!("The model provider refused the request ({code})")
         }
     };
-    let told = match asked.key.filter(|key| !key.is_empty()) {
-        Some(key) => problem.message.replace(key, "…"),
-        None => problem.message.clone(),
-    };
-    let message = format!("{what}{}", said(&told));
+    let message = format!("{what}{}", said(&without(&problem.message, asked.key)));
     Failure { class, message, retry_after: retry_after(headers), tokens: Tokens::default() }
+}
+
+/// What a provider says, without the key that it may repeat.
+pub(crate) fn without(told: &str, key: Option<&str>) -> String {
+    key.filter(|key| !key.is_empty()).map_or_else(|| told.to_owned(), |key| told.replace(key, "…"))
 }
 
 /// Of a 404: with words of the provider's it is the model that is not there, without any it is the door.

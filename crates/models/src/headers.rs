@@ -28,13 +28,18 @@ const OURS: [HeaderName; 9] = [
     TRANSFER_ENCODING,
 ];
 
+/// Whether a header is ours to set, and not a route's.
+pub fn is_ours(name: &str) -> bool {
+    OURS.iter().any(|ours| ours.as_str().eq_ignore_ascii_case(name))
+}
+
 /// The route's own headers, checked.
 pub(crate) fn own(route: &Route) -> Result<HeaderMap, BuildError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &route.headers {
         let wrong = || BuildError::Header { pattern: route.pattern.clone(), name: name.clone() };
         let header = HeaderName::try_from(name).map_err(|_| wrong())?;
-        if OURS.contains(&header) {
+        if is_ours(header.as_str()) {
             return Err(BuildError::OwnHeader { pattern: route.pattern.clone(), name: name.clone() });
         }
         headers.append(header, HeaderValue::try_from(value).map_err(|_| wrong())?);

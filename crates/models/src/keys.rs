@@ -8,6 +8,11 @@ use std::collections::BTreeMap;
 pub struct Keys(BTreeMap<String, String>);
 
 impl Keys {
+    /// Whether `variable` held a key.
+    pub fn has(&self, variable: &str) -> bool {
+        self.0.contains_key(variable)
+    }
+
     /// The key that `variable` held, if it held any.
     pub(crate) fn key(&self, variable: &str) -> Option<&str> {
         self.0.get(variable).map(String::as_str)

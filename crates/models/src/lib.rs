@@ -28,6 +28,7 @@ use reqwest::{Client, Url};
 
 use crate::{failure::failure, net::Reach, transport::Line};
 pub use crate::{
+    headers::is_ours,
     keys::Keys,
     net::{Net, Proxy},
 };

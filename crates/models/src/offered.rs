@@ -7,7 +7,7 @@ use protocol::{
     prompt::{Failure, FailureClass},
     routes::{Offered, Provider},
 };
-use reqwest::Response;
+use reqwest::{Response, Url};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -53,8 +53,9 @@ async fn listed(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
         })?;
         let known = page.data.iter().filter_map(model).filter(|model| line.route.answers(&model.id));
         models.extend(known.take(MODELS - models.len()));
-        // A page that leads nowhere is the last one, whatever it says.
-        let next = page.last_id.filter(|id| page.has_more && after.as_ref() != Some(id));
+        // A page that leads nowhere is the last one, whatever it says; only the Messages API has pages.
+        let pages = line.route.provider == Provider::Messages && page.has_more;
+        let next = page.last_id.filter(|id| pages && after.as_ref() != Some(id));
         if next.is_none() || models.len() == MODELS {
             return Ok(models);
         }
@@ -62,15 +63,13 @@ async fn listed(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
     }
 }
 
-/// Where the page after this model is. Only the Messages API has pages.
+/// Where the list is, or its page after this model.
 fn address(line: &Line<'_>, after: Option<&str>) -> String {
-    let query = |id: &str| {
-        let pairs = reqwest::Url::parse_with_params("http://x", [("after_id", id)]);
-        pairs.ok().and_then(|url| url.query().map(|query| format!("&{query}"))).unwrap_or_default()
-    };
     match line.route.provider {
         Provider::Messages => {
-            line.address(&format!("/v1/models?limit={MODELS}{}", after.map(query).unwrap_or_default()))
+            let (list, limit) = (line.address("/v1/models"), MODELS.to_string());
+            let pairs = [("limit", limit.as_str())].into_iter().chain(after.map(|id| ("after_id", id)));
+            Url::parse_with_params(&list, pairs).map_or(list, String::from)
         }
         Provider::ChatCompletions | Provider::Script => line.address("/models"),
     }

@@ -94,6 +94,19 @@ impl Line<'_> {
         if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
     }
 
+    /// Reads the streamed answer to a request.
+    pub(crate) async fn hear(
+        &self,
+        response: Response,
+        reading: impl Fold,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<Answer, Failure> {
+        read(response.bytes_stream(), reading, deltas).await.map_err(|failed| {
+            let message = failure::without(&failed.message, self.key);
+            Failure { message, ..failed }
+        })
+    }
+
     /// Why the provider gave no answer.
     async fn refused(&self, mut response: Response) -> Unserved {
         let mut body = Vec::new();
@@ -162,7 +175,7 @@ pub(crate) trait Fold: Sized {
 }
 
 /// Reads a streamed answer to its end.
-pub(crate) async fn read<E: Error>(
+async fn read<E: Error>(
     stream: impl Stream<Item = Result<Bytes, E>>,
     mut reading: impl Fold,
     deltas: &mut (dyn FnMut(Delta) + Send),

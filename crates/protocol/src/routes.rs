@@ -18,6 +18,17 @@ pub enum Provider {
     Script,
 }
 
+impl Provider {
+    /// As the settings' file spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::ChatCompletions => "chat-completions",
+            Self::Script => "script",
+        }
+    }
+}
+
 /// Tokens a model reads at most, and writes in one answer, where nothing else is said (rules.md 9).
 pub const WINDOW: u64 = 128_000;
 /// See [`WINDOW`].

@@ -50,7 +50,7 @@ fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response
     }
     let step = next(memory, &request.messages, body)?;
     if let Some(status) = step.fail {
-        let message = step.message.as_deref().unwrap_or("as the script says");
+        let message = step.why();
         let body = dialect.error(status, message, "scripted");
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return Ok(later((status, Json(body)).into_response(), step.retry_after));

@@ -110,8 +110,7 @@ pub(crate) fn frames(step: &Step, asked: Asked<'_>, dialect: Dialect) -> Frames 
             Value::Object(dialect.reasoning.iter().map(|field| ((*field).to_owned(), json!(piece))).collect())
         }));
     }
-    let silent = step.thinking.is_some() || !step.tools.is_empty() || step.bad_json_tool.is_some();
-    let text = step.text.as_deref().unwrap_or(if silent { "" } else { "ok" });
+    let text = step.said(step.thinking.is_some());
     let before_wait = deltas.len() + 1;
     if !text.is_empty() {
         let pieces = split(text, step.chunks.unwrap_or(1));
@@ -124,7 +123,7 @@ pub(crate) fn frames(step: &Step, asked: Asked<'_>, dialect: Dialect) -> Frames 
     }
     let mut chunks: Vec<Value> = deltas.into_iter().map(|delta| chunk(asked, delta, Value::Null)).collect();
     if let Some(kind) = &step.error_event {
-        let message = step.message.as_deref().unwrap_or("as the script says");
+        let message = step.why();
         chunks.push(json!({"error": {"message": message, "type": kind, "code": null}}));
     } else {
         let written: usize = chunks.iter().map(|chunk| chunk.to_string().len()).sum();

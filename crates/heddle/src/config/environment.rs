@@ -11,10 +11,14 @@ pub(crate) const BASE_URL: &str = "HEDDLE_ANTHROPIC_BASE_URL";
 /// How the name of every variable of ours begins.
 const OURS: &str = "HEDDLE_";
 
+fn says_nothing(value: &str) -> bool {
+    value.trim().is_empty()
+}
+
 /// Reads one environment variable; blank counts as unset.
 #[expect(clippy::disallowed_methods, reason = "settings are read here and nowhere else")]
 pub(crate) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+    std::env::var(name).ok().filter(|value| !says_nothing(value))
 }
 
 /// The names of all variables that begin like ours.
@@ -27,7 +31,7 @@ pub(crate) fn names() -> Vec<String> {
 /// Whether a variable is set to nothing, as a file of variables may leave one.
 #[expect(clippy::disallowed_methods, reason = "settings are read here and nowhere else")]
 fn is_blank(name: &OsStr) -> bool {
-    std::env::var_os(name).is_some_and(|value| value.to_str().is_some_and(|value| value.trim().is_empty()))
+    std::env::var(name).is_ok_and(|value| says_nothing(&value))
 }
 
 /// `command`, where a blank variable counts as unset for flags, too.

@@ -135,6 +135,11 @@ impl Settled {
         let entered = self.settings.iter().find(|setting| setting.name == provider);
         entered.is_none_or(|setting| setting.source == Source::Default)
     }
+
+    /// The variable that should hold the key of `route`, while nobody has set it.
+    pub(crate) fn unset_key<'a>(&self, route: &'a Route) -> Option<&'a str> {
+        route.key_variable.as_deref().filter(|name| !self.keys.has(name))
+    }
 }
 
 fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settled, ConfigError> {

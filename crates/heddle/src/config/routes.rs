@@ -11,6 +11,7 @@ use reqwest::{
 use super::{
     environment::BASE_URL,
     file::{FileRoute, Wire, spelled},
+    listed,
     source::{Ledger, Source},
 };
 
@@ -25,20 +26,9 @@ const OTHER_TOKENS: (u64, u64) = (WINDOW, MAX_OUTPUT);
 /// Headers that a route may add, and characters of each.
 const HEADERS: usize = 32;
 const HEADER_CHARS: usize = 4_096;
-/// Headers that the wires write themselves, or that hold a key.
-const TAKEN: &[&str] = &[
-    "accept",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "host",
-    "proxy-authorization",
-    "transfer-encoding",
-    "user-agent",
-    "x-api-key",
-];
+/// Headers that a route may not add beside those that the wires write themselves: they hold a key, or say
+/// who asks.
+const TAKEN: [&str; 3] = ["cookie", "proxy-authorization", "user-agent"];
 
 /// The path in the file of the route for `pattern`.
 pub(crate) fn path(pattern: &str) -> String {
@@ -91,13 +81,7 @@ impl Entry<'_> {
             self.ledger.mistake_at(&self.path, wrong);
         }
         let provider = Provider::from(route.provider);
-        self.enter(
-            "provider",
-            match route.provider {
-                Wire::Messages => "messages".to_owned(),
-                Wire::ChatCompletions => "chat-completions".to_owned(),
-            },
-        );
+        self.enter("provider", provider.name().to_owned());
         let base_url = self.base_url(route.provider, route.base_url, base);
         let key_variable = self.key(route.key);
         let (window, max_output) = if pattern.starts_with("claude-") { CLAUDE_TOKENS } else { OTHER_TOKENS };
@@ -166,9 +150,7 @@ impl Entry<'_> {
     }
 
     fn headers(&mut self, given: BTreeMap<String, String>) -> Vec<(String, String)> {
-        let names: Vec<&str> = given.keys().map(String::as_str).collect();
-        let shown = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        self.enter("headers", shown);
+        self.enter("headers", listed(given.keys().cloned()));
         if given.len() > HEADERS {
             self.mistake("headers", format!("must be at most {HEADERS}, and are {}", given.len()));
         }
@@ -217,7 +199,7 @@ fn is_variable(name: &str) -> bool {
 
 fn wrong_header(name: &str, value: &str) -> Option<String> {
     let Ok(header) = HeaderName::try_from(name) else { return Some("is no name of a header".into()) };
-    if TAKEN.contains(&header.as_str()) {
+    if models::is_ours(header.as_str()) || TAKEN.contains(&header.as_str()) {
         let message = "is written by Heddle itself; a provider's key has a place of its own, `key`";
         return Some(message.into());
     }
@@ -317,6 +299,10 @@ mod tests {
             (
                 route("headers = { \"X-Api-Key\" = \"secret\" }"),
                 "3: routes.m.headers.X-Api-Key: is written by",
+            ),
+            (
+                route("headers = { anthropic-version = \"1\" }"),
+                "3: routes.m.headers.anthropic-version: is written by",
             ),
             (route("headers = { a = \"$SECRET\" }"), "3: routes.m.headers.a: is sent as it stands"),
             (route("headers = { a = \"x\\ny\" }"), "3: routes.m.headers.a: must be at most 4096 characters"),

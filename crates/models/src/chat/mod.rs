@@ -37,7 +37,7 @@ pub(crate) async fn ask(
         first => first,
     };
     let response = served.map_err(|unserved| unserved.failure)?;
-    transport::read(response.bytes_stream(), Reading::default(), deltas).await
+    line.hear(response, Reading::default(), deltas).await
 }
 
 /// The body of the first request for this prompt.

@@ -105,7 +105,7 @@ enum WireMessage<'a> {
     },
     Tool {
         tool_call_id: &'a str,
-        content: String,
+        content: Cow<'a, str>,
     },
 }
 
@@ -230,17 +230,22 @@ fn user<'a>(message: &'a Message, tools: &BTreeMap<&str, &str>, messages: &mut V
         match part {
             Part::ToolResult { id, content, is_error } => {
                 answers = true;
-                let media: Vec<WirePart<'_>> =
-                    content.iter().filter(|block| text(block).is_none()).flat_map(parts).collect();
+                let (mut texts, mut beside) = (Vec::new(), Vec::new());
+                for block in content {
+                    match text(block) {
+                        Some(text) => texts.push(text),
+                        None => beside.extend(media(block)),
+                    }
+                }
                 messages.push(WireMessage::Tool {
                     tool_call_id: id,
-                    content: told(content, *is_error, !media.is_empty()),
+                    content: told(texts, *is_error, !beside.is_empty()),
                 });
-                if !media.is_empty() {
+                if !beside.is_empty() {
                     let tool = tools.get(id.as_str()).copied().unwrap_or("a tool");
                     let intro = format!("What {tool} returned with the result of call {id}:");
                     attached.push(WirePart::Text { text: intro.into() });
-                    attached.extend(media);
+                    attached.extend(beside);
                 }
             }
             Part::Content(block) => said.extend(parts(block)),
@@ -260,16 +265,15 @@ fn user<'a>(message: &'a Message, tools: &BTreeMap<&str, &str>, messages: &mut V
 }
 
 /// The text of a tool's result, which is never empty.
-fn told(content: &[Block], is_error: bool, attached: bool) -> String {
-    let mut texts: Vec<Cow<'_, str>> = content.iter().filter_map(text).collect();
+fn told(mut texts: Vec<Cow<'_, str>>, is_error: bool, attached: bool) -> Cow<'_, str> {
     if attached {
         texts.push("(what else it returned is in the next message)".into());
     }
     if texts.is_empty() {
         texts.push(EMPTY.into());
     }
-    let failed = if is_error { FAILED } else { "" };
-    format!("{failed}{}", joined(texts, "\n"))
+    let whole = joined(texts, "\n");
+    if is_error { format!("{FAILED}{whole}").into() } else { whole }
 }
 
 fn joined<'a>(mut texts: Vec<Cow<'a, str>>, between: &str) -> Cow<'a, str> {
@@ -278,9 +282,11 @@ fn joined<'a>(mut texts: Vec<Cow<'a, str>>, between: &str) -> Cow<'a, str> {
 
 /// A block in this wire's words; none for what says nothing.
 fn parts(block: &Block) -> Vec<WirePart<'_>> {
-    if let Some(text) = text(block) {
-        return vec![WirePart::Text { text }];
-    }
+    text(block).map_or_else(|| media(block), |text| vec![WirePart::Text { text }])
+}
+
+/// What cannot be told as a text.
+fn media(block: &Block) -> Vec<WirePart<'_>> {
     match block {
         Block::Image { source } => match address(source) {
             Some(url) => vec![WirePart::ImageUrl { image_url: Link { url } }],

@@ -17,5 +17,5 @@ pub(crate) async fn ask(
 ) -> Result<Answer, Failure> {
     let body = body(prompt, line.route.max_output).map_err(|error| transport::unwritable(&error))?;
     let response = line.post("/v1/messages", body).await.map_err(|unserved| unserved.failure)?;
-    transport::read(response.bytes_stream(), Reading::default(), deltas).await
+    line.hear(response, Reading::default(), deltas).await
 }

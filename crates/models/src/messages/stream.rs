@@ -144,7 +144,7 @@ impl Fold for Reading {
 
     fn finish(mut self) -> Result<Answer, Failure> {
         if !self.stopped {
-            return Err(self.failed(FailureClass::Cut, "The model's stream ended in the middle.".to_owned()));
+            return Err(self.broken());
         }
         let ending = std::mem::take(&mut self.ending);
         let calls = self.draft.calls();

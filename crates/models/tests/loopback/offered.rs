@@ -41,12 +41,15 @@ async fn a_chat_provider_lists_its_models_and_those_of_other_routes_are_left_out
         {"object": "model"}, "x",
         {"id": "chat-a", "created": 0},
     ]);
-    let provider = Fake::start(move |_| answered(&json!({"object": "list", "data": data}))).await;
+    // This wire has no pages, whatever a list says.
+    let list = json!({"object": "list", "data": data, "has_more": true, "last_id": "chat-a"});
+    let provider = Fake::start(move |_| answered(&list)).await;
     let stamp = "2023-11-14T22:13:20Z".parse::<Stamp>().expect("a time");
     let first = Offered { created_at: Some(stamp), ..named("chat-b") };
     assert_eq!(offered(route(&provider.base_url)).await, Ok(vec![first, named("chat-a")]));
-    let seen = provider.seen().remove(0);
-    assert_eq!((seen.uri.as_str(), seen.header("authorization")), ("/v1/models", Some("Bearer secret")));
+    let seen = provider.seen();
+    let asked: Vec<_> = seen.iter().map(|seen| (seen.uri.as_str(), seen.header("authorization"))).collect();
+    assert_eq!(asked, [("/v1/models", Some("Bearer secret"))]);
 }
 
 /// Two pages, then the end.

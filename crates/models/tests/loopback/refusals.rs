@@ -101,6 +101,11 @@ async fn an_answer_that_is_no_stream_is_told_from_one_that_broke_off() {
             Invalid,
             "The model provider sent its answer in one piece, not as a stream.",
         ),
+        (
+            json!({"error": "no such key: secret"}),
+            Unavailable,
+            "The model provider failed in the middle of its answer: no such key: ….",
+        ),
         (json!("hi"), Cut, "The model's stream ended in the middle."),
     ] {
         assert_eq!(refused(200, body.clone()).await, (class, sentence.to_owned()), "{body}");
