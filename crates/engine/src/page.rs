@@ -78,6 +78,8 @@ pub struct EventCursor {
 pub struct EventPage {
     /// The events; those that wait in the queue come last in asc and first in desc.
     pub events: Vec<Arc<Event>>,
+    /// For each of them, where the next page begins if this one ends with it.
+    pub ends: Vec<EventCursor>,
     /// Where the next page begins; `None`: there is none.
     pub next: Option<EventCursor>,
 }
@@ -123,12 +125,12 @@ impl Engine {
                 page.downwards(self, session, end).await?;
             }
         }
-        let EventPage { events, next } = page.cut();
+        let EventPage { events, ends, next } = page.cut();
         let mut shown = Vec::with_capacity(events.len());
         for event in events {
             shown.push(blobs::shown(self.store(), event).await?);
         }
-        Ok(Some(EventPage { events: shown, next }))
+        Ok(Some(EventPage { events: shown, ends, next }))
     }
 
     async fn state(&self, session: SessionId) -> Result<Option<Arc<State>>, Fault> {
@@ -252,7 +254,8 @@ impl Page<'_> {
         if more {
             self.found.pop();
         }
-        let next = if more { self.found.last().map(|(_, cursor)| *cursor) } else { None };
-        EventPage { events: self.found.into_iter().map(|(event, _)| event).collect(), next }
+        let (events, ends): (Vec<_>, Vec<_>) = self.found.into_iter().unzip();
+        let next = ends.last().copied().filter(|_| more);
+        EventPage { events, ends, next }
     }
 }

@@ -267,7 +267,7 @@ fn base64(value: Value, path: &str) -> Result<String, Invalid> {
 }
 
 fn url(value: Value, path: &str) -> Result<String, Invalid> {
-    let url = parse::text(1, 8_192)(value, path)?;
+    let url = parse::text(1, limits::URL_CHARS)(value, path)?;
     if url.starts_with("https://") || url.starts_with("http://") {
         Ok(url)
     } else {

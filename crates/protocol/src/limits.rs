@@ -29,6 +29,10 @@ pub const METADATA_KEY_CHARS: usize = 64;
 pub const METADATA_VALUE_CHARS: usize = 512;
 /// Characters of an agent's, an environment's or a session's name or title.
 pub const NAME_CHARS: usize = 256;
+/// Characters of a model's id.
+pub const MODEL_CHARS: usize = 256;
+/// Characters of a URL in content.
+pub const URL_CHARS: usize = 8_192;
 /// Characters of a description (spec/behaviour.md b.1).
 pub const DESCRIPTION_CHARS: usize = 2_048;
 /// Characters of a system prompt (spec/behaviour.md b.1).

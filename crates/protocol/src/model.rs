@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::parse::{self, Fields, Invalid};
+use crate::{
+    limits,
+    parse::{self, Fields, Invalid},
+};
 
 /// The model as an agent shows it.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -58,10 +61,10 @@ pub enum Speed {
 /// Reads a model: an id, or an object with one.
 pub fn model(value: Value, path: &str) -> Result<ModelConfig, Invalid> {
     if value.is_string() {
-        return Ok(ModelConfig::plain(parse::text(1, 256)(value, path)?));
+        return Ok(ModelConfig::plain(parse::text(1, limits::MODEL_CHARS)(value, path)?));
     }
     let mut fields = Fields::of(value, path)?;
-    let id = fields.required("id", parse::text(1, 256))?;
+    let id = fields.required("id", parse::text(1, limits::MODEL_CHARS))?;
     if fields.has("effort") {
         return Err(Invalid::unsupported(fields.at("effort"), "effort"));
     }

@@ -82,12 +82,11 @@ impl Serialize for ToolConfig {
             enabled: bool,
             permission_policy: Policy,
             #[serde(flatten)]
-            web: Option<Cow<'a, Web>>,
+            web: Option<&'a Web>,
         }
         let Self { name, enabled, permission_policy, web } = self;
-        let web = web.as_ref().map(Cow::Borrowed).or(name.unlimited().map(Cow::Owned));
         let (name, enabled, permission_policy) = (*name, *enabled, *permission_policy);
-        Written { kind: name, name, enabled, permission_policy, web }.serialize(serializer)
+        Written { kind: name, name, enabled, permission_policy, web: web.as_ref() }.serialize(serializer)
     }
 }
 

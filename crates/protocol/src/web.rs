@@ -13,6 +13,9 @@ use crate::{
     tool::Builtin,
 };
 
+/// Names that no public host ends in.
+pub const PRIVATE: [&str; 5] = ["local", "internal", "localdomain", "invalid", "localhost"];
+
 /// What limits one web tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -254,7 +257,7 @@ fn wrong_with(domain: &str, suffix: Path) -> Option<&'static str> {
     if last.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some("is an IP address; name a host");
     }
-    if !host.contains('.') || ["local", "internal", "localdomain", "invalid", "localhost"].contains(&&*last) {
+    if !host.contains('.') || PRIVATE.contains(&&*last) {
         return Some("is not a public host name like docs.example.com");
     }
     None

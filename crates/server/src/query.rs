@@ -97,6 +97,19 @@ impl Query {
         self.list(name).map(read).collect()
     }
 
+    /// Like [`Query::names`], of at most `most` values.
+    pub(crate) fn few(
+        &self,
+        name: &str,
+        known: &[&'static str],
+        most: usize,
+    ) -> Result<Vec<&'static str>, Problem> {
+        if self.list(name).count() > most {
+            return Err(Problem::parameter(name, format!("must have at most {most} values")));
+        }
+        self.names(name, known)
+    }
+
     /// `limit`, in the bounds of `size`.
     pub(crate) fn limit(&self, size: PageSize) -> Result<usize, Problem> {
         let message = format!("a whole number of at most {}", size.max);

@@ -29,11 +29,8 @@ pub(crate) fn after(call: &Call) -> Result<Option<EventId>, Problem> {
 
 /// Which previews the client wants: `event_deltas[]`.
 pub(crate) fn previews(call: &Call) -> Result<Previews, Problem> {
-    if call.query.list("event_deltas").count() > limits::EVENT_DELTAS {
-        let message = format!("must have at most {} values", limits::EVENT_DELTAS);
-        return Err(Problem::parameter("event_deltas", message));
-    }
-    let wanted = call.query.names("event_deltas", &["agent.message", "agent.thinking"])?;
+    let known = ["agent.message", "agent.thinking"];
+    let wanted = call.query.few("event_deltas", &known, limits::EVENT_DELTAS)?;
     Ok(Previews { message: wanted.contains(&"agent.message"), thinking: wanted.contains(&"agent.thinking") })
 }
 

@@ -73,10 +73,7 @@ pub fn create(body: Value) -> Result<Request, Invalid> {
     for key in ["resources", "vault_ids"] {
         unserved(&mut fields, key)?;
     }
-    if fields.has("budget") {
-        return Err(Invalid::unsupported(fields.at("budget"), "`budget`"));
-    }
-    let _null = fields.take("budget");
+    fields.optional("budget", |_, path| Err::<(), _>(Invalid::unsupported(path, "`budget`")))?;
     let events = fields.optional("initial_events", input::initial)?.unwrap_or_default();
     fields.finish()?;
     Ok(Request { agent, environment, title, metadata, events })
@@ -91,11 +88,10 @@ pub fn update(body: Value) -> Result<Change, Invalid> {
     let title = fields.given("title", parse::text(0, limits::NAME_CHARS))?;
     let metadata = fields.given("metadata", parse::metadata_patch)?;
     unserved(&mut fields, "vault_ids")?;
-    if fields.has("budget") {
+    fields.optional("budget", |_, path| {
         let message = "a budget is set when a session is created, and this one was created without one";
-        return Err(fields.wrong("budget", message).with_code("budget_create_only"));
-    }
-    let _null = fields.take("budget");
+        Err::<(), _>(Invalid::new(path, message).with_code("budget_create_only"))
+    })?;
     let tools = fields.optional("agent", |value, path| {
         let mut fields = Fields::of(value, path)?;
         let tools = fields.given("tools", tool::tools)?;

@@ -17,10 +17,6 @@ use super::shape::{
 };
 use super::web;
 
-/// Characters of a model's id.
-const MODEL_CHARS: usize = 256;
-/// Characters of a URL.
-const URL_CHARS: usize = 8_192;
 /// Text with something to see in it; what is blank is Unicode's word.
 const NOT_BLANK: &str =
     r"[^\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
@@ -142,7 +138,7 @@ fn metadata(value: &Value, pairs: Option<usize>) -> Value {
 }
 
 fn model() -> Value {
-    let mut id = text(1, MODEL_CHARS);
+    let mut id = text(1, limits::MODEL_CHARS);
     id["format"] = json!("model-id");
     let id = said(id, "A model that a route of this server answers for; `GET /v1/models` lists them.");
     let whole = object([
@@ -301,7 +297,10 @@ fn base64(media_types: &[&str]) -> Value {
 }
 
 fn url() -> Value {
-    tagged("url", [required("url", like(text(1, URL_CHARS), "^https?://", &["https://example.com/a.png"]))])
+    tagged(
+        "url",
+        [required("url", like(text(1, limits::URL_CHARS), "^https?://", &["https://example.com/a.png"]))],
+    )
 }
 
 fn image() -> Value {

@@ -35,12 +35,8 @@ pub(super) enum Body {
 pub(super) enum Answer {
     /// One of these.
     One(&'static str),
-    /// A page of these that leads to the next.
+    /// A page of these.
     Page(&'static str),
-    /// A page of these that leads both ways.
-    BothWays(&'static str),
-    /// A page of models.
-    Models,
     /// The events that were sent.
     Sent,
     /// The id of what is gone, with this `type`.
@@ -143,7 +139,7 @@ pub(super) const ALL: &[Operation] = &[
         "sessions.list",
         "the sessions; the one list that runs both ways",
         query::SESSIONS,
-        Answer::BothWays("Session"),
+        Answer::Page("Session"),
     ),
     changes(
         "sessions.create",
@@ -198,7 +194,7 @@ pub(super) const ALL: &[Operation] = &[
         Answer::Page("Event"),
     ),
     reads("sessions.threads.events.stream", "what happens on one thread", query::STREAM, Answer::Stream),
-    reads("models.list", "the models that agents may name", query::MODEL_LIST, Answer::Models),
+    reads("models.list", "the models that agents may name", query::MODEL_LIST, Answer::Page("Model")),
     reads("models.retrieve", "one model", NOTHING, Answer::One("Model")),
     reads("heddle.prompt", "what a thread's model was sent last", NOTHING, Answer::Object),
 ];

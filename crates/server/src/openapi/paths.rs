@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{WorkspaceId, id};
+use protocol::{WorkspaceId, id, limits};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
@@ -145,8 +145,7 @@ fn own_door(door: &own::Door) -> Value {
 fn good(answer: Answer) -> Value {
     let (about, schema) = match answer {
         Answer::One(name) => ("As it is now.", named(name)),
-        Answer::Page(name) | Answer::BothWays(name) => ("One page.", named(&format!("{name}Page"))),
-        Answer::Models => ("One page.", named("ModelPage")),
+        Answer::Page(name) => ("One page.", named(&format!("{name}Page"))),
         Answer::Sent => {
             let data = json!({"type": "array", "items": named("Event")});
             (
@@ -266,7 +265,10 @@ fn path_schemas() -> [(&'static str, Value); 5] {
         ("environment_id", id::Id::<id::Environment>::json_schema(generator).to_value()),
         ("session_id", id::Id::<id::Session>::json_schema(generator).to_value()),
         ("thread_id", id::Id::<id::Thread>::json_schema(generator).to_value()),
-        ("model_id", json!({"type": "string", "minLength": 1, "maxLength": 256, "format": "model-id"})),
+        (
+            "model_id",
+            json!({"type": "string", "minLength": 1, "maxLength": limits::MODEL_CHARS, "format": "model-id"}),
+        ),
     ]
 }
 

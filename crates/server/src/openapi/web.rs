@@ -1,6 +1,6 @@
 //! What limits the web tools, as a toolset's config takes it (`protocol::web` reads it).
 
-use protocol::{limits, tool::Builtin};
+use protocol::{limits, tool::Builtin, web::PRIVATE};
 use serde_json::{Value, json};
 
 use super::shape::{
@@ -14,8 +14,6 @@ const HOST: &str =
 /// of ASCII letters that are seen, without `! # $ , ? ^ |`.
 const SLASHES: &str = "/{0,2}";
 const PATH: &str = r#"(/["%-+\-->@-\]_-{}~]*)?"#;
-/// Names that no public host ends in.
-const PRIVATE: [&str; 5] = ["local", "internal", "localdomain", "invalid", "localhost"];
 
 /// The fields that limit `tool`, in each way in which they may stand together: hosts that may be reached, or
 /// hosts that may not. What is no web tool has one way, without any.

@@ -28,21 +28,18 @@ pub(super) async fn page(
         position: token.key,
         queued: Some(token.id).filter(|id| *id != 0).map(EventId::from_bits),
     });
-    let mut query = EventQuery { after, ..query };
-    loop {
-        let found = call.engine().events(call.workspace(), session, query.clone()).await?;
-        let Some(EventPage { events, next }) = found else { return Err(missing()) };
-        let items = Items::fit(events.iter().map(AsRef::<Event>::as_ref), query.limit)?;
-        if items.more {
-            // Too many bytes: the cursor behind what fits is that of a smaller page.
-            query.limit = items.len();
-            continue;
-        }
-        let at = events.last().and_then(|event| event.processed_at);
-        let next = next.map(|cursor| {
-            let id = cursor.queued.map_or(0, EventId::bits);
-            listing.seal(Token { backwards: false, key: cursor.position, id, at })
-        });
-        return items.answer(next);
-    }
+    let query = EventQuery { after, ..query };
+    let limit = query.limit;
+    let found = call.engine().events(call.workspace(), session, query).await?;
+    let EventPage { events, ends, next } = found.ok_or_else(missing)?;
+    let items = Items::fit(events.iter().map(AsRef::<Event>::as_ref), limit)?;
+    let last = items.len().checked_sub(1);
+    // Too many bytes: the page ends with what fits, and so does its cursor.
+    let next = if items.more { last.and_then(|last| ends.get(last)).copied() } else { next };
+    let at = last.and_then(|last| events.get(last)).and_then(|event| event.processed_at);
+    let next = next.map(|cursor| {
+        let id = cursor.queued.map_or(0, EventId::bits);
+        listing.seal(Token { backwards: false, key: cursor.position, id, at })
+    });
+    items.answer(next)
 }

@@ -13,11 +13,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     if after.is_some() && before.is_some() {
         return Err(Problem::parameter("before_id", "goes not with `after_id`; send one of them"));
     }
-    if call.query.list("lifecycle").count() > LIFECYCLES.len() {
-        let message = format!("must have at most {} values", LIFECYCLES.len());
-        return Err(Problem::parameter("lifecycle", message));
-    }
-    let stages = call.query.names("lifecycle", LIFECYCLES)?;
+    let stages = call.query.few("lifecycle", LIFECYCLES, LIFECYCLES.len())?;
     // A model that a route answers for is in use: there are no others here.
     let any = stages.is_empty() || stages.contains(&"active");
     let offers = if any { call.engine().models().await } else { Vec::new() };
