@@ -55,18 +55,16 @@ struct Facts {
     shown: Shown,
 }
 
-/// The document as it should read.
-pub(crate) fn document(tree: &Tree) -> Result<String, String> {
-    let contract = Contract::read(tree)?;
-    Ok(written(&contract, &Facts::read(tree)?))
+/// The document as it should read, and the open rows of the core.
+pub(crate) fn document(tree: &Tree) -> Result<(String, Vec<String>), String> {
+    let (contract, facts) = (Contract::read(tree)?, Facts::read(tree)?);
+    Ok((written(&contract, &facts), open(&contract, &facts)))
 }
 
 /// What is untrue of the document: that it is not what the sources make of it, or an open row of the core.
 pub(crate) fn check(tree: &Tree) -> Result<Vec<String>, String> {
-    let contract = Contract::read(tree)?;
-    let facts = Facts::read(tree)?;
-    let mut findings = open(&contract, &facts);
-    if tree.read(DOCUMENT).ok().as_deref() != Some(&written(&contract, &facts)) {
+    let (text, mut findings) = document(tree)?;
+    if tree.read(DOCUMENT).ok().as_deref() != Some(text.as_str()) {
         findings.push(format!("{DOCUMENT}: is not up to date; `cargo x conform` writes it"));
     }
     Ok(findings)

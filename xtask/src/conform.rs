@@ -10,11 +10,11 @@ pub(crate) fn run(tree: &Tree, refresh: bool) -> Result<bool, String> {
     if refresh && !renew(tree)? {
         return Ok(false);
     }
-    let text = compat::document(tree)?;
+    let (text, open) = compat::document(tree)?;
     std::fs::write(tree.root.join(compat::DOCUMENT), &text)
         .map_err(|e| format!("{}: {e}", compat::DOCUMENT))?;
     println!("conform: wrote {}", compat::DOCUMENT);
-    Ok(crate::report("conform", &compat::check(tree)?))
+    Ok(crate::report("conform", &open))
 }
 
 /// Reads the official SDK again, in the version that the requirements pin.

@@ -56,8 +56,8 @@ pub(crate) fn test(tree: &Tree, only: Option<&str>) -> Result<bool, String> {
     let mut steps = steps(tree, strict);
     if let Some(only) = only {
         steps.retain(|step| step.name == only);
-        if AFTER_BUILD.contains(&only) && !build(tree).status().is_ok_and(|s| s.success()) {
-            return Err("the build failed".to_owned());
+        if AFTER_BUILD.contains(&only) {
+            built(tree)?;
         }
     }
     let clock = stopwatch();
@@ -69,9 +69,7 @@ pub(crate) fn test(tree: &Tree, only: Option<&str>) -> Result<bool, String> {
 
 /// Lives of the simulator from one seed.
 pub(crate) fn storm(tree: &Tree, seed: u64, lives: Option<u64>) -> Result<bool, String> {
-    if !build(tree).status().is_ok_and(|status| status.success()) {
-        return Err("the build failed".to_owned());
-    }
+    built(tree)?;
     let mut sim = tree.command(tree.binary("sim"));
     sim.args(["storm", "--seed", &seed.to_string()]);
     if let Some(lives) = lives {
@@ -82,9 +80,7 @@ pub(crate) fn storm(tree: &Tree, seed: u64, lives: Option<u64>) -> Result<bool, 
 
 /// The attack on `/openapi.json` alone, for so many minutes.
 pub(crate) fn schema(tree: &Tree, minutes: u32, seed: Option<u64>) -> Result<bool, String> {
-    if !build(tree).status().is_ok_and(|status| status.success()) {
-        return Err("the build failed".to_owned());
-    }
+    built(tree)?;
     let (minutes, seed) = (minutes.to_string(), seed.map(|seed| seed.to_string()));
     let mut args = vec!["--minutes", &minutes];
     args.extend(seed.iter().flat_map(|seed| ["--seed", seed]));
@@ -200,6 +196,11 @@ fn with_binaries(tree: &Tree, mut command: Command) -> Command {
 /// One build for every step: another choice of packages would choose other features and build again.
 fn build(tree: &Tree) -> Command {
     cargo(tree, &["build", "--workspace", "--all-targets"])
+}
+
+fn built(tree: &Tree) -> Result<(), String> {
+    let ended = build(tree).status();
+    if ended.is_ok_and(|status| status.success()) { Ok(()) } else { Err("the build failed".to_owned()) }
 }
 
 /// Cargo, for what a Unix without jails compiles. Only our own crates are compiled anew for it.
