@@ -27,7 +27,6 @@ from table import CLIENTS, Client  # noqa: E402
 from transcript import difference, normal  # noqa: E402
 from wire import Judge  # noqa: E402
 
-CONTRACT = HERE.parent / "contract" / "contract.json"
 REFERENCE = HERE / "transcript.txt"
 # Seconds that a client may travel, and that may pass until it is installed.
 ALLOWED, PREPARED = 120.0, 600.0
@@ -144,7 +143,7 @@ def main() -> int:
     if not chosen:
         raise SystemExit(f"no client is named so; there are {', '.join(client.name for client in CLIENTS)}")
     with tempfile.TemporaryDirectory(prefix="heddle-journey-") as folder:
-        house = House(pathlib.Path(folder), Judge(Contract(CONTRACT)))
+        house = House(pathlib.Path(folder), Judge(Contract()))
         proxy = Proxy(house.judge, house.server.url)
         travels = Travels(house, proxy, bless)
         counts = travels.counts
@@ -154,7 +153,7 @@ def main() -> int:
             if bless and not counts["failed"]:
                 travels.blessed()
             if counts["failed"]:
-                print("the server's last words:\n" + house.server.log.read_text()[-3000:])
+                print("the server's last words:\n" + house.server.last_words())
         finally:
             proxy.close()
             house.close()

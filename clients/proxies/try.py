@@ -2,7 +2,8 @@
 
 `python try.py [--without WORD]` takes the fenced blocks of that page; with `--without`, less the lines that
 begin with WORD, which shows what they are for. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries. A proxy
-that is not installed is skipped, or with CI set a failure. Ends with `N passed, N failed`.
+that is not installed, or without openssl, is skipped, or with CI set a failure. Ends with
+`N passed, N failed`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ from process import surroundings  # noqa: E402
 from wire import Judge  # noqa: E402
 
 PAGE = ROOT / "docs" / "proxies.md"
-CONTRACT = ROOT / "clients" / "contract" / "contract.json"
 # Seconds without a byte after which a check fails; heartbeats come every 10.
 SILENCE = 15.0
 MIB = 1024 * 1024
@@ -373,7 +373,7 @@ def tried(kinds: list[str], without: str | None) -> list[bool]:
     with tempfile.TemporaryDirectory(prefix="heddle-proxies-") as name:
         folder = pathlib.Path(name)
         certificate(folder)
-        house = House(folder, Judge(Contract(CONTRACT)))
+        house = House(folder, Judge(Contract()))
         proxies: list[Proxy] = []
         try:
             for kind in kinds:
@@ -397,13 +397,14 @@ def main() -> int:
     without = words.parse_args().without
     kinds, results = [], []
     for kind in ("nginx", "caddy"):
-        if program(kind):
+        missing = " and ".join(word for word in (kind, "openssl") if program(word) is None)
+        if not missing:
             kinds.append(kind)
         elif os.environ.get("CI"):
-            print(f"FAILED  {kind} is not installed, and CI skips nothing")
+            print(f"FAILED  {kind}: {missing} must be installed, and CI skips nothing")
             results.append(False)
         else:
-            print(f"skipped {kind}: it is not installed; CI does not skip this")
+            print(f"skipped {kind}: {missing} must be installed; CI does not skip this")
     if kinds:
         results += tried(kinds, without)
     print(f"{results.count(True)} passed, {results.count(False)} failed")

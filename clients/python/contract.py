@@ -12,6 +12,7 @@ import pathlib
 import re
 from typing import Any
 
+FILE = pathlib.Path(__file__).resolve().parents[1] / "contract" / "contract.json"
 # Schemas that hold a JSON Schema of the user's own: any key may stand there.
 FREE = {"BetaManagedAgentsCustomToolInputSchema"}
 # Events that leave out what did not change.
@@ -35,7 +36,7 @@ TYPES = {
 class Contract:
     """The operations and schemas of one contract file."""
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path = FILE) -> None:
         document = json.loads(path.read_text())
         self.schemas: dict[str, Any] = document["components"]["schemas"]
         self.operations = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,7 +28,14 @@ START, END = "span.model_request_start", "span.model_request_end"
 IDLE = ["session.thread_status_idle", "session.usage", "session.status_idle"]
 RESCHEDULED = ["session.thread_status_rescheduled", "session.status_rescheduled"]
 PLAIN = [*RUNNING, "user.message", START, "agent.message", END, *IDLE]
+THOUGHT = [*PLAIN[:4], "agent.thinking", *PLAIN[4:]]
 PREVIEWS = ("event_start", "event_delta")
+DELTAS = ["agent.message", "agent.thinking"]
+# What a scripted answer says it has cost.
+TOLD = {"input_tokens": 7, "output_tokens": 5, "cache_read_input_tokens": 3}
+# A picture of one pixel.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURE = {"type": "base64", "media_type": "image/png", "data": PIXEL}
 
 fresh = itertools.count(1)
 
@@ -233,3 +241,29 @@ class Guest:
         same(times, sorted(times), "the times")
         same(len({event.id for event in events}), len(events), "ids of their own")
         return events
+
+
+def dies_in_the_middle(guest: Guest, how: signal.Signals) -> tuple[Guest, str]:
+    """Ends the server while the model speaks; the next one asks again, the stream goes on from its cursor.
+
+    Gives a guest of the next server, and the session.
+    """
+    session, gate = guest.session().id, name("dies")
+    with guest.stream(session, event_deltas=DELTAS) as stream:
+        guest.send(session, say({"text": "spoken at last", "chunks": 3, "wait": gate}))
+        guest.house.waiting(gate)
+        stream.until("event_delta")
+        cursor = next(event.id for event in stream.seen if event.type == START)
+        code = guest.house.restart(how)
+    if how == signal.SIGTERM:
+        same(code, 0, "the exit code")
+    guest.house.release(gate)
+    after = Guest(guest.house)
+    with after.stream(session, after=cursor) as stream:
+        stream.idle()
+        rest = [END, START, "agent.message", END, *IDLE]
+        same([event.type for event in stream.processed()], rest, "after the restart")
+    events = after.shows(session, [*RUNNING, "user.message", START, *rest])
+    same((events[4].is_error, events[7].is_error), (True, False), "the two requests")
+    same(texts(events[6]), "spoken at last", "the answer")
+    return after, session

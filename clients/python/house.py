@@ -161,7 +161,5 @@ class House:
     def close(self) -> None:
         """Ends everything."""
         for process in (self.server, self.model):
-            if process.child.poll() is None:
-                process.end(signal.SIGKILL)
-            process.out.close()
+            process.close()
         self.plain.close()

@@ -60,3 +60,13 @@ class Process:
         code = self.child.wait(30)
         self.out.flush()
         return code
+
+    def last_words(self) -> str:
+        """The end of what it wrote."""
+        return self.log.read_text()[-3000:]
+
+    def close(self) -> None:
+        """Kills the child if it still runs, and closes its log."""
+        if self.child.poll() is None:
+            self.end(signal.SIGKILL)
+        self.out.close()

@@ -1,4 +1,4 @@
-"""What the attack knows of the server: ids that exist, and what may not be said of a body of the right shape."""
+"""What the attack knows of the server: ids that exist, and what no body of the right shape may be told."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ MALFORMED = (
     "not valid JSON",
 )
 BASE58 = "[1-9A-HJ-NP-Za-km-z]"
+# What the world has ids of, by their prefix.
+KINDS = {
+    "agent": "agents",
+    "env": "environments",
+    "sesn": "sessions",
+    "sthr": "threads",
+    "sevt": "events",
+    "wrkspc": "workspaces",
+}
 
 http = requests.Session()
 http.trust_env = False
@@ -39,12 +48,8 @@ def known(kind: str, prefix: str) -> None:
     schemathesis.openapi.format(f"{prefix}-id", st.one_of(names, names, names, strange))
 
 
-known("agents", "agent")
-known("environments", "env")
-known("sessions", "sesn")
-known("threads", "sthr")
-known("events", "sevt")
-known("workspaces", "wrkspc")
+for prefix, kind in KINDS.items():
+    known(kind, prefix)
 schemathesis.openapi.format("model-id", st.sampled_from(["heddle-demo", "claude-opus-5", "no-such-model"]))
 
 
@@ -68,19 +73,11 @@ def victim(operation: str) -> dict[str, str]:
     return {"session_id": made("/v1/sessions", body)["id"]}
 
 
-KINDS = {
-    "agent": "agents",
-    "env": "environments",
-    "sesn": "sessions",
-    "sthr": "threads",
-    "sevt": "events",
-    "wrkspc": "workspaces",
-}
 ID = re.compile(f"({'|'.join(KINDS)})_{BASE58}{{22}}")
 
 
 def settled(value: Any) -> Any:
-    """The value with most of its ids changed into some that exist: not every part of the attack asks `known`."""
+    """The value with most of its ids changed into some that exist: not all of the attack asks `known`."""
     if isinstance(value, dict):
         return {key: settled(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -1,7 +1,7 @@
 """Attacks the real server with what its own /openapi.json allows and forbids.
 
-`python run.py [--minutes M] [--seed N]`; HEDDLE_BIN names the server. First the document itself and the heads of
-streams are checked, then schemathesis makes cases until the time is over. Ends with `N passed, N failed`.
+`python run.py [--minutes M] [--seed N]`; HEDDLE_BIN names the server. First the document itself and the heads
+of streams are checked, then schemathesis makes cases until the time is over. Ends with `N passed, N failed`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import pathlib
 import random
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -42,8 +41,7 @@ class Server:
     def __init__(self, folder: pathlib.Path) -> None:
         command = [binary_of("HEDDLE_BIN"), "serve", "--listen", "127.0.0.1:0"]
         command += ["--data", str(folder / "data"), "--sandbox", "local"]
-        # No warnings for each refused turn of a model that nobody can ask.
-        env = surroundings(HEDDLE_API_KEY=KEY, RUST_LOG="warn")
+        env = surroundings(HEDDLE_API_KEY=KEY)
         self.process = Process("heddle", command, folder / "heddle.log", env)
         self.http = requests.Session()
         self.http.trust_env = False
@@ -155,7 +153,7 @@ def held(check: Callable[[Server, dict[str, Any]], None], server: Server, made: 
 
 
 def attack(minutes: float, seed: int, folder: pathlib.Path, made: dict[str, Any]) -> tuple[int, int]:
-    """Lets schemathesis make cases; gives how many of them passed, and how many different failures it found."""
+    """Lets schemathesis make cases; gives how many passed, and how many different failures it found."""
     (folder / "world.json").write_text(json.dumps(made))
     command = [
         str(pathlib.Path(sys.executable).parent / "schemathesis"),
@@ -205,10 +203,9 @@ def main() -> int:
                 print(f"FAILED  the server ended with {server.process.child.returncode}")
             if failed:
                 print(f"again with --seed {given.seed}; the server's last words:")
-                print(server.process.log.read_text()[-3000:])
+                print(server.process.last_words())
         finally:
-            if server.process.child.poll() is None:
-                server.process.end(signal.SIGKILL)
+            server.process.close()
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

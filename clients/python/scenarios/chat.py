@@ -8,18 +8,22 @@ import signal
 from typing import Any
 
 from guest import (
+    DELTAS,
     END,
     IDLE,
+    PICTURE,
     PLAIN,
-    PREVIEWS,
     RESCHEDULED,
     RUNNING,
     START,
+    THOUGHT,
+    TOLD,
     TOOL,
     TOOLSET,
     Guest,
     bash,
     calls,
+    dies_in_the_middle,
     name,
     ran,
     result,
@@ -32,9 +36,8 @@ from guest import (
 )
 from house import CHAT_KEY, KEY, MODEL_KEY
 from scenarios import scenario
-from scenarios.edges import PIXEL
 from scenarios.failures import FAILED
-from scenarios.streams import DELTAS, resumes_everywhere
+from scenarios.streams import previewed, resumes_everywhere
 from scenarios.tools import PAGE
 from team import (
     GO,
@@ -58,13 +61,7 @@ PLAINEST = "chat-openai"
 DIALECTS = (PLAINEST, "chat-strict", "chat-vllm", "chat-llamacpp", "chat-ollama", "chat-bare")
 # Those that tell what a request has cost.
 TELLING = DIALECTS[:-1]
-PICTURE = {
-    "type": "base64",
-    "media_type": "image/png",
-    "data": base64.b64encode(PIXEL).decode(),
-}
 SHOWN = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE['data']}"}}
-THOUGHT = [*PLAIN[:4], "agent.thinking", *PLAIN[4:]]
 
 
 class Talker(Guest):
@@ -104,22 +101,11 @@ def chat_streams_as_each_server_does(guest: Guest) -> None:
         session = Talker(guest, model).session().id
         with guest.stream(session, event_deltas=DELTAS) as stream:
             guest.send(session, say({"thinking": "hm", "text": said, "chunks": 8, "wait": gate}))
-            heard = stream.until("event_delta").delta.content.text
-            same((heard != "", said.startswith(heard)), (True, True), f"{model}: the first words")
+            stream.until("event_delta")
             guest.house.release(gate)
             stream.idle()
         events = guest.shows(session, THOUGHT)
-        same(stream.processed(), events, f"{model}: stream and list")
-        starts = [(event.event.type, event.event.id) for event in stream.seen if event.type == "event_start"]
-        wanted = [("agent.thinking", events[4].id), ("agent.message", events[5].id)]
-        same(starts, wanted, f"{model}: what was begun")
-        pieces = [event for event in stream.seen if event.type == "event_delta"]
-        same({event.event_id for event in pieces}, {events[5].id}, f"{model}: whose pieces they are")
-        same("".join(event.delta.content.text for event in pieces), said, f"{model}: the pieces together")
-        same([block.text for block in events[5].content], [said], f"{model}: the message")
-        place = [event.type for event in stream.seen].index(END)
-        late = [event.type for event in stream.seen[place:] if event.type in PREVIEWS]
-        same(late, [], f"{model}: previews after the end")
+        previewed(stream, events, said, model)
         guest.turn(session, say({"text": "again"}))
         guest.shows(session, [*THOUGHT, *PLAIN])
     resumes_everywhere(guest, session)
@@ -353,11 +339,10 @@ def chat_failures_are_tried_again_or_told(guest: Guest) -> None:
 @scenario
 def chat_usage_adds_up(guest: Guest) -> None:
     """The cost that is told is summed, what was cached apart; a server that tells nothing costs nothing."""
-    told = {"input_tokens": 7, "output_tokens": 5, "cache_read_input_tokens": 3}
     for model in DIALECTS:
         session = Talker(guest, model).session().id
         for _ in range(2):
-            seen = guest.turn(session, say({"text": "x", "usage": told}))
+            seen = guest.turn(session, say({"text": "x", "usage": TOLD}))
         usage = guest.beta.sessions.retrieve(session).usage
         sums = (usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens)
         same(sums, (14, 10, 6) if model in TELLING else (0, 0, 0), f"{model}: the sums")
@@ -418,22 +403,7 @@ def chat_children_write_letters(guest: Guest) -> None:
 def chat_survives_ends_of_the_server(guest: Guest) -> None:
     """kill -9 and SIGTERM in the middle of an answer: asked again, nothing lost; an open call is answered."""
     for how in (signal.SIGKILL, signal.SIGTERM):
-        gate = name("gate")
-        session = Talker(guest).session().id
-        with guest.stream(session, event_deltas=DELTAS) as stream:
-            guest.send(session, say({"text": "spoken at last", "chunks": 3, "wait": gate}))
-            stream.until("event_delta")
-            cursor = next(event.id for event in stream.seen if event.type == START)
-            guest.house.restart(how)
-        guest.house.release(gate)
-        guest = Guest(guest.house)
-        rest = [END, START, "agent.message", END, *IDLE]
-        with guest.stream(session, after=cursor) as stream:
-            stream.idle()
-            same([event.type for event in stream.processed()], rest, "after the restart")
-        events = guest.shows(session, [*RUNNING, "user.message", START, *rest])
-        same((events[4].is_error, events[7].is_error), (True, False), "the two requests")
-        same(texts(events[6]), "spoken at last", "the answer")
+        guest, session = dies_in_the_middle(Talker(guest), how)
     seen = guest.turn(session, say(calls("a"), {"text": "done"}), stop="requires_action")
     (call,) = seen[-1].stop_reason.event_ids
     guest.house.restart(signal.SIGKILL)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-
 from anthropic import BadRequestError
 
-from guest import END, IDLE, PLAIN, RUNNING, START, Guest, calls, name, refuses, result, same, say, texts
+from guest import (
+    END,
+    IDLE,
+    PICTURE,
+    PLAIN,
+    RUNNING,
+    START,
+    Guest,
+    calls,
+    name,
+    refuses,
+    result,
+    same,
+    say,
+    texts,
+)
 from scenarios import scenario
 
 INTERRUPT = {"type": "user.interrupt"}
-# A picture of one pixel.
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
 CUT = [*RUNNING, "user.message", START, END, "user.interrupt", *IDLE]
 
 
@@ -89,16 +98,15 @@ def strange_texts_come_through_unchanged(guest: Guest) -> None:
 def images_and_documents_are_shown_and_asked(guest: Guest) -> None:
     """A message with an image and a document is kept word for word."""
     session = guest.session().id
-    image = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(PIXEL).decode()}
     document = {"type": "text", "media_type": "text/plain", "data": "plain words"}
-    content = [{"type": "image", "source": image}, {"type": "document", "source": document}]
+    content = [{"type": "image", "source": PICTURE}, {"type": "document", "source": document}]
     seen = guest.turn(
         session, {"type": "user.message", "content": content + say({"text": "seen"})["content"]}
     )
     same([block.type for block in seen[2].content], ["image", "document", "text"], "the blocks")
-    same(seen[2].content[0].source.to_dict(), image, "the image")
+    same(seen[2].content[0].source.to_dict(), PICTURE, "the image")
     same(seen[2].content[1].source.to_dict(), document, "the document")
-    bad = {"type": "image", "source": image | {"media_type": "image/tiff"}}
+    bad = {"type": "image", "source": PICTURE | {"media_type": "image/tiff"}}
     refuses(
         BadRequestError, lambda: guest.send(session, {"type": "user.message", "content": [bad]}), "media_type"
     )
@@ -108,10 +116,9 @@ def images_and_documents_are_shown_and_asked(guest: Guest) -> None:
 def a_failed_tool_and_one_without_words(guest: Guest) -> None:
     """A result may say that the tool failed, hold an image, or nothing at all."""
     session = guest.session().id
-    image = {"type": "base64", "media_type": "image/png", "data": base64.b64encode(PIXEL).decode()}
     for given in (
         {"is_error": True},
-        {"content": [{"type": "image", "source": image}]},
+        {"content": [{"type": "image", "source": PICTURE}]},
         {"content": []},
         {},
     ):

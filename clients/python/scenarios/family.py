@@ -7,6 +7,7 @@ from typing import Any
 from anthropic import BadRequestError, NotFoundError
 
 from guest import (
+    DELTAS,
     END,
     START,
     TOOL,
@@ -23,7 +24,7 @@ from guest import (
     uses,
 )
 from scenarios import scenario
-from scenarios.streams import DELTAS, resumes_everywhere
+from scenarios.streams import resumes_everywhere
 from team import (
     GO,
     NEEDS,

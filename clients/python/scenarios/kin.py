@@ -6,7 +6,7 @@ from collections import Counter
 
 from anthropic import BadRequestError, NotFoundError
 
-from guest import END, START, TOOL, TOOLSET, Guest, bash, calls, name, refuses, result, same, say, uses
+from guest import END, START, TOLD, TOOL, TOOLSET, Guest, bash, calls, name, refuses, result, same, say, uses
 from scenarios import scenario
 from team import (
     GO,
@@ -27,8 +27,6 @@ from team import (
     wait,
     woken,
 )
-
-TOLD = {"input_tokens": 7, "output_tokens": 5, "cache_read_input_tokens": 3}
 
 
 def spent(usage: object) -> Counter[str]:

@@ -190,7 +190,7 @@ def a_child_keeps_its_history_and_reads_letters_verbatim(guest: Guest) -> None:
         till(stream, REST)
         guest.house.release(gate)
         till(stream, "agent.message: b")
-        guest.house.until("all rest", lambda: guest.beta.sessions.retrieve(team.session).status == "idle")
+        stream.idle()
     asked = guest.house.kept(kept)["messages"]
     same([message["role"] for message in asked], ["user", "assistant", "user"], "the roles")
     same(asked[0]["content"][0]["text"], task["input"]["task"], "the task")

@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import signal
 
-from guest import END, PLAIN, RUNNING, START, Guest, calls, name, result, same, say, texts
+from guest import END, PLAIN, RUNNING, START, Guest, calls, dies_in_the_middle, name, result, same, say, texts
 from scenarios import scenario
 from scenarios.streams import resumes_everywhere
-
-
-def dies_in_the_middle(guest: Guest, how: signal.Signals, gate: str) -> None:
-    """Ends the server while the model speaks; the next one asks again, the stream goes on from its cursor."""
-    session = guest.session().id
-    with guest.stream(session) as stream:
-        guest.send(session, say({"text": "spoken at last", "chunks": 3, "wait": gate}))
-        guest.house.waiting(gate)
-        cursor = stream.until(START).id
-        code = guest.house.restart(how)
-    if how == signal.SIGTERM:
-        same(code, 0, "the exit code")
-    guest.house.release(gate)
-    after = Guest(guest.house)
-    with after.stream(session, after=cursor) as stream:
-        stream.idle()
-        rest = [END, START, "agent.message", END, *PLAIN[6:]]
-        same([event.type for event in stream.processed()], rest, "after the restart")
-    events = after.shows(session, [*RUNNING, "user.message", START, *rest])
-    same((events[4].is_error, events[7].is_error), (True, False), "the two requests")
-    same(texts(events[6]), "spoken at last", "the answer")
-    after.turn(session, say({"text": "on"}))
 
 
 @scenario
 def a_killed_server_asks_again(guest: Guest) -> None:
     """kill -9 in the middle of an answer: the request is closed, asked again, and nothing is lost."""
-    dies_in_the_middle(guest, signal.SIGKILL, "killed")
+    after, session = dies_in_the_middle(guest, signal.SIGKILL)
+    after.turn(session, say({"text": "on"}))
 
 
 @scenario
 def a_stopped_server_exits_well_and_asks_again(guest: Guest) -> None:
     """SIGTERM in the middle of an answer: exit code 0, and the next server goes on."""
-    dies_in_the_middle(guest, signal.SIGTERM, "stopped")
+    after, session = dies_in_the_middle(guest, signal.SIGTERM)
+    after.turn(session, say({"text": "on"}))
 
 
 @scenario

@@ -209,7 +209,8 @@ def a_retried_post_of_a_family_happens_once(guest: Guest) -> None:
     opening = {"agent": lead["id"], "environment_id": guest.environment().id, "initial_events": [first]}
     session = str(twice("/v1/sessions", opening)["id"])
     same([one.id for one in guest.beta.sessions.list(agent_id=str(lead["id"]))], [session], "sessions")
-    guest.house.until("it rests", lambda: guest.beta.sessions.retrieve(session).status == "idle")
+    with guest.stream(session, after=guest.list(session)[0].id) as stream:
+        stream.idle()
     threads = guest.beta.sessions.threads
     primary, child = threads.list(session).data
     same(primary.agent.name, WEAVER, "the primary")

@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from anthropic import BadRequestError
 
-from guest import END, PLAIN, PREVIEWS, RUNNING, START, Guest, calls, refuses, result, same, say, texts
+from guest import (
+    DELTAS,
+    END,
+    MODEL,
+    PLAIN,
+    PREVIEWS,
+    START,
+    THOUGHT,
+    Guest,
+    Stream,
+    calls,
+    refuses,
+    result,
+    same,
+    say,
+)
 from scenarios import scenario
 
-DELTAS = ["agent.message", "agent.thinking"]
+
+def previewed(stream: Stream, events: list[Any], said: str, what: str) -> None:
+    """The previews of a turn with thinking, whose list this is, add up to the answer under its id."""
+    same(stream.processed(), events, f"{what}: stream and list")
+    starts = [(event.event.type, event.event.id) for event in stream.seen if event.type == "event_start"]
+    wanted = [("agent.thinking", events[4].id), ("agent.message", events[5].id)]
+    same(starts, wanted, f"{what}: what was begun")
+    pieces = [event for event in stream.seen if event.type == "event_delta"]
+    same({event.event_id for event in pieces}, {events[5].id}, f"{what}: whose pieces they are")
+    same(pieces[0].delta.content.text != "", True, f"{what}: whether the first piece has words")
+    same("".join(event.delta.content.text for event in pieces), said, f"{what}: the pieces together")
+    same([block.text for block in events[5].content], [said], f"{what}: the message")
+    place = [event.type for event in stream.seen].index(END)
+    late = [event.type for event in stream.seen[place:] if event.type in PREVIEWS]
+    same(late, [], f"{what}: previews after the end")
 
 
 @scenario
@@ -18,25 +49,11 @@ def previews_add_up_to_the_message_under_its_own_id(guest: Guest) -> None:
     text = "a few words that come one by one"
     with guest.stream(session, event_deltas=DELTAS) as stream, guest.stream(session) as bare:
         guest.send(session, say({"thinking": "hm", "text": text, "chunks": 8, "wait": gate}))
-        delta = stream.until("event_delta")
-        same(delta.delta.content.text != "", True, "a preview before the answer is whole")
+        stream.until("event_delta")
         guest.house.release(gate)
         stream.idle()
         bare.idle()
-    events = guest.shows(
-        session, [*RUNNING, "user.message", START, "agent.thinking", "agent.message", END, *PLAIN[6:]]
-    )
-    starts = [(event.event.type, event.event.id) for event in stream.seen if event.type == "event_start"]
-    same(starts, [("agent.thinking", events[4].id), ("agent.message", events[5].id)], "what was begun")
-    heard = [event for event in stream.seen if event.type == "event_delta"]
-    same({event.event_id for event in heard}, {events[5].id}, "whose pieces they are")
-    same("".join(event.delta.content.text for event in heard), text, "the pieces together")
-    same(texts(events[5]), text, "the message")
-    place = [event.type for event in stream.seen].index(END)
-    same(
-        [event.type for event in stream.seen[place:] if event.type in PREVIEWS], [], "previews after the end"
-    )
-    same([event.id for event in stream.processed()], [event.id for event in events], "the events between")
+    previewed(stream, guest.shows(session, THOUGHT), text, MODEL)
     same([event.type for event in bare.seen if event.type in PREVIEWS], [], "previews nobody asked for")
 
 

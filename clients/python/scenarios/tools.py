@@ -6,9 +6,8 @@ import base64
 import json
 from typing import Any
 
-from guest import TOOLSET, Guest, bash, name, ran, same, say, turn_of, use, uses
+from guest import PICTURE, TOOLSET, Guest, bash, name, ran, same, say, turn_of, use, uses
 from scenarios import scenario
-from scenarios.edges import PIXEL
 
 NOTES = "/workspace/notes.txt"
 # A document of one empty page.
@@ -128,10 +127,9 @@ def shown_everywhere(guest: Guest, session: str, file: str, block: dict[str, Any
 def a_picture_and_a_document_reach_the_model(guest: Guest) -> None:
     """A PNG and a PDF that bash has made are read as blocks, by the model and by the client."""
     session = guest.worker()
-    picture, document = (base64.b64encode(data).decode() for data in (PIXEL, PAGE))
-    guest.shell(session, f"echo {picture} | base64 -d > dot; echo {document} | base64 -d > page.pdf")
-    source = {"type": "base64", "media_type": "image/png", "data": picture}
-    shown_everywhere(guest, session, "dot", {"type": "image", "source": source})
+    document = base64.b64encode(PAGE).decode()
+    guest.shell(session, f"echo {PICTURE['data']} | base64 -d > dot; echo {document} | base64 -d > page.pdf")
+    shown_everywhere(guest, session, "dot", {"type": "image", "source": PICTURE})
     source = {"type": "base64", "media_type": "application/pdf", "data": document}
     document_block = {"type": "document", "source": source, "title": None, "context": None}
     shown_everywhere(guest, session, "page.pdf", document_block)

@@ -94,9 +94,10 @@ def the_answer_to_a_child_wakes_who_waits_for_it(guest: Guest) -> None:
     """A result for the child runs all three again; a second one is recorded and has no effect."""
     kept = name("kept")
     team, child, call = blocked(guest, {"text": "done", "keep": kept})
-    (echo,) = guest.send(team.session, result(call, "found"))
+    with team.stream() as stream:
+        (echo,) = guest.send(team.session, result(call, "found"))
+        stream.idle()
     same((echo.session_thread_id, echo.processed_at is not None), (child, True), "the echo")
-    guest.house.until("all rest", lambda: guest.beta.sessions.retrieve(team.session).status == "idle")
     running = works("spinner")
     answered = [
         *[*GO[:2], running, "user.custom_tool_result @spinner: found", rests("spinner")],
