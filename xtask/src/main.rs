@@ -53,12 +53,18 @@ enum Verb {
         #[arg(long)]
         lives: Option<u64>,
     },
-    /// Attacks the server with requests that are made from its own /openapi.json
+    /// Attacks on the real server: all rows of clients/attacks, also those that need root, loop devices or
+    /// minutes
+    Attack {
+        /// Only the rows whose title or file's name holds one of these
+        names: Vec<String>,
+    },
+    /// Sends the server requests, good and bad, that are made from its own /openapi.json
     Schema {
         /// How long, in minutes
         #[arg(long, default_value_t = 10)]
         minutes: u32,
-        /// The seed that a failing attack printed
+        /// The seed that a failing run printed
         #[arg(long)]
         seed: Option<u64>,
     },
@@ -91,6 +97,7 @@ fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
         Verb::Tidy => Ok(report("tidy", &tidy::check(tree, &verbs())?)),
         Verb::Test { only } => steps::test(tree, only.as_deref()),
         Verb::Storm { seed, lives } => steps::storm(tree, seed, lives),
+        Verb::Attack { names } => steps::attack(tree, &names),
         Verb::Schema { minutes, seed } => steps::schema(tree, minutes, seed),
         Verb::Conform { refresh } => conform::run(tree, refresh),
     }

@@ -14,6 +14,17 @@ pub(crate) enum NoPython {
     Broken(String),
 }
 
+/// The machine's own interpreter, for programs that need its standard library alone.
+pub(crate) fn bare() -> Result<PathBuf, String> {
+    let python = PathBuf::from("python3");
+    let found = Command::new(&python).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) {
+        Ok(python)
+    } else {
+        Err("python3 is not installed".to_owned())
+    }
+}
+
 /// The interpreter of `target/<name>/venv`, made if need be, with what the requirements file pins.
 pub(crate) fn interpreter(tree: &Tree, name: &str, requirements: &str) -> Result<PathBuf, NoPython> {
     let able = Command::new("python3")

@@ -10,9 +10,9 @@ use crate::tree::Tree;
 
 /// What `--only` takes.
 pub(crate) const NAMES: [&str; 10] =
-    ["check", "build", "units", "storms", "guests", "journey", "proxies", "schema", "cuts", "abuse"];
+    ["check", "build", "units", "storms", "guests", "journey", "proxies", "schema", "cuts", "attacks"];
 /// The steps that need the binaries and no more.
-const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema", "cuts", "abuse"];
+const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema", "cuts", "attacks"];
 
 /// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
 /// with much of each, families of threads, and the real engine with its clients and readers.
@@ -84,7 +84,19 @@ pub(crate) fn schema(tree: &Tree, minutes: u32, seed: Option<u64>) -> Result<boo
     let (minutes, seed) = (minutes.to_string(), seed.map(|seed| seed.to_string()));
     let mut args = vec!["--minutes", &minutes];
     args.extend(seed.iter().flat_map(|seed| ["--seed", seed]));
-    match attack(tree, true, &args) {
+    plain(malformed(tree, true, &args))
+}
+
+/// The attacks on the server, also those that need something of the host.
+pub(crate) fn attack(tree: &Tree, names: &[String]) -> Result<bool, String> {
+    built(tree)?;
+    let names = names.iter().map(String::as_str);
+    plain(attacks(tree, true, &["--all"].into_iter().chain(names).collect::<Vec<_>>()))
+}
+
+/// How a step that is a verb of its own ended.
+fn plain(ended: Ended) -> Result<bool, String> {
+    match ended {
         Ended::Well(_) => Ok(true),
         Ended::Badly(_, why) | Ended::Skipped(why) => Err(why),
     }
@@ -124,13 +136,13 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             Box::new(move || guests(tree, strict, "proxies", "python", "proxies/try.py", &[]))
         }),
         step("schema", "requests made from /openapi.json against the real binary", Some(5), false, {
-            Box::new(move || attack(tree, strict, &["--minutes", "1"]))
+            Box::new(move || malformed(tree, strict, &["--minutes", "1"]))
         }),
         step("cuts", "the server killed at random moments under load", Some(5), false, {
             Box::new(|| in_turn(tree, &CUTS))
         }),
-        step("abuse", "agents that do their worst, and their neighbours", Some(5), false, {
-            Box::new(|| in_turn(tree, &[["abuse"]]))
+        step("attacks", "agents and strangers that do their worst, and their neighbours", Some(6), false, {
+            Box::new(move || attacks(tree, strict, &[]))
         }),
     ]
 }
@@ -160,7 +172,19 @@ fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
     }))
 }
 
-fn attack(tree: &Tree, strict: bool, args: &[&str]) -> Ended {
+/// The rows of `clients/attacks`, which need nothing but an interpreter.
+fn attacks(tree: &Tree, strict: bool, args: &[&str]) -> Ended {
+    match python::bare() {
+        Ok(python) => {
+            let mut rows = with_binaries(tree, tree.command(python));
+            run::stream("attacks", rows.arg("clients/attacks/run.py").args(args), Told::Plainly, &say)
+        }
+        Err(why) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
+        Err(why) => Ended::Badly(Tally::default(), why),
+    }
+}
+
+fn malformed(tree: &Tree, strict: bool, args: &[&str]) -> Ended {
     guests(tree, strict, "schema", "schema", "schema/run.py", args)
 }
 
@@ -255,7 +279,7 @@ mod tests {
                 ("proxies", Some(2)),
                 ("schema", Some(5)),
                 ("cuts", Some(5)),
-                ("abuse", Some(5))
+                ("attacks", Some(6))
             ]
         );
         assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), NAMES);

@@ -32,8 +32,6 @@ enum Command {
     Toolcuts(commands::toolcuts::Args),
     /// The real server, killed at random moments while coordinators and their children work.
     Teamcuts(commands::teamcuts::Args),
-    /// The real server, with agents that do their worst.
-    Abuse(commands::abuse::Args),
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -47,7 +45,6 @@ fn main() -> io::Result<ExitCode> {
         Command::Cuts(args) => commands::cuts::run(args, &mut out),
         Command::Toolcuts(args) => commands::toolcuts::run(args, &mut out),
         Command::Teamcuts(args) => commands::teamcuts::run(args, &mut out),
-        Command::Abuse(args) => commands::abuse::run(args, &mut out),
     };
     Ok(if well? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

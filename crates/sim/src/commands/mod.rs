@@ -1,6 +1,5 @@
 //! The subcommands.
 
-pub(crate) mod abuse;
 pub(crate) mod cuts;
 pub(crate) mod engine;
 pub(crate) mod small;

@@ -79,11 +79,6 @@ impl Process {
         &self.url
     }
 
-    /// Its number.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// How it ended, if it did.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()

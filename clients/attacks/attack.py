@@ -1,0 +1,123 @@
+"""The frame of the attacks: how a row is declared, what it may need of the host, and how it is run.
+
+A row is a function in a file `aNNN_words.py` that gets a `Server` and raises AssertionError, with words,
+when something does not hold. It is run once for each of its users, each time on a server, with a data
+directory and a model server, of its own, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+
+from server import BASE, PLAIN, Disk, Refused, Server, Skip, text_of
+
+__all__ = ["BASE", "PLAIN", "Disk", "Refused", "Row", "Server", "Skip", "attack", "main", "text_of"]
+
+USERS = ("root", "plain")
+# What a row may need of the host: to be root itself, loop devices, cgroup v2 with its controllers, ext4 with
+# quotas of projects, to be started by systemd, or minutes.
+NEEDS = ("root", "loop", "cgroup2", "quota", "systemd", "minutes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One attack: what it is called, what it needs, and how its server is started."""
+
+    title: str
+    run: Callable[[Server], None]
+    # What the host must have: of NEEDS. A row with needs is left to `cargo x attack`.
+    needs: tuple[str, ...]
+    # Whom the server runs as: "root", "plain" or both.
+    users: tuple[str, ...]
+    # Whether nothing else may run beside it.
+    alone: bool
+    # Seconds after which it is ended, and has failed.
+    seconds: float
+    # How the server is started.
+    setting: dict[str, object]
+
+
+# Every row of the files that were loaded, in their order.
+ROWS: list[Row] = []
+
+
+def attack(
+    title: str,
+    *,
+    needs: tuple[str, ...] = (),
+    slow: bool = False,
+    users: tuple[str, ...] = USERS,
+    alone: bool = True,
+    seconds: float = 120.0,
+    toml: str = "",
+    args: tuple[str, ...] = (),
+    env: dict[str, str] | None = None,
+    limits: dict[str, int | tuple[int, int]] | None = None,
+    mount: str | Disk | None = None,
+    start: bool = True,
+) -> Callable[[Callable[[Server], None]], Callable[[Server], None]]:
+    """Declares a row.
+
+    `toml`, `args`, `env`: the server's settings. `limits`: {"nofile": 300} is a soft limit, a pair is soft
+    and hard. `mount`: a disk of its own for the data directory, "tmpfs:64" or "ext4:256" (MiB) or a `Disk`.
+    `start`: whether the server runs when the row begins. `slow`: it takes minutes.
+    """
+    disk = Disk.read(mount) if isinstance(mount, str) else mount
+    if disk:
+        needs = tuple(dict.fromkeys((*needs, *disk.needs())))
+    needs = tuple(need.removeprefix("vm-") for need in needs) + (("minutes",) if slow else ())
+    unknown = [need for need in needs if need not in NEEDS]
+    if unknown:
+        raise ValueError(f"{title}: no need is called {', '.join(unknown)}; known are {', '.join(NEEDS)}")
+    setting = {"toml": toml, "args": args, "env": env, "limits": limits, "disk": disk, "running": start}
+
+    def declare(run: Callable[[Server], None]) -> Callable[[Server], None]:
+        ROWS.append(Row(title, run, needs, users, alone, seconds, setting))
+        return run
+
+    return declare
+
+
+def lacks(need: str) -> str | None:
+    """What this machine is missing of what a row needs, in words."""
+    return None if need == "minutes" else tried(need)
+
+
+@functools.cache
+def tried(need: str) -> str | None:
+    """As `lacks`, of what has to be looked for."""
+    if need == "root" or need in ("loop", "quota") and os.geteuid() != 0:
+        return None if os.geteuid() == 0 else "it needs root"
+    if need == "loop":
+        return mounts(Disk("ext4", 16))
+    if need == "quota":
+        return mounts(Disk("ext4", 16, ("-O", "quota,project"), "prjquota"))
+    if need == "systemd":
+        return None if pathlib.Path("/run/systemd/system").is_dir() else "systemd does not run here"
+    controllers = pathlib.Path("/sys/fs/cgroup/cgroup.controllers")
+    have = controllers.read_text().split() if controllers.exists() else []
+    missing = sorted({"memory", "pids", "cpu", "io"} - set(have))
+    return f"no cgroup v2 with {', '.join(missing)}" if missing else None
+
+
+def mounts(disk: Disk) -> str | None:
+    """What is wrong with mounting a small disk of this kind."""
+    with tempfile.TemporaryDirectory(prefix="heddle-disk-") as folder:
+        script = ["unshare", "--mount", "sh", "-c", disk.command(pathlib.Path(folder), os.geteuid())]
+        done = subprocess.run(script, capture_output=True, text=True, check=False)
+    said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+    return None if done.returncode == 0 else f"no {disk.options or disk.kind} on a loop device: {said}"
+
+
+def main() -> None:
+    """Runs the rows of the program's own file, all of them."""
+    import run
+
+    sys.exit(run.main([str(pathlib.Path(sys.argv[0]).resolve())], ["--all", *sys.argv[1:]]))

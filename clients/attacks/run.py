@@ -1,0 +1,201 @@
+"""Runs attacks on the real server: `run.py [--all] [--user WHO] [--needing NEED] [--list] [NAME…]`.
+
+NAME is a part of a row's title or of its file's name. Without `--all` only the rows that need nothing of the
+host. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries. Each row is run as root and as a plain user (only
+as the latter by who is not root), in a process, a folder and with a server of its own. What a failed row left
+behind is kept. Ends with `N passed, N failed`, and `, N skipped` where the host lacks what a row needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import importlib.util
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+from attack import NEEDS, ROWS, USERS, Row, Server, Skip, lacks
+from server import PLAIN, readable
+
+from process import binary_of
+
+HERE = pathlib.Path(__file__).resolve().parent
+# Rows that may run beside one another do so, so many at once.
+ABREAST = 2
+# How a row's process ends.
+HOLDS, FAILED, SKIPPED = 0, 1, 3
+
+
+def load(path: pathlib.Path) -> list[Row]:
+    """The rows of a file."""
+    known = len(ROWS)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return ROWS[known:]
+
+
+class Try:
+    """One row, as one user."""
+
+    def __init__(self, path: pathlib.Path, place: int, row: Row, user: str) -> None:
+        self.path, self.place, self.row, self.user = path, place, row, user
+
+    def name(self) -> str:
+        """How it is headed."""
+        return f"{self.row.title}, {self.user} ({self.path.stem})"
+
+    def run(self, folder: pathlib.Path) -> tuple[int, str]:
+        """Runs it in a process of its own; how it ended, and what it said."""
+        kept = folder / f"{self.path.stem}-{self.place}-{self.user}"
+        kept.mkdir(mode=0o755)
+        words = [sys.executable, str(HERE / "run.py"), "--one", str(self.path), str(self.place), self.user]
+        if self.row.setting["disk"]:
+            # So that a disk is gone with the last process that knows it, however the row ends.
+            words = ["unshare", "--mount", "--propagation", "private", "--", *words]
+        out = (kept / "said").open("w+")
+        child = subprocess.Popen(
+            words, cwd=kept, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+        late = ""
+        try:
+            code = child.wait(self.row.seconds)
+        except subprocess.TimeoutExpired:
+            code, late = FAILED, f"   FAILED: not over after {self.row.seconds:.0f} s\n"
+        finally:
+            # Its server, its model server, and whatever else it left.
+            try:
+                os.killpg(child.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            child.wait()
+        out.seek(0)
+        said = out.read() + late
+        out.close()
+        if code in (HOLDS, SKIPPED):
+            shutil.rmtree(kept, ignore_errors=True)
+        else:
+            said += "" if "FAILED" in said else f"   FAILED: it ended with {code}\n"
+            said += f"   data and logs are in {kept}\n"
+        return code, f"== {self.name()}\n{said.rstrip()}"
+
+
+def one(path: pathlib.Path, place: int, user: str) -> int:
+    """The process of one row: tries it here and prints how it went."""
+    row = load(path)[place]
+    began = time.monotonic()
+    folder = pathlib.Path.cwd()
+    server = None
+    try:
+        server = Server(folder, user, **row.setting)
+        row.run(server)
+        if not server.alive() and not server.ended:
+            raise AssertionError(f"the server ended with {server.running().child.returncode}")
+        code, said = HOLDS, "holds"
+    except Skip as why:
+        code, said = SKIPPED, f"skipped: {why}"
+    except AssertionError as why:
+        where = traceback.extract_tb(why.__traceback__)[-1]
+        at = f"{pathlib.Path(where.filename).name}:{where.lineno}"
+        code, said = FAILED, f"FAILED: {why or 'an assertion'} ({at})"
+    except Exception:
+        code, said = FAILED, "FAILED: " + traceback.format_exc(limit=-6).replace("\n", "\n   ").strip()
+    measured = ""
+    try:
+        measured = server.measured() if server else ""
+    except OSError:
+        pass
+    took = f"{time.monotonic() - began:.1f} s"
+    print(f"   {'; '.join(filter(None, [took, measured]))}\n   {said}", flush=True)
+    if code == FAILED and server:
+        tail = server.log()[-2000:].strip().replace("\n", "\n   | ")
+        print(f"   the server's last words:\n   | {tail}", flush=True)
+    if server:
+        server.close()
+    return code
+
+
+def chosen(paths: list[pathlib.Path], args: argparse.Namespace) -> tuple[list[Try], list[str], int]:
+    """The tries, those that are skipped with their reasons, and how many rows are left to `--all`."""
+    tries, skipped, left = [], [], 0
+    users = USERS if os.geteuid() == 0 else ("plain",)
+    for path in paths:
+        for place, row in enumerate(load(path)):
+            named = f"{path.stem} {row.title}"
+            if args.names and not any(word in named for word in args.names):
+                continue
+            if args.needing and not set(args.needing) & set(row.needs):
+                continue
+            if row.needs and not args.all:
+                left += 1
+                continue
+            for user in row.users:
+                tried = Try(path, place, row, user)
+                if args.user and user != args.user:
+                    continue
+                why = [lack for lack in map(lacks, row.needs) if lack]
+                if user not in users:
+                    why = ["it needs root"]
+                if why:
+                    skipped.append(f"== {tried.name()}\n   skipped: {'; '.join(dict.fromkeys(why))}")
+                else:
+                    tries.append(tried)
+    return tries, skipped, left
+
+
+def main(paths: list[str], words: list[str]) -> int:
+    """Runs what was asked for; the exit code is 1 if anything failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="also rows that need something of the host")
+    parser.add_argument("--user", choices=USERS, help="only as this user")
+    parser.add_argument("--needing", action="append", choices=NEEDS, help="only rows that need this")
+    parser.add_argument("--list", action="store_true", help="only name the rows")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    args = parser.parse_args(words)
+    tries, skipped, left = chosen([pathlib.Path(path) for path in paths], args)
+    for line in skipped:
+        print(line)
+    if args.list:
+        for tried in tries:
+            print(f"{tried.name()}{' needs ' + ', '.join(tried.row.needs) if tried.row.needs else ''}")
+        return 0
+    os.umask(0o022)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="heddle-attacks-"))
+    folder.chmod(0o755)
+    if os.geteuid() == 0:
+        os.environ["HEDDLE_BIN"] = readable(binary_of("HEDDLE_BIN"), folder, PLAIN)
+    codes = []
+    together = [tried for tried in tries if not tried.row.alone]
+    for tried in tries:
+        if tried.row.alone:
+            code, said = tried.run(folder)
+            print(said, flush=True)
+            codes.append(code)
+    with concurrent.futures.ThreadPoolExecutor(ABREAST) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(tried.run, folder) for tried in together]):
+            code, said = done.result()
+            print(said, flush=True)
+            codes.append(code)
+    failed = sum(code not in (HOLDS, SKIPPED) for code in codes)
+    passed, without = codes.count(HOLDS), codes.count(SKIPPED) + len(skipped)
+    if not failed:
+        shutil.rmtree(folder, ignore_errors=True)
+    if left:
+        print(f"{left} rows need something of the host: `cargo x attack` tries them")
+    print(f"{passed} passed, {failed} failed" + (f", {without} skipped" if without else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        sys.exit(one(pathlib.Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
+    sys.exit(main(sorted(map(str, HERE.glob("a[0-9]*.py"))), sys.argv[1:]))
