@@ -112,7 +112,7 @@ def mounts(disk: Disk) -> str | None:
     with tempfile.TemporaryDirectory(prefix="heddle-disk-") as folder:
         script = ["unshare", "--mount", "sh", "-c", disk.command(pathlib.Path(folder), os.geteuid())]
         done = subprocess.run(script, capture_output=True, text=True, check=False)
-    said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+    said = (done.stderr or done.stdout).strip().partition("\n")[0]
     return None if done.returncode == 0 else f"no {disk.options or disk.kind} on a loop device: {said}"
 
 

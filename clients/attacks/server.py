@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
 from process import Process, binary_of, surroundings  # noqa: E402
 
