@@ -105,8 +105,8 @@ def one(path: pathlib.Path, place: int, user: str) -> int:
         code, said = SKIPPED, f"skipped: {why}"
     except AssertionError as why:
         frames = [frame for frame in traceback.extract_tb(why.__traceback__) if frame.filename == str(path)]
-        at = f"{path.name}:{frames[-1].lineno}" if frames else "at its start"
-        code, said = FAILED, f"FAILED: {why or 'an assertion'} ({at})"
+        at = f" ({path.name}:{frames[-1].lineno})" if frames else ""
+        code, said = FAILED, f"FAILED: {why or 'an assertion'}{at}"
     except Exception:
         code, said = FAILED, "FAILED: " + traceback.format_exc(limit=-6).replace("\n", "\n   ").strip()
     measured = ""
