@@ -16,9 +16,9 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-from server import BASE, PLAIN, Disk, Refused, Server, Skip, text_of
+from server import BASE, PLAIN, SLOWER, Disk, Refused, Server, Skip, text_of
 
-__all__ = ["BASE", "PLAIN", "Disk", "Refused", "Row", "Server", "Skip", "attack", "main", "text_of"]
+__all__ = ["BASE", "PLAIN", "Disk", "SLOWER", "Refused", "Row", "Server", "Skip", "attack", "main", "text_of"]
 
 USERS = ("root", "plain")
 # What a row may need of the host: to be root itself, loop devices, cgroup v2 with its controllers, ext4 with
@@ -61,25 +61,30 @@ def attack(
     env: dict[str, str] | None = None,
     limits: dict[str, int | tuple[int, int]] | None = None,
     mount: str | Disk | None = None,
+    unit: tuple[str, ...] | None = None,
     start: bool = True,
 ) -> Callable[[Callable[[Server], None]], Callable[[Server], None]]:
     """Declares a row.
 
     `toml`, `args`, `env`: the server's settings. `limits`: {"nofile": 300} is a soft limit, a pair is soft
     and hard. `mount`: a disk of its own for the data directory, "tmpfs:64" or "ext4:256" (MiB) or a `Disk`.
+    `unit`: systemd starts it, as a service with these lines, such as "Delegate=yes".
     `start`: whether the server runs when the row begins. `slow`: it takes minutes.
     """
     disk = Disk.read(mount) if isinstance(mount, str) else mount
     if disk:
         needs = tuple(dict.fromkeys((*needs, *disk.needs())))
+    if unit is not None:
+        needs = tuple(dict.fromkeys((*needs, "systemd")))
     needs = tuple(need.removeprefix("vm-") for need in needs) + (("minutes",) if slow else ())
     unknown = [need for need in needs if need not in NEEDS]
     if unknown:
         raise ValueError(f"{title}: no need is called {', '.join(unknown)}; known are {', '.join(NEEDS)}")
-    setting = {"toml": toml, "args": args, "env": env, "limits": limits, "disk": disk, "running": start}
+    setting = {"toml": toml, "args": args, "env": env, "limits": limits, "disk": disk, "unit": unit}
+    setting["running"] = start
 
     def declare(run: Callable[[Server], None]) -> Callable[[Server], None]:
-        ROWS.append(Row(title, run, needs, users, alone, seconds, setting))
+        ROWS.append(Row(title, run, needs, users, alone, seconds * SLOWER, setting))
         return run
 
     return declare

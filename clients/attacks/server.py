@@ -22,14 +22,17 @@ from typing import Any
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
 from process import Process, binary_of, surroundings  # noqa: E402
+from unit import Unit  # noqa: E402
 
 KEY = "key-of-the-attacks"
 # Who the server runs as when it is not root.
 PLAIN = 1001
 MODEL = "claude-sonnet-4-5"
 TOOLSET = {"type": "agent_toolset_20260401"}
+# How much slower than a usual one this machine is; an emulated one says so.
+SLOWER = float(os.environ.get("HEDDLE_ATTACKS_SLOWER", "1"))
 # Seconds that one request, and one turn, may take unless a row says otherwise.
-REQUEST, TURN = 60.0, 120.0
+REQUEST, TURN = 60.0 * SLOWER, 120.0 * SLOWER
 # What every server under attack is told.
 BASE = ("serve", "--listen", "127.0.0.1:0", "--sandbox", "local")
 # Events behind which a turn says no more.
@@ -103,10 +106,11 @@ class Server:
         env: dict[str, str] | None = None,
         limits: dict[str, int | tuple[int, int]] | None = None,
         disk: Disk | None = None,
+        unit: tuple[str, ...] | None = None,
         running: bool = True,
     ) -> None:
         self.folder, self.user, self.key = folder, user, KEY
-        self.args, self.env, self.limits = args, dict(env or {}), dict(limits or {})
+        self.args, self.env, self.limits, self.unit = args, dict(env or {}), dict(limits or {}), unit
         self.data = (folder / "disk" if disk else folder) / "data"
         self.settings = folder / "heddle.toml"
         self.settings.write_text(toml)
@@ -119,7 +123,7 @@ class Server:
             os.chown(made, self.uid, -1)
         words = [binary_of("MODEL_SERVER_BIN"), "--listen", "127.0.0.1:0"]
         self.model = Process("model-server", words, folder / "model-server.log", surroundings())
-        self.process: Process | None = None
+        self.process: Process | Unit | None = None
         # Whether it was this program that ended the server.
         self.ended = True
         self.before = 0
@@ -135,16 +139,24 @@ class Server:
     def start(self, **env: str) -> None:
         """Starts the server; variables stay for later starts."""
         self.env |= env
+        log = self.folder / "heddle.log"
         try:
-            self.process = Process("heddle", self.command(), self.folder / "heddle.log", self.environ())
+            if self.unit is None:
+                self.process = Process("heddle", self.command(), log, surroundings(**self.environ()))
+            else:
+                self.process = Unit(self.words(), log, self.environ(), self.unit, self.uid)
         except SystemExit as why:
             raise AssertionError(str(why)) from why
         self.ended = False
 
     def command(self) -> list[str]:
         """The words that start the server as its user and under its limits."""
-        words = [*BASE, "--data", str(self.data), "--config", str(self.settings), *self.args]
-        return [*self.prefix(), binary_of("HEDDLE_BIN"), *words]
+        return [*self.prefix(), *self.words()]
+
+    def words(self) -> list[str]:
+        """The words that start the server."""
+        place = ["--data", str(self.data), "--config", str(self.settings)]
+        return [binary_of("HEDDLE_BIN"), *BASE, *place, *self.args]
 
     def prefix(self) -> list[str]:
         """What stands before a program that is to run as the server does."""
@@ -158,7 +170,7 @@ class Server:
         return words
 
     def environ(self) -> dict[str, str]:
-        """The variables that the server is started with."""
+        """The variables that the server is told."""
         told = {
             "HEDDLE_API_KEY": KEY,
             "HEDDLE_ANTHROPIC_BASE_URL": self.model.url,
@@ -166,17 +178,16 @@ class Server:
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder / "tmp"),
         }
-        return surroundings(**(told | self.env))
+        return told | self.env
 
     def heddle(self, *words: str, timeout: float = REQUEST) -> subprocess.CompletedProcess[str]:
         """Another verb of the program, as the server's user and on its data."""
         place = ["--data", str(self.data), "--config", str(self.settings)]
         command = [*self.prefix(), binary_of("HEDDLE_BIN"), *words, *place]
-        return subprocess.run(
-            command, env=self.environ(), capture_output=True, text=True, timeout=timeout, check=False
-        )
+        env = surroundings(**self.environ())
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout, check=False)
 
-    def running(self) -> Process:
+    def running(self) -> Process | Unit:
         """The process; it must have been started."""
         assert self.process, "the server was not started"
         return self.process
