@@ -86,7 +86,7 @@ class Try:
         else:
             said += "" if "FAILED" in said else f"   FAILED: it ended with {code}\n"
             said += f"   data and logs are in {kept}\n"
-        return code, f"== {self.name()}\n{said.rstrip()}"
+        return code, said.rstrip()
 
 
 def one(path: pathlib.Path, place: int, user: str) -> int:
@@ -177,13 +177,15 @@ def main(paths: list[str], words: list[str]) -> int:
     together = [tried for tried in tries if not tried.row.alone]
     for tried in tries:
         if tried.row.alone:
+            print(f"== {tried.name()}", flush=True)
             code, said = tried.run(folder)
             print(said, flush=True)
             codes.append(code)
     with concurrent.futures.ThreadPoolExecutor(ABREAST) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(tried.run, folder) for tried in together]):
+        running = {pool.submit(tried.run, folder): tried for tried in together}
+        for done in concurrent.futures.as_completed(running):
             code, said = done.result()
-            print(said, flush=True)
+            print(f"== {running[done].name()}\n{said}", flush=True)
             codes.append(code)
     failed = sum(code not in (HOLDS, SKIPPED) for code in codes)
     passed, without = codes.count(HOLDS), codes.count(SKIPPED) + len(skipped)

@@ -20,6 +20,36 @@ def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
+def written(
+    name: str,
+    kind: str,
+    command: list[str],
+    log: pathlib.Path,
+    env: dict[str, str],
+    properties: tuple[str, ...],
+    user: int,
+) -> None:
+    """Tells systemd of a service."""
+    lines = ["[Service]", f"Type={kind}", "KillMode=mixed", f"User={user}", f"Group={user}", *properties]
+    lines += [f"Environment={quoted(f'{variable}={value}')}" for variable, value in env.items()]
+    lines += [f"ExecStart={' '.join(map(quoted, command))}"]
+    lines += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
+    (UNITS / name).write_text("\n".join([*lines, ""]))
+    systemctl("daemon-reload")
+    systemctl("reset-failed", name)
+
+
+def said_by(
+    command: list[str], folder: pathlib.Path, env: dict[str, str], properties: tuple[str, ...], user: int
+) -> str:
+    """What a program says that systemd runs to its end."""
+    name, log = f"heddle-said-{os.getpid()}.service", folder / "said-by-unit.log"
+    written(name, "oneshot", command, log, env, properties, user)
+    started = systemctl("start", name)
+    (UNITS / name).unlink()
+    return (log.read_text(errors="replace") if log.exists() else "") or started.stderr
+
+
 class Unit:
     """A service with these properties, which says where it listens."""
 
@@ -34,14 +64,8 @@ class Unit:
         self.log, self.name = log, f"heddle-under-attack-{os.getpid()}.service"
         # Whoever asks a child for its number or its end asks the service.
         self.child, self.returncode = self, None
-        lines = ["[Service]", "Type=exec", "KillMode=mixed", f"User={user}", f"Group={user}", *properties]
-        lines += [f"Environment={quoted(f'{name}={value}')}" for name, value in env.items()]
-        lines += [f"ExecStart={' '.join(map(quoted, command))}"]
-        lines += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
-        (UNITS / self.name).write_text("\n".join([*lines, ""]))
+        written(self.name, "exec", command, log, env, properties, user)
         known = len(self.said())
-        systemctl("daemon-reload")
-        systemctl("reset-failed", self.name)
         started = systemctl("start", self.name)
         if started.returncode != 0:
             raise SystemExit(f"the unit did not start: {started.stderr}{self.said()[known:][-4000:]}")

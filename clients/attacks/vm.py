@@ -233,7 +233,7 @@ def booted(into: pathlib.Path, seconds: float) -> str:
         *("-drive", disk.format(into / "root.ext4") + ",snapshot=on"),
         *("-drive", disk.format(into / "carried.ext4") + ",snapshot=on"),
         *("-serial", f"file:{console}", "-serial", "stdio"),
-        *("-append", "console=ttyS0 quiet panic=-1 mitigations=off systemd.unit=attacks.service"),
+        *("-append", "console=ttyS0 loglevel=5 systemd.show_status=0 panic=-1 mitigations=off systemd.unit=attacks.service"),
     ]
     last = ""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")

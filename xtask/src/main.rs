@@ -56,6 +56,9 @@ enum Verb {
     /// Attacks on the real server: all rows of clients/attacks, also those that need root, loop devices or
     /// minutes
     Attack {
+        /// In a small emulated Debian 12 instead: those that need cgroup v2, quotas of projects or systemd
+        #[arg(long)]
+        vm: bool,
         /// Only the rows whose title or file's name holds one of these
         names: Vec<String>,
     },
@@ -97,7 +100,7 @@ fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
         Verb::Tidy => Ok(report("tidy", &tidy::check(tree, &verbs())?)),
         Verb::Test { only } => steps::test(tree, only.as_deref()),
         Verb::Storm { seed, lives } => steps::storm(tree, seed, lives),
-        Verb::Attack { names } => steps::attack(tree, &names),
+        Verb::Attack { vm, names } => steps::attack(tree, vm, &names),
         Verb::Schema { minutes, seed } => steps::schema(tree, minutes, seed),
         Verb::Conform { refresh } => conform::run(tree, refresh),
     }

@@ -87,11 +87,14 @@ pub(crate) fn schema(tree: &Tree, minutes: u32, seed: Option<u64>) -> Result<boo
     plain(malformed(tree, true, &args))
 }
 
-/// The attacks on the server, also those that need something of the host.
-pub(crate) fn attack(tree: &Tree, names: &[String]) -> Result<bool, String> {
+/// The attacks on the server, also those that need something of the host; `vm`: those that this host may not
+/// have, in an emulated one.
+pub(crate) fn attack(tree: &Tree, vm: bool, names: &[String]) -> Result<bool, String> {
     built(tree)?;
-    let names = names.iter().map(String::as_str);
-    plain(attacks(tree, true, &["--all"].into_iter().chain(names).collect::<Vec<_>>()))
+    let into = tree.target.join("vm").to_string_lossy().into_owned();
+    let (program, mut args) = if vm { ("vm.py", vec!["--into", &into]) } else { ("run.py", vec!["--all"]) };
+    args.extend(names.iter().map(String::as_str));
+    plain(attacks(tree, true, program, &args))
 }
 
 /// How a step that is a verb of its own ended.
@@ -142,7 +145,7 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             Box::new(|| in_turn(tree, &CUTS))
         }),
         step("attacks", "agents and strangers that do their worst, and their neighbours", Some(6), false, {
-            Box::new(move || attacks(tree, strict, &[]))
+            Box::new(move || attacks(tree, strict, "run.py", &[]))
         }),
     ]
 }
@@ -172,12 +175,13 @@ fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
     }))
 }
 
-/// The rows of `clients/attacks`, which need nothing but an interpreter.
-fn attacks(tree: &Tree, strict: bool, args: &[&str]) -> Ended {
+/// A program of `clients/attacks`, which needs nothing but an interpreter.
+fn attacks(tree: &Tree, strict: bool, program: &str, args: &[&str]) -> Ended {
     match python::bare() {
         Ok(python) => {
             let mut rows = with_binaries(tree, tree.command(python));
-            run::stream("attacks", rows.arg("clients/attacks/run.py").args(args), Told::Plainly, &say)
+            rows.arg(format!("clients/attacks/{program}")).args(args);
+            run::stream("attacks", &mut rows, Told::Plainly, &say)
         }
         Err(why) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
         Err(why) => Ended::Badly(Tally::default(), why),
