@@ -90,8 +90,8 @@ def stopped(server: Server) -> None:
             unit = service(server)
         assert unit.pid != before, "it is the same process"
         results = server.results(session, after)
-        said = server.bash(session, "cat kept; pgrep -c sleep")
-        server.say(f"{how} while a command ran: its {len(results)} result came, and the session says {said!r}")
+        said = server.bash(session, "cat kept; pgrep -c sleep; true")
+        server.say(f"{how} while a command ran: {len(results)} result of it, and the session says {said!r}")
         assert said.endswith("kept\n0\n"), f"after it was {how}: {said}"
     code = server.kill(15)
     result, left = unit.shown("Result"), unit.cgroup.exists()

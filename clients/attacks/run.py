@@ -23,6 +23,7 @@ import traceback
 
 from attack import NEEDS, ROWS, USERS, Row, Server, Skip, lacks
 from server import PLAIN, readable
+from unit import forget
 
 from process import binary_of
 
@@ -78,6 +79,8 @@ class Try:
             except ProcessLookupError:
                 pass
             child.wait()
+            if self.row.setting["unit"] is not None:
+                forget(child.pid)
         out.seek(0)
         said = out.read() + late
         out.close()
@@ -117,7 +120,7 @@ def one(path: pathlib.Path, place: int, user: str) -> int:
     took = f"{time.monotonic() - began:.1f} s"
     print(f"   {'; '.join(filter(None, [took, measured]))}\n   {said}", flush=True)
     if code == FAILED and server:
-        tail = server.log()[-2000:].strip().replace("\n", "\n   | ")
+        tail = "\n   | ".join(line[:300] for line in server.log().splitlines()[-8:])
         print(f"   the server's last words:\n   | {tail}", flush=True)
     if server:
         server.close()
@@ -171,6 +174,10 @@ def main(paths: list[str], words: list[str]) -> int:
     os.umask(0o022)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="heddle-attacks-"))
     folder.chmod(0o755)
+    # So that whoever ends this program ends what it started as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for variable in ("HEDDLE_BIN", "MODEL_SERVER_BIN"):
+        os.environ[variable] = str(pathlib.Path(binary_of(variable)).resolve())
     if os.geteuid() == 0:
         os.environ["HEDDLE_BIN"] = readable(binary_of("HEDDLE_BIN"), folder, PLAIN)
     codes = []

@@ -61,7 +61,7 @@ class Unit:
         properties: tuple[str, ...],
         user: int,
     ) -> None:
-        self.log, self.name = log, f"heddle-under-attack-{os.getpid()}.service"
+        self.log, self.name = log, named(os.getpid())
         # Whoever asks a child for its number or its end asks the service.
         self.child, self.returncode = self, None
         written(self.name, "exec", command, log, env, properties, user)
@@ -128,9 +128,20 @@ class Unit:
 
     def close(self) -> None:
         """Ends it and forgets it."""
-        systemctl("kill", "--signal=9", self.name)
-        systemctl("stop", self.name)
-        (UNITS / self.name).unlink(missing_ok=True)
+        forget(os.getpid())
+
+
+def named(pid: int) -> str:
+    """The unit of the row whose process this is."""
+    return f"heddle-under-attack-{pid}.service"
+
+
+def forget(pid: int) -> None:
+    """Ends the unit of a row's process, if there is one."""
+    if (UNITS / named(pid)).exists():
+        systemctl("kill", "--signal=9", named(pid))
+        systemctl("stop", named(pid))
+        (UNITS / named(pid)).unlink()
 
 
 def quoted(word: str) -> str:

@@ -15,6 +15,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,7 +72,6 @@ StandardError=inherit
 TimeoutStartSec=infinity
 """
 INSIDE = f"""for module in {" ".join(LATER)}; do modprobe $module; done
-cat /opt/heddle/words > /dev/null
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/var/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 export HEDDLE_BIN=/opt/heddle/heddle MODEL_SERVER_BIN=/opt/heddle/model-server HEDDLE_ATTACKS_SLOWER={SLOWER}
 systemctl --version | head -n 1; uname -sr
@@ -266,6 +266,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15, help="how long it may be up")
     parser.add_argument("names", nargs="*", metavar="NAME")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     prepared()
     into = args.into.resolve()
     into.mkdir(parents=True, exist_ok=True)
