@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import signal
 
 from attack import Server, attack, main
 from server import binary_of
@@ -73,7 +74,7 @@ def memory(server: Server) -> None:
     assert places and "max" not in bounds, f"the jail has no cgroup with a bound of its own: {bounds}"
 
 
-@attack("a unit with Delegate=yes is restarted, killed and stopped, and leaves nothing", unit=("Delegate=yes",))
+@attack("a unit with Delegate=yes is restarted, killed, stopped, and leaves nothing", unit=("Delegate=yes",))
 def stopped(server: Server) -> None:
     """With commands that run and daemons that were left."""
     unit, session = service(server), server.session()
@@ -93,7 +94,7 @@ def stopped(server: Server) -> None:
         said = server.bash(session, "cat kept; pgrep -c sleep; true")
         server.say(f"{how} while a command ran: {len(results)} result of it, and the session says {said!r}")
         assert said.endswith("kept\n0\n"), f"after it was {how}: {said}"
-    code = server.kill(15)
+    code = server.kill(signal.SIGTERM)
     result, left = unit.shown("Result"), unit.cgroup.exists()
     server.say(f"stopped: exit {code}, result {result}, its cgroup is {'still there' if left else 'gone'}")
     assert (code, result, left) == (0, "success", False), "it did not stop cleanly"

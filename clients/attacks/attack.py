@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from typing import Any
 
 from server import BASE, PLAIN, SLOWER, Disk, Refused, Server, Skip, text_of
 
@@ -41,7 +42,7 @@ class Row:
     # Seconds after which it is ended, and has failed.
     seconds: float
     # How the server is started.
-    setting: dict[str, object]
+    setting: dict[str, Any]
 
 
 # Every row of the files that were loaded, in their order.
@@ -80,7 +81,14 @@ def attack(
     unknown = [need for need in needs if need not in NEEDS]
     if unknown:
         raise ValueError(f"{title}: no need is called {', '.join(unknown)}; known are {', '.join(NEEDS)}")
-    setting = {"toml": toml, "args": args, "env": env, "limits": limits, "disk": disk, "unit": unit}
+    setting: dict[str, Any] = {
+        "toml": toml,
+        "args": args,
+        "env": env,
+        "limits": limits,
+        "disk": disk,
+        "unit": unit,
+    }
     setting["running"] = start
 
     def declare(run: Callable[[Server], None]) -> Callable[[Server], None]:

@@ -21,11 +21,11 @@ import tempfile
 import time
 import traceback
 
+from process import binary_of
+
 from attack import NEEDS, ROWS, USERS, Row, Server, Skip, lacks
 from server import PLAIN, readable
 from unit import forget
-
-from process import binary_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Rows that may run beside one another do so, so many at once.

@@ -22,6 +22,7 @@ from typing import Any
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
 from process import Process, binary_of, surroundings  # noqa: E402
+
 from unit import Unit  # noqa: E402
 
 KEY = "key-of-the-attacks"

@@ -17,7 +17,8 @@ PATIENCE = 120.0
 
 def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
     """Asks systemd."""
-    return subprocess.run(["systemctl", *words], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    command = ["systemctl", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def written(
@@ -63,7 +64,8 @@ class Unit:
     ) -> None:
         self.log, self.name = log, named(os.getpid())
         # Whoever asks a child for its number or its end asks the service.
-        self.child, self.returncode = self, None
+        self.child = self
+        self.returncode: int | None = None
         written(self.name, "exec", command, log, env, properties, user)
         known = len(self.said())
         started = systemctl("start", self.name)

@@ -1,8 +1,8 @@
 """A small emulated Debian 12 in which attacks are tried that need what this machine may lack.
 
 `vm.py --into FOLDER [--minutes N] [NAME…]` makes the machine's disk in FOLDER once, starts it without any
-network, runs the rows there that need cgroup v2, quotas of projects or systemd, prints what they say, and lets
-it go down. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries, which must run on Debian 12. Packages come
+network, runs the rows there that need cgroup v2, quotas of projects or systemd, prints what they say, and
+lets it go down. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries, which must run on Debian 12. Packages come
 through this machine's own apt. Ends with the line of `run.py`, or `0 passed, 1 failed` if it never came.
 """
 
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "python"))
@@ -48,6 +49,9 @@ DISK_GIB, MEMORY_MIB, CPUS = 6, 1536, 2
 # How much slower than the real machine an emulated one is; times that rows give are longer by this.
 SLOWER = 6
 PLAIN = 1001
+KERNEL_WORDS = (
+    "console=ttyS0 loglevel=5 panic=-1 mitigations=off systemd.show_status=0 systemd.unit=attacks.service"
+)
 
 INIT = """#!/bin/sh
 mount -t devtmpfs dev /dev
@@ -79,7 +83,7 @@ exec python3 /opt/heddle/clients/attacks/run.py $(cat /opt/heddle/words)
 """
 
 
-def done(command: list[str], **more: object) -> None:
+def done(command: list[str], **more: Any) -> None:
     """Runs a program that has to succeed; shows what it said if it does not."""
     ended = subprocess.run(command, capture_output=True, text=True, check=False, **more)
     if ended.returncode != 0:
@@ -103,7 +107,8 @@ def prepared() -> None:
 
 def archive() -> str:
     """Where this machine's apt has Debian 12 from."""
-    asked = ["apt-get", "indextargets", "--format", "$(CODENAME) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
+    shape = "$(CODENAME) $(COMPONENT) $(REPO_URI)"
+    asked = ["apt-get", "indextargets", "--format", shape, "Created-By: Packages"]
     told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
     for line in told.splitlines():
         suite, component, place = line.split(" ", 2)
@@ -233,10 +238,11 @@ def booted(into: pathlib.Path, seconds: float) -> str:
         *("-drive", disk.format(into / "root.ext4") + ",snapshot=on"),
         *("-drive", disk.format(into / "carried.ext4") + ",snapshot=on"),
         *("-serial", f"file:{console}", "-serial", "stdio"),
-        *("-append", "console=ttyS0 loglevel=5 systemd.show_status=0 panic=-1 mitigations=off systemd.unit=attacks.service"),
+        *("-append", KERNEL_WORDS),
     ]
     last = ""
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace")
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    child = subprocess.Popen(command, text=True, errors="replace", **pipes)
     bell = threading.Timer(seconds, child.kill)
     bell.start()
     began = time.monotonic()

@@ -1,0 +1,78 @@
+"""Small things an agent tries: signals to pid 1, its memory, braces without an end, needless sockets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from attack import SLOWER, Server, attack, main, text_of
+
+# Families TIPC, ALG and XDP; streams, datagrams and packets.
+PAIRS = """
+import socket
+for family in (30, 38, 44):
+    for kind in (1, 2, 5):
+        try: print("made", socket.socketpair(family, kind))
+        except OSError as why: print(family, kind, why.strerror)
+"""
+
+
+def segfault(server: Server) -> str:
+    """Signals to the sandbox's first process while it rests; the shell must be the same afterwards."""
+    for name in ("SEGV", "BUS"):
+        session = server.session()
+        later = f"setsid bash -c 'sleep 0.1; kill -{name} 1; sleep 0.1; kill -{name} 1; touch /tmp/sent'"
+        server.bash(session, f"kept=here; {later} >/dev/null 2>&1 &")
+        time.sleep(0.5 * SLOWER)
+        said = server.bash(session, "ls /tmp/sent; echo $kept")
+        assert said == "/tmp/sent\nhere\n", f"SIG{name} to pid 1 ends the sandbox: {said!r}"
+    return "SIGSEGV and SIGBUS to pid 1: the shell is the same"
+
+
+def maps(server: Server) -> str:
+    """What `read` gives of the process that serves it."""
+    session = server.session()
+    for path in ("/proc/self/maps", "/proc/1/maps", "/proc/self/environ", "/proc/thread-self/maps"):
+        (result,) = server.turn(session, [("read", {"file_path": path})])
+        assert result.get("is_error"), f"read gives {path}: {text_of(result)[:80]!r}"
+    return "read refuses the maps and the environment of pid 1"
+
+
+def braces(server: Server) -> str:
+    """A pattern of 500 braces, one in the other."""
+    session = server.session()
+    pattern = "{" * 500 + "a" + "}" * 500
+    results = server.turn(session, [("glob", {"pattern": pattern}), ("bash", {"command": "echo alive"})])
+    assert text_of(results[-1]) == "alive\n", f"the session does not go on: {text_of(results[-1])!r}"
+    assert "panicked" not in server.log(), "the pattern panics into the log"
+    assert "panicked" not in text_of(results[0]), f"the model is told of a panic: {text_of(results[0])!r}"
+    return f"500 nested braces: {text_of(results[0])[:60]!r}"
+
+
+def families(server: Server) -> str:
+    """Pairs of sockets of families that nobody needs."""
+    session = server.session()
+    said = server.bash(session, f"python3 -c '{PAIRS}'")
+    kept = [line for line in said.splitlines() if "not permitted" not in line]
+    assert not kept, f"socketpair of other families reaches the kernel: {kept[:3]}"
+    return "socketpair of TIPC, ALG and XDP is refused by the filter"
+
+
+TRIED: tuple[Callable[[Server], str], ...] = (segfault, maps, braces, families)
+
+
+@attack("small things that an agent tries, each once")
+def small(server: Server) -> None:
+    """All of them, even after one did not hold."""
+    wrong = []
+    for tried in TRIED:
+        try:
+            server.say(tried(server))
+        except AssertionError as why:
+            server.say(f"NOT: {why}")
+            wrong.append(str(why))
+    assert not wrong, "; ".join(wrong)
+
+
+if __name__ == "__main__":
+    main()
