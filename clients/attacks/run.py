@@ -21,10 +21,9 @@ import tempfile
 import time
 import traceback
 
-from process import binary_of
 
 from attack import NEEDS, ROWS, USERS, Row, Server, Skip, lacks
-from server import PLAIN, readable
+from server import PLAIN, binary_of, readable
 from unit import forget
 
 HERE = pathlib.Path(__file__).resolve().parent

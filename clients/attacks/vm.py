@@ -2,8 +2,8 @@
 
 `vm.py --into FOLDER [--minutes N] [NAME…]` makes the machine's disk in FOLDER once, starts it without any
 network, runs the rows there that need cgroup v2, quotas of projects or systemd, prints what they say, and
-lets it go down. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries, which must run on Debian 12. Packages come
-through this machine's own apt. Ends with the line of `run.py`, or `0 passed, 1 failed` if it never came.
+lets it go down. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries, which must run on Debian 12. Packages
+come through this machine's own apt. Ends with the line of `run.py`, or `0 passed, 1 failed` if it never came.
 """
 
 from __future__ import annotations
@@ -241,8 +241,9 @@ def booted(into: pathlib.Path, seconds: float) -> str:
         *("-append", KERNEL_WORDS),
     ]
     last = ""
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
-    child = subprocess.Popen(command, text=True, errors="replace", **pipes)
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
+    )
     bell = threading.Timer(seconds, child.kill)
     bell.start()
     began = time.monotonic()
