@@ -21,7 +21,6 @@ import tempfile
 import time
 import traceback
 
-
 from attack import NEEDS, ROWS, USERS, Row, Server, Skip, lacks
 from server import PLAIN, binary_of, readable
 from unit import forget

@@ -78,7 +78,7 @@ TimeoutStartSec=infinity
 INSIDE = f"""for module in {" ".join(LATER)}; do modprobe $module; done
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin TMPDIR=/var/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 export HEDDLE_BIN=/opt/heddle/heddle MODEL_SERVER_BIN=/opt/heddle/model-server HEDDLE_ATTACKS_SLOWER={SLOWER}
-systemctl --version | head -n 1; uname -sr
+echo "$(systemctl --version | head -n 1), $(uname -sr), up after $(cut -d. -f1 /proc/uptime) s"
 exec python3 /opt/heddle/clients/attacks/run.py $(cat /opt/heddle/words)
 """
 
