@@ -48,9 +48,10 @@ def doctor(server: Server) -> None:
 
 
 @attack(
-    "a jail that takes all memory by many memfds is ended alone, in a unit with Delegate=yes",
+    "a jail that passes its memory by many memfds is ended alone, in a unit with Delegate=yes",
     needs=("cgroup2",),
-    seconds=40,
+    seconds=60,
+    toml="[sandbox]\nmemory_mib = 256\n",
     unit=("Delegate=yes",),
 )
 def memory(server: Server) -> None:
@@ -71,7 +72,7 @@ def memory(server: Server) -> None:
     assert not neighbour.errors, f"the neighbour: {neighbour.errors[:3]}"
     lost = beside - server.jail(neighbour.session)
     assert not lost, f"the neighbour's jail lost {len(lost)} of {len(beside)} processes"
-    assert places and "max" not in bounds, f"the jail has no cgroup with a bound of its own: {bounds}"
+    assert bounds == [str(256 << 20)], f"the jail has no cgroup with a bound of its own: {bounds}"
 
 
 @attack("a unit with Delegate=yes is restarted, killed, stopped, and leaves nothing", unit=("Delegate=yes",))
