@@ -2,9 +2,11 @@
 #![expect(clippy::print_stdout, reason = "the broom talks to a person at a terminal")]
 
 mod arch;
+mod bench;
 mod compat;
 mod conform;
 mod contract;
+mod limits;
 mod paperwork;
 mod python;
 mod routes;
@@ -16,6 +18,7 @@ mod tally;
 mod tidy;
 mod tree;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -71,6 +74,17 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Measures the server, built for release, beside a ceiling on the same wire
+    Bench {
+        /// One run of two minutes, the only one there is yet
+        #[arg(long)]
+        quick: bool,
+        /// A second binary of the server, measured in the same run
+        #[arg(long, value_name = "BINARY", requires = "quick")]
+        against: Option<PathBuf>,
+    },
+    /// Writes docs/limits.md from the constants in the source
+    Limits,
     /// Writes docs/compatibility.md from the contract, the server's source and what the guests showed
     Conform {
         /// First rewrite clients/contract/contract.json from the official Python SDK
@@ -102,6 +116,8 @@ fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
         Verb::Storm { seed, lives } => steps::storm(tree, seed, lives),
         Verb::Attack { vm, names } => steps::attack(tree, vm, &names),
         Verb::Schema { minutes, seed } => steps::schema(tree, minutes, seed),
+        Verb::Bench { quick, against } => bench::run(tree, quick, against.as_deref()),
+        Verb::Limits => limits::run(tree),
         Verb::Conform { refresh } => conform::run(tree, refresh),
     }
 }

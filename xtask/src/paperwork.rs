@@ -10,12 +10,13 @@ use crate::tree::Tree;
 /// Packages the lockfile may hold.
 const PACKAGES_MAX: usize = 400;
 /// Documents whose commands and links are checked. The README must be there.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "STYLE.md",
     "docs/compatibility.md",
+    "docs/limits.md",
     "docs/proxies.md",
 ];
 

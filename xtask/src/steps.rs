@@ -129,9 +129,20 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
         ),
         step("units", "the tests of every crate", None, false, Box::new(|| units(tree))),
         step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
-        step("guests", "the official SDK against the real binary", Some(10), false, {
-            Box::new(move || guests(tree, strict, "guests", "python", "python/run.py", &[]))
-        }),
+        step(
+            "guests",
+            "the official SDK against the real binary, and directories of earlier versions",
+            Some(10),
+            false,
+            {
+                Box::new(move || {
+                    run::in_turn(["python/run.py", "fixtures/open.py"].map(|program| {
+                        Box::new(move || guests(tree, strict, "guests", "python", program, &[]))
+                            as Box<dyn FnOnce() -> Ended>
+                    }))
+                })
+            },
+        ),
         step("journey", "one journey, the same with every official client", Some(5), false, {
             Box::new(move || guests(tree, strict, "journey", "journey", "journey/run.py", &[]))
         }),

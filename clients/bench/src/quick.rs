@@ -1,0 +1,109 @@
+//! The quick run: windows of seconds, one subject after the other, several times over.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::Outcome;
+use crate::load::{self, CREATORS, Window};
+use crate::memory;
+use crate::subject::{self, Process, Subject};
+use crate::table::{Kind, Table};
+
+const REPEATS: usize = 3;
+/// Repeats of the windows with the slow model, and from how many clients on: few show the model alone.
+const SLOW_REPEATS: usize = 2;
+const SLOW_MANY: usize = 64;
+const CLIENTS: [usize; 4] = [1, 16, 64, 256];
+/// What the slow model takes.
+const SLOW: Duration = Duration::from_millis(200);
+const CREATE: Duration = Duration::from_secs(1);
+const MIB: f64 = 1024.0 * 1024.0;
+
+/// Measures and prints.
+pub(crate) async fn run(heddle: PathBuf, against: Option<PathBuf>, place: &Path) -> Outcome<()> {
+    let began = Instant::now();
+    let place = tempfile::tempdir_in(place)?;
+    let place = place.path();
+    let models = [subject::model(Duration::ZERO, place).await?, subject::model(SLOW, place).await?];
+    let binaries: Vec<PathBuf> = std::iter::once(heddle).chain(against).collect();
+    let mut names = vec!["heddle".to_owned()];
+    names.extend(binaries.get(1).map(|_| "before".to_owned()));
+    names.push("ceiling".to_owned());
+    let mut table = Table::new(names);
+    turns(&mut table, &binaries, place, &models).await?;
+    held(&mut table, &binaries, place, &models).await?;
+    let cores = std::thread::available_parallelism()?;
+    crate::say(&format!(
+        "{cores} cores shared by the server, the load client and the model servers; loopback; release build with \
+         its defaults (SQLite, WAL, synchronous=FULL).\nMedians, with the least and the most of up to {REPEATS} \
+         interleaved repeats; {:.0} s in all.",
+        began.elapsed().as_secs_f64()
+    ));
+    if let Some(against) = binaries.get(1) {
+        crate::say(&format!("`before` is {}.", against.display()));
+    }
+    crate::say(&format!("\n{}", table.markdown()));
+    Ok(())
+}
+
+/// Creating and turns, one subject beside the other.
+async fn turns(table: &mut Table, binaries: &[PathBuf], place: &Path, models: &[Process; 2]) -> Outcome<()> {
+    let mut subjects = Vec::new();
+    for (at, binary) in binaries.iter().enumerate() {
+        subjects.push(Subject::heddle(binary, &place.join(format!("turns-{at}")), models).await?);
+    }
+    subjects.push(Subject::ceiling(&place.join("ceiling"), models).await?);
+    for repeat in 0..REPEATS {
+        // Whoever comes first in one repeat comes later in the next.
+        let order: Vec<usize> = (0..subjects.len()).map(|at| (at + repeat) % subjects.len()).collect();
+        for at in &order {
+            let rate = load::creates(&subjects[*at], CREATE).await?;
+            table.note(&format!("creates/s, {CREATORS} clients"), Kind::Rate, 0, *at, rate);
+        }
+        for (clients, slow) in
+            CLIENTS.map(|many| (many, false)).into_iter().chain(CLIENTS.map(|many| (many, true)))
+        {
+            if slow && (repeat >= SLOW_REPEATS || (repeat > 0 && clients < SLOW_MANY)) {
+                continue;
+            }
+            for at in &order {
+                let shown = load::window(&subjects[*at], window_of(clients, slow)).await?;
+                let what =
+                    format!("{clients} client{}{}", if clients == 1 { "" } else { "s" }, model_of(slow));
+                table.note(&format!("turns/s, {what}"), Kind::Rate, 0, *at, shown.turns_a_second);
+                table.note(&format!("p50 ms, {what}"), Kind::Cost, 2, *at, shown.median_ms);
+                if let Some(cpu_ms) = shown.cpu_ms {
+                    table.note(&format!("CPU-ms a turn, {what}"), Kind::Cost, 3, *at, cpu_ms);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn window_of(clients: usize, slow: bool) -> Window {
+    let (warm, measured) = if slow { (600, 1_600) } else { (250, 1_000) };
+    Window { clients, slow, warm: Duration::from_millis(warm), measured: Duration::from_millis(measured) }
+}
+
+fn model_of(slow: bool) -> String {
+    if slow { format!(", model of {} ms", SLOW.as_millis()) } else { String::new() }
+}
+
+/// Memory, each server by itself on a directory of its own.
+async fn held(table: &mut Table, binaries: &[PathBuf], place: &Path, models: &[Process; 2]) -> Outcome<()> {
+    for (at, binary) in binaries.iter().enumerate() {
+        let subject = Subject::heddle(binary, &place.join(format!("memory-{at}")), models).await?;
+        let held = memory::held(&subject).await?;
+        let mut note = |name: &str, bytes: f64| table.note(name, Kind::Cost, 1, at, bytes / MIB);
+        note("MiB resident at the start", held.start);
+        for (number, bytes) in held.after.iter().enumerate() {
+            note(&format!("MiB after load {} of {}", number + 1, memory::LOADS), *bytes);
+        }
+        note("MiB after rest", held.rest);
+        table.note("live sessions after rest", Kind::Plain, 0, at, held.live);
+    }
+    Ok(())
+}
