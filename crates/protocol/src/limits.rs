@@ -81,6 +81,13 @@ pub const MODEL_SILENCE_S: u64 = 120;
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Seconds between heartbeats of a stream (design decision 5).
 pub const HEARTBEAT_S: u64 = 10;
+/// Bytes of the pictures and documents that one session's tools may have read and that are kept beside its log;
+/// beyond it a `read` of another answers with an error that says so.
+pub const BLOB_BYTES_PER_SESSION: u64 = 1024 * 1024 * 1024;
+/// Seconds between two sweeps of the server's blobs.
+pub const BLOB_SWEEP_S: u64 = 24 * 3_600;
+/// Seconds after which a blob that nobody uses may be removed.
+pub const BLOB_UNUSED_S: u64 = 3_600;
 /// Seconds for which a retried POST gets the first answer (rules.md 4).
 pub const RETRIED_POST_S: u64 = 600;
 /// Seconds after which a deleted session is purged (rules.md 6).
