@@ -252,6 +252,22 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_and_a_damaged_log_are_told_in_clear_words() {
+        let full = Problem::from(CommitError::from(store::Fault::Full { folder: "/secret".into() }));
+        let words = "the server's disk is full; nothing was written; try again when there is room";
+        assert_eq!((full.status.as_u16(), full.message.as_str()), (500, words));
+        assert!(full.inner.is_some_and(|inner| inner.contains("/secret")));
+        let session = protocol::SessionId::from_bits(7);
+        let damage = store::Damage::Log { session, position: 4 };
+        let damaged = Problem::from(Fault::Store(store::Fault::Damaged(damage)));
+        assert_eq!((damaged.status.as_u16(), damaged.retry), (500, Some(false)));
+        assert!(damaged.message.contains("log is damaged at position 4"), "{}", damaged.message);
+        assert!(damaged.message.contains("restore the data directory from a backup"), "{}", damaged.message);
+        let inner = damaged.inner.unwrap_or_default();
+        assert!(inner.contains(&session.to_string()) && inner.contains("position 4"), "{inner}");
+    }
+
+    #[test]
     fn the_path_and_the_code_reach_the_body() {
         let problem =
             Problem::from(Invalid::new("config.type", "no").with_code("invalid_config_type_change"));
