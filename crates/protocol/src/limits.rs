@@ -98,3 +98,10 @@ pub const EVENT_DELTAS: usize = 100;
 pub const STALLED_READER_BYTES: usize = 64 * 1024;
 /// Seconds that running tools get when the server is told to stop (rules.md 2).
 pub const DRAIN_S: u64 = 20;
+/// Bytes of log lines that wait for whoever reads the server's standard error, of a server. Beyond it lines
+/// are left out and counted.
+pub const LOG_WAITING_BYTES: usize = 1024 * 1024;
+/// Fewest characters of the API key that the environment names, of a server.
+pub const KEY_CHARS_MIN: usize = 16;
+/// Fewest different characters of that key, of a server.
+pub const KEY_KINDS_MIN: usize = 6;
