@@ -145,7 +145,7 @@ impl Engine {
             !std::mem::replace(&mut inbox.draining, true)
         };
         if begin {
-            self.spawn(drain(self.clone(), live));
+            self.spawn_for(session, "session-commits", drain(self.clone(), live));
         }
         answer.await.unwrap_or(Err(CommitError::Fault(Fault::Died)))
     }

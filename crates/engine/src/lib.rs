@@ -19,6 +19,7 @@ mod page;
 mod permits;
 mod pins;
 mod summary;
+mod vital;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -37,6 +38,9 @@ use tools::Hands;
 
 pub use kernel::Tree;
 
+#[cfg(debug_assertions)]
+pub use crate::vital::ends;
+pub use crate::vital::words;
 pub use crate::{
     catalog::{KNOWN, Offer},
     clock::{Clock, Dice},
@@ -99,6 +103,9 @@ struct Inner {
     /// No new inputs, streams end.
     stop: CancellationToken,
     lease: lease::Lease,
+    fallen: vital::Fallen,
+    #[cfg(debug_assertions)]
+    ends: vital::ends::Ends,
 }
 
 impl Engine {
@@ -120,12 +127,15 @@ impl Engine {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             lease,
+            fallen: vital::Fallen::default(),
+            #[cfg(debug_assertions)]
+            ends: vital::ends::Ends::default(),
         }));
         let busy = engine.store().busy().await?;
-        engine.spawn(recover(engine.clone(), busy));
-        engine.spawn(sweep(engine.clone()));
-        engine.spawn(pins::tend(engine.clone()));
-        engine.spawn(lease::keep(engine.clone()));
+        engine.spawn_vital("engine-recovery", move |engine| recover(engine, busy.clone()));
+        engine.spawn_vital("engine-sweep", sweep);
+        engine.spawn_vital("engine-pins", pins::tend);
+        engine.spawn_vital("engine-lease", lease::keep);
         Ok(engine)
     }
 
@@ -311,7 +321,7 @@ async fn recover(engine: Engine, busy: Vec<SessionId>) {
     for session in busy {
         let Ok(lane) = Arc::clone(&lanes).acquire_owned().await else { return };
         let one = engine.clone();
-        engine.spawn(async move {
+        engine.spawn_for(session, "session-recovery", async move {
             match one.touch(session).await {
                 Ok(()) | Err(CommitError::NotFound | CommitError::Stopping) => {}
                 Err(wrong) => tracing::error!(%session, %wrong, "a session could not be taken up again"),

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod blobs;
+#[cfg(debug_assertions)]
+mod ends;
 mod hands;
 mod support;
 mod turns;
