@@ -100,7 +100,7 @@ def follower(server: Server) -> None:
     end(server, "session-follower")
     results = server.results(session, after)
     said = "".join(str(result.get("content")) for result in results)
-    times = server.bash(session, "wc -l < count").strip()
+    times = server.bash(session, "wc -l < count").split()[-1]
     server.say(f"answered {said[:90]}…; the command ran {times} time(s); the session took another turn")
     assert "outcome is unknown" in said and times == "1", (said, times)
 

@@ -40,10 +40,11 @@ def killed(server: Server) -> None:
     for turn in range(KILLS):
         shutil.rmtree(server.data, ignore_errors=True)
         child = first(server, stderr=subprocess.DEVNULL)
-        # It is made between the database and the listening.
-        while not (server.data / "heddle.db").exists() and child.poll() is None:
-            time.sleep(0.001)
-        time.sleep(dice.uniform(0, 0.12))
+        # It is made between the database and the listening; every other kill comes with its file.
+        mark = file if turn % 2 else server.data / "heddle.db"
+        while not mark.exists() and child.poll() is None:
+            pass
+        time.sleep(0 if turn % 2 else dice.uniform(0, 0.3))
         child.kill()
         child.wait()
         left = file.read_text() if file.exists() else None
@@ -70,13 +71,14 @@ def unwritten(server: Server) -> None:
     shutil.rmtree(server.data)
     server.data.mkdir(mode=0o700)
     shutil.chown(server.data, server.uid)
-    # The file's place is taken: it can be neither written nor replaced.
-    (server.data / "first-key.new").mkdir(mode=0o700)
-    shutil.chown(server.data / "first-key.new", server.uid)
+    # The file's place is taken.
+    file = server.data / "first-key"
+    file.mkdir(mode=0o700)
+    shutil.chown(file, server.uid)
     child = first(server, stderr=subprocess.PIPE)
     _, wrong = child.communicate(timeout=60)
     assert child.returncode == 1 and "first-key" in wrong, wrong
-    (server.data / "first-key.new").rmdir()
+    file.rmdir()
     listed = server.heddle("keys", "list")
     assert listed.returncode == 0 and listed.stdout == "", listed
     server.say(f"refused: {wrong.strip()[:150]}; no key was made")

@@ -189,12 +189,13 @@ pub mod ends {
             // Dropped by the panic, as it would be if it panicked itself.
             let mut work = std::pin::pin!(work);
             tokio::select! {
+                // One that has not begun yet begins first: no fault of its own could come before.
                 biased;
+                out = &mut work => out,
                 () = end.told.notified() => {
                     end.waits.store(false, Ordering::SeqCst);
                     panic!("ended by a test")
                 }
-                out = &mut work => out,
             }
         }
 

@@ -62,7 +62,8 @@ impl Lines {
         std::thread::Builder::new().name("log-writer".into()).spawn(move || {
             // It holds no lock when it panics, and begins again with what waits.
             while catch_unwind(AssertUnwindSafe(|| writer.work(&ours))).is_err() {
-                ours.begin_again();
+                writer.unwritten += ours.begin_again();
+                "the thread that writes it panicked".clone_into(&mut writer.why);
             }
         })?;
         Ok(Self(shared))
@@ -147,11 +148,11 @@ impl Shared {
         }
     }
 
-    /// After a panic: what was being written is neither held nor known to be written.
-    fn begin_again(&self) {
+    /// After a panic: what was being written is neither held nor known to be written. At least how many lines.
+    fn begin_again(&self) -> u64 {
         let mut queue = self.lock();
-        queue.held = queue.waiting.len();
-        queue.refused += 1;
+        let waiting = queue.waiting.len();
+        u64::from(std::mem::replace(&mut queue.held, waiting) > waiting)
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn last_word(said: &str) {
 }
 
 fn lost(lines: u64, why: &str) -> String {
-    format!("{lines} lines of the log are missing here: {why}")
+    format!("lines of the log are missing here: {lines}; {why}")
 }
 
 fn panicked(info: &PanicHookInfo<'_>) {
