@@ -11,6 +11,7 @@ from attack import Server, Skip, attack, main
 # What begins again, or is answered as failed; and what the process ends with.
 GOES_ON = (
     "engine-sweep",
+    "engine-pins",
     "engine-lease",
     "engine-recovery",
     "session-recovery",

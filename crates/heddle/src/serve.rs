@@ -69,6 +69,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
     tokio::select! {
         served = serve(listener, signals, &engine, settings) => served?,
         () = supervise::again(Vital::SandboxSweep, sweep) => {}
+        ended = supervise::watch(engine.store()) => return Err(ended.into()),
     }
     drop(locked);
     Ok(())

@@ -10,6 +10,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use store::Store;
 use tokio::time::Instant;
 
 /// A thread or a task, by the name that the log calls it by.
@@ -18,6 +19,7 @@ pub(crate) enum Vital {
     StoreWriter,
     StoreReader,
     EngineSweep,
+    EnginePins,
     EngineLease,
     EngineRecovery,
     SessionRecovery,
@@ -45,10 +47,11 @@ pub(crate) enum After {
 }
 
 impl Vital {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::StoreWriter,
         Self::StoreReader,
         Self::EngineSweep,
+        Self::EnginePins,
         Self::EngineLease,
         Self::EngineRecovery,
         Self::SessionRecovery,
@@ -69,6 +72,9 @@ impl Vital {
             Self::StoreWriter => ("store-writer", Ends, "makes commits durable; one thread"),
             Self::StoreReader => ("store-reader", Ends, "answers queries; a few threads"),
             Self::EngineSweep => ("engine-sweep", Again, "lets resting sessions go, purges deleted ones"),
+            Self::EnginePins => {
+                ("engine-pins", Again, "learns which blobs old logs use, removes unused ones")
+            }
             Self::EngineLease => ("engine-lease", Again, "renews the lease on the store"),
             Self::EngineRecovery => ("engine-recovery", Again, "takes up what was at work before the start"),
             Self::SessionRecovery => ("session-recovery", ReadAgain, "takes one such session up"),
@@ -140,6 +146,13 @@ pub(crate) async fn again<F: Future<Output = ()>>(vital: Vital, begin: impl Fn()
     }
 }
 
+/// Waits until a thread of the store has ended; as long as all is well, for ever.
+pub(crate) async fn watch(store: &Store) -> Ended {
+    let store::Ended { name, why } = store.watch().await;
+    let reader = name == Vital::StoreReader.name();
+    Ended::new(if reader { Vital::StoreReader } else { Vital::StoreWriter }, why)
+}
+
 /// The door of the tests: lets the thread or task of this name panic.
 #[cfg(debug_assertions)]
 pub(crate) fn end(engine: &engine::Engine, hands: &tools::LocalHands) -> server::End {
@@ -151,13 +164,14 @@ pub(crate) fn end(engine: &engine::Engine, hands: &tools::LocalHands) -> server:
 async fn end_one(engine: engine::Engine, hands: tools::LocalHands, name: String) -> bool {
     let Some(vital) = Vital::ALL.into_iter().find(|vital| vital.name() == name) else { return false };
     match vital {
-        Vital::StoreWriter | Vital::StoreReader => return false,
+        Vital::StoreWriter | Vital::StoreReader => return engine.store().break_thread(&name).await,
         Vital::SandboxKeeper => hands.end_a_keeping(),
         Vital::LogWriter => {
             let Some(lines) = crate::log::lines() else { return false };
             lines.end();
         }
         Vital::EngineSweep
+        | Vital::EnginePins
         | Vital::EngineLease
         | Vital::EngineRecovery
         | Vital::SessionRecovery

@@ -140,7 +140,8 @@ impl List {
         let arms = std::mem::take(&mut self.arms);
         if arms.len() > 1 {
             let arms = arms.iter().enumerate();
-            let arms: Vec<_> = arms.map(|(place, arm)| format!("SELECT * FROM ({arm}) AS arm{place}")).collect();
+            let arms: Vec<_> =
+                arms.map(|(place, arm)| format!("SELECT * FROM ({arm}) AS arm{place}")).collect();
             self.sql = arms.join(" UNION ALL ");
             self.limited(read, limit);
         } else {

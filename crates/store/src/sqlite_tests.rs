@@ -71,9 +71,11 @@ fn every_list_of_sessions_reads_no_more_than_its_page() {
             let of = move |order| [false, true].map(|archived| (*statuses, archived, order));
             orders.into_iter().flat_map(of)
         }) {
-            for (after, created_gte, created_lt) in
-                [(None, None, None), (Some((Stamp::from_micros(5), SESSION)), None, None), (None, bound, bound)]
-            {
+            for (after, created_gte, created_lt) in [
+                (None, None, None),
+                (Some((Stamp::from_micros(5), SESSION)), None, None),
+                (None, bound, bound),
+            ] {
                 let query = HeadQuery {
                     agent,
                     agent_version,

@@ -10,7 +10,8 @@ use store::Store;
 use crate::support::*;
 
 const IDLE: &str = "session.status_idle";
-const UNKNOWN: &str = "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
+const UNKNOWN: &str =
+    "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
 
 #[tokio::test(start_paused = true)]
 async fn the_engines_own_tasks_begin_again() {
