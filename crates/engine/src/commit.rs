@@ -21,7 +21,7 @@ use store::{Append, Write};
 use tokio::sync::oneshot;
 
 use crate::{
-    Engine,
+    Engine, blobs,
     fault::{CommitError, Fault},
     live::{Commit, Committed, Flow, Live, Pending, State, lock},
     log,
@@ -145,7 +145,7 @@ impl Engine {
             !std::mem::replace(&mut inbox.draining, true)
         };
         if begin {
-            self.spawn(drain(self.clone(), live));
+            self.spawn_for(session, "session-commits", drain(self.clone(), live));
         }
         answer.await.unwrap_or(Err(CommitError::Fault(Fault::Died)))
     }
@@ -266,6 +266,7 @@ impl Work<'_> {
     }
 
     async fn decide(&mut self, input: &Input) -> Result<Result<Vec<Event>, Refusal>, CommitError> {
+        let input = &*blobs::bounded(self.engine, self.state.session.id, &self.writes, input).await?;
         let moment = self.engine.moment();
         let mut decided = decide(&self.state.session, input.clone(), moment);
         // The folded state forgets a call once it is answered; the log does not.
@@ -301,6 +302,7 @@ impl Work<'_> {
         }
         let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
         self.writes.push(append(first, &facts, head)?);
+        self.writes.extend(blobs::pins(self.state.session.id, &facts));
         self.commits.push((first, facts));
         Ok(())
     }

@@ -22,13 +22,14 @@ pub struct Counters {
     calls: Counter<u64, AtomicU64>,
     live: Gauge<i64, AtomicI64>,
     feeds: Gauge<i64, AtomicI64>,
+    blobs: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Counters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("heddle");
         let [commits, facts, requests, failures, calls] = std::array::from_fn(|_| Counter::default());
-        let [live, feeds] = std::array::from_fn(|_| Gauge::default());
+        let [live, feeds, blobs] = std::array::from_fn(|_| Gauge::default());
         registry.register("commits", "Durable commits to session logs", commits.clone());
         registry.register("facts", "Facts in those commits", facts.clone());
         registry.register("model_requests", "Requests made to models", requests.clone());
@@ -36,7 +37,12 @@ impl Default for Counters {
         registry.register("tool_calls", "Calls of built-in tools that were begun", calls.clone());
         registry.register("live_sessions", "Sessions held in memory", live.clone());
         registry.register("streams", "Open streams", feeds.clone());
-        Self { registry, commits, facts, requests, failures, calls, live, feeds }
+        registry.register(
+            "blob_bytes",
+            "Bytes of pictures and documents kept beside the logs",
+            blobs.clone(),
+        );
+        Self { registry, commits, facts, requests, failures, calls, live, feeds, blobs }
     }
 }
 
@@ -70,6 +76,10 @@ impl Counters {
 
     pub(crate) fn live(&self, sessions: usize) {
         self.live.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn blobs(&self, bytes: u64) {
+        self.blobs.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn watching(self: &Arc<Self>) -> Watching {

@@ -166,7 +166,7 @@ impl Feed {
                 // Read before it is taken: dropping the future must lose nothing.
                 let frame = match frame {
                     Frame::Event(event) => {
-                        Frame::Event(blobs::shown(self.engine.store(), Arc::clone(event)).await?)
+                        Frame::Event(blobs::shown(&self.engine, self.live.id, Arc::clone(event)).await)
                     }
                     Frame::Queued(_) | Frame::Start { .. } | Frame::Delta { .. } => frame.clone(),
                 };

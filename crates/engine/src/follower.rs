@@ -26,7 +26,7 @@ impl Engine {
     pub(crate) fn ensure_follower(&self, live: &Arc<Live>) {
         let begin = !std::mem::replace(&mut lock(&live.inbox).followed, true);
         if begin {
-            self.spawn(run(self.clone(), Arc::clone(live)));
+            self.spawn_for(live.id, "session-follower", run(self.clone(), Arc::clone(live)));
         }
     }
 }
@@ -43,7 +43,14 @@ struct Following(Arc<Live>);
 
 impl Drop for Following {
     fn drop(&mut self) {
-        lock(&self.0.inbox).followed = false;
+        let mut inbox = lock(&self.0.inbox);
+        inbox.followed = false;
+        if std::thread::panicking() {
+            // As after a crash: the jobs were cut, and what of them may have begun is not begun again.
+            inbox.taken = false;
+            drop(inbox);
+            self.0.set(None);
+        }
     }
 }
 
@@ -112,7 +119,8 @@ impl Jobs {
         });
         for want in wanted {
             if !self.running.contains_key(&want) {
-                self.begin(want.clone(), jobs::run(engine.clone(), Arc::clone(live), want));
+                let job = jobs::run(engine.clone(), Arc::clone(live), want.clone());
+                self.begin(want, engine.mortal("session-job", job));
             }
         }
     }

@@ -12,6 +12,7 @@ use protocol::{
     tool::Builtin,
     usage::Tokens,
 };
+use store::Blob;
 use tools::{Call, Outcome};
 
 use crate::{
@@ -30,7 +31,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
-        Want::Run { thread, call, tool } => Some(call_tool(&engine, &live, thread, call, tool).await),
+        Want::Run { thread, call, tool } => {
+            let (input, kept) = call_tool(&engine, &live, thread, call, tool).await;
+            deliver(&engine, &live, input).await;
+            // Until here no sweep could take what the outcome names.
+            drop(kept);
+            return;
+        }
         Want::Wake { thread, at } => {
             tokio::time::sleep(engine.clock().until(at)).await;
             Some(Input::Woke { thread, until: at })
@@ -94,12 +101,18 @@ async fn ask(engine: &Engine, live: &Arc<Live>, thread: ThreadId, request: Event
 
 async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) -> Result<Prompt, Fault> {
     let mut prompt = log::prompt(engine, live, thread).await?;
-    blobs::fill(engine.store(), &mut prompt).await?;
+    blobs::fill(engine, live.id, &mut prompt).await;
     Ok(prompt)
 }
 
 /// Runs a tool. The call's event holds the input; its id says where in the log that stands.
-async fn call_tool(engine: &Engine, live: &Live, thread: ThreadId, call: EventId, tool: Builtin) -> Input {
+async fn call_tool(
+    engine: &Engine,
+    live: &Live,
+    thread: ThreadId,
+    call: EventId,
+    tool: Builtin,
+) -> (Input, Vec<Blob>) {
     let post = match log::find(engine, live.id, call).await {
         Ok(post) => post,
         Err(fault) => {
@@ -108,14 +121,14 @@ async fn call_tool(engine: &Engine, live: &Live, thread: ThreadId, call: EventId
         }
     };
     let Some(Body::AgentToolUse { input, .. }) = post.map(|post| post.event.body.clone()) else {
-        return ran(thread, call, failed());
+        return (ran(thread, call, failed()), Vec::new());
     };
     engine.counters().called();
     let call = Call { session: live.id, thread, event: call, tool, input };
     let event = call.event;
     let mut outcome = engine.hands().run(call).await;
-    blobs::keep(engine.store(), &mut outcome.content).await;
-    ran(thread, event, outcome)
+    let kept = blobs::keep(engine, live.id, &mut outcome).await;
+    (ran(thread, event, outcome), kept)
 }
 
 const TOOL_FAILED: &str = "The server failed before this could be run to its end; its outcome is unknown. Check before you repeat it.";

@@ -17,7 +17,9 @@ mod live;
 mod log;
 mod page;
 mod permits;
+mod pins;
 mod summary;
+mod vital;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -28,13 +30,17 @@ use protocol::{
     SessionId, Stamp, ThreadId, WorkspaceId, agent::SessionAgent, limits, routes::Routes, session::Session,
     session::Thread,
 };
+use sha2::{Digest as _, Sha256};
 use store::{HeadQuery, Store};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tools::Hands;
 
 pub use kernel::Tree;
 
+#[cfg(debug_assertions)]
+pub use crate::vital::ends;
+pub use crate::vital::words;
 pub use crate::{
     catalog::{KNOWN, Offer},
     clock::{Clock, Dice},
@@ -90,10 +96,16 @@ struct Inner {
     permits: Permits,
     counters: Arc<Counters>,
     catalog: catalog::Catalog,
+    lost: blobs::Lost,
+    /// Sessions were purged, and what they used may go.
+    purged: Notify,
     tasks: TaskTracker,
     /// No new inputs, streams end.
     stop: CancellationToken,
     lease: lease::Lease,
+    fallen: vital::Fallen,
+    #[cfg(debug_assertions)]
+    ends: vital::ends::Ends,
 }
 
 impl Engine {
@@ -110,14 +122,20 @@ impl Engine {
             permits: Permits::default(),
             counters: Arc::default(),
             catalog: catalog::Catalog::default(),
+            lost: blobs::Lost::default(),
+            purged: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             lease,
+            fallen: vital::Fallen::default(),
+            #[cfg(debug_assertions)]
+            ends: vital::ends::Ends::default(),
         }));
         let busy = engine.store().busy().await?;
-        engine.spawn(recover(engine.clone(), busy));
-        engine.spawn(sweep(engine.clone()));
-        engine.spawn(lease::keep(engine.clone()));
+        engine.spawn_vital("engine-recovery", move |engine| recover(engine, busy.clone()));
+        engine.spawn_vital("engine-sweep", sweep);
+        engine.spawn_vital("engine-pins", pins::tend);
+        engine.spawn_vital("engine-lease", lease::keep);
         Ok(engine)
     }
 
@@ -249,6 +267,14 @@ impl Engine {
         self.0.parts.hands.as_ref()
     }
 
+    fn purged(&self) -> &Notify {
+        &self.0.purged
+    }
+
+    fn lost(&self) -> &blobs::Lost {
+        &self.0.lost
+    }
+
     fn permits(&self) -> &Permits {
         &self.0.permits
     }
@@ -268,6 +294,9 @@ impl Engine {
             return Ok(Arc::clone(agent));
         }
         let body = self.store().snapshot(hash).await?.ok_or(Fault::Corrupt("a missing snapshot"))?;
+        if Hash::from(Sha256::digest(&body)) != *hash {
+            return Err(Fault::Corrupt("a snapshot of an agent that is damaged on the disk"));
+        }
         let agent = Arc::new(serde_json::from_slice(&body).map_err(Fault::unreadable)?);
         self.learn(&Snapshot { hash: *hash, agent: Arc::clone(&agent) });
         Ok(agent)
@@ -292,7 +321,7 @@ async fn recover(engine: Engine, busy: Vec<SessionId>) {
     for session in busy {
         let Ok(lane) = Arc::clone(&lanes).acquire_owned().await else { return };
         let one = engine.clone();
-        engine.spawn(async move {
+        engine.spawn_for(session, "session-recovery", async move {
             match one.touch(session).await {
                 Ok(()) | Err(CommitError::NotFound | CommitError::Stopping) => {}
                 Err(wrong) => tracing::error!(%session, %wrong, "a session could not be taken up again"),
@@ -305,6 +334,9 @@ async fn recover(engine: Engine, busy: Vec<SessionId>) {
 /// Lets go of what nobody needs: sessions in memory, and the logs of deleted ones.
 async fn sweep(engine: Engine) {
     loop {
+        if let Err(fault) = engine.store().keep_room().await {
+            tracing::warn!(%fault, "no room could be kept on the disk for the moment when it is full");
+        }
         tokio::select! {
             () = engine.0.stop.cancelled() => return,
             () = tokio::time::sleep(SWEEP) => {}
@@ -320,8 +352,11 @@ async fn sweep(engine: Engine) {
         }
         let now = engine.now();
         let before = Stamp::from_micros(now.micros() - (limits::PURGE_S * 1_000_000) as i64);
-        if let Err(fault) = engine.store().purge(before, 100).await {
-            tracing::warn!(%fault, "deleted sessions could not be purged");
+        match engine.store().purge(before, 100).await {
+            Ok(0) => {}
+            Ok(_) => engine.purged().notify_one(),
+            Err(fault) => tracing::warn!(%fault, "deleted sessions could not be purged"),
         }
+        engine.counters().blobs(engine.store().blob_bytes());
     }
 }

@@ -146,6 +146,6 @@ pub(crate) async fn last_prompt(
     let folded = fold(engine, session, agent, last + 1, |fact| transcript.apply(fact)).await?;
     let cast = folded.cast(thread).ok_or(Fault::Corrupt("a request of no thread"))?;
     let mut prompt = transcript.prompt(&cast, &engine.hands().workplace(session));
-    blobs::fill(engine.store(), &mut prompt).await?;
+    blobs::fill(engine, session, &mut prompt).await;
     Ok(Some(prompt))
 }

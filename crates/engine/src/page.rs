@@ -128,7 +128,7 @@ impl Engine {
         let EventPage { events, ends, next } = page.cut();
         let mut shown = Vec::with_capacity(events.len());
         for event in events {
-            shown.push(blobs::shown(self.store(), event).await?);
+            shown.push(blobs::shown(self, session, event).await);
         }
         Ok(Some(EventPage { events: shown, ends, next }))
     }

@@ -9,7 +9,7 @@ use models::sse::Decoder;
 use reqwest::{Client, Method, Response};
 use serde_json::Value;
 
-use crate::{Wrong, config::Beside};
+use crate::{Wrong, config::Beside, seal};
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ fn or_first(key: Option<String>, data: &Path) -> Result<String, Wrong> {
             "no key: give --key, or set HEDDLE_API_KEY (there is no first-key in {})",
             data.display()
         );
-        std::fs::read_to_string(data.join("first-key")).map_err(|_| said.into())
+        std::fs::read_to_string(data.join(seal::FIRST_KEY)).map_err(|_| said.into())
     };
     key.map_or_else(first, Ok)
 }

@@ -9,7 +9,7 @@ use protocol::routes::Route;
 use crate::{
     Outcome,
     config::{Mode, Said, Setting, Settled},
-    hands, offers, say, table,
+    hands, offers, say, seal, table,
     trial::{self, Found},
     warnings::warnings,
 };
@@ -35,7 +35,15 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     say(&settings(&settled));
     let report = hands::probe().await?;
     say(&machine(&settled, &report));
-    let mut wrong = Vec::new();
+    let mut wrong: Vec<String> = settled.weak_key.iter().cloned().collect();
+    match seal::open(&settled.data) {
+        Ok(open) if open.is_empty() => {}
+        Ok(open) => say(&format!(
+            "WARNING: other users of this machine can use {}; the next start of the server changes that\n",
+            seal::told(&open)
+        )),
+        Err(refused) => wrong.push(refused.to_string()),
+    }
     if flags.routes {
         let skipped = |route: &Route| offers::keyless(&settled, route);
         let found = trial::all(&models, &settled.routes, &flags.model, &skipped).await;

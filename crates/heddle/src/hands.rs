@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use engine::Engine;
 use protocol::SessionId;
+use rustix::time::ClockId;
 use sandbox::{Isolation, Report};
-use tools::{LocalHands, Settings};
+use tools::{Clocks, LocalHands, Settings};
 
 use crate::{
     Wrong,
@@ -70,10 +71,23 @@ fn cannot(report: &Report) -> String {
 
 /// Removes what is left of sessions that are gone, at once and every hour. Never ends.
 pub(crate) async fn sweep(hands: &LocalHands, engine: &Engine) {
+    let mut sweep = hands.sweep();
     loop {
-        hands.sweep(engine.now(), |session| exists(engine, session)).await;
+        let now = Clocks { wall: engine.now(), steady: steady() };
+        sweep.run(now, |session| exists(engine, session)).await;
         tokio::time::sleep(SWEEP).await;
     }
+}
+
+/// The clock of this machine that nobody sets.
+fn steady() -> Duration {
+    // On Linux this one goes on while the machine sleeps, as the clock on the wall does.
+    #[cfg(target_os = "linux")]
+    let clock = ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let clock = ClockId::Monotonic;
+    let now = rustix::time::clock_gettime(clock);
+    Duration::new(now.tv_sec.try_into().unwrap_or_default(), now.tv_nsec.try_into().unwrap_or_default())
 }
 
 /// When in doubt it does: files are not removed because a disk failed to answer.

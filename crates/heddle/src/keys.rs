@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 
 use engine::Clock;
-use protocol::id::ApiKeyId;
+use protocol::{
+    id::ApiKeyId,
+    limits::{KEY_CHARS_MIN, KEY_KINDS_MIN},
+};
 use store::Store;
 
 use crate::{
     Outcome,
-    config::{Beside, DATABASE, HOME},
+    config::{Beside, DATABASE, HOME, environment::API_KEY},
     say, seal,
+    terminal::{self, one_line},
 };
 
 /// What to do with keys.
@@ -43,7 +47,13 @@ enum Verb {
 
 pub(crate) async fn run(flags: Flags) -> Outcome {
     let data = flags.beside.settle(flags.data)?.data;
-    seal::make(&data)?;
+    let open = seal::make(&data)?;
+    if !open.is_empty() {
+        terminal::complain(&format!(
+            "other users of this machine could use {}; no longer\n",
+            seal::told(&open)
+        ));
+    }
     let store = Store::sqlite(&data.join(DATABASE))?;
     let now = Clock::wall().now();
     match flags.verb {
@@ -54,7 +64,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
         Verb::List => {
             for key in server::keys::list(&store, HOME).await? {
                 let state = key.revoked_at.map_or_else(|| "live".to_owned(), |at| format!("revoked {at}"));
-                say(&format!("{}  {}  {state}  {}\n", key.id, key.created_at, key.name));
+                say(&format!("{}  {}  {state}  {}\n", key.id, key.created_at, one_line(&key.name)));
             }
         }
         Verb::Revoke { id } => {
@@ -73,4 +83,47 @@ pub(crate) fn entropy() -> Result<server::keys::Entropy, String> {
     let mut entropy = [0; 48];
     getrandom::fill(&mut entropy).map_err(|wrong| format!("no entropy: {wrong}"))?;
     Ok(entropy)
+}
+
+/// A secret that nobody keeps: for a server that lives no longer than whoever asks it.
+pub(crate) fn passing() -> Result<String, String> {
+    Ok(entropy()?.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// What is wrong with a key that somebody thought of, if it is easy to guess.
+pub(crate) fn weak(key: &str) -> Option<String> {
+    let chars = key.chars().count();
+    let kinds = key.chars().collect::<std::collections::BTreeSet<char>>().len();
+    let is = match () {
+        () if chars < KEY_CHARS_MIN => format!("has {chars} characters and needs {KEY_CHARS_MIN}"),
+        () if kinds < KEY_KINDS_MIN => {
+            format!("is made of {kinds} different characters and needs {KEY_KINDS_MIN}")
+        }
+        () => return None,
+    };
+    Some(format!(
+        "{API_KEY} is easy to guess: it {is}, for whoever guesses it does with this server what you can; \
+         `openssl rand -hex 32` makes a good one, and without the variable the first start makes one"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_easy_to_guess_is_told_from_one_that_is_not() {
+        for (key, part) in [
+            ("s", Some("it has 1 characters and needs 16")),
+            ("open-sesame-1234", None),
+            ("open-sesame-123", Some("it has 15 characters")),
+            ("aaaaaaaaaaaaaaaaaaaaaaaa", Some("it is made of 1 different characters and needs 6")),
+            ("guest-key-of-the-test-run", None),
+        ] {
+            let said = weak(key);
+            assert_eq!(said.is_some(), part.is_some(), "{key}");
+            assert!(said.is_none_or(|said| said.contains(part.unwrap_or_default())), "{key}");
+        }
+        assert_eq!(weak(&passing().expect("entropy")), None);
+    }
 }

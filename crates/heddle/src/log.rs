@@ -1,21 +1,184 @@
 //! The log: lines on standard error, so that standard output holds only what a script may read.
+//!
+//! A line can fail and nothing else does: see `lines`. Each event is one line, and nothing in it steers a
+//! terminal.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
+use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 
+use engine::Clock;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     Outcome,
     config::{Format, Log},
+    lines::{Lines, Missing},
+    terminal,
 };
+
+/// Where the log goes once it has begun.
+static LOG: OnceLock<(Format, Lines)> = OnceLock::new();
 
 /// Begins to log. What is said within a request carries the request's id, in either form.
 pub(crate) fn begin(log: &Log) -> Outcome {
+    let missing: Missing = match log.format {
+        Format::Text => |lines, why| text("WARN", &lost(lines, why)),
+        Format::Json => |lines, why| object("WARN", &lost(lines, why)),
+    };
+    let lines = Lines::begin(Stderr, missing).map_err(|wrong| format!("no thread for the log: {wrong}"))?;
+    let coloured = log.format == Format::Text && io::stderr().is_terminal();
+    let out = lines.clone();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_new(&log.filter)?)
-        .with_writer(std::io::stderr);
+        // It would be printed, and to print can fail.
+        .log_internal_errors(false)
+        .with_writer(move || OneLine { out: out.clone(), coloured });
     match log.format {
-        Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        Format::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+        Format::Text => builder.with_ansi(coloured).try_init()?,
+        Format::Json => builder.json().flatten_event(true).with_span_list(false).try_init()?,
+    }
+    if LOG.set((log.format, lines)).is_ok() {
+        // The usual one writes to standard error itself, and waits for its reader.
+        std::panic::set_hook(Box::new(panicked));
+    }
+    Ok(())
+}
+
+/// The log's thread, if the log has begun.
+#[cfg(debug_assertions)]
+pub(crate) fn lines() -> Option<&'static Lines> {
+    LOG.get().map(|(_, lines)| lines)
+}
+
+/// Brings the last lines out, whatever becomes of their reader.
+pub(crate) fn settle() {
+    if let Some((_, lines)) = LOG.get() {
+        lines.settle();
+    }
+}
+
+/// The last word to the person at the terminal; behind the log's own last lines where there is a log.
+pub(crate) fn last_word(said: &str) {
+    match LOG.get() {
+        Some((_, lines)) => {
+            lines.put(terminal::visible(said).as_bytes());
+            lines.settle();
+        }
+        None => terminal::complain(said),
+    }
+}
+
+fn lost(lines: u64, why: &str) -> String {
+    format!("lines of the log are missing here: {lines}; {why}")
+}
+
+fn panicked(info: &PanicHookInfo<'_>) {
+    let Some((format, lines)) = LOG.get() else { return };
+    let thread = std::thread::current();
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let said = info.payload_as_str().unwrap_or("(no message)");
+    let said = format!("the thread {} panicked at {place}: {said}", thread.name().unwrap_or("(no name)"));
+    let line = match format {
+        Format::Text => text("ERROR", &said),
+        Format::Json => object("ERROR", &said),
+    };
+    lines.put(line.as_bytes());
+}
+
+/// A line of the log's own, that does not pass through the library: as the library would write it.
+fn text(level: &str, said: &str) -> String {
+    format!("{} {level:>5} heddle::log: {}\n", Clock::wall().now(), terminal::one_line(said))
+}
+
+fn object(level: &str, said: &str) -> String {
+    let now = Clock::wall().now().to_string();
+    let line = json!({"timestamp": now, "level": level, "message": said, "target": "heddle::log"});
+    format!("{}\n", terminal::one_line(&line.to_string()))
+}
+
+/// Takes one event as the library has formatted it, and puts it as one line.
+struct OneLine {
+    out: Lines,
+    coloured: bool,
+}
+
+impl Write for OneLine {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let line = event.strip_suffix(b"\n").unwrap_or(event);
+        let plain = |byte: &u8| matches!(byte, b' '..=b'~');
+        if line.len() < event.len() && line.iter().all(plain) {
+            self.out.put(event);
+        } else {
+            let line = String::from_utf8_lossy(line);
+            let line = if self.coloured { painted(&line) } else { terminal::one_line(&line).into_owned() };
+            self.out.put(format!("{line}\n").as_bytes());
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One line in which only colours are left of what steers a terminal: the library's own, for it writes out
+/// those of a value.
+fn painted(line: &str) -> String {
+    let mut parts = line.split("\u{1b}[");
+    let mut shown = terminal::one_line(parts.next().unwrap_or_default()).into_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(|byte| matches!(byte, b'0'..=b'9' | b';')).count();
+        let colour = part.as_bytes().get(digits) == Some(&b'm');
+        shown.push_str(if colour { "\u{1b}[" } else { "\\u001b[" });
+        shown.push_str(&terminal::one_line(part));
+    }
+    shown
+}
+
+/// Standard error without the lock of the standard library, which another may hold for as long as a reader
+/// sleeps.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stderr = rustix::stdio::stderr();
+        loop {
+            match rustix::io::write(stderr, bytes) {
+                // Whoever shares it has made it so; then it is waited for.
+                Err(Errno::AGAIN) => {
+                    poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None)?;
+                }
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_colours_are_left_of_what_steers() {
+        assert_eq!(
+            painted("\u{1b}[2mtime\u{1b}[0m \u{1b}[31;1mx\u{1b}[2J\u{7}\n\u{202e}y"),
+            "\u{1b}[2mtime\u{1b}[0m \u{1b}[31;1mx\\u001b[2J\\u0007\\n\\u202ey"
+        );
+    }
+
+    #[test]
+    fn a_line_of_the_logs_own_is_one_line() {
+        let line = text("WARN", "a\nb\u{1b}");
+        assert!(line.ends_with("  WARN heddle::log: a\\nb\\u001b\n"), "{line}");
+        let line: serde_json::Value = serde_json::from_str(&object("WARN", "a\nb\u{9b}")).expect("JSON");
+        assert_eq!((&line["level"], &line["message"]), (&json!("WARN"), &json!("a\nb\u{9b}")));
     }
 }

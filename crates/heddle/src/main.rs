@@ -8,14 +8,17 @@ mod doctor;
 mod follow;
 mod hands;
 mod keys;
+mod lines;
 mod log;
 mod offers;
 mod seal;
 mod serve;
 mod show;
 mod stop;
+mod supervise;
 mod table;
 mod tail;
+mod terminal;
 mod tree;
 mod trial;
 mod warnings;
@@ -24,6 +27,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use config::Said;
+use rustix::fs::Mode;
+use terminal::Unread;
+pub(crate) use terminal::say;
 
 /// A self-hosted server for managed agents. It speaks the Claude Managed Agents API: the official SDKs work
 /// with it once their base URL says where it is.
@@ -89,8 +95,12 @@ fn main() -> ExitCode {
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|wrong| wrong.exit());
     // Before anything starts a thread: namespaces are left by a process with only one.
     if let Verb::Jail { order } = &cli.verb {
+        // What agents make is as they are used to, whatever holds for the server's own files.
+        rustix::process::umask(Mode::from_raw_mode(0o022));
         return hands::jail(order);
     }
+    // What this program makes is its user's alone.
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     // An error only says that someone installed a provider before.
     drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -117,7 +127,13 @@ fn main() -> ExitCode {
         }
     });
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            drop(runtime);
+            log::settle();
+            ExitCode::SUCCESS
+        }
+        // A pipe that its reader has closed, as `head` does when it has seen enough.
+        Err(wrong) if wrong.is::<Unread>() => ExitCode::SUCCESS,
         Err(wrong) => {
             // What still blocks a thread is not waited for.
             runtime.shutdown_background();
@@ -126,22 +142,15 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the last word to the person at the terminal")]
 fn failed(wrong: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprintln!("heddle: {wrong}");
+    let mut said = format!("heddle: {wrong}\n");
     let mut cause = wrong.source();
     while let Some(wrong) = cause {
-        eprintln!("  because: {wrong}");
+        said.push_str(&format!("  because: {wrong}\n"));
         cause = wrong.source();
     }
+    log::last_word(&said);
     ExitCode::FAILURE
-}
-
-/// Prints a line for the person at the terminal. A closed pipe is no mistake of ours.
-pub(crate) fn say(line: &str) {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    drop(out.write_all(line.as_bytes()).and_then(|()| out.flush()));
 }
 
 #[cfg(test)]

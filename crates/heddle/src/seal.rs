@@ -1,9 +1,27 @@
-//! The data directory: made private, and locked for the one process that serves it.
+//! The data directory: made private and kept so, and locked for the one process that serves it.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt,
+};
 use std::path::{Path, PathBuf};
+
+use crate::config::DATABASE;
+
+/// Where the first start leaves the first key.
+pub(crate) const FIRST_KEY: &str = "first-key";
+const LOCK: &str = "lock";
+/// What a lock is held on while the database is opened.
+const OPENING: &str = ".opening";
+/// The folders in it: of the store, and of the sandboxes.
+const FOLDERS: [&str; 2] = ["blobs", "sandboxes"];
+/// What others may do with what is private.
+const OTHERS: u32 = 0o077;
+
+/// What else may be the matter with a lock that is taken.
+const OPEN_LOCK: &str = "\n(until now other users of this machine could hold its file `lock`: if no heddle runs \
+                         there, remove that file)";
 
 /// A locked data directory. The lock goes with it, also by kill -9.
 #[derive(Debug)]
@@ -14,63 +32,295 @@ pub(crate) struct Locked(#[expect(dead_code, reason = "held for its lock")] File
 pub(crate) enum DataError {
     #[error("cannot make the data directory {}: {reason}", path.display())]
     Unusable { path: PathBuf, reason: String },
-    #[error("another heddle serves {}; stop it first, or give this one another --data", path.display())]
-    Taken { path: PathBuf },
+    #[error(
+        "another heddle serves {}; stop it first, or give this one another --data{}",
+        path.display(),
+        if *open { OPEN_LOCK } else { "" }
+    )]
+    Taken { path: PathBuf, open: bool },
+    #[error(
+        "{path} belongs to user {owner}, and this runs as user {ours}: run it as that user (as root: `setpriv \
+         --reuid={owner} --regid={group} --clear-groups heddle …`), or give the directory away (`chown -R {ours} \
+         {data}`)",
+        path = path.display(),
+        data = data.display()
+    )]
+    Foreign { path: PathBuf, data: PathBuf, owner: u32, group: u32, ours: u32 },
+    #[error("{} is {is}, where a plain file of this server's own should be: remove it", path.display())]
+    Odd { path: PathBuf, is: &'static str },
+    #[error(
+        "other users of this machine can use {0}, and that cannot be changed ({reason}): run `chmod {mode:o} \
+         {0}`",
+        path.display()
+    )]
+    Open { path: PathBuf, mode: u32, reason: String },
 }
 
-/// Makes the directory if it is missing, readable for its owner alone.
-pub(crate) fn make(path: &Path) -> Result<(), DataError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|wrong| DataError::Unusable { path: path.into(), reason: wrong.to_string() })
+/// Makes the directory if it is missing, and makes what is in it the owner's alone. What others could use
+/// until now.
+pub(crate) fn make(data: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let unusable = |wrong: io::Error| DataError::Unusable { path: data.into(), reason: wrong.to_string() };
+    DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(unusable)?;
+    let mut open = Vec::new();
+    // The directory first: what is in it can be changed by nobody else afterwards.
+    if let Some(mode) = look(data, data)? {
+        mend(data, mode)?;
+        open.push(data.to_owned());
+    }
+    for path in inside(data).map_err(unusable)? {
+        let Some(mode) = look(data, &path)? else { continue };
+        if path.to_string_lossy().ends_with(OPENING) {
+            // Whoever has it open already could hold every start up for ever.
+            std::fs::remove_file(&path).map_err(unusable)?;
+        } else {
+            mend(&path, mode)?;
+        }
+        open.push(path);
+    }
+    Ok(open)
 }
 
-/// Locks the directory for this process.
-pub(crate) fn lock(path: &Path) -> Result<Locked, DataError> {
-    let unusable =
-        |wrong: std::io::Error| DataError::Unusable { path: path.into(), reason: wrong.to_string() };
+/// What [`make`] would say, without changing anything. A directory that is not there yet is fine.
+pub(crate) fn open(data: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !data.exists() {
+        return Ok(Vec::new());
+    }
+    let inside = inside(data);
+    let inside =
+        inside.map_err(|wrong| DataError::Unusable { path: data.into(), reason: wrong.to_string() })?;
+    let mut open = Vec::new();
+    for path in [vec![data.to_owned()], inside].concat() {
+        if look(data, &path)?.is_some() {
+            open.push(path);
+        }
+    }
+    Ok(open)
+}
+
+/// One sentence about what others could use.
+pub(crate) fn told(open: &[PathBuf]) -> String {
+    let names: Vec<String> = open.iter().map(|path| path.display().to_string()).collect();
+    names.join(", ")
+}
+
+/// What is ours in the directory, as far as it is there.
+fn inside(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(data)? {
+        let name = entry?.file_name();
+        let ours = name.to_str().is_some_and(|name| {
+            name.starts_with(DATABASE)
+                || name.starts_with(FIRST_KEY)
+                || name == LOCK
+                || FOLDERS.contains(&name)
+        });
+        if ours {
+            found.push(data.join(name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The mode that `path` should have, if others may do something with it.
+fn look(data: &Path, path: &Path) -> Result<Option<u32>, DataError> {
+    let unusable = |wrong: io::Error| DataError::Unusable { path: path.into(), reason: wrong.to_string() };
+    let itself = match std::fs::symlink_metadata(path) {
+        Ok(itself) => itself,
+        // A write-ahead log goes when another process closes the database.
+        Err(wrong) if wrong.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(wrong) => return Err(unusable(wrong)),
+    };
+    // Folders and the database may well be links to a larger disk; what is locked or holds a secret may not.
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let plain = path != data && (name == LOCK || name.starts_with(FIRST_KEY) || name.ends_with(OPENING));
+    let kind = itself.file_type();
+    if plain && !kind.is_file() {
+        let is = match () {
+            () if kind.is_symlink() => "a link",
+            () if kind.is_dir() => "a directory",
+            () if kind.is_fifo() => "a pipe",
+            () => "something else",
+        };
+        return Err(DataError::Odd { path: path.into(), is });
+    }
+    let found = if kind.is_symlink() { std::fs::metadata(path).map_err(unusable)? } else { itself };
+    let ours = rustix::process::geteuid().as_raw();
+    if found.uid() != ours {
+        let (owner, group) = (found.uid(), found.gid());
+        return Err(DataError::Foreign { path: path.into(), data: data.into(), owner, group, ours });
+    }
+    let mode = found.permissions().mode() & 0o777;
+    Ok((mode & OTHERS != 0).then_some(if found.is_dir() { 0o700 } else { 0o600 }))
+}
+
+fn mend(path: &Path, mode: u32) -> Result<(), DataError> {
+    let open = |reason: String| DataError::Open { path: path.into(), mode, reason };
+    std::fs::set_permissions(path, PermissionsExt::from_mode(mode))
+        .map_err(|wrong| open(wrong.to_string()))?;
+    let now = std::fs::metadata(path).map_err(|wrong| open(wrong.to_string()))?;
+    if now.permissions().mode() & OTHERS == 0 {
+        return Ok(());
+    }
+    Err(open("its file system keeps no modes; mount it with umask=077, or give another --data".into()))
+}
+
+/// Locks the directory for this process. `was_open`: whether others could hold the lock until now.
+pub(crate) fn lock(data: &Path, was_open: bool) -> Result<Locked, DataError> {
+    let path = data.join(LOCK);
+    let unusable = |wrong: io::Error| DataError::Unusable { path: data.into(), reason: wrong.to_string() };
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o600)
-        .open(path.join("lock"))
+        .custom_flags((rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed())
+        .open(&path)
         .map_err(unusable)?;
+    look(data, &path)?;
     match file.try_lock() {
         Ok(()) => Ok(Locked(file)),
-        Err(TryLockError::WouldBlock) => Err(DataError::Taken { path: path.into() }),
+        Err(TryLockError::WouldBlock) => Err(DataError::Taken { path: data.into(), open: was_open }),
         Err(TryLockError::Error(wrong)) => Err(unusable(wrong)),
     }
 }
 
-/// Writes a secret to a file that only its owner can read.
-pub(crate) fn write_secret(path: &Path, secret: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)?;
-    file.write_all(secret.as_bytes())?;
-    file.sync_all()
+/// Whether the lock is among what others could use.
+pub(crate) fn lock_was_open(open: &[PathBuf]) -> bool {
+    open.iter().any(|path| path.ends_with(LOCK))
+}
+
+/// Writes a secret to a file that only its owner can read; after a crash it holds all of it, or is not there.
+pub(crate) fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
+    let unfinished = path.with_added_extension("new");
+    match std::fs::remove_file(&unfinished) {
+        Err(wrong) if wrong.kind() != ErrorKind::NotFound => return Err(wrong),
+        Ok(()) | Err(_) => {}
+    }
+    let written = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&unfinished);
+    let written = written.and_then(|mut file| {
+        file.write_all(secret.as_bytes())?;
+        file.sync_all()
+    });
+    if let Err(wrong) = written.and_then(|()| std::fs::rename(&unfinished, path)) {
+        // The first error says more than a failure to tidy up after it.
+        std::fs::remove_file(&unfinished).unwrap_or_default();
+        return Err(wrong);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::symlink;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("there").permissions().mode() & 0o777
+    }
+
+    fn set(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("ours");
+    }
 
     #[test]
     fn a_directory_is_private_and_has_one_owner_at_a_time() {
         let parent = tempfile::tempdir().expect("a directory");
         let path = parent.path().join("a/b");
-        make(&path).expect("made");
-        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o700);
-        let first = lock(&path).expect("free");
-        assert!(matches!(lock(&path), Err(DataError::Taken { .. })));
+        assert_eq!(make(&path).expect("made"), Vec::<PathBuf>::new());
+        assert_eq!(mode(&path), 0o700);
+        let first = lock(&path, false).expect("free");
+        assert!(matches!(lock(&path, false), Err(DataError::Taken { .. })));
         drop(first);
-        lock(&path).expect("free again");
+        lock(&path, false).expect("free again");
+        assert_eq!(mode(&path.join("lock")), 0o600);
     }
 
     #[test]
-    fn a_secret_is_its_owners_alone() {
+    fn what_others_could_use_is_mended_and_what_is_not_ours_to_mend_stays() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let data = parent.path().join("data");
+        std::fs::create_dir(&data).expect("made");
+        set(&data, 0o755);
+        for folder in FOLDERS {
+            std::fs::create_dir(data.join(folder)).expect("made");
+            set(&data.join(folder), 0o777);
+        }
+        let files = ["first-key", "heddle.db", "heddle.db-wal", "heddle.db.opening", "heddle.toml", "lock"];
+        for file in files {
+            std::fs::write(data.join(file), "x").expect("written");
+            set(&data.join(file), 0o644);
+        }
+        let all = |mut names: Vec<&str>| {
+            names.sort_unstable();
+            let inside: Vec<PathBuf> = names.iter().map(|name| data.join(name)).collect();
+            [vec![data.clone()], inside].concat()
+        };
+        let expected =
+            all([&FOLDERS[..], &["first-key", "heddle.db", "heddle.db-wal", "heddle.db.opening", "lock"]]
+                .concat());
+        assert_eq!(open(&data).expect("ours"), expected, "a look changes nothing");
+        assert_eq!(make(&data).expect("ours"), expected);
+        assert_eq!(make(&data).expect("ours"), Vec::<PathBuf>::new());
+        let modes = [&data, &data.join("blobs"), &data.join("sandboxes"), &data.join("heddle.db")]
+            .map(|path| mode(path));
+        assert_eq!(modes, [0o700, 0o700, 0o700, 0o600]);
+        assert_eq!([mode(&data.join("lock")), mode(&data.join("heddle.toml"))], [0o600, 0o644]);
+        assert!(!data.join("heddle.db.opening").exists(), "who holds it open holds nothing up");
+    }
+
+    #[test]
+    fn a_link_is_no_lock_and_no_secret_and_may_be_a_folder() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let (data, other) = (parent.path().join("data"), parent.path().join("other"));
+        make(&data).expect("made");
+        std::fs::create_dir(&other).expect("made");
+        set(&other, 0o755);
+        symlink(&other, data.join("blobs")).expect("linked");
+        assert_eq!(make(&data).expect("ours"), [data.join("blobs")]);
+        assert_eq!(mode(&other), 0o700);
+        std::fs::write(parent.path().join("file"), "").expect("written");
+        symlink(parent.path().join("file"), data.join("lock")).expect("linked");
+        assert!(lock(&data, false).is_err());
+        let said = make(&data).expect_err("a link").to_string();
+        assert!(
+            said.ends_with("lock is a link, where a plain file of this server's own should be: remove it"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_else_is_refused_with_what_to_do() {
+        if !rustix::process::geteuid().is_root() {
+            // Nothing can be given away.
+            return;
+        }
+        let parent = tempfile::tempdir().expect("a directory");
+        let data = parent.path().join("data");
+        make(&data).expect("made");
+        std::os::unix::fs::chown(&data, Some(12_345), Some(23_456)).expect("root may");
+        let expected = format!(
+            "{0} belongs to user 12345, and this runs as user 0: run it as that user (as root: `setpriv \
+             --reuid=12345 --regid=23456 --clear-groups heddle …`), or give the directory away (`chown -R 0 {0}`)",
+            data.display()
+        );
+        assert_eq!(make(&data).expect_err("foreign").to_string(), expected);
+        assert_eq!(open(&data).expect_err("foreign").to_string(), expected);
+    }
+
+    #[test]
+    fn a_secret_is_its_owners_alone_and_whole() {
         let parent = tempfile::tempdir().expect("a directory");
         let path = parent.path().join("first-key");
-        write_secret(&path, "s").expect("written");
-        assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        std::fs::write(parent.path().join("first-key.new"), "half a sec").expect("what a crash left");
+        for secret in ["one", "two"] {
+            write_secret(&path, secret).expect("written");
+            assert_eq!(
+                (mode(&path), std::fs::read_to_string(&path).expect("text").as_str()),
+                (0o600, secret)
+            );
+        }
+        assert_eq!(std::fs::read_dir(parent.path()).expect("a list").count(), 1);
     }
 }

@@ -16,6 +16,8 @@ use crate::{
     Outcome,
     config::{DATABASE, HOME, Mode, Said, Settled, routes},
     hands, log, say, seal,
+    supervise::{self, Vital},
+    terminal,
     warnings::warnings,
 };
 
@@ -24,9 +26,15 @@ const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(said: Said) -> Outcome {
     let settled = said.settle()?;
+    if let Some(weak) = &settled.weak_key {
+        return Err(weak.clone().into());
+    }
     log::begin(&settled.log)?;
-    seal::make(&settled.data)?;
-    let locked = seal::lock(&settled.data)?;
+    let open = seal::make(&settled.data)?;
+    if !open.is_empty() {
+        tracing::warn!("other users of this machine could use {}; no longer", seal::told(&open));
+    }
+    let locked = seal::lock(&settled.data, seal::lock_was_open(&open))?;
     let hands = hands::ready(&settled).await?;
     let store = Store::sqlite(&settled.data.join(DATABASE))?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
@@ -50,35 +58,50 @@ pub(crate) async fn run(said: Said) -> Outcome {
     // Whoever reads that it listens may stop it.
     let signals = Signals::new()?;
     say(&format!("listening on http://{listen}\n"));
+    let settings = server::Settings {
+        workspace: HOME,
+        env_key_hash: settled.env_key_hash,
+        origins: settled.origins.clone(),
+        #[cfg(debug_assertions)]
+        end: supervise::end(&engine, &hands),
+    };
+    let sweep = || engine.mortal(Vital::SandboxSweep.name(), hands::sweep(&hands, &engine));
     tokio::select! {
-        served = serve(listener, signals, &engine, &settled) => served?,
-        () = hands::sweep(&hands, &engine) => {}
+        served = serve(listener, signals, &engine, settings) => served?,
+        () = supervise::again(Vital::SandboxSweep, sweep) => {}
+        ended = supervise::watch(engine.store()) => return Err(ended.into()),
     }
     drop(locked);
     Ok(())
 }
 
-async fn serve(listener: TcpListener, mut signals: Signals, engine: &Engine, settled: &Settled) -> Outcome {
-    let settings = server::Settings {
-        workspace: HOME,
-        env_key_hash: settled.env_key_hash,
-        origins: settled.origins.clone(),
-    };
+async fn serve(
+    listener: TcpListener,
+    mut signals: Signals,
+    engine: &Engine,
+    settings: server::Settings,
+) -> Outcome {
     let router = server::router(engine.clone(), settings);
     let (stop, down) = (engine.stop_token(), Notify::new());
-    let watching = async {
-        tokio::select! {
-            () = signals.next() => {}
-            // The lease was lost: another process works on this data.
-            () = stop.cancelled() => {}
-        }
-        tracing::info!("stopping: no new work, streams end; a second signal ends all at once");
-        down.notify_one();
-        signals.next().await;
-    };
+    let watching = supervise::once(
+        Vital::Signals,
+        engine.mortal(Vital::Signals.name(), async {
+            tokio::select! {
+                () = signals.next() => {}
+                // The lease was lost: another process works on this data.
+                () = stop.cancelled() => {}
+            }
+            tracing::info!("stopping: no new work, streams end; a second signal ends all at once");
+            down.notify_one();
+            signals.next().await;
+        }),
+    );
+    let accepting = server::serve(listener, router, stop.cancelled());
+    let accepting = supervise::once(Vital::AcceptLoop, engine.mortal(Vital::AcceptLoop.name(), accepting));
     let serving = async {
-        server::serve(listener, router, stop.cancelled()).await;
+        accepting.await?;
         engine.stop().await;
+        Ok(())
     };
     let draining = async {
         down.notified().await;
@@ -86,12 +109,15 @@ async fn serve(listener: TcpListener, mut signals: Signals, engine: &Engine, set
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        () = serving => Ok(()),
+        served = serving => served,
         () = draining => {
             tracing::warn!("some requests did not end in time");
             Ok(())
         }
-        () = watching => Err("ended at once, at the second signal; the next start goes on from here".into()),
+        watched = watching => {
+            watched?;
+            Err("ended at once, at the second signal; the next start goes on from here".into())
+        }
     }
 }
 
@@ -120,13 +146,19 @@ async fn first_key(settled: &Settled, engine: &Engine, listen: SocketAddr) -> Ou
         return Ok(());
     }
     let entropy = crate::keys::entropy()?;
-    let (_, secret) = server::keys::create(engine.store(), HOME, "first", engine.now(), entropy).await?;
-    if std::io::stdout().is_terminal() {
-        say(&welcome(secret.expose(), listen));
-    } else {
-        let path = settled.data.join("first-key");
-        seal::write_secret(&path, secret.expose())?;
+    let (key, secret) = server::keys::make("first", engine.now(), entropy);
+    // The file before the key, so that whenever the server dies there is no key or one that can be read.
+    let path = settled.data.join(seal::FIRST_KEY);
+    seal::write_secret(&path, secret.expose())
+        .map_err(|wrong| format!("the first API key cannot be written to {}: {wrong}", path.display()))?;
+    server::keys::keep(engine.store(), HOME, &key, &secret).await?;
+    if !std::io::stdout().is_terminal() {
         say(&format!("the first API key is in {}\n", path.display()));
+        return Ok(());
+    }
+    say(&welcome(secret.expose(), listen));
+    if terminal::read().is_ok() {
+        std::fs::remove_file(&path)?;
     }
     Ok(())
 }

@@ -1,7 +1,11 @@
 //! Text in columns.
 
+use crate::terminal::one_line;
+
 /// The rows as lines, each column as wide as it must be; the last one runs on.
 pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let one_line = |row: &[String; N]| row.each_ref().map(|cell| one_line(cell).into_owned());
+    let rows: Vec<[String; N]> = rows.iter().map(one_line).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {

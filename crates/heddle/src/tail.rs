@@ -4,6 +4,7 @@ use crate::{
     Outcome, Wrong,
     client::{Caller, Place},
     follow::{self, Follow},
+    terminal,
     tree::Tree,
 };
 
@@ -26,10 +27,12 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     if flags.once {
         while let Some(told) = events.known() {
             tree.tell(&told);
+            terminal::read()?;
         }
     } else {
         while let Some(told) = events.next().await? {
             tree.tell(&told);
+            terminal::read()?;
         }
     }
     tree.sum(&follow::threads(&caller, &flags.session).await?);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use protocol::Stamp;
 use serde_json::Value;
 
-use crate::{follow::Told, say};
+use crate::{follow::Told, say, terminal::one_line};
 
 /// Characters of an event's content on one line.
 const WIDTH: usize = 96;
@@ -83,7 +83,7 @@ impl Tree {
 
 fn branch(name: &str, depth: usize) -> String {
     let arm = if depth == 0 { String::new() } else { format!("{}├─ ", "│  ".repeat(depth - 1)) };
-    let named: String = arm.chars().chain(name.chars()).take(NAME).collect();
+    let named: String = arm.chars().chain(one_line(name).chars()).take(NAME).collect();
     format!("{named:<NAME$}")
 }
 
@@ -140,9 +140,10 @@ fn text(content: &Value) -> String {
 /// One line of it.
 fn line(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = one_line(&line);
     match line.char_indices().nth(WIDTH) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
+        None => line.into_owned(),
     }
 }
 

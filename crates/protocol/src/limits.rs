@@ -123,8 +123,18 @@ pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Seconds between heartbeats of a stream (design decision 5).
 pub const HEARTBEAT_S: u64 = 10;
 
+// A session
+
+/// Bytes of the pictures and documents that one session's tools may have read and that are kept beside its log;
+/// beyond it a `read` of another answers with an error that says so.
+pub const BLOB_BYTES_PER_SESSION: u64 = 1024 * 1024 * 1024;
+
 // A server
 
+/// Seconds between two sweeps of the server's blobs.
+pub const BLOB_SWEEP_S: u64 = 24 * 3_600;
+/// Seconds after which a blob that nobody uses may be removed.
+pub const BLOB_UNUSED_S: u64 = 3_600;
 /// Seconds for which a retried POST gets the first answer (rules.md 4).
 pub const RETRIED_POST_S: u64 = 600;
 /// Seconds after which a deleted session is purged (rules.md 6).
@@ -144,3 +154,10 @@ pub const STALLED_READER_BYTES: usize = 64 * 1024;
 
 /// Seconds that running tools get when the server is told to stop (rules.md 2).
 pub const DRAIN_S: u64 = 20;
+/// Bytes of log lines that wait for whoever reads the server's standard error, of a server. Beyond it lines
+/// are left out and counted.
+pub const LOG_WAITING_BYTES: usize = 1024 * 1024;
+/// Fewest characters of the API key that the environment names, of a server.
+pub const KEY_CHARS_MIN: usize = 16;
+/// Fewest different characters of that key, of a server.
+pub const KEY_KINDS_MIN: usize = 6;

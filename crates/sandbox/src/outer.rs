@@ -1,13 +1,13 @@
 //! The outer process of a jail: holds the folder's lock, starts the inner process, and sees that nothing
 //! outlives it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal as Block};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::setsid;
@@ -132,12 +132,27 @@ fn watch(child: &mut Child, socket: &UnixStream, mut stderr: Option<ChildStderr>
 
 /// False at the end of the pipe.
 fn pass_on(pipe: &mut ChildStderr, left: &mut usize) -> bool {
-    let mut buffer = [0; 4096];
+    // Even if none of it is UTF-8, what is made of it fits into a page.
+    let mut buffer = [0; 1024];
     let Ok(read) = pipe.read(&mut buffer) else { return false };
     if let Some(said) = buffer.get(..read.min(*left)) {
         *left -= said.len();
-        // Nobody may be reading the server's stderr any more.
-        io::stderr().write_all(said).ok();
+        tell(said);
     }
     read > 0
+}
+
+/// Says it on the server's stderr, if that can be done at once: its reader may be gone or asleep, and nobody
+/// here may wait for him. Agents have a hand in what is said, so that none of it may steer a terminal.
+fn tell(said: &[u8]) {
+    let said = String::from_utf8_lossy(said);
+    let said: String =
+        said.chars().map(|char| if char.is_control() && char != '\n' { '?' } else { char }).collect();
+    let stderr = io::stderr();
+    let mut fds = [PollFd::new(&stderr, PollFlags::OUT)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    // Where a pipe has room, it has room for this much.
+    if poll(&mut fds, Some(&at_once)).is_ok_and(|ready| ready == 1) {
+        rustix::io::write(&stderr, said.as_bytes()).ok();
+    }
 }

@@ -69,6 +69,28 @@ impl Problem {
         Self { inner: Some(inner.to_string()), ..Self::new(ErrorKind::Api, message) }
     }
 
+    /// Nothing can be written, and it is not for us to mend.
+    pub(crate) fn full(inner: impl std::fmt::Display) -> Self {
+        let message = "the server's disk is full; nothing was written; try again when there is room";
+        Self { inner: Some(inner.to_string()), ..Self::new(ErrorKind::Api, message) }
+    }
+
+    /// What is asked for cannot be trusted any more. It will not be better at the next try.
+    pub(crate) fn damaged(damage: store::Damage) -> Self {
+        let what = match damage {
+            store::Damage::Log { position, .. } => {
+                format!("this session's log is damaged at position {position}")
+            }
+            store::Damage::Head { .. } => "what is kept of this session is damaged".to_owned(),
+            store::Damage::Document { .. } => "what is kept of this is damaged".to_owned(),
+        };
+        let message = format!(
+            "{what} on the server's disk; restore the data directory from a backup; everything else goes on"
+        );
+        let inner = Some(store::Fault::Damaged(damage).to_string());
+        Self { inner, retry: Some(false), ..Self::new(ErrorKind::Api, message) }
+    }
+
     /// The server is about to stop.
     pub(crate) fn stopping() -> Self {
         Self::new(ErrorKind::Overloaded, "the server is stopping; try again in a moment")
@@ -148,13 +170,31 @@ impl From<Refusal> for Problem {
 
 impl From<store::Fault> for Problem {
     fn from(fault: store::Fault) -> Self {
-        Self::internal(fault)
+        match fault {
+            store::Fault::Full { .. } => Self::full(fault),
+            store::Fault::Damaged(damage) => Self::damaged(damage),
+            store::Fault::Open { .. }
+            | store::Fault::Newer { .. }
+            | store::Fault::Disk(_)
+            | store::Fault::Corrupt(_)
+            | store::Fault::Misuse(_)
+            | store::Fault::Panicked
+            | store::Fault::Closed => Self::internal(fault),
+        }
     }
 }
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self::internal(fault)
+        match fault {
+            Fault::Store(fault) => fault.into(),
+            Fault::Corrupt(_)
+            | Fault::Unreadable(_)
+            | Fault::Unwritable(_)
+            | Fault::Contended(_)
+            | Fault::Taken(_)
+            | Fault::Died => Self::internal(fault),
+        }
     }
 }
 
@@ -164,7 +204,8 @@ impl From<CommitError> for Problem {
             CommitError::NotFound => Self::missing("there is no such session, or it is deleted"),
             CommitError::Refused(refusal) => refusal.into(),
             CommitError::Stopping => Self::stopping(),
-            CommitError::Conflict { .. } | CommitError::Fault(_) => Self::internal(error),
+            CommitError::Fault(fault) => fault.into(),
+            CommitError::Conflict { .. } => Self::internal(error),
         }
     }
 }
@@ -208,6 +249,22 @@ mod tests {
         let problem = Problem::from(store::Fault::Disk("secret path".into()));
         assert!(!problem.message.contains("secret"), "{}", problem.message);
         assert_eq!(problem.inner.as_deref(), Some("the database failed: secret path"));
+    }
+
+    #[test]
+    fn a_full_disk_and_a_damaged_log_are_told_in_clear_words() {
+        let full = Problem::from(CommitError::from(store::Fault::Full { folder: "/secret".into() }));
+        let words = "the server's disk is full; nothing was written; try again when there is room";
+        assert_eq!((full.status.as_u16(), full.message.as_str()), (500, words));
+        assert!(full.inner.is_some_and(|inner| inner.contains("/secret")));
+        let session = protocol::SessionId::from_bits(7);
+        let damage = store::Damage::Log { session, position: 4 };
+        let damaged = Problem::from(Fault::Store(store::Fault::Damaged(damage)));
+        assert_eq!((damaged.status.as_u16(), damaged.retry), (500, Some(false)));
+        assert!(damaged.message.contains("log is damaged at position 4"), "{}", damaged.message);
+        assert!(damaged.message.contains("restore the data directory from a backup"), "{}", damaged.message);
+        let inner = damaged.inner.unwrap_or_default();
+        assert!(inner.contains(&session.to_string()) && inner.contains("position 4"), "{inner}");
     }
 
     #[test]

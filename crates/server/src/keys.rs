@@ -53,7 +53,25 @@ pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()
 }
 
-/// Makes a key.
+/// A new key and its secret, which open nothing until they are [`keep`]t.
+pub fn make(name: &str, at: Stamp, entropy: Entropy) -> (Key, Secret) {
+    let (id, secret) = entropy.split_at(16);
+    let id = id.iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
+    let secret = Secret(format!("{PREFIX}{}", bs58::encode(secret).into_string()));
+    (Key { id: Id::from_bits(id), name: name.to_owned(), created_at: at, revoked_at: None }, secret)
+}
+
+/// Keeps a key, of its secret only the hash: from now on it opens.
+///
+/// # Errors
+/// The store failed; it may have kept the key all the same.
+pub async fn keep(store: &Store, workspace: WorkspaceId, key: &Key, secret: &Secret) -> Result<(), Fault> {
+    let hash = hex(&hash(secret.expose()));
+    let document = Document { unique_key: Some(hash), ..document(workspace, key, 1, key.created_at)? };
+    committed(store.commit(vec![Write::Create(document)]).await)
+}
+
+/// Makes a key and keeps it.
 ///
 /// # Errors
 /// The store failed.
@@ -64,13 +82,8 @@ pub async fn create(
     at: Stamp,
     entropy: Entropy,
 ) -> Result<(Key, Secret), Fault> {
-    let (id, secret) = entropy.split_at(16);
-    let id = id.iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
-    let secret = Secret(format!("{PREFIX}{}", bs58::encode(secret).into_string()));
-    let key = Key { id: Id::from_bits(id), name: name.to_owned(), created_at: at, revoked_at: None };
-    let document =
-        Document { unique_key: Some(hex(&hash(secret.expose()))), ..document(workspace, &key, 1, at)? };
-    committed(store.commit(vec![Write::Create(document)]).await)?;
+    let (key, secret) = make(name, at, entropy);
+    keep(store, workspace, &key, &secret).await?;
     Ok((key, secret))
 }
 

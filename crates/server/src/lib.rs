@@ -9,6 +9,8 @@ mod auth;
 mod body;
 mod cors;
 mod document;
+#[cfg(debug_assertions)]
+mod ends;
 mod error;
 mod extract;
 pub mod keys;
@@ -32,6 +34,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{error::Problem, retried::Retried};
 
+#[cfg(debug_assertions)]
+pub use crate::ends::End;
 pub use crate::{
     routes::{NOT_BUILT, OPERATIONS},
     serve::serve,
@@ -46,6 +50,9 @@ pub struct Settings {
     pub env_key_hash: Option<[u8; 32]>,
     /// The origins whose web pages may call from a browser; with none, nothing of CORS is answered.
     pub origins: Vec<HeaderValue>,
+    /// Lets a task of the server panic, for a test.
+    #[cfg(debug_assertions)]
+    pub end: End,
 }
 
 /// What every endpoint shares.

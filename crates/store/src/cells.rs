@@ -1,10 +1,11 @@
 //! Values as a database takes and gives them, and how a row of them reads back as a noun.
 
-use protocol::Stamp;
 use protocol::id::Id;
+use protocol::{SessionId, Stamp};
 
-use crate::fault::Fault;
-use crate::nouns::{Document, Head, Kind, Lease, Row, Status};
+use crate::fault::{Damage, Fault};
+use crate::nouns::{Document, Head, Kind, Lease, OwnerKind, Row, Status};
+use crate::sums;
 
 /// A parameter or a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,18 @@ impl From<u128> for Value {
 impl From<Kind> for Value {
     fn from(kind: Kind) -> Self {
         Self::Text(kind.as_str().to_owned())
+    }
+}
+
+impl From<OwnerKind> for Value {
+    fn from(kind: OwnerKind) -> Self {
+        Self::Text(kind.as_str().to_owned())
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Int(i64::from(number))
     }
 }
 
@@ -136,8 +149,16 @@ impl Cells {
         self.bits().map(Id::from_bits)
     }
 
+    /// Compares with the sum that the row was written with. Rows made before there were sums have none.
+    fn check(&mut self, sum: u32, damage: Damage) -> Result<(), Fault> {
+        match self.optional_int()? {
+            Some(written) if written != i64::from(sum) => Err(Fault::Damaged(damage)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     pub(crate) fn head(&mut self) -> Result<Head, Fault> {
-        Ok(Head {
+        let head = Head {
             session: self.id()?,
             workspace: self.id()?,
             position: self.count()?,
@@ -151,10 +172,20 @@ impl Cells {
             agent_version: self.count()?,
             environment: self.id()?,
             body: self.bytes()?,
-        })
+        };
+        self.check(sums::head(&head), Damage::Head { session: head.session })?;
+        Ok(head)
     }
 
-    pub(crate) fn row(&mut self) -> Result<Row, Fault> {
+    /// A row of this session's log.
+    pub(crate) fn row(&mut self, session: SessionId) -> Result<Row, Fault> {
+        let row = self.row_as_is()?;
+        let sum = sums::row(session, row.first, row.count, row.at, &row.body);
+        self.check(sum, Damage::Log { session, position: row.first })?;
+        Ok(row)
+    }
+
+    pub(crate) fn row_as_is(&mut self) -> Result<Row, Fault> {
         Ok(Row {
             first: self.count()?,
             count: u32::try_from(self.int()?).map_err(|_| Fault::Corrupt("a row's count is too large"))?,
@@ -169,7 +200,10 @@ impl Cells {
         let (created_at, updated_at) = (self.stamp()?, self.stamp()?);
         let archived_at = self.optional_stamp()?;
         let body = self.bytes()?;
-        Ok(Document { kind, id, version, workspace, unique_key, body, created_at, updated_at, archived_at })
+        let document =
+            Document { kind, id, version, workspace, unique_key, body, created_at, updated_at, archived_at };
+        self.check(sums::document(&document), Damage::Document { kind, id })?;
+        Ok(document)
     }
 
     pub(crate) fn lease(&mut self) -> Result<Lease, Fault> {

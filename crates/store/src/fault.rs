@@ -1,6 +1,11 @@
 //! What can go wrong in the store: a lost race is a conflict, everything else is a fault.
 
+use std::fmt;
 use std::path::PathBuf;
+
+use protocol::SessionId;
+
+use crate::nouns::Kind;
 
 /// The store could not do its work. The text is for the log, never for a client; it holds no values
 /// of rows.
@@ -28,18 +33,68 @@ pub enum Fault {
         /// The newest migration of this build.
         known: i64,
     },
+    /// The disk has no room left, and so nothing was written.
+    #[error(
+        "the disk that holds {} is full: nothing was written; free some room on it and writes go on by \
+         themselves",
+        folder.display()
+    )]
+    Full {
+        /// The folder of the database.
+        folder: PathBuf,
+    },
     /// The disk or the database failed. Of a commit: whether it happened is not known.
     #[error("the database failed: {0}")]
     Disk(String),
+    /// A row is there and is not the one that was written: its sum is another, or it lies in the wrong place.
+    #[error("{0} is damaged on the disk: restore the data directory from a backup")]
+    Damaged(Damage),
     /// A stored row is not of the shape this build writes.
     #[error("the database holds a row that cannot be read: {0}")]
     Corrupt(&'static str),
     /// The caller broke a rule of the store; nothing was written.
     #[error("a write that makes no sense was refused: {0}")]
     Misuse(&'static str),
+    /// A thread of the store panicked over this and went on. Of a commit: whether it happened is not known.
+    #[error("a thread of the store panicked over this and went on; the log says where")]
+    Panicked,
     /// The store went away before it answered.
     #[error("the store is closed")]
     Closed,
+}
+
+/// What is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// A session's log.
+    Log {
+        /// Whose.
+        session: SessionId,
+        /// The first position that cannot be trusted.
+        position: u64,
+    },
+    /// A session's head row.
+    Head {
+        /// Whose.
+        session: SessionId,
+    },
+    /// A document.
+    Document {
+        /// Of which kind.
+        kind: Kind,
+        /// The 128 bits of its id.
+        id: u128,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log { session, position } => write!(to, "the log of {session} at position {position}"),
+            Self::Head { session } => write!(to, "the head row of {session}"),
+            Self::Document { kind, id } => write!(to, "the {} document {id:032x}", kind.as_str()),
+        }
+    }
 }
 
 /// Why a commit did not happen.

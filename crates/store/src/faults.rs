@@ -1,5 +1,7 @@
 //! Faults to order: what the memory driver's disk does wrong next, for storms.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -17,6 +19,8 @@ struct Orders {
     conflict: u32,
     lose: u32,
     stalled: bool,
+    damaged: BTreeSet<[u8; 32]>,
+    full: bool,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -48,6 +52,16 @@ impl Faults {
     /// From now on commits wait, unwritten, until `sync` or `crash`.
     pub fn stall(&self) {
         self.orders().stalled = true;
+    }
+
+    /// The blob of this name is found damaged from now on, until it is put again.
+    pub fn damage_blob(&self, name: [u8; 32]) {
+        self.orders().damaged.insert(name);
+    }
+
+    /// Whether the disk is full: then commits write nothing and say so.
+    pub fn fill_disk(&self, full: bool) {
+        self.orders().full = full;
     }
 
     /// How many commits wait.
@@ -87,6 +101,9 @@ impl Faults {
             waiting.await.map_err(|_| Fault::Closed)?;
         }
         let mut orders = self.orders();
+        if orders.full {
+            return Err(Fault::Full { folder: PathBuf::from("memory") }.into());
+        }
         if take(&mut orders.fail) {
             return Err(Fault::Disk("a failure to order".to_owned()).into());
         }
@@ -94,6 +111,17 @@ impl Faults {
             return Err(CommitError::Conflict { write: 0 });
         }
         Ok(if take(&mut orders.lose) { Fate::KeptUnanswered } else { Fate::Kept })
+    }
+
+    pub(crate) fn read(&self, name: &[u8; 32]) -> Result<(), Fault> {
+        if self.orders().damaged.contains(name) {
+            return Err(Fault::Corrupt("a blob that is damaged to order"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn put(&self, name: &[u8; 32]) {
+        self.orders().damaged.remove(name);
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {

@@ -7,17 +7,24 @@
 
 mod blobs;
 mod cells;
+mod disk;
 mod fault;
 mod faults;
+mod lists;
 mod memory;
 mod migrations;
 mod nouns;
 mod sql;
 mod sqlite;
+mod sums;
+mod sweep;
 mod tables;
+mod threads;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::{SessionId, Stamp, WorkspaceId};
 
@@ -26,9 +33,18 @@ use crate::memory::Memory;
 use crate::sqlite::Database;
 use crate::tables::Tables;
 
-pub use fault::{CommitError, Fault};
+pub use blobs::{Blob, Swept};
+pub use disk::Ballast;
+pub use fault::{CommitError, Damage, Fault};
 pub use faults::Faults;
-pub use nouns::{Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Row, Status, Write};
+pub use nouns::{
+    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Owner, OwnerKind, Pin, Row, Status,
+    Write,
+};
+pub use threads::Ended;
+
+/// Set when every blob that a log names has its pin; before that no sweep removes any.
+pub const PINS_COMPLETE: &str = "pins_complete";
 
 /// Where everything is kept. Clones share it. Every method may be called from anywhere at any time.
 #[derive(Debug, Clone)]
@@ -47,7 +63,7 @@ impl Store {
     /// A database of a newer Heddle is left as it is: [`Fault::Newer`].
     pub fn sqlite(path: &Path) -> Result<Self, Fault> {
         let tables = Tables::new(Database::open(path)?);
-        let blobs = Blobs::new(path.with_file_name("blobs"));
+        let blobs = Blobs::new(path.with_file_name("blobs"), Arc::clone(tables.database().disk()));
         Ok(Self(Arc::new(Driver::Sqlite { tables, blobs })))
     }
 
@@ -113,7 +129,8 @@ impl Store {
         }
     }
 
-    /// The log's rows from the one that holds position `from`, oldest first. Stops before the row with
+    /// The log's rows from the one that holds position `from`, oldest first, up to one that is damaged;
+    /// [`Fault::Damaged`] if that is the first. Stops before the row with
     /// which the bodies exceed `max_bytes`, or after 10,000 rows; the first row always comes. Empty
     /// when the log ends at or before `from`, or there is none.
     pub async fn read(&self, session: SessionId, from: u64, max_bytes: usize) -> Result<Vec<Row>, Fault> {
@@ -137,7 +154,7 @@ impl Store {
         }
     }
 
-    /// Removes the logs and heads of at most `limit` sessions deleted before a moment, longest deleted
+    /// Removes the logs, heads and pins of at most `limit` sessions deleted before a moment, longest deleted
     /// first, and says how many. Snapshots stay.
     pub async fn purge(&self, deleted_before: Stamp, limit: usize) -> Result<usize, Fault> {
         match &*self.0 {
@@ -234,19 +251,142 @@ impl Store {
         }
     }
 
-    /// Keeps a big body, durable when it returns, and names it by its SHA-256. Needs a tokio runtime.
-    pub async fn put(&self, bytes: Vec<u8>) -> Result<[u8; 32], Fault> {
+    /// Keeps a big body, durable when it returns, and names it by its SHA-256. A damaged one of this name is
+    /// mended. Needs a tokio runtime.
+    pub async fn put(&self, bytes: Vec<u8>) -> Result<Blob, Fault> {
         match &*self.0 {
             Driver::Sqlite { blobs, .. } => blobs.put(&bytes).await,
             Driver::Memory(memory) => Ok(memory.put(bytes)),
         }
     }
 
-    /// The body with this SHA-256. Needs a tokio runtime.
-    pub async fn get(&self, hash: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+    /// The body with this SHA-256; [`Fault::Corrupt`] if what is there is not it. Needs a tokio runtime.
+    pub async fn get(&self, name: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
         match &*self.0 {
-            Driver::Sqlite { blobs, .. } => blobs.get(hash).await,
-            Driver::Memory(memory) => Ok(memory.get(hash)),
+            Driver::Sqlite { blobs, .. } => blobs.get(name).await,
+            Driver::Memory(memory) => memory.get(name),
+        }
+    }
+
+    /// How many bytes the blobs hold that `owner` pins.
+    pub async fn pinned(&self, owner: Owner) -> Result<u64, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.pinned(owner).await,
+            Driver::Memory(memory) => Ok(memory.pinned(owner)),
+        }
+    }
+
+    /// Removes blobs that nobody pins, that were written `age` before `now`, and that this process has held none
+    /// of for `age` by its own clock. Removes none before [`PINS_COMPLETE`] is marked. Needs a tokio runtime.
+    pub async fn sweep(&self, now: Stamp, age: Duration) -> Result<Swept, Fault> {
+        let complete = self.is_marked(PINS_COMPLETE).await?;
+        match &*self.0 {
+            Driver::Sqlite { tables, blobs } => sweep::sweep(tables, blobs, now, age, complete).await,
+            Driver::Memory(memory) => Ok(if complete { memory.sweep(age) } else { Swept::default() }),
+        }
+    }
+
+    /// How many bytes all blobs hold, as far as they have been counted: a sweep counts them anew.
+    pub fn blob_bytes(&self) -> u64 {
+        match &*self.0 {
+            Driver::Sqlite { blobs, .. } => blobs.bytes(),
+            Driver::Memory(memory) => memory.blob_bytes(),
+        }
+    }
+
+    /// Sessions of every workspace by id, deleted ones too until they are purged; those behind `after`, if named.
+    pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionId>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.sessions(after, limit).await,
+            Driver::Memory(memory) => Ok(memory.sessions(after, limit)),
+        }
+    }
+
+    /// [`Store::read`], of rows as they lie there, right or wrong: to look for what may be in them, never to show.
+    pub async fn read_as_is(
+        &self,
+        session: SessionId,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Row>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.read_as_is(session, from, max_bytes).await,
+            Driver::Memory(memory) => Ok(memory.read(session, from, max_bytes)),
+        }
+    }
+
+    /// Whether something that is done once has been done.
+    pub async fn is_marked(&self, name: &str) -> Result<bool, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.is_marked(name).await,
+            Driver::Memory(memory) => Ok(memory.is_marked(name)),
+        }
+    }
+
+    /// Says that something that is done once has been done.
+    pub async fn mark(&self, name: &str) -> Result<(), Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.mark(name).await,
+            Driver::Memory(memory) => {
+                memory.mark(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// One small durable write: whether the store takes writes now.
+    pub async fn probe(&self) -> Result<(), Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.probe().await,
+            Driver::Memory(memory) => memory.probe().await,
+        }
+    }
+
+    /// Whether the room is there that is kept for the moment when the disk is full. A store in memory needs none.
+    pub fn ballast(&self) -> Ballast {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.database().disk().ballast(),
+            Driver::Memory(_) => Ballast::Kept,
+        }
+    }
+
+    /// Keeps room on the disk again, if there is plenty: for whoever serves the store, from time to time. Needs a
+    /// tokio runtime.
+    pub async fn keep_room(&self) -> Result<(), Fault> {
+        let Driver::Sqlite { tables, .. } = &*self.0 else { return Ok(()) };
+        let disk = Arc::clone(tables.database().disk());
+        let kept = tokio::task::spawn_blocking(move || disk.keep().map_err(|error| disk.io_fault(&error)));
+        if kept.await.map_err(|_| Fault::Panicked)?? {
+            tracing::info!("room is kept on the disk for the moment when it is full");
+        }
+        Ok(())
+    }
+
+    /// Waits until a thread that the store cannot do without has ended; as long as all is well, for ever.
+    pub async fn watch(&self) -> Ended {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.database().watch().await,
+            Driver::Memory(_) => std::future::pending().await,
+        }
+    }
+
+    /// Makes a thread (`store-writer`, `store-reader`) panic over this one thing it is asked, which it is to
+    /// survive: only for tests.
+    #[cfg(debug_assertions)]
+    pub async fn panic_thread(&self, name: &str) -> Result<(), Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.database().panic_thread(name).await,
+            Driver::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Ends a thread (`store-writer`, `store-reader`) as a fault in it would: only for tests. False: the store has
+    /// none of this name.
+    #[cfg(debug_assertions)]
+    pub async fn break_thread(&self, name: &str) -> bool {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.database().break_thread(name).await,
+            Driver::Memory(_) => false,
         }
     }
 }

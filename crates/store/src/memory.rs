@@ -1,19 +1,24 @@
 //! The memory driver: the four nouns in ordered maps, on a disk that does wrong to order.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use protocol::{SessionId, Stamp, WorkspaceId};
 
-use crate::blobs::hash_of;
+use crate::blobs::{Blob, Flight, Swept, hash_of};
 use crate::fault::{CommitError, Fault};
 use crate::faults::{Fate, Faults};
-use crate::nouns::{Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Order, Row, Write};
+use crate::nouns::{
+    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Order, Owner, OwnerKind, Pin, Row,
+    Write,
+};
 
 #[derive(Debug)]
 pub(crate) struct Memory {
     faults: Faults,
     state: Mutex<State>,
+    flight: Arc<Flight>,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +32,8 @@ struct State {
     snapshots: BTreeMap<[u8; 32], Vec<u8>>,
     leases: BTreeMap<String, Lease>,
     blobs: BTreeMap<[u8; 32], Vec<u8>>,
+    pins: BTreeMap<(Owner, [u8; 32]), u64>,
+    marks: BTreeSet<String>,
 }
 
 /// Takes back one write.
@@ -37,7 +44,7 @@ struct Unmet;
 
 impl Memory {
     pub(crate) fn new(faults: Faults) -> Self {
-        Self { faults, state: Mutex::default() }
+        Self { faults, state: Mutex::default(), flight: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -101,6 +108,7 @@ impl Memory {
         for (_, session) in &deleted {
             state.heads.remove(session);
             state.logs.remove(session);
+            state.pins.retain(|(owner, _), _| *owner != Owner::session(*session));
         }
         deleted.len()
     }
@@ -185,14 +193,61 @@ impl Memory {
         }
     }
 
-    pub(crate) fn put(&self, bytes: Vec<u8>) -> [u8; 32] {
-        let hash = hash_of(&bytes);
-        self.state().blobs.insert(hash, bytes);
-        hash
+    pub(crate) fn put(&self, bytes: Vec<u8>) -> Blob {
+        let name = hash_of(&bytes);
+        let blob = self.flight.hold(name, bytes.len());
+        self.state().blobs.insert(name, bytes);
+        self.faults.put(&name);
+        blob
     }
 
-    pub(crate) fn get(&self, hash: &[u8; 32]) -> Option<Vec<u8>> {
-        self.state().blobs.get(hash).cloned()
+    pub(crate) fn get(&self, name: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+        self.faults.read(name)?;
+        Ok(self.state().blobs.get(name).cloned())
+    }
+
+    pub(crate) fn pinned(&self, owner: Owner) -> u64 {
+        let state = self.state();
+        let of = state.pins.iter().filter(|((by, _), _)| *by == owner);
+        of.map(|(_, bytes)| bytes).sum()
+    }
+
+    pub(crate) fn sweep(&self, age: Duration) -> Swept {
+        let mut state = self.state();
+        let used: BTreeSet<_> = state.pins.keys().map(|(_, blob)| *blob).collect();
+        let unused: Vec<_> = state.blobs.keys().copied().filter(|name| !used.contains(name)).collect();
+        let mut swept = Swept::default();
+        self.flight.take(unused, age, |name| {
+            let gone = state.blobs.remove(name).map_or(0, |bytes| bytes.len() as u64);
+            swept = Swept { blobs: swept.blobs + 1, bytes: swept.bytes + gone };
+        });
+        swept
+    }
+
+    pub(crate) fn blob_bytes(&self) -> u64 {
+        self.state().blobs.values().map(|bytes| bytes.len() as u64).sum()
+    }
+
+    pub(crate) fn sessions(&self, after: Option<SessionId>, limit: usize) -> Vec<SessionId> {
+        let state = self.state();
+        let behind = state.heads.keys().filter(|session| after.is_none_or(|after| **session > after));
+        behind.take(limit).copied().collect()
+    }
+
+    pub(crate) fn is_marked(&self, name: &str) -> bool {
+        self.state().marks.contains(name)
+    }
+
+    pub(crate) fn mark(&self, name: &str) {
+        self.state().marks.insert(name.to_owned());
+    }
+
+    /// Goes wrong as a commit would.
+    pub(crate) async fn probe(&self) -> Result<(), Fault> {
+        match self.faults.next().await {
+            Ok(_) | Err(CommitError::Conflict { .. }) => Ok(()),
+            Err(CommitError::Fault(fault)) => Err(fault),
+        }
     }
 }
 
@@ -227,6 +282,7 @@ impl State {
                 self.snapshots.entry(hash).or_insert(body);
                 Ok(Box::new(move |state| restore(&mut state.snapshots, hash, before)))
             }
+            Write::Pin(pin) => Ok(self.pin(pin)),
         }
     }
 
@@ -238,7 +294,10 @@ impl State {
         }
         if let Some(before) = &before {
             let Head { workspace, created_at, agent, agent_version, environment, .. } = *before;
+            let (archived_at, deleted_at) =
+                (head.archived_at.or(before.archived_at), head.deleted_at.or(before.deleted_at));
             head = Head { workspace, created_at, agent, agent_version, environment, ..head };
+            head = Head { archived_at, deleted_at, ..head };
         }
         self.heads.insert(session, head);
         self.logs.entry(session).or_default().push(Row { first, count, at, body });
@@ -299,6 +358,17 @@ impl State {
         let is_there = version
             .is_none_or(|version| live.version == version || self.history.contains_key(&(kind, id, version)));
         if is_there { Ok(Box::new(|_| ())) } else { Err(Unmet) }
+    }
+
+    fn pin(&mut self, Pin { blob, owner, bytes }: Pin) -> Undo {
+        let there = match owner.kind {
+            OwnerKind::Session => self.heads.contains_key(&SessionId::from_bits(owner.id)),
+        };
+        let before = self.pins.get(&(owner, blob)).copied();
+        if there {
+            self.pins.entry((owner, blob)).or_insert(bytes);
+        }
+        Box::new(move |state| restore(&mut state.pins, (owner, blob), before))
     }
 
     fn drop_document(&mut self, kind: Kind, id: u128) -> Undo {

@@ -14,7 +14,9 @@ pub(crate) struct Migration {
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY)";
 
 /// Every step, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD];
+
+const FIRST: Migration = Migration {
     number: 1,
     statements: &[
         // `number` is what the log is keyed by: a short integer that grows with the sessions.
@@ -87,7 +89,50 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
             until BIGINT NOT NULL
         )",
     ],
-}];
+};
+
+/// What a row's place in its workspace's lists is: 2 deleted, 1 archived, 0 neither. Every list query says it
+/// in these words, which an index on it needs.
+macro_rules! shelf {
+    () => {
+        "(CASE WHEN deleted_at IS NOT NULL THEN 2 WHEN archived_at IS NOT NULL THEN 1 ELSE 0 END)"
+    };
+}
+pub(crate) use shelf;
+
+/// Sums of rows, who uses which blob, and lists that are found by an index whatever they leave out.
+const HELD: Migration = Migration {
+    number: 2,
+    statements: &[
+        // Rows made before have none.
+        "ALTER TABLE log ADD COLUMN sum BIGINT",
+        "ALTER TABLE heads ADD COLUMN sum BIGINT",
+        "ALTER TABLE documents ADD COLUMN sum BIGINT",
+        "ALTER TABLE history ADD COLUMN sum BIGINT",
+        "CREATE TABLE pins (
+            kind TEXT NOT NULL,
+            owner {bytes} NOT NULL,
+            blob {bytes} NOT NULL,
+            bytes BIGINT NOT NULL,
+            PRIMARY KEY (kind, owner, blob)
+        )",
+        "CREATE INDEX pins_blob ON pins (blob)",
+        // Work that is done once in the life of a database, and is.
+        "CREATE TABLE marks (name TEXT NOT NULL PRIMARY KEY)",
+        "CREATE TABLE probe (id BIGINT NOT NULL PRIMARY KEY, writes BIGINT NOT NULL)",
+        "DROP INDEX heads_list",
+        "DROP INDEX heads_agent",
+        "DROP INDEX heads_busy",
+        concat!("CREATE INDEX heads_shelf ON heads (workspace, ", shelf!(), ", created_at, id)"),
+        concat!("CREATE INDEX heads_agent ON heads (workspace, agent, ", shelf!(), ", created_at, id)"),
+        concat!(
+            "CREATE INDEX heads_version ON heads (workspace, agent, agent_version, ",
+            shelf!(),
+            ", created_at, id)"
+        ),
+        concat!("CREATE INDEX heads_status ON heads (status, workspace, ", shelf!(), ", created_at, id)"),
+    ],
+};
 
 /// The newest step of this build.
 pub(crate) fn newest() -> i64 {

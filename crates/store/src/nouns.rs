@@ -48,6 +48,53 @@ pub enum Write {
         /// The body.
         body: Vec<u8>,
     },
+    /// Says who uses a blob, once; it stays until its owner is gone. Expects nothing. For a session that is
+    /// not there, writes nothing.
+    Pin(Pin),
+}
+
+/// Somebody uses a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pin {
+    /// The blob's name: the SHA-256 of its bytes.
+    pub blob: [u8; 32],
+    /// Who.
+    pub owner: Owner,
+    /// How many bytes it holds.
+    pub bytes: u64,
+}
+
+/// Who uses a blob. Only that it is somebody else than another owner matters to the store, and that a purged
+/// session uses none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// What it is.
+    pub kind: OwnerKind,
+    /// The 128 bits of its id.
+    pub id: u128,
+}
+
+impl Owner {
+    /// A session.
+    pub const fn session(session: SessionId) -> Self {
+        Self { kind: OwnerKind::Session, id: session.bits() }
+    }
+}
+
+/// What an owner of blobs is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnerKind {
+    /// A session: it owns what the facts of its log name.
+    Session,
+}
+
+impl OwnerKind {
+    /// The word the column holds.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+        }
+    }
 }
 
 impl Write {
@@ -59,7 +106,7 @@ impl Write {
             Self::Revise { document, expected, keep_history } => {
                 document.checked_after(*expected, *keep_history)
             }
-            Self::ExpectLive { .. } | Self::Drop { .. } | Self::PutSnapshot { .. } => Ok(()),
+            Self::ExpectLive { .. } | Self::Drop { .. } | Self::PutSnapshot { .. } | Self::Pin(_) => Ok(()),
         }
     }
 }
@@ -115,9 +162,9 @@ pub struct Head {
     pub created_at: Stamp,
     /// When it last changed.
     pub updated_at: Stamp,
-    /// When it was archived.
+    /// When it was archived. Never goes back: an append without it leaves what was there.
     pub archived_at: Option<Stamp>,
-    /// When it was deleted; lists leave it out from then on, and `Store::purge` removes it.
+    /// When it was deleted; lists leave it out from then on, and `Store::purge` removes it. Never goes back.
     pub deleted_at: Option<Stamp>,
     /// The agent it was created with; fixed by the first append, ignored in later ones.
     pub agent: AgentId,
@@ -143,6 +190,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Idle, Self::Running, Self::Rescheduling, Self::Terminated];
+
     /// The word the column holds, which is also the API's.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -155,9 +205,7 @@ impl Status {
 
     /// The status this word names.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Idle, Self::Running, Self::Rescheduling, Self::Terminated]
-            .into_iter()
-            .find(|status| status.as_str() == word)
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
     /// Whether start-up must look at a session with this status.

@@ -3,12 +3,11 @@
 //! Parameters are `$n`. A batch of statements is atomic, and a statement may expect a number of rows;
 //! a driver answers an unmet expectation, or a taken unique key, with a conflict.
 
-use std::fmt::Write as _;
-
 use protocol::{SessionId, Stamp, WorkspaceId};
 
 use crate::cells::Value;
-use crate::nouns::{Append, Document, DocumentQuery, HeadQuery, Kind, Lease, Order, Write};
+use crate::nouns::{Append, Document, Head, Kind, Lease, Owner, OwnerKind, Pin, Write};
+use crate::sums;
 
 macro_rules! values {
     ($($value:expr),* $(,)?) => { vec![$(Value::from($value)),*] };
@@ -75,22 +74,29 @@ pub(crate) fn statements(writes: Vec<Write>) -> Vec<Statement> {
             Write::PutSnapshot { hash, body } => {
                 push(PUT_SNAPSHOT, values![hash.to_vec(), body], Expect::Any);
             }
+            Write::Pin(Pin { blob, owner, bytes }) => {
+                push(PIN, values![owner.kind, owner.id, blob.to_vec(), bytes], Expect::Any);
+            }
         }
     }
     all
 }
 
 const INSERT_HEAD: &str = "INSERT INTO heads (id, workspace, position, status, due, created_at, updated_at, \
-     archived_at, deleted_at, agent, agent_version, environment, body) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+     archived_at, deleted_at, agent, agent_version, environment, body, sum) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
 const MOVE_HEAD: &str = "UPDATE heads SET position = $1, status = $2, due = $3, updated_at = $4, \
-     archived_at = $5, deleted_at = $6, body = $7 WHERE id = $8 AND position = $9";
-const APPEND: &str = "INSERT INTO log (session, first, count, at, body) \
-     VALUES ((SELECT number FROM heads WHERE id = $1), $2, $3, $4, $5)";
+     body = $5, sum = $6 WHERE id = $7 AND position = $8";
+// Apart, for a statement that names a column touches every index on it, and a turn changes neither of these.
+const END_HEAD: &str = "UPDATE heads SET archived_at = COALESCE($1, archived_at), \
+     deleted_at = COALESCE($2, deleted_at) WHERE id = $3";
+const APPEND: &str = "INSERT INTO log (session, first, count, at, body, sum) \
+     VALUES ((SELECT number FROM heads WHERE id = $1), $2, $3, $4, $5, $6)";
 
 fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Value>, Expect)) {
     let Append { session, first, count, at, body, head } = append;
-    let status = head.status.as_str();
+    let (status, head_sum) = (head.status.as_str(), sums::head(&head));
+    let row_sum = sums::row(session, first, count, at, &body);
     if first == 0 {
         let created = values![
             session,
@@ -106,33 +112,28 @@ fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Val
             head.agent_version,
             head.environment,
             head.body,
+            head_sum,
         ];
         push(INSERT_HEAD, created, Expect::One);
     } else {
-        let moved = values![
-            head.position,
-            status,
-            head.due,
-            head.updated_at,
-            head.archived_at,
-            head.deleted_at,
-            head.body,
-            session,
-            first,
-        ];
+        let Head { position, due, updated_at, body, archived_at, deleted_at, .. } = head;
+        let moved = values![position, status, due, updated_at, body, head_sum, session, first];
         push(MOVE_HEAD, moved, Expect::One);
+        if archived_at.is_some() || deleted_at.is_some() {
+            push(END_HEAD, values![archived_at, deleted_at, session], Expect::One);
+        }
     }
-    push(APPEND, values![session, first, u64::from(count), at, body], Expect::One);
+    push(APPEND, values![session, first, u64::from(count), at, body, row_sum], Expect::One);
 }
 
 const CREATE: &str = "INSERT INTO documents (kind, id, version, workspace, unique_key, created_at, \
-     updated_at, archived_at, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+     updated_at, archived_at, body, sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+     ON CONFLICT DO NOTHING";
 const KEEP: &str = "INSERT INTO history (kind, id, version, workspace, unique_key, created_at, updated_at, \
-     archived_at, body) SELECT kind, id, version, workspace, unique_key, created_at, updated_at, \
-     archived_at, \
-     body FROM documents WHERE kind = $1 AND id = $2 AND version = $3";
+     archived_at, body, sum) SELECT kind, id, version, workspace, unique_key, created_at, updated_at, \
+     archived_at, body, sum FROM documents WHERE kind = $1 AND id = $2 AND version = $3";
 const REVISE: &str = "UPDATE documents SET version = $1, unique_key = $2, updated_at = $3, archived_at = $4, \
-     body = $5 WHERE kind = $6 AND id = $7 AND version = $8 AND workspace = $9";
+     body = $5, sum = $6 WHERE kind = $7 AND id = $8 AND version = $9 AND workspace = $10";
 const LIVE: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 AND archived_at IS NULL";
 const LIVE_VERSION: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 AND archived_at IS NULL \
      AND (version = $3 OR EXISTS \
@@ -140,8 +141,12 @@ const LIVE_VERSION: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 
 const DROP: &str = "DELETE FROM documents WHERE kind = $1 AND id = $2";
 const DROP_HISTORY: &str = "DELETE FROM history WHERE kind = $1 AND id = $2";
 const PUT_SNAPSHOT: &str = "INSERT INTO snapshots (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+// A session that is gone pins nothing: its rows went with it.
+const PIN: &str = "INSERT INTO pins (kind, owner, blob, bytes) SELECT $1, $2, $3, $4 \
+     WHERE $1 <> 'session' OR EXISTS (SELECT 1 FROM heads WHERE id = $2) ON CONFLICT DO NOTHING";
 
 fn document_values(document: Document) -> Vec<Value> {
+    let sum = sums::document(&document);
     values![
         document.kind,
         document.id,
@@ -152,16 +157,19 @@ fn document_values(document: Document) -> Vec<Value> {
         document.updated_at,
         document.archived_at,
         document.body,
+        sum,
     ]
 }
 
 fn revision_values(document: Document, expected: u64) -> Vec<Value> {
+    let sum = sums::document(&document);
     values![
         document.version,
         document.unique_key.as_deref(),
         document.updated_at,
         document.archived_at,
         document.body,
+        sum,
         document.kind,
         document.id,
         expected,
@@ -169,10 +177,10 @@ fn revision_values(document: Document, expected: u64) -> Vec<Value> {
     ]
 }
 
-const HEAD_COLUMNS: &str = "id, workspace, position, status, due, created_at, updated_at, archived_at, \
-     deleted_at, agent, agent_version, environment, body";
-const DOCUMENT_COLUMNS: &str =
-    "id, version, workspace, unique_key, created_at, updated_at, archived_at, body";
+pub(crate) const HEAD_COLUMNS: &str = "id, workspace, position, status, due, created_at, updated_at, \
+     archived_at, deleted_at, agent, agent_version, environment, body, sum";
+pub(crate) const DOCUMENT_COLUMNS: &str =
+    "id, version, workspace, unique_key, created_at, updated_at, archived_at, body, sum";
 
 pub(crate) fn head(workspace: WorkspaceId, session: SessionId) -> Query {
     let sql = format!("SELECT {HEAD_COLUMNS} FROM heads WHERE id = $1 AND workspace = $2");
@@ -185,35 +193,6 @@ pub(crate) fn head_of(session: SessionId) -> Query {
     Query::new(sql, values![session])
 }
 
-pub(crate) fn heads(query: &HeadQuery) -> Query {
-    let mut list = List::new(format!("SELECT {HEAD_COLUMNS} FROM heads"));
-    list.only("workspace =", query.workspace);
-    if let Some(agent) = query.agent {
-        list.only("agent =", agent);
-    }
-    if let Some(version) = query.agent_version {
-        list.only("agent_version =", version);
-    }
-    list.only_in("status", query.statuses.iter().map(|status| status.as_str()));
-    let bounds = [
-        ("created_at >", query.created_gt),
-        ("created_at >=", query.created_gte),
-        ("created_at <", query.created_lt),
-        ("created_at <=", query.created_lte),
-    ];
-    for (test, bound) in bounds {
-        if let Some(bound) = bound {
-            list.only(test, bound);
-        }
-    }
-    list.and("deleted_at IS NULL");
-    if !query.include_archived {
-        list.and("archived_at IS NULL");
-    }
-    let after = query.after.map(|(at, id)| (at, Value::from(id)));
-    list.page(query.order.read(query.backwards), after, query.limit)
-}
-
 pub(crate) fn busy() -> Query {
     let sql = "SELECT id FROM heads \
          WHERE status IN ('running', 'rescheduling') AND deleted_at IS NULL ORDER BY id";
@@ -224,7 +203,7 @@ pub(crate) fn busy() -> Query {
 pub(crate) const ROWS_AT_ONCE: usize = 10_000;
 
 pub(crate) fn log(session: SessionId, from: u64, max_bytes: usize) -> Query {
-    let sql = "SELECT l.first, l.count, l.at, l.body FROM log l \
+    let sql = "SELECT l.first, l.count, l.at, l.body, l.sum FROM log l \
          WHERE l.session = (SELECT number FROM heads WHERE id = $1) \
          AND l.first >= (SELECT COALESCE(MAX(s.first), 0) FROM log s \
          WHERE s.session = (SELECT number FROM heads WHERE id = $1) AND s.first <= $2) \
@@ -234,7 +213,7 @@ pub(crate) fn log(session: SessionId, from: u64, max_bytes: usize) -> Query {
 }
 
 pub(crate) fn log_back(session: SessionId, before: u64, max_bytes: usize) -> Query {
-    let sql = "SELECT first, count, at, body FROM log \
+    let sql = "SELECT first, count, at, body, sum FROM log \
          WHERE session = (SELECT number FROM heads WHERE id = $1) AND first < $2 \
          ORDER BY first DESC LIMIT $3";
     let params = values![session, before, ROWS_AT_ONCE];
@@ -268,7 +247,59 @@ pub(crate) fn remove(session: SessionId, before: Option<u64>) -> Vec<Statement> 
         expect: Expect::One,
         write: 0,
     };
-    if before.is_some() { vec![rows] } else { vec![rows, head] }
+    let pins = Statement {
+        sql: "DELETE FROM pins WHERE kind = $1 AND owner = $2",
+        params: values![OwnerKind::Session, session],
+        expect: Expect::Any,
+        write: 0,
+    };
+    if before.is_some() { vec![rows] } else { vec![rows, head, pins] }
+}
+
+/// How many bytes the blobs hold that an owner pins.
+pub(crate) fn pinned(owner: Owner) -> Query {
+    let sql = "SELECT COALESCE(SUM(bytes), 0) FROM pins WHERE kind = $1 AND owner = $2";
+    Query::new(sql, values![owner.kind, owner.id])
+}
+
+/// Which of these blobs somebody pins.
+pub(crate) fn in_use(blobs: &[[u8; 32]]) -> Query {
+    let places: Vec<String> = (1..=blobs.len()).map(|place| format!("${place}")).collect();
+    let sql = format!("SELECT DISTINCT blob FROM pins WHERE blob IN ({})", places.join(", "));
+    Query::new(sql, blobs.iter().map(|blob| Value::from(blob.to_vec())).collect())
+}
+
+/// Sessions of every workspace behind `after`, by id.
+pub(crate) fn sessions(after: Option<SessionId>, limit: usize) -> Query {
+    match after {
+        None => Query::new("SELECT id FROM heads ORDER BY id LIMIT $1", values![limit]),
+        Some(after) => {
+            Query::new("SELECT id FROM heads WHERE id > $1 ORDER BY id LIMIT $2", values![after, limit])
+        }
+    }
+}
+
+pub(crate) fn mark(name: &str) -> Query {
+    Query::new("SELECT 1 FROM marks WHERE name = $1", values![name])
+}
+
+pub(crate) fn set_mark(name: &str) -> Statement {
+    Statement {
+        sql: "INSERT INTO marks (name) VALUES ($1) ON CONFLICT DO NOTHING",
+        params: values![name],
+        expect: Expect::Any,
+        write: 0,
+    }
+}
+
+pub(crate) fn probe() -> Statement {
+    Statement {
+        sql: "INSERT INTO probe (id, writes) VALUES (1, 1) \
+              ON CONFLICT (id) DO UPDATE SET writes = probe.writes + 1",
+        params: Vec::new(),
+        expect: Expect::One,
+        write: 0,
+    }
 }
 
 pub(crate) fn document(workspace: WorkspaceId, kind: Kind, id: u128) -> Query {
@@ -306,23 +337,6 @@ pub(crate) fn find(workspace: WorkspaceId, kind: Kind, key: &str) -> Query {
         "SELECT {DOCUMENT_COLUMNS} FROM documents WHERE workspace = $1 AND kind = $2 AND unique_key = $3"
     );
     Query::new(sql, values![workspace, kind, key])
-}
-
-pub(crate) fn documents(query: &DocumentQuery) -> Query {
-    let mut list = List::new(format!("SELECT {DOCUMENT_COLUMNS} FROM documents"));
-    list.only("workspace =", query.workspace);
-    list.only("kind =", query.kind);
-    if let Some(bound) = query.created_gte {
-        list.only("created_at >=", bound);
-    }
-    if let Some(bound) = query.created_lte {
-        list.only("created_at <=", bound);
-    }
-    if !query.include_archived {
-        list.and("archived_at IS NULL");
-    }
-    let after = query.after.map(|(at, id)| (at, Value::from(id)));
-    list.page(query.order.read(query.backwards), after, query.limit)
 }
 
 pub(crate) fn snapshot(hash: &[u8; 32]) -> Query {
@@ -366,56 +380,5 @@ pub(crate) fn release_lease(scope: &str, epoch: u64) -> Statement {
         params: values![scope, epoch],
         expect: Expect::Any,
         write: 0,
-    }
-}
-
-/// A list query while its conditions are gathered.
-struct List {
-    sql: String,
-    params: Vec<Value>,
-    joint: &'static str,
-}
-
-impl List {
-    fn new(select: String) -> Self {
-        Self { sql: select, params: Vec::new(), joint: "WHERE" }
-    }
-
-    /// The text of the parameter that holds `value`.
-    fn param(&mut self, value: impl Into<Value>) -> String {
-        self.params.push(value.into());
-        format!("${}", self.params.len())
-    }
-
-    fn and(&mut self, condition: &str) {
-        self.sql.extend([" ", self.joint, " ", condition]);
-        self.joint = "AND";
-    }
-
-    fn only(&mut self, test: &str, value: impl Into<Value>) {
-        let param = self.param(value);
-        self.and(&format!("{test} {param}"));
-    }
-
-    fn only_in<'a>(&mut self, column: &str, values: impl Iterator<Item = &'a str>) {
-        let params: Vec<String> = values.map(|value| self.param(value)).collect();
-        if !params.is_empty() {
-            self.and(&format!("{column} IN ({})", params.join(", ")));
-        }
-    }
-
-    fn page(mut self, read: Order, after: Option<(Stamp, Value)>, limit: usize) -> Query {
-        let (way, behind) = match read {
-            Order::Ascending => ("ASC", ">"),
-            Order::Descending => ("DESC", "<"),
-        };
-        if let Some((at, id)) = after {
-            let (at, id) = (self.param(at), self.param(id));
-            self.and(&format!("(created_at, id) {behind} ({at}, {id})"));
-        }
-        let limit = self.param(limit);
-        // Writing to a string cannot fail.
-        write!(self.sql, " ORDER BY created_at {way}, id {way} LIMIT {limit}").unwrap_or_default();
-        Query::new(self.sql, self.params)
     }
 }

@@ -1,10 +1,13 @@
 //! The four nouns on a database: each method is a query or a batch of `sql`, and what its rows mean.
 
+use std::collections::BTreeSet;
+
 use protocol::{SessionId, Stamp, WorkspaceId};
 
 use crate::cells::{Cells, Value};
-use crate::fault::{CommitError, Fault};
-use crate::nouns::{Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Row, Write};
+use crate::fault::{CommitError, Damage, Fault};
+use crate::lists;
+use crate::nouns::{Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Owner, Row, Write};
 use crate::sql::{self, Query, Statement};
 use crate::sqlite::Database;
 
@@ -43,21 +46,47 @@ impl Tables {
     }
 
     pub(crate) async fn heads(&self, query: &HeadQuery) -> Result<Vec<Head>, Fault> {
-        let page = self.all(sql::heads(query), Cells::head).await?;
-        Ok(in_order(page, query.backwards))
+        let mut query = query.clone();
+        let mut page = Vec::new();
+        loop {
+            let rows = self.database.rows(lists::heads(&query)).await?;
+            let more = rows.len() == query.limit;
+            let read = readable(rows, Cells::head, &mut page);
+            let last = page.last().map(|head: &Head| (head.created_at, head.session));
+            match go_on(query.limit, read, more, query.after, last) {
+                Some(limit) => (query.limit, query.after) = (limit, last),
+                None => return Ok(in_order(page, query.backwards)),
+            }
+        }
     }
 
     pub(crate) async fn busy(&self) -> Result<Vec<SessionId>, Fault> {
         self.all(sql::busy(), Cells::id).await
     }
 
+    /// Rows that follow on each other from the one that holds `from`. What comes behind a damaged one is for
+    /// the next read to stumble over, so that all in front of it is served.
     pub(crate) async fn read(
         &self,
         session: SessionId,
         from: u64,
         max_bytes: usize,
     ) -> Result<Vec<Row>, Fault> {
-        self.all(sql::log(session, from, max_bytes), Cells::row).await
+        let mut read: Vec<Row> = Vec::new();
+        for cells in self.database.rows(sql::log(session, from, max_bytes)).await? {
+            let next = read.last().map(end);
+            let row = Cells::new(cells).row(session).map_err(damaged(session, next.unwrap_or(from)));
+            let follows = |row: &Row| next.map_or(row.first <= from, |next| row.first == next);
+            match row {
+                Ok(row) if follows(&row) => read.push(row),
+                _ if !read.is_empty() => break,
+                // Its rows go from the front while it is purged.
+                Ok(row) if self.is_going(session).await? => read.push(row),
+                Ok(_) => return Err(Fault::Damaged(Damage::Log { session, position: from })),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(read)
     }
 
     pub(crate) async fn read_back(
@@ -66,7 +95,46 @@ impl Tables {
         before: u64,
         max_bytes: usize,
     ) -> Result<Vec<Row>, Fault> {
-        self.all(sql::log_back(session, before, max_bytes), Cells::row).await
+        let mut read: Vec<Row> = Vec::new();
+        for cells in self.database.rows(sql::log_back(session, before, max_bytes)).await? {
+            let below = read.last().map(|row| row.first);
+            let lost = below.unwrap_or(before).saturating_sub(1);
+            match Cells::new(cells).row(session).map_err(damaged(session, lost)) {
+                Ok(row) => match below {
+                    Some(below) if end(&row) != below => break,
+                    None if self.is_lost(session, end(&row), before).await? => {
+                        return Err(Fault::Damaged(Damage::Log { session, position: end(&row) }));
+                    }
+                    Some(_) | None => read.push(row),
+                },
+                Err(_) if !read.is_empty() => break,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Whether a log must have a row between these two positions; only looked for where none is.
+    async fn is_lost(&self, session: SessionId, end: u64, before: u64) -> Result<bool, Fault> {
+        if end >= before {
+            return Ok(false);
+        }
+        let head = self.head_of(session).await?;
+        Ok(head.is_some_and(|head| head.position.min(before) > end))
+    }
+
+    /// Rows as they lie there, right or wrong.
+    pub(crate) async fn read_as_is(
+        &self,
+        session: SessionId,
+        from: u64,
+        max_bytes: usize,
+    ) -> Result<Vec<Row>, Fault> {
+        self.all(sql::log(session, from, max_bytes), Cells::row_as_is).await
+    }
+
+    async fn is_going(&self, session: SessionId) -> Result<bool, Fault> {
+        Ok(self.head_of(session).await?.is_none_or(|head| head.deleted_at.is_some()))
     }
 
     pub(crate) async fn purge(&self, deleted_before: Stamp, limit: usize) -> Result<usize, Fault> {
@@ -98,8 +166,18 @@ impl Tables {
     }
 
     pub(crate) async fn documents(&self, query: &DocumentQuery) -> Result<Vec<Document>, Fault> {
-        let page = self.all(sql::documents(query), |cells| cells.document(query.kind)).await?;
-        Ok(in_order(page, query.backwards))
+        let mut query = query.clone();
+        let mut page = Vec::new();
+        loop {
+            let rows = self.database.rows(lists::documents(&query)).await?;
+            let more = rows.len() == query.limit;
+            let read = readable(rows, |cells| cells.document(query.kind), &mut page);
+            let last = page.last().map(|document: &Document| (document.created_at, document.id));
+            match go_on(query.limit, read, more, query.after, last) {
+                Some(limit) => (query.limit, query.after) = (limit, last),
+                None => return Ok(in_order(page, query.backwards)),
+            }
+        }
     }
 
     pub(crate) async fn versions(
@@ -153,6 +231,42 @@ impl Tables {
         self.expected(vec![sql::release_lease(scope, epoch)]).await.map(drop)
     }
 
+    pub(crate) async fn pinned(&self, owner: Owner) -> Result<u64, Fault> {
+        Ok(self.one(sql::pinned(owner), Cells::count).await?.unwrap_or(0))
+    }
+
+    /// Those of these blobs that somebody uses.
+    pub(crate) async fn in_use(&self, blobs: &[[u8; 32]]) -> Result<BTreeSet<[u8; 32]>, Fault> {
+        let name = |cells: &mut Cells| {
+            cells.bytes()?.try_into().map_err(|_| Fault::Corrupt("a blob's name is not 32 bytes long"))
+        };
+        Ok(self.all(sql::in_use(blobs), name).await?.into_iter().collect())
+    }
+
+    pub(crate) async fn sessions(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, Fault> {
+        self.all(sql::sessions(after, limit), Cells::id).await
+    }
+
+    pub(crate) async fn is_marked(&self, name: &str) -> Result<bool, Fault> {
+        Ok(self.one(sql::mark(name), Cells::count).await?.is_some())
+    }
+
+    pub(crate) async fn mark(&self, name: &str) -> Result<(), Fault> {
+        self.expected(vec![sql::set_mark(name)]).await.map(drop)
+    }
+
+    pub(crate) async fn probe(&self) -> Result<(), Fault> {
+        self.expected(vec![sql::probe()]).await.map(drop)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// Runs a batch; whether it met what it expected.
     async fn expected(&self, statements: Vec<Statement>) -> Result<bool, Fault> {
         match self.database.run(statements, 0).await {
@@ -178,6 +292,47 @@ impl Tables {
     ) -> Result<Option<T>, Fault> {
         Ok(self.all(query, noun).await?.pop())
     }
+}
+
+/// Where a row ends.
+fn end(row: &Row) -> u64 {
+    row.first.saturating_add(u64::from(row.count))
+}
+
+/// A row that cannot even be taken apart is damaged where it should be.
+fn damaged(session: SessionId, position: u64) -> impl Fn(Fault) -> Fault {
+    move |fault| match fault {
+        Fault::Corrupt(_) => Fault::Damaged(Damage::Log { session, position }),
+        fault => fault,
+    }
+}
+
+/// Adds what can be read to a page, and says how many that were. One row that is damaged is left out and named,
+/// for a list is of many.
+fn readable<T>(
+    rows: Vec<Vec<Value>>,
+    noun: impl Fn(&mut Cells) -> Result<T, Fault>,
+    page: &mut Vec<T>,
+) -> usize {
+    let before = page.len();
+    for row in rows {
+        match noun(&mut Cells::new(row)) {
+            Ok(noun) => page.push(noun),
+            Err(fault) => tracing::error!(%fault, "left out of a list"),
+        }
+    }
+    page.len() - before
+}
+
+/// How many a list still lacks because rows were left out of it, if it can go on behind the `last` that was read.
+fn go_on<P: PartialEq>(
+    limit: usize,
+    read: usize,
+    more: bool,
+    before: Option<P>,
+    last: Option<P>,
+) -> Option<usize> {
+    (more && read < limit && last.is_some() && last != before).then_some(limit - read)
 }
 
 /// A page read backwards, turned into the list's order.

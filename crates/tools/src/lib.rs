@@ -16,7 +16,7 @@ use protocol::{EventId, Object, SessionId, ThreadId, prompt::Workplace, tool::Bu
 
 pub use crate::{
     inside::serve,
-    outside::{LocalHands, Settings},
+    outside::{Clocks, LocalHands, Settings, Sweep},
     wire::Outcome,
 };
 

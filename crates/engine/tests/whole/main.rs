@@ -1,6 +1,9 @@
 //! The whole engine, with a scripted model, scripted hands and a store in memory.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod blobs;
+#[cfg(debug_assertions)]
+mod ends;
 mod hands;
 mod support;
 mod turns;

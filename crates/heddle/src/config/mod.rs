@@ -36,6 +36,7 @@ use self::{
     read::Read,
     source::Ledger,
 };
+use crate::keys;
 
 /// The one workspace of this server. Every row carries it.
 pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
@@ -83,6 +84,8 @@ pub(crate) struct Settled {
     pub(crate) origins: Vec<HeaderValue>,
     /// The hash of `HEDDLE_API_KEY`: a key named `env`, valid while it is set.
     pub(crate) env_key_hash: Option<[u8; 32]>,
+    /// Why a server may not be opened with that key.
+    pub(crate) weak_key: Option<String>,
     /// All of these as they are shown, each with its source.
     pub(crate) settings: Vec<Setting>,
 }
@@ -188,7 +191,8 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         log,
         origins,
         net: Net { extra_ca_pem, proxy: Proxy::Environment },
-        env_key_hash: env_key.map(|key| server::keys::hash(key.trim())),
+        env_key_hash: env_key.as_deref().map(|key| server::keys::hash(key.trim())),
+        weak_key: env_key.and_then(|key| keys::weak(key.trim())),
         settings: ledger.close().map_err(ConfigError::Wrong)?,
     })
 }

@@ -10,8 +10,6 @@ use tokio::process::{Child, Command};
 
 use crate::{Outcome, Wrong, client::Caller};
 
-/// The key of the demo's server, which listens on loopback for as long as the demo runs.
-const KEY: &str = "demo";
 /// How long a server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -21,12 +19,19 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) listen: SocketAddr,
     pub(crate) url: String,
+    /// Its key, which lives as long as the demo.
+    pub(crate) key: String,
 }
 
 impl Server {
-    /// Starts one on `data`; on the address it had before, or on a free port; `jailed` if this
-    /// host can isolate commands.
-    pub(crate) async fn start(data: &Path, listen: Option<SocketAddr>, jailed: bool) -> Result<Self, Wrong> {
+    /// Starts one on `data`; on the address it had before, or on a free port; `key` opens it; `jailed` if
+    /// this host can isolate commands.
+    pub(crate) async fn start(
+        data: &Path,
+        listen: Option<SocketAddr>,
+        key: String,
+        jailed: bool,
+    ) -> Result<Self, Wrong> {
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut child = Command::new(std::env::current_exe()?)
             .arg("serve")
@@ -34,7 +39,7 @@ impl Server {
             .arg("--data")
             .arg(data)
             .args(["--sandbox", if jailed { "local" } else { "off" }])
-            .env("HEDDLE_API_KEY", KEY)
+            .env("HEDDLE_API_KEY", &key)
             .env("HEDDLE_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -52,11 +57,11 @@ impl Server {
         });
         let url = url.await.map_err(|_| "the server did not come up in time")??;
         let listen = url.trim_start_matches("http://").parse()?;
-        Ok(Self { child, listen, url })
+        Ok(Self { child, listen, url, key })
     }
 
     pub(crate) fn caller(&self) -> Result<Caller, reqwest::Error> {
-        Caller::new(&self.url, KEY)
+        Caller::new(&self.url, &self.key)
     }
 
     /// SIGKILL: no goodbye.

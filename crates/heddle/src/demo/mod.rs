@@ -14,7 +14,7 @@ use crate::{
     client::Caller,
     config,
     follow::{self, Follow, Told},
-    hands, say, tail,
+    hands, keys, say, tail, terminal,
     tree::Tree,
 };
 use child::Server;
@@ -52,7 +52,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             "this host cannot isolate commands (see `heddle doctor`): the built-in script runs its own without",
         );
     }
-    let server = Server::start(data.path(), None, jailed).await?;
+    let server = Server::start(data.path(), None, keys::passing()?, jailed).await?;
     let caller = server.caller()?;
     let session = begin(&caller, &model).await?;
     tell(&format!("the server is at {}, the session is {session}", server.url));
@@ -133,6 +133,7 @@ impl Show {
 
     async fn next(&mut self) -> Result<Value, Wrong> {
         let told = self.events.next().await?.ok_or("the streams ended before the work did")?;
+        terminal::read()?;
         Ok(self.show(told))
     }
 
@@ -179,7 +180,7 @@ impl Show {
 async fn restart(mut server: Server, data: &Path, jailed: bool) -> Result<Server, Wrong> {
     tell("kill -9: the server is gone");
     server.kill().await?;
-    let server = Server::start(data, Some(server.listen), jailed).await?;
+    let server = Server::start(data, Some(server.listen), server.key, jailed).await?;
     tell("the server is back on the same data; the streams go on after the last event you saw");
     Ok(server)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::house::{ask, header, id, post, send, serving, start};
 use crate::provider::Provider;
 
-const KEY: &str = "key-of-the-test";
+const KEY: &str = "key-of-the-test-run";
 
 /// A line of the log without what no test can know: the time, and how long it took.
 fn bare(line: &str) -> Value {

@@ -7,6 +7,7 @@ mod provider;
 mod routes;
 mod settings;
 mod shell;
+mod terminal;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;

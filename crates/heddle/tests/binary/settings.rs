@@ -11,7 +11,10 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
                 key = \"M_KEY\"\n";
     std::fs::write(&file, toml).expect("written");
     let mut doctor = heddle(&["doctor", "--listen", "127.0.0.1:2", "--sandbox=off"]);
-    doctor.env("HEDDLE_CONFIG", &file).env("HEDDLE_LOG", "debug").env("HEDDLE_API_KEY", "open-sesame");
+    doctor
+        .env("HEDDLE_CONFIG", &file)
+        .env("HEDDLE_LOG", "debug")
+        .env("HEDDLE_API_KEY", "open-sesame-and-more");
     doctor.env("M_KEY", "key-of-the-model").env("HEDDLE_ANTHROPIC_BASE_URL", "http://127.0.0.1:3");
     let output = doctor.output().expect("it runs");
     let (out, wrong) = text(&output);
@@ -57,7 +60,7 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
         "HEDDLE_API_KEY | set | HEDDLE_API_KEY".into(),
     ];
     assert_eq!(told, expected);
-    for secret in ["open-sesame", "key-of-the-model"] {
+    for secret in ["open-sesame-and-more", "key-of-the-model"] {
         assert!(!out.contains(secret) && !wrong.contains(secret), "{out}{wrong}");
     }
 }

@@ -203,4 +203,22 @@ mod tests {
         let (_, text) = asked(&house, "/metrics", None, true).await;
         assert!(text.contains("\nheddle_commits_total 1\n"), "{text}");
     }
+    /// With and without `--config 'profile.dev.package.server.debug-assertions=false'`.
+    #[tokio::test]
+    async fn the_door_that_ends_tasks_is_in_a_tests_build_alone_and_needs_a_key() {
+        let house = House::open().await;
+        let built = cfg!(debug_assertions);
+        for (name, key, status) in [
+            ("known", true, if built { 200 } else { 404 }),
+            ("unknown", true, 404),
+            ("known", false, if built { 401 } else { 404 }),
+        ] {
+            let mut request = Request::post(format!("/heddle/test/end/{name}"));
+            if key {
+                request = request.header("x-api-key", KEY);
+            }
+            let (told, ..) = house.raw(request.body(Body::empty()).expect("a request")).await;
+            assert_eq!(told, status, "{name}, with a key: {key}");
+        }
+    }
 }

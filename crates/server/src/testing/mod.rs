@@ -82,7 +82,13 @@ impl House {
         };
         let engine = Engine::start(parts).await.expect("an engine");
         let workspace = WorkspaceId::from_bits(1);
-        let settings = Settings { workspace, env_key_hash: Some(keys::hash(KEY)), origins: Vec::new() };
+        let settings = Settings {
+            workspace,
+            env_key_hash: Some(keys::hash(KEY)),
+            origins: Vec::new(),
+            #[cfg(debug_assertions)]
+            end: crate::End::new(|name| std::future::ready(name == "known")),
+        };
         let router = furnished(routes, engine.clone(), settings);
         Self { router, engine, made: AtomicU64::new(0) }
     }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod blobs;
+mod damage;
 mod documents;
 mod faults;
 mod leases;
@@ -94,7 +95,13 @@ promises! {
     blobs:
         a_snapshot_is_kept_once,
         a_snapshot_of_an_undone_commit_is_not_kept,
-        a_blob_is_found_by_its_hash;
+        a_blob_is_found_by_its_hash,
+        what_a_session_uses_is_counted_once,
+        a_sweep_takes_what_nobody_uses_and_nothing_before_all_pins_are_known,
+        a_blob_that_was_put_and_is_not_pinned_yet_is_never_swept,
+        what_only_a_purged_session_used_goes,
+        every_session_is_found_by_id,
+        a_probe_writes;
 }
 
 const HERE: WorkspaceId = WorkspaceId::from_bits(1);

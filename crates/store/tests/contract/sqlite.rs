@@ -33,7 +33,7 @@ async fn fill(store: &Store) -> [u8; 32] {
         .await
         .unwrap();
     store.claim("scope", "a", at(0), at(10)).await.unwrap();
-    store.put(b"blob".to_vec()).await.unwrap()
+    store.put(b"blob".to_vec()).await.unwrap().name()
 }
 
 async fn assert_filled(store: &Store, blob: &[u8; 32]) {
@@ -188,12 +188,85 @@ async fn a_row_that_makes_no_sense_is_reported_as_corrupt() {
 async fn a_damaged_blob_is_reported_as_corrupt() {
     let place = place();
     let store = open(place.path());
-    let hash = store.put(b"blob".to_vec()).await.unwrap();
+    let hash = store.put(b"blob".to_vec()).await.unwrap().name();
     let files: Vec<_> = std::fs::read_dir(place.path().join("blobs")).unwrap().map(Result::unwrap).collect();
     assert_eq!(files.len(), 1, "one file a blob and nothing unfinished beside it");
     std::fs::write(files[0].path(), b"bl0b").unwrap();
     let found = store.get(&hash).await;
     assert!(matches!(found, Err(Fault::Corrupt(_))), "{found:?}");
+    // Whoever has the bytes again mends it, also one that was cut short.
+    store.put(b"blob".to_vec()).await.unwrap();
+    assert_eq!(store.get(&hash).await.unwrap().as_deref(), Some(&b"blob"[..]));
+    std::fs::write(files[0].path(), b"").unwrap();
+    assert!(matches!(store.get(&hash).await, Err(Fault::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn a_sweep_spares_the_young_and_takes_what_a_cut_write_left() {
+    let place = place();
+    let store = open(place.path());
+    store.mark(store::PINS_COMPLETE).await.unwrap();
+    drop(store.put(b"blob".to_vec()).await.unwrap());
+    let left = place.path().join("blobs/0123.77-0");
+    std::fs::write(&left, b"half a bl").unwrap();
+    let hour = std::time::Duration::from_secs(3_600);
+    let written = std::fs::metadata(&left).unwrap().modified().unwrap();
+    let written = written.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64;
+    // Another process of another life, that holds nothing.
+    drop(store);
+    let store = open(place.path());
+    let swept = store.sweep(at(written + 3_599_000_000), hour).await.unwrap();
+    assert_eq!((swept.blobs, left.exists(), store.blob_bytes()), (0, true, 4));
+    let swept = store.sweep(at(written + 3_601_000_000), hour).await.unwrap();
+    assert_eq!((swept.blobs, left.exists(), store.blob_bytes()), (1, false, 0));
+}
+
+#[tokio::test]
+async fn a_thread_survives_a_panic_and_one_that_ends_is_told_of() {
+    let place = place();
+    let store = open(place.path());
+    for _ in 0..4 {
+        assert_eq!(store.panic_thread("store-writer").await, Err(Fault::Panicked));
+        assert_eq!(store.panic_thread("store-reader").await, Err(Fault::Panicked));
+    }
+    store.commit(vec![Write::Append(append(7, 0, 1))]).await.unwrap();
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 1)));
+    let watched = tokio::time::timeout(std::time::Duration::from_millis(20), store.watch()).await;
+    assert!(watched.is_err(), "{watched:?}");
+
+    for name in ["store-reader", "store-writer"] {
+        let place = tempfile::tempdir().unwrap();
+        let store = open(place.path());
+        let (ended, told) = tokio::join!(store.watch(), store.break_thread(name));
+        assert_eq!((ended.name, told), (name, true));
+        // Also for who looks later.
+        assert_eq!(store.watch().await, ended);
+        assert!(!store.break_thread("no-such-thread").await);
+        if name == "store-writer" {
+            let refused = store.commit(vec![Write::Append(append(7, 0, 1))]).await;
+            assert_eq!(refused, Err(CommitError::Fault(Fault::Closed)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn room_is_kept_on_a_disk_with_plenty_and_found_again() {
+    let place = place();
+    let store = open(place.path());
+    assert_eq!(store.ballast(), store::Ballast::GivenUp);
+    store.commit(vec![Write::Append(append(7, 0, 1))]).await.unwrap();
+    store.keep_room().await.unwrap();
+    use std::os::unix::fs::MetadataExt as _;
+    let blocks = |name: &str| std::fs::metadata(place.path().join(name)).unwrap().blocks() * 512;
+    if store.ballast() == store::Ballast::GivenUp {
+        // A small disk: then none is kept, which is the other half of the promise.
+        assert!(!place.path().join("ballast").exists());
+        return;
+    }
+    assert!(blocks("ballast") >= 64 << 20);
+    store.keep_room().await.unwrap();
+    drop(store);
+    assert_eq!(open(place.path()).ballast(), store::Ballast::Kept);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod keep;
 mod line;
 mod shells;
 mod sweep;
+mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use self::{
     keep::Keeping,
     line::{Line, NotTaken, lock},
 };
+pub use self::{sweep::Sweep, unused::Clocks};
 use crate::{Call, Hands, Outcome};
 
 /// How long a call waits for the session's last jail to go, or for a place among the jails.
@@ -91,6 +93,9 @@ struct Shop {
     lanes: Lanes,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Lets the keeping of one jail panic, for a test.
+    #[cfg(debug_assertions)]
+    ends: tokio::sync::Notify,
 }
 
 /// What there is of a session.
@@ -121,7 +126,16 @@ impl LocalHands {
             lanes: Lanes::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            #[cfg(debug_assertions)]
+            ends: tokio::sync::Notify::new(),
         }))
+    }
+
+    /// Lets the task that keeps a jail panic, the next one if there is none, so that a test sees what becomes
+    /// of it.
+    #[cfg(debug_assertions)]
+    pub fn end_a_keeping(&self) {
+        self.0.ends.notify_one();
     }
 
     async fn call(&self, mut call: Call) -> Outcome {
@@ -193,7 +207,7 @@ impl LocalHands {
         }
         let line = Arc::new(Line::new(session, self.0.settings.margin));
         posts.insert(session, Post::Jail(Arc::clone(&line)));
-        self.0.tasks.spawn(Keeping::new(Arc::clone(&self.0), Arc::clone(&line)).run());
+        self.0.tasks.spawn(self.0.mortal(Keeping::new(Arc::clone(&self.0), Arc::clone(&line)).run()));
         Place::Line(line)
     }
 
@@ -243,6 +257,29 @@ impl LocalHands {
         if timeout(STOP, self.0.tasks.wait()).await.is_err() {
             tracing::warn!("some sandboxes were still ending when the server stopped; they end with it");
         }
+    }
+}
+
+impl Shop {
+    /// `keeping`, which a test may let panic.
+    #[cfg(debug_assertions)]
+    fn mortal<F: Future<Output = ()>>(self: &Arc<Self>, keeping: F) -> impl Future<Output = ()> + use<F> {
+        let shop = Arc::clone(self);
+        async move {
+            // Dropped by the panic, as it would be if it panicked itself.
+            let mut keeping = std::pin::pin!(keeping);
+            tokio::select! {
+                biased;
+                () = shop.ends.notified() => panic!("ended by a test"),
+                () = &mut keeping => {}
+            }
+        }
+    }
+
+    #[cfg(not(debug_assertions))]
+    #[expect(clippy::unused_self, reason = "only a test's build has something to wait for")]
+    fn mortal<F: Future<Output = ()>>(&self, keeping: F) -> F {
+        keeping
     }
 }
 

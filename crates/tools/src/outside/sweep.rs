@@ -6,9 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use protocol::{SessionId, Stamp};
 use tokio_util::sync::CancellationToken;
 
-use super::{LocalHands, Post, Shop, ending::Ending, line::lock};
+use super::{
+    LocalHands, Post, Shop,
+    ending::Ending,
+    line::lock,
+    unused::{Clocks, Unused, Verdict},
+};
 
 const DAY: Duration = Duration::from_hours(24);
+/// Sessions that a line of the log names.
+const NAMED: usize = 5;
 
 /// The removal of one session's files. However it ends, the session's place is free again.
 struct Removal {
@@ -24,40 +31,102 @@ impl Drop for Removal {
     }
 }
 
-impl LocalHands {
+/// Removes what is left of sessions that are gone, and of sandboxes that were not used for long.
+#[derive(Debug)]
+pub struct Sweep {
+    hands: LocalHands,
+    /// Read at the first run.
+    unused: Option<Unused>,
+}
+
+impl Sweep {
     /// Removes the folders of sessions that no longer exist, and of those that have had no sandbox for
-    /// `keep_days` before `now`. A sandbox of a session that exists is left alone, and so is what does not
-    /// look like a session's folder. To be called at start and hourly; `exists` says true when in doubt.
-    pub async fn sweep<E, F>(&self, now: Stamp, exists: E)
+    /// `keep_days` and were found so for a whole day. A sandbox of a session that exists is left alone, and
+    /// so is what does not look like a session's folder. To be called at start and hourly; `exists` says true
+    /// when in doubt.
+    pub async fn run<E, F>(&mut self, now: Clocks, exists: E)
     where
         E: Fn(SessionId) -> F + Send + Sync,
         F: Future<Output = bool> + Send,
     {
-        let shop = Arc::clone(&self.0);
-        let listed = match self.0.tasks.spawn_blocking(move || shop.folders.list()).await {
-            Ok(Ok(listed)) => listed,
-            Ok(Err(wrong)) => {
-                tracing::warn!(%wrong, "the sandboxes' folders cannot be listed");
-                return;
+        let shop = Arc::clone(&self.hands.0);
+        let before = self.unused.take();
+        let listed = shop.tasks.spawn_blocking({
+            let shop = Arc::clone(&shop);
+            move || {
+                let unused = before.unwrap_or_else(|| Unused::read(&shop.settings.root));
+                (shop.folders.list(), unused)
             }
-            Err(_panic) => return,
-        };
-        let kept = DAY * self.0.settings.keep_days;
+        });
+        let Ok((listed, mut unused)) = listed.await else { return };
+        match listed {
+            Ok(listed) => self.sweep(listed, &mut unused, now, exists).await,
+            Err(wrong) => tracing::warn!(%wrong, "the sandboxes' folders cannot be listed"),
+        }
+        let kept = shop.tasks.spawn_blocking({
+            let shop = Arc::clone(&shop);
+            move || {
+                if let Err(wrong) = unused.write(&shop.settings.root) {
+                    tracing::warn!(%wrong, "which sandboxes were found unused cannot be kept");
+                }
+                unused
+            }
+        });
+        self.unused = kept.await.ok();
+    }
+
+    async fn sweep<E, F>(
+        &self,
+        listed: Vec<(String, SystemTime)>,
+        unused: &mut Unused,
+        now: Clocks,
+        exists: E,
+    ) where
+        E: Fn(SessionId) -> F + Send + Sync,
+        F: Future<Output = bool> + Send,
+    {
+        let keep_days = self.hands.0.settings.keep_days;
+        let mut sweep = unused.sweep(now);
+        let mut new = Vec::new();
         for (name, used) in listed {
-            if self.0.stop.is_cancelled() {
+            if self.hands.0.stop.is_cancelled() {
                 return;
             }
             let Some(session) = session(&name) else { continue };
             if !exists(session).await {
                 tracing::info!(%session, "the files of a session that is gone are removed");
-                self.discard(session).await;
-            } else if unused(now, used) > kept
-                && let Ok(removal) = self.claim(session)
-            {
-                tracing::info!(%session, "the files of a sandbox that was long unused are removed");
-                self.erase(removal).await;
+                self.hands.discard(session).await;
+                continue;
+            }
+            if since(now.wall, used) <= DAY * keep_days {
+                continue;
+            }
+            match sweep.judge(session) {
+                Verdict::New => new.push(session.to_string()),
+                Verdict::Wait => {}
+                Verdict::Remove => {
+                    if let Ok(removal) = self.hands.claim(session) {
+                        tracing::info!(%session, "the files of a sandbox that was long unused are removed");
+                        self.hands.erase(removal).await;
+                    }
+                }
             }
         }
+        if !new.is_empty() {
+            let named = new.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(" ");
+            tracing::warn!(
+                sandboxes = new.len(), first = named, from = %now.wall.after(DAY),
+                "the files of sandboxes that were not used for {keep_days} days will be removed once the server \
+                 has run for another day, if the clock is right"
+            );
+        }
+    }
+}
+
+impl LocalHands {
+    /// The sweep of the folders; one at a time.
+    pub fn sweep(&self) -> Sweep {
+        Sweep { hands: self.clone(), unused: None }
     }
 
     /// Ends the session's jail, if one lives, and removes its files. Goes on when the future is dropped.
@@ -107,7 +176,7 @@ fn session(name: &str) -> Option<SessionId> {
     name.parse().ok().filter(|session: &SessionId| session.to_string() == name)
 }
 
-fn unused(now: Stamp, used: SystemTime) -> Duration {
+fn since(now: Stamp, used: SystemTime) -> Duration {
     let now = Duration::from_micros(u64::try_from(now.micros()).unwrap_or_default());
     now.saturating_sub(used.duration_since(UNIX_EPOCH).unwrap_or_default())
 }

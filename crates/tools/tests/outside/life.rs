@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use protocol::{SessionId, Stamp, prompt::Workplace, tool::Builtin};
 use sandbox::Isolation;
 use serde_json::json;
-use tools::{Hands, LocalHands, Settings};
+use tools::{Clocks, Hands, LocalHands, Settings};
 
 use crate::support::{
     CHILD, MAIN, ONE, TWO, World, bash, ended, failed, jail, kill, odd, said, text, within,
@@ -326,16 +326,33 @@ async fn the_sweep_takes_what_is_gone_or_long_unused_and_nothing_else() {
         std::future::ready(session != gone && session != gone_alive)
     };
 
-    let now = Stamp::from_micros(micros_now());
+    let began = micros_now();
+    let at = |days: i64, hours: u32| Clocks {
+        wall: Stamp::from_micros(began + days * DAY_MICROS + i64::from(hours) * (DAY_MICROS / 24)),
+        steady: Duration::from_hours(hours.into()),
+    };
+    let mut sweep = world.hands.sweep();
     // The engine's jobs are sent between threads.
-    sent(world.hands.sweep(now, exists)).await;
+    sent(sweep.run(at(0, 0), exists)).await;
     assert_eq!(folders(), [false, true, true, false]);
     assert_eq!(*asked.lock().unwrap(), BTreeSet::from([gone, old, alive, gone_alive]));
     assert_eq!(world.jails(), 1);
 
-    world.hands.sweep(Stamp::from_micros(now.micros() + 29 * DAY_MICROS), exists).await;
+    // A clock 40 days ahead removes nothing, and when it is set right again nothing is remembered.
+    sweep.run(at(40, 1), exists).await;
+    sweep.run(at(40, 24), exists).await;
+    sweep.run(at(0, 25), exists).await;
     assert_eq!(folders(), [false, true, true, false]);
-    world.hands.sweep(Stamp::from_micros(now.micros() + 31 * DAY_MICROS), exists).await;
+    // A server that was away for a month.
+    let mut sweep = world.hands.sweep();
+    sweep.run(at(31, 0), exists).await;
+    sweep.run(at(31, 12), exists).await;
+    drop(sweep);
+    let mut sweep = world.hands.sweep();
+    sweep.run(at(31, 14), exists).await;
+    sweep.run(at(31, 25), exists).await;
+    assert_eq!(folders(), [false, true, true, false], "23 hours are no day");
+    sweep.run(at(31, 26), exists).await;
     assert_eq!(folders(), [false, false, true, false], "one with a jail is in use");
     assert!(strangers.iter().all(|stranger| stranger.is_dir()) && world.root().join("file").is_file());
     assert_eq!(world.bash(alive, "unknown").await, said("mine"));
@@ -354,7 +371,8 @@ fn micros_now() -> i64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_of_nothing_is_well() {
     let world = odd(|_| {});
-    world.hands.sweep(Stamp::from_micros(0), |_| std::future::ready(false)).await;
+    let now = Clocks { wall: Stamp::from_micros(0), steady: Duration::ZERO };
+    world.hands.sweep().run(now, |_| std::future::ready(false)).await;
     assert!(!world.root().exists());
 }
 

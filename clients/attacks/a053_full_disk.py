@@ -1,0 +1,115 @@
+"""A disk that is full: what was accepted is written, sessions can be deleted, the words are clear, and it heals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from attack import Server, attack, main
+
+FULL = "the server's disk is full; nothing was written"
+
+
+def fill(server: Server) -> list[str]:
+    """Takes all room on the server's disk, to the last block."""
+    taken = []
+    size = 1 << 30
+    while size >= 1:
+        path = str(server.data.parent / f"filler-{len(taken)}")
+        with open(path, "wb") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+                taken.append(path)
+                continue
+            except OSError:
+                pass
+        os.unlink(path)
+        size //= 2
+    return taken
+
+
+def free(server: Server) -> int:
+    """Bytes that are free there."""
+    disk = os.statvfs(server.data)
+    return disk.f_bavail * disk.f_frsize
+
+
+@attack("a disk with room kept on it is filled to the last block", mount="ext4:2048", seconds=300)
+def kept(server: Server) -> None:
+    """Commits and deletes go on in the room that was kept."""
+    ballast = server.data / "ballast"
+    server.until("the ballast is there", lambda: ballast.exists() and ballast.stat().st_size > 0)
+    session, other = server.session(), server.session()
+    server.say_to(session, "hello")
+    server.wait_idle(session)
+    taken = fill(server)
+    server.say(f"{free(server)} bytes are free")
+    for number in range(20):
+        server.say_to(session, f"hello {number}")
+        server.wait_idle(session)
+    server.must("DELETE", f"/v1/sessions/{other}")
+    server.say("20 turns and a delete were written on the full disk")
+    # Everything that was kept is used up in the end, and then it is said.
+    words = "x" * 1_000_000
+    answers = []
+    for _ in range(400):
+        fill(server)
+        message = {"type": "user.message", "content": [{"type": "text", "text": words}]}
+        status, answer = server.post(f"/v1/sessions/{session}/events", {"events": [message]})
+        answers.append(status)
+        if status >= 500:
+            break
+    assert status == 500 and FULL in str(answer), f"{status} {str(answer)[:300]}"
+    server.say(f"{len(answers) - 1} messages of 1 MB were written before the disk was full for good")
+    assert server.get("/v1/sessions")[0] == 200, "reading needs no room"
+    assert "no such savepoint" not in server.log()
+    assert str(server.data) in server.log(), "the log does not name the disk"
+    for path in taken + [str(path) for path in server.data.parent.glob("filler-*")]:
+        if os.path.exists(path):
+            os.unlink(path)
+    server.until("writes go on by themselves", lambda: server.get("/v1/sessions")[0] == 200)
+    deadline = time.monotonic() + 60
+    while True:
+        status, answer = server.post(f"/v1/sessions/{session}/events", {"events": [message]})
+        if status == 200:
+            break
+        assert time.monotonic() < deadline, f"{status} {str(answer)[:300]}"
+        time.sleep(0.5)
+    server.until("the ballast is kept again", lambda: ballast.stat().st_size > 0, 40)
+    log = server.data / "heddle.db-wal"
+    server.say(f"healed without a restart; the write-ahead log holds {log.stat().st_size >> 20} MiB")
+
+
+@attack("a small disk that is full from the start", mount="ext4:64", seconds=180)
+def small(server: Server) -> None:
+    """No room can be kept there: every write is refused in clear words, and all heals."""
+    session = server.session()
+    server.say_to(session, "hello")
+    server.wait_idle(session)
+    taken = fill(server)
+    words = "x" * 1_000_000
+    message = {"type": "user.message", "content": [{"type": "text", "text": words}]}
+    seen = set()
+    for _ in range(12):
+        status, answer = server.post(f"/v1/sessions/{session}/events", {"events": [message]})
+        seen.add(status)
+        if status != 200:
+            assert status == 500 and FULL in str(answer), f"{status} {str(answer)[:300]}"
+        assert server.get("/v1/sessions")[0] == 200
+    server.say(f"12 messages of 1 MB on the full disk: {sorted(seen)}")
+    assert 500 in seen, "the disk was not full"
+    assert "no such savepoint" not in server.log()
+    for path in taken:
+        os.unlink(path)
+    deadline = time.monotonic() + 60
+    while server.post(f"/v1/sessions/{session}/events", {"events": [message]})[0] != 200:
+        assert time.monotonic() < deadline, "it does not heal"
+        time.sleep(0.5)
+    assert server.restart(signal.SIGTERM) == 0
+    server.must("GET", f"/v1/sessions/{session}/events?limit=5")
+    server.say("healed without a restart, and a restart finds all")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+//! What a terminal is told: lines that cannot fail, and no character in them that steers it or hides.
+//!
+//! Agents, models and other people's servers write most of what the verbs print. Everything that this program
+//! says goes through here, so that none of it can move the cursor, fill the clipboard, or read otherwise than
+//! it stands. Such a character is written out as JSON writes it, `\u001b`, so that a printed JSON text stays
+//! one.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether nobody reads standard output any more.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Nobody reads what is said: a reason to end, and no mistake.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads this any more")]
+pub(crate) struct Unread;
+
+/// Prints a line for the person at the terminal. A closed pipe is no mistake of ours.
+pub(crate) fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let said = out.write_all(visible(line).as_bytes()).and_then(|()| out.flush());
+    if said.is_err_and(|wrong| wrong.kind() == ErrorKind::BrokenPipe) {
+        UNREAD.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether what is said is still read, as far as saying it showed.
+pub(crate) fn read() -> Result<(), Unread> {
+    if UNREAD.load(Ordering::Relaxed) { Err(Unread) } else { Ok(()) }
+}
+
+/// Prints to standard error. That nobody reads it is no mistake of ours either.
+pub(crate) fn complain(text: &str) {
+    drop(std::io::stderr().lock().write_all(visible(text).as_bytes()));
+}
+
+/// The text with everything written out that steers a terminal or hides; lines and tabs stay.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    written_out(text, |char| matches!(char, '\n' | '\t'))
+}
+
+/// The same as one line: its ends of lines and tabs are written out, too.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    written_out(text, |_| false)
+}
+
+fn written_out(text: &str, stays: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') || stays(char::from(byte))) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    let mut before = None;
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        let beyond_ascii = |near: Option<char>| near.is_some_and(|near| !near.is_ascii() && !steers(near));
+        // Scripts and pictures need joiners; between letters of ASCII they only hide.
+        let joins = is_joiner(char) && beyond_ascii(before) && beyond_ascii(chars.peek().copied());
+        if stays(char) || joins || !(steers(char) || is_joiner(char)) {
+            shown.push(char);
+        } else {
+            write_out(&mut shown, char);
+        }
+        before = Some(char);
+    }
+    Cow::Owned(shown)
+}
+
+/// As JSON writes it: in units of UTF-16.
+fn write_out(shown: &mut String, char: char) {
+    match char {
+        '\n' => shown.push_str("\\n"),
+        '\t' => shown.push_str("\\t"),
+        '\r' => shown.push_str("\\r"),
+        _ => {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _written = write!(shown, "\\u{unit:04x}");
+            }
+        }
+    }
+}
+
+fn is_joiner(char: char) -> bool {
+    matches!(char, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether the character moves or recolours something, turns the direction of what follows, or takes no room.
+fn steers(char: char) -> bool {
+    // Also a tab and an end of a line, and the controls between U+0080 and U+009F.
+    char.is_control()
+        || matches!(char,
+            // What turns the direction.
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            // Ends of lines and of paragraphs.
+            | '\u{2028}' | '\u{2029}'
+            // What takes no room: breaks, joins, fillers, marks.
+            | '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_or_hides_is_written_out() {
+        for (text, shown) in [
+            ("\u{1b}]52;c;cm0gLXJm\u{7}", "\\u001b]52;c;cm0gLXJm\\u0007"),
+            ("\u{1b}[2J\u{1b}[H gone\u{8}\u{c}\u{7f}", "\\u001b[2J\\u001b[H gone\\u0008\\u000c\\u007f"),
+            ("\u{9b}31m and \u{85}", "\\u009b31m and \\u0085"),
+            ("user\u{202e}txt.exe\u{2066}\u{2069}\u{200f}", "user\\u202etxt.exe\\u2066\\u2069\\u200f"),
+            ("r\u{200b}m\u{200d} \u{feff}-\u{ad}r\u{2060}f", "r\\u200bm\\u200d \\ufeff-\\u00adr\\u2060f"),
+            ("a\u{e0001}\u{e0041}b", "a\\udb40\\udc01\\udb40\\udc41b"),
+            ("over\rwritten", "over\\rwritten"),
+            ("a\nb\tc", "a\nb\tc"),
+        ] {
+            assert_eq!(visible(text), shown, "{text:?}");
+        }
+        assert_eq!(one_line("a\nb\tc\u{2028}d"), "a\\nb\\tc\\u2028d");
+    }
+
+    #[test]
+    fn what_people_write_stays() {
+        // A family is four people with joiners between them; Persian needs the other joiner.
+        for text in [
+            "plain",
+            "über ├─ …",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
+            "می\u{200c}خواهم",
+            "❤\u{fe0f}",
+        ] {
+            assert_eq!(visible(text), text);
+        }
+    }
+
+    #[test]
+    fn json_stays_json_of_the_same_value() {
+        let value = serde_json::json!({"text": "\u{1b}[0m \u{202e}\u{9b}\u{e0041}\u{7f}\n"});
+        let shown = visible(&serde_json::to_string_pretty(&value).expect("JSON")).into_owned();
+        assert!(shown.bytes().all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~')), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), value);
+    }
+}

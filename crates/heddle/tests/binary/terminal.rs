@@ -1,0 +1,96 @@
+//! What comes out of the verbs at a terminal: nothing that steers it, and nothing at all once nobody reads.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use serde_json::json;
+
+use crate::house::{Server, heddle, id, post, serve, text};
+
+/// Clears the screen, fills the clipboard, rings, recolours by one byte, turns what follows, and hides.
+const STEERS: &str = "\u{1b}[2J\u{1b}]52;c;cm0=\u{7} \u{9b}31m \u{202e}txt.exe \u{2066}a\u{200b}b";
+const SHOWN: &str = r"\u001b[2J\u001b]52;c;cm0=\u0007 \u009b31m \u202etxt.exe \u2066a\u200bb";
+
+/// A server with a session of one message, and the words that lead a verb to it.
+fn session(server: &Server, key: &str, name: &str, said: &str) -> String {
+    let call = |path: &str, body: serde_json::Value| post(&server.url, key, path, &body.to_string());
+    let agent = id(&call("/v1/agents", json!({"name": name, "model": "heddle-demo"})), "agent");
+    let environment = id(&call("/v1/environments", json!({"name": "e"})), "env");
+    let message = json!({"type": "user.message", "content": [{"type": "text", "text": said}]});
+    let body = json!({"agent": agent, "environment_id": environment, "initial_events": [message]});
+    id(&call("/v1/sessions", body), "sesn")
+}
+
+#[test]
+fn what_agents_and_people_said_cannot_steer_the_terminal() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let session = session(&server, &key, "name\u{202e}d", STEERS);
+    let place = ["--url", &server.url, "--key", &key];
+    let run = |arguments: &[&str]| {
+        let output = heddle(&[arguments, &place[..]].concat()).output().expect("it runs");
+        let (out, wrong) = text(&output);
+        for char in out.chars().chain(wrong.chars()) {
+            assert!(
+                char == '\n' || !(char.is_control() || "\u{202e}\u{2066}\u{200b}".contains(char)),
+                "{out:?}{wrong:?}"
+            );
+        }
+        (out, wrong)
+    };
+    let mut tail = heddle(&[&["tail", &session], &place[..]].concat());
+    let mut tail = tail.stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
+    let mut said = String::new();
+    while !said.contains("end_turn") {
+        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
+    }
+    tail.kill().and_then(|()| tail.wait()).expect("it ends");
+    // Without the time, and without the sum of the thread's work.
+    let lines = |out: &str| out.lines().take(3).map(|line| line[11..].to_owned()).collect::<Vec<_>>();
+    let told = lines(&said);
+    assert_eq!(told[0], format!(r"name\u202ed       you          {SHOWN}"));
+    assert!(told[1].starts_with(r"name\u202ed       says         "), "{told:?}");
+    assert_eq!(told[2], r"name\u202ed       rests        end_turn");
+    for verb in [&["tail", "--once", &session][..], &["show", &session]] {
+        assert_eq!(lines(&run(verb).0), told, "{verb:?}");
+    }
+    let prompt: serde_json::Value =
+        serde_json::from_str(&run(&["show", &session, "--prompt"]).0).expect("JSON");
+    assert!(prompt.to_string().contains(&json!(STEERS).to_string()), "the same value: {prompt}");
+    let (_, wrong) = run(&["show", "sesn_\u{1b}[2J\u{9b}31m"]);
+    assert!(wrong.starts_with("heddle: the server answered 404: "), "{wrong}");
+}
+
+#[test]
+fn nobody_reading_is_a_reason_to_end_and_no_mistake() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let session = session(&server, &key, "a", "hello");
+    let place = ["--url", &server.url, "--key", &key];
+    let mut tail = heddle(&[&["tail", &session], &place[..]].concat());
+    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
+    let mut said = String::new();
+    while !said.contains("end_turn") {
+        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
+    }
+    // As `head` does when it has seen enough.
+    drop(out);
+    let message = r#"{"events":[{"type":"user.message","content":[{"type":"text","text":"more"}]}]}"#;
+    post(&server.url, &key, &format!("/v1/sessions/{session}/events"), message);
+    let mut wrong = String::new();
+    tail.stderr.take().expect("an output").read_to_string(&mut wrong).expect("text");
+    assert_eq!((tail.wait().expect("it ends").code(), wrong.as_str()), (Some(0), ""));
+
+    let doctor = ["doctor", "--sandbox=off", "--data", data.path().to_str().expect("a plain path")];
+    for verb in [&["show", &session][..], &["show", &session, "--prompt"], &["demo"], &["config"], &doctor] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let more = if verb[0] == "show" { &place[..] } else { &[] };
+        let output = heddle(&[verb, more].concat()).stdout(writer).output().expect("it runs");
+        assert_eq!((output.status.code(), text(&output).1.as_str()), (Some(0), ""), "{verb:?}");
+    }
+}

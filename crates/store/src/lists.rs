@@ -1,0 +1,152 @@
+//! The queries behind lists: whatever a list leaves out, an index leads to what it shows.
+
+use std::fmt::Write as _;
+
+use crate::cells::Value;
+use crate::migrations::shelf;
+use crate::nouns::{DocumentQuery, HeadQuery, Order, Status};
+use crate::sql::{DOCUMENT_COLUMNS, HEAD_COLUMNS, Query};
+use protocol::Stamp;
+
+/// One page of sessions. Each status and shelf asked for is a list of its own, in order by an index; what is
+/// left to do is to merge the beginnings of at most eight.
+pub(crate) fn heads(query: &HeadQuery) -> Query {
+    let shelves: &[usize] = if query.include_archived { &[0, 1] } else { &[0] };
+    let all = Status::ALL.iter().all(|status| query.statuses.contains(status));
+    let mut statuses = query.statuses.clone();
+    statuses.sort_unstable();
+    statuses.dedup();
+    let statuses: Vec<Option<Status>> =
+        if all || statuses.is_empty() { vec![None] } else { statuses.into_iter().map(Some).collect() };
+    let arms = statuses.iter().flat_map(|status| shelves.iter().map(move |shelf| (*status, *shelf)));
+    let mut list = List::default();
+    for (status, shelf) in arms {
+        list.begin(&format!("SELECT {HEAD_COLUMNS} FROM heads"));
+        list.head_conditions(query, status, shelf);
+        list.page(query.order.read(query.backwards), query.after.map(place), query.limit);
+    }
+    list.merged(query.order.read(query.backwards), query.limit)
+}
+
+/// One page of documents.
+pub(crate) fn documents(query: &DocumentQuery) -> Query {
+    let mut list = List::default();
+    list.begin(&format!("SELECT {DOCUMENT_COLUMNS} FROM documents"));
+    list.only("workspace =", query.workspace);
+    list.only("kind =", query.kind);
+    if let Some(bound) = query.created_gte {
+        list.only("created_at >=", bound);
+    }
+    if let Some(bound) = query.created_lte {
+        list.only("created_at <=", bound);
+    }
+    if !query.include_archived {
+        list.and("archived_at IS NULL");
+    }
+    list.page(query.order.read(query.backwards), query.after.map(place), query.limit);
+    list.merged(query.order.read(query.backwards), query.limit)
+}
+
+fn place(after: (Stamp, impl Into<Value>)) -> (Stamp, Value) {
+    (after.0, after.1.into())
+}
+
+/// A list query while its conditions are gathered.
+#[derive(Default)]
+struct List {
+    arms: Vec<String>,
+    sql: String,
+    params: Vec<Value>,
+    joint: &'static str,
+}
+
+impl List {
+    fn begin(&mut self, select: &str) {
+        select.clone_into(&mut self.sql);
+        self.joint = "WHERE";
+    }
+
+    /// The text of the parameter that holds `value`.
+    fn param(&mut self, value: impl Into<Value>) -> String {
+        self.params.push(value.into());
+        format!("${}", self.params.len())
+    }
+
+    fn and(&mut self, condition: &str) {
+        self.sql.extend([" ", self.joint, " ", condition]);
+        self.joint = "AND";
+    }
+
+    fn only(&mut self, test: &str, value: impl Into<Value>) {
+        let param = self.param(value);
+        self.and(&format!("{test} {param}"));
+    }
+
+    fn head_conditions(&mut self, query: &HeadQuery, status: Option<Status>, shelf: usize) {
+        self.only("workspace =", query.workspace);
+        self.only(concat!(shelf!(), " ="), shelf);
+        // Few sessions are at work; of an agent's others, most have the status that is asked for. What is not to
+        // choose the index is wrapped.
+        let by_status = query.agent.is_none() || status.is_some_and(Status::is_busy);
+        let of = |column: &str, chooses: bool| {
+            if chooses { format!("{column} =") } else { format!("COALESCE({column}, {column}) =") }
+        };
+        if let Some(agent) = query.agent {
+            self.only(&of("agent", !by_status), agent);
+        }
+        if let Some(version) = query.agent_version {
+            self.only(&of("agent_version", !by_status), version);
+        }
+        if let Some(status) = status {
+            self.only(&of("status", by_status), status.as_str());
+        }
+        let bounds = [
+            ("created_at >", query.created_gt),
+            ("created_at >=", query.created_gte),
+            ("created_at <", query.created_lt),
+            ("created_at <=", query.created_lte),
+        ];
+        for (test, bound) in bounds {
+            if let Some(bound) = bound {
+                self.only(test, bound);
+            }
+        }
+    }
+
+    fn page(&mut self, read: Order, after: Option<(Stamp, Value)>, limit: usize) {
+        let behind = match read {
+            Order::Ascending => ">",
+            Order::Descending => "<",
+        };
+        if let Some((at, id)) = after {
+            let (at, id) = (self.param(at), self.param(id));
+            self.and(&format!("(created_at, id) {behind} ({at}, {id})"));
+        }
+        self.limited(read, limit);
+        self.arms.push(std::mem::take(&mut self.sql));
+    }
+
+    fn limited(&mut self, read: Order, limit: usize) {
+        let way = match read {
+            Order::Ascending => "ASC",
+            Order::Descending => "DESC",
+        };
+        let limit = self.param(limit);
+        // Writing to a string cannot fail.
+        write!(self.sql, " ORDER BY created_at {way}, id {way} LIMIT {limit}").unwrap_or_default();
+    }
+
+    fn merged(mut self, read: Order, limit: usize) -> Query {
+        let arms = std::mem::take(&mut self.arms);
+        if arms.len() > 1 {
+            let arms = arms.iter().enumerate();
+            let arms: Vec<_> =
+                arms.map(|(place, arm)| format!("SELECT * FROM ({arm}) AS arm{place}")).collect();
+            self.sql = arms.join(" UNION ALL ");
+            self.limited(read, limit);
+        } else {
+            self.sql = arms.concat();
+        }
+        Query::new(self.sql, self.params)
+    }
+}

@@ -1,0 +1,134 @@
+//! How queries find their rows, and what an older database becomes.
+
+use protocol::{AgentId, SessionId, Stamp, WorkspaceId};
+
+use super::*;
+use crate::nouns::{DocumentQuery, HeadQuery, Kind, Order, Status};
+use crate::{lists, sql};
+
+const SESSION: SessionId = SessionId::from_bits(7);
+const WORKSPACE: WorkspaceId = WorkspaceId::from_bits(1);
+
+fn database() -> Connection {
+    let mut connection = Connection::open_in_memory().unwrap();
+    assert_eq!(migrate(&mut connection).unwrap(), None);
+    connection
+}
+
+fn plan(connection: &Connection, query: Query) -> Vec<String> {
+    let explained = Query { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), ..query };
+    let steps = read(connection, &explained).unwrap();
+    steps.into_iter().map(|step| format!("{:?}", step.last().unwrap())).collect()
+}
+
+#[test]
+fn every_query_finds_its_rows_by_an_index() {
+    let connection = database();
+    let documents = DocumentQuery::new(WORKSPACE, Kind::Agent, 10);
+    for (query, index) in [
+        (sql::head(WORKSPACE, SESSION), "heads_id"),
+        (sql::busy(), "heads_status"),
+        (sql::sessions(Some(SESSION), 10), "heads_id"),
+        (sql::deleted(Stamp::from_micros(5), 10), "heads_deleted"),
+        (sql::log(SESSION, 5, 10), "log_position"),
+        (sql::log_back(SESSION, 5, 10), "log_position"),
+        (sql::cut(SESSION, 10), "log_position"),
+        (sql::document_version(WORKSPACE, Kind::Agent, 1, 1), "history"),
+        (sql::versions(WORKSPACE, Kind::Agent, 1, None, 10), "history"),
+        (lists::documents(&documents), "documents_list"),
+        (sql::find(WORKSPACE, Kind::Agent, "key"), "documents_key"),
+        (sql::snapshot(&[0; 32]), "snapshots"),
+        (sql::lease("scope"), "leases"),
+        (sql::pinned(crate::Owner::session(SESSION)), "pins"),
+        (sql::in_use(&[[0; 32], [1; 32]]), "pins_blob"),
+        (sql::mark("mark"), "marks"),
+    ] {
+        let text = query.sql.clone();
+        let plan = plan(&connection, query).concat();
+        assert!(plan.contains(index), "{text}: {plan}");
+        assert!(!plan.contains("SCAN"), "{text}: {plan}");
+    }
+}
+
+/// Every list of sessions there is: each arm of it is one search of one index that gives its rows in order, so
+/// that it ends where the page does, however many rows other filters would show.
+#[test]
+fn every_list_of_sessions_reads_no_more_than_its_page() {
+    let connection = database();
+    let agents = [(None, None), (Some(AgentId::from_bits(2)), None), (Some(AgentId::from_bits(2)), Some(3))];
+    let statuses: [&[Status]; 6] = [
+        &[],
+        &[Status::Running],
+        &[Status::Idle],
+        &[Status::Terminated],
+        &[Status::Running, Status::Rescheduling],
+        &[Status::Idle, Status::Running, Status::Terminated],
+    ];
+    let bound = Some(Stamp::from_micros(5));
+    for (agent, agent_version) in agents {
+        for (statuses, include_archived, order) in statuses.iter().flat_map(|statuses| {
+            let orders = [Order::Ascending, Order::Descending];
+            let of = move |order| [false, true].map(|archived| (*statuses, archived, order));
+            orders.into_iter().flat_map(of)
+        }) {
+            for (after, created_gte, created_lt) in [
+                (None, None, None),
+                (Some((Stamp::from_micros(5), SESSION)), None, None),
+                (None, bound, bound),
+            ] {
+                let query = HeadQuery {
+                    agent,
+                    agent_version,
+                    statuses: statuses.to_vec(),
+                    include_archived,
+                    order,
+                    after,
+                    created_gte,
+                    created_lt,
+                    ..HeadQuery::new(WORKSPACE, 10)
+                };
+                let plan = plan(&connection, lists::heads(&query));
+                let arms: Vec<_> = plan.iter().filter(|step| step.contains("heads ")).collect();
+                let shelves = if include_archived { 2 } else { 1 };
+                assert_eq!(arms.len(), shelves * statuses.len().max(1), "{query:?}: {plan:#?}");
+                let one = |index: &str| arms.iter().all(|arm| arm.contains(index));
+                let busy = !statuses.is_empty() && statuses.iter().all(|status| status.is_busy());
+                match (agent.is_some(), statuses.is_empty()) {
+                    (false, true) => assert!(one("heads_shelf "), "{plan:#?}"),
+                    (false, false) => assert!(one("heads_status "), "{plan:#?}"),
+                    (true, _) if busy => assert!(one("heads_status "), "{plan:#?}"),
+                    (true, true) => assert!(one("heads_agent ") || one("heads_version "), "{plan:#?}"),
+                    (true, false) => assert!(!one("heads_shelf "), "{plan:#?}"),
+                }
+                for arm in &arms {
+                    assert!(arm.contains("SEARCH heads USING INDEX heads_"), "{query:?}: {plan:#?}");
+                }
+                // In order by the index: only the merged beginnings may be sorted, once.
+                let sorts = plan.iter().filter(|step| step.contains("TEMP B-TREE")).count();
+                assert!(sorts <= usize::from(arms.len() > 1), "{query:?}: {plan:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_database_of_the_first_step_is_brought_here_with_what_it_holds() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    connection.execute_batch(TABLE).unwrap();
+    for statement in MIGRATIONS[0].statements {
+        let statement = statement.replace("{bytes}", "BLOB").replace("{serial}", "INTEGER PRIMARY KEY");
+        connection.execute_batch(&statement).unwrap();
+    }
+    let rows = "INSERT INTO migrations (number) VALUES (1);
+        INSERT INTO heads (number, id, workspace, position, status, created_at, updated_at, agent, agent_version,
+            environment, body)
+        VALUES (1, zeroblob(16), x'00000000000000000000000000000001', 1, 'idle', 1, 1, zeroblob(16), 1,
+            zeroblob(16), x'00');
+        INSERT INTO log (session, first, count, at, body) VALUES (1, 0, 1, 0, x'00')";
+    connection.execute_batch(rows).unwrap();
+    assert_eq!(migrate(&mut connection).unwrap(), None);
+    let newest = HeadQuery::new(WORKSPACE, 10);
+    assert_eq!(read(&connection, &lists::heads(&newest)).unwrap().len(), 1);
+    assert_eq!(read(&connection, &sql::log(SessionId::from_bits(0), 0, 10)).unwrap()[0][4], Value::Null);
+    assert_eq!(migrate(&mut connection).unwrap(), None);
+}

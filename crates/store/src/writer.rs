@@ -1,0 +1,205 @@
+//! The writer: one thread that runs waiting batches in groups, each group one transaction.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rusqlite::{Connection, ffi, params_from_iter};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::disk::Disk;
+use crate::fault::{CommitError, Fault};
+use crate::sql::{Expect, Statement};
+use crate::sqlite::{execute, give, prepared, size};
+use crate::threads::{End, aside};
+
+/// A group of batches ends when it has this many batches or bytes.
+const GROUP: usize = 256;
+const GROUP_BYTES: usize = 16 << 20;
+
+/// What the writer is asked.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Run(Batch),
+    #[cfg(debug_assertions)]
+    Break,
+}
+
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) appends: u64,
+    pub(crate) answer: oneshot::Sender<Outcome>,
+}
+
+/// What a batch came to.
+pub(crate) type Outcome = Result<(), CommitError>;
+
+impl Batch {
+    fn bytes(&self) -> usize {
+        self.statements.iter().flat_map(|statement| &statement.params).map(size).sum()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) commits: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// Runs what is asked until nobody can ask any more.
+    pub(crate) fn run(self, mut waiting: mpsc::Receiver<Order>) -> End {
+        while let Some(order) = waiting.blocking_recv() {
+            let batch = match order {
+                Order::Run(batch) => batch,
+                #[cfg(debug_assertions)]
+                Order::Break => return End::Broken,
+            };
+            let mut bytes = batch.bytes();
+            let mut group = vec![batch];
+            while group.len() < GROUP && bytes < GROUP_BYTES {
+                match waiting.try_recv() {
+                    Ok(Order::Run(batch)) => {
+                        bytes += batch.bytes();
+                        group.push(batch);
+                    }
+                    #[cfg(debug_assertions)]
+                    Ok(Order::Break) => return End::Broken,
+                    Err(_) => break,
+                }
+            }
+            self.serve(group);
+        }
+        End::Closed
+    }
+
+    /// Runs a group and answers everybody in it. A panic of ours is theirs to hear of and not the writer's end.
+    fn serve(&self, group: Vec<Batch>) {
+        let outcomes = catch_unwind(AssertUnwindSafe(|| self.settle(&group)));
+        let outcomes =
+            outcomes.unwrap_or_else(|_| group.iter().map(|_| Err(Fault::Panicked.into())).collect());
+        for (batch, outcome) in group.into_iter().zip(outcomes) {
+            if outcome.is_ok() {
+                self.commits.fetch_add(batch.appends, Ordering::Relaxed);
+            }
+            give(batch.answer, outcome);
+        }
+    }
+
+    /// A group that finds the disk full gets the room that is kept for it, and then each of its batches has its
+    /// own try: a small one, which may make room, is not to fail with a large one.
+    fn settle(&self, group: &[Batch]) -> Vec<Outcome> {
+        let mut tried = self.attempt(group);
+        if matches!(tried, Err(Fault::Full { .. })) && self.disk.give_up() {
+            aside(|| tracing::warn!("the disk is full: the room kept for this was given up"));
+            tried = self.attempt(group);
+        }
+        match tried {
+            Ok(outcomes) => outcomes,
+            Err(Fault::Full { .. }) if group.len() > 1 => {
+                let alone = |batch| self.attempt(std::slice::from_ref(batch));
+                let outcome = |tried: Result<Vec<Outcome>, Fault>| match tried {
+                    Ok(mut outcomes) => outcomes.pop().unwrap_or(Ok(())),
+                    Err(fault) => Err(fault.into()),
+                };
+                group.iter().map(alone).map(outcome).collect()
+            }
+            Err(fault) => group.iter().map(|_| Err(fault.clone().into())).collect(),
+        }
+    }
+
+    /// One transaction for the group, one savepoint for each batch of it.
+    ///
+    /// After a fault a conflict inside the group may have been with a batch that is now undone: all get the fault.
+    fn attempt(&self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
+        let tried = begin(&self.connection)
+            .and_then(|()| {
+                let outcomes = group.iter().map(|batch| self.write_batch(&batch.statements));
+                outcomes.collect::<Result<Vec<_>, _>>()
+            })
+            .and_then(|outcomes| execute(&self.connection, "COMMIT").map(|()| outcomes));
+        tried.map_err(|error| {
+            let fault = self.disk.fault(&error);
+            aside(|| tracing::error!(%fault, batches = group.len(), "a group of commits failed"));
+            // An open transaction would keep other processes from writing.
+            if let Err(error) = end(&self.connection) {
+                aside(|| tracing::error!(%error, "a failed group of commits could not be undone yet"));
+            }
+            fault
+        })
+    }
+
+    /// The outer error undoes the whole group, the inner one only this batch.
+    fn write_batch(&self, statements: &[Statement]) -> Result<Outcome, rusqlite::Error> {
+        let connection = &self.connection;
+        execute(connection, "SAVEPOINT batch")?;
+        let outcome = statements.iter().try_for_each(|statement| write(connection, statement));
+        let outcome = match outcome {
+            Ok(()) => Ok(()),
+            Err(wrong) => {
+                // A full disk, and some other failures, end the transaction, and the savepoint with it.
+                let wrong = match wrong {
+                    Wrong::Conflict { write } => CommitError::Conflict { write },
+                    Wrong::Failed(error) => {
+                        let fault = self.disk.fault(&error);
+                        if connection.is_autocommit() || matches!(fault, Fault::Full { .. }) {
+                            return Err(error);
+                        }
+                        fault.into()
+                    }
+                };
+                execute(connection, "ROLLBACK TO batch")?;
+                Err(wrong)
+            }
+        };
+        execute(connection, "RELEASE batch")?;
+        Ok(outcome)
+    }
+}
+
+/// Begins a transaction, ending one that a failure may have left open.
+fn begin(connection: &Connection) -> Result<(), rusqlite::Error> {
+    end(connection)?;
+    execute(connection, "BEGIN IMMEDIATE")
+}
+
+/// Undoes the open transaction, if there is one.
+fn end(connection: &Connection) -> Result<(), rusqlite::Error> {
+    if connection.is_autocommit() { Ok(()) } else { execute(connection, "ROLLBACK") }
+}
+
+/// Why a statement did not do what it should.
+#[derive(Debug)]
+enum Wrong {
+    Conflict { write: usize },
+    Failed(rusqlite::Error),
+}
+
+fn write(connection: &Connection, statement: &Statement) -> Result<(), Wrong> {
+    let met = prepared(connection, statement.sql).and_then(|mut prepared| {
+        let params = params_from_iter(&statement.params);
+        match statement.expect {
+            Expect::Any => prepared.execute(params).map(|_| true),
+            Expect::One => prepared.execute(params).map(|changed| changed == 1),
+            Expect::Found => prepared.exists(params),
+        }
+    });
+    match met {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Wrong::Conflict { write: statement.write }),
+        Err(error) if is_taken(&error) => Err(Wrong::Conflict { write: statement.write }),
+        Err(error) => Err(Wrong::Failed(error)),
+    }
+}
+
+/// Whether a statement failed because a unique key is taken.
+fn is_taken(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    matches!(code, Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY))
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

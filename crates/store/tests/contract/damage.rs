@@ -1,0 +1,140 @@
+//! Rows that are not what was written: named, never served, and no harm to others.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use store::{Damage, Document, DocumentQuery, Fault, HeadQuery, Kind, Store, Write};
+use tempfile::TempDir;
+
+use crate::{HERE, agent, append, create, head, row, session};
+
+const ALL: usize = usize::MAX;
+
+fn place() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn open(place: &Path) -> Store {
+    Store::sqlite(&place.join("heddle.db")).unwrap()
+}
+
+fn beside(place: &Path, sql: &str) {
+    Connection::open(place.join("heddle.db")).unwrap().execute_batch(sql).unwrap();
+}
+
+/// Sessions 7 and 8 of four rows each, from positions 0, 2, 4 and 6.
+async fn two_logs(store: &Store) {
+    for number in [7, 8] {
+        for first in [0, 2, 4, 6] {
+            store.commit(vec![Write::Append(append(number, first, 2))]).await.unwrap();
+        }
+    }
+}
+
+fn lost(position: u64) -> Fault {
+    Fault::Damaged(Damage::Log { session: session(7), position })
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_named_and_what_is_in_front_of_it_is_served() {
+    let seven = "session = (SELECT number FROM heads ORDER BY number LIMIT 1)";
+    let other = "(SELECT number FROM heads ORDER BY number DESC LIMIT 1)";
+    for damage in [
+        // One bit of the body, of the moment, of the count, of the sum; no bytes at all.
+        format!("UPDATE log SET body = x'00' || substr(body, 2) WHERE first = 4 AND {seven}"),
+        format!("UPDATE log SET at = at + 1 WHERE first = 4 AND {seven}"),
+        format!("UPDATE log SET sum = sum + 1 WHERE first = 4 AND {seven}"),
+        format!("UPDATE log SET body = 'text' WHERE first = 4 AND {seven}"),
+        // It came to lie elsewhere, or is gone.
+        format!("UPDATE log SET session = session + 64 WHERE first = 4 AND {seven}"),
+        format!("DELETE FROM log WHERE first = 4 AND {seven}"),
+        format!(
+            "DELETE FROM log WHERE first = 4 AND {seven}; \
+             INSERT INTO log SELECT (SELECT MIN(number) FROM heads), first, count, at, body, sum FROM log \
+             WHERE first = 4 AND session = {other}"
+        ),
+    ] {
+        let place = place();
+        let store = open(place.path());
+        two_logs(&store).await;
+        beside(place.path(), &damage);
+        let front = [row(0, 2), row(2, 2)];
+        assert_eq!(store.read(session(7), 0, ALL).await.unwrap(), front, "{damage}");
+        assert_eq!(store.read(session(7), 4, ALL).await, Err(lost(4)), "{damage}");
+        assert_eq!(store.read(session(7), 6, ALL).await.unwrap(), [row(6, 2)], "{damage}");
+        let back = store.read_back(session(7), 8, ALL).await.unwrap();
+        assert_eq!(back, [row(6, 2)], "{damage}");
+        let refused = store.read_back(session(7), 6, ALL).await;
+        assert!(matches!(refused, Err(Fault::Damaged(Damage::Log { .. }))), "{damage}: {refused:?}");
+        assert_eq!(store.read(session(8), 0, ALL).await.unwrap().len(), 4, "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn every_bit_of_a_row_counts() {
+    let place = place();
+    let store = open(place.path());
+    store.commit(vec![Write::Append(append(7, 0, 1))]).await.unwrap();
+    let body = append(7, 0, 1).body;
+    for bit in 0..body.len() * 8 {
+        let mut flipped = body.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let hex: String = flipped.iter().map(|byte| format!("{byte:02x}")).collect();
+        beside(place.path(), &format!("UPDATE log SET body = x'{hex}'"));
+        assert_eq!(store.read(session(7), 0, ALL).await, Err(lost(0)), "bit {bit}");
+    }
+}
+
+#[tokio::test]
+async fn rows_made_before_there_were_sums_are_read() {
+    let place = place();
+    let store = open(place.path());
+    two_logs(&store).await;
+    store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
+    beside(
+        place.path(),
+        "UPDATE log SET sum = NULL; UPDATE heads SET sum = NULL; UPDATE documents SET sum = NULL",
+    );
+    assert_eq!(store.read(session(7), 0, ALL).await.unwrap().len(), 4);
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 8)));
+    assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), Some(agent(1, 1)));
+    // What is written from now on has one.
+    store.commit(vec![Write::Append(append(7, 8, 2))]).await.unwrap();
+    beside(place.path(), "UPDATE log SET at = 0 WHERE first = 8");
+    assert_eq!(store.read(session(7), 8, ALL).await, Err(lost(8)));
+}
+
+#[tokio::test]
+async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
+    let place = place();
+    let store = open(place.path());
+    for number in 1..=5 {
+        create(&store, head(number, 1)).await;
+        store.commit(vec![Write::Create(agent(number, 1))]).await.unwrap();
+    }
+    let revised = Write::Revise { document: agent(2, 2), expected: 1, keep_history: true };
+    store.commit(vec![revised]).await.unwrap();
+    beside(place.path(), "UPDATE heads SET body = x'00' WHERE created_at IN (4, 5)");
+    beside(place.path(), "UPDATE documents SET body = x'00' WHERE created_at IN (4, 5)");
+    let damaged = Fault::Damaged(Damage::Head { session: session(4) });
+    assert_eq!(store.head(HERE, session(4)).await, Err(damaged.clone()));
+    assert_eq!(
+        damaged.to_string(),
+        format!(
+            "the head row of {} is damaged on the disk: restore the data directory from a backup",
+            session(4)
+        )
+    );
+    let damaged = Fault::Damaged(Damage::Document { kind: Kind::Agent, id: 4 });
+    assert_eq!(store.document(HERE, Kind::Agent, 4, None).await, Err(damaged));
+
+    let listed = store.heads(HeadQuery::new(HERE, 2)).await.unwrap();
+    assert_eq!(listed.iter().map(|head| head.session.bits()).collect::<Vec<_>>(), [3, 2]);
+    let back = HeadQuery { backwards: true, ..HeadQuery::new(HERE, 3) };
+    assert_eq!(store.heads(back).await.unwrap().len(), 3);
+    let listed = store.documents(DocumentQuery::new(HERE, Kind::Agent, 2)).await.unwrap();
+    assert_eq!(listed.iter().map(|document| document.id).collect::<Vec<_>>(), [3, 2]);
+    // What history keeps has the sum it had.
+    let versions = store.versions(HERE, Kind::Agent, 2, None, 9).await.unwrap();
+    assert_eq!(versions, [Document { ..agent(2, 2) }, agent(2, 1)]);
+}
