@@ -1,11 +1,11 @@
-"""Small things an agent tries: signals to pid 1, its memory, braces without an end, needless sockets."""
+"""Small things an agent tries: signals to a sandbox that rests, pairs of sockets that nobody needs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-from attack import SLOWER, Server, attack, main, text_of
+from attack import SLOWER, Server, attack, main
 
 # Families TIPC, ALG and XDP; streams, datagrams and packets.
 PAIRS = """
@@ -29,26 +29,6 @@ def segfault(server: Server) -> str:
     return "SIGSEGV and SIGBUS to pid 1: the shell is the same"
 
 
-def maps(server: Server) -> str:
-    """What `read` gives of the process that serves it."""
-    session = server.session()
-    for path in ("/proc/self/maps", "/proc/1/maps", "/proc/self/environ", "/proc/thread-self/maps"):
-        (result,) = server.turn(session, [("read", {"file_path": path})])
-        assert result.get("is_error"), f"read gives {path}: {text_of(result)[:80]!r}"
-    return "read refuses the maps and the environment of pid 1"
-
-
-def braces(server: Server) -> str:
-    """A pattern of 500 braces, one in the other."""
-    session = server.session()
-    pattern = "{" * 500 + "a" + "}" * 500
-    results = server.turn(session, [("glob", {"pattern": pattern}), ("bash", {"command": "echo alive"})])
-    assert text_of(results[-1]) == "alive\n", f"the session does not go on: {text_of(results[-1])!r}"
-    assert "panicked" not in server.log(), "the pattern panics into the log"
-    assert "panicked" not in text_of(results[0]), f"the model is told of a panic: {text_of(results[0])!r}"
-    return f"500 nested braces: {text_of(results[0])[:60]!r}"
-
-
 def families(server: Server) -> str:
     """Pairs of sockets of families that nobody needs."""
     session = server.session()
@@ -58,7 +38,7 @@ def families(server: Server) -> str:
     return "socketpair of TIPC, ALG and XDP is refused by the filter"
 
 
-TRIED: tuple[Callable[[Server], str], ...] = (segfault, maps, braces, families)
+TRIED: tuple[Callable[[Server], str], ...] = (segfault, families)
 
 
 @attack("small things that an agent tries, each once")

@@ -1,9 +1,10 @@
 """A small emulated Debian 12 in which attacks are tried that need what this machine may lack.
 
-`vm.py --into FOLDER [--minutes N] [NAME…]` makes the machine's disk in FOLDER once, starts it without any
-network, runs the rows there that need cgroup v2, quotas of projects or systemd, prints what they say, and
-lets it go down. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries, which must run on Debian 12. Packages
-come through this machine's own apt. Ends with the line of `run.py`, or `0 passed, 1 failed` if it never came.
+`vm.py --into FOLDER [--minutes N] [--user WHO] [NAME…]` makes the machine's disk in FOLDER once, starts it
+without any network, runs the rows there that need cgroup v2, quotas of projects or systemd, prints what they
+say, and lets it go down. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries, which must run on Debian 12.
+Packages come through this machine's own apt. Ends with the line of `run.py`, or `0 passed, 1 failed` if it
+never came.
 """
 
 from __future__ import annotations
@@ -271,6 +272,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=pathlib.Path, required=True, help="where the machine is kept")
     parser.add_argument("--minutes", type=float, default=15, help="how long it may be up")
+    parser.add_argument("--user", help="only as this user")
     parser.add_argument("names", nargs="*", metavar="NAME")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -278,7 +280,8 @@ def main() -> int:
     into = args.into.resolve()
     into.mkdir(parents=True, exist_ok=True)
     machine(into)
-    carried(into, ["--all", *(f"--needing={need}" for need in NEEDS), *args.names])
+    user = [f"--user={args.user}"] if args.user else []
+    carried(into, ["--all", *(f"--needing={need}" for need in NEEDS), *user, *args.names])
     last = booted(into, args.minutes * 60)
     print(last or "0 passed, 1 failed")
     return 0 if last.split(", ")[1:2] == ["0 failed"] else 1
