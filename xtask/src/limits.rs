@@ -1,5 +1,5 @@
-//! `docs/limits.md`: what is bounded, by how much, and for whom. Made from the constants in the source; what is
-//! not bounded is written by hand, behind a line that this keeps.
+//! `docs/limits.md`: what is bounded, by how much, and for whom. Made from the constants in the source; what
+//! is not bounded is written by hand, behind a line that this keeps.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +26,15 @@ const SCOPES: [(&str, &str); 10] = [
     ("An address", "An address"),
     ("A route", "A route: the way to one provider"),
     ("A server", "A server"),
+];
+/// Words of a doc comment that say for whom a bound holds. They must not contradict the line above.
+const WORDS: [(&str, &str); 6] = [
+    ("of a server", "A server"),
+    ("of the whole server", "A server"),
+    ("of one key", "A key"),
+    ("of one address", "An address"),
+    ("of one HTTP/2 connection", "A connection"),
+    ("of one connection", "A connection"),
 ];
 const OPENING: &str = "\
 # Limits
@@ -142,10 +151,10 @@ fn constants(text: &str) -> Result<BTreeMap<&'static str, Vec<Bound>>, String> {
     let mut known = BTreeMap::new();
     let mut groups: BTreeMap<&'static str, Vec<Bound>> = BTreeMap::new();
     let tokens: Vec<TokenTree> = rust_file::tokens(text)?.into_iter().collect();
-    let mut says = Says::default();
+    let mut comment = Says::default();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        if let Some(length) = says.note(&tokens, at) {
+        if let Some(length) = comment.note(&tokens, at) {
             at += length;
             continue;
         }
@@ -166,7 +175,14 @@ fn constants(text: &str) -> Result<BTreeMap<&'static str, Vec<Bound>>, String> {
                 format!("line {line}: the value of {name} is no product of numbers and names")
             })?;
             known.insert(name.clone(), value);
-            groups.entry(scope).or_default().push(Bound { says: says.taken(&name)?, name, value });
+            let says = comment.taken(&name)?;
+            let other = WORDS.iter().find(|(words, of)| says.contains(words) && *of != scope);
+            if let Some((words, of)) = other {
+                return Err(format!(
+                    "line {line}: {name} is said to be {words} and stands below `// {scope}`; its place is below `// {of}`"
+                ));
+            }
+            groups.entry(scope).or_default().push(Bound { name, value, says });
             at += 1;
         }
         at += 1;
@@ -336,6 +352,9 @@ mod tests {
         assert!(said.starts_with("line 3: no line above A"), "{said}");
         let silent = constants("// A key\npub const A: u8 = 1;\n").unwrap_err();
         assert_eq!(silent, "A does not say what it bounds");
+        let astray = constants("// A server\n/// Bytes, of one key.\npub const A: u8 = 1;\n").unwrap_err();
+        let wanted = "line 3: A is said to be of one key and stands below `// A server`; its place is below `// A key`";
+        assert_eq!(astray, wanted);
         let form = constants("// A key\n/// A.\npub const A: u8 = 1 + 1;\n").unwrap_err();
         assert_eq!(form, "line 3: the value of A is no product of numbers and names");
     }

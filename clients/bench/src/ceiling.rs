@@ -1,7 +1,7 @@
 //! The ceiling: the same wire and the same two durable commits a turn, and nothing else.
 //!
-//! One row a commit in an append-only table, committed in groups with synchronous=FULL; the history is in memory.
-//! No identity, no rules, no tools, no recovery: what a server on this machine could reach at best.
+//! One row a commit in an append-only table, committed in groups with synchronous=FULL; the history is in
+//! memory. No identity, no rules, no tools, no recovery: what a server on this machine could reach at best.
 
 use std::collections::HashMap;
 use std::path::Path as FilePath;

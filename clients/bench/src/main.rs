@@ -1,6 +1,7 @@
 //! Measures the server's speed and memory: a load client, two model servers that do not think, and a ceiling.
 //!
-//! `bench quick --heddle BINARY [--against BINARY]` prints one table; the other verbs are the processes it starts.
+//! `bench quick --heddle BINARY [--against BINARY]` prints one table; the other verbs are the processes that
+//! it starts.
 
 mod ceiling;
 mod line;

@@ -29,7 +29,7 @@ pub(crate) struct Held {
     pub(crate) live: f64,
 }
 
-/// Loads a fresh server five times, then lets it rest until it holds no session, or for as long as it may take.
+/// Loads a fresh server five times, then lets it rest until it holds no session, or as long as it may take.
 pub(crate) async fn held(subject: &Subject) -> Outcome<Held> {
     tokio::time::sleep(PAUSE).await;
     let start = subject.process.resident_bytes()?;

@@ -24,6 +24,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// Measures and prints.
 pub(crate) async fn run(heddle: PathBuf, against: Option<PathBuf>, place: &Path) -> Outcome<()> {
     let began = Instant::now();
+    let busy = std::fs::read_to_string("/proc/loadavg")?;
     let place = tempfile::tempdir_in(place)?;
     let place = place.path();
     let models = [subject::model(Duration::ZERO, place).await?, subject::model(SLOW, place).await?];
@@ -35,10 +36,12 @@ pub(crate) async fn run(heddle: PathBuf, against: Option<PathBuf>, place: &Path)
     turns(&mut table, &binaries, place, &models).await?;
     held(&mut table, &binaries, place, &models).await?;
     let cores = std::thread::available_parallelism()?;
+    let busy = busy.split_whitespace().next().unwrap_or_default();
     crate::say(&format!(
         "{cores} cores shared by the server, the load client and the model servers; loopback; release build with \
          its defaults (SQLite, WAL, synchronous=FULL).\nMedians, with the least and the most of up to {REPEATS} \
-         interleaved repeats; {:.0} s in all.",
+         interleaved repeats; {:.0} s in all. Load average before the run: {busy}; \
+         what others take of the cores makes noise of these figures, least of the CPU-ms.",
         began.elapsed().as_secs_f64()
     ));
     if let Some(against) = binaries.get(1) {
@@ -74,9 +77,7 @@ async fn turns(table: &mut Table, binaries: &[PathBuf], place: &Path, models: &[
                     format!("{clients} client{}{}", if clients == 1 { "" } else { "s" }, model_of(slow));
                 table.note(&format!("turns/s, {what}"), Kind::Rate, 0, *at, shown.turns_a_second);
                 table.note(&format!("p50 ms, {what}"), Kind::Cost, 2, *at, shown.median_ms);
-                if let Some(cpu_ms) = shown.cpu_ms {
-                    table.note(&format!("CPU-ms a turn, {what}"), Kind::Cost, 3, *at, cpu_ms);
-                }
+                table.note(&format!("CPU-ms a turn, {what}"), Kind::Cost, 3, *at, shown.cpu_ms);
             }
         }
     }

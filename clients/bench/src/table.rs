@@ -33,15 +33,22 @@ impl Table {
         Self { columns, rows: Vec::new() }
     }
 
-    /// Notes a figure; the row is made where it is first named.
-    pub(crate) fn note(&mut self, name: &str, kind: Kind, digits: usize, column: usize, figure: f64) {
+    /// Notes a figure, if there is one; the row is made where it is first named.
+    pub(crate) fn note(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        digits: usize,
+        column: usize,
+        figure: impl Into<Option<f64>>,
+    ) {
         let at = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
             let figures = vec![Vec::new(); self.columns.len()];
             self.rows.push(Row { name: name.to_owned(), kind, digits, figures });
             self.rows.len() - 1
         });
         if let Some(figures) = self.rows.get_mut(at).and_then(|row| row.figures.get_mut(column)) {
-            figures.push(figure);
+            figures.extend(figure.into());
         }
     }
 
@@ -123,6 +130,7 @@ mod tests {
             }
         }
         table.note("turns/s", Kind::Rate, 0, 2, 4_000.0);
+        table.note("CPU", Kind::Cost, 2, 2, None);
         table.note("CPU", Kind::Cost, 2, 0, 0.5);
         table.note("CPU", Kind::Cost, 2, 1, 0.25);
         table.note("live", Kind::Plain, 0, 0, 1_234_567.0);
