@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
 
 from attack import Server, attack, main
 
+NAMES = itertools.count()
 FULL = "the server's disk is full; nothing was written"
 
 
-def fill(server: Server) -> list[str]:
-    """Takes all room on the server's disk, to the last block."""
+def fill(server: Server, least: int = 1) -> list[str]:
+    """Takes all room on the server's disk, to the last block, or to the last of this many bytes."""
     taken = []
     size = 1 << 30
-    while size >= 1:
-        path = str(server.data.parent / f"filler-{len(taken)}")
+    while size >= least:
+        path = str(server.data.parent / f"filler-{next(NAMES)}")
         with open(path, "wb") as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, size)
@@ -54,7 +56,7 @@ def kept(server: Server) -> None:
     words = "x" * 1_000_000
     answers = []
     for _ in range(400):
-        fill(server)
+        taken += fill(server, 1 << 20)
         message = {"type": "user.message", "content": [{"type": "text", "text": words}]}
         status, answer = server.post(f"/v1/sessions/{session}/events", {"events": [message]})
         answers.append(status)
@@ -65,9 +67,8 @@ def kept(server: Server) -> None:
     assert server.get("/v1/sessions")[0] == 200, "reading needs no room"
     assert "no such savepoint" not in server.log()
     assert str(server.data) in server.log(), "the log does not name the disk"
-    for path in taken + [str(path) for path in server.data.parent.glob("filler-*")]:
-        if os.path.exists(path):
-            os.unlink(path)
+    for path in taken:
+        os.unlink(path)
     server.until("writes go on by themselves", lambda: server.get("/v1/sessions")[0] == 200)
     deadline = time.monotonic() + 60
     while True:

@@ -135,7 +135,12 @@ pub(crate) async fn fill(engine: &Engine, session: SessionId, prompt: &mut Promp
 
 /// Puts the bytes back. What is missing or damaged is worked round: words stand in its place, and the server's log
 /// names it once.
-async fn expand(engine: &Engine, session: SessionId, of: &(impl Display + Sync + ?Sized), content: &mut [Block]) {
+async fn expand(
+    engine: &Engine,
+    session: SessionId,
+    of: &(impl Display + Sync + ?Sized),
+    content: &mut [Block],
+) {
     for block in content {
         let what = if matches!(block, Block::Image { .. }) { "picture" } else { "document" };
         let Some(source) = source_mut(block) else { continue };

@@ -37,7 +37,11 @@ impl Default for Counters {
         registry.register("tool_calls", "Calls of built-in tools that were begun", calls.clone());
         registry.register("live_sessions", "Sessions held in memory", live.clone());
         registry.register("streams", "Open streams", feeds.clone());
-        registry.register("blob_bytes", "Bytes of pictures and documents kept beside the logs", blobs.clone());
+        registry.register(
+            "blob_bytes",
+            "Bytes of pictures and documents kept beside the logs",
+            blobs.clone(),
+        );
         Self { registry, commits, facts, requests, failures, calls, live, feeds, blobs }
     }
 }

@@ -57,7 +57,11 @@ pub(crate) async fn tend(engine: Engine) {
                 due = Instant::now() + SWEEP;
                 engine.counters().blobs(engine.store().blob_bytes());
                 if swept.blobs > 0 {
-                    tracing::info!(blobs = swept.blobs, bytes = swept.bytes, "blobs that nobody used are gone");
+                    tracing::info!(
+                        blobs = swept.blobs,
+                        bytes = swept.bytes,
+                        "blobs that nobody used are gone"
+                    );
                 }
             }
             Err(fault) => tracing::warn!(%fault, "blobs could not be swept"),
@@ -85,7 +89,10 @@ async fn adopt(engine: &Engine) -> Result<(), CommitError> {
     }
     store.mark(PINS_COMPLETE).await?;
     if found > 0 {
-        tracing::info!(blobs = found, "it is written down now which pictures and documents older sessions use");
+        tracing::info!(
+            blobs = found,
+            "it is written down now which pictures and documents older sessions use"
+        );
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Values as a database takes and gives them, and how a row of them reads back as a noun.
 
-use protocol::{SessionId, Stamp};
 use protocol::id::Id;
+use protocol::{SessionId, Stamp};
 
 use crate::fault::{Damage, Fault};
 use crate::nouns::{Document, Head, Kind, Lease, OwnerKind, Row, Status};

@@ -126,7 +126,9 @@ impl Disk {
         {
             fallocate(&log, FallocateFlags::KEEP_SIZE, 0, LOG_BYTES).unwrap_or_default();
         }
-        if self.ballast() == Ballast::Kept && std::fs::metadata(self.file()).is_ok_and(|found| found.len() > 0) {
+        if self.ballast() == Ballast::Kept
+            && std::fs::metadata(self.file()).is_ok_and(|found| found.len() > 0)
+        {
             return Ok(false);
         }
         let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.file());

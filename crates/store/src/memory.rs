@@ -10,7 +10,8 @@ use crate::blobs::{Blob, Flight, Swept, hash_of};
 use crate::fault::{CommitError, Fault};
 use crate::faults::{Fate, Faults};
 use crate::nouns::{
-    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Order, Owner, OwnerKind, Pin, Row, Write,
+    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Order, Owner, OwnerKind, Pin, Row,
+    Write,
 };
 
 #[derive(Debug)]

@@ -81,8 +81,7 @@ impl Database {
         let endings: Endings = Arc::new(watch::Sender::new(None));
         let (mut writers, mut readers) = (Threads::default(), Threads::default());
         let (orders, waiting) = mpsc::channel(QUEUE);
-        let writer =
-            Writer { connection: writer, disk: Arc::clone(&disk), commits: Arc::clone(&commits) };
+        let writer = Writer { connection: writer, disk: Arc::clone(&disk), commits: Arc::clone(&commits) };
         writers.start(WRITER, &endings, move || writer.run(waiting)).map_err(wrong)?;
         let (questions, asked) = mpsc::channel(QUEUE);
         let asked = Arc::new(Mutex::new(asked));
@@ -228,10 +227,13 @@ fn answer_all(connection: &Connection, disk: &Disk, asked: &Mutex<mpsc::Receiver
         };
         if !answer.is_closed() {
             let rows = catch_unwind(AssertUnwindSafe(|| read(connection, &query)));
-            give(answer, match rows {
-                Ok(rows) => rows.map_err(|error| disk.fault(&error)),
-                Err(_) => Err(Fault::Panicked),
-            });
+            give(
+                answer,
+                match rows {
+                    Ok(rows) => rows.map_err(|error| disk.fault(&error)),
+                    Err(_) => Err(Fault::Panicked),
+                },
+            );
         }
     }
 }

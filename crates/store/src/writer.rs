@@ -78,7 +78,8 @@ impl Writer {
     /// Runs a group and answers everybody in it. A panic of ours is theirs to hear of and not the writer's end.
     fn serve(&self, group: Vec<Batch>) {
         let outcomes = catch_unwind(AssertUnwindSafe(|| self.settle(&group)));
-        let outcomes = outcomes.unwrap_or_else(|_| group.iter().map(|_| Err(Fault::Panicked.into())).collect());
+        let outcomes =
+            outcomes.unwrap_or_else(|_| group.iter().map(|_| Err(Fault::Panicked.into())).collect());
         for (batch, outcome) in group.into_iter().zip(outcomes) {
             if outcome.is_ok() {
                 self.commits.fetch_add(batch.appends, Ordering::Relaxed);

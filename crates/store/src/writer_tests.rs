@@ -43,12 +43,7 @@ fn appends(positions: &[u64]) -> Vec<Statement> {
 
 fn broken() -> Vec<Statement> {
     let mut statements = appends(&[3]);
-    statements.push(Statement {
-        sql: "DELETE FROM nothing",
-        params: vec![],
-        expect: Expect::Any,
-        write: 1,
-    });
+    statements.push(Statement { sql: "DELETE FROM nothing", params: vec![], expect: Expect::Any, write: 1 });
     statements
 }
 
@@ -85,10 +80,7 @@ fn a_conflict_in_a_group_undoes_its_own_batch_only() {
 fn a_statement_that_fails_undoes_its_own_batch_only() {
     let writer = writer();
     let (answers, commits) = group(&writer, vec![appends(&[0, 1, 2]), broken(), appends(&[3])]);
-    assert!(
-        matches!(answers[..], [Ok(()), Err(CommitError::Fault(Fault::Disk(_))), Ok(())]),
-        "{answers:?}"
-    );
+    assert!(matches!(answers[..], [Ok(()), Err(CommitError::Fault(Fault::Disk(_))), Ok(())]), "{answers:?}");
     assert_eq!((firsts(&writer).len(), commits), (4, 2));
 }
 

@@ -66,7 +66,8 @@ async fn a_damaged_picture_is_worked_round_by_every_reader() {
     assert_eq!(results(&world.list(session).await), [[picture(1)]]);
 
     faults.damage_blob(name(1));
-    let words = "[The picture that was read here is damaged on the server's disk. Read it again if it is needed.]";
+    let words =
+        "[The picture that was read here is damaged on the server's disk. Read it again if it is needed.]";
     let told = [vec![Block::text(words)]];
     assert_eq!(results(&world.list(session).await), told);
     let previews = engine::Previews::default();
@@ -74,10 +75,7 @@ async fn a_damaged_picture_is_worked_round_by_every_reader() {
     assert_eq!(results(&events(&until(&mut resumed, IDLE).await)), told);
     turn(&world, session).await;
     let shown = world.puppet.prompts.lock().unwrap().last().unwrap().messages[2].parts.clone();
-    assert_eq!(
-        shown,
-        [Part::ToolResult { id: "toolu_1".into(), content: told[0].clone(), is_error: false }]
-    );
+    assert_eq!(shown, [Part::ToolResult { id: "toolu_1".into(), content: told[0].clone(), is_error: false }]);
 }
 
 #[tokio::test]

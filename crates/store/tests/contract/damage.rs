@@ -91,7 +91,10 @@ async fn rows_made_before_there_were_sums_are_read() {
     let store = open(place.path());
     two_logs(&store).await;
     store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
-    beside(place.path(), "UPDATE log SET sum = NULL; UPDATE heads SET sum = NULL; UPDATE documents SET sum = NULL");
+    beside(
+        place.path(),
+        "UPDATE log SET sum = NULL; UPDATE heads SET sum = NULL; UPDATE documents SET sum = NULL",
+    );
     assert_eq!(store.read(session(7), 0, ALL).await.unwrap().len(), 4);
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 8)));
     assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), Some(agent(1, 1)));
@@ -117,7 +120,10 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
     assert_eq!(store.head(HERE, session(4)).await, Err(damaged.clone()));
     assert_eq!(
         damaged.to_string(),
-        format!("the head row of {} is damaged on the disk: restore the data directory from a backup", session(4))
+        format!(
+            "the head row of {} is damaged on the disk: restore the data directory from a backup",
+            session(4)
+        )
     );
     let damaged = Fault::Damaged(Damage::Document { kind: Kind::Agent, id: 4 });
     assert_eq!(store.document(HERE, Kind::Agent, 4, None).await, Err(damaged));
