@@ -100,7 +100,8 @@ def rows(server: Server) -> None:
     for turn in range(flips):
         with sqlite3.connect(server.data / "heddle.db") as database:
             numbers = [row[0] for row in database.execute("SELECT number FROM heads ORDER BY number")]
-            places = database.execute("SELECT first, body FROM log WHERE session = ? ORDER BY first", numbers[1:2])
+            query = "SELECT first, body FROM log WHERE session = ? ORDER BY first"
+            places = database.execute(query, numbers[1:2])
             first, body = (found := places.fetchall())[turn % len(found)]
             at = (turn * 7919) % len(body)
             flipped = body[:at] + bytes([body[at] ^ (1 << turn % 7)]) + body[at + 1 :]

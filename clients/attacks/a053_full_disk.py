@@ -1,4 +1,4 @@
-"""A disk that is full: what was accepted is written, sessions can be deleted, the words are clear, and it heals."""
+"""A full disk: what was accepted is written, deletes work, the words are clear, and all heals."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ def kept(server: Server) -> None:
         server.wait_idle(session)
     server.must("DELETE", f"/v1/sessions/{other}")
     server.say("20 turns and a delete were written on the full disk")
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        server.kill(how)
+        taken += fill(server)
+        server.start()
+        server.say_to(session, f"hello after {how.name}")
+        server.wait_idle(session)
+    server.say("and it starts on the full disk, after kill -9 and after an orderly end, and goes on")
     # Everything that was kept is used up in the end, and then it is said.
     words = "x" * 1_000_000
     answers = []

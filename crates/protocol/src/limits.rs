@@ -81,8 +81,8 @@ pub const MODEL_SILENCE_S: u64 = 120;
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Seconds between heartbeats of a stream (design decision 5).
 pub const HEARTBEAT_S: u64 = 10;
-/// Bytes of the pictures and documents that one session's tools may have read and that are kept beside its log;
-/// beyond it a `read` of another answers with an error that says so.
+/// Bytes of the pictures and documents that one session's tools may have read and that are kept beside its
+/// log; beyond it a `read` of another answers with an error that says so.
 pub const BLOB_BYTES_PER_SESSION: u64 = 1024 * 1024 * 1024;
 /// Seconds between two sweeps of the server's blobs.
 pub const BLOB_SWEEP_S: u64 = 24 * 3_600;

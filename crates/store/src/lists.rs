@@ -28,8 +28,8 @@ pub(crate) fn heads(query: &HeadQuery) -> Query {
     list.merged(query.order.read(query.backwards), query.limit)
 }
 
-/// What leads to the sessions of one arm. It is said and not left to be guessed: SQLite keeps no statistics of
-/// ours. (PostgreSQL keeps its own and does not know the words.)
+/// What leads to the sessions of one arm. It is said and not left to be guessed: SQLite keeps no statistics
+/// of ours. (PostgreSQL keeps its own and does not know the words.)
 fn index(query: &HeadQuery, status: Option<Status>) -> &'static str {
     match (query.agent, query.agent_version, status) {
         // Few sessions are at work; of an agent's others, most have the status that is asked for.

@@ -50,8 +50,8 @@ fn every_query_finds_its_rows_by_an_index() {
     }
 }
 
-/// Every list of sessions there is: each arm of it is one search of one index that gives its rows in order, so
-/// that it ends where the page does, however many rows other filters would show.
+/// Every list of sessions there is: each arm of it is one search of one index that gives its rows in order,
+/// so that it ends where the page does, however many rows other filters would show.
 #[test]
 fn every_list_of_sessions_reads_no_more_than_its_page() {
     let connection = database();

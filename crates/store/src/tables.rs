@@ -307,8 +307,8 @@ fn damaged(session: SessionId, position: u64) -> impl Fn(Fault) -> Fault {
     }
 }
 
-/// Adds what can be read to a page, and says how many that were. One row that is damaged is left out and named,
-/// for a list is of many.
+/// Adds what can be read to a page, and says how many that were. One row that is damaged is left out and
+/// named, for a list is of many.
 fn readable<T>(
     rows: Vec<Vec<Value>>,
     noun: impl Fn(&mut Cells) -> Result<T, Fault>,
@@ -324,8 +324,8 @@ fn readable<T>(
     page.len() - before
 }
 
-/// Where the last row stands in its list, whether or not it can be read whole: its id comes first, and in this
-/// column when it was created.
+/// Where the last row stands in its list, whether or not it can be read whole: its id comes first, and in
+/// this column when it was created.
 fn last_place(rows: &[Vec<Value>], created: usize) -> Option<(Stamp, u128)> {
     rows.iter().rev().find_map(|row| match (row.first()?, row.get(created)?) {
         (Value::Bytes(id), Value::Int(at)) => {
@@ -336,7 +336,8 @@ fn last_place(rows: &[Vec<Value>], created: usize) -> Option<(Stamp, u128)> {
     })
 }
 
-/// How many a list still lacks because rows were left out of it, if it can go on behind the `last` that was read.
+/// How many a list still lacks because rows were left out of it, if it can go on behind the `last` that was
+/// read.
 fn go_on<P: PartialEq>(
     limit: usize,
     read: usize,
