@@ -7,6 +7,7 @@ import pathlib
 import signal
 import struct
 import zlib
+from typing import Any
 
 from attack import Server, attack, main, text_of
 
@@ -22,7 +23,7 @@ def png(shade: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + more + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
 
 
-def look(server: Server, session: str, shade: int) -> dict[str, object]:
+def look(server: Server, session: str, shade: int) -> dict[str, Any]:
     """A turn that makes a picture and reads it; gives the result of the read."""
     data = base64.b64encode(png(shade)).decode()
     make = {"command": f"echo {data} | base64 -d > {shade}.png"}
@@ -30,11 +31,20 @@ def look(server: Server, session: str, shade: int) -> dict[str, object]:
     return server.turn(session, [("bash", make), ("read", {"file_path": f"{place}/{shade}.png"})])[1]
 
 
+def listed(server: Server, session: str) -> list[dict[str, Any]]:
+    """What tools answered in a session, from all pages of its list."""
+    found, page = [], ""
+    while True:
+        answer = server.must("GET", f"/v1/sessions/{session}/events?limit=100{page}")
+        found += [event for event in answer["data"] if event["type"] == "agent.tool_result"]
+        if not answer.get("next_page"):
+            return found
+        page = f"&page={answer['next_page']}"
+
+
 def kinds(server: Server, session: str) -> list[str]:
-    """What the results of a session's reads are now, from its list."""
-    listed = server.must("GET", f"/v1/sessions/{session}/events?limit=100")["data"]
-    results = [event for event in listed if event["type"] == "agent.tool_result"]
-    return [block["type"] for event in results for block in event["content"] or []]
+    """What they answered with."""
+    return [block["type"] for event in listed(server, session) for block in event["content"] or []]
 
 
 def blobs(server: Server) -> list[pathlib.Path]:
@@ -58,8 +68,7 @@ def damaged(server: Server) -> None:
     files[2].unlink()
     for life in ("the same life", "the next life"):
         assert kinds(server, session).count("image") == 1, f"{life}: {kinds(server, session)}"
-        said = server.must("GET", f"/v1/sessions/{session}/events?limit=100")["data"]
-        told = [text_of(event) for event in said if event["type"] == "agent.tool_result"]
+        told = [text_of(event) for event in listed(server, session)]
         assert sum("damaged on the server's disk" in text for text in told) == 2, told
         assert sum("missing from the server's disk" in text for text in told) == 1, told
         assert "well" in server.bash(session, "echo well"), "the next turn did not go on"
@@ -91,7 +100,8 @@ def rows(server: Server) -> None:
     for turn in range(flips):
         with sqlite3.connect(server.data / "heddle.db") as database:
             numbers = [row[0] for row in database.execute("SELECT number FROM heads ORDER BY number")]
-            places = database.execute("SELECT first, body FROM log WHERE session = ? ORDER BY first", numbers[1:2])
+            query = "SELECT first, body FROM log WHERE session = ? ORDER BY first"
+            places = database.execute(query, numbers[1:2])
             first, body = (found := places.fetchall())[turn % len(found)]
             at = (turn * 7919) % len(body)
             flipped = body[:at] + bytes([body[at] ^ (1 << turn % 7)]) + body[at + 1 :]

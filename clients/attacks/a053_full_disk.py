@@ -1,22 +1,24 @@
-"""A disk that is full: what was accepted is written, sessions can be deleted, the words are clear, and it heals."""
+"""A full disk: what was accepted is written, deletes work, the words are clear, and all heals."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
 
 from attack import Server, attack, main
 
+NAMES = itertools.count()
 FULL = "the server's disk is full; nothing was written"
 
 
-def fill(server: Server) -> list[str]:
-    """Takes all room on the server's disk, to the last block."""
+def fill(server: Server, least: int = 1) -> list[str]:
+    """Takes all room on the server's disk, to the last block, or to the last of this many bytes."""
     taken = []
     size = 1 << 30
-    while size >= 1:
-        path = str(server.data.parent / f"filler-{len(taken)}")
+    while size >= least:
+        path = str(server.data.parent / f"filler-{next(NAMES)}")
         with open(path, "wb") as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, size)
@@ -50,11 +52,18 @@ def kept(server: Server) -> None:
         server.wait_idle(session)
     server.must("DELETE", f"/v1/sessions/{other}")
     server.say("20 turns and a delete were written on the full disk")
+    for how in (signal.SIGKILL, signal.SIGTERM):
+        server.kill(how)
+        taken += fill(server)
+        server.start()
+        server.say_to(session, f"hello after {how.name}")
+        server.wait_idle(session)
+    server.say("and it starts on the full disk, after kill -9 and after an orderly end, and goes on")
     # Everything that was kept is used up in the end, and then it is said.
     words = "x" * 1_000_000
     answers = []
     for _ in range(400):
-        fill(server)
+        taken += fill(server, 1 << 20)
         message = {"type": "user.message", "content": [{"type": "text", "text": words}]}
         status, answer = server.post(f"/v1/sessions/{session}/events", {"events": [message]})
         answers.append(status)
@@ -65,9 +74,8 @@ def kept(server: Server) -> None:
     assert server.get("/v1/sessions")[0] == 200, "reading needs no room"
     assert "no such savepoint" not in server.log()
     assert str(server.data) in server.log(), "the log does not name the disk"
-    for path in taken + [str(path) for path in server.data.parent.glob("filler-*")]:
-        if os.path.exists(path):
-            os.unlink(path)
+    for path in taken:
+        os.unlink(path)
     server.until("writes go on by themselves", lambda: server.get("/v1/sessions")[0] == 200)
     deadline = time.monotonic() + 60
     while True:

@@ -61,8 +61,8 @@ pub(crate) async fn keep(engine: &Engine, session: SessionId, outcome: &mut Outc
     kept
 }
 
-/// The input as the session can take it: a picture beyond its bound becomes words. `writes` are those of the same
-/// batch in front of it.
+/// The input as the session can take it: a picture beyond its bound becomes words. `writes` are those of the
+/// same batch in front of it.
 pub(crate) async fn bounded<'a>(
     engine: &Engine,
     session: SessionId,
@@ -133,8 +133,8 @@ pub(crate) async fn fill(engine: &Engine, session: SessionId, prompt: &mut Promp
     }
 }
 
-/// Puts the bytes back. What is missing or damaged is worked round: words stand in its place, and the server's log
-/// names it once.
+/// Puts the bytes back. What is missing or damaged is worked round: words stand in its place, and the
+/// server's log names it once.
 async fn expand(
     engine: &Engine,
     session: SessionId,

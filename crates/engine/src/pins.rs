@@ -1,7 +1,7 @@
 //! Blobs that nobody uses leave the disk, once it is known of every older log which it names.
 //!
-//! Logs of versions that wrote no pins are read through once, beside everything else; no sweep comes before that
-//! is done. It leaves no trace until then: a process that ends meanwhile begins it again.
+//! Logs of versions that wrote no pins are read through once, beside everything else; no sweep comes before
+//! that is done. It leaves no trace until then: a process that ends meanwhile begins it again.
 
 use std::time::Duration;
 
@@ -115,8 +115,8 @@ async fn adopt_one(engine: &Engine, session: SessionId) -> Result<usize, CommitE
     }
 }
 
-/// The pins of one row's facts, found in their text: nothing else in it can look like this, for there a quotation
-/// mark has a backslash in front.
+/// The pins of one row's facts, found in their text: nothing else in it can look like this, for there a
+/// quotation mark has a backslash in front.
 fn named(session: SessionId, body: &[u8]) -> impl Iterator<Item = Write> {
     memmem::find_iter(body, NAMES).filter_map(move |at| {
         let rest = body.get(at + NAMES.len()..)?;

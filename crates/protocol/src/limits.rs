@@ -126,8 +126,8 @@ pub const HEARTBEAT_S: u64 = 10;
 
 // A session
 
-/// Bytes of the pictures and documents that one session's tools may have read and that are kept beside its log;
-/// beyond it a `read` of another answers with an error that says so.
+/// Bytes of the pictures and documents that one session's tools may have read and that are kept beside its
+/// log; beyond it a `read` of another answers with an error that says so.
 pub const BLOB_BYTES_PER_SESSION: u64 = 1024 * 1024 * 1024;
 
 // A server

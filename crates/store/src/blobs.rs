@@ -24,8 +24,8 @@ pub(crate) fn hash_of(bytes: &[u8]) -> Name {
     Sha256::digest(bytes).into()
 }
 
-/// A blob that was put. As long as one of its clones is about, and for a while after, no sweep takes it: that is
-/// the time to write down who uses it.
+/// A blob that was put. As long as one of its clones is about, and for a while after, no sweep takes it: that
+/// is the time to write down who uses it.
 #[derive(Debug, Clone)]
 pub struct Blob {
     name: Name,

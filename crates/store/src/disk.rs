@@ -1,13 +1,13 @@
 //! The disk beneath the database: whether it is full, and the room that is kept on it for that moment.
 //!
-//! Two things are kept. The write-ahead log has room allocated behind its end, which nobody else can take: on a
-//! full disk commits go on in it. When that is used up, a file of nothing is given up.
+//! Two things are kept. The write-ahead log has room allocated behind its end, which nobody else can take: on
+//! a full disk commits go on in it. When that is used up, a file of nothing is given up, piece by piece.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
@@ -22,12 +22,16 @@ const PLENTY_BYTES: u64 = 1 << 30;
 /// With less free than this, a failure to write is a full disk whatever it is called.
 const NOTHING_BYTES: u64 = 1 << 20;
 
-/// The file that is given up when the disk is full.
+/// Bytes that are given up for commits, and for what it takes to open a database.
+pub(crate) const COMMIT_BYTES: u64 = 32 << 20;
+pub(crate) const OPEN_BYTES: u64 = 1 << 20;
+
+/// The file that is given up, piece by piece, when the disk is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ballast {
-    /// It is there.
+    /// It is there, whole.
     Kept,
-    /// It is not: it was given up, or there was never room to spare for it.
+    /// It is not: some of it was given up, or there was never room to spare for it.
     GivenUp,
 }
 
@@ -37,7 +41,8 @@ pub(crate) struct Disk {
     folder: PathBuf,
     /// The write-ahead log.
     log: PathBuf,
-    ballast: Mutex<Ballast>,
+    /// How many bytes the ballast still has.
+    ballast: Mutex<u64>,
 }
 
 impl Disk {
@@ -48,10 +53,9 @@ impl Disk {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
             Some(_) | None => PathBuf::from("."),
         };
-        let disk = Self { folder, log: log.into(), ballast: Mutex::new(Ballast::GivenUp) };
-        if std::fs::metadata(disk.file()).is_ok_and(|found| allocated(&found) >= BALLAST_BYTES) {
-            disk.set(Ballast::Kept);
-        }
+        let disk = Self { folder, log: log.into(), ballast: Mutex::new(0) };
+        let there = std::fs::metadata(disk.file()).map_or(0, |found| allocated(&found).min(found.len()));
+        *disk.left() = there;
         disk
     }
 
@@ -59,12 +63,12 @@ impl Disk {
         self.folder.join("ballast")
     }
 
-    fn set(&self, ballast: Ballast) {
-        *self.ballast.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = ballast;
+    fn left(&self) -> MutexGuard<'_, u64> {
+        self.ballast.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn ballast(&self) -> Ballast {
-        *self.ballast.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        if *self.left() >= BALLAST_BYTES { Ballast::Kept } else { Ballast::GivenUp }
     }
 
     /// Bytes that we may still write; a disk that does not say has plenty.
@@ -99,19 +103,21 @@ impl Disk {
         }
     }
 
-    /// Gives the ballast up. False: there was none, or it could not be.
-    pub(crate) fn give_up(&self) -> bool {
-        if self.ballast() != Ballast::Kept {
+    /// Gives this much of the ballast up. False: there was none left, or it could not be.
+    pub(crate) fn give_up(&self, bytes: u64) -> bool {
+        let mut left = self.left();
+        if *left == 0 {
             return false;
         }
-        // Emptied and synced: a file system may hold back the blocks of a removed file until it has written down
+        let less = left.saturating_sub(bytes);
+        // Cut and synced: a file system may hold back the blocks of a removed file until it has written down
         // that they are free.
-        let emptied = OpenOptions::new().write(true).open(self.file()).and_then(|file| {
-            file.set_len(0)?;
+        let cut = OpenOptions::new().write(true).open(self.file()).and_then(|file| {
+            file.set_len(less)?;
             file.sync_all()
         });
-        self.set(Ballast::GivenUp);
-        emptied.is_ok()
+        *left = less;
+        cut.is_ok()
     }
 
     /// Keeps room again where there is plenty. True: the ballast was made now.
@@ -126,9 +132,8 @@ impl Disk {
         {
             fallocate(&log, FallocateFlags::KEEP_SIZE, 0, LOG_BYTES).unwrap_or_default();
         }
-        if self.ballast() == Ballast::Kept
-            && std::fs::metadata(self.file()).is_ok_and(|found| found.len() > 0)
-        {
+        let mut left = self.left();
+        if *left >= BALLAST_BYTES && std::fs::metadata(self.file()).is_ok_and(|found| found.len() > 0) {
             return Ok(false);
         }
         let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.file());
@@ -136,9 +141,10 @@ impl Disk {
         if made.is_err() {
             // Half a ballast is in the way of whoever needs the room.
             std::fs::remove_file(self.file()).unwrap_or_default();
+            *left = 0;
         }
         made?;
-        self.set(Ballast::Kept);
+        *left = BALLAST_BYTES;
         Ok(true)
     }
 }

@@ -276,8 +276,9 @@ impl Store {
         }
     }
 
-    /// Removes blobs that nobody pins, that were written `age` before `now`, and that this process has held none
-    /// of for `age` by its own clock. Removes none before [`PINS_COMPLETE`] is marked. Needs a tokio runtime.
+    /// Removes blobs that nobody pins, that were written `age` before `now`, and that this process has held
+    /// none of for `age` by its own clock. Removes none before [`PINS_COMPLETE`] is marked. Needs a tokio
+    /// runtime.
     pub async fn sweep(&self, now: Stamp, age: Duration) -> Result<Swept, Fault> {
         let complete = self.is_marked(PINS_COMPLETE).await?;
         match &*self.0 {
@@ -294,7 +295,8 @@ impl Store {
         }
     }
 
-    /// Sessions of every workspace by id, deleted ones too until they are purged; those behind `after`, if named.
+    /// Sessions of every workspace by id, deleted ones too until they are purged; those behind `after`, if
+    /// named.
     pub async fn sessions(&self, after: Option<SessionId>, limit: usize) -> Result<Vec<SessionId>, Fault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.sessions(after, limit).await,
@@ -302,7 +304,8 @@ impl Store {
         }
     }
 
-    /// [`Store::read`], of rows as they lie there, right or wrong: to look for what may be in them, never to show.
+    /// [`Store::read`], of rows as they lie there, right or wrong: to look for what may be in them, never to
+    /// show.
     pub async fn read_as_is(
         &self,
         session: SessionId,
@@ -342,7 +345,8 @@ impl Store {
         }
     }
 
-    /// Whether the room is there that is kept for the moment when the disk is full. A store in memory needs none.
+    /// Whether the room is there that is kept for the moment when the disk is full. A store in memory needs
+    /// none.
     pub fn ballast(&self) -> Ballast {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.database().disk().ballast(),
@@ -350,8 +354,8 @@ impl Store {
         }
     }
 
-    /// Keeps room on the disk again, if there is plenty: for whoever serves the store, from time to time. Needs a
-    /// tokio runtime.
+    /// Keeps room on the disk again, if there is plenty: for whoever serves the store, from time to time.
+    /// Needs a tokio runtime.
     pub async fn keep_room(&self) -> Result<(), Fault> {
         let Driver::Sqlite { tables, .. } = &*self.0 else { return Ok(()) };
         let disk = Arc::clone(tables.database().disk());
@@ -380,8 +384,8 @@ impl Store {
         }
     }
 
-    /// Ends a thread (`store-writer`, `store-reader`) as a fault in it would: only for tests. False: the store has
-    /// none of this name.
+    /// Ends a thread (`store-writer`, `store-reader`) as a fault in it would: only for tests. False: the
+    /// store has none of this name.
     #[cfg(debug_assertions)]
     pub async fn break_thread(&self, name: &str) -> bool {
         match &*self.0 {

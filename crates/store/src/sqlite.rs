@@ -73,7 +73,7 @@ impl Database {
         let opened = prepare(path);
         let writer = match opened {
             // Even to open a database takes a little room.
-            Err(_) if disk.is_full() && disk.give_up() => prepare(path)?,
+            Err(_) if disk.is_full() && disk.give_up(disk::OPEN_BYTES) => prepare(path)?,
             opened => opened?,
         };
         let wrong = |reason: String| Fault::Open { path: path.to_owned(), reason };
@@ -175,8 +175,8 @@ fn prepare(path: &Path) -> Result<Connection, Fault> {
     if mode != "wal" {
         return Err(wrong(format!("its journal mode stays {mode}: the file system does not allow WAL")));
     }
-    // A log that grew under a load is cut back. What a batch may have to undo stays off the disk, which may be
-    // full.
+    // A log that grew under a load is cut back. What a batch may have to undo stays off the disk, which may
+    // be full.
     writer
         .pragma_update_and_check(None, "journal_size_limit", disk::LOG_BYTES as i64, |_| Ok(()))
         .and_then(|()| writer.pragma_update(None, "temp_store", "memory"))

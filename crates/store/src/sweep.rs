@@ -11,8 +11,8 @@ use crate::tables::Tables;
 /// How many blobs are asked after in one query.
 const ASKED_AT_ONCE: usize = 100;
 
-/// Removes the blobs that have no pin, were last written `age` before `now`, and that nobody in this process has
-/// held for `age`. Without `complete` nothing is removed: older logs may name any of them.
+/// Removes the blobs that have no pin, were last written `age` before `now`, and that nobody in this process
+/// has held for `age`. Without `complete` nothing is removed: older logs may name any of them.
 pub(crate) async fn sweep(
     tables: &Tables,
     blobs: &Blobs,

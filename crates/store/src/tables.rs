@@ -51,8 +51,8 @@ impl Tables {
         loop {
             let rows = self.database.rows(lists::heads(&query)).await?;
             let more = rows.len() == query.limit;
+            let last = last_place(&rows, 5).map(|(at, id)| (at, SessionId::from_bits(id)));
             let read = readable(rows, Cells::head, &mut page);
-            let last = page.last().map(|head: &Head| (head.created_at, head.session));
             match go_on(query.limit, read, more, query.after, last) {
                 Some(limit) => (query.limit, query.after) = (limit, last),
                 None => return Ok(in_order(page, query.backwards)),
@@ -171,8 +171,8 @@ impl Tables {
         loop {
             let rows = self.database.rows(lists::documents(&query)).await?;
             let more = rows.len() == query.limit;
+            let last = last_place(&rows, 4);
             let read = readable(rows, |cells| cells.document(query.kind), &mut page);
-            let last = page.last().map(|document: &Document| (document.created_at, document.id));
             match go_on(query.limit, read, more, query.after, last) {
                 Some(limit) => (query.limit, query.after) = (limit, last),
                 None => return Ok(in_order(page, query.backwards)),
@@ -307,8 +307,8 @@ fn damaged(session: SessionId, position: u64) -> impl Fn(Fault) -> Fault {
     }
 }
 
-/// Adds what can be read to a page, and says how many that were. One row that is damaged is left out and named,
-/// for a list is of many.
+/// Adds what can be read to a page, and says how many that were. One row that is damaged is left out and
+/// named, for a list is of many.
 fn readable<T>(
     rows: Vec<Vec<Value>>,
     noun: impl Fn(&mut Cells) -> Result<T, Fault>,
@@ -324,7 +324,20 @@ fn readable<T>(
     page.len() - before
 }
 
-/// How many a list still lacks because rows were left out of it, if it can go on behind the `last` that was read.
+/// Where the last row stands in its list, whether or not it can be read whole: its id comes first, and in
+/// this column when it was created.
+fn last_place(rows: &[Vec<Value>], created: usize) -> Option<(Stamp, u128)> {
+    rows.iter().rev().find_map(|row| match (row.first()?, row.get(created)?) {
+        (Value::Bytes(id), Value::Int(at)) => {
+            let id = id.as_slice().try_into().map(u128::from_be_bytes).ok()?;
+            Some((Stamp::from_micros(*at), id))
+        }
+        _ => None,
+    })
+}
+
+/// How many a list still lacks because rows were left out of it, if it can go on behind the `last` that was
+/// read.
 fn go_on<P: PartialEq>(
     limit: usize,
     read: usize,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, ffi, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::disk::Disk;
+use crate::disk::{COMMIT_BYTES, Disk};
 use crate::fault::{CommitError, Fault};
 use crate::sql::{Expect, Statement};
 use crate::sqlite::{execute, give, prepared, size};
@@ -75,7 +75,8 @@ impl Writer {
         End::Closed
     }
 
-    /// Runs a group and answers everybody in it. A panic of ours is theirs to hear of and not the writer's end.
+    /// Runs a group and answers everybody in it. A panic of ours is theirs to hear of and not the writer's
+    /// end.
     fn serve(&self, group: Vec<Batch>) {
         let outcomes = catch_unwind(AssertUnwindSafe(|| self.settle(&group)));
         let outcomes =
@@ -88,12 +89,12 @@ impl Writer {
         }
     }
 
-    /// A group that finds the disk full gets the room that is kept for it, and then each of its batches has its
-    /// own try: a small one, which may make room, is not to fail with a large one.
+    /// A group that finds the disk full gets the room that is kept for it, and then each of its batches has
+    /// its own try: a small one, which may make room, is not to fail with a large one.
     fn settle(&self, group: &[Batch]) -> Vec<Outcome> {
         let mut tried = self.attempt(group);
-        if matches!(tried, Err(Fault::Full { .. })) && self.disk.give_up() {
-            aside(|| tracing::warn!("the disk is full: the room kept for this was given up"));
+        while matches!(tried, Err(Fault::Full { .. })) && self.disk.give_up(COMMIT_BYTES) {
+            aside(|| tracing::warn!("the disk is full: some of the room kept for this was given up"));
             tried = self.attempt(group);
         }
         match tried {
@@ -112,7 +113,8 @@ impl Writer {
 
     /// One transaction for the group, one savepoint for each batch of it.
     ///
-    /// After a fault a conflict inside the group may have been with a batch that is now undone: all get the fault.
+    /// After a fault a conflict inside the group may have been with a batch that is now undone: all get the
+    /// fault.
     fn attempt(&self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
         let tried = begin(&self.connection)
             .and_then(|()| {

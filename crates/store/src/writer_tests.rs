@@ -148,6 +148,29 @@ fn a_full_disk_fails_what_needs_room_and_no_more_and_heals_by_itself() {
     assert_eq!(group(&writer, vec![large(2, 1 << 20)]), (vec![Ok(())], 1));
 }
 
+#[test]
+fn the_ballast_goes_piece_by_piece_and_is_made_again_where_there_is_plenty() {
+    use crate::disk::Ballast;
+    let place = tempfile::tempdir().unwrap();
+    let disk = Disk::new(&place.path().join("heddle.db"));
+    assert!(!disk.give_up(1), "there is none yet");
+    if !disk.keep().unwrap() {
+        // A disk with little free: none is kept there.
+        assert_eq!(disk.ballast(), Ballast::GivenUp);
+        return;
+    }
+    let length = || std::fs::metadata(place.path().join("ballast")).unwrap().len();
+    assert_eq!((disk.ballast(), length()), (Ballast::Kept, 64 << 20));
+    assert!(disk.give_up(COMMIT_BYTES));
+    assert_eq!((disk.ballast(), length()), (Ballast::GivenUp, 32 << 20));
+    // Another life finds what is left of it.
+    let next = Disk::new(&place.path().join("heddle.db"));
+    assert!(next.give_up(COMMIT_BYTES) && !next.give_up(COMMIT_BYTES));
+    assert_eq!(length(), 0);
+    assert!(next.keep().unwrap());
+    assert_eq!((next.ballast(), length()), (Ballast::Kept, 64 << 20));
+}
+
 /// A log whose lines cannot be written: each of them panics.
 struct Unwritable;
 
