@@ -74,6 +74,8 @@ mod tests {
             workspace: WorkspaceId::from_bits(1),
             env_key_hash: Some(keys::hash(KEY)),
             origins: origins.iter().copied().map(HeaderValue::from_static).collect(),
+            #[cfg(debug_assertions)]
+            end: crate::End::default(),
         };
         router(House::open().await.engine().clone(), settings)
     }
