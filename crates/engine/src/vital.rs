@@ -130,7 +130,6 @@ impl Engine {
 
     /// `work`, which in a test's build a test may let panic under this name; in a release nothing else.
     #[cfg(not(debug_assertions))]
-    #[expect(clippy::unused_self, reason = "only a test's build has something to wait for")]
     pub fn mortal<F: Future>(&self, _name: &'static str, work: F) -> F {
         work
     }

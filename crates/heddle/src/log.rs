@@ -174,6 +174,33 @@ mod tests {
         );
     }
 
+    #[derive(Clone, Default)]
+    struct Sink(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("a lock").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_its_fields_hold() {
+        let sink = Sink::default();
+        let lines = Lines::begin(sink.clone(), |_, _| String::new()).expect("a thread");
+        let mut out = OneLine { out: lines.clone(), coloured: false };
+        for event in ["plain=1\n", "said=two\nlines\u{1b}]52;c;eA==\u{7}\r \u{202e}\n"] {
+            out.write_all(event.as_bytes()).expect("it never fails");
+        }
+        lines.settle();
+        let shown = String::from_utf8(sink.0.lock().expect("a lock").clone()).expect("text");
+        assert_eq!(shown, "plain=1\nsaid=two\\nlines\\u001b]52;c;eA==\\u0007\\r \\u202e\n");
+    }
+
     #[test]
     fn a_line_of_the_logs_own_is_one_line() {
         let line = text("WARN", "a\nb\u{1b}");

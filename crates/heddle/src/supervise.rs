@@ -47,6 +47,10 @@ pub(crate) enum After {
 }
 
 impl Vital {
+    #[cfg_attr(
+        not(any(test, debug_assertions)),
+        expect(dead_code, reason = "people read it here, and a test's build reads it too")
+    )]
     pub(crate) const ALL: [Self; 15] = [
         Self::StoreWriter,
         Self::StoreReader,
