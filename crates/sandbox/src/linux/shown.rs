@@ -52,6 +52,9 @@ impl Shown {
     pub(crate) fn show(&mut self, host: &Path) -> Result<(), Fault> {
         let (place, name) = (below(&self.root, host), host.to_string_lossy());
         let real = fs::canonicalize(host).of(Step::Mounts, &name)?;
+        if self.copy(host).is_some_and(|copy| copy == place) {
+            return Ok(());
+        }
         if real.is_dir() {
             directory(&place)?;
             return match self.copy(&real) {

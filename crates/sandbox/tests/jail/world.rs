@@ -104,13 +104,17 @@ impl Answer {
 }
 
 impl Inmate {
-    fn new(jail: Jail) -> Self {
+    pub(crate) fn new(jail: Jail) -> Self {
         let said = BufReader::new(jail.socket().unwrap());
         Self { jail, said, world: None }
     }
 
     pub(crate) fn ask(&mut self, ask: &Value) -> Answer {
         self.tell(ask);
+        self.answer()
+    }
+
+    pub(crate) fn answer(&mut self) -> Answer {
         let mut line = String::new();
         self.said.read_line(&mut line).unwrap();
         let answer: Value = serde_json::from_str(&line).expect("the jail answers");

@@ -43,6 +43,10 @@ fn main() -> ExitCode {
         },
         ["start", root, script] => start(root, script),
         ["hold", root, script] => hold(root, script),
+        ["remove", root, name] => {
+            Folders::new(PathBuf::from(root), users()).remove(name).unwrap();
+            ExitCode::SUCCESS
+        }
         ["start-without-namespaces", root] => {
             unshare(CloneFlags::CLONE_NEWUSER).unwrap();
             std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
