@@ -24,9 +24,6 @@ pub(crate) const LOCK: &str = "lock";
 /// Its time says when the folder was last used.
 const USED: &str = "used";
 
-/// Says whose the session's files are to become, while they are given away.
-pub(crate) const OWNER: &str = "owner";
-
 /// Where the inner process builds its root. Made here, because the folder is not its user's.
 pub(crate) const ROOT: &str = "root";
 

@@ -15,13 +15,16 @@ use crate::fault::{Fault, Step};
 use crate::host;
 use crate::plan::Isolation;
 
-/// What a server that is root is to take its jails' users from; another does not look at it.
+/// What a server is to take its jails' users from. One that is not root takes its sub-users, unless it is to
+/// take its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     /// `count` users from `first` on, none of whom anybody else on this host is.
     Range { first: u32, count: u32 },
     /// This one for all jails: they share what the kernel counts by user.
     One(u32),
+    /// The server's own, which must not be root, as if the host had no other.
+    Own,
 }
 
 impl Wanted {
@@ -44,6 +47,10 @@ struct Shared {
 }
 
 /// Where users come from.
+#[cfg_attr(
+    not(all(target_os = "linux", not(heddle_portable))),
+    expect(dead_code, reason = "elsewhere there is but the server's own")
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The server is root and may become these.
@@ -76,10 +83,6 @@ impl Users {
         self.0.source.get_or_init(|| host::source(&self.0.program, self.0.wanted))
     }
 
-    pub(crate) fn program(&self) -> &Path {
-        &self.0.program
-    }
-
     /// A user for the jail of this folder: whoever owns its files, if that is nobody else's user now.
     ///
     /// # Errors
@@ -101,6 +104,7 @@ impl Users {
             return Ok(own());
         }
         let (users, groups, count, kind) = match self.source() {
+            Source::Own(_) if self.0.wanted == Wanted::Own && geteuid().is_root() => (0, 0, 0, Kind::Root),
             Source::Own(_) => return Ok(own()),
             Source::Root { first, count } => (*first, *first, *count, Kind::Root),
             Source::Sub { users, groups, count } => (*users, *groups, *count, Kind::Sub),
@@ -134,6 +138,18 @@ impl Users {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<PathBuf>>> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What only a host with jails asks.
+#[cfg(all(target_os = "linux", not(heddle_portable)))]
+impl Users {
+    pub(crate) fn jails(&self) -> u32 {
+        self.0.jails
+    }
+
+    pub(crate) fn program(&self) -> &Path {
+        &self.0.program
     }
 }
 

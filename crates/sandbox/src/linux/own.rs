@@ -15,8 +15,11 @@ use rustix::io::Errno;
 
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
-use crate::folder::{OWNER, PARTS};
+use crate::folder::PARTS;
 use crate::host::open_below;
+
+/// Says in the folder whose the session's files are to become, while they are given away.
+const OWNER: &str = "owner";
 
 /// How long one start may spend on it: about five million files. What is done stays done.
 pub(crate) const TIME: Duration = Duration::from_secs(20);

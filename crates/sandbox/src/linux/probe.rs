@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, getrlimit};
+
 use super::{cgroup, counted};
 use crate::fault::{Fault, Step};
 use crate::folder::Folders;
@@ -48,6 +50,7 @@ pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
         Err(_) => optional("loopback", "not tried"),
     });
     checks.push(bash());
+    checks.push(at_once(users.jails()));
     checks.push(whose(users));
     if let Ok(found) = &tried {
         checks.push(inodes(&found.shared, readonly));
@@ -94,6 +97,37 @@ fn optional(name: &'static str, found: &str) -> Check {
 
 fn optional_good(name: &'static str, found: &str) -> Check {
     Check { needed: false, ..good(name, found) }
+}
+
+/// Open files of the server for one jail, and for all else that it does.
+const JAIL_FILES: u64 = 4;
+const OTHER_FILES: u64 = 256;
+/// Memory of one jail in MiB, before anything runs in it, and of a usual command.
+const JAIL_MIB: u64 = 2;
+const COMMAND_MIB: u64 = 50;
+
+/// Whether the host has what so many jails take.
+fn at_once(jails: u32) -> Check {
+    const NAME: &str = "at once";
+    let many = u64::from(jails);
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let wanted = many * JAIL_FILES + OTHER_FILES;
+    if files < wanted {
+        return Check {
+            fix: format!("Raise the server's limit of open files (LimitNOFILE) to {wanted}, or lower `[sandbox] jails`"),
+            ..optional(NAME, &format!("{jails} sandboxes may run at once and need {wanted} open files of the server, which may have {files}"))
+        };
+    }
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let (all, used) = (kib.unwrap_or(u64::MAX) / 1024, many * (JAIL_MIB + COMMAND_MIB));
+    if all < used {
+        return Check {
+            fix: format!("Lower `[sandbox] jails` to {}", (all / (JAIL_MIB + COMMAND_MIB)).max(1)),
+            ..optional(NAME, &format!("{jails} sandboxes may run at once, and this machine has {all} MiB of memory"))
+        };
+    }
+    optional_good(NAME, &format!("{jails} sandboxes run at once; further sessions wait their turn"))
 }
 
 /// Whom jails run as, and what they share if that is one user.

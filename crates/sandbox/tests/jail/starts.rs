@@ -54,7 +54,7 @@ fn a_server_that_is_root_runs_no_agent_as_root() {
         return;
     }
     let world = World::new();
-    for wanted in [Wanted::One(0), Wanted::Range { first: 0, count: 10 }] {
+    for wanted in [Wanted::One(0), Wanted::Range { first: 0, count: 10 }, Wanted::Own] {
         let users = Users::new(program(), wanted, 64);
         let fault = sandbox::start(&program(), &world.plan("a"), &users).err().unwrap();
         assert_eq!(fault.step, Step::User, "{fault}");
@@ -95,6 +95,7 @@ fn a_probe_finds_a_host_that_can_and_one_that_cannot() {
         "system calls",
         "loopback",
         "bash",
+        "at once",
         "users",
         "own inodes",
         "cgroup v2",

@@ -15,8 +15,10 @@ use tempfile::TempDir;
 pub(crate) const FIRST: u32 = 2_100_000_000;
 pub(crate) const COUNT: u32 = 4_096;
 
+/// Tests that are not root look into what jails wrote, so their jails are nobody else.
 pub(crate) fn users() -> Users {
-    Users::new(program(), Wanted::Range { first: FIRST, count: COUNT }, 64)
+    let range = Wanted::Range { first: FIRST, count: COUNT };
+    Users::new(program(), if is_root() { range } else { Wanted::Own }, 64)
 }
 
 /// A server's data directory: private, and gone at the end.
