@@ -6,12 +6,12 @@ use std::time::Duration;
 use engine::Engine;
 use protocol::SessionId;
 use rustix::time::ClockId;
-use sandbox::{Isolation, Report};
+use sandbox::{Isolation, Report, Users};
 use tools::{Clocks, LocalHands, Settings};
 
 use crate::{
     Wrong,
-    config::{Mode, Settled},
+    config::{Mode, Sandbox, Settled},
 };
 
 /// How often what is left of sessions that are gone is looked for.
@@ -33,7 +33,7 @@ pub(crate) fn jail(order: &str) -> ExitCode {
 /// The hands that the settings mean, once this host has shown that it can give them.
 pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
     if settled.sandbox.mode == Mode::Local {
-        let report = probe().await?;
+        let report = probe(&settled.sandbox).await?;
         if !report.ok() {
             return Err(cannot(&report).into());
         }
@@ -45,15 +45,17 @@ pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
         Mode::Off => Isolation::Off,
     };
     settings.readonly.clone_from(&settled.sandbox.readonly);
-    settings.owner = Some(settled.sandbox.user);
+    settings.users = settled.sandbox.users;
+    settings.jails_max = settled.sandbox.jails;
     settings.keep_days = settled.sandbox.keep_days;
     Ok(LocalHands::new(settings))
 }
 
 /// Tries a jail for real.
-pub(crate) async fn probe() -> Result<Report, Wrong> {
-    let program = sandbox::program()?;
-    Ok(tokio::task::spawn_blocking(move || sandbox::probe(&program)).await?)
+pub(crate) async fn probe(sandbox: &Sandbox) -> Result<Report, Wrong> {
+    let users = Users::new(sandbox::program()?, sandbox.users, u32::try_from(sandbox.jails)?);
+    let readonly = sandbox.readonly.clone();
+    Ok(tokio::task::spawn_blocking(move || sandbox::probe(&users, &readonly)).await?)
 }
 
 fn cannot(report: &Report) -> String {

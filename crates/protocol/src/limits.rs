@@ -153,6 +153,15 @@ pub const STALLED_READER_BYTES: usize = 64 * 1024;
 
 // A server
 
+/// Sandboxes alive at once, of the whole server, unless it is set otherwise.
+pub const SANDBOXES: usize = 64;
+/// Sandboxes that a server may be set to.
+pub const SANDBOXES_MAX: usize = 4_096;
+/// Seconds that a tool's call waits for its session's turn to have a sandbox: as long as one command of every
+/// session before it may take.
+pub const SANDBOX_WAIT_S: u64 = 600;
+/// Seconds after which a session that has a sandbox lets those who wait for one go first with its next call.
+pub const SANDBOX_TURN_S: u64 = 60;
 /// Seconds that running tools get when the server is told to stop (rules.md 2).
 pub const DRAIN_S: u64 = 20;
 /// Bytes of log lines that wait for whoever reads the server's standard error, of a server. Beyond it lines

@@ -13,7 +13,7 @@ use crate::host;
 use crate::limits;
 use crate::outer;
 use crate::plan::{Isolation, Layout, Limits, Plan};
-use crate::word::{Order, Stage, Word};
+use crate::word::{Found, Order, Start, Word};
 
 /// What the tools serve, once they are inside.
 #[derive(Debug)]
@@ -49,12 +49,13 @@ pub fn enter(order: &str) -> Result<Inside, ExitCode> {
         Word::Failed(fault).send(&socket).ok();
         ExitCode::FAILURE
     };
-    match order.stage {
-        Stage::Outer => Err(outer::run(&socket, order.plan).unwrap_or_else(told)),
-        Stage::Inner => {
-            let plan = order.plan;
-            let ready = inner(&plan).map_err(told)?;
+    match order {
+        Order::Keeper(errand) => Err(host::keep(&socket, &errand).unwrap_or_else(told)),
+        Order::Outer(start) => Err(outer::run(&socket, start).unwrap_or_else(told)),
+        Order::Inner(start) => {
+            let ready = inner(&start).map_err(told)?;
             ready.send(&socket).map_err(|_| ExitCode::FAILURE)?;
+            let plan = start.plan;
             let layout = Layout::new(plan.isolation, &plan.folder);
             Ok(Inside { socket, layout, limits: plan.limits, isolation: plan.isolation })
         }
@@ -72,11 +73,12 @@ fn close_all_but_stdio() -> io::Result<()> {
     Ok(())
 }
 
-fn inner(plan: &Plan) -> Result<Word, Fault> {
+fn inner(start: &Start) -> Result<Word, Fault> {
+    let plan = &start.plan;
     host::belong()?;
     // The outer process blocked some, and a child begins with what its parent blocks.
     SigSet::all().thread_unblock().at(Step::Privileges)?;
-    let loopback = host::confine(plan)?;
+    let found = host::confine(start)?;
     let null =
         rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).at(Step::Mounts)?;
     rustix::stdio::dup2_stdin(&null).at(Step::Ready)?;
@@ -84,14 +86,14 @@ fn inner(plan: &Plan) -> Result<Word, Fault> {
     let layout = Layout::new(plan.isolation, &plan.folder);
     std::env::set_current_dir(&layout.workspace).at(Step::Folder)?;
     host::seal(plan.isolation)?;
-    Ok(Word::Ready { loopback })
+    Ok(Word::Ready(found))
 }
 
 /// Without a jail: a folder for temporary files and the limits that harm nobody. The number of processes is
-/// not bounded: it would count everything the server's user runs. True: the network is the host's.
-pub(crate) fn unconfined(plan: &Plan) -> Result<bool, Fault> {
+/// not bounded: it would count everything the server's user runs. The network is the host's.
+pub(crate) fn unconfined(plan: &Plan) -> Result<Found, Fault> {
     let layout = Layout::new(plan.isolation, &plan.folder);
     std::fs::create_dir_all(&layout.tmp).at(Step::Folder)?;
     limits::set(limits::harmless(&plan.limits))?;
-    Ok(true)
+    Ok(Found { loopback: true, shared: Vec::new() })
 }

@@ -29,6 +29,8 @@ pub enum Step {
     Folder,
     /// The user the jail runs as.
     User,
+    /// Giving the session's files to that user.
+    Own,
     /// Starting the program.
     Spawn,
     /// Taking the folder's lock.
@@ -61,6 +63,7 @@ impl fmt::Display for Step {
             Self::Plan => "reading its plan",
             Self::Folder => "opening the session's folder",
             Self::User => "choosing its user",
+            Self::Own => "giving the session's files to its user",
             Self::Spawn => "starting its process",
             Self::Lock => "locking the session's folder",
             Self::UserNamespace => "making a user namespace",
@@ -97,7 +100,17 @@ impl Fault {
                     .to_owned()
             }
             Step::Folder => "Check that the data directory exists and that the server may write to it".to_owned(),
-            Step::User => "Run the server as an ordinary user, or set a user other than root for the sandbox (65534)".to_owned(),
+            Step::User => {
+                "Run the server as an ordinary user, or give it users other than root for its sandboxes with `[sandbox] \
+                 uids`. A server that is not root needs newuidmap and newgidmap (package uidmap) and lines for its user \
+                 in /etc/subuid and /etc/subgid"
+                    .to_owned()
+            }
+            Step::Own => {
+                "Try again: what is done is kept. If they belong to users that the server no longer has, give it back \
+                 what it had: being root, or its lines in /etc/subuid and /etc/subgid"
+                    .to_owned()
+            }
             Step::Spawn => {
                 "Check that the heddle program may be executed by everybody (mode 755) and that the machine has \
                  processes and memory left"

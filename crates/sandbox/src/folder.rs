@@ -7,12 +7,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, FlockOperation, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, Uid};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
 use crate::clock::Deadline;
 use crate::erase;
-use crate::host::{open_below, to_change_to};
+use crate::host::{self, open_below};
+use crate::users::Users;
 
 /// What a session's folder holds for the jail, in the order of [`crate::Layout`].
 pub(crate) const PARTS: [&str; 4] = ["workspace", "home", "outputs", "results"];
@@ -23,22 +24,28 @@ pub(crate) const LOCK: &str = "lock";
 /// Its time says when the folder was last used.
 const USED: &str = "used";
 
+/// Where the inner process builds its root. Made here, because the folder is not its user's.
+pub(crate) const ROOT: &str = "root";
+
+/// What is removed last, so that a removal that was cut off is still listed with its time.
+pub(crate) const LAST: [&str; 2] = [USED, LOCK];
+
 /// How long a removal waits for the end of a jail.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 
-/// The folders of all sessions: `<root>/<name>`, each 0700.
+/// The folders of all sessions: `<root>/<name>`, below a directory that is the server's alone (0700). Each is the
+/// server's, and its parts belong to whoever its jail runs as.
 #[derive(Debug, Clone)]
 pub struct Folders {
     root: PathBuf,
-    owner: Option<u32>,
+    users: Users,
 }
 
 impl Folders {
-    /// `root` is made when the first folder is. `owner` is the user and group that folders are given to
-    /// when the server is root; otherwise it is not looked at.
-    pub fn new(root: PathBuf, owner: Option<u32>) -> Self {
-        Self { root, owner }
+    /// `root` is made when the first folder is. `users` are those that jails run as.
+    pub fn new(root: PathBuf, users: Users) -> Self {
+        Self { root, users }
     }
 
     /// Makes `<root>/<name>` with its parts, or finds them there, notes that it is used now, and answers
@@ -50,10 +57,19 @@ impl Folders {
         check(name)?;
         DirBuilder::new().recursive(true).mode(0o700).create(&self.root)?;
         let root = self.open_root()?;
-        let folder = self.directory(&root, name)?;
-        for part in PARTS {
-            self.directory(&folder, part)?;
+        let folder = directory(&root, name)?;
+        // The jail's user passes through; others cannot come as far.
+        mine(&folder, Mode::from_raw_mode(0o711))?;
+        for part in PARTS.into_iter().chain([ROOT]) {
+            match rustix::fs::mkdirat(&folder, part, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // The jail's user locks it.
+        let readable = Mode::from_raw_mode(0o644);
+        mine(&rustix::fs::openat(&folder, LOCK, flags, readable)?, readable)?;
         let used = rustix::fs::openat(
             &folder,
             USED,
@@ -78,8 +94,13 @@ impl Folders {
             Err(error) => return Err(error),
         };
         let _lock = lock(&folder)?;
-        // The marker goes last, so that a removal that was cut off is still listed with its time.
-        erase::all_but(&folder, &[USED, LOCK])?;
+        match erase::all_but(&folder, &LAST) {
+            // What belongs to others the server cannot remove itself.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                host::erase(&folder, &self.users, error)?;
+            }
+            done => done?,
+        }
         for last in [LOCK, USED] {
             match rustix::fs::unlinkat(&folder, last, AtFlags::empty()) {
                 Ok(()) | Err(Errno::NOENT) => {}
@@ -131,18 +152,27 @@ impl Folders {
     fn open_root(&self) -> io::Result<OwnedFd> {
         open(&self.root)
     }
+}
 
-    fn directory(&self, parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
-        match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let made = open_below(parent, name)?;
-        if let Some(owner) = to_change_to(self.owner) {
-            rustix::fs::fchown(&made, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))?;
-        }
-        Ok(made)
+fn directory(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
     }
+    open_below(parent, name)
+}
+
+/// Makes it the server's with this mode: in a folder of an earlier version it is the sandbox's user's.
+fn mine(file: &OwnedFd, mode: Mode) -> io::Result<()> {
+    let found = rustix::fs::fstat(file)?;
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    if found.st_uid != user.as_raw() {
+        rustix::fs::fchown(file, Some(user), Some(group))?;
+    }
+    if Mode::from_raw_mode(found.st_mode) != mode {
+        rustix::fs::fchmod(file, mode)?;
+    }
+    Ok(())
 }
 
 fn check(name: &str) -> io::Result<()> {
@@ -158,7 +188,7 @@ pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// `None` when no jail was ever started here.
-fn lock(folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn lock(folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match rustix::fs::openat(folder, LOCK, flags, Mode::empty()) {
         Ok(file) => file,

@@ -20,6 +20,7 @@ mod outer;
 mod plan;
 mod report;
 mod start;
+mod users;
 mod word;
 
 #[cfg(all(target_os = "linux", not(heddle_portable)))]
@@ -36,3 +37,4 @@ pub use host::{probe, program};
 pub use plan::{Isolation, Layout, Limits, Plan};
 pub use report::{Check, Report};
 pub use start::{Jail, start};
+pub use users::{Users, Wanted};

@@ -10,17 +10,21 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, ExitCode, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
 use crate::enter;
 use crate::fault::{Fault, Step};
 use crate::plan::{Isolation, Limits, Plan};
 use crate::report::{Report, bash, missing};
+use crate::users::{Lease, Source, Users, Wanted};
+use crate::word::{Found, Start};
 
 /// Where a process finds its open files by number.
 pub(crate) const DESCRIPTORS: &str = "/dev/fd";
@@ -36,7 +40,7 @@ pub fn program() -> io::Result<PathBuf> {
 }
 
 /// What this host can give a jail: nothing.
-pub fn probe(_program: &Path) -> Report {
+pub fn probe(_users: &Users, _readonly: &[PathBuf]) -> Report {
     let fault = none();
     Report { checks: vec![missing("jail", &fault.cause, &fault.fix()), bash()] }
 }
@@ -67,9 +71,37 @@ impl Cgroup {
     }
 }
 
-/// Nobody: without a jail commands run as the server's own user.
-pub(crate) fn to_change_to(_owner: Option<u32>) -> Option<u32> {
+/// Nobody but the server's own user: without a jail commands run as that.
+pub(crate) fn source(_program: &Path, _wanted: Wanted) -> Source {
+    Source::Own("this system has no jail".to_owned())
+}
+
+/// Nobody else than the server's user owns files here.
+pub(crate) fn owner(_folder: &OwnedFd) -> Option<u32> {
     None
+}
+
+/// They are the server's already.
+pub(crate) fn give(_folder: &OwnedFd, _lease: &Lease) -> Result<(), Fault> {
+    Ok(())
+}
+
+/// There is nobody who may do more.
+pub(crate) fn erase(_folder: &OwnedFd, _users: &Users, refused: io::Error) -> io::Result<()> {
+    Err(refused)
+}
+
+/// Nobody is mapped.
+pub(crate) fn map_jail(_pid: u32, _lease: &Lease) -> Result<(), Fault> {
+    Err(none())
+}
+
+/// There are no errands.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Errand {}
+
+pub(crate) fn keep(_socket: &UnixStream, errand: &Errand) -> Result<ExitCode, Fault> {
+    match *errand {}
 }
 
 /// Where the outer process begins.
@@ -99,8 +131,8 @@ pub(crate) fn end_of(_child: &Child) -> io::Result<Option<OwnedFd>> {
 }
 
 /// The outer process needs nothing.
-pub(crate) fn hold(isolation: Isolation) -> Result<(), Fault> {
-    may(isolation)
+pub(crate) fn hold(start: &Start, _socket: &UnixStream) -> Result<(), Fault> {
+    may(start.plan.isolation)
 }
 
 /// What the inner process started it has ended itself; its groups are not known here.
@@ -112,7 +144,8 @@ pub(crate) fn belong() -> Result<(), Fault> {
 }
 
 /// Sets limits, as far as this system has them.
-pub(crate) fn confine(plan: &Plan) -> Result<bool, Fault> {
+pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
+    let plan = &start.plan;
     may(plan.isolation)?;
     let limits = Limits { files: plan.limits.files.min(FILES_MAX), ..plan.limits.clone() };
     enter::unconfined(&Plan { limits, ..plan.clone() })

@@ -16,8 +16,7 @@ use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::folder::LOCK;
 use crate::host;
-use crate::plan::Plan;
-use crate::word::{Order, Stage, Word};
+use crate::word::{Order, Start, Word};
 
 /// How long the inner process has to end by itself once the server has closed the socket.
 const END: Duration = Duration::from_secs(1);
@@ -26,7 +25,7 @@ const END: Duration = Duration::from_secs(1);
 const STDERR_BYTES_MAX: usize = 64 * 1024;
 
 /// Its working directory is the session's folder.
-pub(crate) fn run(socket: &UnixStream, plan: Plan) -> Result<ExitCode, Fault> {
+pub(crate) fn run(socket: &UnixStream, start: Start) -> Result<ExitCode, Fault> {
     // No terminal of the server's, and no signal that a terminal or a service manager sends to all of the
     // server's processes at once: the server decides when a jail ends. It fails only for the leader of a
     // group, who has none.
@@ -41,9 +40,9 @@ pub(crate) fn run(socket: &UnixStream, plan: Plan) -> Result<ExitCode, Fault> {
     reader.read_exact(&mut go).at(Step::Spawn)?;
 
     let _lock = take_lock(socket)?;
-    let isolation = plan.isolation;
-    host::hold(isolation)?;
-    let order = serde_json::to_string(&Order { stage: Stage::Inner, plan })
+    let isolation = start.plan.isolation;
+    host::hold(&start, socket)?;
+    let order = serde_json::to_string(&Order::Inner(start))
         .map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
     let mut child = Command::new(host::program().at(Step::Spawn)?)
         .arg("jail")
@@ -67,8 +66,9 @@ pub(crate) fn run(socket: &UnixStream, plan: Plan) -> Result<ExitCode, Fault> {
 }
 
 fn take_lock(socket: &UnixStream) -> Result<rustix::fd::OwnedFd, Fault> {
-    let flags = OFlags::CREATE | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let lock = rustix::fs::open(LOCK, flags, Mode::from_raw_mode(0o600)).at(Step::Lock)?;
+    // Made with the folder, which is the server's.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = rustix::fs::open(LOCK, flags, Mode::empty()).at(Step::Lock)?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => return Ok(lock),
         Err(Errno::WOULDBLOCK) => {}
@@ -134,7 +134,11 @@ fn watch(child: &mut Child, socket: &UnixStream, mut stderr: Option<ChildStderr>
 fn pass_on(pipe: &mut ChildStderr, left: &mut usize) -> bool {
     // Even if none of it is UTF-8, what is made of it fits into a page.
     let mut buffer = [0; 1024];
-    let Ok(read) = pipe.read(&mut buffer) else { return false };
+    let read = match pipe.read(&mut buffer) {
+        Ok(read) => read,
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
+        Err(_) => return false,
+    };
     if let Some(said) = buffer.get(..read.min(*left)) {
         *left -= said.len();
         tell(said);

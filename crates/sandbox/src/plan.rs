@@ -42,7 +42,7 @@ pub struct Limits {
     pub free_bytes: u64,
     /// The size of `/tmp`, which is memory.
     pub tmp_bytes: u64,
-    /// Open files of one process (RLIMIT_NOFILE).
+    /// Open files of one process (RLIMIT_NOFILE) at most; fewer where the machine has few.
     pub files: u64,
 }
 
@@ -58,7 +58,7 @@ impl Default for Limits {
             disk_bytes: 10 * GIB,
             free_bytes: GIB,
             tmp_bytes: 512 * MIB,
-            files: 16_384,
+            files: 4_096,
         }
     }
 }

@@ -13,9 +13,10 @@ use std::time::Duration;
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::folder;
-use crate::host::{self, Cgroup, to_change_to};
+use crate::host::{self, Cgroup};
 use crate::plan::{Isolation, Layout, Plan};
-use crate::word::{Order, Stage, Word};
+use crate::users::{Kind, Lease, Users};
+use crate::word::{Found, Order, Start, Word};
 
 /// How long a start may take, with the wait for an earlier jail's lock.
 const START: Duration = Duration::from_secs(10);
@@ -25,25 +26,26 @@ const END: Duration = Duration::from_secs(2);
 
 /// Spawns `program jail <order>` and waits until it is ready: blocks for at most 10 s.
 ///
-/// `program` is an absolute path, normally [`crate::program`]. `owner` is the user and group the jail runs as
-/// when the server is root, and must not be root; otherwise, and with `Isolation::Off`, the jail runs as the
-/// server's user.
+/// `program` is an absolute path, normally [`crate::program`]. The jail has one of `users` as long as it lives,
+/// and the files of its folder become that user's; with `Isolation::Off` it runs as the server's own.
 ///
 /// # Errors
 /// The step that failed; nothing of the jail is left then.
-pub fn start(program: &Path, plan: &Plan, owner: Option<u32>) -> Result<Jail, Fault> {
-    begin(program, plan, owner).map(|(jail, _)| jail)
+pub fn start(program: &Path, plan: &Plan, users: &Users) -> Result<Jail, Fault> {
+    begin(program, plan, users).map(|(jail, _)| jail)
 }
 
-/// The same, and whether the jail's loopback is up.
-pub(crate) fn begin(program: &Path, plan: &Plan, owner: Option<u32>) -> Result<(Jail, bool), Fault> {
+/// The same, and what the jail found out.
+pub(crate) fn begin(program: &Path, plan: &Plan, users: &Users) -> Result<(Jail, Found), Fault> {
     if !program.is_absolute() || !plan.folder.is_absolute() {
         return Err(Fault::new(Step::Plan, "the program and the folder must be absolute paths"));
     }
     host::may(plan.isolation)?;
-    let owner = user(plan.isolation, owner)?;
     let folder = folder::open(&plan.folder).at(Step::Folder)?;
-    let order = Order { stage: Stage::Outer, plan: plan.clone() };
+    let lease = users.lease(plan.isolation, &plan.folder, &folder)?;
+    host::give(&folder, &lease)?;
+    let mapped = lease.kind == Kind::Sub;
+    let order = Order::Outer(Start { plan: plan.clone(), mapped, neighbours: users.neighbours() });
     let order = serde_json::to_string(&order).map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
     let (ours, theirs) = UnixStream::pair().at(Step::Spawn)?;
     let mut command = Command::new(program);
@@ -55,29 +57,16 @@ pub(crate) fn begin(program: &Path, plan: &Plan, owner: Option<u32>) -> Result<(
         .current_dir(host::place(&folder, plan))
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(host::said());
-    if let Some(owner) = owner {
-        command.uid(owner).gid(owner);
+    if lease.kind == Kind::Root {
+        command.uid(lease.user).gid(lease.group);
     }
     let child = command.spawn().at(Step::Spawn)?;
     // The command still holds the other end of the socket.
     drop(command);
     let cgroup = Cgroup::hold(child.id(), &plan.limits);
-    let mut jail = Jail { child: Some(child), socket: ours, cgroup };
-    let loopback = jail.wait_until_ready()?;
-    Ok((jail, loopback))
-}
-
-/// The user to change to, if any.
-fn user(isolation: Isolation, owner: Option<u32>) -> Result<Option<u32>, Fault> {
-    if isolation == Isolation::Off || !rustix::process::geteuid().is_root() {
-        return Ok(None);
-    }
-    match owner {
-        Some(0) | None => {
-            Err(Fault::new(Step::User, "a server that runs as root must not run agents as root"))
-        }
-        owner => Ok(to_change_to(owner)),
-    }
+    let mut jail = Jail { child: Some(child), socket: ours, cgroup, lease };
+    let found = jail.wait_until_ready()?;
+    Ok((jail, found))
 }
 
 /// All that programs inside see of an environment: nothing of the server's but, with `Off`, its PATH.
@@ -113,6 +102,8 @@ pub struct Jail {
     child: Option<Child>,
     socket: UnixStream,
     cgroup: Option<Cgroup>,
+    /// Its user, which is another's when this is dropped, after the end of all its processes.
+    lease: Lease,
 }
 
 impl Jail {
@@ -135,7 +126,7 @@ impl Jail {
         self.finish();
     }
 
-    fn wait_until_ready(&mut self) -> Result<bool, Fault> {
+    fn wait_until_ready(&mut self) -> Result<Found, Fault> {
         let deadline = Deadline::after(START);
         // It waits for this byte, so that nothing is started before the cgroup holds it.
         // If it has ended already, the answer says so.
@@ -144,9 +135,13 @@ impl Jail {
         loop {
             match Word::receive(&self.socket, deadline) {
                 Ok(Some(Word::Waiting)) => waits = true,
-                Ok(Some(Word::Ready { loopback })) => return Ok(loopback),
+                Ok(Some(Word::Ready(found))) => return Ok(found),
+                Ok(Some(Word::Unshared)) => {
+                    host::map_jail(self.pid(), &self.lease)?;
+                    (&self.socket).write_all(b"\n").ok();
+                }
                 Ok(Some(Word::Failed(fault))) => return Err(fault),
-                Ok(None) => return Err(Fault::new(Step::Ready, "its process ended first")),
+                Ok(Some(Word::Done) | None) => return Err(Fault::new(Step::Ready, "its process ended first")),
                 Err(error) if waits => return Err(error).at(Step::Lock),
                 Err(error) => return Err(error).at(Step::Ready),
             }

@@ -7,20 +7,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
 use crate::fault::Fault;
+use crate::host::Errand;
 use crate::plan::Plan;
 
 /// The argument of `heddle jail`.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
-    pub stage: Stage,
-    pub plan: Plan,
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Order {
+    Outer(Start),
+    Inner(Start),
+    Keeper(Errand),
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Stage {
-    Outer,
-    Inner,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub plan: Plan,
+    /// Whether the server maps the outer process to its user, once that is in a namespace of its own.
+    pub mapped: bool,
+    /// How many jails share what the kernel counts by user, this one included.
+    pub neighbours: u32,
 }
 
 /// One line from the jail to the server. After `Ready` or `Failed` there is no further one.
@@ -29,11 +34,21 @@ pub(crate) enum Stage {
 pub(crate) enum Word {
     /// Another jail still holds the folder's lock.
     Waiting,
-    Ready {
-        /// Whether programs inside can talk to each other over 127.0.0.1.
-        loopback: bool,
-    },
+    Ready(Found),
+    /// The user namespace is made: to be mapped, and one byte to be sent then.
+    Unshared,
+    /// An errand is done.
+    Done,
     Failed(Fault),
+}
+
+/// What a jail found out about its host while it started.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Found {
+    /// Whether programs inside can talk to each other over 127.0.0.1.
+    pub loopback: bool,
+    /// Trees of the host that are shown as they are: locks, watches and sockets in them are the host's.
+    pub shared: Vec<String>,
 }
 
 /// The longest line; a fault's text is far shorter.

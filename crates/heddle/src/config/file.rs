@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use protocol::routes::Provider;
+use protocol::{limits, routes::Provider};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
@@ -55,12 +55,21 @@ pub(super) struct FileSandbox {
     /// `local` runs commands in a jail of this machine; `off` runs them as the server's own user, with
     /// nothing in between. (--sandbox, HEDDLE_SANDBOX)
     pub(super) mode: Mode,
-    /// Further trees that agents may read and run, as absolute paths. None by default.
+    /// Further trees that agents may read and run, as absolute paths. None by default. `heddle doctor` says
+    /// whether sockets in them can be reached.
     #[schemars(example = ["/opt/toolchain"])]
     pub(super) readonly: Vec<PathBuf>,
-    /// The number of the user that agents' commands run as when the server is root; never root itself.
-    #[schemars(range(min = 1, max = USERS))]
-    pub(super) user: u32,
+    /// Users of this host that agents' commands run as when the server is root, each sandbox as one that no
+    /// other is: the first and how many, none of whom anybody else is. A server that is not root takes them
+    /// from /etc/subuid and /etc/subgid instead. With `own` all run as the server's own user.
+    pub(super) uids: Uids,
+    /// One user for all sandboxes of a server that is root, in place of `uids`: what earlier versions did, and
+    /// what lets sandboxes use up for each other what the kernel counts by user. None by default.
+    #[schemars(range(min = 1, max = USERS), example = 65_534)]
+    pub(super) user: Option<u32>,
+    /// Sandboxes at once. Further sessions wait their turn.
+    #[schemars(range(min = 1, max = limits::SANDBOXES_MAX))]
+    pub(super) jails: usize,
     /// Days for which the files of a session that does not use its tools are kept.
     #[schemars(range(min = 1, max = DAYS))]
     pub(super) keep_days: u32,
@@ -85,6 +94,17 @@ pub(super) struct FileLog {
     /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list such as
     /// `info,server=debug` with a level for each part. (--log, HEDDLE_LOG)
     pub(super) filter: Filter,
+}
+
+/// A range of users as it is written.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct Uids(pub(super) String);
+
+impl Default for Uids {
+    fn default() -> Self {
+        Self("2000000000:4096".into())
+    }
 }
 
 /// A filter's text.
@@ -164,7 +184,7 @@ impl Default for File {
 /// As rules.md 10 says.
 impl Default for FileSandbox {
     fn default() -> Self {
-        Self { mode: Mode::Local, readonly: Vec::new(), user: 65_534, keep_days: 30 }
+        Self { mode: Mode::Local, readonly: Vec::new(), uids: Uids::default(), user: None, jails: limits::SANDBOXES, keep_days: 30 }
     }
 }
 

@@ -21,6 +21,7 @@ use protocol::{
     routes::{Route, Routes},
 };
 use reqwest::{Certificate, header::HeaderValue};
+use sandbox::Wanted;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -32,7 +33,7 @@ pub(crate) use self::{
     source::{Mistake, Setting, Source},
 };
 use self::{
-    file::{FileSandbox, FileThreads},
+    file::{FileSandbox, FileThreads, Uids},
     read::Read,
     source::Ledger,
 };
@@ -96,10 +97,26 @@ pub(crate) struct Sandbox {
     pub(crate) mode: Mode,
     /// Further trees that they see, read-only.
     pub(crate) readonly: Vec<PathBuf>,
-    /// The user that they run as when the server is root.
-    pub(crate) user: u32,
+    /// Which users they run as.
+    pub(crate) users: Wanted,
+    /// How many at once.
+    pub(crate) jails: usize,
     /// Days after which the files of a session that does not use them are removed.
     pub(crate) keep_days: u32,
+}
+
+/// What it is when nothing is said.
+impl Default for Sandbox {
+    fn default() -> Self {
+        let file = FileSandbox::default();
+        Self {
+            mode: file.mode,
+            readonly: file.readonly,
+            users: Wanted::DEFAULT,
+            jails: file.jails,
+            keep_days: file.keep_days,
+        }
+    }
 }
 
 /// What is logged, and how.
@@ -213,7 +230,8 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger)
     let sandbox = Sandbox {
         mode: ledger.take("sandbox.mode", mode, file.mode, |mode| word(*mode)),
         readonly: ledger.take("sandbox.readonly", None, file.readonly, trees),
-        user: ledger.take("sandbox.user", None, file.user, text),
+        users: users(file.uids, file.user, ledger),
+        jails: ledger.take("sandbox.jails", None, file.jails, text),
         keep_days: ledger.take("sandbox.keep_days", None, file.keep_days, text),
     };
     for tree in &sandbox.readonly {
@@ -223,6 +241,28 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger)
         }
     }
     sandbox
+}
+
+fn users(uids: Uids, user: Option<u32>, ledger: &mut Ledger) -> Wanted {
+    let Uids(uids) = ledger.take("sandbox.uids", None, uids, |Uids(text)| text.clone());
+    let user = ledger.take("sandbox.user", None, user, |user| user.map_or_else(|| "none".into(), |user| text(&user)));
+    if let Some(user) = user {
+        return Wanted::One(user);
+    }
+    if uids == "own" {
+        return Wanted::Own;
+    }
+    let range = uids.split_once(':').and_then(|(first, count)| {
+        let (first, count) = (first.parse::<u32>().ok()?, count.parse::<u32>().ok()?);
+        // The last number is nobody's.
+        let legal = first > 0 && count > 0 && first.checked_add(count).is_some();
+        legal.then_some(Wanted::Range { first, count })
+    });
+    range.unwrap_or_else(|| {
+        let message = format!("{uids} must be the first user and how many, as 2000000000:4096, without root; or own");
+        ledger.mistake("sandbox.uids", message);
+        Wanted::DEFAULT
+    })
 }
 
 fn tree(file: &FileThreads, ledger: &mut Ledger) -> Tree {
@@ -324,7 +364,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_sandbox_is_local_unless_it_is_said_to_be_off() {
-        let plain = Sandbox { mode: Mode::Local, readonly: Vec::new(), user: 65_534, keep_days: 30 };
+        let plain = Sandbox {
+            mode: Mode::Local,
+            readonly: Vec::new(),
+            users: Wanted::DEFAULT,
+            jails: 64,
+            keep_days: 30,
+        };
         assert_eq!(settled(&[], "").expect("legal").sandbox, plain);
         let off = settled(&["--sandbox=off"], "[sandbox]\nmode = \"local\"\n").expect("legal");
         assert_eq!(off.sandbox, Sandbox { mode: Mode::Off, ..plain });

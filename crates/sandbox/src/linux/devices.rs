@@ -36,8 +36,9 @@ pub(crate) fn make(root: &Path) -> Result<(), Fault> {
     let shm = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     tmpfs(&dev.join("shm"), shm, "mode=1777,size=64m,nr_inodes=4096")?;
     directory(&dev.join("pts"))?;
+    // The host's own number of terminals bounds all jails together.
     // Without it only programs that want a terminal of their own do without.
-    let options = c"newinstance,ptmxmode=0666,mode=0620";
+    let options = c"newinstance,ptmxmode=0666,mode=0620,max=64";
     mount("devpts", dev.join("pts"), "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, options).ok();
     Ok(())
 }

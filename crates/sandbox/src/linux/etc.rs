@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use super::root::{directory, show};
+use super::root::directory;
+use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
 
 const MADE: [(&str, &str); 7] = [
@@ -51,28 +52,26 @@ const SHOWN: [&str; 24] = [
 /// Directories whose names carry a version.
 const SHOWN_BEGINNINGS: [&str; 3] = ["java", "perl", "python3"];
 
-pub(crate) fn make(root: &Path) -> Result<(), Fault> {
+pub(crate) fn make(root: &Path, shown: &mut Shown) -> Result<(), Fault> {
     let etc = root.join("etc");
     directory(&etc)?;
     for (name, text) in MADE {
         fs::write(etc.join(name), text).of(Step::Mounts, name)?;
     }
     let host = Path::new("/etc");
+    shown.keep(host)?;
     for name in SHOWN {
-        show_if_there(root, &host.join(name))?;
+        show_if_there(shown, &host.join(name))?;
     }
     for entry in fs::read_dir(host).into_iter().flatten().flatten() {
         let name = entry.file_name();
         if SHOWN_BEGINNINGS.iter().any(|begin| name.to_string_lossy().starts_with(begin)) {
-            show_if_there(root, &entry.path())?;
+            show_if_there(shown, &entry.path())?;
         }
     }
     Ok(())
 }
 
-fn show_if_there(root: &Path, host: &Path) -> Result<(), Fault> {
-    match fs::metadata(host) {
-        Ok(found) => show(root, host, found.is_dir()),
-        Err(_) => Ok(()),
-    }
+fn show_if_there(shown: &mut Shown, host: &Path) -> Result<(), Fault> {
+    if host.exists() { shown.show(host) } else { Ok(()) }
 }

@@ -1,8 +1,9 @@
 //! The filter of system calls: what no agent's program needs and what has opened doors in kernels before.
 //!
 //! A forbidden call answers EPERM, so that a program can say what it was refused. `clone3` answers ENOSYS,
-//! because its flags lie in memory that a filter cannot read; libraries then fall back to `clone`. So does
-//! every call that is newer than this list, and on x86_64 the whole x32 interface, whose numbers would
+//! because its flags lie in memory that a filter cannot read; libraries then fall back to `clone`. So do the
+//! calls of asynchronous I/O, whose requests are counted for the whole machine, as if it were not built in, and
+//! so does every call that is newer than this list, and on x86_64 the whole x32 interface, whose numbers would
 //! otherwise pass beside it.
 
 use std::collections::BTreeMap;
@@ -84,6 +85,23 @@ const FORBIDDEN_HERE: &[i64] =
 #[cfg(not(target_arch = "x86_64"))]
 const FORBIDDEN_HERE: &[i64] = &[];
 
+/// Asynchronous I/O: one jail could take all requests that the machine has (fs.aio-max-nr).
+const NOT_THERE: [i64; 7] = [
+    libc::SYS_clone3,
+    libc::SYS_io_setup,
+    libc::SYS_io_destroy,
+    libc::SYS_io_submit,
+    libc::SYS_io_cancel,
+    libc::SYS_io_getevents,
+    IO_PGETEVENTS,
+];
+
+/// Not in the library for every machine.
+#[cfg(target_arch = "x86_64")]
+const IO_PGETEVENTS: i64 = 333;
+#[cfg(not(target_arch = "x86_64"))]
+const IO_PGETEVENTS: i64 = 292;
+
 /// CLONE_NEWTIME is none of them: `clone` takes its bit for a part of the signal.
 const NEW_NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWNS,
@@ -104,6 +122,10 @@ const PERSONALITIES: [u64; 4] = [0, 0x8, 0x0004_0000, 0xffff_ffff];
 
 const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
+/// Of the internet: the usual one, and by name.
+const PROTOCOLS: [i32; 5] =
+    [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_ICMP, libc::IPPROTO_ICMPV6];
+
 /// From here on the filter holds for this process and all that it starts.
 pub(crate) fn apply() -> Result<(), Fault> {
     let failed = |error: seccompiler::Error| Fault::new(Step::Filter, error.to_string());
@@ -115,8 +137,8 @@ pub(crate) fn apply() -> Result<(), Fault> {
     };
     let rules = rules().map_err(|error| failed(error.into()))?;
     let refused = compile(rules, SeccompAction::Errno(libc::EPERM as u32))?;
-    let unknown =
-        compile([(libc::SYS_clone3, Vec::new())].into(), SeccompAction::Errno(libc::ENOSYS as u32))?;
+    let not_there = NOT_THERE.map(|call| (call, Vec::new())).into();
+    let unknown = compile(not_there, SeccompAction::Errno(libc::ENOSYS as u32))?;
     for program in [newer_is_unknown(), unknown, refused] {
         apply_filter(&program).map_err(failed)?;
     }
@@ -158,7 +180,19 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError>
         when(0, Is::Eq, libc::AF_NETLINK as u64)?,
         when(2, Is::Ne, libc::NETLINK_ROUTE as u64)?,
     ])?;
-    rules.insert(libc::SYS_socket, vec![families, netlink]);
+    // Others are modules that the kernel would load for whoever asks.
+    let mut protocols = Vec::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let others: Result<Vec<_>, _> =
+            PROTOCOLS.into_iter().map(|known| when(2, Is::Ne, known as u64)).collect();
+        let mut conditions = vec![when(0, Is::Eq, family as u64)?];
+        conditions.extend(others?);
+        protocols.push(SeccompRule::new(conditions)?);
+    }
+    rules.insert(libc::SYS_socket, [vec![families, netlink], protocols].concat());
+    // Pairs there are of local sockets alone.
+    let pairs = SeccompRule::new(vec![when(0, Is::Ne, libc::AF_UNIX as u64)?])?;
+    rules.insert(libc::SYS_socketpair, vec![pairs]);
     Ok(rules)
 }
 

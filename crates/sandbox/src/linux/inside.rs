@@ -5,10 +5,11 @@ use std::io;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpid, set_child_subreaper, set_parent_process_death_signal};
 
-use super::{loopback, privileges, root};
+use super::{counted, loopback, privileges, root};
 use crate::enter;
 use crate::fault::{At, Fault, Step};
-use crate::plan::{Isolation, Plan};
+use crate::plan::Isolation;
+use crate::word::{Found, Start};
 
 /// The inner process dies with the outer one, which has one thread, so that it is the process whose end this
 /// follows.
@@ -24,19 +25,21 @@ pub(crate) fn belong() -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes away what the plan says; answers whether programs inside can talk over 127.0.0.1. Orphans come to
-/// this process from here on.
-pub(crate) fn confine(plan: &Plan) -> Result<bool, Fault> {
+/// Takes away what the plan says. Orphans come to this process from here on.
+pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
+    let plan = &start.plan;
     set_child_subreaper(Some(getpid())).at(Step::Privileges)?;
     match plan.isolation {
         Isolation::Local => {
             privileges::leave_namespaces()?;
             let loopback = loopback::up().is_ok();
-            root::build(plan)?;
+            let shares = counted::Shares::of(&plan.limits, start.neighbours);
+            let shared = root::build(plan, &shares)?;
             privileges::become_nobody_special()?;
             privileges::limit(&plan.limits)?;
+            shares.limit()?;
             privileges::drop_all()?;
-            Ok(loopback)
+            Ok(Found { loopback, shared })
         }
         Isolation::Off => enter::unconfined(plan),
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -12,10 +13,13 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, wait as reap,
 };
 
-use super::privileges;
+use nix::sched::CloneFlags;
+
+use super::{keeper, privileges};
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::plan::{Isolation, Plan};
+use crate::word::Start;
 
 /// The path of this very program: also where its own leads through a private home, or was replaced since.
 ///
@@ -62,8 +66,9 @@ pub(crate) fn end_of(child: &Child) -> io::Result<Option<OwnedFd>> {
 }
 
 /// Makes the outer process the one whose end, or whose burying, is the end of all below it.
-pub(crate) fn hold(isolation: Isolation) -> Result<(), Fault> {
-    match isolation {
+pub(crate) fn hold(start: &Start, socket: &UnixStream) -> Result<(), Fault> {
+    match start.plan.isolation {
+        Isolation::Local if start.mapped => keeper::become_root(socket, CloneFlags::CLONE_NEWPID),
         Isolation::Local => privileges::leave_user_and_pid_namespaces(),
         Isolation::Off => set_child_subreaper(Some(getpid())).at(Step::Spawn),
     }

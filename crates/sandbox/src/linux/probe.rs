@@ -1,21 +1,24 @@
 //! What this host can give a jail, for `heddle doctor`: tried for real, not guessed.
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
-use super::cgroup;
+use rustix::process::{Resource, getrlimit};
+
+use super::{cgroup, counted};
 use crate::fault::{Fault, Step};
 use crate::folder::Folders;
 use crate::plan::{Isolation, Limits, Plan};
 use crate::report::{Check, Report, bash, good, missing};
 use crate::start;
+use crate::users::{Source, Users};
+use crate::word::Found;
 
-/// The user that agents run as when the server is root and the configuration names no other. rules.md 10.
-const NOBODY: u32 = 65_534;
-
-/// Starts a jail in a folder of its own and ends it: blocks for at most 12 s. `program` as in
-/// [`crate::start`].
-pub fn probe(program: &Path) -> Report {
-    let tried = attempt(program);
+/// Starts a jail in a folder of its own and ends it: blocks for about 12 s at most. `users` and `readonly` are
+/// the server's.
+pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
+    let tried = attempt(users, readonly);
     let failed_at = tried.as_ref().err();
     let stages = [
         ("user namespace", Step::UserNamespace, "unprivileged user namespaces work"),
@@ -42,11 +45,16 @@ pub fn probe(program: &Path) -> Report {
         checks.insert(0, bad("start", fault));
     }
     checks.push(match &tried {
-        Ok(true) => good("loopback", "programs inside reach each other on 127.0.0.1, and nothing else"),
-        Ok(false) => optional("loopback", "127.0.0.1 is down inside: agents cannot test servers they write"),
+        Ok(found) if found.loopback => good("loopback", "programs inside reach each other on 127.0.0.1, and nothing else"),
+        Ok(_) => optional("loopback", "127.0.0.1 is down inside: agents cannot test servers they write"),
         Err(_) => optional("loopback", "not tried"),
     });
     checks.push(bash());
+    checks.push(at_once(users.jails()));
+    checks.push(whose(users));
+    if let Ok(found) = &tried {
+        checks.push(inodes(&found.shared, readonly));
+    }
     checks.push(match cgroup::delegated() {
         Some(_) => optional_good("cgroup v2", "memory and processes are limited for each sandbox as a whole"),
         None => Check {
@@ -59,15 +67,18 @@ pub fn probe(program: &Path) -> Report {
     Report { checks }
 }
 
-fn attempt(program: &Path) -> Result<bool, Fault> {
+fn attempt(users: &Users, readonly: &[PathBuf]) -> Result<Found, Fault> {
     let failed = |error: std::io::Error| Fault::new(Step::Folder, error.to_string());
     let place = tempfile::tempdir().map_err(failed)?;
-    let folders = Folders::new(place.path().join("sandboxes"), Some(NOBODY));
+    let folders = Folders::new(place.path().join("sandboxes"), users.clone());
     let folder = folders.make("probe").map_err(failed)?;
-    let plan = Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() };
-    let (jail, loopback) = start::begin(program, &plan, Some(NOBODY))?;
+    let (readonly, limits) = (readonly.to_owned(), Limits::default());
+    let plan = Plan { isolation: Isolation::Local, folder, readonly, limits };
+    let (jail, found) = start::begin(users.program(), &plan, users)?;
     jail.end();
-    Ok(loopback)
+    // What the sub-user owns, the place's own removal could not take away.
+    folders.remove("probe").map_err(failed)?;
+    Ok(found)
 }
 
 fn bad(name: &'static str, fault: &Fault) -> Check {
@@ -86,4 +97,143 @@ fn optional(name: &'static str, found: &str) -> Check {
 
 fn optional_good(name: &'static str, found: &str) -> Check {
     Check { needed: false, ..good(name, found) }
+}
+
+/// Open files of the server for one jail, and for all else that it does.
+const JAIL_FILES: u64 = 4;
+const OTHER_FILES: u64 = 256;
+/// Memory of one jail in MiB, before anything runs in it, and of a usual command.
+const JAIL_MIB: u64 = 2;
+const COMMAND_MIB: u64 = 50;
+
+/// Whether the host has what so many jails take.
+fn at_once(jails: u32) -> Check {
+    const NAME: &str = "at once";
+    let many = u64::from(jails);
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let wanted = many * JAIL_FILES + OTHER_FILES;
+    if files < wanted {
+        return Check {
+            fix: format!("Raise the server's limit of open files (LimitNOFILE) to {wanted}, or lower `[sandbox] jails`"),
+            ..optional(NAME, &format!("{jails} sandboxes may run at once and need {wanted} open files of the server, which may have {files}"))
+        };
+    }
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let (all, used) = (kib.unwrap_or(u64::MAX) / 1024, many * (JAIL_MIB + COMMAND_MIB));
+    if all < used {
+        return Check {
+            fix: format!("Lower `[sandbox] jails` to {}", (all / (JAIL_MIB + COMMAND_MIB)).max(1)),
+            ..optional(NAME, &format!("{jails} sandboxes may run at once, and this machine has {all} MiB of memory"))
+        };
+    }
+    optional_good(NAME, &format!("{jails} sandboxes run at once; further sessions wait their turn"))
+}
+
+/// Whom jails run as, and what they share if that is one user.
+fn whose(users: &Users) -> Check {
+    let shared = "epoll watches, inotify instances, pipes and pending signals";
+    match users.source() {
+        Source::Root { first, count } if *count > 1 => {
+            let last = first + (count - 1);
+            optional_good("users", &format!("each sandbox runs as a user of its own, {first} to {last}"))
+        }
+        Source::Root { first, .. } => Check {
+            fix: "Remove `[sandbox] user`, or name a range with `[sandbox] uids`".to_owned(),
+            ..optional("users", &format!("all sandboxes run as user {first} and share {shared}"))
+        },
+        Source::Sub { users: first, count, .. } => {
+            let last = first + (count - 1);
+            let instances = counted::host("fs/inotify/max_user_instances").unwrap_or_default();
+            optional_good(
+                "users",
+                &format!(
+                    "each sandbox runs as a sub-user of its own, {first} to {last}; they share the {instances} inotify \
+                     instances of the server's user (fs.inotify.max_user_instances), of which each has its part"
+                ),
+            )
+        }
+        Source::Own(why) => Check {
+            fix: "Optional: install newuidmap and newgidmap (package uidmap) and give the server's user lines in \
+                  /etc/subuid and /etc/subgid, as `USER:100000:65536`; or run the server as root"
+                .to_owned(),
+            ..optional(
+                "users",
+                &format!("all sandboxes run as the server's own user and share {shared} with it: {why}"),
+            )
+        },
+    }
+}
+
+/// Whether a jail sees the host's files through inodes of its own; if not, what that opens.
+fn inodes(shared: &[String], readonly: &[PathBuf]) -> Check {
+    const NAME: &str = "own inodes";
+    if shared.is_empty() {
+        return optional_good(
+            NAME,
+            "locks, watches and sockets in the host's trees do not reach into sandboxes (but for the files of /dev)",
+        );
+    }
+    let mut found = format!(
+        "{} shown as on the host: agents can see what others open and run there (inotify) and lock those files (flock)",
+        listed(shared)
+    );
+    let open = readonly.iter().filter(|tree| shared.iter().any(|shared| Path::new(shared).starts_with(tree)));
+    let sockets: Vec<String> = open.flat_map(|tree| sockets(tree)).collect();
+    if !sockets.is_empty() {
+        found.extend([", and speak to the programs behind these sockets: ", &listed(&sockets)]);
+    }
+    let fix = "Optional: a kernel from 5.11 on and file systems that an overlay can be made of".to_owned();
+    Check { fix, ..optional(NAME, &found) }
+}
+
+/// Names that are shown of many.
+const LISTED: usize = 8;
+/// Entries of a tree that are looked at.
+const ENTRIES: usize = 20_000;
+
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(LISTED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// The sockets in a tree, as far as a bounded walk finds them.
+fn sockets(tree: &Path) -> Vec<String> {
+    let (mut found, mut below, mut seen) = (Vec::new(), vec![tree.to_owned()], 0);
+    while let Some(folder) = below.pop() {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            seen += 1;
+            if seen > ENTRIES {
+                return found;
+            }
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_socket() {
+                found.push(entry.path().to_string_lossy().into_owned());
+            } else if kind.is_dir() {
+                below.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_in_a_tree_that_is_shown_as_it_is_are_named() {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir(tree.path().join("below")).unwrap();
+        let socket = tree.path().join("below/socket");
+        let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let (name, trees) = (tree.path().to_string_lossy().into_owned(), [tree.path().to_owned()]);
+        let check = inodes(&[name], &trees);
+        assert!(!check.ok && !check.needed);
+        assert!(check.found.ends_with(&format!("these sockets: {}", socket.display())), "{}", check.found);
+        assert!(inodes(&[], &trees).ok);
+    }
 }

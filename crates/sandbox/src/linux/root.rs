@@ -1,25 +1,22 @@
 //! The jail's file system: built beside the host's, turned to, and sealed.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
-    mount_remount, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount,
 };
 
+use super::counted::Shares;
 use super::devices;
 use super::etc;
+use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
-use crate::folder::PARTS;
+use crate::folder::{PARTS, ROOT};
 use crate::plan::{Isolation, Layout, Plan};
-
-/// Where the root is built: in the session's folder, which is the working directory. It hides nothing of
-/// the host that is still needed, and can be reached where the way to the folder cannot be walked.
-const ROOT: &str = "root";
 
 /// Of the system, if it is there.
 const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
@@ -32,31 +29,31 @@ const PROC_READONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "sysrq-trigger"];
 const PROC_HIDDEN: [&str; 9] =
     ["acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "scsi", "sched_debug", "timer_list"];
 
-/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what was bound.
-pub(crate) fn build(plan: &Plan) -> Result<(), Fault> {
+/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what is shown. Answers
+/// what of that is shown as it is.
+///
+/// It is built in the session's folder, which is the working directory: there it hides nothing of the host that
+/// is still needed, and can be reached where the way to the folder cannot be walked.
+pub(crate) fn build(plan: &Plan, shares: &Shares) -> Result<Vec<String>, Fault> {
     let root = Path::new(ROOT);
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).of(Step::Mounts, "/")?;
-    match DirBuilder::new().mode(0o700).create(root) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(error).of(Step::Folder, ROOT);
-        }
-        Ok(()) | Err(_) => {}
-    }
+    let before = Shown::table()?;
     tmpfs(root, MountFlags::NOSUID | MountFlags::NODEV, "mode=0755,size=16m,nr_inodes=8192")?;
-    for name in SYSTEM {
-        system(root, name)?;
-    }
-    etc::make(root)?;
     // Programs expect these to be there, and to be empty is enough.
     for name in ["run", "var"] {
         directory(&root.join(name))?;
     }
+    let mut shown = Shown::new(root, &before)?;
+    for name in SYSTEM {
+        system(root, &mut shown, name)?;
+    }
+    etc::make(root, &mut shown)?;
     symlink("../tmp", root.join("var/tmp")).of(Step::Mounts, "/var/tmp")?;
     devices::make(root)?;
     let tmp = format!("mode=1777,size={},nr_inodes=262144", plan.limits.tmp_bytes);
     tmpfs(&root.join("tmp"), MountFlags::NOSUID | MountFlags::NODEV, &tmp)?;
     for tree in &plan.readonly {
-        readonly(root, tree, plan)?;
+        readonly(&mut shown, tree, plan)?;
     }
     let layout = Layout::new(Isolation::Local, &plan.folder);
     for (part, place) in
@@ -66,9 +63,11 @@ pub(crate) fn build(plan: &Plan) -> Result<(), Fault> {
         directory(&place)?;
         mount_bind(part, &place).of(Step::Mounts, part)?;
     }
-    proc(root)?;
+    let shared = shown.finish()?;
+    proc(root, shares)?;
     turn(root)?;
-    seal(&layout)
+    seal(&layout)?;
+    Ok(shared)
 }
 
 /// The same path below another root.
@@ -87,7 +86,7 @@ pub(crate) fn tmpfs(path: &Path, flags: MountFlags, data: &str) -> Result<(), Fa
 }
 
 /// A directory of the host's root, or the link it is on hosts where all is in /usr.
-fn system(root: &Path, name: &str) -> Result<(), Fault> {
+fn system(root: &Path, shown: &mut Shown, name: &str) -> Result<(), Fault> {
     let host = Path::new("/").join(name);
     let Ok(found) = fs::symlink_metadata(&host) else { return Ok(()) };
     if found.is_symlink() {
@@ -95,25 +94,10 @@ fn system(root: &Path, name: &str) -> Result<(), Fault> {
         let target = target.strip_prefix("/").unwrap_or(&target);
         return symlink(target, root.join(name)).of(Step::Mounts, name);
     }
-    directory(&root.join(name))?;
-    mount_bind_recursive(&host, root.join(name)).of(Step::Mounts, name)
+    shown.show(&host)
 }
 
-/// Shows a file or directory of the host at the same path, with all that is mounted below it.
-pub(crate) fn show(root: &Path, host: &Path, is_dir: bool) -> Result<(), Fault> {
-    let (place, name) = (below(root, host), host.to_string_lossy());
-    if is_dir {
-        directory(&place)?;
-    } else {
-        if let Some(parent) = place.parent() {
-            directory(parent)?;
-        }
-        File::options().create(true).append(true).open(&place).of(Step::Mounts, &name)?;
-    }
-    mount_bind_recursive(host, &place).of(Step::Mounts, &name)
-}
-
-fn readonly(root: &Path, tree: &Path, plan: &Plan) -> Result<(), Fault> {
+fn readonly(shown: &mut Shown, tree: &Path, plan: &Plan) -> Result<(), Fault> {
     let name = tree.to_string_lossy();
     let refused = |why: &str| Err(Fault::new(Step::Readonly, format!("{name} {why}")));
     let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
@@ -139,10 +123,10 @@ fn readonly(root: &Path, tree: &Path, plan: &Plan) -> Result<(), Fault> {
     if kind.is_socket() || kind.is_fifo() || kind.is_block_device() || kind.is_char_device() {
         return refused("is neither a directory nor a file");
     }
-    show(root, tree, kind.is_dir()).map_err(|fault| Fault { step: Step::Readonly, ..fault })
+    shown.show(tree).map_err(|fault| Fault { step: Step::Readonly, ..fault })
 }
 
-fn proc(root: &Path) -> Result<(), Fault> {
+fn proc(root: &Path, shares: &Shares) -> Result<(), Fault> {
     let place = root.join("proc");
     directory(&place)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -151,6 +135,7 @@ fn proc(root: &Path) -> Result<(), Fault> {
     mount("proc", &place, "proc", flags, c"hidepid=2,gid=1").of(Step::Proc, "mount")?;
     // One user namespace is still to come, and none after it. The filter forbids it too; this costs nothing.
     fs::write(place.join("sys/user/max_user_namespaces"), "1").ok();
+    shares.write(&place);
     for name in PROC_READONLY.map(|name| place.join(name)).into_iter().filter(|path| path.exists()) {
         mount_bind(&name, &name).of(Step::Proc, &name.to_string_lossy())?;
     }
@@ -211,7 +196,7 @@ fn seal(layout: &Layout) -> Result<(), Fault> {
 }
 
 /// The mount table writes blank, tab, line feed and backslash as `\` and three octal digits.
-fn unescape(field: &str) -> PathBuf {
+pub(crate) fn unescape(field: &str) -> PathBuf {
     let mut path = field.to_owned();
     for (escaped, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
         path = path.replace(escaped, plain);

@@ -169,7 +169,7 @@ fn device_nodes_can_neither_be_made_nor_used() {
         )
         .unwrap();
         fs::set_permissions(&node, fs::Permissions::from_mode(0o666)).unwrap();
-        chown(&node, Some(65_534), Some(65_534)).unwrap();
+        chown(&node, Some(crate::world::FIRST), Some(crate::world::FIRST)).unwrap();
         assert_eq!(outside("bash", &format!("head -c 3 {} | wc -c", node.display())), Answer::new(0, "3"));
     }
     let mut jail = start(&plan);

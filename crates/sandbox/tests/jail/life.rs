@@ -67,7 +67,7 @@ fn a_jail_dies_with_its_outer_process() {
 fn a_jail_dies_with_a_server_that_is_killed_and_leaves_the_folder_free() {
     let (place, program) = public();
     let root = place.path().join("boxes");
-    let folders = sandbox::Folders::new(root.clone(), Some(65_534));
+    let folders = sandbox::Folders::new(root.clone(), crate::world::users());
     let folder = folders.make("held").unwrap();
     let thread = Thread::new(&folder);
     let script = "setsid -f bash -c 'exec 3>pipe; printf x >&3; exec sleep 9000'";

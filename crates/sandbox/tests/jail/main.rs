@@ -4,6 +4,7 @@
 
 mod files;
 mod folders;
+mod inodes;
 mod life;
 mod limits;
 mod network;
@@ -11,4 +12,5 @@ mod off;
 mod privileges;
 mod processes;
 mod starts;
+mod users;
 mod world;

@@ -60,6 +60,14 @@ tried('chroot', libc.chroot,b'/tmp')
 tried('setns', libc.setns,os.open('/proc/self/ns/net',0),0)
 tried('io_uring', libc.syscall,425,8,None)
 tried('clone3', libc.syscall,435,None,0)
+x86=platform.machine()=='x86_64'; context=ctypes.c_ulong()
+tried('io_setup', libc.syscall,206 if x86 else 0,1,ctypes.byref(context))
+tried('io_submit', libc.syscall,209 if x86 else 2,context,0,None)
+two=(ctypes.c_int*2)()
+for name,family,kind,protocol in (('unix',1,1,0),('inet',2,1,0),('tipc',30,1,0),('vsock',40,1,0),('alg',38,5,0),('packet',17,3,0)):
+  tried('socketpair '+name, libc.socketpair,family,kind,protocol,two)
+for name,family,kind,protocol in (('tcp',2,1,6),('udp6',10,2,0),('route',16,3,0),('sctp',2,5,132),('dccp',10,6,33),('audit',16,3,9),('vsock',40,1,0),('alg',38,5,0),('packet',17,3,0)):
+  tried('socket '+name, libc.socket,family,kind,protocol)
 tried('pidfd_getfd', libc.syscall,438,-1,0,0)
 tried('sethostname', libc.sethostname,b'x',1)
 for name,flag in (('user',NEWUSER),('mount',NEWNS),('net',NEWNET),('pid',NEWPID)):
@@ -89,6 +97,23 @@ chroot EPERM
 setns EPERM
 io_uring EPERM
 clone3 ENOSYS
+io_setup ENOSYS
+io_submit ENOSYS
+socketpair unix done
+socketpair inet EPERM
+socketpair tipc EPERM
+socketpair vsock EPERM
+socketpair alg EPERM
+socketpair packet EPERM
+socket tcp done
+socket udp6 done
+socket route done
+socket sctp EPERM
+socket dccp EPERM
+socket audit EPERM
+socket vsock EPERM
+socket alg EPERM
+socket packet EPERM
 pidfd_getfd EPERM
 sethostname EPERM
 unshare user EPERM

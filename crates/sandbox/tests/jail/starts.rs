@@ -1,11 +1,12 @@
 //! Who may start a jail, and what a host that cannot says.
 
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use sandbox::{Isolation, Step};
+use sandbox::{Isolation, Step, Users, Wanted};
 
-use crate::world::{OWNER, World, is_root, program, public, start};
+use crate::world::{COUNT, FIRST, World, is_root, program, public, start, users};
 
 fn said(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().unwrap();
@@ -33,10 +34,10 @@ fn a_server_that_is_root_gives_its_folders_and_its_terminal_away() {
     let mut jail = start(&plan);
     jail.bash("touch f");
     let file = std::fs::metadata(plan.folder.join("workspace/f")).unwrap();
-    assert_eq!(
-        (std::os::unix::fs::MetadataExt::uid(&file), std::os::unix::fs::MetadataExt::gid(&file)),
-        (OWNER, OWNER)
-    );
+    let user = file.uid();
+    assert!((FIRST..FIRST + COUNT).contains(&user) && file.gid() == user, "{file:?}");
+    let folder = std::fs::metadata(&plan.folder).unwrap();
+    assert_eq!((folder.uid(), folder.gid()), (0, 0));
     let status = std::fs::read_to_string(format!("/proc/{}/status", jail.jail.pid())).unwrap();
     // Of its own session, so that no terminal of the server's is its terminal.
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", jail.jail.pid())).unwrap();
@@ -44,7 +45,7 @@ fn a_server_that_is_root_gives_its_folders_and_its_terminal_away() {
     assert_eq!(session, Some(jail.jail.pid().to_string().as_str()));
     let ids: Vec<&str> =
         status.lines().filter(|line| line.starts_with("Uid") || line.starts_with("Groups")).collect();
-    assert_eq!(ids, ["Uid:\t65534\t65534\t65534\t65534", "Groups:\t "]);
+    assert_eq!(ids, [format!("Uid:\t{user}\t{user}\t{user}\t{user}"), "Groups:\t ".to_owned()]);
 }
 
 #[test]
@@ -53,8 +54,9 @@ fn a_server_that_is_root_runs_no_agent_as_root() {
         return;
     }
     let world = World::new();
-    for owner in [None, Some(0)] {
-        let fault = sandbox::start(&program(), &world.plan("a"), owner).err().unwrap();
+    for wanted in [Wanted::One(0), Wanted::Range { first: 0, count: 10 }, Wanted::Own] {
+        let users = Users::new(program(), wanted, 64);
+        let fault = sandbox::start(&program(), &world.plan("a"), &users).err().unwrap();
         assert_eq!(fault.step, Step::User, "{fault}");
     }
 }
@@ -79,7 +81,7 @@ fn a_host_without_user_namespaces_is_told_what_to_do() {
 
 #[test]
 fn a_probe_finds_a_host_that_can_and_one_that_cannot() {
-    let report = sandbox::probe(&program());
+    let report = sandbox::probe(&users(), &[]);
     assert!(report.ok(), "{report:#?}");
     let names: Vec<&str> = report.checks.iter().map(|check| check.name).collect();
     let wanted = [
@@ -93,6 +95,9 @@ fn a_probe_finds_a_host_that_can_and_one_that_cannot() {
         "system calls",
         "loopback",
         "bash",
+        "at once",
+        "users",
+        "own inodes",
         "cgroup v2",
     ];
     assert_eq!(names, wanted);
@@ -107,7 +112,7 @@ fn faults_name_the_step() {
     let world = World::new();
     let plan = world.plan("a");
     let step = |program: &str, plan: &sandbox::Plan| {
-        sandbox::start(program.as_ref(), plan, Some(OWNER)).err().map(|fault| (fault.step, fault.errno))
+        sandbox::start(program.as_ref(), plan, &users()).err().map(|fault| (fault.step, fault.errno))
     };
     assert_eq!(step("relative", &plan), Some((Step::Plan, None)));
     assert_eq!(step("/nowhere", &plan), Some((Step::Spawn, Some(2))));

@@ -7,23 +7,32 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sandbox::{Fault, Folders, Isolation, Jail, Limits, Plan};
+use sandbox::{Fault, Folders, Isolation, Jail, Limits, Plan, Users, Wanted};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub(crate) const OWNER: u32 = 65_534;
+/// What the tests' jails run as when the tests are root: a range of their own.
+pub(crate) const FIRST: u32 = 2_100_000_000;
+pub(crate) const COUNT: u32 = 4_096;
+
+/// Tests that are not root look into what jails wrote, so their jails are nobody else.
+pub(crate) fn users() -> Users {
+    let range = Wanted::Range { first: FIRST, count: COUNT };
+    Users::new(program(), if is_root() { range } else { Wanted::Own }, 64)
+}
 
 /// A server's data directory: private, and gone at the end.
 pub(crate) struct World {
     pub(crate) place: TempDir,
     pub(crate) folders: Folders,
+    pub(crate) users: Users,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
-        let folders = Folders::new(place.path().join("data/sandboxes"), Some(OWNER));
-        Self { place, folders }
+        let folders = Folders::new(place.path().join("data/sandboxes"), users());
+        Self { place, folders, users: users() }
     }
 
     pub(crate) fn plan(&self, name: &str) -> Plan {
@@ -31,13 +40,18 @@ impl World {
         Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() }
     }
 
+    /// A jail that has none of the users of this world's others.
+    pub(crate) fn try_start(&self, plan: &Plan) -> Result<Inmate, Fault> {
+        sandbox::start(&program(), plan, &self.users).map(Inmate::new)
+    }
+
     pub(crate) fn jail(&self, name: &str) -> Inmate {
-        start(&self.plan(name))
+        self.try_start(&self.plan(name)).unwrap()
     }
 }
 
 pub(crate) fn try_start(plan: &Plan) -> Result<Inmate, Fault> {
-    sandbox::start(&program(), plan, Some(OWNER)).map(Inmate::new)
+    sandbox::start(&program(), plan, &users()).map(Inmate::new)
 }
 
 pub(crate) fn start(plan: &Plan) -> Inmate {
@@ -92,13 +106,17 @@ impl Answer {
 }
 
 impl Inmate {
-    fn new(jail: Jail) -> Self {
+    pub(crate) fn new(jail: Jail) -> Self {
         let said = BufReader::new(jail.socket().unwrap());
         Self { jail, said, world: None }
     }
 
     pub(crate) fn ask(&mut self, ask: &Value) -> Answer {
         self.tell(ask);
+        self.answer()
+    }
+
+    pub(crate) fn answer(&mut self) -> Answer {
         let mut line = String::new();
         self.said.read_line(&mut line).unwrap();
         let answer: Value = serde_json::from_str(&line).expect("the jail answers");

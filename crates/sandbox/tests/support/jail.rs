@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
-use sandbox::{Folders, Inside, Isolation, Limits, Plan};
+use sandbox::{Folders, Inside, Isolation, Limits, Plan, Users, Wanted};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,6 +43,10 @@ fn main() -> ExitCode {
         },
         ["start", root, script] => start(root, script),
         ["hold", root, script] => hold(root, script),
+        ["remove", root, name] => {
+            Folders::new(PathBuf::from(root), users()).remove(name).unwrap();
+            ExitCode::SUCCESS
+        }
         ["start-without-namespaces", root] => {
             unshare(CloneFlags::CLONE_NEWUSER).unwrap();
             std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
@@ -51,12 +55,16 @@ fn main() -> ExitCode {
         ["probe-without-namespaces"] => {
             unshare(CloneFlags::CLONE_NEWUSER).unwrap();
             std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
-            let report = sandbox::probe("/proc/self/exe".as_ref());
+            let report = sandbox::probe(&users(), &[]);
             print!("{report:#?}");
             ExitCode::from(u8::from(!report.ok()))
         }
         _ => ExitCode::from(2),
     }
+}
+
+fn users() -> Users {
+    Users::new("/proc/self/exe".into(), Wanted::DEFAULT, 64)
 }
 
 fn serve(inside: Inside) -> ExitCode {
@@ -103,10 +111,10 @@ fn run(words: &[String]) -> Answer {
 /// Starts a jail, leaves one script running in it, makes what serves it hang, says so in a line, and waits
 /// to be killed.
 fn hold(root: &str, script: &str) -> ExitCode {
-    let folders = Folders::new(PathBuf::from(root), Some(65_534));
+    let folders = Folders::new(PathBuf::from(root), users());
     let folder = folders.make("held").unwrap();
     let plan = Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() };
-    let jail = sandbox::start("/proc/self/exe".as_ref(), &plan, Some(65_534)).unwrap();
+    let jail = sandbox::start("/proc/self/exe".as_ref(), &plan, &users()).unwrap();
     let mut socket = jail.socket().unwrap();
     let ask = Ask::Leave { words: ["/bin/bash", "-c", script].map(str::to_owned).to_vec() };
     socket.write_all(&serde_json::to_vec(&ask).unwrap()).unwrap();
@@ -119,10 +127,10 @@ fn hold(root: &str, script: &str) -> ExitCode {
 
 /// Starts a jail, runs one script in it and prints what it said; or the fault, with exit code 9.
 fn start(root: &str, script: &str) -> ExitCode {
-    let folders = Folders::new(PathBuf::from(root), Some(65_534));
+    let folders = Folders::new(PathBuf::from(root), users());
     let folder = folders.make("alone").unwrap();
     let plan = Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() };
-    match sandbox::start("/proc/self/exe".as_ref(), &plan, Some(65_534)) {
+    match sandbox::start("/proc/self/exe".as_ref(), &plan, &users()) {
         Ok(jail) => {
             let mut socket = jail.socket().unwrap();
             let ask = Ask::Run { words: ["/bin/bash", "-c", script].map(str::to_owned).to_vec() };

@@ -12,10 +12,16 @@ use crate::wire::FRAME_BYTES;
 /// The socket's, or `InvalidData` for a frame that is none: the connection is of no use then.
 pub(super) fn read<T: DeserializeOwned>(from: &mut impl Read) -> io::Result<Option<T>> {
     let mut length = [0; 4];
-    match from.read(&mut length[..1])? {
-        0 => return Ok(None),
-        _ => from.read_exact(&mut length[1..])?,
+    loop {
+        match from.read(&mut length[..1]) {
+            Ok(0) => return Ok(None),
+            Ok(_) => break,
+            // A signal that an agent's program sends is no reason to end.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    from.read_exact(&mut length[1..])?;
     let length = u32::from_be_bytes(length) as usize;
     if length > FRAME_BYTES {
         return Err(io::ErrorKind::InvalidData.into());
@@ -53,6 +59,25 @@ mod tests {
         let mut bytes = Vec::new();
         write(&mut bytes, &"hello").expect("writes");
         let mut from = bytes.as_slice();
+        assert_eq!(read::<String>(&mut from).expect("reads"), Some("hello".into()));
+        assert_eq!(read::<String>(&mut from).expect("reads"), None);
+    }
+
+    /// Interrupted before every byte.
+    struct Restless<'a>(&'a [u8], bool);
+
+    impl Read for Restless<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 { Err(io::ErrorKind::Interrupted.into()) } else { self.0.read(&mut to[..1]) }
+        }
+    }
+
+    #[test]
+    fn a_signal_cuts_no_frame() {
+        let mut bytes = Vec::new();
+        write(&mut bytes, &"hello").expect("writes");
+        let mut from = Restless(&bytes, false);
         assert_eq!(read::<String>(&mut from).expect("reads"), Some("hello".into()));
         assert_eq!(read::<String>(&mut from).expect("reads"), None);
     }

@@ -17,6 +17,10 @@ use crate::wire::Outcome;
 
 /// Results that are shown (spec/behaviour.md c.5).
 const RESULTS: usize = 200;
+/// Bytes of a pattern: as long as a path can be.
+const PATTERN_BYTES: usize = 4_096;
+/// How deep braces may lie in each other. Beyond 250 the library's regular expressions panic.
+const BRACES: usize = 32;
 
 /// Runs it.
 ///
@@ -75,7 +79,56 @@ fn clean(path: &Path) -> PathBuf {
 }
 
 fn matcher(pattern: &str) -> Result<GlobMatcher, String> {
+    if pattern.len() > PATTERN_BYTES {
+        let bytes = pattern.len();
+        return Err(format!("`pattern` has {bytes} bytes and may have {PATTERN_BYTES}; name fewer alternatives at once"));
+    }
+    // Counted too many if they are escaped, which does no harm.
+    let mut depth = 0_usize;
+    for byte in pattern.bytes() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > BRACES {
+            return Err(format!("`pattern`: braces may lie in each other {BRACES} deep at most"));
+        }
+    }
     let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build();
     glob.map(|glob| glob.compile_matcher())
         .map_err(|error| format!("`pattern`: {error}; it takes *, **, ?, [a-z] and {{a,b}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_in_braces_and_long_patterns_are_refused_in_words() {
+        let nested = |depth: usize| "{".repeat(depth) + "a" + &"}".repeat(depth);
+        assert!(matcher(&nested(BRACES)).is_ok_and(|glob| glob.is_match("a")));
+        for depth in [BRACES + 1, 500, 2_000] {
+            assert_eq!(matcher(&nested(depth)).err(), Some("`pattern`: braces may lie in each other 32 deep at most".into()));
+        }
+        assert!(matcher(&"x".repeat(PATTERN_BYTES + 1)).is_err_and(|why| why.contains("4097 bytes")));
+    }
+
+    /// Whatever the pattern: an answer, and no panic.
+    #[test]
+    fn no_pattern_breaks_it() {
+        let letters = b"{}[]*?!,\\-/ab^\xff.";
+        let mut dice = 1_u64;
+        for _ in 0..20_000 {
+            let mut pattern = String::new();
+            for _ in 0..(dice >> 33) % 40 {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                pattern.push(char::from(letters[(dice >> 33) as usize % letters.len()]));
+            }
+            dice = dice.wrapping_add(1).wrapping_mul(6_364_136_223_846_793_005);
+            if let Ok(glob) = matcher(&pattern) {
+                glob.is_match("a/b/ab");
+            }
+        }
+    }
 }

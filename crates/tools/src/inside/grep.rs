@@ -162,3 +162,27 @@ impl Found {
         format!("{}{notes}", text.trim_end())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever the pattern: an answer within its bounds, and no panic.
+    #[test]
+    fn no_pattern_breaks_it() {
+        for pattern in ["(".repeat(8_000), "((a{1000}){1000}){1000}".into(), r"\pL{1000}{1000}".into(), "(?:a|b)*".repeat(2_000)] {
+            let _either_way = matcher(&pattern).is_ok();
+        }
+        let parts = ["(", ")", "[", "]", "{2,9}", "*", "+?", "|", "^", "$", ".", r"\b", r"\pL", "(?i)", "a", "é", r"\x{10FFFF}", "[^a]", r"\", "&&"];
+        let mut dice = 1_u64;
+        for _ in 0..5_000 {
+            let mut pattern = String::new();
+            for _ in 0..(dice >> 33) % 12 {
+                dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                pattern.push_str(parts[(dice >> 33) as usize % parts.len()]);
+            }
+            dice = dice.wrapping_add(1).wrapping_mul(6_364_136_223_846_793_005);
+            let _either_way = matcher(&pattern).is_ok();
+        }
+    }
+}

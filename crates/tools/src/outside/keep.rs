@@ -36,6 +36,7 @@ impl Drop for Keeping {
         self.line.close(Ending::Died);
         lock(&self.shop.posts).remove(&self.line.session);
         self.line.gone.cancel();
+        self.shop.turns.wake_first();
     }
 }
 
@@ -50,7 +51,7 @@ impl Keeping {
         let started = tokio::select! {
             biased;
             // A start cannot be cut; its calls are answered meanwhile.
-            () = self.line.watch(self.shop.settings.idle) => starting.await,
+            () = self.watch() => starting.await,
             started = &mut starting => started,
         };
         let session = self.line.session;
@@ -68,6 +69,11 @@ impl Keeping {
             Ok(Err(why)) => self.not_started(why),
             Err(_panic) => self.not_started("the server failed while it started the sandbox".to_owned()),
         }
+    }
+
+    /// Returns when the line is closed; meanwhile says when its place could be another's.
+    async fn watch(&self) {
+        self.line.watch(self.shop.settings.idle, || self.shop.turns.wake_first()).await;
     }
 
     fn not_started(&self, why: String) {
@@ -94,7 +100,7 @@ impl Keeping {
         let (from, to) = stream.split();
         let ending = tokio::select! {
             biased;
-            () = self.line.watch(self.shop.settings.idle) => return,
+            () = self.watch() => return,
             ending = self.hear(from) => ending,
             ending = self.say(to) => ending,
         };
@@ -184,7 +190,7 @@ fn start(shop: &Shop, line: &Line) -> Result<Jail, String> {
         readonly: settings.readonly.clone(),
         limits: settings.limits.clone(),
     };
-    sandbox::start(Path::new(&settings.program), &plan, settings.owner).map_err(|fault| fault.to_string())
+    sandbox::start(Path::new(&settings.program), &plan, &shop.users).map_err(|fault| fault.to_string())
 }
 
 /// Ends the jail. Its folder was used until now, which the sweep is to know; one that is gone stays gone.

@@ -19,8 +19,8 @@ use super::ending::{Ending, failed};
 use crate::{Call, Outcome};
 
 /// Calls that one session may have under way.
-const OPEN_CALLS: usize = 256;
-const CALLS_FULL: &str =
+pub(super) const OPEN_CALLS: usize = 256;
+pub(super) const CALLS_FULL: &str =
     "Nothing ran: too many calls are under way in this session. Wait until some have ended, then try again.";
 /// Answers to calls that nobody made, and notices, before the jail counts as broken.
 const STRAYS: u32 = 1_000;
@@ -58,6 +58,8 @@ struct Calls {
     outbox: VecDeque<Message>,
     /// When the last call came or went.
     used: Instant,
+    /// When its session's turn began.
+    turn: Instant,
     strays: u32,
     ending: Option<Ending>,
 }
@@ -108,6 +110,7 @@ impl Line {
                 open: BTreeMap::new(),
                 outbox: VecDeque::new(),
                 used: Instant::now(),
+                turn: Instant::now(),
                 strays: 0,
                 ending: None,
             }),
@@ -230,7 +233,7 @@ impl Line {
     /// Closes it if no call is under way.
     pub(super) fn close_if_quiet(&self, ending: Ending) -> bool {
         let mut calls = self.lock();
-        if !calls.open.is_empty() || calls.ending.is_some() {
+        if calls.next == 0 || !calls.open.is_empty() || calls.ending.is_some() {
             return false;
         }
         calls.close(ending);
@@ -239,10 +242,20 @@ impl Line {
         true
     }
 
-    /// Since when no call is under way; `None`: one is, or the line is closed.
+    /// Since when no call is under way; `None`: one is, or none was yet, or the line is closed.
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         let calls = self.lock();
-        (calls.open.is_empty() && calls.ending.is_none()).then_some(calls.used)
+        (calls.next > 0 && calls.open.is_empty() && calls.ending.is_none()).then_some(calls.used)
+    }
+
+    /// Whether its session has had it for as long as this.
+    pub(super) fn is_over_its_turn(&self, turn: Duration) -> bool {
+        self.lock().turn.elapsed() >= turn
+    }
+
+    /// Its session has waited for its turn and has it now.
+    pub(super) fn begin_turn(&self) {
+        self.lock().turn = Instant::now();
     }
 
     /// Why it is closed.
@@ -252,8 +265,12 @@ impl Line {
 
     /// Returns when the line is closed, and closes it when it has been quiet for `idle` or when an answer
     /// is overdue.
-    pub(super) async fn watch(&self, idle: Duration) {
+    /// Says each time when no call is under way any more.
+    pub(super) async fn watch(&self, idle: Duration, quiet: impl Fn()) {
         loop {
+            if self.quiet_since().is_some() {
+                quiet();
+            }
             match self.look(idle) {
                 Sight::Over(ending) => return self.close(ending),
                 Sight::QuietUntil(at) => tokio::select! {
@@ -369,7 +386,7 @@ mod tests {
 
     async fn closed_after(line: &Line) -> Duration {
         let before = Instant::now();
-        line.watch(IDLE).await;
+        line.watch(IDLE, || {}).await;
         assert!(line.closed.is_cancelled());
         before.elapsed()
     }

@@ -7,6 +7,7 @@ mod keep;
 mod line;
 mod shells;
 mod sweep;
+mod turns;
 mod unused;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,9 +16,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::{SessionId, ThreadId, prompt::Workplace, tool::Builtin};
-use sandbox::{Folders, Isolation, Layout, Limits};
-use tokio::time::timeout;
+use protocol::{SessionId, ThreadId, limits, prompt::Workplace, tool::Builtin};
+use sandbox::{Folders, Isolation, Layout, Limits, Users, Wanted};
+use tokio::time::{Instant, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -25,14 +26,15 @@ use self::{
     frames::Lanes,
     keep::Keeping,
     line::{Line, NotTaken, lock},
+    turns::{Seat, Turns},
 };
 pub use self::{sweep::Sweep, unused::Clocks};
 use crate::{Call, Hands, Outcome};
 
-/// How long a call waits for the session's last jail to go, or for a place among the jails.
-const PLACE: Duration = Duration::from_secs(30);
 /// How long `stop` waits for the jails.
 const STOP: Duration = Duration::from_secs(5);
+/// A call that waited as long is told so.
+const TOLD: Duration = Duration::from_secs(2);
 /// Sessions remembered as warned of; beyond it all are forgotten, and warned of once more.
 const WARNED: usize = 1_024;
 
@@ -49,14 +51,18 @@ pub struct Settings {
     pub readonly: Vec<PathBuf>,
     /// What each may use.
     pub limits: Limits,
-    /// The user that they run as when the server is root; otherwise it is not looked at.
-    pub owner: Option<u32>,
+    /// Which users they run as.
+    pub users: Wanted,
     /// After how long without a call a jail is ended; its files are kept.
     pub idle: Duration,
     /// Days after which the files of a session that does not use them are removed.
     pub keep_days: u32,
-    /// Jails alive at once. Beyond it the one that has been idle longest is ended.
+    /// Jails alive at once. Beyond it the one that has been idle longest is ended, and sessions wait their turn.
     pub jails_max: usize,
+    /// How long a call waits for its session's turn.
+    pub wait: Duration,
+    /// After how long a session's next call stands behind those of sessions that wait for a jail.
+    pub turn: Duration,
     /// How much longer than its own bound a call is waited for before its jail is ended.
     pub margin: Duration,
 }
@@ -70,10 +76,12 @@ impl Settings {
             isolation: Isolation::Local,
             readonly: Vec::new(),
             limits: Limits::default(),
-            owner: Some(65_534),
+            users: Wanted::DEFAULT,
             idle: Duration::from_mins(10),
             keep_days: 30,
-            jails_max: 64,
+            jails_max: limits::SANDBOXES,
+            wait: Duration::from_secs(limits::SANDBOX_WAIT_S),
+            turn: Duration::from_secs(limits::SANDBOX_TURN_S),
             margin: Duration::from_secs(15),
         }
     }
@@ -86,8 +94,11 @@ pub struct LocalHands(Arc<Shop>);
 #[derive(Debug)]
 struct Shop {
     settings: Settings,
+    users: Users,
     folders: Folders,
     posts: Mutex<BTreeMap<SessionId, Post>>,
+    /// Locked within `posts`, never around it.
+    turns: Turns,
     /// Sessions whose jail did not start, and whose owner was told.
     warned: Mutex<BTreeSet<SessionId>>,
     lanes: Lanes,
@@ -118,10 +129,14 @@ enum Place {
 impl LocalHands {
     /// Hands with these settings. Starts nothing and touches no file.
     pub fn new(settings: Settings) -> Self {
+        let jails = u32::try_from(settings.jails_max).unwrap_or(u32::MAX);
+        let users = Users::new(settings.program.clone(), settings.users, jails);
         Self(Arc::new(Shop {
-            folders: Folders::new(settings.root.clone(), settings.owner),
+            folders: Folders::new(settings.root.clone(), users.clone()),
+            users,
             settings,
             posts: Mutex::default(),
+            turns: Turns::default(),
             warned: Mutex::default(),
             lanes: Lanes::default(),
             tasks: TaskTracker::new(),
@@ -138,31 +153,43 @@ impl LocalHands {
         self.0.ends.notify_one();
     }
 
-    async fn call(&self, mut call: Call) -> Outcome {
+    async fn call(&self, call: Call) -> Outcome {
         if let Some(refused) = self.refused(&call).await {
             return refused;
         }
-        let placed = timeout(PLACE, async {
-            loop {
-                let wait = match self.place(call.session) {
-                    Place::Line(line) => match line.ask(call) {
-                        Ok(waiting) => return Ok(waiting),
-                        Err(NotTaken::Closed(back)) => {
-                            call = *back;
-                            line.gone.clone()
-                        }
-                        Err(NotTaken::Refused(outcome)) => return Err(outcome),
-                    },
-                    Place::Wait(until) => until,
-                    Place::Refused(outcome) => return Err(outcome),
-                };
-                wait.cancelled().await;
+        let (session, since) = (call.session, Instant::now());
+        let mut seat = None;
+        match timeout(self.0.settings.wait, self.asked(call, &mut seat)).await {
+            Ok(Ok(waiting)) => {
+                drop(seat);
+                let waited = since.elapsed();
+                let outcome = waiting.outcome().await;
+                if waited < TOLD { outcome } else { turns::told(outcome, waited) }
             }
-        });
-        match placed.await {
-            Ok(Ok(waiting)) => waiting.outcome().await,
             Ok(Err(outcome)) => outcome,
-            Err(_) => failed(NO_PLACE),
+            Err(_) => {
+                let ahead = self.0.turns.ahead(session);
+                turns::in_vain(self.0.settings.wait, self.0.settings.jails_max, ahead)
+            }
+        }
+    }
+
+    /// Asks the session's jail, once there is one. A seat is held until then, so that nobody comes in between.
+    async fn asked(&self, mut call: Call, seat: &mut Option<Seat>) -> Result<line::Waiting, Outcome> {
+        loop {
+            let wait = match self.place(call.session, seat) {
+                Place::Line(line) => match line.ask(call) {
+                    Ok(waiting) => return Ok(waiting),
+                    Err(NotTaken::Closed(back)) => {
+                        call = *back;
+                        line.gone.clone()
+                    }
+                    Err(NotTaken::Refused(outcome)) => return Err(outcome),
+                },
+                Place::Wait(until) => until,
+                Place::Refused(outcome) => return Err(outcome),
+            };
+            wait.cancelled().await;
         }
     }
 
@@ -192,18 +219,35 @@ impl LocalHands {
         })
     }
 
-    fn place(&self, session: SessionId) -> Place {
+    fn place(&self, session: SessionId, seat: &mut Option<Seat>) -> Place {
         let mut posts = lock(&self.0.posts);
         if self.0.stop.is_cancelled() {
             return Place::Refused(Ending::Stopping.outcome(false));
         }
-        match posts.get(&session) {
-            Some(Post::Jail(line)) => return Place::Line(Arc::clone(line)),
+        let has = match posts.get(&session) {
+            Some(Post::Jail(line)) => Some(Arc::clone(line)),
             Some(Post::Removing(_)) => return Place::Refused(Ending::Over.outcome(false)),
-            None => {}
+            None => None,
+        };
+        let turns = &self.0.turns;
+        if turns.is_over(session) {
+            return Place::Refused(Ending::Over.outcome(false));
         }
-        if let Err(full) = self.room(&posts) {
-            return full;
+        let look = seat.as_ref().and_then(|_| turns.look(session));
+        // Who waits goes first, also before a session that has had its jail for long.
+        let first = turns.is_first(session);
+        let may = match &has {
+            Some(line) => first || !line.is_over_its_turn(self.0.settings.turn) || turns.is_empty(),
+            None => (first || turns.is_empty()) && self.has_room(&posts),
+        };
+        if !may {
+            return look.map_or_else(|| self.join(session, seat), Place::Wait);
+        }
+        if let Some(line) = has {
+            if first {
+                line.begin_turn();
+            }
+            return Place::Line(line);
         }
         let line = Arc::new(Line::new(session, self.0.settings.margin));
         posts.insert(session, Post::Jail(Arc::clone(&line)));
@@ -211,8 +255,22 @@ impl LocalHands {
         Place::Line(line)
     }
 
-    /// Whether one more jail may live; if not, who makes room.
-    fn room(&self, posts: &BTreeMap<SessionId, Post>) -> Result<(), Place> {
+    /// Stands in the line of those who wait, and looks once more from there.
+    fn join(&self, session: SessionId, seat: &mut Option<Seat>) -> Place {
+        match self.0.turns.join(&self.0, session) {
+            Ok(taken) => {
+                *seat = Some(taken);
+                let at_once = CancellationToken::new();
+                at_once.cancel();
+                Place::Wait(at_once)
+            }
+            Err(refused) => Place::Refused(refused),
+        }
+    }
+
+    /// Whether one more jail may live; if not, the one that has been idle longest is ended. Whoever is first
+    /// among those who wait is woken when a jail is gone, and when one turns idle.
+    fn has_room(&self, posts: &BTreeMap<SessionId, Post>) -> bool {
         let lines = || {
             posts.values().filter_map(|post| match post {
                 Post::Jail(line) => Some(line),
@@ -220,20 +278,19 @@ impl LocalHands {
             })
         };
         if lines().count() < self.0.settings.jails_max {
-            return Ok(());
+            return true;
         }
-        if let Some(leaving) = lines().find(|line| line.closed.is_cancelled()) {
-            return Err(Place::Wait(leaving.gone.clone()));
+        if !lines().any(|line| line.closed.is_cancelled()) {
+            let mut quiet: Vec<_> =
+                lines().filter_map(|line| line.quiet_since().map(|since| (since, line))).collect();
+            quiet.sort_by_key(|(since, _)| *since);
+            quiet.into_iter().find(|(_, line)| line.close_if_quiet(Ending::Evicted));
         }
-        let mut quiet: Vec<_> =
-            lines().filter_map(|line| line.quiet_since().map(|since| (since, line))).collect();
-        quiet.sort_by_key(|(since, _)| *since);
-        let evicted = quiet.into_iter().find(|(_, line)| line.close_if_quiet(Ending::Evicted));
-        Err(evicted
-            .map_or_else(|| Place::Refused(failed(JAILS_FULL)), |(_, line)| Place::Wait(line.gone.clone())))
+        false
     }
 
     async fn close(&self, session: SessionId) {
+        self.0.turns.end(session);
         let gone = match lock(&self.0.posts).get(&session) {
             Some(Post::Jail(line)) => {
                 line.close(Ending::Over);
@@ -253,6 +310,7 @@ impl LocalHands {
                 Post::Removing(_) => {}
             }
         }
+        self.0.turns.wake_all();
         self.0.tasks.close();
         if timeout(STOP, self.0.tasks.wait()).await.is_err() {
             tracing::warn!("some sandboxes were still ending when the server stopped; they end with it");
@@ -282,10 +340,6 @@ impl Shop {
         keeping
     }
 }
-
-const JAILS_FULL: &str =
-    "Nothing ran: every sandbox that this server may run at once is busy. Try again in a minute.";
-const NO_PLACE: &str = "Nothing ran: no sandbox was free in time. Try again in a minute.";
 
 impl Hands for LocalHands {
     fn run(&self, call: Call) -> BoxFuture<'_, Outcome> {

@@ -28,6 +28,8 @@ impl Drop for Removal {
     fn drop(&mut self) {
         lock(&self.shop.posts).remove(&self.session);
         self.done.cancel();
+        // Calls of a session that goes on were told to wait for this.
+        self.shop.turns.wake_first();
     }
 }
 
@@ -132,6 +134,7 @@ impl LocalHands {
     /// Ends the session's jail, if one lives, and removes its files. Goes on when the future is dropped.
     pub(super) async fn discard(&self, session: SessionId) {
         let hands = self.clone();
+        self.0.turns.end(session);
         let work = self.0.tasks.spawn(async move {
             loop {
                 match hands.claim(session) {

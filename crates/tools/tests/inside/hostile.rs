@@ -50,6 +50,22 @@ fn whatever_a_command_does_to_the_shell_the_next_one_runs() {
 }
 
 #[test]
+fn signals_to_pid_1_change_nothing() {
+    everywhere(|jail| {
+        if jail.isolation == Isolation::Off {
+            return;
+        }
+        assert_eq!(jail.bash("X=kept"), good(""));
+        for _ in 0..3 {
+            let send = "for n in $(seq 64) SEGV BUS SEGV; do for i in 1 2 3 4 5; do kill -$n 1 2> /dev/null; done; done; echo sent";
+            assert_eq!(jail.bash(send), good("sent\n"));
+            assert_eq!(jail.call("glob", json!({"pattern": "none"})).text().contains("no files match"), true);
+        }
+        assert_eq!(jail.bash("echo $X"), good("kept\n"));
+    });
+}
+
+#[test]
 fn a_shell_that_is_made_deaf_costs_one_timeout_and_no_more() {
     everywhere(|jail| {
         for command in [

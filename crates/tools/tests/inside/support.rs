@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sandbox::{Folders, Isolation, Layout, Limits, Plan};
+use sandbox::{Folders, Isolation, Layout, Limits, Plan, Users, Wanted};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -72,7 +72,7 @@ pub(crate) fn everywhere(test: fn(&mut Jail)) {
 /// The same with other limits.
 pub(crate) fn everywhere_with(limits: Limits, test: fn(&mut Jail)) {
     test(&mut Jail::start(Isolation::Off, limits.clone()));
-    if sandbox::probe(program()).ok() {
+    if sandbox::probe(&users(), &[]).ok() {
         test(&mut Jail::start(Isolation::Local, limits));
     }
 }
@@ -98,11 +98,10 @@ impl Jail {
 
     fn of(program: &Path, isolation: Isolation, limits: Limits) -> Self {
         let temp = tempfile::tempdir().unwrap();
-        let owner = Some(65_534);
-        let folder = Folders::new(temp.path().join("sandboxes"), owner).make("session").unwrap();
+        let folder = Folders::new(temp.path().join("sandboxes"), users()).make("session").unwrap();
         let layout = Layout::new(isolation, &folder);
         let plan = Plan { isolation, folder: folder.clone(), readonly: Vec::new(), limits };
-        let jail = sandbox::start(program, &plan, owner).expect("a jail");
+        let jail = sandbox::start(program, &plan, &users()).expect("a jail");
         let socket = jail.socket().unwrap();
         // So that a test that waits for nothing ends.
         socket.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
@@ -218,7 +217,7 @@ impl Drop for Jail {
             jail.end();
         }
         // Also what a test has shut.
-        let removed = Folders::new(self.temp.path().join("sandboxes"), None).remove("session");
+        let removed = Folders::new(self.temp.path().join("sandboxes"), users()).remove("session");
         if !std::thread::panicking() {
             removed.expect("whatever is in it");
         }
@@ -235,4 +234,10 @@ impl Jail {
     pub(crate) fn closes(&mut self) -> bool {
         matches!(self.socket.read(&mut [0; 1]), Ok(0))
     }
+}
+
+/// Tests that are not root look into what jails wrote, so their jails are nobody else.
+fn users() -> Users {
+    let wanted = if rustix::process::geteuid().is_root() { Wanted::DEFAULT } else { Wanted::Own };
+    Users::new(env!("CARGO_BIN_EXE_tools-jail-of-the-tests").into(), wanted, 64)
 }

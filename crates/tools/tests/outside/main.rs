@@ -5,3 +5,4 @@ mod escapes;
 mod frames;
 mod life;
 mod support;
+mod turns;

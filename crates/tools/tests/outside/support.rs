@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::{EventId, SessionId, ThreadId, content::Block, tool::Builtin};
 use rustix::fs::{CWD, FileType, Mode};
-use sandbox::{Folders, Isolation};
+use sandbox::{Folders, Isolation, Users, Wanted};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -26,8 +26,10 @@ pub(crate) const TWO: SessionId = SessionId::from_bits(2);
 pub(crate) const MAIN: ThreadId = ThreadId::from_bits(7);
 pub(crate) const CHILD: ThreadId = ThreadId::from_bits(8);
 
-/// Who owns the folders when the tests run as root: what the settings say, if nobody changes them.
-const OWNER: u32 = 65_534;
+/// Tests that are not root look into what jails wrote, so their jails are nobody else.
+fn wanted() -> Wanted {
+    if rustix::process::geteuid().is_root() { Wanted::DEFAULT } else { Wanted::Own }
+}
 
 /// Hands, and the folder that goes with them.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(crate) fn world(program: &str, isolation: Isolation, change: impl FnOnce(&mu
     let mut settings = Settings::new(data.path().join("sandboxes"), program.into());
     settings.isolation = isolation;
     settings.limits.free_bytes = 0;
+    settings.users = wanted();
     change(&mut settings);
     World { hands: LocalHands::new(settings), data }
 }
@@ -89,7 +92,7 @@ impl World {
     }
 
     pub(crate) fn folders(&self) -> Folders {
-        Folders::new(self.root(), Some(OWNER))
+        Folders::new(self.root(), Users::new(TRUE_JAIL.into(), wanted(), 64))
     }
 
     /// A pipe of this name in the session's workspace.

@@ -1,0 +1,72 @@
+"""Agents neither watch what others run, nor lock the host's files, nor speak to its sockets."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import subprocess
+
+from attack import Server, attack, main
+
+WATCH = """python3 -c "
+import ctypes, os, select, time
+libc = ctypes.CDLL(None); fd = libc.inotify_init1(0)
+for path in (b'/usr/bin', b'/usr/bin/env', b'/etc/os-release'):
+    assert libc.inotify_add_watch(fd, path, 0xfff) >= 0
+time.sleep(4)
+print('events:', len(os.read(fd, 65536)) if select.select([fd], [], [], 0)[0] else 0)
+" """
+
+
+@attack("watches on /usr/bin see nobody else", alone=False)
+def watches(server: Server) -> None:
+    spy, other = server.session(), server.session()
+    server.bash(other, "true")
+    mark = server.ask(spy, [("bash", {"command": WATCH})])
+    for _ in range(6):
+        server.bash(other, "/usr/bin/env true; cat /etc/os-release > /dev/null")
+        subprocess.run(["/usr/bin/env", "true"], check=True)
+    said = server.results(spy, mark)[0]["content"][0]["text"]
+    server.say(f"the spy saw {said.strip()}")
+    assert "events: 0" in said, said
+
+
+@attack("a lock on a host's file holds inside alone", alone=False)
+def locks(server: Server) -> None:
+    holder = server.session()
+    hold = "flock /usr/bin/env sleep 30 & sleep 1; flock -n /usr/bin/env true || echo held"
+    assert "held" in server.bash(holder, hold)
+    with open("/usr/bin/env", "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        other = server.session()
+        said = server.bash(other, "flock -n /usr/bin/env echo free")
+        assert "free" in said, said
+    server.say("an agent's lock, another agent's and the host's do not meet")
+
+
+@attack("a socket in a readonly tree", alone=False, start=False)
+def sockets(server: Server) -> None:
+    tree = server.folder / "tree"
+    tree.mkdir(mode=0o755)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tree / "socket"))
+        listener.listen()
+        (tree / "socket").chmod(0o777)
+        (tree / "file").write_text("shown", encoding="utf-8")
+        with open(server.settings, "a", encoding="utf-8") as settings:
+            settings.write(f'[sandbox]\nreadonly = ["{tree}"]\n')
+        server.start()
+        connect = f"import socket; print(socket.socket(socket.AF_UNIX).connect_ex('{tree}/socket'))"
+        said = server.bash(server.session(), f'cat {tree}/file; python3 -c "{connect}"')
+        server.say(f"the agent was told {said.strip()!r}")
+        assert "shown" in said and "111" in said, said
+        listener.settimeout(0.2)
+        try:
+            listener.accept()
+        except TimeoutError:
+            return
+        raise AssertionError("somebody came through the socket")
+
+
+if __name__ == "__main__":
+    main()

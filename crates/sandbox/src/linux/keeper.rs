@@ -1,0 +1,185 @@
+//! What only the root of a user namespace can do for a server that is not root: own, open and remove what
+//! belongs to its sub-users. A process of its own (`heddle jail`), because a process cannot leave a
+//! namespace again.
+
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::process::{getegid, geteuid};
+use serde::{Deserialize, Serialize};
+
+use super::{own, user};
+use crate::clock::Deadline;
+use crate::erase;
+use crate::fault::{At, Fault, Step};
+use crate::folder;
+use crate::users::{Kind, Lease, Source, Users};
+use crate::word::{Order, Word};
+
+/// How long the making of a namespace may take.
+const MAPPED: Duration = Duration::from_secs(10);
+/// How long a removal may take. What is left is removed by the next one.
+const ERASED: Duration = Duration::from_hours(1);
+
+/// What is done below the working directory, a session's folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Errand {
+    /// Nothing: only whether it could be.
+    Nothing,
+    /// Everything but the markers is removed.
+    Erase,
+    /// All files are given to this user and group, as numbered in the namespace; `known` is the host's number
+    /// of the user.
+    Own { user: u32, group: u32, known: u32 },
+}
+
+/// In the namespace the server's user is root, and its sub-users begin here.
+const FIRST: u32 = 1;
+
+/// Whether the source's users can be mapped at all.
+pub(crate) fn nothing(program: &Path, source: &Source) -> Result<(), Fault> {
+    run(program, source, Errand::Nothing, None, MAPPED)
+}
+
+/// Removes what the server itself may not; `refused` is why.
+pub(crate) fn erase(folder: &OwnedFd, users: &Users, refused: io::Error) -> io::Result<()> {
+    match users.source() {
+        source @ Source::Sub { .. } => {
+            run(users.program(), source, Errand::Erase, Some(folder), ERASED).map_err(io::Error::other)
+        }
+        Source::Root { .. } | Source::Own(_) => Err(refused),
+    }
+}
+
+/// Gives the session's files to the lease's user, wherever the right to do that comes from.
+pub(crate) fn give(folder: &OwnedFd, lease: &Lease) -> Result<(), Fault> {
+    if own::is_settled(folder, lease.user) {
+        return Ok(());
+    }
+    let _lock = folder::lock(folder).at(Step::Lock)?;
+    let known = lease.user;
+    let (user, group) = match (lease.kind, lease.users.source()) {
+        (Kind::Sub, Source::Sub { users, groups, .. }) => {
+            (lease.user - users + FIRST, lease.group - groups + FIRST)
+        }
+        // Back to the server, which is root there.
+        (Kind::Own, Source::Sub { .. }) => (0, 0),
+        (_, _) => return own::all(folder, lease.user, lease.group, known),
+    };
+    let errand = Errand::Own { user, group, known };
+    run(lease.users.program(), lease.users.source(), errand, Some(folder), own::TIME + MAPPED)
+}
+
+fn run(
+    program: &Path,
+    source: &Source,
+    errand: Errand,
+    folder: Option<&OwnedFd>,
+    time: Duration,
+) -> Result<(), Fault> {
+    let Source::Sub { users, groups, count } = source else {
+        return Err(Fault::new(Step::User, "the server has no sub-users"));
+    };
+    let order = serde_json::to_string(&Order::Keeper(errand))
+        .map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
+    let (ours, theirs) = UnixStream::pair().at(Step::Spawn)?;
+    let mut command = Command::new(program);
+    command
+        .arg("jail")
+        .arg(order)
+        .env_clear()
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null());
+    command.current_dir(folder.map_or("/".into(), |folder| format!("/proc/self/fd/{}", folder.as_raw_fd())));
+    let mut child = command.spawn().at(Step::Spawn)?;
+    drop(command);
+    let told = converse(&child, &ours, |pid| {
+        let own = format!("0 {} 1", geteuid().as_raw());
+        let own_group = format!("0 {} 1", getegid().as_raw());
+        map("newuidmap", pid, &format!("{own} {FIRST} {users} {count}"))?;
+        map("newgidmap", pid, &format!("{own_group} {FIRST} {groups} {count}"))
+    }, time);
+    // Whatever it did: it is not to go on when nobody listens.
+    child.kill().ok();
+    child.wait().ok();
+    told
+}
+
+fn converse(
+    child: &Child,
+    socket: &UnixStream,
+    mapped: impl Fn(u32) -> Result<(), Fault>,
+    time: Duration,
+) -> Result<(), Fault> {
+    let deadline = Deadline::after(time);
+    loop {
+        match Word::receive(socket, deadline).at(Step::User)? {
+            Some(Word::Unshared) => {
+                mapped(child.id())?;
+                (&*socket).write_all(b"\n").at(Step::User)?;
+            }
+            Some(Word::Done) => return Ok(()),
+            Some(Word::Failed(fault)) => return Err(fault),
+            Some(Word::Waiting | Word::Ready(_)) | None => {
+                return Err(Fault::new(Step::User, "the process that keeps its files ended first"));
+            }
+        }
+    }
+}
+
+/// Maps the jail's process to the lease's user.
+pub(crate) fn map_jail(pid: u32, lease: &Lease) -> Result<(), Fault> {
+    map("newuidmap", pid, &format!("0 {} 1", lease.user))?;
+    map("newgidmap", pid, &format!("0 {} 1", lease.group))
+}
+
+fn map(tool: &str, pid: u32, ranges: &str) -> Result<(), Fault> {
+    let path = user::tool_at(tool)
+        .ok_or_else(|| Fault::new(Step::User, format!("{tool} is gone (package uidmap)")))?;
+    let output = Command::new(path)
+        .arg(pid.to_string())
+        .args(ranges.split(' '))
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .of(Step::User, tool)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(Fault::new(Step::User, format!("{tool} refused: {}", said.trim())))
+}
+
+/// Leaves the host's user namespace (and whatever else is said) and comes back as the root of a new one,
+/// which the server maps meanwhile.
+pub(crate) fn become_root(socket: &UnixStream, more: CloneFlags) -> Result<(), Fault> {
+    unshare(CloneFlags::CLONE_NEWUSER | more).at(Step::UserNamespace)?;
+    Word::Unshared.send(socket).at(Step::UserNamespace)?;
+    let mut go = [0];
+    std::io::Read::read_exact(&mut &*socket, &mut go).at(Step::UserNamespace)?;
+    // No group of the server's goes along; where none could be left, there is none to be used.
+    setgroups(&[]).ok();
+    let (root, wheel) = (Uid::from_raw(0), Gid::from_raw(0));
+    setresgid(wheel, wheel, wheel).of(Step::UserNamespace, "its group")?;
+    setresuid(root, root, root).of(Step::UserNamespace, "its user")
+}
+
+/// What the process of an errand does.
+pub(crate) fn keep(socket: &UnixStream, errand: &Errand) -> Result<ExitCode, Fault> {
+    become_root(socket, CloneFlags::empty())?;
+    let here = || folder::open(Path::new(".")).at(Step::Folder);
+    match errand {
+        Errand::Nothing => {}
+        Errand::Erase => erase::all_but(&here()?, &folder::LAST).at(Step::Folder)?,
+        Errand::Own { user, group, known } => own::all(&here()?, *user, *group, *known)?,
+    }
+    Word::Done.send(socket).at(Step::Ready)?;
+    Ok(ExitCode::SUCCESS)
+}
