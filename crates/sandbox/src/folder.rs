@@ -27,6 +27,14 @@ const USED: &str = "used";
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 
+/// What is free on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub bytes: u64,
+    /// Files and folders that can still be made.
+    pub entries: u64,
+}
+
 /// The folders of all sessions: `<root>/<name>`, each 0700.
 #[derive(Debug, Clone)]
 pub struct Folders {
@@ -119,13 +127,15 @@ impl Folders {
         Ok(found)
     }
 
-    /// Bytes that the server's user can still write where the folders are.
+    /// What the server's user can still write where the folders are.
     ///
     /// # Errors
     /// What the file system says, also when the root does not exist yet.
-    pub fn free_bytes(&self) -> io::Result<u64> {
+    pub fn room(&self) -> io::Result<Room> {
         let room = rustix::fs::statvfs(&self.root)?;
-        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+        // A file system that makes entries as they are needed says that it has none at all.
+        let entries = if room.f_files == 0 { u64::MAX } else { room.f_favail };
+        Ok(Room { bytes: room.f_bavail.saturating_mul(room.f_frsize), entries })
     }
 
     fn open_root(&self) -> io::Result<OwnedFd> {

@@ -20,7 +20,7 @@ use crate::clock::Deadline;
 use crate::enter;
 use crate::fault::{Fault, Step};
 use crate::plan::{Isolation, Limits, Plan};
-use crate::report::{Report, bash, missing};
+use crate::report::{Check, Report, bash, missing};
 
 /// Where a process finds its open files by number.
 pub(crate) const DESCRIPTORS: &str = "/dev/fd";
@@ -39,6 +39,11 @@ pub fn program() -> io::Result<PathBuf> {
 pub fn probe(_program: &Path) -> Report {
     let fault = none();
     Report { checks: vec![missing("jail", &fault.cause, &fault.fix()), bash()] }
+}
+
+/// What sessions keep on the disk is bounded by the server's looks alone.
+pub fn probe_disk(_data: &Path) -> Check {
+    Check { needed: false, ..missing("disk quota", "this system has none for folders", "") }
 }
 
 fn none() -> Fault {
@@ -66,6 +71,52 @@ impl Cgroup {
         match self.0 {}
     }
 }
+
+/// Memory of the machine in bytes; never told here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    pub total_bytes: u64,
+    pub available_bytes: u64,
+}
+
+/// This system is not asked.
+pub fn memory() -> Option<Memory> {
+    None
+}
+
+/// Would tell what a jail holds.
+#[derive(Debug, Clone)]
+pub struct Gauge;
+
+impl Gauge {
+    pub(crate) fn new(_outer: u32, _cgroup: Option<&Cgroup>) -> Self {
+        Self
+    }
+
+    /// Not known here.
+    pub fn memory_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// There is nothing to make ready.
+///
+/// # Errors
+/// None.
+pub fn prepare(_reserve_bytes: u64) -> io::Result<Option<&'static str>> {
+    Ok(None)
+}
+
+/// Nothing ends processes for want of memory in an order that could be set.
+pub(crate) fn to_be_ended_first(_outer: u32) {}
+
+/// Behind the server for CPU.
+pub(crate) fn give_way() {
+    rustix::process::setpriority_process(None, 10).ok();
+}
+
+/// No file system here has quotas of folders.
+pub(crate) fn bound(_folder: &Path, _limits: &Limits) {}
 
 /// Nobody: without a jail commands run as the server's own user.
 pub(crate) fn to_change_to(_owner: Option<u32>) -> Option<u32> {

@@ -31,6 +31,7 @@ pub(crate) fn run(socket: &UnixStream, plan: Plan) -> Result<ExitCode, Fault> {
     // server's processes at once: the server decides when a jail ends. It fails only for the leader of a
     // group, who has none.
     setsid().ok();
+    host::give_way();
     let mut blocked = SigSet::empty();
     for signal in [Block::SIGINT, Block::SIGTERM, Block::SIGHUP, Block::SIGQUIT] {
         blocked.add(signal);

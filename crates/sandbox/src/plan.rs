@@ -31,15 +31,20 @@ pub struct Plan {
 pub struct Limits {
     /// Processes and threads together, of the whole jail.
     pub processes: u64,
-    /// Private writable memory of one process (RLIMIT_DATA); of the whole jail where cgroup v2 is delegated
-    /// to us.
+    /// Private writable memory of one process (RLIMIT_DATA); where the jail has a cgroup, also all memory of
+    /// the whole jail.
     pub data_bytes: u64,
     /// The largest file that can be written (RLIMIT_FSIZE).
     pub file_bytes: u64,
-    /// What the session's folder may hold. Not enforced here: the sweep in `tools` does.
+    /// What the session's folder may hold. Enforced here where the file system has project quotas; elsewhere the
+    /// sweep in `tools` looks.
     pub disk_bytes: u64,
-    /// Below this much free space on the host no tool starts. Not enforced here: `tools` does.
+    /// Below this much free space on the host commands can make no file longer; below half of it the jail that
+    /// grew most is cut back. Not enforced here: `tools` does.
     pub free_bytes: u64,
+    /// Below this much memory that can still be had on the host, or an eighth of all of it if that is less,
+    /// the jail that holds most is ended. Not enforced here: `tools` does.
+    pub memory_free_bytes: u64,
     /// The size of `/tmp`, which is memory.
     pub tmp_bytes: u64,
     /// Open files of one process (RLIMIT_NOFILE).
@@ -57,6 +62,7 @@ impl Default for Limits {
             file_bytes: 2 * GIB,
             disk_bytes: 10 * GIB,
             free_bytes: GIB,
+            memory_free_bytes: 512 * MIB,
             tmp_bytes: 512 * MIB,
             files: 16_384,
         }

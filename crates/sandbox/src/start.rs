@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::folder;
-use crate::host::{self, Cgroup, to_change_to};
+use crate::host::{self, Cgroup, Gauge, to_change_to};
 use crate::plan::{Isolation, Layout, Plan};
 use crate::word::{Order, Stage, Word};
 
@@ -43,6 +43,7 @@ pub(crate) fn begin(program: &Path, plan: &Plan, owner: Option<u32>) -> Result<(
     host::may(plan.isolation)?;
     let owner = user(plan.isolation, owner)?;
     let folder = folder::open(&plan.folder).at(Step::Folder)?;
+    host::bound(&plan.folder, &plan.limits);
     let order = Order { stage: Stage::Outer, plan: plan.clone() };
     let order = serde_json::to_string(&order).map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
     let (ours, theirs) = UnixStream::pair().at(Step::Spawn)?;
@@ -61,6 +62,7 @@ pub(crate) fn begin(program: &Path, plan: &Plan, owner: Option<u32>) -> Result<(
     let child = command.spawn().at(Step::Spawn)?;
     // The command still holds the other end of the socket.
     drop(command);
+    host::to_be_ended_first(child.id());
     let cgroup = Cgroup::hold(child.id(), &plan.limits);
     let mut jail = Jail { child: Some(child), socket: ours, cgroup };
     let loopback = jail.wait_until_ready()?;
@@ -127,6 +129,11 @@ impl Jail {
     /// The outer process, as the host sees it. When it has ended, all of the jail has.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// What tells how much memory it holds, also while this is elsewhere.
+    pub fn gauge(&self) -> Gauge {
+        Gauge::new(self.pid(), self.cgroup.as_ref())
     }
 
     /// Closes the socket (also for its clones) and blocks until nothing of the jail lives: about 2 s at

@@ -32,8 +32,8 @@ pub(crate) fn confine(plan: &Plan) -> Result<bool, Fault> {
         Isolation::Local => {
             privileges::leave_namespaces()?;
             let loopback = loopback::up().is_ok();
-            root::build(plan)?;
-            privileges::become_nobody_special()?;
+            let proc = root::build(plan)?;
+            privileges::become_nobody_special(&proc)?;
             privileges::limit(&plan.limits)?;
             privileges::drop_all()?;
             Ok(loopback)

@@ -9,10 +9,11 @@ use std::process::{Child, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, wait as reap,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, setpriority_process,
+    wait as reap,
 };
 
-use super::privileges;
+use super::{cgroup, privileges};
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::plan::{Isolation, Plan};
@@ -23,6 +24,33 @@ use crate::plan::{Isolation, Plan};
 /// None here; on another system, that the program has no path.
 pub fn program() -> io::Result<PathBuf> {
     Ok(PathBuf::from("/proc/self/exe"))
+}
+
+/// Makes this machine ready for jails, once, at the server's start and before the first of them: finds where
+/// their cgroups can be, and has the server go before them where it may. `reserve_bytes` of the memory are for
+/// everybody but jails. Says where the cgroups are.
+///
+/// # Errors
+/// There is a place for cgroups, but it cannot be used.
+pub fn prepare(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
+    // Both take root; without it the server stays as everybody is.
+    fs::write("/proc/self/oom_score_adj", "-900").ok();
+    fs::write("/proc/self/autogroup", "-10").ok();
+    cgroup::divide(reserve_bytes)
+}
+
+/// Better a jail than the server, when memory is short. Set from outside, where a server that is root also
+/// raises the least that can be set again.
+pub(crate) fn to_be_ended_first(outer: u32) {
+    // The inner process sets it too, and fails if it cannot.
+    fs::write(format!("/proc/{outer}/oom_score_adj"), "1000").ok();
+}
+
+/// The jail comes behind the server for CPU and, since the one follows the other, disk. Kernels that group
+/// sessions automatically weigh the group, others the process. The agents' commands come further behind.
+pub(crate) fn give_way() {
+    setpriority_process(None, 10).ok();
+    fs::write("/proc/self/autogroup", "10").ok();
 }
 
 /// Whether commands can be run like this here.

@@ -2,9 +2,11 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
@@ -32,8 +34,19 @@ const PROC_READONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "sysrq-trigger"];
 const PROC_HIDDEN: [&str; 9] =
     ["acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "scsi", "sched_debug", "timer_list"];
 
-/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what was bound.
-pub(crate) fn build(plan: &Plan) -> Result<(), Fault> {
+/// Memory of the kernel that belongs to no process: System V's segments, queues and semaphores. Pages for the
+/// first; what a database asks for is far less.
+const IPC: [(&str, &str); 5] = [
+    ("shmall", "65536"),
+    ("shmmax", "268435456"),
+    ("shmmni", "256"),
+    ("msgmni", "64"),
+    ("sem", "250 8000 32 128"),
+];
+
+/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what was bound. Answers
+/// a /proc that can still be written, which nobody else reaches.
+pub(crate) fn build(plan: &Plan) -> Result<OwnedFd, Fault> {
     let root = Path::new(ROOT);
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).of(Step::Mounts, "/")?;
     match DirBuilder::new().mode(0o700).create(root) {
@@ -66,9 +79,10 @@ pub(crate) fn build(plan: &Plan) -> Result<(), Fault> {
         directory(&place)?;
         mount_bind(part, &place).of(Step::Mounts, part)?;
     }
-    proc(root)?;
+    let writable = proc(root)?;
     turn(root)?;
-    seal(&layout)
+    seal(&layout)?;
+    Ok(writable)
 }
 
 /// The same path below another root.
@@ -142,7 +156,7 @@ fn readonly(root: &Path, tree: &Path, plan: &Plan) -> Result<(), Fault> {
     show(root, tree, kind.is_dir()).map_err(|fault| Fault { step: Step::Readonly, ..fault })
 }
 
-fn proc(root: &Path) -> Result<(), Fault> {
+fn proc(root: &Path) -> Result<OwnedFd, Fault> {
     let place = root.join("proc");
     directory(&place)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -151,6 +165,10 @@ fn proc(root: &Path) -> Result<(), Fault> {
     mount("proc", &place, "proc", flags, c"hidepid=2,gid=1").of(Step::Proc, "mount")?;
     // One user namespace is still to come, and none after it. The filter forbids it too; this costs nothing.
     fs::write(place.join("sys/user/max_user_namespaces"), "1").ok();
+    for (name, value) in IPC {
+        // Kernels before 6.9 leave them to the host's root.
+        fs::write(place.join("sys/kernel").join(name), value).ok();
+    }
     for name in PROC_READONLY.map(|name| place.join(name)).into_iter().filter(|path| path.exists()) {
         mount_bind(&name, &name).of(Step::Proc, &name.to_string_lossy())?;
     }
@@ -162,7 +180,12 @@ fn proc(root: &Path) -> Result<(), Fault> {
             mount_bind(root.join("dev/null"), &path).of(Step::Proc, &path.to_string_lossy())?;
         }
     }
-    Ok(())
+    // What everybody sees is a second mount above this one, and read-only: there a process sets the order in
+    // which the kernel ends them when memory is short.
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let writable = rustix::fs::open(&place, flags, Mode::empty()).of(Step::Proc, "open")?;
+    mount_bind_recursive(&place, &place).of(Step::Proc, "a second mount")?;
+    Ok(writable)
 }
 
 /// The old root is stacked below the new one and taken away.
@@ -197,7 +220,7 @@ fn seal(layout: &Layout) -> Result<(), Fault> {
             flags |= MountFlags::NODEV;
         }
         let writable = own.contains(&&place)
-            || ["/proc", "/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
+            || ["/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
         if !writable {
             flags |= MountFlags::RDONLY;
         }
@@ -211,7 +234,7 @@ fn seal(layout: &Layout) -> Result<(), Fault> {
 }
 
 /// The mount table writes blank, tab, line feed and backslash as `\` and three octal digits.
-fn unescape(field: &str) -> PathBuf {
+pub(super) fn unescape(field: &str) -> PathBuf {
     let mut path = field.to_owned();
     for (escaped, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
         path = path.replace(escaped, plain);
