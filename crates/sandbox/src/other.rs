@@ -110,10 +110,11 @@ pub fn prepare(_reserve_bytes: u64) -> io::Result<Option<&'static str>> {
 /// Nothing ends processes for want of memory in an order that could be set.
 pub(crate) fn to_be_ended_first(_outer: u32) {}
 
-/// Behind the server for CPU.
-pub(crate) fn give_way() {
-    rustix::process::setpriority_process(None, 10).ok();
-}
+/// Sessions have no weight here.
+pub(crate) fn give_way() {}
+
+/// Nor need they hurry.
+pub(crate) fn hurry() {}
 
 /// No file system here has quotas of folders.
 pub(crate) fn bound(_folder: &Path, _limits: &Limits) {}

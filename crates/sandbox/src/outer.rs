@@ -123,6 +123,9 @@ fn watch(child: &mut Child, socket: &UnixStream, mut stderr: Option<ChildStderr>
             return Ok(());
         }
         if has_hung_up || has_ended {
+            if end.is_none() {
+                host::hurry();
+            }
             end.get_or_insert(Deadline::after(END));
         }
         if end.is_some_and(|end| end.left().is_none()) {

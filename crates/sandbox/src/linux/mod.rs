@@ -20,7 +20,7 @@ pub(crate) use cgroup::Cgroup;
 pub(crate) use inside::{belong, confine, seal};
 pub use memory::{Gauge, Memory, memory};
 pub use outside::{prepare, program};
-pub(crate) use outside::{bury, end_of, give_way, hold, may, place, said, to_be_ended_first, wait};
+pub(crate) use outside::{bury, end_of, give_way, hold, hurry, may, place, said, to_be_ended_first, wait};
 pub use probe::{probe, probe_disk};
 pub(crate) use quota::bound;
 pub(crate) use tree::{DESCRIPTORS, open_below, open_whatever_its_mode, unlink};

@@ -9,8 +9,7 @@ use std::process::{Child, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, setpriority_process,
-    wait as reap,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, wait as reap,
 };
 
 use super::{cgroup, privileges};
@@ -46,11 +45,15 @@ pub(crate) fn to_be_ended_first(outer: u32) {
     fs::write(format!("/proc/{outer}/oom_score_adj"), "1000").ok();
 }
 
-/// The jail comes behind the server for CPU and, since the one follows the other, disk. Kernels that group
-/// sessions automatically weigh the group, others the process. The agents' commands come further behind.
+/// The jail's session comes behind the server's for CPU, where the kernel weighs whole sessions; elsewhere it is
+/// what the commands themselves have that counts. Inside nobody can set this, because /proc is read-only there.
 pub(crate) fn give_way() {
-    setpriority_process(None, 10).ok();
     fs::write("/proc/self/autogroup", "10").ok();
+}
+
+/// It does so no more, so that its end does not wait behind others.
+pub(crate) fn hurry() {
+    fs::write("/proc/self/autogroup", "0").ok();
 }
 
 /// Whether commands can be run like this here.

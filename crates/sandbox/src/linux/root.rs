@@ -6,11 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
-    mount_remount, unmount,
+    MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
+    mount_change, mount_remount, open_tree, unmount,
 };
 
 use super::devices;
@@ -180,12 +180,10 @@ fn proc(root: &Path) -> Result<OwnedFd, Fault> {
             mount_bind(root.join("dev/null"), &path).of(Step::Proc, &path.to_string_lossy())?;
         }
     }
-    // What everybody sees is a second mount above this one, and read-only: there a process sets the order in
-    // which the kernel ends them when memory is short.
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let writable = rustix::fs::open(&place, flags, Mode::empty()).of(Step::Proc, "open")?;
-    mount_bind_recursive(&place, &place).of(Step::Proc, "a second mount")?;
-    Ok(writable)
+    // A second mount that has no place. The one that everybody sees is made read-only: there a process sets the
+    // order in which the kernel ends them when memory is short.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(CWD, &place, flags).of(Step::Proc, "a second mount")
 }
 
 /// The old root is stacked below the new one and taken away.

@@ -7,6 +7,7 @@ mod keep;
 mod line;
 mod shells;
 mod sweep;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -89,6 +90,8 @@ struct Shop {
     /// Sessions whose jail did not start, and whose owner was told.
     warned: Mutex<BTreeSet<SessionId>>,
     lanes: Lanes,
+    /// Whether the watch runs.
+    watching: Mutex<bool>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -119,13 +122,14 @@ impl LocalHands {
             posts: Mutex::default(),
             warned: Mutex::default(),
             lanes: Lanes::default(),
+            watching: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }))
     }
 
     async fn call(&self, mut call: Call) -> Outcome {
-        if let Some(refused) = self.refused(&call).await {
+        if let Some(refused) = refused(&call) {
             return refused;
         }
         let placed = timeout(PLACE, async {
@@ -152,32 +156,6 @@ impl LocalHands {
         }
     }
 
-    /// Why the call may not run at all.
-    async fn refused(&self, call: &Call) -> Option<Outcome> {
-        match call.tool {
-            Builtin::Bash
-            | Builtin::Edit
-            | Builtin::Read
-            | Builtin::Write
-            | Builtin::Glob
-            | Builtin::Grep => {}
-            Builtin::WebFetch | Builtin::WebSearch => {
-                return Some(failed("This tool is not available here; go on without it."));
-            }
-        }
-        let shop = Arc::clone(&self.0);
-        // An unreadable disk says so itself when the jail starts.
-        let free = self.0.tasks.spawn_blocking(move || shop.folders.free_bytes()).await.ok()?.ok()?;
-        (free < self.0.settings.limits.free_bytes).then(|| {
-            failed(format!(
-                "Nothing ran: the server's disk has {} MiB left and tools need {} MiB. Tell the user; retry \
-                 when there is room.",
-                free >> 20,
-                self.0.settings.limits.free_bytes >> 20
-            ))
-        })
-    }
-
     fn place(&self, session: SessionId) -> Place {
         let mut posts = lock(&self.0.posts);
         if self.0.stop.is_cancelled() {
@@ -193,6 +171,7 @@ impl LocalHands {
         }
         let line = Arc::new(Line::new(session, self.0.settings.margin));
         posts.insert(session, Post::Jail(Arc::clone(&line)));
+        self.0.watch();
         self.0.tasks.spawn(Keeping::new(Arc::clone(&self.0), Arc::clone(&line)).run());
         Place::Line(line)
     }
@@ -242,6 +221,16 @@ impl LocalHands {
         self.0.tasks.close();
         if timeout(STOP, self.0.tasks.wait()).await.is_err() {
             tracing::warn!("some sandboxes were still ending when the server stopped; they end with it");
+        }
+    }
+}
+
+/// Why the call may not run at all.
+fn refused(call: &Call) -> Option<Outcome> {
+    match call.tool {
+        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => None,
+        Builtin::WebFetch | Builtin::WebSearch => {
+            Some(failed("This tool is not available here; go on without it."))
         }
     }
 }
