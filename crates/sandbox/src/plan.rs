@@ -42,8 +42,8 @@ pub struct Limits {
     /// Below this much free space on the host commands can make no file longer; below half of it the jail that
     /// grew most is cut back. Not enforced here: `tools` does.
     pub free_bytes: u64,
-    /// Below this much memory that can still be had on the host, or an eighth of all of it if that is less,
-    /// the jail that holds most is ended. Not enforced here: `tools` does.
+    /// Below this much memory that can still be had on the host the jail that holds most is ended; 0: see
+    /// [`Limits::memory_least`]. Not enforced here: `tools` does.
     pub memory_free_bytes: u64,
     /// The size of `/tmp`, which is memory.
     pub tmp_bytes: u64,
@@ -62,10 +62,17 @@ impl Default for Limits {
             file_bytes: 2 * GIB,
             disk_bytes: 10 * GIB,
             free_bytes: GIB,
-            memory_free_bytes: 512 * MIB,
+            memory_free_bytes: 0,
             tmp_bytes: 512 * MIB,
             files: 16_384,
         }
+    }
+}
+
+impl Limits {
+    /// The memory that stays available on a machine that has so much: unless it was said, 512 MiB or an eighth.
+    pub fn memory_least(&self, total_bytes: u64) -> u64 {
+        if self.memory_free_bytes == 0 { (512 * MIB).min(total_bytes / 8) } else { self.memory_free_bytes }
     }
 }
 

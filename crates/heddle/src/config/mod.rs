@@ -97,6 +97,8 @@ pub(crate) struct Sandbox {
     pub(crate) user: u32,
     /// Days after which the files of a session that does not use them are removed.
     pub(crate) keep_days: u32,
+    /// What one session may use, and what is kept free for everybody.
+    pub(crate) limits: sandbox::Limits,
 }
 
 /// What is logged, and how.
@@ -211,6 +213,13 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger)
         readonly: ledger.take("sandbox.readonly", None, file.readonly, trees),
         user: ledger.take("sandbox.user", None, file.user, text),
         keep_days: ledger.take("sandbox.keep_days", None, file.keep_days, text),
+        limits: sandbox::Limits {
+            data_bytes: bytes(ledger.take("sandbox.memory_mib", None, file.memory_mib, text)),
+            memory_free_bytes: bytes(ledger.take("sandbox.memory_free_mib", None, file.memory_free_mib, text)),
+            disk_bytes: bytes(ledger.take("sandbox.disk_mib", None, file.disk_mib, text)),
+            free_bytes: bytes(ledger.take("sandbox.disk_free_mib", None, file.disk_free_mib, text)),
+            ..sandbox::Limits::default()
+        },
     };
     for tree in &sandbox.readonly {
         if !tree.is_absolute() || !tree.exists() {
@@ -219,6 +228,10 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger)
         }
     }
     sandbox
+}
+
+fn bytes(mib: u64) -> u64 {
+    mib << 20
 }
 
 fn tree(file: &FileThreads, ledger: &mut Ledger) -> Tree {

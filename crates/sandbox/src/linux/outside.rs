@@ -48,7 +48,7 @@ pub(crate) fn to_be_ended_first(outer: u32) {
 /// The jail's session comes behind the server's for CPU, where the kernel weighs whole sessions; elsewhere it is
 /// what the commands themselves have that counts. Inside nobody can set this, because /proc is read-only there.
 pub(crate) fn give_way() {
-    fs::write("/proc/self/autogroup", "10").ok();
+    fs::write("/proc/self/autogroup", "5").ok();
 }
 
 /// It does so no more, so that its end does not wait behind others.

@@ -210,6 +210,7 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
+    #[cfg(all(target_os = "linux", not(heddle_portable)))]
     #[test]
     fn what_grew_since_a_look_is_taken_back_the_largest_first_and_what_was_there_stays() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -104,7 +104,7 @@ impl Shop {
     }
 
     fn memory_least(&self, memory: Memory) -> u64 {
-        self.settings.limits.memory_free_bytes.min(memory.total_bytes / 8)
+        self.settings.limits.memory_least(memory.total_bytes)
     }
 
     fn is_little(&self, sight: Sight) -> bool {

@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(mapped("7f00-7f01 r--s 00000000 08:10 42 /workspace/a"), None);
         let folder = tempfile::tempdir().expect("a folder");
         let script = "import mmap,os,sys\nf=open('f','wb+'); f.truncate(1<<20)\nm=mmap.mmap(f.fileno(),4096)\n\
-                      os.remove('f'); print(os.fstat(f.fileno()).st_ino,flush=True)\nos.close(f.fileno())\n\
+                      os.remove('f'); print(os.fstat(f.fileno()).st_ino,flush=True)\nos.closerange(3,99)\n\
                       print('',flush=True); sys.stdin.read()";
         let mut python = Command::new("python3");
         python.args(["-c", script]).current_dir(folder.path());
