@@ -33,6 +33,8 @@ pub struct Room {
     pub bytes: u64,
     /// Files and folders that can still be made.
     pub entries: u64,
+    /// How many there can be at most.
+    pub entries_all: u64,
 }
 
 /// The folders of all sessions: `<root>/<name>`, each 0700.
@@ -134,8 +136,9 @@ impl Folders {
     pub fn room(&self) -> io::Result<Room> {
         let room = rustix::fs::statvfs(&self.root)?;
         // A file system that makes entries as they are needed says that it has none at all.
-        let entries = if room.f_files == 0 { u64::MAX } else { room.f_favail };
-        Ok(Room { bytes: room.f_bavail.saturating_mul(room.f_frsize), entries })
+        let (entries, entries_all) =
+            if room.f_files == 0 { (u64::MAX, u64::MAX) } else { (room.f_favail, room.f_files) };
+        Ok(Room { bytes: room.f_bavail.saturating_mul(room.f_frsize), entries, entries_all })
     }
 
     fn open_root(&self) -> io::Result<OwnedFd> {

@@ -244,6 +244,8 @@ impl Line {
             }
             let ask = calls.next;
             calls.next += 1;
+            // One that was not asked yet is answered by nobody any more.
+            calls.outbox.retain(|waiting| !matches!(waiting, Message::Weigh(_) | Message::CutBack(..)));
             calls.outbox.push_front(message(ask));
             calls.asked = Some((ask, reply));
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sandbox::{Memory, Room};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::{
     Post, Shop,
@@ -27,16 +27,15 @@ const LITTLE: u64 = 4;
 /// How long a jail has to say what it holds.
 const WEIGHING: Duration = Duration::from_secs(1);
 /// How long it has to end its processes and take back what grew.
-const CUTTING: Duration = Duration::from_secs(20);
+const CUTTING: Duration = Duration::from_secs(10);
 /// How long a jail that was ended may take to go before the next look.
 const GOING: Duration = Duration::from_secs(3);
-/// Files and folders that must be free for commands to make some, on file systems with a fixed number.
+/// Files and folders that must be free for commands to make some, on file systems with a fixed number; a tenth
+/// of it where there are few.
 const ENTRIES: u64 = 20_000;
 /// Who has grown by less than this has not.
 const GROWN_BYTES: u64 = 1024 * 1024;
 const GROWN_ENTRIES: u64 = 100;
-/// Of two that cannot be told apart none is ended twice within this time.
-const AGAIN: Duration = Duration::from_secs(10);
 
 /// What there is.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +56,7 @@ impl Shop {
 
     async fn look_on(self: Arc<Self>) {
         let mut pause = PAUSE;
-        let mut quiet_until = Instant::now();
+        let mut before = None;
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -73,8 +72,12 @@ impl Shop {
             });
             let Ok(sight) = looked.await else { continue };
             pause = if self.is_little(sight) { SHORT } else { PAUSE };
-            if sight.room.is_some_and(|room| self.disk_is_full(room)) {
-                self.cut_back(&mut quiet_until).await;
+            let fell = sight.room.zip(before).is_some_and(|(now, before): (Room, Room)| {
+                now.bytes.saturating_add(GROWN_BYTES) <= before.bytes || now.entries < before.entries
+            });
+            before = sight.room;
+            if let Some(room) = sight.room.filter(|room| self.disk_is_full(*room)) {
+                self.cut_back(room, fell).await;
             } else if sight.memory.is_some_and(|memory| memory.available_bytes < self.memory_least(memory)) {
                 self.end_the_heaviest().await;
             }
@@ -95,12 +98,12 @@ impl Shop {
     pub(super) fn low(&self, room: Room) -> Option<Low> {
         let least = self.settings.limits.free_bytes;
         // On a disk without room for files there is none for bytes either.
-        let free = if room.entries < ENTRIES { 0 } else { room.bytes };
+        let free = if room.entries < entries_least(room) { 0 } else { room.bytes };
         (free < least).then_some(Low { free_mib: free >> 20, least_mib: least >> 20 })
     }
 
     fn disk_is_full(&self, room: Room) -> bool {
-        room.bytes < self.settings.limits.free_bytes / 2 || room.entries < ENTRIES / 2
+        room.bytes < self.settings.limits.free_bytes / 2 || room.entries < entries_least(room) / 2
     }
 
     fn memory_least(&self, memory: Memory) -> u64 {
@@ -109,7 +112,7 @@ impl Shop {
 
     fn is_little(&self, sight: Sight) -> bool {
         let disk = sight.room.is_some_and(|room| {
-            room.bytes / LITTLE < self.settings.limits.free_bytes || room.entries / LITTLE < ENTRIES
+            room.bytes / LITTLE < self.settings.limits.free_bytes || room.entries / LITTLE < entries_least(room)
         });
         let memory = sight.memory.is_some_and(|now| now.available_bytes / LITTLE < self.memory_least(now));
         disk || memory
@@ -131,18 +134,12 @@ impl Shop {
         lines.into_iter().zip(weights.into_iter().map(|weight| weight.ok().flatten())).collect()
     }
 
-    async fn cut_back(&self, quiet_until: &mut Instant) {
+    async fn cut_back(&self, room: Room, fell: bool) {
         let weights = self.weigh().await;
-        let Some(line) = grown(&weights).or_else(|| {
-            // The room went to what no folder shows. Nobody is ended for that more often than it takes to see
-            // whether it helped.
-            let again = Instant::now() >= *quiet_until;
-            again.then(|| hiding(&weights)).flatten()
-        }) else {
-            return;
-        };
-        *quiet_until = Instant::now() + AGAIN;
-        let wanted = Wanted { bytes: self.settings.limits.free_bytes, entries: ENTRIES };
+        // Room that went to what no folder shows went to somebody who hides it.
+        let hiding = || fell.then(|| hiding(&weights)).flatten();
+        let Some(line) = grown(&weights).or_else(hiding) else { return };
+        let wanted = Wanted { bytes: self.settings.limits.free_bytes, entries: entries_least(room) };
         let session = line.session;
         match timeout(CUTTING, line.cut_back(wanted)).await {
             Ok(Some(cut)) => {
@@ -178,6 +175,10 @@ impl Shop {
         line.close(Ending::Memory { mib });
         gone(line).await;
     }
+}
+
+fn entries_least(room: Room) -> u64 {
+    ENTRIES.min(room.entries_all / 10)
 }
 
 async fn gone(line: &Line) {
