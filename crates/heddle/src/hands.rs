@@ -32,6 +32,7 @@ pub(crate) fn jail(order: &str) -> ExitCode {
 
 /// The hands that the settings mean, once this host has shown that it can give them.
 pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
+    prepare(settled);
     if settled.sandbox.mode == Mode::Local {
         let report = probe(&settled.sandbox).await?;
         if !report.ok() {
@@ -48,7 +49,24 @@ pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
     settings.users = settled.sandbox.users;
     settings.jails_max = settled.sandbox.jails;
     settings.keep_days = settled.sandbox.keep_days;
+    settings.limits.clone_from(&settled.sandbox.limits);
     Ok(LocalHands::new(settings))
+}
+
+/// Finds cgroups for the jails, and says what there is.
+fn prepare(settled: &Settled) {
+    let limits = &settled.sandbox.limits;
+    // Twice what the watch keeps, so that the jails' own bound is met first; half of a machine is theirs.
+    let reserve = |memory: sandbox::Memory| (2 * limits.memory_least(memory.total_bytes)).min(memory.total_bytes / 2);
+    let reserve_bytes = sandbox::memory().map_or(0, reserve);
+    match sandbox::prepare(reserve_bytes) {
+        Ok(Some(found)) => tracing::info!(found, "cgroups bound each sandbox as a whole"),
+        Ok(None) => tracing::info!(
+            "no cgroup is ours to divide: shared memory is bounded only by ending the sandbox that holds most; \
+             `heddle doctor` says more"
+        ),
+        Err(wrong) => tracing::warn!(%wrong, "the cgroup that was given to this server cannot be divided"),
+    }
 }
 
 /// Tries a jail for real.

@@ -34,6 +34,16 @@ pub(crate) const LAST: [&str; 2] = [USED, LOCK];
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
 
+/// What is free on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub bytes: u64,
+    /// Files and folders that can still be made.
+    pub entries: u64,
+    /// How many there can be at most.
+    pub entries_all: u64,
+}
+
 /// The folders of all sessions: `<root>/<name>`, below a directory that is the server's alone (0700). Each is the
 /// server's, and its parts belong to whoever its jail runs as.
 #[derive(Debug, Clone)]
@@ -140,13 +150,16 @@ impl Folders {
         Ok(found)
     }
 
-    /// Bytes that the server's user can still write where the folders are.
+    /// What the server's user can still write where the folders are.
     ///
     /// # Errors
     /// What the file system says, also when the root does not exist yet.
-    pub fn free_bytes(&self) -> io::Result<u64> {
+    pub fn room(&self) -> io::Result<Room> {
         let room = rustix::fs::statvfs(&self.root)?;
-        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+        // A file system that makes entries as they are needed says that it has none at all.
+        let (entries, entries_all) =
+            if room.f_files == 0 { (u64::MAX, u64::MAX) } else { (room.f_favail, room.f_files) };
+        Ok(Room { bytes: room.f_bavail.saturating_mul(room.f_frsize), entries, entries_all })
     }
 
     fn open_root(&self) -> io::Result<OwnedFd> {

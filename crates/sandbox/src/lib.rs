@@ -32,8 +32,8 @@ mod host;
 
 pub use enter::{Inside, enter};
 pub use fault::{Fault, Step};
-pub use folder::Folders;
-pub use host::{probe, program};
+pub use folder::{Folders, Room};
+pub use host::{Gauge, Memory, memory, prepare, probe, probe_disk, program};
 pub use plan::{Isolation, Layout, Limits, Plan};
 pub use report::{Check, Report};
 pub use start::{Jail, start};

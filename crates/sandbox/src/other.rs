@@ -22,7 +22,7 @@ use crate::clock::Deadline;
 use crate::enter;
 use crate::fault::{Fault, Step};
 use crate::plan::{Isolation, Limits, Plan};
-use crate::report::{Report, bash, missing};
+use crate::report::{Check, Report, bash, missing};
 use crate::users::{Lease, Source, Users, Wanted};
 use crate::word::{Found, Start};
 
@@ -43,6 +43,11 @@ pub fn program() -> io::Result<PathBuf> {
 pub fn probe(_users: &Users, _readonly: &[PathBuf]) -> Report {
     let fault = none();
     Report { checks: vec![missing("jail", &fault.cause, &fault.fix()), bash()] }
+}
+
+/// What sessions keep on the disk is bounded by the server's looks alone.
+pub fn probe_disk(_data: &Path) -> Check {
+    Check { needed: false, ..missing("disk quota", "this system has none for folders", "") }
 }
 
 fn none() -> Fault {
@@ -70,6 +75,53 @@ impl Cgroup {
         match self.0 {}
     }
 }
+
+/// Memory of the machine in bytes; never told here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    pub total_bytes: u64,
+    pub available_bytes: u64,
+}
+
+/// This system is not asked.
+pub fn memory() -> Option<Memory> {
+    None
+}
+
+/// Would tell what a jail holds.
+#[derive(Debug, Clone)]
+pub struct Gauge;
+
+impl Gauge {
+    pub(crate) fn new(_outer: u32, _cgroup: Option<&Cgroup>) -> Self {
+        Self
+    }
+
+    /// Not known here.
+    pub fn memory_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// There is nothing to make ready.
+///
+/// # Errors
+/// None.
+pub fn prepare(_reserve_bytes: u64) -> io::Result<Option<&'static str>> {
+    Ok(None)
+}
+
+/// Nothing ends processes for want of memory in an order that could be set.
+pub(crate) fn to_be_ended_first(_outer: u32) {}
+
+/// Sessions have no weight here.
+pub(crate) fn give_way() {}
+
+/// Nor need they hurry.
+pub(crate) fn hurry() {}
+
+/// No file system here has quotas of folders.
+pub(crate) fn bound(_folder: &Path, _limits: &Limits) {}
 
 /// Nobody but the server's own user: without a jail commands run as that.
 pub(crate) fn source(_program: &Path, _wanted: Wanted) -> Source {

@@ -30,6 +30,7 @@ pub(crate) fn run(socket: &UnixStream, start: Start) -> Result<ExitCode, Fault> 
     // server's processes at once: the server decides when a jail ends. It fails only for the leader of a
     // group, who has none.
     setsid().ok();
+    host::give_way();
     let mut blocked = SigSet::empty();
     for signal in [Block::SIGINT, Block::SIGTERM, Block::SIGHUP, Block::SIGQUIT] {
         blocked.add(signal);
@@ -122,6 +123,9 @@ fn watch(child: &mut Child, socket: &UnixStream, mut stderr: Option<ChildStderr>
             return Ok(());
         }
         if has_hung_up || has_ended {
+            if end.is_none() {
+                host::hurry();
+            }
             end.get_or_insert(Deadline::after(END));
         }
         if end.is_some_and(|end| end.left().is_none()) {

@@ -31,15 +31,20 @@ pub struct Plan {
 pub struct Limits {
     /// Processes and threads together, of the whole jail.
     pub processes: u64,
-    /// Private writable memory of one process (RLIMIT_DATA); of the whole jail where cgroup v2 is delegated
-    /// to us.
+    /// Private writable memory of one process (RLIMIT_DATA); where the jail has a cgroup, also all memory of
+    /// the whole jail.
     pub data_bytes: u64,
     /// The largest file that can be written (RLIMIT_FSIZE).
     pub file_bytes: u64,
-    /// What the session's folder may hold. Not enforced here: the sweep in `tools` does.
+    /// What the session's folder may hold. Enforced here where the file system has project quotas; elsewhere the
+    /// sweep in `tools` looks.
     pub disk_bytes: u64,
-    /// Below this much free space on the host no tool starts. Not enforced here: `tools` does.
+    /// Below this much free space on the host commands can make no file longer; below half of it the jail that
+    /// grew most is cut back. Not enforced here: `tools` does.
     pub free_bytes: u64,
+    /// Below this much memory that can still be had on the host the jail that holds most is ended; 0: see
+    /// [`Limits::memory_least`]. Not enforced here: `tools` does.
+    pub memory_free_bytes: u64,
     /// The size of `/tmp`, which is memory.
     pub tmp_bytes: u64,
     /// Open files of one process (RLIMIT_NOFILE) at most; fewer where the machine has few.
@@ -57,9 +62,17 @@ impl Default for Limits {
             file_bytes: 2 * GIB,
             disk_bytes: 10 * GIB,
             free_bytes: GIB,
+            memory_free_bytes: 0,
             tmp_bytes: 512 * MIB,
             files: 4_096,
         }
+    }
+}
+
+impl Limits {
+    /// The memory that stays available on a machine that has so much: unless it was said, 512 MiB or an eighth.
+    pub fn memory_least(&self, total_bytes: u64) -> u64 {
+        if self.memory_free_bytes == 0 { (512 * MIB).min(total_bytes / 8) } else { self.memory_free_bytes }
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::folder;
-use crate::host::{self, Cgroup};
+use crate::host::{self, Cgroup, Gauge};
 use crate::plan::{Isolation, Layout, Plan};
 use crate::users::{Kind, Lease, Users};
 use crate::word::{Found, Order, Start, Word};
@@ -44,6 +44,7 @@ pub(crate) fn begin(program: &Path, plan: &Plan, users: &Users) -> Result<(Jail,
     let folder = folder::open(&plan.folder).at(Step::Folder)?;
     let lease = users.lease(plan.isolation, &plan.folder, &folder)?;
     host::give(&folder, &lease)?;
+    host::bound(&plan.folder, &plan.limits);
     let mapped = lease.kind == Kind::Sub;
     let order = Order::Outer(Start { plan: plan.clone(), mapped, neighbours: users.neighbours() });
     let order = serde_json::to_string(&order).map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
@@ -63,6 +64,7 @@ pub(crate) fn begin(program: &Path, plan: &Plan, users: &Users) -> Result<(Jail,
     let child = command.spawn().at(Step::Spawn)?;
     // The command still holds the other end of the socket.
     drop(command);
+    host::to_be_ended_first(child.id());
     let cgroup = Cgroup::hold(child.id(), &plan.limits);
     let mut jail = Jail { child: Some(child), socket: ours, cgroup, lease };
     let found = jail.wait_until_ready()?;
@@ -118,6 +120,11 @@ impl Jail {
     /// The outer process, as the host sees it. When it has ended, all of the jail has.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// What tells how much memory it holds, also while this is elsewhere.
+    pub fn gauge(&self) -> Gauge {
+        Gauge::new(self.pid(), self.cgroup.as_ref())
     }
 
     /// Closes the socket (also for its clones) and blocks until nothing of the jail lives: about 2 s at

@@ -15,6 +15,57 @@ pub struct Outcome {
 /// Bytes of the largest frame.
 pub(crate) const FRAME_BYTES: usize = 48 * 1024 * 1024;
 
+/// A disk that is nearly full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Low {
+    /// What it has left.
+    pub(crate) free_mib: u64,
+    /// What it must have for commands to run as they please.
+    pub(crate) least_mib: u64,
+}
+
+impl Low {
+    /// What a command is told.
+    pub(crate) fn told(self) -> String {
+        let Self { free_mib, least_mib } = self;
+        format!(
+            "[the server's disk has {free_mib} MiB left, and under {least_mib} MiB no command can make a file longer, \
+             here or in /tmp: delete what is not needed]\n"
+        )
+    }
+}
+
+/// What a disk is to have free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wanted {
+    /// Bytes.
+    pub(crate) bytes: u64,
+    /// Files and folders that can still be made.
+    pub(crate) entries: u64,
+}
+
+/// What a jail holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Weight {
+    /// Bytes on the disk that its files have grown by since it last looked.
+    pub(crate) grown_bytes: u64,
+    /// Files and folders that it has more since then.
+    pub(crate) grown_entries: u64,
+    /// Bytes of memory: of processes, of files in memory and of System V's.
+    pub(crate) memory_bytes: u64,
+    /// Processes that let nobody see what they hold.
+    pub(crate) unseen: u64,
+}
+
+/// What was taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cut {
+    /// Bytes of the files that were removed or cut short.
+    pub(crate) bytes: u64,
+    /// How many they were, folders included.
+    pub(crate) files: u64,
+}
+
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum ToJail {
@@ -32,6 +83,21 @@ pub(crate) enum ToJail {
         input: Object,
         /// Whether the thread had a shell in an earlier jail.
         shell_lost: bool,
+        /// Whether the server's disk is nearly full, so that nothing may grow.
+        #[serde(default)]
+        low: Option<Low>,
+    },
+    /// Say what the jail holds and how much it has grown.
+    Weigh {
+        /// The question's number, told with the answer.
+        ask: u64,
+    },
+    /// End every process, and take back what has grown since the last look until the disk has so much room.
+    CutBack {
+        /// The question's number, told with the answer.
+        ask: u64,
+        /// What is to be free again.
+        room: Wanted,
     },
     /// A thread is over: end its shell, once its calls are answered.
     Leave {
@@ -54,6 +120,20 @@ pub(crate) enum FromJail {
         call: u64,
         /// What it came to.
         outcome: Outcome,
+    },
+    /// What the jail holds.
+    Weighs {
+        /// The question's number.
+        ask: u64,
+        /// What it holds.
+        weight: Weight,
+    },
+    /// It was cut back.
+    CutBack {
+        /// The question's number.
+        ask: u64,
+        /// What came of it.
+        cut: Cut,
     },
     /// The disk sweep killed everything.
     Killed {

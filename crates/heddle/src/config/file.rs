@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{DATA, Format, Mode};
 
-/// The most that a server may be set to: threads of a session, levels below the primary, days, tokens.
+/// The most that a server may be set to: threads of a session, levels below the primary, days, MiB, tokens.
 const THREADS: u32 = 1_000;
 const DEPTH: u32 = 5;
 const DAYS: u32 = 36_500;
+const MIB: u64 = 1 << 30;
 const TOKENS: u64 = 100_000_000;
 /// The last number that a user may have.
 const USERS: u32 = u32::MAX - 1;
@@ -73,6 +74,21 @@ pub(super) struct FileSandbox {
     /// Days for which the files of a session that does not use its tools are kept.
     #[schemars(range(min = 1, max = DAYS))]
     pub(super) keep_days: u32,
+    /// Memory that one session's commands may take, in MiB: all of it together where the server has cgroups
+    /// to divide, what each process has for itself elsewhere.
+    #[schemars(range(min = 64, max = MIB))]
+    pub(super) memory_mib: u64,
+    /// Memory of the machine, in MiB, that stays available: under it the sandbox that holds most is ended. 0
+    /// stands for 512, or an eighth of all memory if that is less.
+    #[schemars(range(min = 0, max = MIB))]
+    pub(super) memory_free_mib: u64,
+    /// What one session's files may take on the disk, in MiB.
+    #[schemars(range(min = 1, max = MIB))]
+    pub(super) disk_mib: u64,
+    /// Room on the disk, in MiB, under which commands can make no file longer; under half of it the session
+    /// whose files grew most is stopped and cut back.
+    #[schemars(range(min = 2, max = MIB))]
+    pub(super) disk_free_mib: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -184,7 +200,19 @@ impl Default for File {
 /// As rules.md 10 says.
 impl Default for FileSandbox {
     fn default() -> Self {
-        Self { mode: Mode::Local, readonly: Vec::new(), uids: Uids::default(), user: None, jails: limits::SANDBOXES, keep_days: 30 }
+        let sandbox::Limits { data_bytes, disk_bytes, free_bytes, memory_free_bytes, .. } = sandbox::Limits::default();
+        Self {
+            mode: Mode::Local,
+            readonly: Vec::new(),
+            uids: Uids::default(),
+            user: None,
+            jails: limits::SANDBOXES,
+            keep_days: 30,
+            memory_mib: data_bytes >> 20,
+            memory_free_mib: memory_free_bytes >> 20,
+            disk_mib: disk_bytes >> 20,
+            disk_free_mib: free_bytes >> 20,
+        }
     }
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Sandbox {
     pub(crate) jails: usize,
     /// Days after which the files of a session that does not use them are removed.
     pub(crate) keep_days: u32,
+    /// What one session may use, and what is kept free for everybody.
+    pub(crate) limits: sandbox::Limits,
 }
 
 /// What it is when nothing is said.
@@ -115,6 +117,7 @@ impl Default for Sandbox {
             users: Wanted::DEFAULT,
             jails: file.jails,
             keep_days: file.keep_days,
+            limits: sandbox::Limits::default(),
         }
     }
 }
@@ -233,6 +236,13 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger)
         users: users(file.uids, file.user, ledger),
         jails: ledger.take("sandbox.jails", None, file.jails, text),
         keep_days: ledger.take("sandbox.keep_days", None, file.keep_days, text),
+        limits: sandbox::Limits {
+            data_bytes: bytes(ledger.take("sandbox.memory_mib", None, file.memory_mib, text)),
+            memory_free_bytes: bytes(ledger.take("sandbox.memory_free_mib", None, file.memory_free_mib, text)),
+            disk_bytes: bytes(ledger.take("sandbox.disk_mib", None, file.disk_mib, text)),
+            free_bytes: bytes(ledger.take("sandbox.disk_free_mib", None, file.disk_free_mib, text)),
+            ..sandbox::Limits::default()
+        },
     };
     for tree in &sandbox.readonly {
         if !tree.is_absolute() || !tree.exists() {
@@ -263,6 +273,10 @@ fn users(uids: Uids, user: Option<u32>, ledger: &mut Ledger) -> Wanted {
         ledger.mistake("sandbox.uids", message);
         Wanted::DEFAULT
     })
+}
+
+fn bytes(mib: u64) -> u64 {
+    mib << 20
 }
 
 fn tree(file: &FileThreads, ledger: &mut Ledger) -> Tree {
@@ -370,6 +384,7 @@ pub(crate) mod tests {
             users: Wanted::DEFAULT,
             jails: 64,
             keep_days: 30,
+            limits: sandbox::Limits::default(),
         };
         assert_eq!(settled(&[], "").expect("legal").sandbox, plain);
         let off = settled(&["--sandbox=off"], "[sandbox]\nmode = \"local\"\n").expect("legal");

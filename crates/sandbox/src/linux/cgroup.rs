@@ -1,94 +1,397 @@
-//! A cgroup for each jail, where the host gives us one of version 2 to divide.
+//! Control groups: each jail in one of its own wherever the host lets us make them.
 //!
-//! Found, not configured: the cgroup above the server's own must carry the mark that systemd sets on
-//! delegated ones (`user.delegate`, or `trusted.delegate`) and let us hand down `memory` and `pids`; a unit
-//! with `Delegate=yes` and `DelegateSubgroup=server` is such a place. Elsewhere there is none and the
-//! limits of `privileges` stand alone. **Not tried on a machine whose controllers are on version 2**: only
-//! the finding and the files are tested.
+//! Found, not configured, once at the server's start. Of version 2: below the server's own cgroup when it was
+//! given to us to divide (systemd's `Delegate=yes`, a container whose tree can be written); the server then
+//! moves into a leaf beside the jails, because a cgroup that is divided may hold no process itself. For root
+//! elsewhere, a subtree of our own. Of version 1, for root, below the server's own. Without any of these the
+//! limits of each process stand alone, and the server's watch over memory.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Access, access};
+
+use crate::clock::Deadline;
 use crate::plan::Limits;
 
-#[derive(Debug)]
-pub(crate) struct Cgroup(PathBuf);
+use super::legacy;
 
+/// The server's own leaf, where it must leave a cgroup to divide it.
+const LEAF: &str = "heddle-server";
+/// How the name of a server's jails begins; its pid and start follow, by which a dead one's are known.
+const JAILS: &str = "heddle-jails-";
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// What must be there, and what is used where it is.
+const NEEDED: [&str; 2] = ["memory", "pids"];
+const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
+/// Shares of CPU and disk: 100 is what everything on the host has that nobody gave another.
+const JAILS_WEIGHT: &str = "20";
+const SERVER_WEIGHT: &str = "1000";
+/// Memory of the server that is not taken back while others have some.
+const SERVER_MEMORY_LOW_BYTES: u64 = 256 * 1024 * 1024;
+/// How long the kernel may take to let go of what was killed.
+const GOING: Duration = Duration::from_secs(2);
+
+/// Where this server's jails are; nothing until [`divide`] found a place.
+static GROUND: OnceLock<Ground> = OnceLock::new();
+/// Making and removing are one at a time, so that the last jail's end takes no parent from the next start.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// The cgroup, or cgroups, that hold the jails of this server.
+#[derive(Debug)]
+pub(super) enum Ground {
+    Unified { jails: PathBuf, controllers: Vec<&'static str>, all_bytes: u64 },
+    Legacy(Vec<(legacy::Controller, PathBuf)>, u64),
+}
+
+/// The cgroup of one jail: of version 1, one for each controller.
+#[derive(Debug)]
+pub(crate) struct Cgroup(Vec<PathBuf>);
 
 impl Cgroup {
     /// Puts the process, and with it whatever it starts, into a cgroup of its own. `None` where that is not
     /// possible.
     pub(crate) fn hold(pid: u32, limits: &Limits) -> Option<Self> {
-        Self::make(&delegated()?, pid, limits).ok()
+        let ground = GROUND.get()?;
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        match ground {
+            Ground::Unified { jails, controllers, all_bytes } => {
+                parent(jails, controllers, *all_bytes).ok()?;
+                Self::make(jails, pid, limits).ok()
+            }
+            Ground::Legacy(places, all_bytes) => legacy::make(places, *all_bytes, pid, limits).ok().map(Self),
+        }
     }
 
-    fn make(parent: &Path, pid: u32, limits: &Limits) -> io::Result<Self> {
-        fs::write(parent.join("cgroup.subtree_control"), "+memory +pids")?;
-        let made = Self(parent.join(format!("jail-{pid}")));
-        fs::create_dir(&made.0)?;
-        let filled = fs::write(made.0.join("memory.max"), limits.data_bytes.to_string())
-            .and_then(|()| fs::write(made.0.join("pids.max"), limits.processes.to_string()))
-            .and_then(|()| fs::write(made.0.join("cgroup.procs"), pid.to_string()));
-        if let Err(error) = filled {
-            made.end();
-            return Err(error);
+    fn make(jails: &Path, pid: u32, limits: &Limits) -> io::Result<Self> {
+        let place = jails.join(format!("jail-{pid}"));
+        fs::create_dir(&place)?;
+        let made = Self(vec![place.clone()]);
+        let set = |file: &str, value: String| fs::write(place.join(file), value);
+        let filled = set("memory.max", limits.data_bytes.to_string())
+            .and_then(|()| set("pids.max", limits.processes.to_string()))
+            .and_then(|()| {
+                // Without swap there is no such file; a kernel before 4.19 knows no group.
+                set("memory.swap.max", "0".into()).ok();
+                set("memory.oom.group", "1".into()).ok();
+                set("cgroup.procs", pid.to_string())
+            });
+        match filled {
+            Ok(()) => Ok(made),
+            Err(error) => {
+                made.remove();
+                Err(error)
+            }
         }
-        Ok(made)
     }
 
     /// Kills whatever is still in it, and removes it once the kernel has let go of the last process.
     pub(crate) fn end(self) {
-        fs::write(self.0.join("cgroup.kill"), "1").ok();
-        fs::remove_dir(&self.0).ok();
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        self.remove();
+    }
+
+    fn remove(&self) {
+        for place in &self.0 {
+            discard(place);
+            // Only the last one's goes; the next start makes it anew.
+            if let Some(parent) = place.parent() {
+                fs::remove_dir(parent).ok();
+            }
+        }
+    }
+
+    /// Where its memory is counted.
+    pub(crate) fn memory(&self) -> Option<PathBuf> {
+        self.0.iter().map(|place| place.join("memory.stat")).find(|file| file.exists())
     }
 }
 
-/// The cgroup that was given to us to divide.
-pub(crate) fn delegated() -> Option<PathBuf> {
+/// Kills what is in a cgroup, waits until it is empty, and removes it.
+pub(super) fn discard(place: &Path) {
+    fs::write(place.join("cgroup.kill"), "1").ok();
+    let deadline = Deadline::after(GOING);
+    if let Ok(events) = fs::File::open(place.join("cgroup.events")) {
+        // The kernel tells of a change to this file as something exceptional.
+        while fs::read_to_string(place.join("cgroup.events")).is_ok_and(|said| said.contains("populated 1"))
+            && deadline.left().is_some()
+        {
+            let mut fds = [PollFd::new(&events, PollFlags::PRI)];
+            if poll(&mut fds, Some(&deadline.timespec())).is_err() {
+                break;
+            }
+        }
+    }
+    fs::remove_dir(place).ok();
+}
+
+/// Memory in a `memory.stat` of either version that nothing but its end gives back, in bytes.
+pub(crate) fn held_bytes(stat: &Path) -> Option<u64> {
+    let text = fs::read_to_string(stat).ok()?;
+    Some(held(&text))
+}
+
+fn held(stat: &str) -> u64 {
+    let counted = ["anon", "shmem", "kernel", "sock", "rss"];
+    let fields = stat.lines().filter_map(|line| line.split_once(' '));
+    fields.filter(|(name, _)| counted.contains(name)).filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).sum()
+}
+
+/// A cgroup of version 2 that can be divided.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Base {
+    place: PathBuf,
+    /// Whether the processes in it must move to a leaf first.
+    leave: bool,
+}
+
+/// What was found, in words for people.
+pub(crate) fn found() -> Option<&'static str> {
+    if let Some(base) = base() {
+        return Some(if base.leave || base.place.join("cgroup.type").exists() {
+            "version 2, given to us to divide"
+        } else {
+            "version 2, a subtree of our own, because the server is root"
+        });
+    }
+    (!legacy::places().is_empty()).then_some("version 1, below the server's own, because the server is root")
+}
+
+/// Finds the place for this server's jails and makes it ready; removes what servers left that were killed.
+/// Says what it found. To be called once, before the first jail; `reserve_bytes` of the machine's memory are
+/// for everybody else.
+///
+/// # Errors
+/// There is a place, but it cannot be divided.
+pub(crate) fn divide(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
+    let Some(found) = found() else { return Ok(None) };
+    let all_bytes = super::memory::total_bytes().saturating_sub(reserve_bytes);
+    let ground = match base() {
+        Some(base) => unified(&base, all_bytes)?,
+        None => legacy::ground(legacy::places(), &name(), all_bytes),
+    };
+    // A second call changes nothing.
+    let _set = GROUND.set(ground);
+    Ok(Some(found))
+}
+
+fn unified(base: &Base, all_bytes: u64) -> io::Result<Ground> {
+    if base.leave {
+        move_to_leaf(&base.place)?;
+    }
+    let has = fs::read_to_string(base.place.join("cgroup.controllers"))?;
+    let mut controllers = WANTED.to_vec();
+    controllers.retain(|name| has.split_whitespace().any(|has| has == *name));
+    hand_down(&base.place, &controllers)?;
+    let leaf = base.place.join(LEAF);
+    for (file, value) in [
+        ("cpu.weight", SERVER_WEIGHT.to_owned()),
+        ("io.weight", format!("default {SERVER_WEIGHT}")),
+        ("memory.low", SERVER_MEMORY_LOW_BYTES.to_string()),
+    ] {
+        // Not every kernel has all of them, and without a leaf there are none.
+        fs::write(leaf.join(file), value).ok();
+    }
+    sweep(&base.place);
+    let jails = base.place.join(name());
+    parent(&jails, &controllers, all_bytes)?;
+    Ok(Ground::Unified { jails, controllers, all_bytes })
+}
+
+/// Makes the cgroup that holds the jails, or finds it there.
+fn parent(jails: &Path, controllers: &[&'static str], all_bytes: u64) -> io::Result<()> {
+    match fs::create_dir(jails) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    }
+    hand_down(jails, controllers)?;
+    fs::write(jails.join("memory.max"), all_bytes.to_string())?;
+    fs::write(jails.join("cpu.weight"), JAILS_WEIGHT).ok();
+    // Holds where the disk's scheduler looks at weights.
+    fs::write(jails.join("io.weight"), format!("default {JAILS_WEIGHT}")).ok();
+    Ok(())
+}
+
+/// Lets the cgroups below have these controllers. The needed ones must be had.
+fn hand_down(place: &Path, controllers: &[&'static str]) -> io::Result<()> {
+    for name in controllers {
+        let given = fs::write(place.join("cgroup.subtree_control"), format!("+{name}"));
+        if NEEDED.contains(name) {
+            given?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves every process of a cgroup into the leaf; those that are forked meanwhile are found by looking again.
+fn move_to_leaf(place: &Path) -> io::Result<()> {
+    let leaf = place.join(LEAF);
+    match fs::create_dir(&leaf) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    for _ in 0..16 {
+        let listed = fs::read_to_string(place.join("cgroup.procs"))?;
+        if listed.trim().is_empty() {
+            break;
+        }
+        for pid in listed.lines() {
+            // It may be gone by now.
+            fs::write(leaf.join("cgroup.procs"), pid).ok();
+        }
+    }
+    Ok(())
+}
+
+fn name() -> String {
+    let pid = std::process::id();
+    format!("{JAILS}{pid}-{}", started(pid).unwrap_or_default())
+}
+
+/// When a process was started, in ticks after boot.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
+}
+
+/// Whether the server whose jails have this name is still there. Names of others are left alone.
+fn is_left_over(name: &str) -> bool {
+    let Some((pid, start)) = name.strip_prefix(JAILS).and_then(|rest| rest.split_once('-')) else {
+        return false;
+    };
+    let (Ok(pid), Ok(start)) = (pid.parse(), start.parse::<u64>()) else { return false };
+    started(pid) != Some(start)
+}
+
+/// Ends what is left of the jails of servers that were killed.
+pub(super) fn sweep(place: &Path) {
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if !entry.file_name().to_str().is_some_and(is_left_over) {
+            continue;
+        }
+        fs::write(entry.path().join("cgroup.kill"), "1").ok();
+        for jail in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+            if jail.file_type().is_ok_and(|kind| kind.is_dir()) {
+                discard(&jail.path());
+            }
+        }
+        discard(&entry.path());
+    }
+}
+
+fn base() -> Option<Base> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let root = rustix::process::geteuid().is_root();
+    MOUNTS.iter().find_map(|mount| base_in(Path::new(mount), &own, root))
+}
+
+fn base_in(mount: &Path, own: &str, root: bool) -> Option<Base> {
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let parent = Path::new(own).parent()?;
-    let place = MOUNTS
-        .iter()
-        .map(|mount| Path::new(mount).join(parent))
-        .find(|place| place.join("cgroup.controllers").exists())?;
-    let marked = ["user.delegate", "trusted.delegate"].iter().any(|name| {
+    let own = if own.is_empty() { mount.to_owned() } else { mount.join(own) };
+    let usable = |place: &Path| {
+        let has = fs::read_to_string(place.join("cgroup.controllers")).unwrap_or_default();
+        let writable = [place.to_owned(), place.join("cgroup.procs"), place.join("cgroup.subtree_control")];
+        NEEDED.iter().all(|name| has.split_whitespace().any(|has| has == *name))
+            && writable.iter().all(|path| access(path, Access::WRITE_OK).is_ok())
+    };
+    // The root of the whole hierarchy has no type; that of a container has.
+    let is_whole = |place: &Path| !place.join("cgroup.type").exists();
+    if let Some(above) = own.parent().filter(|above| above.starts_with(mount))
+        && (own.ends_with(LEAF) || (marked(above) && !marked(&own)))
+        && usable(above)
+    {
+        return Some(Base { place: above.to_owned(), leave: false });
+    }
+    if (marked(&own) || own == mount) && !is_whole(&own) && usable(&own) {
+        return Some(Base { place: own, leave: true });
+    }
+    (root && is_whole(mount) && usable(mount)).then(|| Base { place: mount.to_owned(), leave: false })
+}
+
+/// Whether systemd gave this cgroup away.
+fn marked(place: &Path) -> bool {
+    ["user.delegate", "trusted.delegate"].iter().any(|name| {
         let mut value = [0u8; 1];
-        rustix::fs::getxattr(&place, *name, &mut value[..]) == Ok(1) && value == *b"1"
-    });
-    let controllers = fs::read_to_string(place.join("cgroup.controllers")).ok()?;
-    let has = |name| controllers.split_whitespace().any(|controller| controller == name);
-    (marked && has("memory") && has("pids")).then_some(place)
+        rustix::fs::getxattr(place, *name, &mut value[..]) == Ok(1) && value == *b"1"
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Plain files in place of the kernel's: what is written where, and that nothing is left.
+    /// A folder in place of the kernel's.
+    fn cgroup(place: &Path, controllers: &str, part: bool) {
+        fs::create_dir_all(place).unwrap();
+        for (file, text) in
+            [("cgroup.controllers", controllers), ("cgroup.procs", ""), ("cgroup.subtree_control", "")]
+        {
+            fs::write(place.join(file), text).unwrap();
+        }
+        if part {
+            fs::write(place.join("cgroup.type"), "domain").unwrap();
+        }
+    }
+
     #[test]
     fn a_cgroup_is_given_its_limits_and_its_process() {
         let parent = tempfile::tempdir().unwrap();
         let cgroup = Cgroup::make(parent.path(), 42, &Limits::default()).unwrap();
-        let read = |name: &str| fs::read_to_string(parent.path().join(name)).unwrap();
-        let written =
-            ["cgroup.subtree_control", "jail-42/memory.max", "jail-42/pids.max", "jail-42/cgroup.procs"];
-        assert_eq!(written.map(read), ["+memory +pids", "4294967296", "512", "42"]);
-        for file in fs::read_dir(&cgroup.0).unwrap() {
+        let read = |name: &str| fs::read_to_string(parent.path().join("jail-42").join(name)).unwrap();
+        let written = ["memory.max", "memory.swap.max", "memory.oom.group", "pids.max", "cgroup.procs"];
+        assert_eq!(written.map(read), ["4294967296", "0", "1", "512", "42"]);
+        for file in fs::read_dir(parent.path().join("jail-42")).unwrap() {
             fs::remove_file(file.unwrap().path()).unwrap();
         }
-        cgroup.end();
         // The kernel's own files vanish with their directory; this one does not.
-        assert_eq!(read("jail-42/cgroup.kill"), "1");
+        fs::write(parent.path().join("kept"), "").unwrap();
+        cgroup.end();
+        assert_eq!(read("cgroup.kill"), "1");
     }
 
     #[test]
-    fn a_cgroup_that_cannot_be_divided_is_none() {
-        let parent = tempfile::tempdir().unwrap();
-        fs::create_dir(parent.path().join("cgroup.subtree_control")).unwrap();
-        assert!(Cgroup::make(parent.path(), 42, &Limits::default()).is_err());
-        assert!(!parent.path().join("jail-42").exists());
+    fn the_place_is_a_marked_cgroup_a_containers_root_or_for_root_the_whole() {
+        let tree = tempfile::tempdir().unwrap();
+        let mount = tree.path();
+        let base = |own: &str, root| base_in(mount, own, root);
+        cgroup(mount, "cpu memory pids", false);
+        assert_eq!(base("0::/\n", false), None);
+        assert_eq!(base("0::/\n", true), Some(Base { place: mount.into(), leave: false }));
+        let unit = mount.join("system.slice/heddle.service");
+        cgroup(&unit, "memory pids", true);
+        assert_eq!(base("1:name=systemd:/\n0::/system.slice/heddle.service\n", false), None);
+        // Not every file system of a build machine has attributes; where it has none this part is not tried.
+        if rustix::fs::setxattr(&unit, "user.delegate", b"1", rustix::fs::XattrFlags::empty()).is_ok() {
+            let given = Some(Base { place: unit.clone(), leave: true });
+            assert_eq!(base("0::/system.slice/heddle.service\n", false), given);
+            cgroup(&unit.join("server"), "memory pids", true);
+            let below = Some(Base { place: unit.clone(), leave: false });
+            assert_eq!(base("0::/system.slice/heddle.service/server\n", false), below);
+        }
+        cgroup(&unit.join(LEAF), "memory pids", true);
+        let moved = Some(Base { place: unit.clone(), leave: false });
+        assert_eq!(base("0::/system.slice/heddle.service/heddle-server\n", false), moved);
+        fs::write(mount.join("cgroup.type"), "domain").unwrap();
+        assert_eq!(base("0::/\n", false), Some(Base { place: mount.into(), leave: true }));
+        fs::write(mount.join("cgroup.controllers"), "memory").unwrap();
+        assert_eq!(base("0::/\n", false), None);
+    }
+
+    #[test]
+    fn what_a_killed_server_left_is_known_by_its_pid_and_start() {
+        let (own, start) = (std::process::id(), started(std::process::id()).unwrap());
+        assert!(!is_left_over(&name()));
+        assert!(is_left_over(&format!("{JAILS}{own}-{}", start + 1)));
+        assert!(!is_left_over("heddle-server") && !is_left_over("system.slice") && !is_left_over(JAILS));
+    }
+
+    #[test]
+    fn what_only_an_end_gives_back_is_counted_and_the_cache_is_not() {
+        assert_eq!(held("anon 5\nfile 1000\nkernel 7\nshmem 30\nsock 1\ninactive_file 900\n"), 43);
+        assert_eq!(held("cache 1000\nrss 5\nshmem 30\ntotal_rss 5\n"), 35);
     }
 }

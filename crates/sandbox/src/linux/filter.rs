@@ -117,6 +117,10 @@ const NEW_NAMESPACES: [i32; 7] = [
 /// TIOCSTI, TIOCLINUX, TIOCSETD; written out because libraries give them different types.
 const TERMINAL_TRICKS: [u64; 3] = [0x5412, 0x541c, 0x5423];
 
+/// The older ways to the same as `fallocate`: FS_IOC_RESVSP and FS_IOC_RESVSP64, XFS_IOC_ALLOCSP and
+/// XFS_IOC_ALLOCSP64, FS_IOC_ZERO_RANGE.
+const RESERVING: [u64; 5] = [0x4030_5828, 0x4030_582a, 0x4030_580a, 0x4030_5824, 0x4030_5839];
+
 /// Plain Linux, 32-bit addresses, no randomising, and "which is it?".
 const PERSONALITIES: [u64; 4] = [0, 0x8, 0x0004_0000, 0xffff_ffff];
 
@@ -139,10 +143,24 @@ pub(crate) fn apply() -> Result<(), Fault> {
     let refused = compile(rules, SeccompAction::Errno(libc::EPERM as u32))?;
     let not_there = NOT_THERE.map(|call| (call, Vec::new())).into();
     let unknown = compile(not_there, SeccompAction::Errno(libc::ENOSYS as u32))?;
-    for program in [newer_is_unknown(), unknown, refused] {
+    let reserving = reserving().map_err(|error| failed(error.into()))?;
+    let no_room = compile(reserving, SeccompAction::Errno(libc::EOPNOTSUPP as u32))?;
+    for program in [newer_is_unknown(), unknown, no_room, refused] {
         apply_filter(&program).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Room on a disk that is taken without being written: a whole disk in milliseconds, faster than anybody could
+/// see it go. Programs know file systems that cannot do so, and write instead. Holes may be made.
+fn reserving() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
+    let hole = libc::FALLOC_FL_PUNCH_HOLE as u64;
+    let takes = SeccompCondition::new(1, Len::Dword, Is::MaskedEq(hole), 0)?;
+    let asked: Result<Vec<_>, _> = RESERVING
+        .into_iter()
+        .map(|request| SeccompRule::new(vec![SeccompCondition::new(1, Len::Dword, Is::Eq, request)?]))
+        .collect();
+    Ok([(libc::SYS_fallocate, vec![SeccompRule::new(vec![takes])?]), (libc::SYS_ioctl, asked?)].into())
 }
 
 fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {

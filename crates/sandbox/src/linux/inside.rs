@@ -34,8 +34,8 @@ pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
             privileges::leave_namespaces()?;
             let loopback = loopback::up().is_ok();
             let shares = counted::Shares::of(&plan.limits, start.neighbours);
-            let shared = root::build(plan, &shares)?;
-            privileges::become_nobody_special()?;
+            let (shared, proc) = root::build(plan, &shares)?;
+            privileges::become_nobody_special(&proc)?;
             privileges::limit(&plan.limits)?;
             shares.limit()?;
             privileges::drop_all()?;

@@ -15,7 +15,7 @@ use rustix::process::{
 
 use nix::sched::CloneFlags;
 
-use super::{keeper, privileges};
+use super::{cgroup, keeper, privileges};
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::plan::{Isolation, Plan};
@@ -27,6 +27,37 @@ use crate::word::Start;
 /// None here; on another system, that the program has no path.
 pub fn program() -> io::Result<PathBuf> {
     Ok(PathBuf::from("/proc/self/exe"))
+}
+
+/// Makes this machine ready for jails, once, at the server's start and before the first of them: finds where
+/// their cgroups can be, and has the server go before them where it may. `reserve_bytes` of the memory are for
+/// everybody but jails. Says where the cgroups are.
+///
+/// # Errors
+/// There is a place for cgroups, but it cannot be used.
+pub fn prepare(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
+    // Both take root; without it the server stays as everybody is.
+    fs::write("/proc/self/oom_score_adj", "-900").ok();
+    fs::write("/proc/self/autogroup", "-10").ok();
+    cgroup::divide(reserve_bytes)
+}
+
+/// Better a jail than the server, when memory is short. Set from outside, where a server that is root also
+/// raises the least that can be set again.
+pub(crate) fn to_be_ended_first(outer: u32) {
+    // The inner process sets it too, and fails if it cannot.
+    fs::write(format!("/proc/{outer}/oom_score_adj"), "1000").ok();
+}
+
+/// The jail's session comes behind the server's for CPU, where the kernel weighs whole sessions; elsewhere it is
+/// what the commands themselves have that counts. Inside nobody can set this, because /proc is read-only there.
+pub(crate) fn give_way() {
+    fs::write("/proc/self/autogroup", "5").ok();
+}
+
+/// It does so no more, so that its end does not wait behind others.
+pub(crate) fn hurry() {
+    fs::write("/proc/self/autogroup", "0").ok();
 }
 
 /// Whether commands can be run like this here.

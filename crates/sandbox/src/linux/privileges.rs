@@ -1,9 +1,11 @@
 //! Leaving namespaces, setting limits, dropping privileges: each step takes something away and none gives
 //! it back.
 
-use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
 
 use nix::sched::{CloneFlags, unshare};
+use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, getegid, geteuid, set_dumpable_behavior};
 use rustix::thread::{
@@ -23,7 +25,8 @@ pub(crate) const AGENT: u32 = 1000;
 pub(crate) fn leave_user_and_pid_namespaces() -> Result<(), Fault> {
     let (user, group) = (geteuid().as_raw(), getegid().as_raw());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID).at(Step::UserNamespace)?;
-    map(0, user, group).of(Step::UserNamespace, "its user map")
+    let proc = rustix::fs::open("/proc", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).at(Step::Proc)?;
+    map(&proc, 0, user, group).of(Step::UserNamespace, "its user map")
 }
 
 pub(crate) fn leave_namespaces() -> Result<(), Fault> {
@@ -38,15 +41,24 @@ pub(crate) fn leave_namespaces() -> Result<(), Fault> {
 
 /// A second user namespace in which only the agent exists, so that not even the root of the first one, who
 /// owns the mounts and the network, can be reached from inside.
-pub(crate) fn become_nobody_special() -> Result<(), Fault> {
+pub(crate) fn become_nobody_special(proc: &OwnedFd) -> Result<(), Fault> {
     unshare(CloneFlags::CLONE_NEWUSER).at(Step::InnerUser)?;
-    map(AGENT, 0, 0).of(Step::InnerUser, "its user map")
+    map(proc, AGENT, 0, 0).of(Step::InnerUser, "its user map")?;
+    // Better the jail than the server, when memory is short.
+    write(proc, "oom_score_adj", "1000").of(Step::Privileges, "oom_score_adj")
 }
 
-fn map(inside: u32, user: u32, group: u32) -> std::io::Result<()> {
-    fs::write("/proc/self/setgroups", "deny")?;
-    fs::write("/proc/self/uid_map", format!("{inside} {user} 1"))?;
-    fs::write("/proc/self/gid_map", format!("{inside} {group} 1"))
+fn map(proc: &OwnedFd, inside: u32, user: u32, group: u32) -> io::Result<()> {
+    write(proc, "setgroups", "deny")?;
+    write(proc, "uid_map", &format!("{inside} {user} 1"))?;
+    write(proc, "gid_map", &format!("{inside} {group} 1"))
+}
+
+fn write(proc: &OwnedFd, name: &str, text: &str) -> io::Result<()> {
+    let file = openat(proc, format!("self/{name}"), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // The kernel takes it whole or not at all.
+    rustix::io::write(&file, text.as_bytes())?;
+    Ok(())
 }
 
 /// The number of processes is counted per user namespace since Linux 5.14; before, all jails of one user
@@ -74,8 +86,6 @@ pub(crate) fn drop_all() -> Result<(), Fault> {
 
 /// The last step: nothing of this process can be looked into, and no program gains by being executed.
 pub(crate) fn seal() -> Result<(), Fault> {
-    // Better the jail than the server, when memory is short.
-    fs::write("/proc/self/oom_score_adj", "1000").of(Step::Privileges, "oom_score_adj")?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Step::Privileges)?;
     set_no_new_privs(true).at(Step::Privileges)?;
     filter::apply()

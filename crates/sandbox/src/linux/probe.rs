@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, getrlimit};
 
-use super::{cgroup, counted};
+use super::{cgroup, counted, quota};
 use crate::fault::{Fault, Step};
 use crate::folder::Folders;
 use crate::plan::{Isolation, Limits, Plan};
@@ -55,16 +55,46 @@ pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
     if let Ok(found) = &tried {
         checks.push(inodes(&found.shared, readonly));
     }
-    checks.push(match cgroup::delegated() {
-        Some(_) => optional_good("cgroup v2", "memory and processes are limited for each sandbox as a whole"),
-        None => Check {
-            fix: "Optional: a systemd unit with `Delegate=yes` and `DelegateSubgroup=server` limits memory for each \
-                  sandbox as a whole"
-                .to_owned(),
-            ..optional("cgroup v2", "not given to us: limits hold for each process, and 512 processes for each sandbox")
-        },
-    });
+    checks.push(cgroups());
     Report { checks }
+}
+
+fn cgroups() -> Check {
+    let whole = "memory, processes and CPU are bounded for each sandbox as a whole";
+    match cgroup::found() {
+        Some(found) => optional_good("cgroups", &format!("{found}: {whole}")),
+        None => Check {
+            fix: "Optional: a systemd unit with `Delegate=yes` (it alone is enough), a container whose \
+                  /sys/fs/cgroup can be written, or a server that is root"
+                .to_owned(),
+            ..optional(
+                "cgroups",
+                "none are ours to divide. Only what a process has for itself is bounded; shared memory is not, and \
+                 a program that opens many sessions gets many shares of CPU. When the host's memory runs short the \
+                 server ends the sandbox that holds most",
+            )
+        },
+    }
+}
+
+/// Whether what sessions keep on the disk can be bounded by the kernel. `data` is where their folders are, or will
+/// be.
+pub fn probe_disk(data: &Path) -> Check {
+    match data.ancestors().find(|place| place.exists()).map_or(Err("it does not exist"), quota::found) {
+        Ok(()) => optional_good("disk quota", "the kernel bounds what each session's files take"),
+        Err(why) => Check {
+            fix: "Optional: a file system of its own for the data directory, ext4 or xfs, mounted with `prjquota`, and \
+                  a server that is root"
+                .to_owned(),
+            ..optional(
+                "disk quota",
+                &format!(
+                    "{why}. The server looks every few seconds instead; files that are deleted and sent from one \
+                     process to another, or held by one that hides, are bounded only by the room it keeps free"
+                ),
+            )
+        },
+    }
 }
 
 fn attempt(users: &Users, readonly: &[PathBuf]) -> Result<Found, Fault> {

@@ -2,12 +2,15 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount, unmount,
+    MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount,
+    open_tree, unmount,
 };
 
 use super::counted::Shares;
@@ -29,12 +32,22 @@ const PROC_READONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "sysrq-trigger"];
 const PROC_HIDDEN: [&str; 9] =
     ["acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "scsi", "sched_debug", "timer_list"];
 
+/// Memory of the kernel that belongs to no process: System V's segments, queues and semaphores. Pages for the
+/// first; what a database asks for is far less.
+const IPC: [(&str, &str); 5] = [
+    ("shmall", "65536"),
+    ("shmmax", "268435456"),
+    ("shmmni", "256"),
+    ("msgmni", "64"),
+    ("sem", "250 8000 32 128"),
+];
+
 /// Makes the root and turns to it. Afterwards the host's files are out of reach but for what is shown. Answers
-/// what of that is shown as it is.
+/// what of that is shown as it is, and a /proc that can still be written, which nobody else reaches.
 ///
 /// It is built in the session's folder, which is the working directory: there it hides nothing of the host that
 /// is still needed, and can be reached where the way to the folder cannot be walked.
-pub(crate) fn build(plan: &Plan, shares: &Shares) -> Result<Vec<String>, Fault> {
+pub(crate) fn build(plan: &Plan, shares: &Shares) -> Result<(Vec<String>, OwnedFd), Fault> {
     let root = Path::new(ROOT);
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).of(Step::Mounts, "/")?;
     let before = Shown::table()?;
@@ -64,10 +77,10 @@ pub(crate) fn build(plan: &Plan, shares: &Shares) -> Result<Vec<String>, Fault> 
         mount_bind(part, &place).of(Step::Mounts, part)?;
     }
     let shared = shown.finish()?;
-    proc(root, shares)?;
+    let writable = proc(root, shares)?;
     turn(root)?;
     seal(&layout)?;
-    Ok(shared)
+    Ok((shared, writable))
 }
 
 /// The same path below another root.
@@ -126,7 +139,7 @@ fn readonly(shown: &mut Shown, tree: &Path, plan: &Plan) -> Result<(), Fault> {
     shown.show(tree).map_err(|fault| Fault { step: Step::Readonly, ..fault })
 }
 
-fn proc(root: &Path, shares: &Shares) -> Result<(), Fault> {
+fn proc(root: &Path, shares: &Shares) -> Result<OwnedFd, Fault> {
     let place = root.join("proc");
     directory(&place)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -135,6 +148,10 @@ fn proc(root: &Path, shares: &Shares) -> Result<(), Fault> {
     mount("proc", &place, "proc", flags, c"hidepid=2,gid=1").of(Step::Proc, "mount")?;
     // One user namespace is still to come, and none after it. The filter forbids it too; this costs nothing.
     fs::write(place.join("sys/user/max_user_namespaces"), "1").ok();
+    for (name, value) in IPC {
+        // Kernels before 6.9 leave them to the host's root.
+        fs::write(place.join("sys/kernel").join(name), value).ok();
+    }
     shares.write(&place);
     for name in PROC_READONLY.map(|name| place.join(name)).into_iter().filter(|path| path.exists()) {
         mount_bind(&name, &name).of(Step::Proc, &name.to_string_lossy())?;
@@ -147,7 +164,10 @@ fn proc(root: &Path, shares: &Shares) -> Result<(), Fault> {
             mount_bind(root.join("dev/null"), &path).of(Step::Proc, &path.to_string_lossy())?;
         }
     }
-    Ok(())
+    // A second mount that has no place. The one that everybody sees is made read-only: there a process sets the
+    // order in which the kernel ends them when memory is short.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    open_tree(CWD, &place, flags).of(Step::Proc, "a second mount")
 }
 
 /// The old root is stacked below the new one and taken away.
@@ -182,7 +202,7 @@ fn seal(layout: &Layout) -> Result<(), Fault> {
             flags |= MountFlags::NODEV;
         }
         let writable = own.contains(&&place)
-            || ["/proc", "/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
+            || ["/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
         if !writable {
             flags |= MountFlags::RDONLY;
         }

@@ -29,7 +29,8 @@ fn a_folder_is_private_and_made_once() {
     }
     assert!(folder.join("workspace/kept").exists());
     assert_eq!(names(&world.folders), ["a"]);
-    assert!(world.folders.free_bytes().unwrap() > 0);
+    let room = world.folders.room().unwrap();
+    assert!(room.bytes > 0 && room.entries > 0);
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn a_probe_finds_a_host_that_can_and_one_that_cannot() {
         "at once",
         "users",
         "own inodes",
-        "cgroup v2",
+        "cgroups",
     ];
     assert_eq!(names, wanted);
     let (code, said) = said(Command::new(program()).arg("probe-without-namespaces"));

@@ -8,11 +8,17 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Now.
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+/// The time of day, as files carry it: seconds and nanoseconds after 1970.
+pub(super) fn wall() -> (i64, i64) {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()))
 }
 
 /// Waits; only for what has no bell, as a disk that fills.

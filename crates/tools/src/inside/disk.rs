@@ -3,16 +3,19 @@
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Instant;
 
 use rustix::fs::{AtFlags, CWD, Dev, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io;
 
-use super::host::Opened;
+use super::{ambient, host::Opened};
 
 /// Folders that are open at once; what is deeper is looked at later, from the top.
 const DEPTH: usize = 64;
 /// Bytes of the paths of what is looked at later. A tree that needs more counts as one of too many entries.
 const LATER_BYTES: usize = 16 * 1024 * 1024;
+/// Entries between two looks at the clock.
+const LOOKS: u64 = 256;
 /// What `st_blocks` counts in.
 pub(super) const BLOCK_BYTES: u64 = 512;
 
@@ -26,19 +29,70 @@ pub(super) struct Held {
 }
 
 /// Measures these folders together, and stops at `most` entries.
+#[cfg(test)]
 pub(super) fn measure<'a>(roots: impl IntoIterator<Item = &'a Path>, most: u64) -> Held {
-    let mut count = Count { held: Held::default(), most, device: 0, later: Vec::new(), later_bytes: 0 };
+    walk(roots, most, None, &mut |_| {})
+}
+
+/// The same, and shows everything on the way; it stops at a time, too.
+pub(super) fn walk<'a>(
+    roots: impl IntoIterator<Item = &'a Path>,
+    most: u64,
+    until: Option<Instant>,
+    see: &mut dyn FnMut(&Spot<'_>),
+) -> Held {
+    let held = Held::default();
+    let mut count =
+        Count { held, most, until, late: false, device: 0, later: Vec::new(), later_bytes: 0, see };
     for root in roots {
         // One that cannot be opened holds nothing that we could know of.
         count.tree(root).ok();
+        if count.late {
+            break;
+        }
     }
     count.held
 }
 
-#[derive(Debug)]
-struct Count {
+/// A file or a folder that a walk meets.
+pub(super) struct Spot<'a> {
+    /// The folder that it is in.
+    pub(super) folder: BorrowedFd<'a>,
+    pub(super) name: &'a CStr,
+    pub(super) stat: &'a Stat,
+    /// A folder is shown twice: before what is in it, and after.
+    pub(super) after: bool,
+    root: &'a Path,
+    path: &'a [CString],
+    levels: &'a [Level],
+}
+
+impl Spot<'_> {
+    /// Bytes on the disk.
+    pub(super) fn bytes(&self) -> u64 {
+        self.stat.st_blocks as u64 * BLOCK_BYTES
+    }
+
+    pub(super) fn is_folder(&self) -> bool {
+        FileType::from_raw_mode(self.stat.st_mode) == FileType::Directory
+    }
+
+    /// Where it is, for people.
+    pub(super) fn shown(&self) -> String {
+        let above = self.levels.iter().skip(1).map(|level| level.name.as_c_str());
+        let names = self.path.iter().map(CString::as_c_str).chain(above).chain([self.name]);
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        let path = names.fold(self.root.to_owned(), |path, name| path.join(name));
+        path.display().to_string()
+    }
+}
+
+struct Count<'a> {
     held: Held,
     most: u64,
+    until: Option<Instant>,
+    late: bool,
+    see: &'a mut dyn FnMut(&Spot<'_>),
     device: Dev,
     later: Vec<Vec<CString>>,
     later_bytes: usize,
@@ -49,13 +103,15 @@ struct Count {
 struct Level {
     entries: Dir,
     name: CString,
+    /// None for where a walk begins.
+    stat: Option<Stat>,
     _opened: Option<Opened>,
 }
 
-impl Count {
-    fn tree(&mut self, root: &Path) -> io::Result<()> {
+impl Count<'_> {
+    fn tree(&mut self, place: &Path) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(CWD, root, flags, Mode::empty())?;
+        let root = openat(CWD, place, flags, Mode::empty())?;
         self.device = fstat(&root)?.st_dev;
         self.later = vec![Vec::new()];
         self.later_bytes = 0;
@@ -63,8 +119,8 @@ impl Count {
             self.later_bytes -= bytes(&path);
             // What has gone meanwhile holds nothing.
             let Some(top) = reach(&root, &path) else { continue };
-            self.below(&path, top);
-            if self.held.entries >= self.most {
+            self.below(place, &path, top);
+            if self.held.entries >= self.most || self.late {
                 break;
             }
         }
@@ -72,20 +128,20 @@ impl Count {
     }
 
     /// Counts what is below `top`, which is at `path`.
-    fn below(&mut self, path: &[CString], top: Level) {
+    fn below(&mut self, root: &Path, path: &[CString], top: Level) {
         let mut levels = vec![top];
         loop {
             let depth = levels.len();
             let Some(level) = levels.last_mut() else { return };
             let Some(Ok(entry)) = level.entries.read() else {
-                levels.pop();
+                self.leave(root, path, &mut levels);
                 continue;
             };
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;
             }
-            let Ok(folder) = level.entries.fd() else { continue };
+            let Some(Ok(folder)) = levels.last().map(|level| level.entries.fd()) else { continue };
             let Ok(stat) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             if stat.st_dev != self.device {
                 continue;
@@ -94,7 +150,9 @@ impl Count {
             let kind = FileType::from_raw_mode(stat.st_mode);
             let names = if kind == FileType::Directory { 1 } else { u64::from(stat.st_nlink as u32).max(1) };
             self.held.bytes += stat.st_blocks as u64 * BLOCK_BYTES / names;
-            if self.held.entries >= self.most {
+            (self.see)(&Spot { folder, name, stat: &stat, after: false, root, path, levels: &levels });
+            self.late = self.held.entries % LOOKS == 0 && self.until.is_some_and(|until| ambient::now() > until);
+            if self.held.entries >= self.most || self.late {
                 return;
             }
             if kind == FileType::Directory && depth < DEPTH {
@@ -107,6 +165,15 @@ impl Count {
                 deep.push(name.to_owned());
                 self.put_off(deep);
             }
+        }
+    }
+
+    /// Leaves the innermost folder, and shows it once more.
+    fn leave(&mut self, root: &Path, path: &[CString], levels: &mut Vec<Level>) {
+        let Some(left) = levels.pop() else { return };
+        let above = levels.last().map(|above| above.entries.fd());
+        if let (Some(stat), Some(Ok(folder))) = (&left.stat, above) {
+            (self.see)(&Spot { folder, name: &left.name, stat, after: true, root, path, levels });
         }
     }
 
@@ -126,14 +193,14 @@ impl Level {
             if mode.contains(Mode::RUSR | Mode::XUSR) { None } else { Opened::new(parent, name, mode) };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = openat(parent, name, flags, Mode::empty()).ok()?;
-        Some(Self { entries: Dir::new(folder).ok()?, name: name.to_owned(), _opened: opened })
+        Some(Self { entries: Dir::new(folder).ok()?, name: name.to_owned(), stat: Some(*stat), _opened: opened })
     }
 }
 
 /// The folder at a path below the root.
 fn reach(root: &OwnedFd, path: &[CString]) -> Option<Level> {
     let entries = Dir::read_from(root).ok()?;
-    let mut level = Level { entries, name: CString::default(), _opened: None };
+    let mut level = Level { entries, name: CString::default(), stat: None, _opened: None };
     for name in path {
         let next = {
             let folder = level.entries.fd().ok()?;

@@ -12,7 +12,7 @@ use super::{
     input::Edit,
     write,
 };
-use crate::wire::Outcome;
+use crate::wire::{Low, Outcome};
 
 /// Bytes of a file that is edited, before and after.
 const FILE_BYTES: usize = 16 * 1024 * 1024;
@@ -23,7 +23,7 @@ const NAMED: usize = 10;
 ///
 /// # Errors
 /// What the model is told.
-pub(super) fn run(layout: &Layout, edit: &Edit) -> Result<Outcome, String> {
+pub(super) fn run(layout: &Layout, edit: &Edit, low: Option<Low>) -> Result<Outcome, String> {
     let path = files::resolve(layout, &edit.path);
     let (file, _) = files::open(&path)?;
     let mut content = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn run(layout: &Layout, edit: &Edit) -> Result<Outcome, String> {
         from = at + old.len();
     }
     changed.extend_from_slice(&content[from..]);
-    write::save(&path, &changed)?;
+    write::save(&path, &changed, low)?;
     let times = if found.len() == 1 { "1 place".to_owned() } else { format!("{} places", found.len()) };
     Ok(good(format!("changed {times} in {} ({})", path.display(), lines(&content, &found))))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use sandbox::Layout;
 
-use super::answer::why;
+use super::{answer::why, host};
 
 /// The path that is meant: relative ones are relative to the workspace.
 pub(super) fn resolve(layout: &Layout, path: &str) -> PathBuf {
@@ -29,10 +29,33 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata), String> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
     let file = file.map_err(|error| why("read", path, &error))?;
+    not_kernels(path, &file)?;
     // It may have been changed for another meanwhile.
     let metadata = file.metadata().map_err(|error| why("read", path, &error))?;
     regular(path, metadata.file_type())?;
     Ok((file, metadata))
+}
+
+/// Refuses what is open if it is of /proc or /sys, by whatever links it was reached: these tools run in the process
+/// that keeps the sandbox, and what they would see or set there is that process's.
+///
+/// # Errors
+/// What the model is told.
+pub(super) fn not_kernels(path: &Path, open: &File) -> Result<(), String> {
+    if host::is_kernels(open) {
+        return Err(format!("{} is in /proc or /sys, where this tool does not look; use bash for it", path.display()));
+    }
+    Ok(())
+}
+
+/// The same of a folder to look into; one that cannot be opened is none.
+///
+/// # Errors
+/// What the model is told.
+pub(super) fn folder_not_kernels(path: &Path) -> Result<(), String> {
+    let flags = OFlags::DIRECTORY | OFlags::NONBLOCK;
+    let folder = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(path);
+    folder.map_or(Ok(()), |folder| not_kernels(path, &folder))
 }
 
 /// Refuses what is no regular file.

@@ -34,6 +34,7 @@ pub(super) fn run(
     mut text: Text,
 ) -> Result<Outcome, String> {
     let asked = files::resolve(layout, path.unwrap_or("."));
+    files::folder_not_kernels(&asked)?;
     let metadata = asked.metadata().map_err(|error| why("look into", &asked, &error))?;
     if !metadata.is_dir() {
         return Err(format!("{} is a file; `path` must be a directory to look into", asked.display()));

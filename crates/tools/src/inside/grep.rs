@@ -38,6 +38,7 @@ pub(super) fn run(
 ) -> Result<Outcome, String> {
     let matcher = matcher(pattern)?;
     let base: PathBuf = files::resolve(layout, path.unwrap_or(".")).components().collect();
+    files::folder_not_kernels(&base)?;
     let metadata = base.metadata().map_err(|error| why("search", &base, &error))?;
     let (mut paths, mut walked) = (Vec::new(), Walked::none());
     if metadata.is_dir() {

@@ -6,15 +6,16 @@ mod calls;
 mod disk;
 mod edit;
 mod files;
-mod floor;
 mod frames;
 mod glob;
 mod grep;
+mod growth;
 mod input;
 mod media;
 mod processes;
 mod read;
 mod reaper;
+mod scales;
 mod seats;
 mod shell;
 mod sweep;
@@ -46,15 +47,15 @@ use self::{
     ambient::locked,
     answer::bad,
     calls::{Calls, Open},
-    floor::Floor,
     host::Processes,
     input::{Input, Task},
     processes::Whose,
+    scales::{Question, Scales},
     seats::{Call, Seats},
     sweep::Sweep,
     walk::Stop,
 };
-use crate::wire::{Outcome, ToJail};
+use crate::wire::{Low, Outcome, ToJail};
 
 /// Calls of the tools that need no shell, at once. They are made before anything runs here that could use up
 /// the processes.
@@ -83,6 +84,7 @@ struct Job {
     open: Open,
     event: String,
     task: Task,
+    low: Option<Low>,
 }
 
 /// A server that was started in the background of a script, or by nohup, ignores these, and so would every
@@ -95,18 +97,19 @@ fn catch() -> io::Result<()> {
 }
 
 fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
-    let Inside { socket, layout, limits, isolation: _ } = inside;
+    let Inside { socket, layout, limits, isolation } = inside;
     catch()?;
     let calls = Arc::new(Calls::new(socket.try_clone()?));
     let seats = Arc::new(Seats::new(Arc::clone(&calls), layout.clone(), Arc::clone(processes)));
     let reaps = Arc::clone(&seats);
     ambient::start("reaper", move || reaps.reap())?;
-    let sweep = Sweep::new(&layout, limits.disk_bytes);
-    let (sweeps, told) = (Arc::clone(&seats), Arc::clone(&calls));
-    ambient::start("sweep", move || sweep.run(&sweeps, &told))?;
-    let floor = Floor::new(&layout, limits.free_bytes);
-    let (floors, told) = (Arc::clone(&seats), Arc::clone(&calls));
-    ambient::start("floor", move || floor.run(&floors, &told))?;
+    let sweep = Arc::new(Sweep::new(&layout, &limits));
+    let (sweeper, sweeps, told) = (Arc::clone(&sweep), Arc::clone(&seats), Arc::clone(&calls));
+    ambient::start("sweep", move || sweeper.run(&sweeps, &told))?;
+    let (layouts, seated, told) = (layout.clone(), Arc::clone(&seats), Arc::clone(&calls));
+    let scales = Scales { layout: layouts, isolation, sweep, seats: seated, calls: told };
+    let (questions, asked) = sync_channel(WAITING);
+    ambient::start("scales", move || scales.run(&asked))?;
     let jobs = workers(&calls, &layout)?;
     let mut from = BufReader::new(socket);
     while let Some(word) = frames::read(&mut from)? {
@@ -116,17 +119,20 @@ fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
                 calls.cancel(call);
                 seats.ring();
             }
-            ToJail::Run { call, thread, event, tool, input, shell_lost } => {
+            // The server asks one thing at a time, and again if nobody answers.
+            ToJail::Weigh { ask } => drop(questions.try_send(Question::Weigh { ask })),
+            ToJail::CutBack { ask, room } => drop(questions.try_send(Question::CutBack { ask, room })),
+            ToJail::Run { call, thread, event, tool, input, shell_lost, low } => {
                 let open = calls.open(call);
                 let answered = match input::read(tool, input) {
                     Err(mistake) => Some(mistake),
                     _ if !plain(&event) => Some("the call has no name of its own; send it again".to_owned()),
                     Ok(Input::Bash(bash)) => {
-                        seats.run(&thread, shell_lost, Call { open: open.clone(), event, bash });
+                        seats.run(&thread, shell_lost, Call { open: open.clone(), event, bash, low });
                         None
                     }
                     Ok(Input::File(task)) => {
-                        let sent = jobs.try_send(Job { open: open.clone(), event, task });
+                        let sent = jobs.try_send(Job { open: open.clone(), event, task, low });
                         let full = |_| {
                             "too many calls at once; wait for some answers, then send it again".to_owned()
                         };
@@ -159,11 +165,13 @@ fn workers(calls: &Arc<Calls>, layout: &Layout) -> io::Result<SyncSender<Job>> {
 }
 
 fn work(calls: &Calls, layout: &Layout, takes: &Mutex<Receiver<Job>>) {
+    // Behind those who answer the server.
+    rustix::process::setpriority_process(None, 10).ok();
     loop {
         let taken = locked(takes).recv();
-        let Ok(Job { open, event, task }) = taken else { return };
+        let Ok(Job { open, event, task, low }) = taken else { return };
         let run = || {
-            if open.cancelled() { bad("cancelled before it began") } else { run(layout, &open, &event, task) }
+            if open.cancelled() { bad("cancelled before it began") } else { run(layout, &open, &event, task, low) }
         };
         let outcome = catch_unwind(AssertUnwindSafe(run));
         let failed = |_| bad("this tool failed inside; try another way, for instance with bash");
@@ -171,13 +179,13 @@ fn work(calls: &Calls, layout: &Layout, takes: &Mutex<Receiver<Job>>) {
     }
 }
 
-fn run(layout: &Layout, open: &Open, event: &str, task: Task) -> Outcome {
+fn run(layout: &Layout, open: &Open, event: &str, task: Task, low: Option<Low>) -> Outcome {
     let stop = Stop::new(open.clone(), ambient::now() + SEARCH);
-    let text = text::Text::new(&layout.results, event);
+    let text = text::Text::new(&layout.results, event, low.is_some());
     let outcome = match task {
         Task::Read { path, range } => read::run(layout, &path, range, &stop, text),
-        Task::Write { path, content } => write::run(layout, &path, &content),
-        Task::Edit(edit) => edit::run(layout, &edit),
+        Task::Write { path, content } => write::run(layout, &path, &content, low),
+        Task::Edit(edit) => edit::run(layout, &edit, low),
         Task::Glob { pattern, path } => glob::run(layout, &pattern, path.as_deref(), &stop, text),
         Task::Grep { pattern, path } => grep::run(layout, &pattern, path.as_deref(), &stop, text),
     };

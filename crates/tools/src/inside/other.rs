@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, Mode, chmodat};
 use rustix::process::{Pid, Signal, kill_process_group};
-use sandbox::Isolation;
+use sandbox::{Isolation, Layout};
 
 use super::{
     ambient::{self, locked},
@@ -58,9 +58,40 @@ impl Processes {
     }
 }
 
+/// What is deleted and still held.
+#[derive(Debug, Default)]
+pub(super) struct Deleted {
+    pub(super) held: Held,
+    pub(super) mapped: Vec<(u64, u64)>,
+}
+
 /// Deleted files that are still open: no folder shows them, and nothing else does here.
-pub(super) fn unlinked<'a>(_folders: impl IntoIterator<Item = &'a Path>, _most: u64) -> Held {
-    Held::default()
+pub(super) fn unlinked<'a>(
+    _folders: impl IntoIterator<Item = &'a Path>,
+    _most: u64,
+    _known: &dyn Fn(u64) -> u64,
+) -> Deleted {
+    Deleted::default()
+}
+
+/// Processes that let nobody see what they have open are not told from others here.
+pub(super) fn unseen() -> u64 {
+    0
+}
+
+/// The memory of a jail is not known here.
+pub(super) fn memory_bytes(_layout: &Layout, _isolation: Isolation) -> u64 {
+    0
+}
+
+/// When a file was made is not asked here.
+pub(super) fn born(_folder: BorrowedFd<'_>, _name: &CStr) -> Option<(i64, i64)> {
+    None
+}
+
+/// There is no file system of switches here.
+pub(super) fn is_kernels(_open: impl AsFd) -> bool {
+    false
 }
 
 /// A folder that its owner may not look into, and that was opened for us; it closes when we are done.

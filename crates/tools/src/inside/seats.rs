@@ -17,7 +17,7 @@ use super::{
     shell::{End, Shell},
     text::Text,
 };
-use crate::wire::Outcome;
+use crate::wire::{Low, Outcome};
 
 /// Shells that live at once. One more ends the one that was idle for longest.
 const SHELLS: usize = 64;
@@ -34,6 +34,8 @@ pub(super) struct Call {
     pub(super) open: Open,
     pub(super) event: String,
     pub(super) bash: Bash,
+    /// Whether the server's disk is nearly full, so that nothing may grow.
+    pub(super) low: Option<Low>,
 }
 
 /// The seats, and what shells need.
@@ -46,6 +48,8 @@ pub(super) struct Seats {
     calls: Arc<Calls>,
     layout: Layout,
     processes: Arc<Processes>,
+    /// Held while everything is being killed, until it is known what to say of it.
+    verdict: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +88,7 @@ impl Seats {
             calls,
             layout,
             processes,
+            verdict: Mutex::default(),
         }
     }
 
@@ -102,18 +107,34 @@ impl Seats {
         lived
     }
 
-    /// Kills every process; commands under way are answered with `why`.
-    pub(super) fn kill(&self, why: &str) {
-        let seats: Vec<_> = locked(&self.seats).of.values().cloned().collect();
-        for seat in seats {
-            let mut seat = locked(&seat);
+    /// Kills every process; commands under way are answered with `why`, and what there is to say `then`, once
+    /// they are gone.
+    pub(super) fn kill(&self, why: &str, then: impl FnOnce() -> String) {
+        // Whose shell was killed waits for this before it says why.
+        let _said = locked(&self.verdict);
+        let mut seats: Vec<_> = locked(&self.seats).of.values().cloned().collect();
+        seats.retain(|seat| {
+            let mut seat = locked(seat);
             if seat.wake.is_some() {
                 seat.killed = Some(why.to_owned());
             }
-        }
+            seat.wake.is_some()
+        });
         self.processes.end(Whose::All);
         // So that no shell that is dead looks alive to the next call.
         self.reaper.take();
+        let more = then();
+        for seat in seats {
+            if let Some(why) = &mut locked(&seat).killed {
+                why.push_str(&more);
+            }
+        }
+    }
+
+    /// Why the shell of this seat was killed from outside, if it was.
+    fn killed(&self, seat: &Mutex<Seat>) -> Option<String> {
+        let _said = locked(&self.verdict);
+        locked(seat).killed.take()
     }
 
     /// Everyone looks whether a call of theirs was cancelled.
@@ -274,7 +295,7 @@ impl Worker {
         if call.open.cancelled() {
             return bad("cancelled before it began");
         }
-        let mut text = Text::new(&self.all.layout.results, &call.event);
+        let mut text = Text::new(&self.all.layout.results, &call.event, call.low.is_some());
         if call.bash.restart {
             self.end(|_| {});
             locked(&self.seat).lost = true;
@@ -288,7 +309,7 @@ impl Worker {
             self.end(|_| {});
         }
         let restarted = self.shell.is_none() && locked(&self.seat).lost;
-        let killed = if self.shell.is_none() { locked(&self.seat).killed.take() } else { None };
+        let killed = if self.shell.is_none() { self.all.killed(&self.seat) } else { None };
         let mut shell = match self.take() {
             Ok(shell) => shell,
             Err(error) => return bad(no_shell(&error)),
@@ -298,6 +319,9 @@ impl Worker {
             let why = killed.map(|why| why + "\n").unwrap_or_default();
             text.add(format!("{RESTARTED}\n{why}").as_bytes());
         }
+        if let Some(low) = call.low {
+            text.add(low.told().as_bytes());
+        }
         let later = shell.later();
         if !later.is_empty() {
             text.add(b"[from background processes since the last command:]\n");
@@ -305,7 +329,7 @@ impl Worker {
             text.add(b"\n[from this command:]\n");
         }
         let until = ambient::now() + call.bash.timeout;
-        let end = shell.run(&command, until, || call.open.cancelled(), &mut text);
+        let end = shell.run(&command, call.low.is_some(), until, || call.open.cancelled(), &mut text);
         self.shell = Some(shell);
         match end {
             Ok(end) => self.tell(&end, call.bash.timeout.as_millis(), text),
@@ -323,7 +347,7 @@ impl Worker {
             End::Status(status) => format!("[exit status {status}]"),
             End::Died(ended) => {
                 self.end(|piece| text.add(piece));
-                if let Some(why) = locked(&self.seat).killed.take() {
+                if let Some(why) = self.all.killed(&self.seat) {
                     why
                 } else {
                     let how = match ended {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio, ioctl_fionread};
-use rustix::process::Pid;
+use rustix::process::{Pid, setpriority_process};
 
 use super::{
     ambient,
@@ -90,6 +90,8 @@ impl Shell {
             .stdout(Stdio::from(its_output.try_clone()?))
             .stderr(Stdio::from(its_output));
         let (pid, life) = reaper.spawn(&mut command, Arc::clone(wake))?;
+        // Behind the tools themselves, which must answer while commands use all there is.
+        setpriority_process(Some(pid), 19).ok();
         let output = Output { pipe: pipe.into(), open: true, piece: vec![0; PIECE_BYTES] };
         let later = VecDeque::new();
         Ok(Self { pid, life, wake: Arc::clone(wake), script: script.into(), output, later })
@@ -113,12 +115,13 @@ impl Shell {
     pub(super) fn run(
         &mut self,
         command: &str,
+        low: bool,
         until: Instant,
         cancelled: impl Fn() -> bool,
         text: &mut Text,
     ) -> io::Result<End> {
         let token = ambient::token()?;
-        let script = script(command, &token);
+        let script = script(command, low, &token);
         let mut left = script.as_bytes();
         let mut word = Vec::new();
         let mut listens = true;
@@ -219,10 +222,14 @@ impl Output {
 /// of its own language, so that an empty one stands between. Standard output and error are redirected to
 /// themselves so that bash puts them back after an `exec` in the command. The options that would end the
 /// shell at the next small failure do not outlive a command.
-fn script(command: &str, token: &str) -> String {
+fn script(command: &str, low: bool, token: &str) -> String {
     let command = command.replace('\'', "'\\''");
+    let eval = format!("\\builtin eval '{command}'");
+    // In a shell below this one, because a limit cannot be raised again. The signal would end programs that can
+    // say what is wrong.
+    let eval = if low { format!("( \\builtin ulimit -HSf 0; \\builtin trap '' XFSZ; {eval} )") } else { eval };
     format!(
-        "\\builtin eval '{command}' </dev/null 1>&2 2>&1\n\n\
+        "{eval} </dev/null 1>&2 2>&1\n\n\
          {{ \\builtin printf '{token} %d\\n' \"$?\" >&0; \\builtin set +euxv; }} 2>/dev/null\n"
     )
 }

@@ -2,15 +2,16 @@
 //! rlimits bound a file but not the number of them.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
-use sandbox::Layout;
+use sandbox::{Layout, Limits};
 
 use super::{
-    ambient,
+    ambient::{self, locked},
     calls::Calls,
-    disk::{self, Held},
-    host,
+    disk::Held,
+    growth::{Look, Taken},
     seats::Seats,
 };
 use crate::wire::FromJail;
@@ -27,43 +28,55 @@ const COUNTED: u64 = 2 * ENTRIES;
 /// What is looked at.
 #[derive(Debug)]
 pub(super) struct Sweep {
-    folders: Vec<PathBuf>,
+    pub(super) folders: Vec<PathBuf>,
     bytes: u64,
+    file_bytes: u64,
+    last: Mutex<Look>,
 }
 
 impl Sweep {
     /// Looks at the folders of a layout that are on the disk.
-    pub(super) fn new(layout: &Layout, bytes: u64) -> Self {
+    pub(super) fn new(layout: &Layout, limits: &Limits) -> Self {
         let Layout { workspace, home, outputs, results, tmp: _ } = layout.clone();
-        Self { folders: vec![workspace, home, outputs, results], bytes }
+        let Limits { disk_bytes: bytes, file_bytes, .. } = *limits;
+        Self { folders: vec![workspace, home, outputs, results], bytes, file_bytes, last: Mutex::new(Look::none()) }
     }
 
     /// Looks, for ever, while a shell lives.
     pub(super) fn run(&self, seats: &Seats, calls: &Calls) {
-        let mut last = None;
+        let mut before = None;
         loop {
             if !seats.wait_for_one() {
-                last = None;
+                before = None;
             }
             let began = ambient::now();
             let (held, deleted) = self.look();
-            if let Some(why) = self.too_much(last, held, deleted) {
-                seats.kill(&why);
+            if let Some(why) = self.too_much(before, held, deleted) {
+                seats.kill(&why, String::new);
                 calls.say(&FromJail::Killed { why });
             }
-            last = Some(held);
+            before = Some(held);
             ambient::rest(PAUSE.max((ambient::now() - began).saturating_mul(SHARE)));
         }
     }
 
-    /// What there is, and how many bytes of it are in deleted files. These first: what is deleted meanwhile
-    /// is missed once, and not counted twice.
+    /// What there is, and how many bytes of it are in deleted files.
     fn look(&self) -> (Held, u64) {
-        let folders = || self.folders.iter().map(PathBuf::as_path);
-        let deleted = host::unlinked(folders(), COUNTED);
-        let Held { bytes, entries } = disk::measure(folders(), COUNTED);
-        let entries = COUNTED.min(entries + deleted.entries);
-        (Held { bytes: bytes + deleted.bytes, entries }, deleted.bytes)
+        let mut last = locked(&self.last);
+        *last = Look::take(&self.folders, COUNTED, &last, self.file_bytes);
+        (last.held, last.deleted_bytes)
+    }
+
+    /// What there is more than at the last look, as far as that can be seen until then.
+    pub(super) fn grown(&self, until: Instant) -> Held {
+        locked(&self.last).grown(&self.folders, COUNTED, self.file_bytes, until)
+    }
+
+    /// Takes back what has grown since the last look until `short` is made up for, and looks anew.
+    pub(super) fn cut(&self, short: Held) -> Taken {
+        let taken = locked(&self.last).cut(&self.folders, COUNTED, short);
+        self.look();
+        taken
     }
 
     /// Why everything must end, if it must. Less than at the last look is on its way to be enough, and the
@@ -98,7 +111,7 @@ mod tests {
 
     #[test]
     fn only_what_is_too_much_and_still_grows_ends_everything() {
-        let sweep = Sweep { folders: Vec::new(), bytes: 100 };
+        let sweep = Sweep { folders: Vec::new(), bytes: 100, file_bytes: 10, last: Mutex::new(Look::none()) };
         let held = |bytes, entries| Held { bytes, entries };
         for (last, now, too_much) in [
             (None, held(200, 1), false),

@@ -25,6 +25,7 @@ pub(super) struct Text {
     /// The start of a character whose rest has not come yet.
     partial: Vec<u8>,
     path: PathBuf,
+    low: bool,
     long: Option<Long>,
 }
 
@@ -39,9 +40,10 @@ struct Long {
 
 impl Text {
     /// An empty one, that goes to `results/event.txt` if it gets long.
-    pub(super) fn new(results: &Path, event: &str) -> Self {
+    /// With `low`, which says that the disk is nearly full, there will be no file.
+    pub(super) fn new(results: &Path, event: &str, low: bool) -> Self {
         let path = results.join(format!("{event}.txt"));
-        Self { head: String::new(), chars: 0, partial: Vec::new(), path, long: None }
+        Self { head: String::new(), chars: 0, partial: Vec::new(), path, low, long: None }
     }
 
     /// Whether nothing was added.
@@ -87,13 +89,17 @@ impl Text {
         }
         self.head.push_str(text);
         if self.chars > WHOLE_CHARS {
-            let mut long = Long { tail: String::new(), file: create(&self.path), written: 0, cut: false };
+            let mut long = Long { tail: String::new(), file: self.file(), written: 0, cut: false };
             let head = start(&self.head, END_CHARS).len();
             long.write(&self.head);
             long.tail = self.head.split_off(head);
             long.trim();
             self.long = Some(long);
         }
+    }
+
+    fn file(&self) -> io::Result<BufWriter<File>> {
+        if self.low { Err(io::Error::other("the server's disk is nearly full")) } else { create(&self.path) }
     }
 
     /// What the model gets.
@@ -182,7 +188,7 @@ mod tests {
 
     fn said(pieces: &[&[u8]]) -> String {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut text = Text::new(folder.path(), "e");
+        let mut text = Text::new(folder.path(), "e", false);
         for piece in pieces {
             text.add(piece);
         }
@@ -202,7 +208,7 @@ mod tests {
         let whole = "ä".repeat(WHOLE_CHARS);
         assert_eq!(said(&[whole.as_bytes()]), whole);
         let folder = tempfile::tempdir().expect("a folder");
-        let mut text = Text::new(folder.path(), "sevt_1");
+        let mut text = Text::new(folder.path(), "sevt_1", false);
         let path = folder.path().join("sevt_1.txt");
         fs::write(&path, "from before").expect("writes");
         for index in 0..=WHOLE_CHARS {
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_written_is_told_and_both_ends_are_there() {
-        let mut text = Text::new(Path::new("/proc/nowhere"), "e");
+        let mut text = Text::new(Path::new("/proc/nowhere"), "e", false);
         text.add("x".repeat(WHOLE_CHARS + 1).as_bytes());
         let said = text.finish();
         assert!(said.contains("could not be kept in /proc/nowhere/e.txt"), "{said}");

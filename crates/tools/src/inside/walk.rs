@@ -11,6 +11,7 @@ use ignore::{DirEntry, WalkBuilder};
 use super::{
     ambient::{self, locked},
     calls::Open,
+    files,
 };
 
 /// Entries that one walk visits (spec/behaviour.md c.5).
@@ -129,7 +130,11 @@ fn below(base: &Path, stop: &Stop, rules: &Arc<Mutex<Rules>>, mut see: impl FnMu
         .git_exclude(false)
         .filter_entry(move |entry| {
             let folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-            entry.file_name() != ".git" && (!folder || locked(&rules).honest(entry.path()))
+            entry.file_name() != ".git"
+                && (!folder
+                    || (!["proc", "sys"].iter().any(|name| {
+                        entry.file_name() == *name && files::folder_not_kernels(entry.path()).is_err()
+                    }) && locked(&rules).honest(entry.path())))
         })
         .build();
     for (seen, entry) in walk.enumerate() {

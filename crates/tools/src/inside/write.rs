@@ -1,6 +1,6 @@
 //! `write`: makes a file or gives it new content.
 
-use std::fs::{self, Metadata, Permissions};
+use std::fs::{self, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -12,15 +12,15 @@ use super::{
     answer::{good, why},
     files,
 };
-use crate::wire::Outcome;
+use crate::wire::{Low, Outcome};
 
 /// Runs it.
 ///
 /// # Errors
 /// What the model is told.
-pub(super) fn run(layout: &Layout, path: &str, content: &str) -> Result<Outcome, String> {
+pub(super) fn run(layout: &Layout, path: &str, content: &str, low: Option<Low>) -> Result<Outcome, String> {
     let path = files::resolve(layout, path);
-    let existed = save(&path, content.as_bytes())?;
+    let existed = save(&path, content.as_bytes(), low)?;
     let done = if existed { "overwrote" } else { "created" };
     Ok(good(format!("{done} {} ({} bytes)", path.display(), content.len())))
 }
@@ -30,7 +30,7 @@ pub(super) fn run(layout: &Layout, path: &str, content: &str) -> Result<Outcome,
 ///
 /// # Errors
 /// What the model is told.
-pub(super) fn save(path: &Path, content: &[u8]) -> Result<bool, String> {
+pub(super) fn save(path: &Path, content: &[u8], low: Option<Low>) -> Result<bool, String> {
     let failed = |error: io::Error| why("write", path, &error);
     let before = match fs::metadata(path) {
         Ok(before) => Some(before),
@@ -42,12 +42,23 @@ pub(super) fn save(path: &Path, content: &[u8]) -> Result<bool, String> {
         // A rename asks for the folder's permission only, and a file may be read-only on purpose.
         access(path, Access::WRITE_OK).map_err(|error| failed(error.into()))?;
     }
+    if let Some(Low { free_mib, least_mib }) = low
+        && content.len() as u64 > before.as_ref().map_or(0, Metadata::len)
+    {
+        return Err(format!(
+            "{} was not written: the server's disk has {free_mib} MiB left, and under {least_mib} MiB no file can grow. \
+             Delete what is not needed, with `rm` in bash, then try again",
+            path.display()
+        ));
+    }
     // A rename would put a file in the place of the link, or cut one name of several off from the rest: what
     // is one file must stay one. So these are written in place, at the risk of a half-written one when the
     // disk fills.
     let linked = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     if linked || before.as_ref().is_some_and(|before| before.nlink() > 1) {
-        fs::write(path, content).map_err(failed)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        files::not_kernels(path, &file)?;
+        file.set_len(0).and_then(|()| file.write_all(content)).map_err(failed)?;
     } else {
         replace(path, content, before.as_ref()).map_err(failed)?;
     }

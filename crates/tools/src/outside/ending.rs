@@ -21,6 +21,11 @@ pub(super) enum Ending {
     Stopping,
     /// It went away by itself: out of memory, or killed.
     Died,
+    /// The server's memory ran short, and it held most of it.
+    Memory {
+        /// How much, in MiB.
+        mib: u64,
+    },
     /// It said what our own inside never says.
     Broken(&'static str),
     /// It did not answer in time.
@@ -34,9 +39,13 @@ impl Ending {
     pub(super) fn is_last(&self) -> bool {
         match self {
             Self::Over | Self::Stopping => true,
-            Self::Idle | Self::Evicted | Self::Died | Self::Broken(_) | Self::Stuck | Self::NoStart(_) => {
-                false
-            }
+            Self::Idle
+            | Self::Evicted
+            | Self::Died
+            | Self::Memory { .. }
+            | Self::Broken(_)
+            | Self::Stuck
+            | Self::NoStart(_) => false,
         }
     }
 
@@ -47,6 +56,7 @@ impl Ending {
             Self::Evicted => "its place was needed",
             Self::Over => "the session is over",
             Self::Stopping => "the server stops",
+            Self::Memory { .. } => "memory ran short and it held most",
             Self::Died => "it ended by itself or was killed",
             Self::Broken(what) => what,
             Self::Stuck => "it did not answer in time",
@@ -70,6 +80,9 @@ impl Ending {
                 );
             }
             Self::Stopping => return failed("The server is stopping, so nothing ran. Try again later."),
+            Self::Memory { mib } => {
+                &format!("The server's memory ran short, and the sandbox, which held {mib} MiB of it, was ended")
+            }
             Self::Idle | Self::Evicted => "The sandbox was ended",
             Self::Died => "The sandbox ended by itself (out of memory, or killed)",
             Self::Broken(_) => "The sandbox broke its protocol and was ended",

@@ -16,12 +16,12 @@ use super::{
     Shop, WARNED,
     ending::{Ending, failed},
     frames,
-    line::{Line, Message, lock},
+    line::{Line, Message, Told, lock},
     shells,
 };
 use crate::{
     Call,
-    wire::{FromJail, ToJail},
+    wire::{FromJail, Low, ToJail},
 };
 
 /// The keeping of one jail. However it ends, the line is closed and the session's next jail may start.
@@ -59,6 +59,7 @@ impl Keeping {
             Ok(Ok(jail)) => {
                 lock(&self.shop.warned).remove(&session);
                 tracing::info!(%session, "a sandbox started");
+                self.line.weighs_by(jail.gauge());
                 self.serve(&jail).await;
                 let (shop, line) = (Arc::clone(&self.shop), Arc::clone(&self.line));
                 // It cannot fail but by a panic, which is logged where it happens.
@@ -111,9 +112,11 @@ impl Keeping {
         loop {
             let heard = match frames::hear(&mut from, &self.shop.lanes).await {
                 Ok(FromJail::Done { call, outcome }) => self.line.answer(call, outcome),
+                Ok(FromJail::Weighs { ask, weight }) => self.line.told(ask, Told::Weight(weight)),
+                Ok(FromJail::CutBack { ask, cut }) => self.line.told(ask, Told::Cut(cut)),
                 Ok(FromJail::Killed { why: _ }) => {
                     let session = self.line.session;
-                    tracing::info!(%session, "a sandbox, or the whole disk, held too much: its processes were killed");
+                    tracing::info!(%session, "a session's files take too much: its processes were killed");
                     self.line.stray()
                 }
                 Err(ending) => Err(ending),
@@ -130,6 +133,8 @@ impl Keeping {
             let message = match self.line.next().await {
                 Message::Run(number, call) => self.told(number, call, &mut shells).await,
                 Message::Cancel(call) => ToJail::Cancel { call },
+                Message::Weigh(ask) => ToJail::Weigh { ask },
+                Message::CutBack(ask, room) => ToJail::CutBack { ask, room },
                 Message::Leave(thread) => ToJail::Leave { thread: thread.to_string() },
             };
             let Some(body) = frames::encode(&message) else {
@@ -155,7 +160,15 @@ impl Keeping {
             tool: call.tool,
             input: call.input,
             shell_lost: first && self.had_shell(call.thread).await,
+            low: self.low().await,
         }
+    }
+
+    /// Whether the disk has so little room that nothing may grow. One that cannot be asked says so itself.
+    async fn low(&self) -> Option<Low> {
+        let shop = Arc::clone(&self.shop);
+        let room = self.shop.tasks.spawn_blocking(move || shop.folders.room()).await.ok()?.ok()?;
+        self.shop.low(room)
     }
 
     /// Whether the thread had a shell in an earlier jail.

@@ -4,10 +4,11 @@
 //! moment, so that a call that comes too late waits until the next jail may start.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use protocol::{SessionId, ThreadId, tool::Builtin};
+use sandbox::Gauge;
 use serde_json::Value;
 use tokio::{
     sync::{Notify, oneshot},
@@ -16,7 +17,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::ending::{Ending, failed};
-use crate::{Call, Outcome};
+use crate::{
+    Call, Outcome,
+    wire::{Cut, Wanted, Weight},
+};
 
 /// Calls that one session may have under way.
 pub(super) const OPEN_CALLS: usize = 256;
@@ -40,6 +44,8 @@ pub(super) struct Line {
     /// How long beyond its bound a call is waited for.
     margin: Duration,
     calls: Mutex<Calls>,
+    /// Tells from outside how much memory the jail holds, once it has started.
+    gauge: OnceLock<Gauge>,
     /// Something is to be said.
     to_say: Notify,
     /// A call came or went.
@@ -62,6 +68,8 @@ struct Calls {
     turn: Instant,
     strays: u32,
     ending: Option<Ending>,
+    /// The watch's question, and who waits for its answer.
+    asked: Option<(u64, oneshot::Sender<Told>)>,
 }
 
 #[derive(Debug)]
@@ -83,6 +91,17 @@ pub(super) enum Message {
     Cancel(u64),
     /// End this thread's shell.
     Leave(ThreadId),
+    /// Say what the jail holds.
+    Weigh(u64),
+    /// Take back what grew until there is so much room.
+    CutBack(u64, Wanted),
+}
+
+/// What the jail answered to the watch.
+#[derive(Debug)]
+pub(super) enum Told {
+    Weight(Weight),
+    Cut(Cut),
 }
 
 /// Why a line does not take a call.
@@ -113,7 +132,9 @@ impl Line {
                 turn: Instant::now(),
                 strays: 0,
                 ending: None,
+                asked: None,
             }),
+            gauge: OnceLock::new(),
             to_say: Notify::new(),
             changed: Notify::new(),
             closed: CancellationToken::new(),
@@ -187,6 +208,60 @@ impl Line {
         calls.strays = 0;
         drop(calls);
         self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The jail started, and this weighs it.
+    pub(super) fn weighs_by(&self, gauge: Gauge) {
+        // A line has one jail.
+        let _set = self.gauge.set(gauge);
+    }
+
+    pub(super) fn gauge(&self) -> Option<Gauge> {
+        self.gauge.get().cloned()
+    }
+
+    /// What the jail says it holds; nothing from one that ends first.
+    pub(super) async fn weigh(&self) -> Option<Weight> {
+        match self.question(Message::Weigh).await? {
+            Told::Weight(weight) => Some(weight),
+            Told::Cut(_) => None,
+        }
+    }
+
+    /// Has it end its processes and take back what grew.
+    pub(super) async fn cut_back(&self, room: Wanted) -> Option<Cut> {
+        match self.question(|ask| Message::CutBack(ask, room)).await? {
+            Told::Cut(cut) => Some(cut),
+            Told::Weight(_) => None,
+        }
+    }
+
+    /// Asks the jail; one question at a time, before whatever else is to be said.
+    async fn question(&self, message: impl FnOnce(u64) -> Message) -> Option<Told> {
+        let (reply, answer) = oneshot::channel();
+        {
+            let mut calls = self.lock();
+            if calls.ending.is_some() {
+                return None;
+            }
+            let ask = calls.next;
+            calls.next += 1;
+            // One that was not asked yet is answered by nobody any more.
+            calls.outbox.retain(|waiting| !matches!(waiting, Message::Weigh(_) | Message::CutBack(..)));
+            calls.outbox.push_front(message(ask));
+            calls.asked = Some((ask, reply));
+        }
+        self.to_say.notify_one();
+        answer.await.ok()
+    }
+
+    /// The jail's answer to the watch. One that nobody waits for any more is thrown away.
+    pub(super) fn told(&self, ask: u64, told: Told) -> Result<(), Ending> {
+        let asked = self.lock().asked.take_if(|(open, _)| *open == ask);
+        let Some((_, reply)) = asked else { return self.stray() };
+        // The watch may have stopped waiting this very moment.
+        let _unheard = reply.send(told);
         Ok(())
     }
 
@@ -312,6 +387,7 @@ impl Calls {
             }
         }
         self.outbox.clear();
+        self.asked = None;
     }
 }
 

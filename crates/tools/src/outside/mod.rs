@@ -9,6 +9,7 @@ mod shells;
 mod sweep;
 mod turns;
 mod unused;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -102,6 +103,8 @@ struct Shop {
     /// Sessions whose jail did not start, and whose owner was told.
     warned: Mutex<BTreeSet<SessionId>>,
     lanes: Lanes,
+    /// Whether the watch runs.
+    watching: Mutex<bool>,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Lets the keeping of one jail panic, for a test.
@@ -139,6 +142,7 @@ impl LocalHands {
             turns: Turns::default(),
             warned: Mutex::default(),
             lanes: Lanes::default(),
+            watching: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             #[cfg(debug_assertions)]
@@ -154,7 +158,7 @@ impl LocalHands {
     }
 
     async fn call(&self, call: Call) -> Outcome {
-        if let Some(refused) = self.refused(&call).await {
+        if let Some(refused) = refused(&call) {
             return refused;
         }
         let (session, since) = (call.session, Instant::now());
@@ -193,32 +197,6 @@ impl LocalHands {
         }
     }
 
-    /// Why the call may not run at all.
-    async fn refused(&self, call: &Call) -> Option<Outcome> {
-        match call.tool {
-            Builtin::Bash
-            | Builtin::Edit
-            | Builtin::Read
-            | Builtin::Write
-            | Builtin::Glob
-            | Builtin::Grep => {}
-            Builtin::WebFetch | Builtin::WebSearch => {
-                return Some(failed("This tool is not available here; go on without it."));
-            }
-        }
-        let shop = Arc::clone(&self.0);
-        // An unreadable disk says so itself when the jail starts.
-        let free = self.0.tasks.spawn_blocking(move || shop.folders.free_bytes()).await.ok()?.ok()?;
-        (free < self.0.settings.limits.free_bytes).then(|| {
-            failed(format!(
-                "Nothing ran: the server's disk has {} MiB left and tools need {} MiB. Tell the user; retry \
-                 when there is room.",
-                free >> 20,
-                self.0.settings.limits.free_bytes >> 20
-            ))
-        })
-    }
-
     fn place(&self, session: SessionId, seat: &mut Option<Seat>) -> Place {
         let mut posts = lock(&self.0.posts);
         if self.0.stop.is_cancelled() {
@@ -251,6 +229,7 @@ impl LocalHands {
         }
         let line = Arc::new(Line::new(session, self.0.settings.margin));
         posts.insert(session, Post::Jail(Arc::clone(&line)));
+        self.0.watch();
         self.0.tasks.spawn(self.0.mortal(Keeping::new(Arc::clone(&self.0), Arc::clone(&line)).run()));
         Place::Line(line)
     }
@@ -338,6 +317,16 @@ impl Shop {
     #[expect(clippy::unused_self, reason = "only a test's build has something to wait for")]
     fn mortal<F: Future<Output = ()>>(&self, keeping: F) -> F {
         keeping
+    }
+}
+
+/// Why the call may not run at all.
+fn refused(call: &Call) -> Option<Outcome> {
+    match call.tool {
+        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => None,
+        Builtin::WebFetch | Builtin::WebSearch => {
+            Some(failed("This tool is not available here; go on without it."))
+        }
     }
 }
 

@@ -241,7 +241,28 @@ fn nothing_that_can_be_named_makes_it_wait() {
         {
             assert!(read(jail, path).is_error, "{path}");
         }
-        assert!(read(jail, "/proc/self/status").text().contains("Name:"));
-        assert!(read(jail, "/proc/meminfo").text().starts_with("MemTotal:"));
+    });
+}
+
+/// They are those of the process that keeps the sandbox.
+#[cfg(all(target_os = "linux", not(heddle_portable)))]
+#[test]
+fn the_kernels_own_files_are_refused_by_whatever_way_they_are_named() {
+    everywhere(|jail| {
+        assert!(!jail.bash("ln -s /proc p; ln -s /proc/self/maps m; ln -s /proc/self/oom_score_adj o").is_error);
+        for path in ["/proc/self/status", "/proc/meminfo", "p/self/environ", "m"] {
+            let answer = read(jail, path);
+            assert!(answer.is_error, "{path}");
+            assert!(answer.text().contains("is in /proc or /sys, where this tool does not look"), "{answer:?}");
+        }
+        for (tool, input) in [
+            ("write", json!({"file_path": "o", "content": "0"})),
+            ("edit", json!({"file_path": "o", "old_string": "0", "new_string": "1"})),
+            ("glob", json!({"pattern": "*", "path": "p"})),
+            ("grep", json!({"pattern": ".", "path": "p/self"})),
+        ] {
+            let answer = jail.call(tool, input);
+            assert!(answer.is_error && answer.text().contains("is in /proc or /sys"), "{tool}: {answer:?}");
+        }
     });
 }

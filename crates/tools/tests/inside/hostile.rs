@@ -6,7 +6,7 @@ use std::time::Duration;
 use sandbox::{Isolation, Limits};
 use serde_json::json;
 
-use crate::support::{APART, Jail, everywhere, everywhere_with, good, now};
+use crate::support::{APART, FINDS_ALL, Jail, everywhere, everywhere_with, good, now};
 
 const RESTARTED: &str = "[shell restarted: working directory and variables are gone]\n";
 
@@ -234,20 +234,52 @@ fn deleted_files_that_are_still_open_count_too() {
 }
 
 #[test]
-fn when_the_servers_disk_is_nearly_full_every_process_ends() {
-    everywhere_with(Limits { free_bytes: u64::MAX, ..Limits::default() }, |jail| {
-        for _ in 0..2 {
-            let answer = jail.bash("while :; do :; done");
-            let why = "[the server's disk is full: it has ";
-            assert!(answer.is_error && answer.text().contains(why), "{answer:?}");
-            while jail.killed.is_empty() {
-                jail.hear();
-            }
-            assert!(jail.killed.remove(0).starts_with(why));
+fn what_grew_is_taken_back_when_the_server_says_so_and_both_calls_are_told() {
+    everywhere(|jail| {
+        let idle = jail.send_as("idle", "bash", json!({"command": "x=1"}), false);
+        assert_eq!(jail.answer(idle), good("(no output)"));
+        let fill = jail.send("bash", json!({"command": "head -c 8M /dev/zero > new; : > done; sleep 1000"}));
+        jail.until("looks", "[ -e done ]");
+        let weight = jail.ask(json!({"Weigh": {"ask": 7}}))["Weighs"].clone();
+        assert_eq!(weight["ask"], 7);
+        if FINDS_ALL {
+            assert!(weight["weight"]["grown_bytes"].as_u64().unwrap() >= 8 << 20, "{weight}");
+            assert!(weight["weight"]["memory_bytes"].as_u64().unwrap() >= 1 << 20, "{weight}");
         }
-        // What needs no process of its own goes on.
-        jail.put("file", "text");
-        assert_eq!(jail.call("read", json!({"file_path": "file"})), good("text"));
+        let room = json!({"bytes": u64::MAX, "entries": 0});
+        let cut = jail.ask(json!({"CutBack": {"ask": 8, "room": room}}))["CutBack"].clone();
+        let answer = jail.answer(fill);
+        let why = "and this session's files grew most, so that every process of it was ended; ";
+        assert!(answer.is_error && answer.text().contains(why), "{answer:?}");
+        let idle = jail.send_as("idle", "bash", json!({"command": "echo \"<$x>\""}), false);
+        let idle = jail.answer(idle);
+        assert!(idle.text().starts_with(RESTARTED) && idle.text().ends_with("\n<>\n"), "{idle:?}");
+        if FINDS_ALL {
+            assert!(cut["cut"]["bytes"].as_u64().unwrap() >= 8 << 20, "{cut}");
+            for answer in [answer, idle] {
+                assert!(answer.text().contains("removed or cut short, 8 MiB: "), "{answer:?}");
+                assert!(answer.text().contains("/new"), "{answer:?}");
+            }
+            assert!(!jail.workspace("new").exists());
+        }
+    });
+}
+
+#[test]
+fn when_the_servers_disk_is_nearly_full_commands_run_and_nothing_grows() {
+    everywhere(|jail| {
+        jail.put("there", "text");
+        let mut low = |tool: &str, input| jail.call_low(tool, input);
+        let said = low("bash", json!({"command": "echo x > new; cat there; wc -c < new; X=1; exit 3"}));
+        let told = "[the server's disk has 5 MiB left, and under 10 MiB no command can make a file longer, ";
+        assert!(said.is_error && said.text().starts_with(told), "{said:?}");
+        assert!(said.text().contains("File too large") && said.text().ends_with("text0\n[exit status 3]"), "{said:?}");
+        // Nobody gets a limit back, and the thread's own shell has kept its.
+        let said = low("bash", json!({"command": "ulimit -f unlimited; rm new there; echo *"}));
+        assert!(said.text().contains("Operation not permitted") && said.text().ends_with("*\n"), "{said:?}");
+        let said = low("write", json!({"file_path": "new", "content": "text"}));
+        assert!(said.is_error && said.text().contains("no file can grow"), "{said:?}");
+        assert_eq!(jail.bash("echo x > new; cat new"), good("x\n"));
     });
 }
 

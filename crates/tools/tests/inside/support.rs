@@ -57,6 +57,7 @@ pub(crate) struct Jail {
     pub(crate) folder: PathBuf,
     pub(crate) layout: Layout,
     pub(crate) killed: Vec<String>,
+    told: Vec<Value>,
     socket: UnixStream,
     last: u64,
     answers: BTreeMap<u64, Answer>,
@@ -110,6 +111,7 @@ impl Jail {
             folder,
             layout,
             killed: Vec::new(),
+            told: Vec::new(),
             socket,
             last: 0,
             answers: BTreeMap::new(),
@@ -147,6 +149,26 @@ impl Jail {
         call
     }
 
+    /// Makes a call on a server whose disk is nearly full.
+    pub(crate) fn call_low(&mut self, tool: &str, input: Value) -> Answer {
+        self.last += 1;
+        let (call, event) = (self.last, format!("sevt_{}", self.last));
+        let low = json!({"free_mib": 5, "least_mib": 10});
+        self.frame(&json!({"Run": {
+            "call": call, "thread": "t", "event": event, "tool": tool, "input": input, "shell_lost": false, "low": low
+        }}));
+        self.answer(call)
+    }
+
+    /// Asks as the server's watch does; gives the whole frame that answers.
+    pub(crate) fn ask(&mut self, question: Value) -> Value {
+        self.frame(&question);
+        while self.told.is_empty() {
+            self.hear();
+        }
+        self.told.remove(0)
+    }
+
     pub(crate) fn cancel(&mut self, call: u64) {
         self.frame(&json!({"Cancel": {"call": call}}));
     }
@@ -176,6 +198,10 @@ impl Jail {
         let frame: Value = serde_json::from_slice(&frame).unwrap();
         if let Some(why) = frame["Killed"]["why"].as_str() {
             self.killed.push(why.into());
+            return;
+        }
+        if frame["Done"].is_null() {
+            self.told.push(frame);
             return;
         }
         let (call, outcome) = (&frame["Done"]["call"], &frame["Done"]["outcome"]);

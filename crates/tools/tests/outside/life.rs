@@ -281,15 +281,23 @@ async fn many_calls_of_many_sessions_at_once_each_get_their_own_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_tool_starts_when_the_disk_is_nearly_full() {
-    let world = odd(|settings| settings.limits.free_bytes = u64::MAX);
-    world.folders().make(&ONE.to_string()).unwrap();
-    let outcome = world.bash(ONE, "unknown").await;
-    assert!(
-        outcome.is_error && text(&outcome).starts_with("Nothing ran: the server's disk has "),
-        "{outcome:?}"
-    );
-    assert_eq!(world.jails(), 0);
+async fn a_command_starts_on_a_disk_that_is_nearly_full_and_is_told_so() {
+    for isolation in [Isolation::Local, Isolation::Off] {
+        let world = jail(isolation, |settings| settings.limits.free_bytes = u64::MAX);
+        let outcome = world.bash(ONE, "echo x > file; ls -s file").await;
+        let said = text(&outcome);
+        assert!(said.starts_with("[the server's disk has ") && said.contains("File too large"), "{outcome:?}");
+        assert!(said.ends_with("0 file\n"), "{outcome:?}");
+    }
+}
+
+#[cfg(all(target_os = "linux", not(heddle_portable)))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_memory_runs_short_a_jail_is_ended_and_its_call_told_why() {
+    let world = jail(Isolation::Off, |settings| settings.limits.memory_free_bytes = u64::MAX);
+    let outcome = world.bash(ONE, "sleep 1000").await;
+    let said = text(&outcome);
+    assert!(outcome.is_error && said.starts_with("The server's memory ran short, and the sandbox, which held "), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,11 +1,15 @@
 //! What the tools take from Linux and nobody else has.
 
+mod born;
+mod memory;
 mod opened;
 mod processes;
 mod unlinked;
 mod wake;
 
+pub(super) use born::{born, is_kernels};
+pub(super) use memory::held_bytes as memory_bytes;
 pub(super) use opened::Opened;
 pub(super) use processes::Processes;
-pub(super) use unlinked::measure as unlinked;
+pub(super) use unlinked::{Deleted, measure as unlinked, unseen};
 pub(super) use wake::Wake;

@@ -1,0 +1,120 @@
+//! Control groups of version 1, for a server that is root: each controller has a tree of its own.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::cgroup::{Ground, discard, sweep};
+use crate::plan::Limits;
+
+/// The share of CPU of all jails together; everything else has 1024.
+const JAILS_SHARES: &str = "100";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Controller {
+    Memory,
+    Cpu,
+    Pids,
+}
+
+const ALL: [(Controller, &str); 3] =
+    [(Controller::Memory, "memory"), (Controller::Cpu, "cpu"), (Controller::Pids, "pids")];
+
+/// The server's own cgroups, where cgroups can be made below them.
+pub(super) fn places() -> Vec<(Controller, PathBuf)> {
+    if !rustix::process::geteuid().is_root() {
+        return Vec::new();
+    }
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let found = ALL.into_iter().filter_map(|(controller, name)| {
+        let place = place(Path::new("/sys/fs/cgroup"), &own, name)?;
+        rustix::fs::access(&place, rustix::fs::Access::WRITE_OK).is_ok().then_some((controller, place))
+    });
+    found.collect()
+}
+
+fn place(mounts: &Path, own: &str, name: &str) -> Option<PathBuf> {
+    let path = own.lines().find_map(|line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let controllers = fields.next()?;
+        controllers.split(',').any(|controller| controller == name).then(|| fields.next()).flatten()
+    })?;
+    let mount = mounts.join(name);
+    let own = mount.join(path.trim_start_matches('/'));
+    // In a container the path may be the host's, and the mount what is below it.
+    [own, mount].into_iter().find(|place| place.join("cgroup.procs").exists())
+}
+
+/// The cgroups that hold all jails; what a killed server left there is removed.
+pub(super) fn ground(places: Vec<(Controller, PathBuf)>, name: &str, all_bytes: u64) -> Ground {
+    let named = places.into_iter().map(|(controller, place)| {
+        sweep(&place);
+        (controller, place.join(name))
+    });
+    Ground::Legacy(named.collect(), all_bytes)
+}
+
+/// Makes one jail's cgroups and puts the process into them.
+pub(super) fn make(
+    places: &[(Controller, PathBuf)],
+    all_bytes: u64,
+    pid: u32,
+    limits: &Limits,
+) -> io::Result<Vec<PathBuf>> {
+    let mut made = Vec::new();
+    for (controller, parent) in places {
+        let place = parent.join(format!("jail-{pid}"));
+        made.push(place.clone());
+        if let Err(error) = one(*controller, parent, &place, all_bytes, pid, limits) {
+            made.iter().for_each(|place| discard(place));
+            return Err(error);
+        }
+    }
+    Ok(made)
+}
+
+fn one(
+    controller: Controller,
+    parent: &Path,
+    place: &Path,
+    all_bytes: u64,
+    pid: u32,
+    limits: &Limits,
+) -> io::Result<()> {
+    let new = !parent.exists();
+    fs::create_dir_all(place)?;
+    let set = |place: &Path, file: &str, value: String| fs::write(place.join(file), value);
+    match controller {
+        Controller::Memory => {
+            if new {
+                set(parent, "memory.limit_in_bytes", all_bytes.to_string())?;
+            }
+            set(place, "memory.limit_in_bytes", limits.data_bytes.to_string())?;
+            // Where swap is counted it is bounded with it.
+            set(place, "memory.memsw.limit_in_bytes", limits.data_bytes.to_string()).ok();
+        }
+        Controller::Cpu if new => set(parent, "cpu.shares", JAILS_SHARES.into())?,
+        Controller::Cpu => {}
+        Controller::Pids => set(place, "pids.max", limits.processes.to_string())?,
+    }
+    set(place, "cgroup.procs", pid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controllers_place_is_the_servers_own_or_what_is_mounted_of_it() {
+        let mounts = tempfile::tempdir().unwrap();
+        let own = "4:memory:/a/b\n3:cpu,cpuacct:/c\n0::/\n";
+        assert_eq!(place(mounts.path(), own, "memory"), None);
+        for (folder, found) in [("memory", "memory"), ("memory/a/b", "memory/a/b"), ("cpu/c", "cpu/c")] {
+            fs::create_dir_all(mounts.path().join(folder)).unwrap();
+            fs::write(mounts.path().join(folder).join("cgroup.procs"), "").unwrap();
+            let name = folder.split('/').next().unwrap();
+            assert_eq!(place(mounts.path(), own, name), Some(mounts.path().join(found)));
+        }
+        assert_eq!(place(mounts.path(), own, "pids"), None);
+    }
+}
