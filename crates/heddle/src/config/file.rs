@@ -184,7 +184,14 @@ impl Default for File {
 /// As rules.md 10 says.
 impl Default for FileSandbox {
     fn default() -> Self {
-        Self { mode: Mode::Local, readonly: Vec::new(), uids: Uids::default(), user: None, jails: limits::SANDBOXES, keep_days: 30 }
+        Self {
+            mode: Mode::Local,
+            readonly: Vec::new(),
+            uids: Uids::default(),
+            user: None,
+            jails: limits::SANDBOXES,
+            keep_days: 30,
+        }
     }
 }
 
