@@ -9,7 +9,7 @@ from attack import Server, attack, main, text_of
 
 JAILS, SESSIONS, ROUNDS = 3, 12, 3
 # Seconds of one command, and what a turn costs beside it on a loaded machine.
-COMMAND, OWN = 1.0, 6.0
+COMMAND, OWN = 1.0, 3.0
 
 
 @attack("3 sandboxes, 12 sessions that are long and one neighbour", toml="[sandbox]\njails = 3\n", seconds=240)

@@ -18,7 +18,7 @@ print('sent')
 def signals(server: Server) -> None:
     session = server.session()
     server.bash(session, "X=kept")
-    for _ in range(3):
+    for _ in range(12):
         assert "sent" in server.bash(session, SIGNALS)
     # The same shell, so the same sandbox.
     said = server.bash(session, "echo X=$X")
@@ -43,6 +43,7 @@ def patterns(server: Server) -> None:
         ("grep", {"pattern": "(?i)" + "(a|b)*" * 2000}),
         ("read", {"file_path": "p/" * 500_000}),
         ("read", {"file_path": "/dev/zero"}),
+        ("read", {"x" * 1_000_000: 1}),
         ("read", {"file_path": "d/f", "view_range": [2**62, -1]}),
         ("read", {"file_path": "d/f", "view_range": [1, 2**63 - 1]}),
         ("edit", {"file_path": "d/f", "old_string": "x" * 1_000_000, "new_string": ""}),

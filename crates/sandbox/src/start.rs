@@ -148,7 +148,9 @@ impl Jail {
                     (&self.socket).write_all(b"\n").ok();
                 }
                 Ok(Some(Word::Failed(fault))) => return Err(fault),
-                Ok(Some(Word::Done) | None) => return Err(Fault::new(Step::Ready, "its process ended first")),
+                Ok(Some(Word::Done) | None) => {
+                    return Err(Fault::new(Step::Ready, "its process ended first"));
+                }
                 Err(error) if waits => return Err(error).at(Step::Lock),
                 Err(error) => return Err(error).at(Step::Ready),
             }

@@ -87,12 +87,7 @@ impl Users {
     ///
     /// # Errors
     /// The settings would have agents run as root.
-    pub(crate) fn lease(
-        &self,
-        isolation: Isolation,
-        path: &Path,
-        folder: &OwnedFd,
-    ) -> Result<Lease, Fault> {
+    pub(crate) fn lease(&self, isolation: Isolation, path: &Path, folder: &OwnedFd) -> Result<Lease, Fault> {
         let own = || Lease {
             user: geteuid().as_raw(),
             group: getegid().as_raw(),
@@ -110,15 +105,13 @@ impl Users {
             Source::Sub { users, groups, count } => (*users, *groups, *count, Kind::Sub),
         };
         if users == 0 || count == 0 {
-            return Err(Fault::new(
-                Step::User,
-                "a server that runs as root must not run agents as root",
-            ));
+            return Err(Fault::new(Step::User, "a server that runs as root must not run agents as root"));
         }
         let before = host::owner(folder).and_then(|owner| owner.checked_sub(users)).filter(|at| *at < count);
         let first = before.unwrap_or_else(|| scattered(path, count));
         let mut taken = self.lock();
-        let alone = |at: &u32| taken.get(at).is_none_or(|holders| holders.iter().all(|holder| holder == path));
+        let alone =
+            |at: &u32| taken.get(at).is_none_or(|holders| holders.iter().all(|holder| holder == path));
         let mut all = (first..count).chain(0..first);
         let place = all.find(alone).or_else(|| {
             // Fewer users than jails.
@@ -156,9 +149,10 @@ impl Users {
 /// Where the search for a free user begins for a new folder, so that sessions seldom meet each other's.
 fn scattered(path: &Path, count: u32) -> u32 {
     let name = path.file_name().unwrap_or_default();
-    let mixed = name.as_encoded_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
+    let mixed = name
+        .as_encoded_bytes()
+        .iter()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
     mixed % count.max(1)
 }
 

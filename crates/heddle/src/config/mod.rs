@@ -255,7 +255,8 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger)
 
 fn users(uids: Uids, user: Option<u32>, ledger: &mut Ledger) -> Wanted {
     let Uids(uids) = ledger.take("sandbox.uids", None, uids, |Uids(text)| text.clone());
-    let user = ledger.take("sandbox.user", None, user, |user| user.map_or_else(|| "none".into(), |user| text(&user)));
+    let user = ledger
+        .take("sandbox.user", None, user, |user| user.map_or_else(|| "none".into(), |user| text(&user)));
     if let Some(user) = user {
         return Wanted::One(user);
     }
@@ -269,7 +270,8 @@ fn users(uids: Uids, user: Option<u32>, ledger: &mut Ledger) -> Wanted {
         legal.then_some(Wanted::Range { first, count })
     });
     range.unwrap_or_else(|| {
-        let message = format!("{uids} must be the first user and how many, as 2000000000:4096, without root; or own");
+        let message =
+            format!("{uids} must be the first user and how many, as 2000000000:4096, without root; or own");
         ledger.mistake("sandbox.uids", message);
         Wanted::DEFAULT
     })

@@ -95,9 +95,7 @@ mod tests {
 
     #[test]
     fn a_jail_of_its_own_user_has_all_and_others_share() {
-        let share = |neighbours, all| {
-            Shares { neighbours, files: 0 }.share(all, 128, 4)
-        };
+        let share = |neighbours, all| Shares { neighbours, files: 0 }.share(all, 128, 4);
         assert_eq!([share(1, 128), share(1, 8_192), share(64, 8_192), share(64, 128)], [128, 128, 128, 4]);
         assert!(Shares::of(&Limits::default(), 1).files >= FILES);
     }

@@ -3,7 +3,7 @@
 use std::io;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, getpid, set_child_subreaper, set_parent_process_death_signal};
+use rustix::process::{Signal, getpid, kill_process, set_child_subreaper, set_parent_process_death_signal};
 
 use super::{counted, loopback, privileges, root};
 use crate::enter;
@@ -31,6 +31,7 @@ pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
     set_child_subreaper(Some(getpid())).at(Step::Privileges)?;
     match plan.isolation {
         Isolation::Local => {
+            calm();
             privileges::leave_namespaces()?;
             let loopback = loopback::up().is_ok();
             let shares = counted::Shares::of(&plan.limits, start.neighbours);
@@ -42,6 +43,18 @@ pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
             Ok(Found { loopback, shared })
         }
         Isolation::Off => enter::unconfined(plan),
+    }
+}
+
+/// Lets go of the handlers with which the standard library looks for an overflow of the stack. A signal that is
+/// not one makes them do so; it is sent here, before an agent's program can send it.
+///
+/// What has no handler, the kernel does not deliver to pid 1 from inside. What has one interrupts it, and many at
+/// once overflow the small stack that these two run on, which would be its end.
+fn calm() {
+    for signal in [Signal::SEGV, Signal::BUS] {
+        // To itself it may.
+        kill_process(getpid(), signal).ok();
     }
 }
 

@@ -100,12 +100,17 @@ fn run(
     command.current_dir(folder.map_or("/".into(), |folder| format!("/proc/self/fd/{}", folder.as_raw_fd())));
     let mut child = command.spawn().at(Step::Spawn)?;
     drop(command);
-    let told = converse(&child, &ours, |pid| {
-        let own = format!("0 {} 1", geteuid().as_raw());
-        let own_group = format!("0 {} 1", getegid().as_raw());
-        map("newuidmap", pid, &format!("{own} {FIRST} {users} {count}"))?;
-        map("newgidmap", pid, &format!("{own_group} {FIRST} {groups} {count}"))
-    }, time);
+    let told = converse(
+        &child,
+        &ours,
+        |pid| {
+            let own = format!("0 {} 1", geteuid().as_raw());
+            let own_group = format!("0 {} 1", getegid().as_raw());
+            map("newuidmap", pid, &format!("{own} {FIRST} {users} {count}"))?;
+            map("newgidmap", pid, &format!("{own_group} {FIRST} {groups} {count}"))
+        },
+        time,
+    );
     // Whatever it did: it is not to go on when nobody listens.
     child.kill().ok();
     child.wait().ok();

@@ -1,10 +1,10 @@
 //! What a jail is made of on Linux, and what running commands without one takes there.
 
 mod cgroup;
+mod counted;
 mod devices;
 mod etc;
 mod filter;
-mod counted;
 mod inside;
 mod keeper;
 mod legacy;

@@ -168,7 +168,10 @@ impl Walk {
         self.seen = self.seen.wrapping_add(1);
         if self.seen.is_multiple_of(LOOK) && self.deadline.left().is_none() {
             let seconds = TIME.as_secs();
-            return Err(Fault::new(Step::Own, format!("not all of its files in {seconds} s, so many are there")));
+            return Err(Fault::new(
+                Step::Own,
+                format!("not all of its files in {seconds} s, so many are there"),
+            ));
         }
         Ok(())
     }

@@ -45,7 +45,9 @@ pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
         checks.insert(0, bad("start", fault));
     }
     checks.push(match &tried {
-        Ok(found) if found.loopback => good("loopback", "programs inside reach each other on 127.0.0.1, and nothing else"),
+        Ok(found) if found.loopback => {
+            good("loopback", "programs inside reach each other on 127.0.0.1, and nothing else")
+        }
         Ok(_) => optional("loopback", "127.0.0.1 is down inside: agents cannot test servers they write"),
         Err(_) => optional("loopback", "not tried"),
     });
@@ -144,17 +146,29 @@ fn at_once(jails: u32) -> Check {
     let wanted = many * JAIL_FILES + OTHER_FILES;
     if files < wanted {
         return Check {
-            fix: format!("Raise the server's limit of open files (LimitNOFILE) to {wanted}, or lower `[sandbox] jails`"),
-            ..optional(NAME, &format!("{jails} sandboxes may run at once and need {wanted} open files of the server, which may have {files}"))
+            fix: format!(
+                "Raise the server's limit of open files (LimitNOFILE) to {wanted}, or lower `[sandbox] jails`"
+            ),
+            ..optional(
+                NAME,
+                &format!(
+                    "{jails} sandboxes may run at once and need {wanted} open files of the server, which may have {files}"
+                ),
+            )
         };
     }
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let kib = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
     let (all, used) = (kib.unwrap_or(u64::MAX) / 1024, many * (JAIL_MIB + COMMAND_MIB));
     if all < used {
         return Check {
             fix: format!("Lower `[sandbox] jails` to {}", (all / (JAIL_MIB + COMMAND_MIB)).max(1)),
-            ..optional(NAME, &format!("{jails} sandboxes may run at once, and this machine has {all} MiB of memory"))
+            ..optional(
+                NAME,
+                &format!("{jails} sandboxes may run at once, and this machine has {all} MiB of memory"),
+            )
         };
     }
     optional_good(NAME, &format!("{jails} sandboxes run at once; further sessions wait their turn"))

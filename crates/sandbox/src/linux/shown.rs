@@ -94,7 +94,8 @@ impl Shown {
             self.shared.push(host.to_string_lossy().into_owned());
             return mount_bind_recursive(host, place).of(Step::Mounts, &host.to_string_lossy());
         }
-        let inner: Vec<_> = self.mounts.iter().filter(|mount| mount.starts_with(host) && *mount != host).cloned().collect();
+        let inner: Vec<_> =
+            self.mounts.iter().filter(|mount| mount.starts_with(host) && *mount != host).cloned().collect();
         for mount in inner {
             let Ok(rest) = mount.strip_prefix(host) else { continue };
             let place = place.join(rest);
@@ -121,7 +122,8 @@ impl Shown {
     fn overlay(&mut self, host: &Path, place: &Path) -> bool {
         let Ok(tree) = open(host) else { return false };
         // By number: a path may hold what separates paths here.
-        let lower = format!("lowerdir=/proc/self/fd/{}:/proc/self/fd/{}", tree.as_raw_fd(), self.empty.as_raw_fd());
+        let lower =
+            format!("lowerdir=/proc/self/fd/{}:/proc/self/fd/{}", tree.as_raw_fd(), self.empty.as_raw_fd());
         let Ok(lower) = std::ffi::CString::new(lower) else { return false };
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         let made = mount("overlay", place, "overlay", flags, lower.as_c_str()).is_ok();

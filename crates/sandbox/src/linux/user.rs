@@ -138,7 +138,10 @@ mod tests {
         assert_eq!(of("0 1000 1\n1 100000 65536\n"), Source::Root { first: 61_438, count: 4_096 });
         assert_eq!(of("0 1000 1\n1 100000 100\n"), Source::Root { first: 1, count: 100 });
         assert!(matches!(of("0 1000 1\n"), Source::Own(_)));
-        assert!(matches!(of_root(Wanted::DEFAULT, "0 1000 1\n1 100000 65536\n", "0 1000 1\n"), Source::Own(_)));
+        assert!(matches!(
+            of_root(Wanted::DEFAULT, "0 1000 1\n1 100000 65536\n", "0 1000 1\n"),
+            Source::Own(_)
+        ));
         assert_eq!(of_root(Wanted::One(65_534), ALL, ALL), Source::Root { first: 65_534, count: 1 });
     }
 

@@ -22,9 +22,14 @@ fn a_folder_is_private_and_made_once() {
     fs::write(folder.join("workspace/kept"), "").unwrap();
     assert_eq!(world.folders.make("a").unwrap(), folder);
     // A jail's user passes through its folder, and nobody comes as far as that.
-    for (part, mode) in
-        [("", 0o711), ("..", 0o700), ("workspace", 0o700), ("home", 0o700), ("outputs", 0o700), ("results", 0o700)]
-    {
+    for (part, mode) in [
+        ("", 0o711),
+        ("..", 0o700),
+        ("workspace", 0o700),
+        ("home", 0o700),
+        ("outputs", 0o700),
+        ("results", 0o700),
+    ] {
         assert_eq!(fs::metadata(folder.join(part)).unwrap().mode() & 0o7777, mode, "{part}");
     }
     assert!(folder.join("workspace/kept").exists());

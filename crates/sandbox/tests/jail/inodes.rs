@@ -89,7 +89,8 @@ fn what_is_mounted_below_a_tree_is_shown_too() {
     fs::write(tree.path().join("file"), "single").unwrap();
     let inner = tree.path().join("a b/inner");
     fs::create_dir_all(&inner).unwrap();
-    let mount = |words: &[&str]| assert!(Command::new("mount").args(words).arg(&inner).status().unwrap().success());
+    let mount =
+        |words: &[&str]| assert!(Command::new("mount").args(words).arg(&inner).status().unwrap().success());
     mount(&["-t", "tmpfs", "-o", "size=64k,mode=0755", "x"]);
     fs::write(inner.join("file"), "inner").unwrap();
     let mut plan = world.plan("a");
@@ -100,5 +101,8 @@ fn what_is_mounted_below_a_tree_is_shown_too() {
     });
     assert!(Command::new("umount").arg(&inner).status().unwrap().success());
     let said = said.unwrap().said;
-    assert!(said.starts_with("singleinner/usr/share/zoneinfo/UTC\n") && said.ends_with("Read-only file system"), "{said}");
+    assert!(
+        said.starts_with("singleinner/usr/share/zoneinfo/UTC\n") && said.ends_with("Read-only file system"),
+        "{said}"
+    );
 }

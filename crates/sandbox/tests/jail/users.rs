@@ -99,7 +99,10 @@ fn what_a_killed_start_left_half_given_the_next_one_finishes() {
     fs::write(plan.folder.join("owner"), format!("{here} mixed")).unwrap();
     assert_ne!(before, here);
     let mut jail = Inmate::new(sandbox::start(&program(), &plan, &others(1)).unwrap());
-    assert_eq!(jail.bash("find / -xdev ! -user agent -path '/workspace/*'; find . ! -user agent; echo done"), Answer::new(0, "done"));
+    assert_eq!(
+        jail.bash("find / -xdev ! -user agent -path '/workspace/*'; find . ! -user agent; echo done"),
+        Answer::new(0, "done")
+    );
 }
 
 /// A line of /etc/subuid and /etc/subgid for a user who has none, gone at the end.
@@ -170,12 +173,16 @@ fn a_plain_server_runs_jails_as_its_sub_users_and_removes_what_they_left() {
     assert_eq!(owner("workspace/f"), own);
     let Some(lines) = SubUsers::new() else { return };
     // With them: what was its own becomes a sub-user's.
-    let second = plainly(&program, &["start", &boxes, "find . ! -user agent; echo x > f; rm -r d; mkdir e; chmod 0 e; id -u"]);
+    let second = plainly(
+        &program,
+        &["start", &boxes, "find . ! -user agent; echo x > f; rm -r d; mkdir e; chmod 0 e; id -u"],
+    );
     assert_eq!(second, (Some(0), "{\"code\":0,\"said\":\"1000\\n\"}\n".to_owned()));
     let sub = owner("workspace/f");
     assert!((SUB + 904..SUB + 5_000).contains(&sub), "{sub}");
     assert_eq!([owner("workspace/e"), owner("results"), owner("."), owner("lock")], [sub, sub, own, own]);
-    let groups = plainly(&program, &["start", &boxes, "grep -E 'Groups|Uid' /proc/self/status; stat -c %U e"]);
+    let groups =
+        plainly(&program, &["start", &boxes, "grep -E 'Groups|Uid' /proc/self/status; stat -c %U e"]);
     assert!(groups.1.contains("Groups:\\t \\n") && groups.1.contains("agent"), "{groups:?}");
     // Without its lines it can neither run nor remove what it does not own, and says so.
     drop(lines);

@@ -12,8 +12,17 @@ pub(super) fn good(text: impl Into<String>) -> Outcome {
     Outcome { content: vec![Block::text(text)], is_error: false }
 }
 
+/// Bytes of what is said of a mistake, in which names and paths of the caller's are repeated.
+const BAD_BYTES: usize = 32 * 1024;
+
 /// A text that says what is wrong and what to do.
 pub(super) fn bad(text: impl Into<String>) -> Outcome {
+    let mut text = text.into();
+    if text.len() > BAD_BYTES {
+        let half = BAD_BYTES / 2;
+        let (first, last) = (text.floor_char_boundary(half), text.ceil_char_boundary(text.len() - half));
+        text = format!("{} [… cut …] {}", &text[..first], &text[last..]);
+    }
     Outcome { content: vec![Block::text(text)], is_error: true }
 }
 
@@ -35,4 +44,22 @@ pub(super) fn why(doing: &str, path: &Path, error: &Error) -> String {
         _ => "look at the place with bash, then try again",
     };
     format!("cannot {doing} {}: {error}; {advice}", path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_that_repeats_much_is_cut_in_the_middle() {
+        let Block::Text { text } = bad("é".repeat(1_000_000) + "end").content.remove(0) else {
+            panic!("a text")
+        };
+        assert!(
+            text.len() <= BAD_BYTES + 16 && text.starts_with('é') && text.ends_with("end"),
+            "{}",
+            text.len()
+        );
+        assert_eq!(bad("short"), Outcome { content: vec![Block::text("short")], is_error: true });
+    }
 }

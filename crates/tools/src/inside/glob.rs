@@ -82,7 +82,9 @@ fn clean(path: &Path) -> PathBuf {
 fn matcher(pattern: &str) -> Result<GlobMatcher, String> {
     if pattern.len() > PATTERN_BYTES {
         let bytes = pattern.len();
-        return Err(format!("`pattern` has {bytes} bytes and may have {PATTERN_BYTES}; name fewer alternatives at once"));
+        return Err(format!(
+            "`pattern` has {bytes} bytes and may have {PATTERN_BYTES}; name fewer alternatives at once"
+        ));
     }
     // Counted too many if they are escaped, which does no harm.
     let mut depth = 0_usize;
@@ -110,7 +112,10 @@ mod tests {
         let nested = |depth: usize| "{".repeat(depth) + "a" + &"}".repeat(depth);
         assert!(matcher(&nested(BRACES)).is_ok_and(|glob| glob.is_match("a")));
         for depth in [BRACES + 1, 500, 2_000] {
-            assert_eq!(matcher(&nested(depth)).err(), Some("`pattern`: braces may lie in each other 32 deep at most".into()));
+            assert_eq!(
+                matcher(&nested(depth)).err(),
+                Some("`pattern`: braces may lie in each other 32 deep at most".into())
+            );
         }
         assert!(matcher(&"x".repeat(PATTERN_BYTES + 1)).is_err_and(|why| why.contains("4097 bytes")));
     }

@@ -171,10 +171,36 @@ mod tests {
     /// Whatever the pattern: an answer within its bounds, and no panic.
     #[test]
     fn no_pattern_breaks_it() {
-        for pattern in ["(".repeat(8_000), "((a{1000}){1000}){1000}".into(), r"\pL{1000}{1000}".into(), "(?:a|b)*".repeat(2_000)] {
+        for pattern in [
+            "(".repeat(8_000),
+            "((a{1000}){1000}){1000}".into(),
+            r"\pL{1000}{1000}".into(),
+            "(?:a|b)*".repeat(2_000),
+        ] {
             let _either_way = matcher(&pattern).is_ok();
         }
-        let parts = ["(", ")", "[", "]", "{2,9}", "*", "+?", "|", "^", "$", ".", r"\b", r"\pL", "(?i)", "a", "é", r"\x{10FFFF}", "[^a]", r"\", "&&"];
+        let parts = [
+            "(",
+            ")",
+            "[",
+            "]",
+            "{2,9}",
+            "*",
+            "+?",
+            "|",
+            "^",
+            "$",
+            ".",
+            r"\b",
+            r"\pL",
+            "(?i)",
+            "a",
+            "é",
+            r"\x{10FFFF}",
+            "[^a]",
+            r"\",
+            "&&",
+        ];
         let mut dice = 1_u64;
         for _ in 0..5_000 {
             let mut pattern = String::new();

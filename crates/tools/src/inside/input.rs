@@ -15,6 +15,8 @@ const BASH_MS: u64 = 120_000;
 const BASH_MS_MAX: u64 = 600_000;
 /// Bytes of a command; the shell reads it byte by byte.
 const COMMAND_BYTES: usize = 1024 * 1024;
+/// Bytes of a path; the system takes no longer one.
+const PATH_BYTES: usize = 4_096;
 /// Bytes of a pattern.
 const PATTERN_BYTES: usize = 16 * 1024;
 
@@ -180,6 +182,9 @@ fn path(value: Value, at: &str) -> Result<String, Invalid> {
     if path.is_empty() || path.contains('\0') {
         return Err(Invalid::new(at, "must be a path: not empty and without NUL"));
     }
+    if path.len() > PATH_BYTES {
+        return Err(Invalid::new(at, "must have at most 4096 bytes, as every path on this system"));
+    }
     Ok(path)
 }
 
@@ -219,6 +224,7 @@ mod tests {
                 "`file_path`: this field is required. Send read {\"file_path\": string",
             ),
             (Builtin::Read, json!({"file_path": ""}), "`file_path`: must be a path"),
+            (Builtin::Read, json!({"file_path": "x".repeat(4_097)}), "`file_path`: must have at most 4096"),
             (
                 Builtin::Read,
                 json!({"file_path": "a", "view_range": [1]}),

@@ -76,11 +76,7 @@ impl Turns {
     }
 
     /// Takes a seat in the session's turn, at the end if it has none.
-    pub(super) fn join(
-        &self,
-        shop: &Arc<Shop>,
-        session: SessionId,
-    ) -> Result<Seat, Outcome> {
+    pub(super) fn join(&self, shop: &Arc<Shop>, session: SessionId) -> Result<Seat, Outcome> {
         let mut turns = lock(&self.0);
         if let Some(turn) = turns.iter_mut().find(|turn| turn.session == session) {
             if turn.calls >= OPEN_CALLS {
@@ -124,7 +120,8 @@ impl Turns {
 /// What a call came to that had to wait.
 pub(super) fn told(mut outcome: Outcome, waited: Duration) -> Outcome {
     let seconds = waited.as_secs();
-    let note = format!("[this call waited {seconds} s until a sandbox was free: the server runs as many as it may]");
+    let note =
+        format!("[this call waited {seconds} s until a sandbox was free: the server runs as many as it may]");
     outcome.content.insert(0, Block::text(note));
     outcome
 }

@@ -125,5 +125,8 @@ async fn who_waited_is_told_how_long() {
     tokio::select! { outcome = &mut running => panic!("{outcome:?}"), () = sign.seen() => {} }
     let (_first, second) = within(30, async { tokio::join!(running, world.bash(TWO, "echo ran")) }).await;
     let second = text(&second);
-    assert!(second.starts_with("[this call waited 2 s until a sandbox was free") && second.contains("ran"), "{second}");
+    assert!(
+        second.starts_with("[this call waited 2 s until a sandbox was free") && second.contains("ran"),
+        "{second}"
+    );
 }
