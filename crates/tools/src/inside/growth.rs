@@ -20,6 +20,8 @@ const REMEMBERED: usize = 100_000;
 const LARGE: usize = 100_000;
 /// A file that was not remembered although all were, and that was there before, has grown if it takes more.
 const SMALL_BYTES: u64 = 1024 * 1024;
+/// Seconds for which growth is remembered while there is little room.
+const STALE_S: i64 = 60;
 /// Names of removed files that are told.
 const TOLD: usize = 20;
 
@@ -64,6 +66,11 @@ impl Look {
         let entries = most.min(held.entries + deleted.held.entries);
         let bytes = held.bytes + deleted.held.bytes;
         Self { at, held: Held { bytes, entries }, deleted_bytes: deleted.held.bytes, sizes, whole }
+    }
+
+    /// So much later that what grew before is not what fills the disk now.
+    pub(super) fn is_much_later_than(&self, other: &Self) -> bool {
+        self.at.0.saturating_sub(other.at.0) > STALE_S
     }
 
     fn deleted(&self, folders: &[PathBuf], most: u64, file_bytes: u64) -> host::Deleted {

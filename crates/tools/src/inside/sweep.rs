@@ -11,7 +11,7 @@ use super::{
     ambient::{self, locked},
     calls::Calls,
     disk::Held,
-    growth::{Look, Taken},
+    growth::{self, Look, Taken},
     seats::Seats,
 };
 use crate::wire::FromJail;
@@ -31,15 +31,18 @@ pub(super) struct Sweep {
     pub(super) folders: Vec<PathBuf>,
     bytes: u64,
     file_bytes: u64,
-    last: Mutex<Look>,
+    free_bytes: u64,
+    /// What growth is measured from.
+    base: Mutex<Look>,
 }
 
 impl Sweep {
     /// Looks at the folders of a layout that are on the disk.
     pub(super) fn new(layout: &Layout, limits: &Limits) -> Self {
         let Layout { workspace, home, outputs, results, tmp: _ } = layout.clone();
-        let Limits { disk_bytes: bytes, file_bytes, .. } = *limits;
-        Self { folders: vec![workspace, home, outputs, results], bytes, file_bytes, last: Mutex::new(Look::none()) }
+        let Limits { disk_bytes: bytes, file_bytes, free_bytes, .. } = *limits;
+        let folders = vec![workspace, home, outputs, results];
+        Self { folders, bytes, file_bytes, free_bytes, base: Mutex::new(Look::none()) }
     }
 
     /// Looks, for ever, while a shell lives.
@@ -50,7 +53,7 @@ impl Sweep {
                 before = None;
             }
             let began = ambient::now();
-            let (held, deleted) = self.look();
+            let (held, deleted) = self.look(false);
             if let Some(why) = self.too_much(before, held, deleted) {
                 seats.kill(&why, String::new);
                 calls.say(&FromJail::Killed { why });
@@ -61,21 +64,27 @@ impl Sweep {
     }
 
     /// What there is, and how many bytes of it are in deleted files.
-    fn look(&self) -> (Held, u64) {
-        let mut last = locked(&self.last);
-        *last = Look::take(&self.folders, COUNTED, &last, self.file_bytes);
-        (last.held, last.deleted_bytes)
+    fn look(&self, anew: bool) -> (Held, u64) {
+        let mut base = locked(&self.base);
+        let look = Look::take(&self.folders, COUNTED, &base, self.file_bytes);
+        let (held, deleted_bytes) = (look.held, look.deleted_bytes);
+        // What fills a disk has grown since there was room, and not since a few seconds ago.
+        let room = || self.folders.first().and_then(|folder| growth::room(folder));
+        if anew || look.is_much_later_than(&base) || room().is_some_and(|room| room.bytes >= self.free_bytes.saturating_mul(2)) {
+            *base = look;
+        }
+        (held, deleted_bytes)
     }
 
-    /// What there is more than at the last look, as far as that can be seen until then.
+    /// What there is more than when there was room, as far as that can be seen until then.
     pub(super) fn grown(&self, until: Instant) -> Held {
-        locked(&self.last).grown(&self.folders, COUNTED, self.file_bytes, until)
+        locked(&self.base).grown(&self.folders, COUNTED, self.file_bytes, until)
     }
 
-    /// Takes back what has grown since the last look until `short` is made up for, and looks anew.
+    /// Takes back what has grown since then until `short` is made up for, and looks anew.
     pub(super) fn cut(&self, short: Held) -> Taken {
-        let taken = locked(&self.last).cut(&self.folders, COUNTED, short);
-        self.look();
+        let taken = locked(&self.base).cut(&self.folders, COUNTED, short);
+        self.look(true);
         taken
     }
 
@@ -111,7 +120,8 @@ mod tests {
 
     #[test]
     fn only_what_is_too_much_and_still_grows_ends_everything() {
-        let sweep = Sweep { folders: Vec::new(), bytes: 100, file_bytes: 10, last: Mutex::new(Look::none()) };
+        let base = Mutex::new(Look::none());
+        let sweep = Sweep { folders: Vec::new(), bytes: 100, file_bytes: 10, free_bytes: 10, base };
         let held = |bytes, entries| Held { bytes, entries };
         for (last, now, too_much) in [
             (None, held(200, 1), false),

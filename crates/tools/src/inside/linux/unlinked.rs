@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, makedev, openat, stat, statat};
+use rustix::process::{Pid, getpid, test_kill_process};
 
 use super::processes;
 use crate::inside::disk::{BLOCK_BYTES, Held};
@@ -14,6 +15,8 @@ use crate::inside::disk::{BLOCK_BYTES, Held};
 /// Descriptors that are looked at. Who has more counts as one who has too many files.
 const LOOKS: usize = 500_000;
 
+/// Numbers of processes that are tried.
+const NUMBERS: i32 = 100_000;
 /// Bytes of one process's table of mappings that are read.
 const MAPS_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -57,10 +60,28 @@ pub(in crate::inside) fn nameless_bytes(disks: &[&Path], named: &[&Path]) -> u64
     count.elsewhere.iter().filter(|((device, _), _)| !not.contains(device)).map(|(_, bytes)| bytes).sum()
 }
 
-/// How many of our processes let nobody see what they have open.
+/// How many of our processes let nobody see what they have open. In a jail /proc does not even list them, so that
+/// the last numbers that were given out are tried.
 pub(in crate::inside) fn unseen() -> u64 {
-    let shut = |process: &i32| fs::read_dir(format!("/proc/{process}/fd")).is_err();
-    processes::ours().iter().filter(|process| shut(process)).count() as u64
+    let shut = |process: &i32| {
+        let opened = fs::read_dir(format!("/proc/{process}/fd"));
+        opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
+    let shut = processes::ours().iter().filter(|process| shut(process)).count() as u64;
+    if getpid() == Pid::INIT { shut + unlisted() } else { shut }
+}
+
+fn unlisted() -> u64 {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let last: i32 = load.split_whitespace().last().and_then(|last| last.parse().ok()).unwrap_or_default();
+    let pids = (last.saturating_sub(NUMBERS).max(2)..=last).filter_map(Pid::from_raw);
+    let lives = |pid: &Pid| test_kill_process(*pid).is_ok();
+    // Looked at twice, because one may have ended in between.
+    let hides = |pid: &Pid| {
+        let place = format!("/proc/{}", pid.as_raw_nonzero());
+        fs::metadata(place).is_err() && lives(pid)
+    };
+    pids.filter(lives).filter(hides).count() as u64
 }
 
 fn held(devices: BTreeSet<u64>, most: u64) -> Count {
