@@ -9,6 +9,7 @@ use protocol::routes::Route;
 use crate::{
     Outcome,
     config::{Mode, Said, Setting, Settled},
+    descriptors::Descriptors,
     hands, offers, say, table,
     trial::{self, Found},
     warnings::warnings,
@@ -87,6 +88,7 @@ fn machine(settled: &Settled, report: &sandbox::Report) -> String {
             let _written = writeln!(text, "          {}", check.fix);
         }
     }
+    text.push_str(&Descriptors::possible().told());
     text
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::{
     Outcome,
     config::{DATABASE, HOME, Mode, Said, Settled, routes},
+    descriptors::Descriptors,
     hands, log, say, seal,
     warnings::warnings,
 };
@@ -25,6 +26,7 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub(crate) async fn run(said: Said) -> Outcome {
     let settled = said.settle()?;
     log::begin(&settled.log)?;
+    let files = Descriptors::raised();
     seal::make(&settled.data)?;
     let locked = seal::lock(&settled.data)?;
     let hands = hands::ready(&settled).await?;
@@ -51,14 +53,20 @@ pub(crate) async fn run(said: Said) -> Outcome {
     let signals = Signals::new()?;
     say(&format!("listening on http://{listen}\n"));
     tokio::select! {
-        served = serve(listener, signals, &engine, &settled) => served?,
+        served = serve(listener, signals, &engine, &settled, files) => served?,
         () = hands::sweep(&hands, &engine) => {}
     }
     drop(locked);
     Ok(())
 }
 
-async fn serve(listener: TcpListener, mut signals: Signals, engine: &Engine, settled: &Settled) -> Outcome {
+async fn serve(
+    listener: TcpListener,
+    mut signals: Signals,
+    engine: &Engine,
+    settled: &Settled,
+    files: Descriptors,
+) -> Outcome {
     let settings = server::Settings {
         workspace: HOME,
         env_key_hash: settled.env_key_hash,
@@ -77,7 +85,7 @@ async fn serve(listener: TcpListener, mut signals: Signals, engine: &Engine, set
         signals.next().await;
     };
     let serving = async {
-        server::serve(listener, router, stop.cancelled()).await;
+        server::serve(listener, router, files.connections(), stop.cancelled()).await;
         engine.stop().await;
     };
     let draining = async {
