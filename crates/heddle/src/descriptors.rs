@@ -60,10 +60,7 @@ mod tests {
 
     #[test]
     fn doctor_says_what_there_is_room_for_and_how_to_have_more() {
-        assert_eq!(
-            Descriptors { limit: 524_288 }.told(),
-            "  ok      open files: 8192 connections at once\n"
-        );
+        assert_eq!(Descriptors { limit: 524_288 }.told(), "  ok      open files: 8192 connections at once\n");
         let told = Descriptors { limit: 300 }.told();
         assert!(told.contains("at most 300") && told.contains("150 connections") && told.contains("16384"));
     }

@@ -167,7 +167,9 @@ impl Table {
     }
 
     fn dismiss(&mut self, place: Option<Place>) {
-        let Some((place, connection)) = place.and_then(|place| self.line.remove_entry(&place)) else { return };
+        let Some((place, connection)) = place.and_then(|place| self.line.remove_entry(&place)) else {
+            return;
+        };
         self.leaving += 1;
         if let Some(own) = self.addresses.get_mut(&connection.address) {
             own.line.remove(&place);

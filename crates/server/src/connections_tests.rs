@@ -32,9 +32,11 @@ async fn the_silent_go_before_the_idle_and_those_before_who_does_not_read() {
     idle.known();
     let _work = works.request(false);
     works.known();
-    let mut gone = Vec::new();
+    let (mut gone, mut others) = (Vec::new(), Vec::new());
     for last in 5..8 {
-        let _request = all.enter(elsewhere(last)).request(false);
+        let other = all.enter(elsewhere(last));
+        other.known();
+        others.push(other.request(false));
         gone.push(told(&[Arc::clone(&silent), Arc::clone(&idle), Arc::clone(&unread), Arc::clone(&works)]));
     }
     assert_eq!(

@@ -148,8 +148,11 @@ where
 {
     let (mut parts, body) = request.into_parts();
     let reads = parts.method == Method::GET || parts.method == Method::HEAD;
-    let Whole { bytes, turn } =
-        if reads { Whole::default() } else { body::whole(&door.bodies, caller, &parts.headers, body).await? };
+    let Whole { bytes, turn } = if reads {
+        Whole::default()
+    } else {
+        body::whole(&door.bodies, caller, &parts.headers, body).await?
+    };
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let path = path.map_err(|_| Problem::unknown_path(parts.uri.path()))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use hyper::rt::Executor;
+use hyper_util::rt::TokioExecutor;
 use tokio::{
     task_local,
     time::{Instant, sleep},
@@ -43,7 +44,7 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, stream: F) {
-        tokio::spawn(async move {
+        TokioExecutor::new().execute(async move {
             let pieces = Arc::new(Pieces::default());
             let mut stream = std::pin::pin!(PIECES.scope(Arc::clone(&pieces), stream));
             let mut stall = std::pin::pin!(sleep(STALLED));

@@ -37,7 +37,9 @@ use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{bodies::Bodies, error::Problem, ready::Ready, retried::Retried, revoked::Streaming, seldom::Seldom};
+use crate::{
+    bodies::Bodies, error::Problem, ready::Ready, retried::Retried, revoked::Streaming, seldom::Seldom,
+};
 
 pub use crate::{
     routes::{NOT_BUILT, OPERATIONS},

@@ -105,11 +105,13 @@ mod tests {
         let store = Store::memory_with(faults.clone());
         let (ready, tasks, ask) = asked(&store);
         faults.stall();
-        let many = tokio::spawn(join_all((0..50).map(|_| ask(&ready, &tasks))));
-        tokio::time::sleep(STANDS * 2).await;
-        assert_eq!(faults.waiting(), 1, "whoever comes while a write is under way waits for it");
-        faults.sync();
-        assert!(many.await.unwrap().iter().all(Result::is_ok));
+        let many = join_all((0..50).map(|_| ask(&ready, &tasks)));
+        let (many, ()) = tokio::join!(many, async {
+            tokio::time::sleep(STANDS * 2).await;
+            assert_eq!(faults.waiting(), 1, "whoever comes while a write is under way waits for it");
+            faults.sync();
+        });
+        assert!(many.iter().all(Result::is_ok));
         faults.fail_next(1);
         let told = join_all((0..50).map(|_| ask(&ready, &tasks))).await;
         assert!(told.iter().all(Result::is_err), "one write failed, and all were told");

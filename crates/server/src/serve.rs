@@ -127,9 +127,12 @@ fn one(
         let answering = router.clone().oneshot(request);
         async move {
             let response = answering.await?;
-            Ok::<_, std::convert::Infallible>(
-                response.map(|body| Told { body, rest: Bytes::new(), http2, _under_way: under_way }),
-            )
+            Ok::<_, std::convert::Infallible>(response.map(|body| Told {
+                body,
+                rest: Bytes::new(),
+                http2,
+                _under_way: under_way,
+            }))
         }
     });
     let wire = Wire::new(stream, Arc::clone(&connection));
