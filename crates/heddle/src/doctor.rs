@@ -9,6 +9,7 @@ use protocol::routes::Route;
 use crate::{
     Outcome,
     config::{Mode, Said, Setting, Settled},
+    descriptors::Descriptors,
     hands, offers, say, seal, table,
     trial::{self, Found},
     warnings::warnings,
@@ -96,6 +97,7 @@ fn machine(settled: &Settled, report: &sandbox::Report) -> String {
             let _written = writeln!(text, "          {}", check.fix);
         }
     }
+    text.push_str(&Descriptors::possible().told());
     text
 }
 

@@ -4,6 +4,7 @@ mod client;
 mod complete;
 mod config;
 mod demo;
+mod descriptors;
 mod doctor;
 mod follow;
 mod hands;

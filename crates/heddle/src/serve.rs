@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::{
     Outcome,
     config::{DATABASE, HOME, Mode, Said, Settled, routes},
+    descriptors::Descriptors,
     hands, log, say, seal,
     supervise::{self, Vital},
     terminal,
@@ -30,6 +31,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
         return Err(weak.clone().into());
     }
     log::begin(&settled.log)?;
+    let files = Descriptors::raised();
     let open = seal::make(&settled.data)?;
     if !open.is_empty() {
         tracing::warn!("other users of this machine could use {}; no longer", seal::told(&open));
@@ -67,7 +69,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
     };
     let sweep = || engine.mortal(Vital::SandboxSweep.name(), hands::sweep(&hands, &engine));
     tokio::select! {
-        served = serve(listener, signals, &engine, settings) => served?,
+        served = serve(listener, signals, &engine, settings, files) => served?,
         () = supervise::again(Vital::SandboxSweep, sweep) => {}
         ended = supervise::watch(engine.store()) => return Err(ended.into()),
     }
@@ -80,6 +82,7 @@ async fn serve(
     mut signals: Signals,
     engine: &Engine,
     settings: server::Settings,
+    files: Descriptors,
 ) -> Outcome {
     let router = server::router(engine.clone(), settings);
     let (stop, down) = (engine.stop_token(), Notify::new());
@@ -96,7 +99,7 @@ async fn serve(
             signals.next().await;
         }),
     );
-    let accepting = server::serve(listener, router, stop.cancelled());
+    let accepting = server::serve(listener, router, files.connections(), stop.cancelled());
     let accepting = supervise::once(Vital::AcceptLoop, engine.mortal(Vital::AcceptLoop.name(), accepting));
     let serving = async {
         accepting.await?;

@@ -171,3 +171,72 @@ pub const LOG_WAITING_BYTES: usize = 1024 * 1024;
 pub const KEY_CHARS_MIN: usize = 16;
 /// Fewest different characters of that key, of a server.
 pub const KEY_KINDS_MIN: usize = 6;
+
+// A server
+
+/// Connections at once, where the limit on open files leaves room for them: at most half of that limit, so
+/// that the other half is there for sandboxes, the store, blobs and requests to models.
+pub const CONNECTIONS: usize = 8_192;
+/// Bytes of large bodies under way at once; the others wait.
+pub const BODIES_LARGE_BYTES: usize = 96 * 1024 * 1024;
+/// Bytes of other bodies under way at once.
+pub const BODIES_SMALL_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of answers to POSTs kept for retries, with what it takes to find them; where there are more within
+/// ten minutes, the oldest go first.
+pub const RETRIED_POST_BYTES: usize = 64 * 1024 * 1024;
+/// Milliseconds between two looks at whether the keys whose streams are open still hold.
+pub const REVOKED_LOOK_MS: u64 = 500;
+/// Milliseconds for which an answer of `/readyz` stands for whoever asks meanwhile.
+pub const READY_MS: u64 = 1_000;
+/// Seconds for the write that `/readyz` tries.
+pub const READY_WRITE_S: u64 = 5;
+
+// An address
+
+/// Which part of all connections one address (of IPv6 one network of 64 bits) may hold before its own are
+/// closed for its new ones: one in this many. One with a request under way is not closed.
+pub const CONNECTIONS_PER_ADDRESS_PART: usize = 2;
+
+// A key
+
+/// Bytes of large bodies under way at once.
+pub const BODIES_LARGE_BYTES_PER_KEY: usize = 64 * 1024 * 1024;
+/// Bytes of other bodies under way at once.
+pub const BODIES_SMALL_BYTES_PER_KEY: usize = 32 * 1024 * 1024;
+
+// A connection
+
+/// Seconds for the first byte of a new connection.
+pub const FIRST_BYTE_S: u64 = 10;
+/// Seconds for the head of a request: of a connection's first since it was accepted, of a later one since
+/// its first byte.
+pub const HEAD_S: u64 = 30;
+/// Seconds for which a connection may be without a request. Clients that keep connections give them up
+/// sooner: the SDKs after 4, 5 and 90 seconds.
+pub const IDLE_S: u64 = 120;
+/// Seconds without a byte taken after which a reader that has something to read counts as gone: a
+/// connection, and over HTTP/2 one stream of it.
+pub const STALLED_S: u64 = 60;
+/// Streams at once over HTTP/2.
+pub const HTTP2_STREAMS: u32 = 100;
+/// Streams over HTTP/2 that the peer has taken back before they were looked at.
+pub const HTTP2_RESETS: usize = 20;
+/// Bytes of request bodies that one HTTP/2 stream may have under way.
+pub const HTTP2_STREAM_BYTES: u32 = 256 * 1024;
+/// Bytes of request bodies under way over HTTP/2, of all streams.
+pub const HTTP2_CONNECTION_BYTES: u32 = 1024 * 1024;
+/// Bytes of one piece of an answer over HTTP/2: what a stream that is not read may hold.
+pub const HTTP2_PIECE_BYTES: usize = 16 * 1024;
+/// Seconds without a frame after which an HTTP/2 client is asked whether it is there, and for its answer.
+pub const HTTP2_PING_S: u64 = 30;
+
+// A request
+
+/// Bytes of a request's head over HTTP/1, and of its headers over HTTP/2.
+pub const HEAD_BYTES: usize = 64 * 1024;
+/// Values in a body: one of 32 MiB that holds the smallest values would take forty times that to hold.
+pub const BODY_VALUES: usize = 250_000;
+/// Above this many bytes a body is large: it is read on a thread that may block, and waits for its turn.
+pub const BODY_LARGE_BYTES: usize = 128 * 1024;
+/// Seconds for which a body waits for its turn before it is told to come again.
+pub const BODY_WAIT_S: u64 = 20;

@@ -9,7 +9,7 @@ use std::{
 use axum::{
     body::{Body, HttpBody},
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use crate::{Door, error::Problem};
+use crate::{Door, error::Problem, extract::Known};
 
 /// The `content-type` of a stream.
 const STREAM: &str = "text/event-stream";
@@ -70,16 +70,27 @@ pub(crate) async fn dress(State(door): State<Arc<Door>>, request: Request, next:
     let request_id = door.engine.mint::<id::Request>().to_string();
     // The route's pattern and not the path: ids are not the log's business, and a query may hold anything.
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
+    let method = known(request.method());
     // A span as urgent as an error: a filter that lets any line through lets its request's id through.
-    let span = tracing::error_span!("request", %request_id, method = %request.method(), route);
-    answered(&door, request_id, request, next).instrument(span).await
+    let span = tracing::error_span!("request", %request_id, method = method.unwrap_or("?"), route);
+    answered(&door, request_id, request, next, method.is_some()).instrument(span).await
+}
+
+/// The method as the log tells it; `None`: no method of HTTP, and as long as its sender likes.
+fn known(method: &Method) -> Option<&'static str> {
+    let known = ["GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH", "TRACE", "CONNECT"];
+    known.into_iter().find(|known| *known == method.as_str())
 }
 
 /// [`dress`], within the request's span.
-async fn answered(door: &Door, request_id: String, request: Request, next: Next) -> Response {
+async fn answered(door: &Door, request_id: String, request: Request, next: Next, known: bool) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let began = Instant::now();
-    let mut response = next.run(request).await;
+    let mut response = if known {
+        next.run(request).await
+    } else {
+        Problem::wrong_method(request.method().as_str(), request.uri().path()).into_response()
+    };
     let problem = response.extensions_mut().remove::<Problem>();
     let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == STREAM);
     if streams {
@@ -87,7 +98,12 @@ async fn answered(door: &Door, request_id: String, request: Request, next: Next)
         response =
             response.map(|body| Body::new(Streamed { body, began, span: Span::current(), ended: false }));
     } else {
-        tell(&response, reads, began, problem.as_ref().and_then(|problem| problem.inner.as_deref()));
+        let inner = problem.as_ref().and_then(|problem| problem.inner.as_deref());
+        if response.extensions_mut().remove::<Known>().is_some() {
+            tell(&response, reads, began, inner);
+        } else {
+            tell_of_stranger(door, &response, began, inner);
+        }
     }
     if let Some(problem) = problem {
         let allow = response.headers_mut().remove(header::ALLOW);
@@ -119,6 +135,22 @@ fn tell(response: &Response, reads: bool, began: Instant, inner: Option<&str>) {
         tracing::debug!(status, milliseconds, "answered");
     } else {
         tracing::info!(status, milliseconds, "answered");
+    }
+}
+
+/// What a stranger sends is not said one by one: a log must not be filled from outside.
+fn tell_of_stranger(door: &Door, response: &Response, began: Instant, inner: Option<&str>) {
+    let (status, milliseconds) = (response.status(), began.elapsed().as_millis());
+    tracing::debug!(status = status.as_u16(), milliseconds, "answered");
+    if status.is_server_error()
+        && let Some(times) = door.failures.now()
+    {
+        let inner = inner.unwrap_or_default();
+        tracing::error!(status = status.as_u16(), times, inner, "requests without a key failed");
+    } else if status == StatusCode::UNAUTHORIZED
+        && let Some(times) = door.strangers.now()
+    {
+        tracing::warn!(times, "requests showed no key, or one that is unknown or revoked");
     }
 }
 
@@ -167,6 +199,9 @@ fn spoken(problem: &Problem, request_id: String) -> Response {
     if let Some(retry) = problem.retry {
         let value = HeaderValue::from_static(if retry { "true" } else { "false" });
         response.headers_mut().insert("x-should-retry", value);
+    }
+    if let Some(seconds) = problem.wait_s {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -263,6 +298,34 @@ mod tests {
             ["/fields/message", "/span/request_id", "/span/method", "/span/route"].map(text)
         });
         assert_eq!(told.collect::<Vec<_>>(), expected);
+    }
+
+    #[tokio::test]
+    async fn strangers_are_told_of_once_a_minute_and_not_in_their_own_words() {
+        let kept = Kept::default();
+        let lines = kept.clone();
+        let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
+        let _kept = tracing::subscriber::set_default(log);
+        let told = loop {
+            let house = House::open().await;
+            kept.0.lock().unwrap().clear();
+            for n in 0..200 {
+                let method = if n % 2 == 0 { "POST".to_owned() } else { "M".repeat(50_000) };
+                let request =
+                    Request::builder().method(method.as_str()).uri("/v1/agents").header("x-api-key", "bad");
+                let (status, headers, body) = house.raw(request.body(Body::empty()).unwrap()).await;
+                assert_eq!(status, if n % 2 == 0 { 401 } else { 405 });
+                assert!(body.len() < 1_000 && headers.contains_key("request-id"));
+            }
+            let told = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+            if told.contains("requests showed no key") {
+                break told;
+            }
+            // A test beside this one may have been registering the line when the log began.
+            tracing::callsite::rebuild_interest_cache();
+            tokio::task::yield_now().await;
+        };
+        assert_eq!((told.lines().count(), told.contains("MMM")), (1, false), "{told}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 use crate::{Door, error::Problem, keys};
 
 /// The hash of a key that opens this server; it names the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Caller(pub(crate) [u8; 32]);
 
 /// Finds out who calls. Nothing is remembered, so that a revoked key is shut out at once.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody as _},
     http::{HeaderMap, HeaderName, header},
 };
 use bytes::Bytes;
@@ -12,7 +12,11 @@ use protocol::{error::ErrorKind, limits, parse};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use crate::error::Problem;
+use crate::{
+    auth::Caller,
+    bodies::{Bodies, Turn},
+    error::Problem,
+};
 
 /// How long a client may fall silent, and how long it may take in all.
 const SILENCE: Duration = Duration::from_secs(limits::BODY_SILENCE_S);
@@ -20,34 +24,119 @@ const WHOLE: Duration = Duration::from_secs(limits::BODY_S);
 /// What some editors write in front of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads the whole body. What is too large is thrown away up to twice the limit, so that a client that
-/// writes first and reads then gets to read the answer.
+/// A body that has come whole.
+#[derive(Debug, Default)]
+pub(crate) struct Whole {
+    pub(crate) bytes: Bytes,
+    /// Its turn, to be kept for as long as anything of it is.
+    pub(crate) turn: Option<Turn>,
+}
+
+/// Reads the whole body once it is its turn. What is too large, or has no turn, is thrown away up to twice
+/// the limit, so that a client that writes first and reads then gets to read the answer.
 ///
 /// # Errors
-/// 413 for what is too large; 400 for what is encoded, in another charset, cut off, or too slow.
-pub(crate) async fn whole(headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+/// 413 for what is too large; 400 for what is encoded, in another charset, cut off, or too slow; 429 and 529
+/// for what has no turn.
+pub(crate) async fn whole(
+    bodies: &Bodies,
+    caller: Caller,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Whole, Problem> {
     plain(headers)?;
+    if body.is_end_stream() {
+        return Ok(Whole::default());
+    }
     let length = text(headers, &header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if length.is_some_and(|length| length > 2 * limits::BODY_BYTES) {
         return Err(too_large());
     }
-    let mut body = Limited::new(body, 2 * limits::BODY_BYTES);
-    let mut bytes = Vec::with_capacity(length.unwrap_or(0).min(limits::BODY_BYTES));
-    let mut fits = true;
-    let end = Instant::now() + WHOLE;
-    loop {
-        let frame = timeout_at(end.min(Instant::now() + SILENCE), body.frame()).await.map_err(|_| slow())?;
-        let Some(frame) = frame else { break };
-        let Ok(frame) = frame else { return Err(if fits { cut() } else { too_large() }) };
-        let Ok(data) = frame.into_data() else { continue };
-        fits = fits && bytes.len() + data.len() <= limits::BODY_BYTES;
-        if fits {
-            bytes.extend_from_slice(&data);
-        } else {
-            bytes = Vec::new();
+    let mut coming = Coming { body: Limited::new(body, 2 * limits::BODY_BYTES), end: Instant::now() + WHOLE };
+    let (bytes, turn) = match coming.kept(bodies, caller, length).await {
+        Ok(kept) => kept,
+        Err(Stop::Broken(problem)) => return Err(problem),
+        Err(Stop::Refused(problem)) => {
+            while let Ok(Some(_)) = coming.data().await {}
+            return Err(problem);
+        }
+    };
+    Ok(Whole { bytes: bytes.into(), turn: Some(turn) })
+}
+
+/// A body that comes.
+struct Coming {
+    body: Limited<Body>,
+    end: Instant,
+}
+
+/// Why no more of a body is kept.
+enum Stop {
+    /// Nothing more can come.
+    Broken(Problem),
+    /// What comes is not wanted.
+    Refused(Problem),
+}
+
+impl Coming {
+    /// Its next bytes; `None`: it is whole.
+    async fn data(&mut self) -> Result<Option<Bytes>, Stop> {
+        loop {
+            let frame = timeout_at(self.end.min(Instant::now() + SILENCE), self.body.frame()).await;
+            let frame = match frame.map_err(|_| Stop::Broken(slow()))? {
+                None => return Ok(None),
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return Err(Stop::Broken(cut())),
+            };
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
         }
     }
-    if fits { Ok(bytes.into()) } else { Err(too_large()) }
+
+    /// All of it, within the limit.
+    async fn kept(
+        &mut self,
+        bodies: &Bodies,
+        caller: Caller,
+        length: Option<usize>,
+    ) -> Result<(Vec<u8>, Turn), Stop> {
+        let mut room = length.unwrap_or(limits::BODY_LARGE_BYTES);
+        if room > limits::BODY_BYTES {
+            return Err(Stop::Refused(too_large()));
+        }
+        let mut turn = bodies.turn(caller, room).await.map_err(Stop::Refused)?;
+        let mut bytes = Vec::with_capacity(room);
+        while let Some(data) = self.data().await? {
+            let whole = bytes.len() + data.len();
+            if whole > limits::BODY_BYTES {
+                return Err(Stop::Refused(too_large()));
+            }
+            if whole > room {
+                // Nobody said how long it is: it is large, and may be as large as any.
+                room = limits::BODY_BYTES;
+                turn = bodies.turn(caller, room).await.map_err(Stop::Refused)?;
+                bytes.reserve_exact(room - bytes.len());
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok((bytes, turn))
+    }
+}
+
+/// Does this with a body, on a thread that may block where it takes its time.
+///
+/// # Errors
+/// What it gives, and 500 where it panicked.
+pub(crate) async fn with<T: Send + 'static>(
+    bytes: Bytes,
+    work: impl FnOnce(Bytes) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    if bytes.len() <= limits::BODY_LARGE_BYTES {
+        return work(bytes);
+    }
+    let worked = tokio::task::spawn_blocking(move || work(bytes)).await;
+    worked.unwrap_or_else(|died| Err(Problem::internal(format!("a body could not be read: {died}"))))
 }
 
 /// A body as JSON; an empty one is an empty object (spec/clients.md).
@@ -61,32 +150,54 @@ pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
     }
     let text = std::str::from_utf8(body)
         .map_err(|wrong| wrong_body(format!("the body is not UTF-8 from byte {} on", wrong.valid_up_to())))?;
-    if depth(text) > limits::BODY_DEPTH {
+    let shape = Shape::of(text);
+    if shape.depth > limits::BODY_DEPTH {
         let message =
             format!("objects and arrays of the body lie in each other more than {} deep", limits::BODY_DEPTH);
+        return Err(wrong_body(message));
+    }
+    if shape.values > limits::BODY_VALUES {
+        let message = format!(
+            "the body holds more than {} values; send what it says in several requests",
+            limits::BODY_VALUES
+        );
         return Err(wrong_body(message));
     }
     serde_json::from_str(text).map_err(|wrong| wrong_body(format!("the body is not valid JSON: {wrong}")))
 }
 
-/// How deep brackets lie in each other outside of strings. Of what is no JSON it says anything.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut quoted, mut escaped) = (false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                depth += 1;
-                deepest = deepest.max(depth);
+/// What a text of JSON is like, before it takes many times its bytes to hold. Of what is no JSON it says
+/// anything.
+struct Shape {
+    /// How deep brackets lie in each other outside of strings.
+    depth: usize,
+    /// At least as many values as there are in it: each stands behind a bracket or a comma.
+    values: usize,
+}
+
+impl Shape {
+    fn of(text: &str) -> Self {
+        let mut shape = Self { depth: 0, values: 1 };
+        let mut depth = 0_usize;
+        let (mut quoted, mut escaped) = (false, false);
+        for byte in text.bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                _ if quoted => {}
+                b'{' | b'[' => {
+                    depth += 1;
+                    shape.values += 1;
+                    shape.depth = shape.depth.max(depth);
+                }
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                b',' => shape.values += 1,
+                _ => {}
             }
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
         }
+        shape
     }
-    deepest
 }
 
 /// Refuses a body that is not sent as it is, or not in UTF-8. What the content type calls it does not matter.

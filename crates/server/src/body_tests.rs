@@ -53,6 +53,35 @@ fn nesting_is_bounded_and_brackets_in_strings_are_none() {
 }
 
 #[test]
+fn the_values_of_a_body_are_bounded_and_what_is_in_strings_is_none() {
+    let zeros = |count: usize| format!("[{}]", vec!["0"; count].join(","));
+    assert!(json(zeros(limits::BODY_VALUES - 1).as_bytes()).is_ok());
+    let message = "the body holds more than 250000 values; send what it says in several requests";
+    let objects = format!("[{}]", vec!["{\"a\":0}"; limits::BODY_VALUES].join(","));
+    for body in [zeros(limits::BODY_VALUES), objects, format!("[{}", ",".repeat(limits::BODY_VALUES))] {
+        assert_eq!(refused(body), message);
+    }
+    let quoted = format!("[\"{}\"]", "[{,\\\"".repeat(limits::BODY_VALUES));
+    assert!(json(quoted.as_bytes()).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_without_a_turn_is_refused_and_read_to_its_end() {
+    let bodies = Bodies::default();
+    let key = Caller([1; 32]);
+    let _turns = [bodies.turn(key, limits::BODY_BYTES).await, bodies.turn(key, limits::BODY_BYTES).await];
+    let read = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&read);
+    let body = stream::iter((0..32).map(move |_| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok::<_, Infallible>(Bytes::from_static(&[b' '; 8 * 1024]))
+    }));
+    let told = whole(&bodies, key, &HeaderMap::new(), Body::from_stream(body)).await.expect_err("no turn");
+    assert_eq!((told.status.as_u16(), told.wait_s), (429, Some(limits::BODY_WAIT_S)));
+    assert_eq!(read.load(std::sync::atomic::Ordering::Relaxed), 32);
+}
+
+#[test]
 fn texts_come_as_they_were_sent_and_of_two_keys_the_last_holds() {
     let sent = r#"{"a": 1, "b": "\u0000e\u0301\ud801\udc37\u00e9", "a": 2}"#;
     assert_eq!(json(sent.as_bytes()), Ok(json!({"a": 2, "b": "\0e\u{301}\u{10437}\u{e9}"})));
@@ -68,7 +97,8 @@ fn chunks(pause: Duration, count: usize) -> impl Stream<Item = Result<Bytes, Inf
 async fn read(
     body: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static,
 ) -> Result<usize, Problem> {
-    whole(&HeaderMap::new(), Body::from_stream(body)).await.map(|bytes| bytes.len())
+    let whole = whole(&Bodies::default(), Caller([1; 32]), &HeaderMap::new(), Body::from_stream(body)).await;
+    whole.map(|whole| whole.bytes.len())
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@ use kernel::{Refusal, rules::Refused};
 use protocol::{
     Invalid, Object,
     error::{ErrorBody, ErrorDetail, ErrorKind},
+    parse,
 };
 
 /// An error on its way to the client.
@@ -25,6 +26,8 @@ pub(crate) struct Problem {
     pub(crate) code: Option<&'static str>,
     /// `x-should-retry`, where the client's own rule would be wrong.
     pub(crate) retry: Option<bool>,
+    /// `retry-after`: seconds after which it may be otherwise.
+    pub(crate) wait_s: Option<u64>,
     /// For the log.
     pub(crate) inner: Option<String>,
 }
@@ -33,7 +36,7 @@ impl Problem {
     /// A problem with the status that goes with its kind.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, kind, message: message.into(), code: None, retry: None, inner: None }
+        Self { status, kind, message: message.into(), code: None, retry: None, wait_s: None, inner: None }
     }
 
     /// There is no such thing.
@@ -43,11 +46,13 @@ impl Problem {
 
     /// No such path.
     pub(crate) fn unknown_path(path: &str) -> Self {
+        let path = parse::shown(path);
         Self::missing(format!("there is nothing at {path}; look the path up in the API's reference"))
     }
 
     /// The path is there, the method is not.
     pub(crate) fn wrong_method(method: &str, path: &str) -> Self {
+        let (method, path) = (parse::shown(method), parse::shown(path));
         let message = format!("{path} does not take {method}; look the method up in the API's reference");
         Self { status: StatusCode::METHOD_NOT_ALLOWED, ..Self::new(ErrorKind::InvalidRequest, message) }
     }

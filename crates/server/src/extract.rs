@@ -3,18 +3,18 @@
 //! Unknown path 404, wrong method 405 (both by the router, without a key), key 401 and 403, body limit
 //! 413; then the endpoint: JSON, shape, existence, state (rules.md 11).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, Request, State},
-    http::{HeaderMap, Method},
+    http::{HeaderMap, Method, request::Parts},
     response::{IntoResponse, Response},
     routing::{self, MethodRouter},
 };
 use bytes::Bytes;
 use engine::Engine;
 use protocol::{
-    WorkspaceId,
+    Invalid, WorkspaceId,
     id::{Id, Kind},
 };
 use serde_json::Value;
@@ -24,7 +24,9 @@ use crate::{
     Door,
     answer::Answer,
     auth::{self, Caller},
-    body,
+    bodies::Turn,
+    body::{self, Whole},
+    connections::Connection,
     error::Problem,
     query::Query,
     retried::{Entry, Mark},
@@ -39,8 +41,15 @@ pub(crate) struct Call {
     /// Its headers.
     pub(crate) headers: HeaderMap,
     path: Vec<(String, String)>,
-    body: Bytes,
+    /// Taken by who reads it, so that it is not held beside what was read of it.
+    body: Mutex<Bytes>,
+    /// The body's, and what was made of it.
+    _turn: Option<Turn>,
 }
+
+/// An answer to somebody who showed a key that opens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known;
 
 impl Call {
     /// The engine.
@@ -65,9 +74,23 @@ impl Call {
         text.parse().map_err(|wrong| Problem::missing(format!("{name}: there is no `{text}`: {wrong}")))
     }
 
-    /// The body as JSON.
-    pub(crate) fn body(&self) -> Result<Value, Problem> {
-        body::json(&self.body)
+    /// The body as JSON; it is read once.
+    pub(crate) async fn body(&self) -> Result<Value, Problem> {
+        self.read(Ok).await
+    }
+
+    /// What is meant by the body; it is read once.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(Value) -> Result<T, Invalid> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let bytes = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
+        body::with(bytes, move |bytes| {
+            let value = body::json(&bytes)?;
+            drop(bytes);
+            Ok(read(value)?)
+        })
+        .await
     }
 }
 
@@ -98,36 +121,55 @@ where
     routing::delete(move |State(door): State<Arc<Door>>, request: Request| enter(door, request, run.clone()))
 }
 
-async fn enter<F, A>(door: Arc<Door>, request: Request, run: F) -> Response
+async fn enter<F, A>(door: Arc<Door>, mut request: Request, run: F) -> Response
 where
     F: Fn(Call) -> A + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
-    match answered(door, request, run).await {
+    let caller = match auth::caller(&door, request.headers()).await {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Some(connection) = request.extensions_mut().remove::<Arc<Connection>>() {
+        connection.known();
+    }
+    let mut response = match answered(door, caller, request, run).await {
         Ok(answer) => answer.into_response(),
         Err(problem) => problem.into_response(),
-    }
+    };
+    response.extensions_mut().insert(Known);
+    response
 }
 
-async fn answered<F, A>(door: Arc<Door>, request: Request, run: F) -> Result<Answer, Problem>
+async fn answered<F, A>(door: Arc<Door>, caller: Caller, request: Request, run: F) -> Result<Answer, Problem>
 where
     F: Fn(Call) -> A + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
     let (mut parts, body) = request.into_parts();
-    let caller = auth::caller(&door, &parts.headers).await?;
     let reads = parts.method == Method::GET || parts.method == Method::HEAD;
-    let body = if reads { Bytes::new() } else { body::whole(&parts.headers, body).await? };
+    let Whole { bytes, turn } = if reads {
+        Whole::default()
+    } else {
+        body::whole(&door.bodies, caller, &parts.headers, body).await?
+    };
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let path = path.map_err(|_| Problem::unknown_path(parts.uri.path()))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let query = Query::of(&parts.uri)?;
     let target = parts.uri.path().to_owned();
-    let call = Call { door: Arc::clone(&door), query, headers: parts.headers, path, body };
+    let entry = entry(&door, caller, &parts, target, &bytes).await?;
+    let call = Call {
+        door: Arc::clone(&door),
+        query,
+        headers: parts.headers,
+        path,
+        body: Mutex::new(bytes),
+        _turn: turn,
+    };
     if reads {
-        return run(call).await;
+        return Ok(watched(&door, caller, run(call).await?));
     }
-    let entry = entry(&door, caller, &parts.method, &target, &call).await;
     let slot = match entry {
         Some(Entry::First(answer)) => return Ok(Answer::Json(answer)),
         Some(Entry::Fresh(slot)) => Some(slot),
@@ -152,14 +194,32 @@ where
     }
 }
 
-/// A POST's place among the retried ones (rules.md 4); `None` for other methods.
-async fn entry(door: &Door, caller: Caller, method: &Method, target: &str, call: &Call) -> Option<Entry> {
-    if method != Method::POST {
-        return None;
+/// The answer; a stream ends when the key that opened it is revoked. The environment's key cannot be.
+fn watched(door: &Door, caller: Caller, answer: Answer) -> Answer {
+    match answer {
+        Answer::Stream(body) if door.settings.env_key_hash != Some(caller.0) => {
+            let keys = (door.engine.store(), door.settings.workspace);
+            Answer::Stream(door.streaming.until_revoked(caller, body, keys, &door.tasks))
+        }
+        Answer::Stream(_) | Answer::Json(_) | Answer::Text { .. } => answer,
     }
-    let count = call.headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
+}
+
+/// A POST's place among the retried ones (rules.md 4); `None` for other methods.
+async fn entry(
+    door: &Door,
+    caller: Caller,
+    parts: &Parts,
+    target: String,
+    body: &Bytes,
+) -> Result<Option<Entry>, Problem> {
+    if parts.method != Method::POST {
+        return Ok(None);
+    }
+    let count = parts.headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
     let again = count.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0);
-    Some(door.retried.enter(Mark::of(caller, target, &call.body), again).await)
+    let mark = body::with(body.clone(), move |body| Ok(Mark::of(caller, &target, &body))).await?;
+    Ok(Some(door.retried.enter(mark, again).await))
 }
 
 #[cfg(test)]

@@ -6,23 +6,30 @@
 
 mod answer;
 mod auth;
+mod bodies;
 mod body;
+mod connections;
 mod cors;
 mod document;
 #[cfg(debug_assertions)]
 mod ends;
 mod error;
 mod extract;
+mod http2;
 pub mod keys;
 mod openapi;
 mod page;
 mod query;
+mod ready;
 mod retried;
+mod revoked;
 mod routes;
+mod seldom;
 mod serve;
 mod sse;
 #[cfg(test)]
 mod testing;
+mod wire;
 
 use std::sync::Arc;
 
@@ -32,7 +39,9 @@ use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{error::Problem, retried::Retried};
+use crate::{
+    bodies::Bodies, error::Problem, ready::Ready, retried::Retried, revoked::Streaming, seldom::Seldom,
+};
 
 #[cfg(debug_assertions)]
 pub use crate::ends::End;
@@ -60,20 +69,43 @@ pub struct Settings {
 struct Door {
     engine: Engine,
     settings: Settings,
+    bodies: Bodies,
+    ready: Ready,
     retried: Retried,
+    streaming: Streaming,
+    /// Requests that show no key that opens.
+    strangers: Seldom,
+    /// Requests of such that failed for a reason of ours.
+    failures: Seldom,
     /// Changes under way: a client that goes away does not cut them.
     tasks: TaskTracker,
 }
 
+impl Door {
+    fn new(engine: Engine, settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            engine,
+            settings,
+            bodies: Bodies::default(),
+            ready: Ready::default(),
+            retried: Retried::default(),
+            streaming: Streaming::default(),
+            strangers: Seldom::default(),
+            failures: Seldom::default(),
+            tasks: TaskTracker::new(),
+        })
+    }
+}
+
 /// The whole API, over `engine`.
 pub fn router(engine: Engine, settings: Settings) -> Router {
-    furnished(routes::all(), engine, settings)
+    furnished(routes::all(), Door::new(engine, settings))
 }
 
 /// `routes` with everything that every answer goes through.
-fn furnished(routes: Router<Arc<Door>>, engine: Engine, settings: Settings) -> Router {
-    let cors = (!settings.origins.is_empty()).then(|| cors::layer(&settings.origins));
-    let door = Arc::new(Door { engine, settings, retried: Retried::default(), tasks: TaskTracker::new() });
+fn furnished(routes: Router<Arc<Door>>, door: Arc<Door>) -> Router {
+    let origins = &door.settings.origins;
+    let cors = (!origins.is_empty()).then(|| cors::layer(origins));
     let router = routes
         .fallback(|request: Request| async move { Problem::unknown_path(request.uri().path()) })
         .method_not_allowed_fallback(|request: Request| async move {

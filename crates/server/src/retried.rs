@@ -1,6 +1,6 @@
 //! Retried POSTs: a client that did not hear the first answer gets it again (rules.md 4).
 //!
-//! Kept in memory, bounded in number and bytes; after a restart a retry is a new request.
+//! Kept in memory for ten minutes, within bounds of bytes; after a restart a retry is a new request.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +13,8 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::auth::Caller;
 
-/// Answers kept at most.
-const ANSWERS: usize = 4_096;
-/// Bytes of answers kept at most; the oldest go first.
-const BYTES: usize = 16 * 1024 * 1024;
+/// What an answer takes beside its bytes.
+const ENTRY: usize = 256;
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(limits::RETRIED_POST_S);
 
@@ -54,8 +52,14 @@ struct First {
     turn: u64,
     at: Instant,
     size: usize,
-    /// Empty while it is being worked on; closed without an answer when it failed.
-    answer: watch::Receiver<Option<Bytes>>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone)]
+enum Stage {
+    /// It is being worked on: empty until it is answered, closed without an answer when it failed.
+    Working(watch::Receiver<Option<Bytes>>),
+    Answered(Bytes),
 }
 
 /// What a POST is.
@@ -82,7 +86,8 @@ impl Retried {
     pub(crate) async fn enter(&self, mark: Mark, again: bool) -> Entry {
         loop {
             let mut first = match self.find(mark, again) {
-                Ok(first) => first,
+                Ok(Stage::Answered(answer)) => return Entry::First(answer),
+                Ok(Stage::Working(first)) => first,
                 Err(slot) => return Entry::Fresh(slot),
             };
             // An error: the first failed, and this one is looked up again.
@@ -94,20 +99,22 @@ impl Retried {
         }
     }
 
-    fn find(&self, mark: Mark, again: bool) -> Result<watch::Receiver<Option<Bytes>>, Slot> {
+    fn find(&self, mark: Mark, again: bool) -> Result<Stage, Slot> {
         let mut kept = self.lock();
         kept.forget();
         if again
             && let Some(first) = kept.first.get(&mark)
-            && (first.answer.borrow().is_some() || first.answer.has_changed().is_ok())
+            && first.stage.holds()
         {
-            return Ok(first.answer.clone());
+            return Ok(first.stage.clone());
         }
         let (answer, receiver) = watch::channel(None);
         kept.turn += 1;
         let turn = kept.turn;
         kept.drop_first(mark);
-        kept.first.insert(mark, First { turn, at: Instant::now(), size: 0, answer: receiver });
+        kept.bytes += ENTRY;
+        let stage = Stage::Working(receiver);
+        kept.first.insert(mark, First { turn, at: Instant::now(), size: ENTRY, stage });
         kept.order.push_back((mark, turn));
         Err(Slot { kept: self.clone(), mark, turn, answer })
     }
@@ -125,16 +132,32 @@ impl Kept {
     }
 
     fn forget(&mut self) {
-        while let Some((mark, turn)) = self.order.front().copied() {
+        let mut working = 0;
+        while let Some((mark, turn)) = self.order.get(working).copied() {
             let current = self.first.get(&mark).filter(|first| first.turn == turn);
             let old = current.is_none_or(|first| first.at.elapsed() >= KEPT);
-            if !old && self.order.len() < ANSWERS && self.bytes <= BYTES {
+            if !old && self.bytes <= limits::RETRIED_POST_BYTES {
                 return;
+            }
+            // What is being worked on is not done twice for want of room.
+            if !old && current.is_some_and(|first| matches!(first.stage, Stage::Working(_))) {
+                working += 1;
+                continue;
             }
             if current.is_some() {
                 self.drop_first(mark);
             }
-            self.order.pop_front();
+            self.order.remove(working);
+        }
+    }
+}
+
+impl Stage {
+    /// Whether there is an answer, or one to come.
+    fn holds(&self) -> bool {
+        match self {
+            Self::Answered(_) => true,
+            Self::Working(answer) => answer.borrow().is_some() || answer.has_changed().is_ok(),
         }
     }
 }
@@ -144,7 +167,8 @@ impl Slot {
     pub(crate) fn keep(self, answer: Bytes) {
         let mut kept = self.kept.lock();
         if let Some(first) = kept.first.get_mut(&self.mark).filter(|first| first.turn == self.turn) {
-            first.size = answer.len();
+            first.size += answer.len();
+            first.stage = Stage::Answered(answer.clone());
             kept.bytes += answer.len();
         }
         drop(kept);
@@ -230,20 +254,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_are_bounded_in_number_and_bytes() {
+    async fn many_small_answers_of_the_last_ten_minutes_are_all_kept() {
         let retried = Retried::default();
-        for n in 0..2 * ANSWERS {
+        for n in 0..20_000 {
             fresh(&retried, &n.to_string(), false).await.keep("x".into());
         }
-        assert!(retried.lock().first.len() <= ANSWERS && retried.lock().order.len() <= ANSWERS);
+        for n in (0..20_000).step_by(1_000) {
+            assert_eq!(first(&retried, &n.to_string()).await, "x");
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_are_bounded_in_bytes_and_what_is_worked_on_stays() {
+        let retried = Retried::default();
+        let working = fresh(&retried, "working", false).await;
         for n in 0..4 {
-            let big = Bytes::from(vec![0; BYTES / 2]);
+            let big = Bytes::from(vec![0; limits::RETRIED_POST_BYTES / 2]);
             fresh(&retried, &n.to_string(), false).await.keep(big);
         }
         drop(fresh(&retried, "last", false).await);
         let kept = retried.lock();
-        assert!(kept.bytes <= BYTES, "{}", kept.bytes);
+        assert!(kept.bytes <= limits::RETRIED_POST_BYTES, "{}", kept.bytes);
         assert_eq!(kept.bytes, kept.first.values().map(|first| first.size).sum::<usize>());
+        assert!(kept.first.contains_key(&mark("working")));
+        drop(kept);
+        drop(working);
     }
 }
 

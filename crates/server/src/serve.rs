@@ -1,221 +1,279 @@
 //! Accepting connections, and letting them end.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::{Router, body::Body};
-use hyper::{Request, body::Incoming, service::service_fn};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+};
+use bytes::Bytes;
+use hyper::{
+    Request, Version,
+    body::{Frame, Incoming, SizeHint},
+    service::service_fn,
+};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulConnection},
 };
 use protocol::limits;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
-    sync::Semaphore,
     task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Connections at once; further ones wait to be accepted.
-const CONNECTIONS: usize = 8_192;
-/// How long a client may take to send a request's headers.
-const HEADERS: Duration = Duration::from_secs(30);
+use crate::{
+    connections::{self, Connection, Connections, IDLE},
+    http2::{self, Streams},
+    seldom::Seldom,
+    wire::{self, Wire},
+};
+
 /// How long to wait when accepting fails, for example for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
+/// How long a client may take to leave once it is told to.
+const FAREWELL: Duration = Duration::from_secs(1);
+const PING: Duration = Duration::from_secs(limits::HTTP2_PING_S);
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Serves `router` on `listener` until `shutdown` is ready; then accepts no more, lets the requests
-/// under way end, and returns. Streams end when the engine stops, so stop it once `shutdown` is ready.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut connections = JoinSet::new();
+/// Serves `router` on `listener`, at most `room` connections at once, until `shutdown` is ready; then accepts
+/// no more, lets the requests under way end, and returns. Streams end when the engine stops, so stop it once
+/// `shutdown` is ready.
+pub async fn serve(listener: TcpListener, router: Router, room: usize, shutdown: impl Future<Output = ()>) {
+    let stop = CancellationToken::new();
+    let all = Connections::new(room);
+    let mut serving = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let builder = builder();
+    let failures = Seldom::default();
     loop {
-        while connections.try_join_next().is_some() {}
+        while serving.try_join_next().is_some() {}
         let accepted = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (permit, listener.accept().await)
+            all.room().await;
+            listener.accept().await
         };
-        let (permit, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
             accepted = accepted => accepted,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(wrong) => {
-                tracing::warn!(%wrong, "a connection could not be accepted");
-                tokio::time::sleep(BREATH).await;
-                continue;
+        match accepted {
+            Ok((stream, peer)) => {
+                wire::set(&stream);
+                let connection = all.enter(peer.ip());
+                serving.spawn(one(&builder, &stop, router.clone(), stream, peer, connection));
             }
-        };
-        // Small frames of a stream must not wait for an acknowledgement.
-        if let Err(wrong) = stream.set_nodelay(true) {
-            tracing::debug!(%wrong, "TCP_NODELAY could not be set");
+            Err(wrong) => {
+                if let Some(times) = failures.now() {
+                    tracing::warn!(%wrong, times, "connections could not be accepted");
+                }
+                all.make_room();
+                sleep(BREATH).await;
+            }
         }
-        let connection = connection(&builder, &graceful, router.clone(), stream, peer);
-        connections.spawn(async move {
-            connection.await;
-            drop(permit);
-        });
     }
     drop(listener);
-    graceful.shutdown().await;
-    while connections.join_next().await.is_some() {}
+    stop.cancel();
+    while serving.join_next().await.is_some() {}
 }
 
-fn builder() -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder() -> Builder<Streams> {
+    let mut builder = Builder::new(Streams);
+    // No timer: [`driven`] bounds the time of a head, from the first byte on.
+    builder.http1().header_read_timeout(None).max_buf_size(limits::HEAD_BYTES);
+    let http2_bytes = u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX);
     builder
-        .http1()
+        .http2()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
-        .max_buf_size(limits::STALLED_READER_BYTES);
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
+        .max_concurrent_streams(limits::HTTP2_STREAMS)
+        .max_header_list_size(http2_bytes)
+        .max_pending_accept_reset_streams(limits::HTTP2_RESETS)
+        .max_local_error_reset_streams(limits::HTTP2_RESETS)
+        .initial_stream_window_size(limits::HTTP2_STREAM_BYTES)
+        .initial_connection_window_size(limits::HTTP2_CONNECTION_BYTES)
+        .max_send_buf_size(limits::HTTP2_PIECE_BYTES);
     builder
 }
 
-fn connection(
-    builder: &Builder<TokioExecutor>,
-    graceful: &GracefulShutdown,
+/// Serves one connection to its end.
+fn one(
+    builder: &Builder<Streams>,
+    stop: &CancellationToken,
     router: Router,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     peer: SocketAddr,
+    connection: Arc<Connection>,
 ) -> impl Future<Output = ()> + Send + 'static {
+    let of = Arc::clone(&connection);
     let service = service_fn(move |request: Request<Incoming>| {
+        let http2 = request.version() == Version::HTTP_2;
+        let under_way = of.request(http2);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
-        router.clone().oneshot(request)
-    });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    let connection = graceful.watch(connection);
-    async move {
-        if let Err(wrong) = connection.await {
-            tracing::debug!(wrong, "a connection ended early");
+        request.extensions_mut().insert(Arc::clone(&of));
+        let answering = router.clone().oneshot(request);
+        async move {
+            let response = answering.await?;
+            Ok::<_, std::convert::Infallible>(response.map(|body| Told {
+                body,
+                rest: Bytes::new(),
+                http2,
+                _under_way: under_way,
+            }))
         }
+    });
+    let wire = Wire::new(stream, Arc::clone(&connection));
+    let serving = builder.serve_connection(TokioIo::new(wire), service).into_owned();
+    let stop = stop.clone();
+    async move {
+        let _open = Open(Arc::clone(&connection));
+        driven(serving, &connection, stop).await;
+    }
+}
+
+/// Counts a connection for as long as it is there.
+struct Open(Arc<Connection>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
+}
+
+/// Why a connection is let go.
+enum End {
+    /// It has come to its own.
+    Own,
+    /// The server stops.
+    Stop,
+    /// It was without a request for too long.
+    Idle,
+    /// Another needs its place.
+    Place,
+}
+
+/// Drives a connection until it ends or is to be let go, then lets it end.
+async fn driven<C, E>(serving: C, connection: &Arc<Connection>, stop: CancellationToken)
+where
+    C: GracefulConnection<Error = E> + Future<Output = Result<(), E>>,
+    E: std::fmt::Debug,
+{
+    let told = |ended: Result<(), E>| {
+        if let Err(wrong) = ended {
+            tracing::debug!(?wrong, "a connection ended early");
+        }
+    };
+    let mut serving = std::pin::pin!(serving);
+    let mut stopping = std::pin::pin!(stop.cancelled());
+    let mut leaves = std::pin::pin!(connection.leaves());
+    let mut alarm = std::pin::pin!(sleep_until(connection.due().unwrap_or_else(|| Instant::now() + IDLE)));
+    let end = std::future::poll_fn(|cx| {
+        if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+            told(ended);
+            return Poll::Ready(End::Own);
+        }
+        if stopping.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Stop);
+        }
+        if leaves.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Place);
+        }
+        loop {
+            let due = connection.due();
+            if due.is_some_and(|due| due <= Instant::now()) {
+                return Poll::Ready(End::Idle);
+            }
+            // The alarm may go off too early, never too late: what is not due now is not for a while.
+            if let Some(due) = due.filter(|due| *due < alarm.deadline()) {
+                alarm.as_mut().reset(due);
+            }
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            alarm.as_mut().reset(due.unwrap_or_else(|| Instant::now() + IDLE));
+        }
+    })
+    .await;
+    match end {
+        End::Own => {}
+        End::Stop => {
+            serving.as_mut().graceful_shutdown();
+            told(serving.await);
+        }
+        // A stranger gets no farewell: many of them would keep their places for as long as it takes.
+        End::Place if !connection.is_known() => {}
+        End::Idle | End::Place => {
+            serving.as_mut().graceful_shutdown();
+            if let Ok(ended) = timeout(FAREWELL, serving).await {
+                told(ended);
+            }
+        }
+    }
+}
+
+/// The body of an answer: its request is under way for as long as it is there.
+struct Told {
+    body: Body,
+    /// What is left of a frame that was too large for one piece.
+    rest: Bytes,
+    http2: bool,
+    _under_way: connections::Request,
+}
+
+impl HttpBody for Told {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        if this.rest.is_empty() {
+            let polled = Pin::new(&mut this.body).poll_frame(cx);
+            let Poll::Ready(Some(Ok(frame))) = polled else {
+                http2::gave(false);
+                return polled;
+            };
+            match frame.into_data() {
+                Ok(data) => this.rest = data,
+                Err(other) => return Poll::Ready(Some(Ok(other))),
+            }
+        }
+        http2::gave(true);
+        let piece = if this.http2 { limits::HTTP2_PIECE_BYTES } else { this.rest.len() };
+        let piece = this.rest.split_to(piece.min(this.rest.len()));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(body.lower() + rest);
+        hint
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use axum::{Extension, routing};
-    use bytes::Bytes;
-    use futures_util::stream;
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpStream,
-        sync::oneshot,
-    };
-
-    const CHUNK: usize = 1024;
-
-    async fn asks(address: SocketAddr, path: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("written");
-        stream
-    }
-
-    async fn answer(mut stream: TcpStream) -> String {
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.expect("read");
-        text
-    }
-
-    #[tokio::test]
-    async fn a_request_under_way_ends_before_the_server_does() {
-        let (began, begun) = oneshot::channel();
-        let (go, gone) = oneshot::channel();
-        let steps = Arc::new(std::sync::Mutex::new(Some((began, gone))));
-        let slow = move || {
-            let steps = steps.lock().expect("a lock").take();
-            async move {
-                let (began, gone) = steps.expect("one request");
-                began.send(()).expect("somebody waits");
-                gone.await.expect("a sign");
-                "done"
-            }
-        };
-        let router = Router::new().route("/slow", routing::get(slow));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = serve(listener, router, async { stopped.await.expect("a sign") });
-        let client = async {
-            let asked = asks(address, "/slow").await;
-            begun.await.expect("it began");
-            stop.send(()).expect("it serves");
-            // The server has stopped accepting once a new connection is refused or reset.
-            while TcpStream::connect(address).await.is_ok() {
-                tokio::task::yield_now().await;
-            }
-            go.send(()).expect("it waits");
-            answer(asked).await
-        };
-        let ((), text) = tokio::join!(server, client);
-        assert!(text.starts_with("HTTP/1.1 200 OK") && text.ends_with("done"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn a_request_knows_where_it_comes_from() {
-        let tell = |Extension(Peer(peer)): Extension<Peer>| async move { peer.to_string() };
-        let router = Router::new().route("/peer", routing::get(tell));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = serve(listener, router, async { stopped.await.expect("a sign") });
-        let client = async {
-            let asked = asks(address, "/peer").await;
-            let own = asked.local_addr().expect("an address").to_string();
-            let mut read = vec![0; 4096];
-            let mut stream = asked;
-            let mut text = String::new();
-            while !text.ends_with(&own) {
-                let len = stream.read(&mut read).await.expect("read");
-                assert!(len > 0, "{text} does not name {own}");
-                text.push_str(&String::from_utf8_lossy(&read[..len]));
-            }
-            stop.send(()).expect("it serves");
-        };
-        tokio::join!(server, client);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_reader_that_has_stopped_reading_holds_little() {
-        let made = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&made);
-        let endless = move || {
-            let counted = Arc::clone(&counted);
-            let chunks = stream::repeat_with(move || {
-                counted.fetch_add(CHUNK, Ordering::Relaxed);
-                Ok::<_, std::io::Error>(Bytes::from(vec![b'x'; CHUNK]))
-            });
-            async { Body::from_stream(chunks) }
-        };
-        let router = Router::new().route("/endless", routing::get(endless));
-        let (mut client, server) = tokio::io::duplex(CHUNK);
-        let peer = SocketAddr::from(([127, 0, 0, 1], 9));
-        let graceful = GracefulShutdown::new();
-        let serving = JoinSet::from_iter([connection(&builder(), &graceful, router, server, peer)]);
-        client.write_all(b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("written");
-        // The clock moves only when nothing else can.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let held = made.load(Ordering::Relaxed);
-        assert!((CHUNK..=limits::STALLED_READER_BYTES + 4 * CHUNK).contains(&held), "it made {held} bytes");
-        let mut read = vec![0; 64 * CHUNK];
-        client.read_exact(&mut read).await.expect("read");
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(made.load(Ordering::Relaxed) > held, "it goes on when the reader does");
-        drop(serving);
-    }
-}
+#[path = "serve_tests.rs"]
+mod tests;

@@ -1,22 +1,23 @@
 //! Heddle's own doors beside the API: is it alive, is it ready, what has it counted, what is it like.
 //!
-//! The first three need no key when the caller sits on the same machine. `/openapi.json` needs none at all:
+//! The first three need no key when the caller sits on the same machine and asks by address. `/openapi.json` needs none at all:
 //! it is the same for everybody, says nothing of what this server holds, and is in the source for anyone to
 //! read; a person with a browser and a tool that makes clients both want it before they have a key.
 
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::{
-    Extension, Router,
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    Router,
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts, uri::Authority},
     response::{IntoResponse, Response},
     routing,
 };
 use serde_json::json;
-use store::Kind;
 
-use crate::{answer::Answer, auth, error::Problem, openapi, serve::Peer};
+use crate::{answer::Answer, auth, connections::Connection, error::Problem, openapi, serve::Peer};
 
 /// One of them, as `/openapi.json` tells it.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub(crate) const DOORS: &[Door] = &[
     Door {
         path: "/readyz",
         name: "heddle.readyz",
-        summary: "whether the server takes work: its store answers, and it is not about to stop",
+        summary: "whether the server takes work: its store writes, and it is not about to stop",
         answer: "It does.",
         kind: "application/json",
         public: false,
@@ -82,9 +83,6 @@ pub(crate) const DOORS: &[Door] = &[
 /// Where proxies say for whom they speak.
 const SPOKEN_FOR: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// Who asks, as far as the connection tells.
-type From = Option<Extension<Peer>>;
-
 /// Adds the doors.
 pub(super) fn add(router: Router<Arc<crate::Door>>) -> Router<Arc<crate::Door>> {
     router
@@ -94,17 +92,17 @@ pub(super) fn add(router: Router<Arc<crate::Door>>) -> Router<Arc<crate::Door>> 
         .route("/openapi.json", routing::get(document))
 }
 
-async fn healthz(State(door): State<Arc<crate::Door>>, peer: From, headers: HeaderMap) -> Response {
-    respond(admit(&door, peer, &headers).await.and_then(|()| Answer::json(&json!({"status": "ok"}))))
+async fn healthz(State(door): State<Arc<crate::Door>>, asked: Asked) -> Response {
+    respond(asked.admit(&door).await.and_then(|()| Answer::json(&json!({"status": "ok"}))))
 }
 
-async fn readyz(State(door): State<Arc<crate::Door>>, peer: From, headers: HeaderMap) -> Response {
-    respond(ready(&door, peer, &headers).await)
+async fn readyz(State(door): State<Arc<crate::Door>>, asked: Asked) -> Response {
+    respond(ready(&door, asked).await)
 }
 
-async fn metrics(State(door): State<Arc<crate::Door>>, peer: From, headers: HeaderMap) -> Response {
+async fn metrics(State(door): State<Arc<crate::Door>>, asked: Asked) -> Response {
     let text = || Answer::Text { kind: METRICS, text: door.engine.counters().encode() };
-    respond(admit(&door, peer, &headers).await.map(|()| text()))
+    respond(asked.admit(&door).await.map(|()| text()))
 }
 
 async fn document(headers: HeaderMap) -> Response {
@@ -117,21 +115,69 @@ async fn document(headers: HeaderMap) -> Response {
     ([tag], Answer::Json(served.body.clone())).into_response()
 }
 
-/// Ready: the store answers, and the engine is not about to stop.
-async fn ready(door: &crate::Door, peer: From, headers: &HeaderMap) -> Result<Answer, Problem> {
-    admit(door, peer, headers).await?;
+/// Ready: the store writes, and the engine is not about to stop.
+async fn ready(door: &crate::Door, asked: Asked) -> Result<Answer, Problem> {
+    asked.admit(door).await?;
     if door.engine.stopping() {
         return Err(Problem::stopping());
     }
-    door.engine.store().find(door.settings.workspace, Kind::ApiKey, "").await?;
+    door.ready.tried(door.engine.store(), &door.tasks).await?;
     Answer::json(&json!({"status": "ok"}))
 }
 
-/// Lets a neighbour in without a key. A proxy on this machine is one, and whoever it speaks for is not.
-async fn admit(door: &crate::Door, peer: From, headers: &HeaderMap) -> Result<(), Problem> {
-    let near = peer.is_some_and(|Extension(Peer(peer))| peer.ip().to_canonical().is_loopback());
-    let speaks_for_another = SPOKEN_FOR.iter().any(|name| headers.contains_key(*name));
-    if near && !speaks_for_another { Ok(()) } else { auth::caller(door, headers).await.map(drop) }
+/// Who asks, and by what name.
+#[derive(Debug)]
+struct Asked {
+    /// Where the connection comes from, as far as it is known.
+    peer: Option<Peer>,
+    connection: Option<Arc<Connection>>,
+    /// The host that the address names, where the whole of it was sent.
+    host: Option<String>,
+    headers: HeaderMap,
+}
+
+impl<S: Sync> FromRequestParts<S> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self {
+            peer: parts.extensions.get().copied(),
+            connection: parts.extensions.get().cloned(),
+            host: parts.uri.host().map(str::to_owned),
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+impl Asked {
+    /// Lets a neighbour in without a key. A proxy on this machine is one, and whoever it speaks for is not;
+    /// nor is a web page whose name somebody else has pointed at this machine.
+    async fn admit(&self, door: &crate::Door) -> Result<(), Problem> {
+        let near = self.peer.is_some_and(|Peer(peer)| peer.ip().to_canonical().is_loopback());
+        let speaks_for_another = SPOKEN_FOR.iter().any(|name| self.headers.contains_key(*name));
+        if !near || speaks_for_another || !self.by_address() {
+            auth::caller(door, &self.headers).await?;
+        }
+        if let Some(connection) = &self.connection {
+            connection.known();
+        }
+        Ok(())
+    }
+
+    /// Whether each name by which the server was asked is an address or this machine's own: any other name
+    /// may have been given this address for the sake of a browser.
+    fn by_address(&self) -> bool {
+        let named = self.headers.get_all(header::HOST).iter();
+        let named = named.map(|name| name.to_str().ok()?.parse::<Authority>().ok());
+        self.host.as_deref().is_none_or(is_address)
+            && named.into_iter().all(|name| name.is_some_and(|name| is_address(name.host())))
+    }
+}
+
+fn is_address(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    bare.parse::<IpAddr>().is_ok() || name == "localhost" || name.ends_with(".localhost")
 }
 
 fn respond(answer: Result<Answer, Problem>) -> Response {
@@ -177,14 +223,40 @@ mod tests {
     #[tokio::test]
     async fn a_proxy_beside_the_server_needs_a_key_for_whom_it_speaks_for() {
         let house = House::open().await;
-        let near = Extension(Peer("127.0.0.1:9".parse().expect("an address")));
+        let near = Peer("127.0.0.1:9".parse().expect("an address"));
         for name in SPOKEN_FOR {
-            let request = || Request::get("/metrics").extension(near.0).header(name, "192.0.2.1");
+            let request = || Request::get("/metrics").extension(near).header(name, "192.0.2.1");
             for (request, status) in [(request(), 401), (request().header("x-api-key", KEY), 200)] {
                 let (told, ..) = house.raw(request.body(Body::empty()).expect("a request")).await;
                 assert_eq!(told, status, "{name}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_page_whose_name_was_pointed_here_needs_a_key() {
+        let house = House::open().await;
+        let near = Peer("127.0.0.1:9".parse().expect("an address"));
+        for (host, uri, status) in [
+            ("localhost:7717", "/metrics", 200),
+            ("LOCALHOST.", "/metrics", 200),
+            ("heddle.localhost", "/metrics", 200),
+            ("127.0.0.1:7717", "/metrics", 200),
+            ("192.0.2.7", "/metrics", 200),
+            ("[::1]:7717", "/metrics", 200),
+            ("evil.example:7717", "/metrics", 401),
+            ("localhost.evil.example", "/metrics", 401),
+            ("127.0.0.1.evil.example", "/metrics", 401),
+            ("", "/metrics", 401),
+            ("127.0.0.1", "http://evil.example/metrics", 401),
+        ] {
+            let request = Request::get(uri).extension(near).header("host", host);
+            let (told, ..) = house.raw(request.body(Body::empty()).expect("a request")).await;
+            assert_eq!(told, status, "{host:?} {uri}");
+        }
+        let two = Request::get("/metrics").extension(near).header("host", "127.0.0.1");
+        let two = two.header("host", "evil.example").body(Body::empty()).expect("a request");
+        assert_eq!(house.raw(two).await.0, 401);
     }
 
     #[tokio::test]

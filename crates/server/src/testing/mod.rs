@@ -17,6 +17,7 @@ use axum::{
     body::{Body, BodyDataStream},
     extract::Request,
     http::{HeaderMap, Method, StatusCode},
+    response::Response,
 };
 use bytes::Bytes;
 use engine::{Clock, Dice, Engine, Parts, Tree};
@@ -30,7 +31,7 @@ use serde_json::{Value, json};
 use store::Store;
 use tower::ServiceExt;
 
-use crate::{Door, Settings, furnished, keys, routes};
+use crate::{Door, Settings, furnished, keys, revoked::Streaming, routes};
 
 /// What every time in an answer is replaced with.
 pub(crate) const TIME: &str = "a time";
@@ -42,6 +43,7 @@ pub(crate) const KEY: &str = "hdl_test";
 pub(crate) struct House {
     router: Router,
     engine: Engine,
+    door: Arc<Door>,
     made: AtomicU64,
 }
 
@@ -89,17 +91,28 @@ impl House {
             #[cfg(debug_assertions)]
             end: crate::End::new(|name| std::future::ready(name == "known")),
         };
-        let router = furnished(routes, engine.clone(), settings);
-        Self { router, engine, made: AtomicU64::new(0) }
+        let door = Door::new(engine.clone(), settings);
+        let router = furnished(routes, Arc::clone(&door));
+        Self { router, engine, door, made: AtomicU64::new(0) }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
     }
 
+    /// The keys that have streams open.
+    pub(crate) fn streaming(&self) -> &Streaming {
+        &self.door.streaming
+    }
+
+    /// Sends a request as it is; the answer's body is not read.
+    pub(crate) async fn whole(&self, request: Request) -> Response {
+        self.router.clone().oneshot(request).await.expect("an answer")
+    }
+
     /// Sends a request as it is.
     pub(crate) async fn raw(&self, request: Request) -> (StatusCode, HeaderMap, Bytes) {
-        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let response = self.whole(request).await;
         let (parts, body) = response.into_parts();
         (parts.status, parts.headers, body.collect().await.expect("a body").to_bytes())
     }

@@ -14,7 +14,7 @@ use crate::{
 /// Answers with the agent at version 1.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let engine = call.engine();
-    let (agent, sent) = agent::create(call.body()?, engine.routes(), engine.mint(), engine.now())?;
+    let (agent, sent) = agent::create(call.body().await?, engine.routes(), engine.mint(), engine.now())?;
     let agent = match sent {
         None => agent,
         Some(sent) => {

@@ -14,7 +14,7 @@ use crate::{
 /// Answers with the new version, or with the old one when nothing changes.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = call.id("agent_id")?;
-    let body = call.body()?;
+    let body = call.body().await?;
     let changed = document::change(&call, || async {
         let stored = current(&call, id).await?.value;
         let engine = call.engine();

@@ -14,7 +14,7 @@ use crate::{
 /// Answers with the environment, fully populated.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let engine = call.engine();
-    let environment = environment::create(call.body()?, engine.mint(), engine.now())?;
+    let environment = environment::create(call.body().await?, engine.mint(), engine.now())?;
     let made = document::change(&call, || async {
         free(&call, &environment).await?;
         Ok(Change::Writes(&environment, vec![Write::Create(row(&call, &environment, 1)?)]))

@@ -14,7 +14,7 @@ use crate::{
 /// Answers with the environment as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = named(&call)?;
-    let body = call.body()?;
+    let body = call.body().await?;
     let changed = document::change(&call, || async {
         let stored = current(&call, id).await?;
         let Some(next) = environment::revise(&stored.value, body.clone(), call.engine().now())? else {

@@ -7,18 +7,23 @@ use protocol::{
     event::{Body, Event},
     input,
 };
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{answer::Answer, error::Problem, extract::Call};
 
 /// Answers with the events as they were taken, in order, with their ids.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let session = call.id("session_id")?;
-    let events = input::send(call.body()?)?;
+    let events = call.read(input::send).await?;
     let input = Input::Client { events, made: BTreeMap::new() };
     let committed = call.engine().commit(call.workspace(), session, input).await?;
-    let echo: Vec<Event> = committed.accepted.into_iter().map(echoed).collect();
-    Answer::json(&json!({"data": echo}))
+    let data = committed.accepted.into_iter().map(echoed).collect();
+    Answer::json(&Sent { data })
+}
+
+#[derive(Serialize)]
+struct Sent {
+    data: Vec<Event>,
 }
 
 /// What is taken up later is echoed as waiting, even if it was taken up at once (rules.md 4).

@@ -20,7 +20,7 @@ const RACES: u32 = 8;
 
 /// Answers with the session: `running` when it begins with events, else `idle`.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let request = session::create(call.body()?)?;
+    let request = call.read(session::create).await?;
     for _ in 0..RACES {
         match open(&call, request.clone()).await? {
             Ok(session) => return Answer::json(&session),

@@ -14,7 +14,7 @@ use crate::{
 
 /// Answers with the session as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let change = session::update(call.body()?)?;
+    let change = call.read(session::update).await?;
     if let Given::Value(tools) = &change.tools {
         reachable(&call, tools).await?;
     }

@@ -1,0 +1,71 @@
+"""The open streams of a key that is revoked end within a second."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+
+from attack import Server, attack, main
+
+# Streams of the key at once.
+STREAMS = 50
+
+
+class Reader(threading.Thread):
+    """Reads one stream until it ends."""
+
+    def __init__(self, server: Server, session: str, key: str) -> None:
+        super().__init__(daemon=True)
+        self.connection = http.client.HTTPConnection(*server.address, timeout=60)
+        self.connection.request("GET", f"/v1/sessions/{session}/events/stream", headers={"x-api-key": key})
+        self.answer = self.connection.getresponse()
+        assert self.answer.status == 200, f"the stream was answered {self.answer.status}"
+        self.ended: float | None = None
+        self.lines = 0
+
+    def run(self) -> None:
+        """Until it ends."""
+        try:
+            while self.answer.readline():
+                self.lines += 1
+        except OSError:
+            pass
+        self.ended = time.monotonic()
+
+
+@attack("a key is revoked while its streams are open")
+def revoked(server: Server) -> None:
+    """By another process, as the command does it; a stream of another key goes on."""
+    made = server.heddle("keys", "create", "bad").stdout.split()
+    other = server.heddle("keys", "create", "good").stdout.split()
+    assert len(made) == 3 and len(other) == 3, f"the keys were shown as {made} and {other}"
+    session = server.session()
+    with server.neighbour() as neighbour:
+        ends = [Reader(server, session, made[2]) for _ in range(STREAMS)]
+        stays = [Reader(server, session, key) for key in (other[2], server.key)]
+        for reader in (*ends, *stays):
+            reader.start()
+        server.say_to(session, "hello")
+        time.sleep(1)
+        assert not any(reader.ended for reader in ends), "a stream ended before its key was revoked"
+        done = server.heddle("keys", "revoke", made[0])
+        revoked_at = time.monotonic()
+        assert done.returncode == 0, done.stderr
+        for reader in ends:
+            reader.join(10)
+        slowest = max((reader.ended or float("inf")) - revoked_at for reader in ends)
+        server.say(f"{STREAMS} streams ended within {slowest:.2f} s of the command's end")
+        status, _ = server.get("/v1/agents", headers={"x-api-key": made[2]})
+        before = [reader.lines for reader in stays]
+        server.say_to(session, "and again")
+        time.sleep(2)
+        assert slowest <= 1.0, f"a stream of the revoked key went on for {slowest:.2f} s"
+        assert status == 401, f"the revoked key was answered {status}"
+        for reader, lines in zip(stays, before, strict=True):
+            assert reader.ended is None and reader.lines > lines, "a stream of another key ended, or says nothing"
+    assert not neighbour.errors, f"the neighbour failed: {neighbour.errors[:3]}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,347 @@
+//! The connections that are open: which wait for a request, since when, and which is closed for a new one.
+//!
+//! Whoever works is not closed: a connection whose request a key has let in stands in no line. The others
+//! stand in one, and where room is wanted, the first of it goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::limits;
+use tokio::{sync::Notify, time::Instant};
+
+const FIRST_BYTE: Duration = Duration::from_secs(limits::FIRST_BYTE_S);
+const HEAD: Duration = Duration::from_secs(limits::HEAD_S);
+/// How long a connection may be without a request.
+pub(crate) const IDLE: Duration = Duration::from_secs(limits::IDLE_S);
+/// How many of those that were told to leave may be there still before no new one is taken.
+const LEAVING: usize = 64;
+
+/// Why a connection may be closed for another; the first of these goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// It has no request under way, and no key was ever shown on it.
+    Silent,
+    /// It has no request under way.
+    Idle,
+    /// What it asked for needs no key, or a key that was not shown, and it has not read the answer.
+    Unread,
+}
+
+/// A place in the line: the longer there, the smaller.
+type Place = (Class, u64);
+
+/// All connections of a server.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    /// How many there may be.
+    room: usize,
+    /// How many of one address, before its own are closed for its new ones.
+    share: usize,
+    table: Mutex<Table>,
+    /// Told when there may be room again.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    turn: u64,
+    open: usize,
+    /// Those of `open` that were told to leave.
+    leaving: usize,
+    line: BTreeMap<Place, Arc<Connection>>,
+    addresses: BTreeMap<IpAddr, Address>,
+}
+
+#[derive(Debug, Default)]
+struct Address {
+    /// Without those that were told to leave.
+    open: usize,
+    line: BTreeSet<Place>,
+}
+
+/// One connection, as the table, the wire and the requests of it see it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    all: Arc<Connections>,
+    address: IpAddr,
+    pulse: Mutex<Pulse>,
+    leave: Notify,
+}
+
+#[derive(Debug)]
+struct Pulse {
+    /// Since when it is without a request.
+    since: Instant,
+    /// When the head of its next request began to come.
+    head: Option<Instant>,
+    /// Requests under way, their answers too.
+    requests: usize,
+    /// Whether there ever was one.
+    asked: bool,
+    /// Whether one of them showed a key that opens.
+    known: bool,
+    http2: bool,
+    /// Whether it has not taken what was written.
+    blocked: bool,
+    place: Option<Place>,
+    /// Whether it was told to leave.
+    leaves: bool,
+}
+
+/// A request under way, until its answer is written or given up.
+#[derive(Debug)]
+pub(crate) struct Request(Arc<Connection>);
+
+impl Connections {
+    /// Room for so many.
+    pub(crate) fn new(room: usize) -> Arc<Self> {
+        let room = room.max(1);
+        let share = room.div_ceil(limits::CONNECTIONS_PER_ADDRESS_PART);
+        Arc::new(Self { room, share, table: Mutex::default(), freed: Notify::new() })
+    }
+
+    /// Waits until a new connection can be taken, if need be in place of another.
+    pub(crate) async fn room(&self) {
+        loop {
+            let mut freed = std::pin::pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if self.lock().takes(self.room) {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    /// Takes a new connection in and, where its address or the whole has too many, tells another to leave.
+    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Arc<Connection> {
+        let address = network(address);
+        let mut table = self.lock();
+        let crowded = |table: &Table| table.addresses.get(&address).is_some_and(|own| own.open >= self.share);
+        if crowded(&table) {
+            let first = table.addresses.get(&address).and_then(|own| own.line.first().copied());
+            table.dismiss(first);
+        }
+        if table.open - table.leaving >= self.room {
+            let first = table.line.first_key_value().map(|(place, _)| *place);
+            table.dismiss(first);
+        }
+        table.open += 1;
+        table.addresses.entry(address).or_default().open += 1;
+        drop(table);
+        let pulse = Pulse {
+            since: Instant::now(),
+            head: None,
+            requests: 0,
+            asked: false,
+            known: false,
+            http2: false,
+            blocked: false,
+            place: None,
+            leaves: false,
+        };
+        let all = Arc::clone(self);
+        let connection =
+            Arc::new(Connection { all, address, pulse: Mutex::new(pulse), leave: Notify::new() });
+        connection.change(|_| ());
+        connection
+    }
+
+    /// Tells the first in line to leave: the system has no descriptor left.
+    pub(crate) fn make_room(&self) {
+        let mut table = self.lock();
+        let first = table.line.first_key_value().map(|(place, _)| *place);
+        table.dismiss(first);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn takes(&self, room: usize) -> bool {
+        let staying = self.open - self.leaving;
+        (staying < room || !self.line.is_empty()) && self.open < room + LEAVING
+    }
+
+    fn dismiss(&mut self, place: Option<Place>) {
+        let Some((place, connection)) = place.and_then(|place| self.line.remove_entry(&place)) else {
+            return;
+        };
+        self.leaving += 1;
+        if let Some(own) = self.addresses.get_mut(&connection.address) {
+            own.line.remove(&place);
+            own.open -= 1;
+        }
+        connection.leave.notify_one();
+    }
+
+    fn stand(&mut self, connection: &Arc<Connection>, class: Class) -> Place {
+        self.turn += 1;
+        let place = (class, self.turn);
+        self.line.insert(place, Arc::clone(connection));
+        self.addresses.entry(connection.address).or_default().line.insert(place);
+        place
+    }
+
+    /// Takes it out of the line; false: it was told to leave before.
+    fn step_out(&mut self, connection: &Connection, place: Place) -> bool {
+        let stood = self.line.remove(&place).is_some();
+        if let Some(own) = self.addresses.get_mut(&connection.address) {
+            own.line.remove(&place);
+        }
+        stood
+    }
+}
+
+impl Connection {
+    /// A request has come in over it.
+    pub(crate) fn request(self: &Arc<Self>, http2: bool) -> Request {
+        self.change(|pulse| {
+            pulse.requests += 1;
+            pulse.asked = true;
+            pulse.http2 = http2;
+        });
+        Request(Arc::clone(self))
+    }
+
+    /// A request of it has shown a key that opens.
+    pub(crate) fn known(self: &Arc<Self>) {
+        self.change(|pulse| pulse.known = true);
+    }
+
+    /// Bytes have come.
+    pub(crate) fn heard(&self) {
+        let mut pulse = self.lock();
+        if pulse.requests == 0 && !pulse.http2 && pulse.head.is_none() {
+            pulse.head = Some(Instant::now());
+        }
+    }
+
+    /// Whether it has not taken what was written.
+    pub(crate) fn blocked(self: &Arc<Self>, blocked: bool) {
+        self.change(|pulse| {
+            pulse.blocked = blocked;
+            if !blocked {
+                pulse.since = Instant::now();
+            }
+        });
+    }
+
+    /// When it is to end for want of a request; `None`: it has one under way.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let pulse = self.lock();
+        // What is blocked has a bound of its own, on the wire.
+        (pulse.requests == 0 && !pulse.blocked).then(|| match (pulse.asked, pulse.head) {
+            (false, None) => pulse.since + FIRST_BYTE,
+            (false, Some(_)) => pulse.since + HEAD,
+            (true, None) => pulse.since + IDLE,
+            (true, Some(head)) => head + HEAD,
+        })
+    }
+
+    /// Ready when it is told to leave, unless a request came in between.
+    pub(crate) async fn leaves(self: &Arc<Self>) {
+        loop {
+            self.leave.notified().await;
+            let mut pulse = self.lock();
+            if pulse.requests == 0 || !pulse.known {
+                pulse.leaves = true;
+                return;
+            }
+            pulse.place = None;
+            let mut table = self.all.lock();
+            table.leaving -= 1;
+            table.addresses.entry(self.address).or_default().open += 1;
+        }
+    }
+
+    /// Whether a key was ever shown on it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.lock().known
+    }
+
+    /// It is closed.
+    pub(crate) fn closed(&self) {
+        let mut pulse = self.lock();
+        let mut table = self.all.lock();
+        table.open -= 1;
+        let dismissed = pulse.leaves || pulse.place.take().is_some_and(|place| !table.step_out(self, place));
+        if dismissed {
+            table.leaving -= 1;
+        } else if let Some(own) = table.addresses.get_mut(&self.address) {
+            own.open -= 1;
+        }
+        if table.addresses.get(&self.address).is_some_and(|own| own.open == 0) {
+            table.addresses.remove(&self.address);
+        }
+        drop(table);
+        // A request may outlive it for a moment and must not put it back into the line.
+        pulse.leaves = true;
+        self.all.freed.notify_one();
+    }
+
+    /// Changes what is known of it, and its place in the line with that.
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Pulse)) {
+        let mut pulse = self.lock();
+        change(&mut pulse);
+        let class = pulse.class();
+        if class == pulse.place.map(|(class, _)| class) {
+            return;
+        }
+        let mut table = self.all.lock();
+        if let Some(place) = pulse.place.filter(|place| table.line.contains_key(place)) {
+            table.step_out(self, place);
+            pulse.place = None;
+        }
+        // One that was told to leave stays told.
+        if pulse.place.is_none() && !pulse.leaves {
+            pulse.place = class.map(|class| table.stand(self, class));
+        }
+        drop(table);
+        if class.is_some() {
+            self.all.freed.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pulse> {
+        self.pulse.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pulse {
+    fn class(&self) -> Option<Class> {
+        match (self.known, self.requests > 0 || self.blocked) {
+            (false, false) => Some(Class::Silent),
+            (true, false) => Some(Class::Idle),
+            (false, true) => Some(Class::Unread),
+            (true, true) => None,
+        }
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.0.change(|pulse| {
+            pulse.requests -= 1;
+            if pulse.requests == 0 {
+                pulse.since = Instant::now();
+                pulse.head = None;
+            }
+        });
+    }
+}
+
+/// Who counts as one: an address, of IPv6 the network that one customer gets.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+#[path = "connections_tests.rs"]
+mod tests;
