@@ -9,8 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_change, mount_remount,
-    open_tree, unmount,
+    MountFlags, MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount, mount_bind, mount_change,
+    mount_remount, open_tree, unmount,
 };
 
 use super::counted::Shares;
@@ -201,8 +201,8 @@ fn seal(layout: &Layout) -> Result<(), Fault> {
         if !is_device {
             flags |= MountFlags::NODEV;
         }
-        let writable = own.contains(&&place)
-            || ["/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
+        let writable =
+            own.contains(&&place) || ["/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
         if !writable {
             flags |= MountFlags::RDONLY;
         }

@@ -43,7 +43,10 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata), String> {
 /// What the model is told.
 pub(super) fn not_kernels(path: &Path, open: &File) -> Result<(), String> {
     if host::is_kernels(open) {
-        return Err(format!("{} is in /proc or /sys, where this tool does not look; use bash for it", path.display()));
+        return Err(format!(
+            "{} is in /proc or /sys, where this tool does not look; use bash for it",
+            path.display()
+        ));
     }
     Ok(())
 }

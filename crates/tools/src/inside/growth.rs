@@ -242,14 +242,18 @@ mod tests {
         let short = |bytes: usize, entries| Held { bytes: bytes as u64, entries };
         let taken = look.cut(&folders, u64::MAX, short(9 * MIB, 0));
         assert_eq!(taken.cut, Cut { bytes: 12 * MIB as u64, files: 2 });
-        assert!(taken.told().contains("/shut/large") && taken.told().starts_with("removed or cut short, 12 MiB: "));
+        assert!(
+            taken.told().contains("/shut/large")
+                && taken.told().starts_with("removed or cut short, 12 MiB: ")
+        );
         assert_eq!(fs::metadata(root.join("grows")).expect("there").len(), MIB as u64);
         assert!(root.join("new").exists() && !root.join("shut/large").exists());
 
         // More than has grown: all that is new goes, folders too, and nothing else.
         let taken = look.cut(&folders, u64::MAX, short(100 * MIB, 0));
         assert_eq!(taken.cut.files, 2);
-        let left: BTreeSet<_> = fs::read_dir(root).expect("reads").map(|entry| entry.expect("one").file_name()).collect();
+        let left: BTreeSet<_> =
+            fs::read_dir(root).expect("reads").map(|entry| entry.expect("one").file_name()).collect();
         assert_eq!(left, ["old", "grows"].map(Into::into).into());
     }
 

@@ -66,10 +66,9 @@ impl Shop {
                 return;
             }
             let shop = Arc::clone(&self);
-            let looked = self.tasks.spawn_blocking(move || Sight {
-                room: shop.folders.room().ok(),
-                memory: sandbox::memory(),
-            });
+            let looked = self
+                .tasks
+                .spawn_blocking(move || Sight { room: shop.folders.room().ok(), memory: sandbox::memory() });
             let Ok(sight) = looked.await else { continue };
             pause = if self.is_little(sight) { SHORT } else { PAUSE };
             let fell = sight.room.zip(before).is_some_and(|(now, before): (Room, Room)| {
@@ -112,7 +111,8 @@ impl Shop {
 
     fn is_little(&self, sight: Sight) -> bool {
         let disk = sight.room.is_some_and(|room| {
-            room.bytes / LITTLE < self.settings.limits.free_bytes || room.entries / LITTLE < entries_least(room)
+            room.bytes / LITTLE < self.settings.limits.free_bytes
+                || room.entries / LITTLE < entries_least(room)
         });
         let memory = sight.memory.is_some_and(|now| now.available_bytes / LITTLE < self.memory_least(now));
         disk || memory
@@ -158,8 +158,10 @@ impl Shop {
 
     async fn end_the_heaviest(&self) {
         let weights = self.weigh().await;
-        let gauges: Vec<_> =
-            weights.iter().map(|(line, weight)| (line.gauge(), weight.map_or(0, |weight| weight.memory_bytes))).collect();
+        let gauges: Vec<_> = weights
+            .iter()
+            .map(|(line, weight)| (line.gauge(), weight.map_or(0, |weight| weight.memory_bytes)))
+            .collect();
         let weighed = self.tasks.spawn_blocking(move || {
             let weigh = |(gauge, said): (Option<sandbox::Gauge>, u64)| {
                 // A jail that has no time to answer, or hides something, is seen from outside.
@@ -190,15 +192,16 @@ async fn gone(line: &Line) {
 fn grown(weights: &[(Arc<Line>, Option<Weight>)]) -> Option<&Arc<Line>> {
     let grown = |weight: &Weight| weight.grown_bytes.max(weight.grown_entries * 4096);
     let grew = weights.iter().filter_map(|(line, weight)| Some((line, weight.as_ref()?)));
-    let grew = grew
-        .filter(|(_, weight)| weight.grown_bytes >= GROWN_BYTES || weight.grown_entries >= GROWN_ENTRIES);
+    let grew =
+        grew.filter(|(_, weight)| weight.grown_bytes >= GROWN_BYTES || weight.grown_entries >= GROWN_ENTRIES);
     grew.max_by_key(|(_, weight)| grown(weight)).map(|(line, _)| line)
 }
 
 /// Who hides most; else who did not even answer.
 fn hiding(weights: &[(Arc<Line>, Option<Weight>)]) -> Option<&Arc<Line>> {
     let hides = weights.iter().filter_map(|(line, weight)| Some((line, weight.as_ref()?.unseen)));
-    let most = hides.filter(|(_, unseen)| *unseen > 0).max_by_key(|(_, unseen)| *unseen).map(|(line, _)| line);
+    let most =
+        hides.filter(|(_, unseen)| *unseen > 0).max_by_key(|(_, unseen)| *unseen).map(|(line, _)| line);
     most.or_else(|| weights.iter().find(|(_, weight)| weight.is_none()).map(|(line, _)| line))
 }
 

@@ -50,7 +50,8 @@ fn system_v() -> u64 {
 /// The sum of a column that the first line names.
 fn column(table: &str, name: &str) -> u64 {
     let mut lines = table.lines();
-    let Some(at) = lines.next().and_then(|head| head.split_whitespace().position(|field| field == name)) else {
+    let Some(at) = lines.next().and_then(|head| head.split_whitespace().position(|field| field == name))
+    else {
         return 0;
     };
     lines.filter_map(|line| line.split_whitespace().nth(at)?.parse::<u64>().ok()).sum()

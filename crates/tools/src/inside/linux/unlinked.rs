@@ -199,7 +199,10 @@ mod tests {
 
     #[test]
     fn a_deleted_file_that_is_only_mapped_is_as_large_as_it_was_known_to_be() {
-        assert_eq!(mapped("7f00-7f01 r--s 00000000 08:10 42 /workspace/a b (deleted)"), Some((makedev(8, 16), 42)));
+        assert_eq!(
+            mapped("7f00-7f01 r--s 00000000 08:10 42 /workspace/a b (deleted)"),
+            Some((makedev(8, 16), 42))
+        );
         assert_eq!(mapped("7f00-7f01 r--s 00000000 08:10 42 /workspace/a"), None);
         let folder = tempfile::tempdir().expect("a folder");
         let script = "import mmap,os,sys\nf=open('f','wb+'); f.truncate(1<<20)\nm=mmap.mmap(f.fileno(),4096)\n\
