@@ -63,7 +63,9 @@ const ELSEWHERE: [(&str, &str, &str, &str); 16] = [
     ("A turn", "crates/models/src/draft.rs", "ANSWER_BYTES", "The blocks of one answer of a model."),
 ];
 /// Words of a doc comment that say for whom a bound holds. They must not contradict the line above.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 8] = [
+    ("of a session", "A session"),
+    ("of a route", "A route"),
     ("of a server", "A server"),
     ("of the whole server", "A server"),
     ("of one key", "A key"),
@@ -163,6 +165,7 @@ fn bytes(value: u128) -> String {
 fn seconds(value: u128) -> String {
     match value {
         1 => "1 second".to_owned(),
+        value if value > 3_600 && value.is_multiple_of(3_600) => format!("{} hours", value / 3_600),
         value if value > 60 && value.is_multiple_of(60) => format!("{} minutes", value / 60),
         value => format!("{} seconds", grouped(value)),
     }
@@ -437,6 +440,7 @@ mod tests {
             worded("A_BYTES", 1_500),
             worded("A_S", 60),
             worded("A_S_MAX", 600),
+            worded("A_S", 24 * 3_600),
             worded("A_MS", 500),
             worded("A_MS_MAX", 30_000),
             worded("A_CHARS", 100_000),
@@ -449,6 +453,7 @@ mod tests {
             "1,500 bytes",
             "60 seconds",
             "10 minutes",
+            "24 hours",
             "500 milliseconds",
             "30 seconds",
             "100,000 characters",

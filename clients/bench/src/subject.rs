@@ -17,6 +17,8 @@ use crate::line::{Line, request};
 const MARK: &str = "listening on http://";
 /// Ticks of `/proc/PID/stat` in a second; Linux tells user space 100 on every machine.
 const TICKS: u32 = 100;
+/// Room for some dozens of sessions that have run a few turns.
+const SMALL_CACHE_BYTES: u64 = 1024 * 1024;
 /// How long a process may take until it listens.
 const START: Duration = Duration::from_secs(20);
 
@@ -88,18 +90,24 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// The server, with its defaults, on a directory of its own below `place`.
-    pub(crate) async fn heddle(binary: &Path, place: &Path, models: &[Process; 2]) -> Outcome<Self> {
+    /// The server on a directory of its own below `place`, with its defaults but for what `settings` say.
+    pub(crate) async fn heddle(
+        binary: &Path,
+        place: &Path,
+        models: &[Process; 2],
+        settings: &str,
+    ) -> Outcome<Self> {
         fs::create_dir_all(place)?;
         let [quick, slow] = models
             .each_ref()
             .map(|model| format!("provider = \"messages\"\nbase_url = \"http://{}\"\n", model.address));
-        let settings = place.join("heddle.toml");
-        fs::write(&settings, format!("[routes.\"bench-quick\"]\n{quick}[routes.\"bench-slow\"]\n{slow}"))?;
+        let routes = format!("[routes.\"bench-quick\"]\n{quick}[routes.\"bench-slow\"]\n{slow}");
+        let file = place.join("heddle.toml");
+        fs::write(&file, format!("{routes}{settings}"))?;
         let data = place.join("data");
         let mut command = Command::new(binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
-        command.arg("--config").arg(&settings);
+        command.arg("--config").arg(&file);
         let process = Process::start(command, &place.join("log")).await?;
         let key = fs::read_to_string(data.join("first-key"))?.trim().to_owned();
         let mut subject = Self { process, key, create: [const { String::new() }; 2] };
@@ -150,6 +158,15 @@ impl Subject {
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         value.ok_or_else(|| format!("there is no metric {name}").into())
     }
+}
+
+/// What makes the cache of sessions at rest so small that a load fills it: else memory would rise until it is
+/// full, whatever is let go. Nothing for a binary that has no such setting.
+pub(crate) async fn small_cache(binary: &Path) -> Outcome<String> {
+    let sample = Command::new(binary).arg("config").env_clear().output().await?;
+    let has =
+        String::from_utf8_lossy(&sample.stdout).lines().any(|line| line.trim_start_matches('#') == "[cache]");
+    Ok(if has { format!("[cache]\nbytes = {SMALL_CACHE_BYTES}\n") } else { String::new() })
 }
 
 /// A model server, which takes so long for each answer.
