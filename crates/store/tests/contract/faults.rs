@@ -90,3 +90,15 @@ async fn a_stalled_commit_nobody_waits_for_is_not_written() {
     faults.sync();
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_full_disk_refuses_every_write_until_there_is_room() {
+    let (store, faults) = faulty();
+    faults.fill_disk(true);
+    let refused = store.commit(first(7)).await;
+    assert!(matches!(refused, Err(CommitError::Fault(Fault::Full { .. }))), "{refused:?}");
+    assert!(matches!(store.probe().await, Err(Fault::Full { .. })));
+    assert_eq!(store.head(HERE, session(7)).await.unwrap(), None);
+    faults.fill_disk(false);
+    assert_eq!((store.probe().await, store.commit(first(7)).await), (Ok(()), Ok(())));
+}
