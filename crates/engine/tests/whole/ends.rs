@@ -63,9 +63,11 @@ async fn a_job_that_panics_is_answered_as_failed() {
     assert!(told.contains(&"session.error") && told.contains(&"agent.message"), "{told:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_session_whose_commits_panic_answers_with_a_fault_and_goes_on() {
-    let world = world(Store::memory(), vec![]).await;
+    // One that takes its time, so that a commit is under way when it ends.
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(Store::sqlite(&folder.path().join("heddle.db")).unwrap(), vec![]).await;
     let session = world.open(vec![]).await;
     let mut feed = world.follow(session).await;
     world.engine.ends().end("session-commits");
