@@ -1,9 +1,8 @@
-"""Agents neither watch what others run, nor lock the host's files, nor speak to its sockets."""
+"""Agents neither watch what others run, nor lock the host's files."""
 
 from __future__ import annotations
 
 import fcntl
-import socket
 import subprocess
 
 from attack import Server, attack, main
@@ -42,30 +41,6 @@ def locks(server: Server) -> None:
         said = server.bash(other, "flock -n /usr/bin/env echo free")
         assert "free" in said, said
     server.say("an agent's lock, another agent's and the host's do not meet")
-
-
-@attack("a socket in a readonly tree", alone=False, start=False)
-def sockets(server: Server) -> None:
-    tree = server.folder / "tree"
-    tree.mkdir(mode=0o755)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tree / "socket"))
-        listener.listen()
-        (tree / "socket").chmod(0o777)
-        (tree / "file").write_text("shown", encoding="utf-8")
-        with open(server.settings, "a", encoding="utf-8") as settings:
-            settings.write(f'[sandbox]\nreadonly = ["{tree}"]\n')
-        server.start()
-        connect = f"import socket; print(socket.socket(socket.AF_UNIX).connect_ex('{tree}/socket'))"
-        said = server.bash(server.session(), f'cat {tree}/file; python3 -c "{connect}"')
-        server.say(f"the agent was told {said.strip()!r}")
-        assert "shown" in said and "111" in said, said
-        listener.settimeout(0.2)
-        try:
-            listener.accept()
-        except TimeoutError:
-            return
-        raise AssertionError("somebody came through the socket")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,25 @@
 //! Turns: more sessions than jails, each of which gets one in the order in which it came.
 
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::future::{join_all, poll_immediate};
 use protocol::SessionId;
 use sandbox::Isolation;
-use tools::Hands;
+use tools::{Hands, Outcome};
 
 use crate::support::{CHILD, MAIN, ONE, TWO, bash, failed, jail, odd, said, text, within};
 
 const THREE: SessionId = SessionId::from_bits(3);
+
+/// Lets a call come as far as it can by itself. Nothing tells from outside that it waits for its turn.
+async fn stands_in_line<F: Future<Output = Outcome>>(mut call: Pin<&mut F>) {
+    for _ in 0..20 {
+        assert!(poll_immediate(call.as_mut()).await.is_none());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_session_has_its_turn_in_the_order_in_which_it_came() {
@@ -36,8 +45,7 @@ async fn every_session_has_its_turn_in_the_order_in_which_it_came() {
             .collect();
         // Each stands in the line before the next.
         for call in &mut calls {
-            assert!(poll_immediate(call.as_mut()).await.is_none());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            stands_in_line(call.as_mut()).await;
         }
         for session in [ONE, TWO] {
             std::fs::write(world.folder(session).join("workspace/go"), "").unwrap();
@@ -67,14 +75,10 @@ async fn who_always_has_a_call_under_way_lets_those_who_wait_go_first() {
     assert!(poll_immediate(running.as_mut()).await.is_none());
     tokio::select! { outcome = &mut running => panic!("{outcome:?}"), () = sign.seen() => {} }
     let mut waits = Box::pin(world.bash(TWO, "unknown"));
-    assert!(poll_immediate(waits.as_mut()).await.is_none());
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(poll_immediate(waits.as_mut()).await.is_none());
+    stands_in_line(waits.as_mut()).await;
     // The session that has the jail comes again, on another thread, and stands behind.
     let mut again = Box::pin(world.hands.run(bash(ONE, CHILD, "unknown")));
-    assert!(poll_immediate(again.as_mut()).await.is_none());
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert!(poll_immediate(again.as_mut()).await.is_none());
+    stands_in_line(again.as_mut()).await;
     drop(running);
     let (waited, after) = within(60, async { tokio::join!(waits, again) }).await;
     assert_eq!((waited, after), (said("mine"), said("mine")));
@@ -98,11 +102,8 @@ async fn calls_that_wait_are_given_up_ended_and_stopped_and_hold_up_nobody() {
     // The first that waits gives up, and the second has its turn all the same.
     let mut first = Box::pin(world.bash(TWO, "unknown"));
     let mut second = Box::pin(world.bash(THREE, "unknown"));
-    for _ in 0..10 {
-        assert!(poll_immediate(first.as_mut()).await.is_none());
-        assert!(poll_immediate(second.as_mut()).await.is_none());
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    stands_in_line(first.as_mut()).await;
+    stands_in_line(second.as_mut()).await;
     drop((first, running));
     assert_eq!(within(60, second).await, said("mine"));
 
