@@ -13,7 +13,7 @@ from unit import Unit, said_by
 # What an agent does that no limit of one process bounds: each child stays below its own.
 MANY_MEMFDS = """python3 -c '
 import os
-for _ in range(64):
+for _ in range(8):
     if os.fork() == 0:
         fd = os.memfd_create("x")
         while True: os.write(fd, bytes(1 << 20))
@@ -64,8 +64,10 @@ def memory(server: Server) -> None:
         bounds = [(place / "memory.max").read_text().strip() for place in places]
         server.say(f"the server is in {cgroup_of(pid).name}, the jail in {[place.name for place in places]}")
         said = server.bash(offender, MANY_MEMFDS, timeout_ms=60_000)
-        server.say(f"64 processes filled memfds, and the agent was told: {said.strip()[:200]!r}")
-        alive = server.bash(offender, "echo alive")
+        server.say(f"8 processes filled memfds, and the agent was told: {said.strip()[:200]!r}")
+        # An emulated machine may take longer for a new sandbox than a start may last.
+        tries = (server.bash(offender, "echo alive") for _ in range(4))
+        alive = next((said for said in tries if said.endswith("alive\n")), "nothing, four times")
         server.say(f"its session then says: {alive.strip()!r}")
     assert alive.endswith("alive\n"), f"the offender's session does not go on: {alive}"
     assert server.alive() and server.pid == pid, "the server was ended"

@@ -28,6 +28,8 @@ from unit import forget
 HERE = pathlib.Path(__file__).resolve().parent
 # Rows that may run beside one another do so, so many at once.
 ABREAST = 2
+# So many of the slowest are named at the end.
+SLOWEST = 5
 # How a row's process ends.
 HOLDS, FAILED, SKIPPED = 0, 1, 3
 
@@ -48,6 +50,7 @@ class Try:
 
     def __init__(self, path: pathlib.Path, place: int, row: Row, user: str) -> None:
         self.path, self.place, self.row, self.user = path, place, row, user
+        self.took = 0.0
 
     def name(self) -> str:
         """How it is headed."""
@@ -55,6 +58,7 @@ class Try:
 
     def run(self, folder: pathlib.Path) -> tuple[int, str]:
         """Runs it in a process of its own; how it ended, and what it said."""
+        began = time.monotonic()
         kept = folder / f"{self.path.stem}-{self.place}-{self.user}"
         kept.mkdir(mode=0o755)
         words = [sys.executable, str(HERE / "run.py"), "--one", str(self.path), str(self.place), self.user]
@@ -87,6 +91,7 @@ class Try:
         else:
             said += "" if "FAILED" in said else f"   FAILED: it ended with {code}\n"
             said += f"   data and logs are in {kept}\n"
+        self.took = time.monotonic() - began
         return code, said.rstrip()
 
 
@@ -169,6 +174,9 @@ def main(paths: list[str], words: list[str]) -> int:
         for tried in tries:
             print(f"{tried.name()}{' needs ' + ', '.join(tried.row.needs) if tried.row.needs else ''}")
         return 0
+    if args.names and not tries and not skipped:
+        print(f"no row that may run here is called {' or '.join(args.names)}\n0 passed, 1 failed")
+        return 1
     os.umask(0o022)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="heddle-attacks-"))
     folder.chmod(0o755)
@@ -192,6 +200,8 @@ def main(paths: list[str], words: list[str]) -> int:
             code, said = done.result()
             print(f"== {running[done].name()}\n{said}", flush=True)
             codes.append(code)
+    slowest = sorted(tries, key=lambda tried: -tried.took)[:SLOWEST]
+    print("slowest: " + "; ".join(f"{tried.took:.0f} s {tried.name()}" for tried in slowest))
     failed = sum(code not in (HOLDS, SKIPPED) for code in codes)
     passed, without = codes.count(HOLDS), codes.count(SKIPPED) + len(skipped)
     if not failed:

@@ -40,7 +40,7 @@ PROGRAMS = {
     "depmod": "kmod",
 }
 # What the machine has beside Debian's smallest set.
-PACKAGES = "systemd-sysv,python3,e2fsprogs,kmod,uidmap,procps,libseccomp2"
+PACKAGES = "systemd-sysv,python3,e2fsprogs,kmod,quota,uidmap,procps"
 KERNEL = "linux-image-cloud-amd64"
 # What its kernel must load before it has a root, and what attacks want that nobody would load without udev.
 MODULES = ("virtio_pci", "virtio_blk")
