@@ -55,7 +55,8 @@ pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
 fn prepare(settled: &Settled) {
     let limits = &settled.sandbox.limits;
     // Twice what the watch keeps, so that the jails' own bound is met first; half of a machine is theirs.
-    let reserve = |memory: sandbox::Memory| (2 * limits.memory_least(memory.total_bytes)).min(memory.total_bytes / 2);
+    let reserve =
+        |memory: sandbox::Memory| (2 * limits.memory_least(memory.total_bytes)).min(memory.total_bytes / 2);
     let reserve_bytes = sandbox::memory().map_or(0, reserve);
     match sandbox::prepare(reserve_bytes) {
         Ok(Some(found)) => tracing::info!(found, "cgroups bound each sandbox as a whole"),

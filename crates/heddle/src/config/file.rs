@@ -180,7 +180,8 @@ impl Default for File {
 /// As rules.md 10 says.
 impl Default for FileSandbox {
     fn default() -> Self {
-        let sandbox::Limits { data_bytes, disk_bytes, free_bytes, memory_free_bytes, .. } = sandbox::Limits::default();
+        let sandbox::Limits { data_bytes, disk_bytes, free_bytes, memory_free_bytes, .. } =
+            sandbox::Limits::default();
         Self {
             mode: Mode::Local,
             readonly: Vec::new(),

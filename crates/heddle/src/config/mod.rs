@@ -215,7 +215,12 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger)
         keep_days: ledger.take("sandbox.keep_days", None, file.keep_days, text),
         limits: sandbox::Limits {
             data_bytes: bytes(ledger.take("sandbox.memory_mib", None, file.memory_mib, text)),
-            memory_free_bytes: bytes(ledger.take("sandbox.memory_free_mib", None, file.memory_free_mib, text)),
+            memory_free_bytes: bytes(ledger.take(
+                "sandbox.memory_free_mib",
+                None,
+                file.memory_free_mib,
+                text,
+            )),
             disk_bytes: bytes(ledger.take("sandbox.disk_mib", None, file.disk_mib, text)),
             free_bytes: bytes(ledger.take("sandbox.disk_free_mib", None, file.disk_free_mib, text)),
             ..sandbox::Limits::default()

@@ -121,15 +121,18 @@ pub(crate) fn apply() -> Result<(), Fault> {
     let refused = compile(rules, SeccompAction::Errno(libc::EPERM as u32))?;
     let unknown =
         compile([(libc::SYS_clone3, Vec::new())].into(), SeccompAction::Errno(libc::ENOSYS as u32))?;
-    let no_room = compile(reserving().map_err(|error| failed(error.into()))?, SeccompAction::Errno(libc::EOPNOTSUPP as u32))?;
+    let no_room = compile(
+        reserving().map_err(|error| failed(error.into()))?,
+        SeccompAction::Errno(libc::EOPNOTSUPP as u32),
+    )?;
     for program in [newer_is_unknown(), unknown, no_room, refused] {
         apply_filter(&program).map_err(failed)?;
     }
     Ok(())
 }
 
-/// Room on a disk that is taken without being written: a whole disk in milliseconds, faster than anybody could
-/// see it go. Programs know file systems that cannot do so, and write instead. Holes may be made.
+/// Room on a disk that is taken without being written: a whole disk in milliseconds, faster than anybody
+/// could see it go. Programs know file systems that cannot do so, and write instead. Holes may be made.
 fn reserving() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
     let hole = libc::FALLOC_FL_PUNCH_HOLE as u64;
     let takes = SeccompCondition::new(1, Len::Dword, Is::MaskedEq(hole), 0)?;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::cgroup::{Ground, discard, sweep};
 use crate::plan::Limits;
 
-/// The share of CPU of all jails together; every session of processes beside them has 1024, and that of a server
-/// that is root has more.
+/// The share of CPU of all jails together; every session of processes beside them has 1024, and that of a
+/// server that is root has more.
 const JAILS_SHARES: &str = "512";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

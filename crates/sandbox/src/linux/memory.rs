@@ -19,7 +19,8 @@ pub struct Memory {
 /// What there is now; `None` where the system does not say.
 pub fn memory() -> Option<Memory> {
     let machine = of_machine(&fs::read_to_string("/proc/meminfo").ok()?)?;
-    let container = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"].iter().find_map(|place| of_container(Path::new(place)));
+    let container =
+        ["/sys/fs/cgroup", "/sys/fs/cgroup/memory"].iter().find_map(|place| of_container(Path::new(place)));
     Some(container.map_or(machine, |container| Memory {
         total_bytes: machine.total_bytes.min(container.total_bytes),
         available_bytes: machine.available_bytes.min(container.available_bytes),
@@ -93,7 +94,13 @@ fn below(top: u32, parents: &BTreeMap<u32, u32>) -> BTreeSet<u32> {
     let mut found = BTreeSet::from([top]);
     loop {
         let before = found.len();
-        found.extend(parents.iter().filter(|(_, parent)| found.contains(parent)).map(|(pid, _)| *pid).collect::<Vec<_>>());
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, parent)| found.contains(parent))
+                .map(|(pid, _)| *pid)
+                .collect::<Vec<_>>(),
+        );
         if found.len() == before {
             return found;
         }
@@ -110,9 +117,11 @@ mod tests {
         assert_eq!(of_machine(text), Some(Memory { total_bytes: 24_000 * KIB, available_bytes: 100 * KIB }));
         let place = tempfile::tempdir().unwrap();
         assert_eq!(of_container(place.path()), None);
-        for (name, text) in
-            [("memory.max", "1000\n"), ("memory.current", "900\n"), ("memory.stat", "anon 1\ninactive_file 300\n")]
-        {
+        for (name, text) in [
+            ("memory.max", "1000\n"),
+            ("memory.current", "900\n"),
+            ("memory.stat", "anon 1\ninactive_file 300\n"),
+        ] {
             fs::write(place.path().join(name), text).unwrap();
         }
         assert_eq!(of_container(place.path()), Some(Memory { total_bytes: 1000, available_bytes: 400 }));

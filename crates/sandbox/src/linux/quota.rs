@@ -24,9 +24,7 @@ pub(crate) fn bound(folder: &Path, limits: &Limits) {
     let project = (FIRST + found.ino() % MANY).to_string();
     let kib = (limits.disk_bytes / 1024).to_string();
     let entries = ENTRIES.to_string();
-    let limited = run(
-        Command::new("setquota").args(["-P", &project, "0", &kib, "0", &entries]).arg(&mount),
-    );
+    let limited = run(Command::new("setquota").args(["-P", &project, "0", &kib, "0", &entries]).arg(&mount));
     // All below it once; what is made there later inherits it.
     if limited.is_some() && project_of(folder).as_ref() != Some(&project) {
         run(Command::new("chattr").args(["-R", "-p", &project, "+P"]).arg(folder));

@@ -44,8 +44,8 @@ const IPC: [(&str, &str); 5] = [
     ("sem", "250 8000 32 128"),
 ];
 
-/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what was bound. Answers
-/// a /proc that can still be written, which nobody else reaches.
+/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what was bound.
+/// Answers a /proc that can still be written, which nobody else reaches.
 pub(crate) fn build(plan: &Plan) -> Result<OwnedFd, Fault> {
     let root = Path::new(ROOT);
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).of(Step::Mounts, "/")?;
@@ -180,8 +180,8 @@ fn proc(root: &Path) -> Result<OwnedFd, Fault> {
             mount_bind(root.join("dev/null"), &path).of(Step::Proc, &path.to_string_lossy())?;
         }
     }
-    // A second mount that has no place. The one that everybody sees is made read-only: there a process sets the
-    // order in which the kernel ends them when memory is short.
+    // A second mount that has no place. The one that everybody sees is made read-only: there a process sets
+    // the order in which the kernel ends them when memory is short.
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     open_tree(CWD, &place, flags).of(Step::Proc, "a second mount")
 }
@@ -217,8 +217,8 @@ fn seal(layout: &Layout) -> Result<(), Fault> {
         if !is_device {
             flags |= MountFlags::NODEV;
         }
-        let writable = own.contains(&&place)
-            || ["/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
+        let writable =
+            own.contains(&&place) || ["/dev/shm", "/dev/pts"].iter().any(|own| place == Path::new(own));
         if !writable {
             flags |= MountFlags::RDONLY;
         }

@@ -151,7 +151,8 @@ impl Count<'_> {
             let names = if kind == FileType::Directory { 1 } else { u64::from(stat.st_nlink as u32).max(1) };
             self.held.bytes += stat.st_blocks as u64 * BLOCK_BYTES / names;
             (self.see)(&Spot { folder, name, stat: &stat, after: false, root, path, levels: &levels });
-            self.late = self.held.entries % LOOKS == 0 && self.until.is_some_and(|until| ambient::now() > until);
+            self.late =
+                self.held.entries % LOOKS == 0 && self.until.is_some_and(|until| ambient::now() > until);
             if self.held.entries >= self.most || self.late {
                 return;
             }
@@ -193,7 +194,12 @@ impl Level {
             if mode.contains(Mode::RUSR | Mode::XUSR) { None } else { Opened::new(parent, name, mode) };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = openat(parent, name, flags, Mode::empty()).ok()?;
-        Some(Self { entries: Dir::new(folder).ok()?, name: name.to_owned(), stat: Some(*stat), _opened: opened })
+        Some(Self {
+            entries: Dir::new(folder).ok()?,
+            name: name.to_owned(),
+            stat: Some(*stat),
+            _opened: opened,
+        })
     }
 }
 

@@ -45,8 +45,8 @@ impl Look {
         Self { at: ambient::wall(), ..Self::default() }
     }
 
-    /// Looks at these folders, of at most so many entries. A mapped file that was deleted counts as large as it
-    /// was at the `last` look, or as large as a file can be.
+    /// Looks at these folders, of at most so many entries. A mapped file that was deleted counts as large as
+    /// it was at the `last` look, or as large as a file can be.
     pub(super) fn take(folders: &[PathBuf], most: u64, last: &Self, file_bytes: u64) -> Self {
         let at = ambient::wall();
         // Deleted ones first: what is deleted meanwhile is missed once, and not counted twice.
@@ -115,8 +115,8 @@ impl Look {
         }
     }
 
-    /// Takes back what has grown, the largest and newest first, until `short` has been made up for. Nobody else
-    /// may be writing.
+    /// Takes back what has grown, the largest and newest first, until `short` has been made up for. Nobody
+    /// else may be writing.
     pub(super) fn cut(&self, folders: &[PathBuf], most: u64, short: Held) -> Taken {
         let roots = || folders.iter().map(PathBuf::as_path);
         let mut large: Vec<(u64, i64, u64)> = Vec::new();
@@ -242,14 +242,18 @@ mod tests {
         let short = |bytes: usize, entries| Held { bytes: bytes as u64, entries };
         let taken = look.cut(&folders, u64::MAX, short(9 * MIB, 0));
         assert_eq!(taken.cut, Cut { bytes: 12 * MIB as u64, files: 2 });
-        assert!(taken.told().contains("/shut/large") && taken.told().starts_with("removed or cut short, 12 MiB: "));
+        assert!(
+            taken.told().contains("/shut/large")
+                && taken.told().starts_with("removed or cut short, 12 MiB: ")
+        );
         assert_eq!(fs::metadata(root.join("grows")).expect("there").len(), MIB as u64);
         assert!(root.join("new").exists() && !root.join("shut/large").exists());
 
         // More than has grown: all that is new goes, folders too, and nothing else.
         let taken = look.cut(&folders, u64::MAX, short(100 * MIB, 0));
         assert_eq!(taken.cut.files, 2);
-        let left: BTreeSet<_> = fs::read_dir(root).expect("reads").map(|entry| entry.expect("one").file_name()).collect();
+        let left: BTreeSet<_> =
+            fs::read_dir(root).expect("reads").map(|entry| entry.expect("one").file_name()).collect();
         assert_eq!(left, ["old", "grows"].map(Into::into).into());
     }
 

@@ -171,7 +171,11 @@ fn work(calls: &Calls, layout: &Layout, takes: &Mutex<Receiver<Job>>) {
         let taken = locked(takes).recv();
         let Ok(Job { open, event, task, low }) = taken else { return };
         let run = || {
-            if open.cancelled() { bad("cancelled before it began") } else { run(layout, &open, &event, task, low) }
+            if open.cancelled() {
+                bad("cancelled before it began")
+            } else {
+                run(layout, &open, &event, task, low)
+            }
         };
         let outcome = catch_unwind(AssertUnwindSafe(run));
         let failed = |_| bad("this tool failed inside; try another way, for instance with bash");

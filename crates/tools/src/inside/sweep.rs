@@ -70,7 +70,10 @@ impl Sweep {
         let (held, deleted_bytes) = (look.held, look.deleted_bytes);
         // What fills a disk has grown since there was room, and not since a few seconds ago.
         let room = || self.folders.first().and_then(|folder| growth::room(folder));
-        if anew || look.is_much_later_than(&base) || room().is_some_and(|room| room.bytes >= self.free_bytes.saturating_mul(2)) {
+        if anew
+            || look.is_much_later_than(&base)
+            || room().is_some_and(|room| room.bytes >= self.free_bytes.saturating_mul(2))
+        {
             *base = look;
         }
         (held, deleted_bytes)

@@ -56,7 +56,8 @@ pub(super) fn save(path: &Path, content: &[u8], low: Option<Low>) -> Result<bool
     // disk fills.
     let linked = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     if linked || before.as_ref().is_some_and(|before| before.nlink() > 1) {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
         files::not_kernels(path, &file)?;
         file.set_len(0).and_then(|()| file.write_all(content)).map_err(failed)?;
     } else {

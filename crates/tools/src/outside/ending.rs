@@ -80,9 +80,9 @@ impl Ending {
                 );
             }
             Self::Stopping => return failed("The server is stopping, so nothing ran. Try again later."),
-            Self::Memory { mib } => {
-                &format!("The server's memory ran short, and the sandbox, which held {mib} MiB of it, was ended")
-            }
+            Self::Memory { mib } => &format!(
+                "The server's memory ran short, and the sandbox, which held {mib} MiB of it, was ended"
+            ),
             Self::Idle | Self::Evicted => "The sandbox was ended",
             Self::Died => "The sandbox ended by itself (out of memory, or killed)",
             Self::Broken(_) => "The sandbox broke its protocol and was ended",

@@ -228,7 +228,9 @@ impl LocalHands {
 /// Why the call may not run at all.
 fn refused(call: &Call) -> Option<Outcome> {
     match call.tool {
-        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => None,
+        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => {
+            None
+        }
         Builtin::WebFetch | Builtin::WebSearch => {
             Some(failed("This tool is not available here; go on without it."))
         }

@@ -2,8 +2,8 @@
 //! ended, and nobody else.
 //!
 //! It looks on a clock, since the kernel tells nobody that a disk fills, and of memory only that it is short
-//! already. The disk: processes of the session that grew most are ended and what grew is taken back. Memory: the
-//! jail that holds most is ended before the kernel must choose.
+//! already. The disk: processes of the session that grew most are ended and what grew is taken back. Memory:
+//! the jail that holds most is ended before the kernel must choose.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,8 @@ const WEIGHING: Duration = Duration::from_secs(1);
 const CUTTING: Duration = Duration::from_secs(10);
 /// How long a jail that was ended may take to go before the next look.
 const GOING: Duration = Duration::from_secs(3);
-/// Files and folders that must be free for commands to make some, on file systems with a fixed number; a tenth
-/// of it where there are few.
+/// Files and folders that must be free for commands to make some, on file systems with a fixed number; a
+/// tenth of it where there are few.
 const ENTRIES: u64 = 20_000;
 /// Who has grown by less than this has not.
 const GROWN_BYTES: u64 = 1024 * 1024;
@@ -66,10 +66,9 @@ impl Shop {
                 return;
             }
             let shop = Arc::clone(&self);
-            let looked = self.tasks.spawn_blocking(move || Sight {
-                room: shop.folders.room().ok(),
-                memory: sandbox::memory(),
-            });
+            let looked = self
+                .tasks
+                .spawn_blocking(move || Sight { room: shop.folders.room().ok(), memory: sandbox::memory() });
             let Ok(sight) = looked.await else { continue };
             pause = if self.is_little(sight) { SHORT } else { PAUSE };
             let fell = sight.room.zip(before).is_some_and(|(now, before): (Room, Room)| {
@@ -112,7 +111,8 @@ impl Shop {
 
     fn is_little(&self, sight: Sight) -> bool {
         let disk = sight.room.is_some_and(|room| {
-            room.bytes / LITTLE < self.settings.limits.free_bytes || room.entries / LITTLE < entries_least(room)
+            room.bytes / LITTLE < self.settings.limits.free_bytes
+                || room.entries / LITTLE < entries_least(room)
         });
         let memory = sight.memory.is_some_and(|now| now.available_bytes / LITTLE < self.memory_least(now));
         disk || memory
@@ -158,8 +158,10 @@ impl Shop {
 
     async fn end_the_heaviest(&self) {
         let weights = self.weigh().await;
-        let gauges: Vec<_> =
-            weights.iter().map(|(line, weight)| (line.gauge(), weight.map_or(0, |weight| weight.memory_bytes))).collect();
+        let gauges: Vec<_> = weights
+            .iter()
+            .map(|(line, weight)| (line.gauge(), weight.map_or(0, |weight| weight.memory_bytes)))
+            .collect();
         let weighed = self.tasks.spawn_blocking(move || {
             let weigh = |(gauge, said): (Option<sandbox::Gauge>, u64)| {
                 // A jail that has no time to answer, or hides something, is seen from outside.
@@ -190,15 +192,16 @@ async fn gone(line: &Line) {
 fn grown(weights: &[(Arc<Line>, Option<Weight>)]) -> Option<&Arc<Line>> {
     let grown = |weight: &Weight| weight.grown_bytes.max(weight.grown_entries * 4096);
     let grew = weights.iter().filter_map(|(line, weight)| Some((line, weight.as_ref()?)));
-    let grew = grew
-        .filter(|(_, weight)| weight.grown_bytes >= GROWN_BYTES || weight.grown_entries >= GROWN_ENTRIES);
+    let grew =
+        grew.filter(|(_, weight)| weight.grown_bytes >= GROWN_BYTES || weight.grown_entries >= GROWN_ENTRIES);
     grew.max_by_key(|(_, weight)| grown(weight)).map(|(line, _)| line)
 }
 
 /// Who hides most; else who did not even answer.
 fn hiding(weights: &[(Arc<Line>, Option<Weight>)]) -> Option<&Arc<Line>> {
     let hides = weights.iter().filter_map(|(line, weight)| Some((line, weight.as_ref()?.unseen)));
-    let most = hides.filter(|(_, unseen)| *unseen > 0).max_by_key(|(_, unseen)| *unseen).map(|(line, _)| line);
+    let most =
+        hides.filter(|(_, unseen)| *unseen > 0).max_by_key(|(_, unseen)| *unseen).map(|(line, _)| line);
     most.or_else(|| weights.iter().find(|(_, weight)| weight.is_none()).map(|(line, _)| line))
 }
 

@@ -257,7 +257,10 @@ fn when_the_servers_disk_is_nearly_full_commands_run_and_nothing_grows() {
         let said = low("bash", json!({"command": "echo x > new; cat there; wc -c < new; X=1; exit 3"}));
         let told = "[the server's disk has 5 MiB left, and under 10 MiB no command can make a file longer, ";
         assert!(said.is_error && said.text().starts_with(told), "{said:?}");
-        assert!(said.text().contains("File too large") && said.text().ends_with("text0\n[exit status 3]"), "{said:?}");
+        assert!(
+            said.text().contains("File too large") && said.text().ends_with("text0\n[exit status 3]"),
+            "{said:?}"
+        );
         // Nobody gets a limit back, and the thread's own shell has kept its.
         let said = low("bash", json!({"command": "ulimit -f unlimited; rm new there; echo *"}));
         assert!(said.text().contains("Operation not permitted") && said.text().ends_with("*\n"), "{said:?}");

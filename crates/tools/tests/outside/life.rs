@@ -282,7 +282,10 @@ async fn a_command_starts_on_a_disk_that_is_nearly_full_and_is_told_so() {
         let world = jail(isolation, |settings| settings.limits.free_bytes = u64::MAX);
         let outcome = world.bash(ONE, "echo x > file; ls -s file").await;
         let said = text(&outcome);
-        assert!(said.starts_with("[the server's disk has ") && said.contains("File too large"), "{outcome:?}");
+        assert!(
+            said.starts_with("[the server's disk has ") && said.contains("File too large"),
+            "{outcome:?}"
+        );
         assert!(said.ends_with("0 file\n"), "{outcome:?}");
     }
 }
@@ -293,7 +296,10 @@ async fn when_memory_runs_short_a_jail_is_ended_and_its_call_told_why() {
     let world = jail(Isolation::Off, |settings| settings.limits.memory_free_bytes = u64::MAX);
     let outcome = world.bash(ONE, "sleep 1000").await;
     let said = text(&outcome);
-    assert!(outcome.is_error && said.starts_with("The server's memory ran short, and the sandbox, which held "), "{said}");
+    assert!(
+        outcome.is_error && said.starts_with("The server's memory ran short, and the sandbox, which held "),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
