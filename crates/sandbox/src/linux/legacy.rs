@@ -67,7 +67,9 @@ pub(super) fn make(
         let place = parent.join(format!("jail-{pid}"));
         made.push(place.clone());
         if let Err(error) = one(*controller, parent, &place, all_bytes, pid, limits) {
-            made.iter().for_each(|place| discard(place));
+            for place in &made {
+                discard(place);
+            }
             return Err(error);
         }
     }

@@ -36,6 +36,8 @@ const ENTRIES: u64 = 20_000;
 /// Who has grown by less than this has not.
 const GROWN_BYTES: u64 = 1024 * 1024;
 const GROWN_ENTRIES: u64 = 100;
+/// Who holds less memory than this holds little.
+const HELD_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What there is.
 #[derive(Debug, Clone, Copy)]
@@ -171,6 +173,8 @@ impl Shop {
         });
         let Ok(weighed) = weighed.await else { return };
         let heaviest = weights.iter().zip(weighed).max_by_key(|(_, bytes)| *bytes);
+        // Ending one that holds little would help nobody.
+        let heaviest = heaviest.filter(|(_, bytes)| *bytes >= HELD_BYTES);
         let Some(((line, _), bytes)) = heaviest else { return };
         let (session, mib) = (line.session, bytes >> 20);
         tracing::warn!(%session, mib, "memory runs short: the sandbox that holds most of it is ended");
