@@ -36,11 +36,11 @@ pub struct Limits {
     pub data_bytes: u64,
     /// The largest file that can be written (RLIMIT_FSIZE).
     pub file_bytes: u64,
-    /// What the session's folder may hold. Enforced here where the file system has project quotas; elsewhere the
-    /// sweep in `tools` looks.
+    /// What the session's folder may hold. Enforced here where the file system has project quotas; elsewhere
+    /// the sweep in `tools` looks.
     pub disk_bytes: u64,
-    /// Below this much free space on the host commands can make no file longer; below half of it the jail that
-    /// grew most is cut back. Not enforced here: `tools` does.
+    /// Below this much free space on the host commands can make no file longer; below half of it the jail
+    /// that grew most is cut back. Not enforced here: `tools` does.
     pub free_bytes: u64,
     /// Below this much memory that can still be had on the host the jail that holds most is ended; 0: see
     /// [`Limits::memory_least`]. Not enforced here: `tools` does.
@@ -70,7 +70,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The memory that stays available on a machine that has so much: unless it was said, 512 MiB or an eighth.
+    /// The memory that stays available on a machine that has so much: unless it was said, 512 MiB or an
+    /// eighth.
     pub fn memory_least(&self, total_bytes: u64) -> u64 {
         if self.memory_free_bytes == 0 { (512 * MIB).min(total_bytes / 8) } else { self.memory_free_bytes }
     }

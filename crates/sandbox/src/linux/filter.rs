@@ -151,8 +151,8 @@ pub(crate) fn apply() -> Result<(), Fault> {
     Ok(())
 }
 
-/// Room on a disk that is taken without being written: a whole disk in milliseconds, faster than anybody could
-/// see it go. Programs know file systems that cannot do so, and write instead. Holes may be made.
+/// Room on a disk that is taken without being written: a whole disk in milliseconds, faster than anybody
+/// could see it go. Programs know file systems that cannot do so, and write instead. Holes may be made.
 fn reserving() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
     let hole = libc::FALLOC_FL_PUNCH_HOLE as u64;
     let takes = SeccompCondition::new(1, Len::Dword, Is::MaskedEq(hole), 0)?;

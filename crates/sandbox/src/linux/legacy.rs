@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use super::cgroup::{Ground, discard, sweep};
 use crate::plan::Limits;
 
-/// The share of CPU of all jails together; every session of processes beside them has 1024, and that of a server
-/// that is root has more.
+/// The share of CPU of all jails together; every session of processes beside them has 1024, and that of a
+/// server that is root has more.
 const JAILS_SHARES: &str = "512";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,9 @@ pub(super) fn make(
         let place = parent.join(format!("jail-{pid}"));
         made.push(place.clone());
         if let Err(error) = one(*controller, parent, &place, all_bytes, pid, limits) {
-            made.iter().for_each(|place| discard(place));
+            for place in &made {
+                discard(place);
+            }
             return Err(error);
         }
     }

@@ -30,8 +30,8 @@ pub fn program() -> io::Result<PathBuf> {
 }
 
 /// Makes this machine ready for jails, once, at the server's start and before the first of them: finds where
-/// their cgroups can be, and has the server go before them where it may. `reserve_bytes` of the memory are for
-/// everybody but jails. Says where the cgroups are.
+/// their cgroups can be, and has the server go before them where it may. `reserve_bytes` of the memory are
+/// for everybody but jails. Says where the cgroups are.
 ///
 /// # Errors
 /// There is a place for cgroups, but it cannot be used.
@@ -49,8 +49,9 @@ pub(crate) fn to_be_ended_first(outer: u32) {
     fs::write(format!("/proc/{outer}/oom_score_adj"), "1000").ok();
 }
 
-/// The jail's session comes behind the server's for CPU, where the kernel weighs whole sessions; elsewhere it is
-/// what the commands themselves have that counts. Inside nobody can set this, because /proc is read-only there.
+/// The jail's session comes behind the server's for CPU, where the kernel weighs whole sessions; elsewhere it
+/// is what the commands themselves have that counts. Inside nobody can set this, because /proc is read-only
+/// there.
 pub(crate) fn give_way() {
     fs::write("/proc/self/autogroup", "5").ok();
 }

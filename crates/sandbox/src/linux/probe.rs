@@ -79,8 +79,8 @@ fn cgroups() -> Check {
     }
 }
 
-/// Whether what sessions keep on the disk can be bounded by the kernel. `data` is where their folders are, or will
-/// be.
+/// Whether what sessions keep on the disk can be bounded by the kernel. `data` is where their folders are, or
+/// will be.
 pub fn probe_disk(data: &Path) -> Check {
     match data.ancestors().find(|place| place.exists()).map_or(Err("it does not exist"), quota::found) {
         Ok(()) => optional_good("disk quota", "the kernel bounds what each session's files take"),

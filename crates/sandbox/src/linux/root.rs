@@ -164,8 +164,8 @@ fn proc(root: &Path, shares: &Shares) -> Result<OwnedFd, Fault> {
             mount_bind(root.join("dev/null"), &path).of(Step::Proc, &path.to_string_lossy())?;
         }
     }
-    // A second mount that has no place. The one that everybody sees is made read-only: there a process sets the
-    // order in which the kernel ends them when memory is short.
+    // A second mount that has no place. The one that everybody sees is made read-only: there a process sets
+    // the order in which the kernel ends them when memory is short.
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     open_tree(CWD, &place, flags).of(Step::Proc, "a second mount")
 }

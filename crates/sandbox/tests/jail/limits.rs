@@ -87,3 +87,28 @@ fn files_memory_and_tmp_are_bounded() {
             .contains("No space left")
     );
 }
+
+#[test]
+fn room_on_the_disk_cannot_be_reserved_but_holes_can_be_made() {
+    let mut jail = alone();
+    let answer = jail.bash("fallocate -l 1M new; stat -c %b new; head -c 1M /dev/zero > old; fallocate -p -l 1M old; stat -c %b old");
+    assert!(
+        answer.said.contains("Operation not supported") && answer.said.ends_with("\n0\n0"),
+        "{}",
+        answer.said
+    );
+    // The older way: FS_IOC_RESVSP64.
+    let older = "import fcntl,struct; f=open('other','w'); fcntl.ioctl(f, 0x4030582a, struct.pack('hhxxxxqqi4i', 0, 0, 0, 1<<20, 0, 0,0,0,0))";
+    let said = jail.python(older).said;
+    assert!(said.contains("Operation not supported") || said.contains("[Errno 95]"), "{said}");
+}
+
+#[test]
+fn nobody_inside_sets_whom_the_kernel_ends_first() {
+    let mut jail = alone();
+    let answer = jail.bash(
+        "echo 0 > /proc/self/oom_score_adj; echo 0 > /proc/$$/oom_score_adj; cat /proc/self/oom_score_adj",
+    );
+    assert_eq!(answer.said.matches("Read-only file system").count(), 2, "{}", answer.said);
+    assert!(answer.said.ends_with("1000"), "{}", answer.said);
+}

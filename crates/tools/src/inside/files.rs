@@ -36,8 +36,8 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata), String> {
     Ok((file, metadata))
 }
 
-/// Refuses what is open if it is of /proc or /sys, by whatever links it was reached: these tools run in the process
-/// that keeps the sandbox, and what they would see or set there is that process's.
+/// Refuses what is open if it is of /proc or /sys, by whatever links it was reached: these tools run in the
+/// process that keeps the sandbox, and what they would see or set there is that process's.
 ///
 /// # Errors
 /// What the model is told.

@@ -45,8 +45,8 @@ impl Look {
         Self { at: ambient::wall(), ..Self::default() }
     }
 
-    /// Looks at these folders, of at most so many entries. A mapped file that was deleted counts as large as it
-    /// was at the `last` look, or as large as a file can be.
+    /// Looks at these folders, of at most so many entries. A mapped file that was deleted counts as large as
+    /// it was at the `last` look, or as large as a file can be.
     pub(super) fn take(folders: &[PathBuf], most: u64, last: &Self, file_bytes: u64) -> Self {
         let at = ambient::wall();
         // Deleted ones first: what is deleted meanwhile is missed once, and not counted twice.
@@ -115,8 +115,8 @@ impl Look {
         }
     }
 
-    /// Takes back what has grown, the largest and newest first, until `short` has been made up for. Nobody else
-    /// may be writing.
+    /// Takes back what has grown, the largest and newest first, until `short` has been made up for. Nobody
+    /// else may be writing.
     pub(super) fn cut(&self, folders: &[PathBuf], most: u64, short: Held) -> Taken {
         let roots = || folders.iter().map(PathBuf::as_path);
         let mut large: Vec<(u64, i64, u64)> = Vec::new();

@@ -120,8 +120,12 @@ fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
                 seats.ring();
             }
             // The server asks one thing at a time, and again if nobody answers.
-            ToJail::Weigh { ask } => drop(questions.try_send(Question::Weigh { ask })),
-            ToJail::CutBack { ask, room } => drop(questions.try_send(Question::CutBack { ask, room })),
+            ToJail::Weigh { ask } => {
+                questions.try_send(Question::Weigh { ask }).ok();
+            }
+            ToJail::CutBack { ask, room } => {
+                questions.try_send(Question::CutBack { ask, room }).ok();
+            }
             ToJail::Run { call, thread, event, tool, input, shell_lost, low } => {
                 let open = calls.open(call);
                 let answered = match input::read(tool, input) {

@@ -1,4 +1,5 @@
-//! Answers the server's watch: what the jail holds, and cutting it back when the server's disk is nearly full.
+//! Answers the server's watch: what the jail holds, and cutting it back when the server's disk is nearly
+//! full.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;

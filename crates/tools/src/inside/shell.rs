@@ -225,8 +225,8 @@ impl Output {
 fn script(command: &str, low: bool, token: &str) -> String {
     let command = command.replace('\'', "'\\''");
     let eval = format!("\\builtin eval '{command}'");
-    // In a shell below this one, because a limit cannot be raised again. The signal would end programs that can
-    // say what is wrong.
+    // In a shell below this one, because a limit cannot be raised again. The signal would end programs that
+    // can say what is wrong.
     let eval =
         if low { format!("( \\builtin ulimit -HSf 0; \\builtin trap '' XFSZ; {eval} )") } else { eval };
     format!(

@@ -2,8 +2,8 @@
 //! ended, and nobody else.
 //!
 //! It looks on a clock, since the kernel tells nobody that a disk fills, and of memory only that it is short
-//! already. The disk: processes of the session that grew most are ended and what grew is taken back. Memory: the
-//! jail that holds most is ended before the kernel must choose.
+//! already. The disk: processes of the session that grew most are ended and what grew is taken back. Memory:
+//! the jail that holds most is ended before the kernel must choose.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,12 +30,14 @@ const WEIGHING: Duration = Duration::from_secs(1);
 const CUTTING: Duration = Duration::from_secs(10);
 /// How long a jail that was ended may take to go before the next look.
 const GOING: Duration = Duration::from_secs(3);
-/// Files and folders that must be free for commands to make some, on file systems with a fixed number; a tenth
-/// of it where there are few.
+/// Files and folders that must be free for commands to make some, on file systems with a fixed number; a
+/// tenth of it where there are few.
 const ENTRIES: u64 = 20_000;
 /// Who has grown by less than this has not.
 const GROWN_BYTES: u64 = 1024 * 1024;
 const GROWN_ENTRIES: u64 = 100;
+/// Who holds less memory than this holds little.
+const HELD_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What there is.
 #[derive(Debug, Clone, Copy)]
@@ -171,6 +173,8 @@ impl Shop {
         });
         let Ok(weighed) = weighed.await else { return };
         let heaviest = weights.iter().zip(weighed).max_by_key(|(_, bytes)| *bytes);
+        // Ending one that holds little would help nobody.
+        let heaviest = heaviest.filter(|(_, bytes)| *bytes >= HELD_BYTES);
         let Some(((line, _), bytes)) = heaviest else { return };
         let (session, mib) = (line.session, bytes >> 20);
         tracing::warn!(%session, mib, "memory runs short: the sandbox that holds most of it is ended");

@@ -34,6 +34,7 @@ async fn a_call_is_told_as_it_was_made() {
         "tool": "bash",
         "input": {"command": "echo", "timeout_ms": 5},
         "shell_lost": false,
+        "low": null,
     });
     assert_eq!(heard, expected);
 }

@@ -12,8 +12,8 @@ use super::{processes, unlinked};
 const IPC_BYTES: u64 = 64;
 const SHARED: &str = "/dev/shm";
 
-/// In bytes: of processes, of file systems and files in memory, and of System V's. What is shared counts for each
-/// process that has it; what was sent and not received, and what a process hides, does not.
+/// In bytes: of processes, of file systems and files in memory, and of System V's. What is shared counts for
+/// each process that has it; what was sent and not received, and what a process hides, does not.
 pub(in crate::inside) fn held_bytes(layout: &Layout, isolation: Isolation) -> u64 {
     let shared = Path::new(SHARED);
     // Without a jail these are the machine's.

@@ -1,5 +1,5 @@
-//! Measures files that were deleted while a process has them open or mapped: they take the disk's room until it
-//! lets them go, and no folder shows them.
+//! Measures files that were deleted while a process has them open or mapped: they take the disk's room until
+//! it lets them go, and no folder shows them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -28,9 +28,9 @@ pub(in crate::inside) struct Deleted {
     pub(in crate::inside) mapped: Vec<(u64, u64)>,
 }
 
-/// Measures those of our processes that lie where these folders do: each file once, of at most `most`. The size
-/// of one that is only mapped cannot be asked for; `known` says it. Those of a process that has made itself
-/// unreadable, or that are on their way from one to another, are not seen.
+/// Measures those of our processes that lie where these folders do: each file once, of at most `most`. The
+/// size of one that is only mapped cannot be asked for; `known` says it. Those of a process that has made
+/// itself unreadable, or that are on their way from one to another, are not seen.
 pub(in crate::inside) fn measure<'a>(
     folders: impl IntoIterator<Item = &'a Path>,
     most: u64,
@@ -51,8 +51,8 @@ pub(in crate::inside) fn measure<'a>(
     deleted
 }
 
-/// Bytes of memory in files that have no name: made by `memfd_create`, or deleted from a file system in memory
-/// other than these.
+/// Bytes of memory in files that have no name: made by `memfd_create`, or deleted from a file system in
+/// memory other than these.
 pub(in crate::inside) fn nameless_bytes(disks: &[&Path], named: &[&Path]) -> u64 {
     let device = |path: &&Path| Some(stat(*path).ok()?.st_dev);
     let not: BTreeSet<u64> = disks.iter().chain(named).filter_map(device).collect();
@@ -60,8 +60,8 @@ pub(in crate::inside) fn nameless_bytes(disks: &[&Path], named: &[&Path]) -> u64
     count.elsewhere.iter().filter(|((device, _), _)| !not.contains(device)).map(|(_, bytes)| bytes).sum()
 }
 
-/// How many of our processes let nobody see what they have open. In a jail /proc does not even list them, so that
-/// the last numbers that were given out are tried.
+/// How many of our processes let nobody see what they have open. In a jail /proc does not even list them, so
+/// that the last numbers that were given out are tried.
 pub(in crate::inside) fn unseen() -> u64 {
     let shut = |process: &i32| {
         let opened = fs::read_dir(format!("/proc/{process}/fd"));
