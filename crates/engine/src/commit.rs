@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use kernel::{
     Decision, Fact, Input, Made, Note, Opening, Refusal, Session, What, decide, fact,
@@ -23,8 +23,9 @@ use tokio::sync::oneshot;
 use crate::{
     Engine,
     fault::{CommitError, Fault},
-    live::{Commit, Committed, Flow, Live, Pending, State, lock},
+    live::{Commit, Committed, Flow, Pending, State, lock},
     log,
+    sessions::Work,
     summary::{self, Snapshot},
 };
 
@@ -59,8 +60,8 @@ impl Engine {
         if self.stopping() {
             return Err(CommitError::Stopping);
         }
-        let agent = Arc::new(new.agent);
-        let (snapshot, body) = Snapshot::of(&agent)?;
+        let (snapshot, body) = Snapshot::of(&Arc::new(new.agent))?;
+        let agent = self.shared(&snapshot);
         let opening = Opening {
             session: self.mint(),
             thread: self.mint(),
@@ -89,18 +90,19 @@ impl Engine {
             }
             Err(store::CommitError::Conflict { .. }) => return Err(Fault::Contended(1).into()),
             Err(store::CommitError::Fault(fault)) => {
-                doubt(self, &self.live(id));
+                doubt(self, &self.work(id));
                 return Err(fault.into());
             }
         }
         self.counters().committed(facts.len());
         self.learn(&snapshot);
-        if !kernel::wants(&session).is_empty() {
-            let live = self.live(id);
-            live.set(Some(Arc::new(State { session, workspace, snapshot: snapshot.hash })));
-            lock(&live.inbox).taken = true;
+        let busy = !kernel::wants(&session).is_empty();
+        let live = self.work(id);
+        live.take_up(Arc::new(State::new(session, workspace, snapshot.hash)), BTreeMap::new());
+        if busy {
             self.ensure_follower(&live);
         }
+        drop(live);
         let summary = summary::Summary::read(&head.body)?;
         Ok(summary::session_object(&head, &summary, &agent, self.now()))
     }
@@ -137,7 +139,7 @@ impl Engine {
         if too_late {
             return Err(CommitError::Stopping);
         }
-        let live = self.live(session);
+        let live = self.work(session);
         let (reply, answer) = oneshot::channel();
         let begin = {
             let mut inbox = lock(&live.inbox);
@@ -153,7 +155,7 @@ impl Engine {
 
 /// Says that nobody is at work on the inbox any more, also when the work died; then the state in memory
 /// cannot be trusted and is read again.
-struct AtWork(Arc<Live>, bool);
+struct AtWork(Work, bool);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
@@ -166,8 +168,8 @@ impl Drop for AtWork {
     }
 }
 
-async fn drain(engine: Engine, live: Arc<Live>) {
-    let mut work = AtWork(Arc::clone(&live), false);
+async fn drain(engine: Engine, live: Work) {
+    let mut work = AtWork(live.clone(), false);
     loop {
         let batch: Vec<Pending> = {
             let mut inbox = lock(&live.inbox);
@@ -211,15 +213,15 @@ async fn drain(engine: Engine, live: Arc<Live>) {
 /// Decides a batch in order, appends what was decided as one, and tells the watchers.
 async fn settle(
     engine: &Engine,
-    live: &Arc<Live>,
+    live: &Work,
     batch: &[Pending],
 ) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
     let state = match live.current() {
         Some(state) => State::clone(&state),
         None => log::load(engine, live.id).await?,
     };
-    let fresh = !lock(&live.inbox).taken;
-    let mut work = Work { engine, state, writes: Vec::new(), commits: Vec::new() };
+    let fresh = !live.taken.load(Ordering::Acquire);
+    let mut work = Batch { engine, state, writes: Vec::new(), commits: Vec::new() };
     // What is under way in a session that we have not touched before ran in another life (rules.md 2).
     if fresh && let Err(refusal) = work.decide(&Input::Recovered).await? {
         tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
@@ -228,7 +230,7 @@ async fn settle(
     for pending in batch {
         answers.push(work.answer(pending).await?);
     }
-    let Work { state, writes, commits, .. } = work;
+    let Batch { state, writes, commits, .. } = work;
     if !writes.is_empty() {
         match engine.store().commit(writes).await {
             Ok(()) => {}
@@ -236,19 +238,20 @@ async fn settle(
             Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
         }
     }
-    lock(&live.inbox).taken = true;
+    live.taken.store(true, Ordering::Release);
     publish(engine, live, state, commits);
     Ok(answers)
 }
 
-struct Work<'a> {
+/// What a batch comes to.
+struct Batch<'a> {
     engine: &'a Engine,
     state: State,
     writes: Vec<Write>,
     commits: Vec<(u64, Vec<Fact>)>,
 }
 
-impl Work<'_> {
+impl Batch<'_> {
     async fn answer(&mut self, pending: &Pending) -> Result<Result<Committed, CommitError>, CommitError> {
         let foreign = pending.workspace.is_some_and(|workspace| workspace != self.state.workspace);
         if foreign || self.state.session.deleted_at.is_some() {
@@ -297,6 +300,8 @@ impl Work<'_> {
         if !Arc::ptr_eq(&agent, &self.state.session.agent) {
             let (snapshot, body) = Snapshot::of(&self.state.session.agent)?;
             self.state.snapshot = snapshot.hash;
+            self.state.session.agent = self.engine.shared(&snapshot);
+            self.state.agent_bytes = kernel::memory::agent(&self.state.session.agent);
             self.writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
         }
         let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
@@ -337,7 +342,7 @@ async fn earlier_calls(
 
 /// After a commit that failed and may be durable all the same: the watchers read the log again, and so does
 /// the follower, for what it may want.
-fn doubt(engine: &Engine, live: &Arc<Live>) {
+fn doubt(engine: &Engine, live: &Work) {
     if live.flow.receiver_count() > 0 {
         // Nobody watches any more: then nobody misses it.
         let _unwatched = live.flow.send(Flow::Doubt);
@@ -347,7 +352,7 @@ fn doubt(engine: &Engine, live: &Arc<Live>) {
 }
 
 /// After the commit is durable: the new state, then the watchers, then the follower.
-fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, Vec<Fact>)>) {
+fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<(u64, Vec<Fact>)>) {
     {
         let mut scrolls = lock(&live.scrolls);
         for scroll in scrolls.values_mut() {
@@ -367,6 +372,7 @@ fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, V
     for fact in commits.iter().flat_map(|(_, facts)| facts) {
         if matches!(fact.what, What::Note { note: Note::Ended { .. }, .. }) {
             engine.hands().leave(live.id, fact.thread);
+            lock(&live.scrolls).remove(&fact.thread);
         }
     }
     live.set(Some(Arc::new(state)));

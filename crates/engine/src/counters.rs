@@ -20,23 +20,41 @@ pub struct Counters {
     requests: Counter<u64, AtomicU64>,
     failures: Counter<u64, AtomicU64>,
     calls: Counter<u64, AtomicU64>,
+    folded: Counter<u64, AtomicU64>,
     live: Gauge<i64, AtomicI64>,
+    resting: Gauge<i64, AtomicI64>,
+    resting_bytes: Gauge<i64, AtomicI64>,
     feeds: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Counters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("heddle");
-        let [commits, facts, requests, failures, calls] = std::array::from_fn(|_| Counter::default());
-        let [live, feeds] = std::array::from_fn(|_| Gauge::default());
+        let [commits, facts, requests, failures, calls, folded] = std::array::from_fn(|_| Counter::default());
+        let [live, resting, resting_bytes, feeds] = std::array::from_fn(|_| Gauge::default());
         registry.register("commits", "Durable commits to session logs", commits.clone());
         registry.register("facts", "Facts in those commits", facts.clone());
         registry.register("model_requests", "Requests made to models", requests.clone());
         registry.register("model_failures", "Requests to models that failed", failures.clone());
         registry.register("tool_calls", "Calls of built-in tools that were begun", calls.clone());
-        registry.register("live_sessions", "Sessions held in memory", live.clone());
+        registry.register("sessions_folded", "Sessions whose logs were folded", folded.clone());
+        registry.register("live_sessions", "Sessions at work, or watched", live.clone());
+        registry.register("resting_sessions", "Sessions at rest in the cache", resting.clone());
+        registry.register("resting_bytes", "Bytes that these take", resting_bytes.clone());
         registry.register("streams", "Open streams", feeds.clone());
-        Self { registry, commits, facts, requests, failures, calls, live, feeds }
+        Self {
+            registry,
+            commits,
+            facts,
+            requests,
+            failures,
+            calls,
+            folded,
+            live,
+            resting,
+            resting_bytes,
+            feeds,
+        }
     }
 }
 
@@ -68,14 +86,27 @@ impl Counters {
         self.calls.inc();
     }
 
+    pub(crate) fn folded(&self) {
+        self.folded.inc();
+    }
+
     pub(crate) fn live(&self, sessions: usize) {
-        self.live.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+        self.live.set(level(sessions));
+    }
+
+    pub(crate) fn resting(&self, sessions: usize, bytes: usize) {
+        self.resting.set(level(sessions));
+        self.resting_bytes.set(level(bytes));
     }
 
     pub(crate) fn watching(self: &Arc<Self>) -> Watching {
         self.feeds.inc();
         Watching(Arc::clone(self))
     }
+}
+
+fn level(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
 }
 
 /// One open stream, counted until it is dropped.

@@ -17,8 +17,9 @@ use crate::{
     Engine, blobs,
     counters::Watching,
     fault::{Fault, FollowError},
-    live::{Commit, Flow, Live, Post},
+    live::{Commit, Flow, Post},
     log,
+    sessions::Watch,
     summary::Summary,
 };
 
@@ -72,7 +73,7 @@ pub enum PreviewKind {
 #[derive(Debug)]
 pub struct Feed {
     engine: Engine,
-    live: Arc<Live>,
+    live: Watch,
     flow: broadcast::Receiver<Flow>,
     stop: CancellationToken,
     /// What it shows; a thread's stream ends with the thread.
@@ -101,7 +102,7 @@ impl Engine {
         previews: Previews,
     ) -> Result<Feed, FollowError> {
         // Watch first, look second: what is committed in between is seen twice and skipped once.
-        let live = self.live(session);
+        let live = self.watch(session);
         let flow = live.flow.subscribe();
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let head = head.ok_or(FollowError::NotFound)?;

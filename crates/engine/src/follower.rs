@@ -2,7 +2,6 @@
 //! nobody wants any more. Wants are derived from the state, so there is nothing to remember.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Want, wants};
@@ -14,6 +13,7 @@ use crate::{
     fault::CommitError,
     jobs,
     live::{Live, lock},
+    sessions::Work,
 };
 
 /// How often a follower looks again without a nudge.
@@ -23,10 +23,10 @@ const DOUBT: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Makes sure that a follower runs the session's jobs.
-    pub(crate) fn ensure_follower(&self, live: &Arc<Live>) {
+    pub(crate) fn ensure_follower(&self, live: &Work) {
         let begin = !std::mem::replace(&mut lock(&live.inbox).followed, true);
         if begin {
-            self.spawn(run(self.clone(), Arc::clone(live)));
+            self.spawn(run(self.clone(), live.clone()));
         }
     }
 }
@@ -39,23 +39,29 @@ struct Jobs {
 }
 
 /// Gives the session up when the follower ends, however it ends.
-struct Following(Arc<Live>);
+struct Following {
+    live: Work,
+    /// Whether it was given up already.
+    over: bool,
+}
 
 impl Drop for Following {
     fn drop(&mut self) {
-        lock(&self.0.inbox).followed = false;
+        if !self.over {
+            lock(&self.live.inbox).followed = false;
+        }
     }
 }
 
-async fn run(engine: Engine, live: Arc<Live>) {
-    let following = Following(Arc::clone(&live));
+async fn run(engine: Engine, live: Work) {
+    let mut following = Following { live: live.clone(), over: false };
     let stop = engine.stop_token();
     let mut jobs = Jobs::default();
     loop {
         jobs.reconcile(&engine, &live);
         if jobs.running.is_empty() && retire(&live) {
             // `retire` gave the session up already, under the lock that a new follower needs.
-            std::mem::forget(following);
+            following.over = true;
             return;
         }
         let doubted = live.current().is_none();
@@ -71,7 +77,7 @@ async fn run(engine: Engine, live: Arc<Live>) {
                 let want = jobs.forget(id);
                 if let (Err(wrong), Some(want)) = (ended, want) && wrong.is_panic() {
                     tracing::error!(session = %live.id, "a job panicked");
-                    jobs.begin(want.clone(), jobs::collapse(engine.clone(), Arc::clone(&live), want));
+                    jobs.begin(want.clone(), jobs::collapse(engine.clone(), live.clone(), want));
                 }
             }
             () = tokio::time::sleep(if doubted { DOUBT } else { SWEEP }) => {
@@ -100,7 +106,7 @@ fn retire(live: &Live) -> bool {
 }
 
 impl Jobs {
-    fn reconcile(&mut self, engine: &Engine, live: &Arc<Live>) {
+    fn reconcile(&mut self, engine: &Engine, live: &Work) {
         let Some(state) = live.current() else { return };
         let wanted = wants(&state.session);
         self.running.retain(|want, job| {
@@ -112,7 +118,7 @@ impl Jobs {
         });
         for want in wanted {
             if !self.running.contains_key(&want) {
-                self.begin(want.clone(), jobs::run(engine.clone(), Arc::clone(live), want));
+                self.begin(want.clone(), jobs::run(engine.clone(), live.clone(), want));
             }
         }
     }

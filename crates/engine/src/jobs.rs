@@ -1,6 +1,5 @@
 //! Jobs: running wants. A job's outcome is just another input.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Input, Refusal, Want, answer::Blocks, thread::Request};
@@ -19,6 +18,7 @@ use crate::{
     fault::{CommitError, Fault},
     live::{Flow, Live},
     log,
+    sessions::Work,
 };
 
 /// First pause of an outcome that the store would not take; it doubles.
@@ -27,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 
 /// Does what is wanted and brings the outcome home.
-pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
+pub(crate) async fn run(engine: Engine, live: Work, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
         Want::Run { thread, call, tool } => Some(call_tool(&engine, &live, thread, call, tool).await),
@@ -43,7 +43,7 @@ pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
 
 /// What a job that panicked comes to: an outcome that counts, so that a poisoned prompt or call does not
 /// loop.
-pub(crate) async fn collapse(engine: Engine, live: Arc<Live>, want: Want) {
+pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => {
             let failure = unavailable("the server failed while it asked the model; its log says why");
@@ -77,7 +77,7 @@ async fn deliver(engine: &Engine, live: &Live, input: Input) {
     }
 }
 
-async fn ask(engine: &Engine, live: &Arc<Live>, thread: ThreadId, request: EventId) -> Option<Input> {
+async fn ask(engine: &Engine, live: &Live, thread: ThreadId, request: EventId) -> Option<Input> {
     let open = live.current()?.session.thread(thread)?.request().filter(|open| open.id == request)?;
     let outcome = match prompt(engine, live, thread).await {
         Ok(prompt) => answer(engine, live, open, &prompt).await,
@@ -92,7 +92,7 @@ async fn ask(engine: &Engine, live: &Arc<Live>, thread: ThreadId, request: Event
     })
 }
 
-async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) -> Result<Prompt, Fault> {
+async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt, Fault> {
     let mut prompt = log::prompt(engine, live, thread).await?;
     blobs::fill(engine.store(), &mut prompt).await?;
     Ok(prompt)

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering};
 
 use kernel::{
     Fact, Input, Note, Session, Transcript, What,
     fact::decode,
+    memory,
     view::{self, Viewer},
 };
 use protocol::{EventId, SessionId, ThreadId, WorkspaceId, event::Event, prompt::DeltaKind};
@@ -14,6 +15,7 @@ use tokio::sync::{Notify, broadcast, oneshot};
 
 use crate::{
     fault::{CommitError, Fault},
+    sessions::Holders,
     summary::Hash,
 };
 
@@ -24,6 +26,10 @@ const FLOW: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) id: SessionId,
+    /// Who holds it.
+    pub(crate) holders: Holders,
+    /// Whether this process has taken the session up: its jobs are then ours, and not of an earlier life.
+    pub(crate) taken: AtomicBool,
     /// What waits to be decided.
     pub(crate) inbox: Mutex<Inbox>,
     /// The state after the last durable commit; `None` until it is first needed.
@@ -44,8 +50,6 @@ pub(crate) struct Inbox {
     pub(crate) draining: bool,
     /// Whether a follower runs the session's jobs.
     pub(crate) followed: bool,
-    /// Whether this process has taken the session up: its jobs are then ours, and not of an earlier life.
-    pub(crate) taken: bool,
 }
 
 /// One input on its way into the log. Without an input the state is only brought into memory.
@@ -71,6 +75,20 @@ pub(crate) struct State {
     pub(crate) session: Session,
     pub(crate) workspace: WorkspaceId,
     pub(crate) snapshot: Hash,
+    /// About how many bytes of memory its agent takes, which it may share.
+    pub(crate) agent_bytes: usize,
+}
+
+impl State {
+    pub(crate) fn new(session: Session, workspace: WorkspaceId, snapshot: Hash) -> Self {
+        let agent_bytes = memory::agent(&session.agent);
+        Self { session, workspace, snapshot, agent_bytes }
+    }
+
+    /// About how many bytes of memory it takes, without its agent.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() - size_of::<Session>() + self.session.bytes() + memory::PIECE
+    }
 }
 
 /// A thread's history, and how far in the log it has come.
@@ -78,6 +96,13 @@ pub(crate) struct State {
 pub(crate) struct Scroll {
     pub(crate) head: u64,
     pub(crate) transcript: Transcript,
+}
+
+impl Scroll {
+    /// About how many bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() - size_of::<Transcript>() + self.transcript.bytes() + memory::PIECE
+    }
 }
 
 /// What a live session tells its watchers.
@@ -146,6 +171,8 @@ impl Live {
     pub(crate) fn new(id: SessionId) -> Self {
         Self {
             id,
+            holders: Holders::default(),
+            taken: AtomicBool::new(false),
             inbox: Mutex::default(),
             current: Mutex::default(),
             scrolls: Mutex::default(),
@@ -162,10 +189,16 @@ impl Live {
         *lock(&self.current) = state;
     }
 
-    /// Whether nothing here would be missed.
-    pub(crate) fn dormant(&self) -> bool {
-        let inbox = lock(&self.inbox);
-        !inbox.draining && !inbox.followed && inbox.pending.is_empty() && self.flow.receiver_count() == 0
+    /// Takes up what was folded while it rested: it is ours already.
+    pub(crate) fn take_up(&self, state: Arc<State>, scrolls: BTreeMap<ThreadId, Scroll>) {
+        self.taken.store(true, Ordering::Release);
+        self.set(Some(state));
+        *lock(&self.scrolls) = scrolls;
+    }
+
+    /// Gives up what it has folded, since nobody works on it any more.
+    pub(crate) fn let_go(&self) -> (Option<Arc<State>>, BTreeMap<ThreadId, Scroll>) {
+        (lock(&self.current).take(), std::mem::take(&mut lock(&self.scrolls)))
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<State, C
     let snapshot = summary.hash()?;
     let agent = engine.agent(&snapshot).await?;
     let folded = fold(engine, session, agent, head.position, |_| {}).await?;
-    Ok(State { session: folded, workspace: head.workspace, snapshot })
+    engine.counters().folded();
+    Ok(State::new(folded, head.workspace, snapshot))
 }
 
 /// Folds the first `end` facts of a session's log; `each` hears of every one of them.
@@ -98,7 +99,7 @@ pub(crate) async fn find(
 }
 
 /// What the thread's model is asked next. Reads only what the history in memory does not hold yet.
-pub(crate) async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) -> Result<Prompt, Fault> {
+pub(crate) async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt, Fault> {
     let workplace = engine.hands().workplace(live.id);
     loop {
         let state = live.current().ok_or(Fault::Corrupt("a job without a session"))?;

@@ -15,6 +15,7 @@ mod delegation;
 mod draft;
 pub mod fact;
 mod mail;
+pub mod memory;
 pub mod moment;
 mod offered;
 pub mod refusal;

@@ -15,7 +15,7 @@ use protocol::{
 
 use crate::{
     fact::{Ending, Fact, Note, Private, Told, What},
-    offered,
+    memory, offered,
     session::Cast,
 };
 
@@ -30,12 +30,21 @@ pub struct Transcript {
     open: Vec<(EventId, String)>,
     /// Every provider id that the history holds.
     used: BTreeSet<String>,
+    /// About how many bytes of memory `messages` and `used` point to: kept, since a history is long.
+    bytes: usize,
 }
 
 impl Transcript {
     /// The empty history of `thread`.
     pub const fn new(thread: ThreadId) -> Self {
-        Self { thread, messages: Vec::new(), answer: Vec::new(), open: Vec::new(), used: BTreeSet::new() }
+        Self {
+            thread,
+            messages: Vec::new(),
+            answer: Vec::new(),
+            open: Vec::new(),
+            used: BTreeSet::new(),
+            bytes: 0,
+        }
     }
 
     /// Adds what `fact` says to the history, if it belongs to this thread.
@@ -115,7 +124,9 @@ impl Transcript {
         let fresh = !given.is_empty() && given.bytes().all(legal) && !self.used.contains(given);
         // A provider that numbers its calls anew in each answer would give one id twice.
         let id = if fresh { String::from(given) } else { format!("toolu_{:032x}", event.bits()) };
-        self.used.insert(id.clone());
+        if self.used.insert(id.clone()) {
+            self.bytes += 2 * size_of::<String>() + memory::text(&id);
+        }
         self.open.push((event, id.clone()));
         self.answer.push(Part::ToolUse { id, name: tool_name(name), input: input.clone() });
     }
@@ -164,10 +175,21 @@ impl Transcript {
         if parts.is_empty() {
             return;
         }
+        self.bytes += memory::list(&parts, memory::part);
         match self.messages.last_mut() {
             Some(last) if last.role == role => Arc::make_mut(last).parts.extend(parts),
-            _ => self.messages.push(Arc::new(Message { role, parts })),
+            _ => {
+                self.bytes += size_of::<Message>() + memory::PIECE;
+                self.messages.push(Arc::new(Message { role, parts }));
+            }
         }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        let places = self.messages.capacity() * size_of::<Arc<Message>>();
+        let open = memory::list(&self.open, |(_, id)| memory::text(id));
+        size_of::<Self>() + self.bytes + places + open + memory::list(&self.answer, memory::part)
     }
 
     /// The history.

@@ -89,5 +89,10 @@ pub const PURGE_S: u64 = 60;
 pub const EVENT_DELTAS: usize = 100;
 /// Bytes that a reader who has stopped reading may hold beyond the frame being written.
 pub const STALLED_READER_BYTES: usize = 64 * 1024;
+/// Bytes of memory that sessions at rest may take, so that their next turns fold nothing; of a server. What
+/// `[cache] bytes` is unless it is set.
+pub const SESSION_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of memory that the agents of sessions may take, so that lists need not read them again; of a server.
+pub const SNAPSHOT_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Seconds that running tools get when the server is told to stop (rules.md 2).
 pub const DRAIN_S: u64 = 20;

@@ -190,6 +190,14 @@ pub(crate) async fn world(store: Store, acts: Vec<Act>) -> World {
 }
 
 pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<Touch>) -> World {
+    built(store, acts, touches, protocol::limits::SESSION_CACHE_BYTES).await
+}
+
+pub(crate) async fn world_with_cache(store: Store, acts: Vec<Act>, cache_bytes: usize) -> World {
+    built(store, acts, Vec::new(), cache_bytes).await
+}
+
+async fn built(store: Store, acts: Vec<Act>, touches: Vec<Touch>, cache_bytes: usize) -> World {
     let glove = Arc::new(Glove { touches: Mutex::new(touches.into()), ..Glove::default() });
     let puppet = Arc::new(Puppet { acts: Mutex::new(acts.into()), ..Puppet::default() });
     let route = Route::script("m");
@@ -201,6 +209,7 @@ pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<
         routes: Routes(vec![route]),
         clock: Clock::from(Stamp::from_micros(1_800_000_000_000_000)),
         dice: Dice::system().unwrap(),
+        cache_bytes,
     };
     World { engine: Engine::start(parts).await.unwrap(), puppet, glove, store }
 }
@@ -235,8 +244,12 @@ pub(crate) fn client(events: Vec<ClientEvent>) -> Input {
 
 impl World {
     pub(crate) async fn open(&self, events: Vec<ClientEvent>) -> SessionId {
+        self.open_with(agent(), events).await
+    }
+
+    pub(crate) async fn open_with(&self, agent: SessionAgent, events: Vec<ClientEvent>) -> SessionId {
         let new = NewSession {
-            agent: agent(),
+            agent,
             environment: protocol::EnvironmentId::from_bits(4),
             title: None,
             metadata: protocol::parse::Metadata::new(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use protocol::routes::Provider;
+use protocol::{limits, routes::Provider};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,8 @@ const DAYS: u32 = 36_500;
 const TOKENS: u64 = 100_000_000;
 /// The last number that a user may have.
 const USERS: u32 = u32::MAX - 1;
+/// The most bytes that the cache of sessions may be given.
+const CACHE: u64 = 1 << 40;
 
 /// The settings of a Heddle server. Every key may be left out; a flag or an environment variable goes before
 /// what stands here, and `heddle doctor` says where each setting comes from. Paths are meant from where the
@@ -39,6 +41,8 @@ pub(super) struct File {
     pub(super) sandbox: FileSandbox,
     /// How many agents a session may have.
     pub(super) threads: FileThreads,
+    /// What the server keeps in memory of sessions at rest, so that their next turns begin at once.
+    pub(super) cache: FileCache,
     /// What the server writes to standard error.
     pub(super) log: FileLog,
     /// Web pages that may call this server from a browser.
@@ -75,6 +79,15 @@ pub(super) struct FileThreads {
     /// Levels of children; with 2, an agent that was called may call others.
     #[schemars(range(min = 1, max = DEPTH))]
     pub(super) max_depth: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileCache {
+    /// Bytes that they may take; those that rest for the longest time go first, and are read from the log
+    /// again when they are needed. 0 keeps none.
+    #[schemars(range(min = 0, max = CACHE))]
+    pub(super) bytes: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -154,6 +167,7 @@ impl Default for File {
             extra_ca: None,
             sandbox: FileSandbox::default(),
             threads: FileThreads::default(),
+            cache: FileCache::default(),
             log: FileLog::default(),
             cors: FileCors::default(),
             routes: BTreeMap::new(),
@@ -172,6 +186,12 @@ impl Default for FileThreads {
     fn default() -> Self {
         let engine::Tree { max_threads, max_depth } = engine::Tree::default();
         Self { max: max_threads, max_depth }
+    }
+}
+
+impl Default for FileCache {
+    fn default() -> Self {
+        Self { bytes: limits::SESSION_CACHE_BYTES as u64 }
     }
 }
 

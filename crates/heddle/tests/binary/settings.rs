@@ -38,6 +38,7 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
         "sandbox.keep_days | 30 | default".into(),
         "threads.max | 25 | default".into(),
         "threads.max_depth | 1 | default".into(),
+        "cache.bytes | 67108864 | default".into(),
         format!("log.format | json | {}", line(6)),
         "log.filter | debug | HEDDLE_LOG".into(),
         "cors.origins | none | default".into(),
