@@ -47,6 +47,16 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         self.kept.get(key).map(|(value, _)| value)
     }
 
+    /// The same, to change it; it weighs what it did.
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.kept.get_mut(key).map(|(value, _)| value)
+    }
+
+    /// What was not used for the longest time.
+    pub(crate) fn oldest(&self) -> Option<&V> {
+        self.kept.iter().next().map(|(_, (value, _))| value)
+    }
+
     /// Takes what is kept for `key` out.
     pub(crate) fn take(&mut self, key: &K) -> Option<V> {
         let (value, bytes) = self.kept.remove(key)?;

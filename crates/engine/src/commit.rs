@@ -2,11 +2,11 @@
 //! queue, are decided in order and appended as one batch (rules.md 8).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, atomic::Ordering};
 
 use kernel::{
-    Decision, Fact, Input, Made, Note, Opening, Refusal, Session, What, decide, fact,
+    Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact,
     view::{self, Viewer},
 };
 use protocol::{
@@ -22,8 +22,9 @@ use tokio::sync::oneshot;
 
 use crate::{
     Engine,
+    broadcast::{Broadcast, Flow},
     fault::{CommitError, Fault},
-    live::{Commit, Committed, Flow, Pending, State, lock},
+    live::{Commit, Committed, Pending, State, lock},
     log,
     sessions::Work,
     summary::{self, Snapshot},
@@ -82,7 +83,7 @@ impl Engine {
         if !self.knows(&snapshot.hash) {
             writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
         }
-        writes.push(append(0, &facts, head.clone())?);
+        writes.push(Write::Append(append(0, &facts, head.clone())?));
         match self.store().commit(writes).await {
             Ok(()) => {}
             Err(store::CommitError::Conflict { write }) if write < expected => {
@@ -248,7 +249,15 @@ struct Batch<'a> {
     engine: &'a Engine,
     state: State,
     writes: Vec<Write>,
-    commits: Vec<(u64, Vec<Fact>)>,
+    commits: Vec<Written>,
+}
+
+/// One commit of a batch.
+struct Written {
+    first: u64,
+    facts: Vec<Fact>,
+    /// Bytes of it in the log.
+    bytes: usize,
 }
 
 impl Batch<'_> {
@@ -269,13 +278,17 @@ impl Batch<'_> {
     }
 
     async fn decide(&mut self, input: &Input) -> Result<Result<Vec<Event>, Refusal>, CommitError> {
-        let moment = self.engine.moment();
+        let mut moment = self.engine.moment();
+        if let Input::Woke { until, .. } = input {
+            // It was waited for by a clock that does not jump, whatever the one on the wall says.
+            moment.at = moment.at.max(*until);
+        }
         let mut decided = decide(&self.state.session, input.clone(), moment);
         // The folded state forgets a call once it is answered; the log does not.
         if let Err(Refusal::UnknownCall { .. }) = decided
             && let Input::Client { events, .. } = input
         {
-            let made = earlier_calls(self.engine, &self.state.session, events).await?;
+            let made = log::calls(self.engine, &self.state.session, answered(events)).await?;
             let input = Input::Client { events: events.clone(), made };
             decided = decide(&self.state.session, input, moment);
         }
@@ -301,20 +314,22 @@ impl Batch<'_> {
             let (snapshot, body) = Snapshot::of(&self.state.session.agent)?;
             self.state.snapshot = snapshot.hash;
             self.state.session.agent = self.engine.shared(&snapshot);
-            self.state.agent_bytes = kernel::memory::agent(&self.state.session.agent);
+            self.state.agent_bytes = protocol::memory::agent(&self.state.session.agent);
             self.writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
         }
         let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
-        self.writes.push(append(first, &facts, head)?);
-        self.commits.push((first, facts));
+        let append = append(first, &facts, head)?;
+        let bytes = append.body.len();
+        self.writes.push(Write::Append(append));
+        self.commits.push(Written { first, facts, bytes });
         Ok(())
     }
 }
 
-fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Write, Fault> {
+fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Append, Fault> {
     let body = fact::encode(facts).map_err(Fault::unwritable)?;
     let count = u32::try_from(facts.len()).map_err(|_| Fault::Corrupt("a commit of too many facts"))?;
-    Ok(Write::Append(Append { session: head.session, first, count, at: head.updated_at, body, head }))
+    Ok(Append { session: head.session, first, count, at: head.updated_at, body, head })
 }
 
 /// The event of this id, as it was taken or queued, and as the session's stream shows it.
@@ -323,40 +338,29 @@ fn said(fact: &Fact, id: EventId, viewer: Viewer) -> Option<Event> {
     shown.filter(|event| event.id == id).map(Cow::into_owned)
 }
 
-/// What kinds of calls the log holds under the ids that `events` answer.
-async fn earlier_calls(
-    engine: &Engine,
-    session: &Session,
-    events: &[ClientEvent],
-) -> Result<BTreeMap<EventId, Made>, CommitError> {
-    let mut made = BTreeMap::new();
-    for event in events {
-        let (ClientEvent::CustomResult { call, .. } | ClientEvent::Confirmation { call, .. }) = event else {
-            continue;
-        };
-        let post = log::find(engine, session.id, *call).await?;
-        made.extend(post.and_then(|post| Made::of(post.thread, &post.event.body)).map(|made| (*call, made)));
-    }
-    Ok(made)
+/// The ids of calls that `events` answer.
+fn answered(events: &[ClientEvent]) -> BTreeSet<EventId> {
+    let answered = events.iter().filter_map(|event| match event {
+        ClientEvent::CustomResult { call, .. } | ClientEvent::Confirmation { call, .. } => Some(*call),
+        ClientEvent::Message { .. } | ClientEvent::Interrupt { .. } => None,
+    });
+    answered.collect()
 }
 
 /// After a commit that failed and may be durable all the same: the watchers read the log again, and so does
 /// the follower, for what it may want.
 fn doubt(engine: &Engine, live: &Work) {
-    if live.flow.receiver_count() > 0 {
-        // Nobody watches any more: then nobody misses it.
-        let _unwatched = live.flow.send(Flow::Doubt);
-    }
+    live.flow.tell(Flow::Doubt);
     engine.ensure_follower(live);
     live.nudge.notify_one();
 }
 
 /// After the commit is durable: the new state, then the watchers, then the follower.
-fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<(u64, Vec<Fact>)>) {
+fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<Written>) {
     {
         let mut scrolls = lock(&live.scrolls);
         for scroll in scrolls.values_mut() {
-            for (first, facts) in &commits {
+            for Written { first, facts, .. } in &commits {
                 // One that is behind catches up from the log when it is next needed.
                 if scroll.head == *first {
                     for fact in facts {
@@ -368,19 +372,23 @@ fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<(u64, Vec<Fa
         }
     }
     let busy = !kernel::wants(&state.session).is_empty();
-    let over = commits.iter().flat_map(|(_, facts)| facts).rev().find_map(Over::of);
-    for fact in commits.iter().flat_map(|(_, facts)| facts) {
+    let over = commits.iter().flat_map(|written| &written.facts).rev().find_map(Over::of);
+    for fact in commits.iter().flat_map(|written| &written.facts) {
         if matches!(fact.what, What::Note { note: Note::Ended { .. }, .. }) {
             engine.hands().leave(live.id, fact.thread);
             lock(&live.scrolls).remove(&fact.thread);
         }
     }
     live.set(Some(Arc::new(state)));
-    for (first, facts) in commits {
+    for Written { first, facts, bytes } in commits {
         engine.counters().committed(facts.len());
-        if live.flow.receiver_count() > 0 {
-            // Nobody watches any more: then nobody misses it.
-            let _unwatched = live.flow.send(Flow::Commit(Arc::new(Commit::of(first, facts))));
+        if live.flow.is_heard() {
+            let small = bytes <= Broadcast::LARGEST;
+            live.flow.tell(if small {
+                Flow::Commit(Arc::new(Commit::of(first, facts, bytes)))
+            } else {
+                Flow::Moved
+            });
         }
     }
     if busy {

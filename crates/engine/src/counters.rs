@@ -21,6 +21,7 @@ pub struct Counters {
     failures: Counter<u64, AtomicU64>,
     calls: Counter<u64, AtomicU64>,
     folded: Counter<u64, AtomicU64>,
+    searched: Counter<u64, AtomicU64>,
     live: Gauge<i64, AtomicI64>,
     resting: Gauge<i64, AtomicI64>,
     resting_bytes: Gauge<i64, AtomicI64>,
@@ -30,7 +31,8 @@ pub struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("heddle");
-        let [commits, facts, requests, failures, calls, folded] = std::array::from_fn(|_| Counter::default());
+        let [commits, facts, requests, failures, calls, folded, searched] =
+            std::array::from_fn(|_| Counter::default());
         let [live, resting, resting_bytes, feeds] = std::array::from_fn(|_| Gauge::default());
         registry.register("commits", "Durable commits to session logs", commits.clone());
         registry.register("facts", "Facts in those commits", facts.clone());
@@ -38,6 +40,7 @@ impl Default for Counters {
         registry.register("model_failures", "Requests to models that failed", failures.clone());
         registry.register("tool_calls", "Calls of built-in tools that were begun", calls.clone());
         registry.register("sessions_folded", "Sessions whose logs were folded", folded.clone());
+        registry.register("rows_searched", "Rows of logs read to find an event", searched.clone());
         registry.register("live_sessions", "Sessions at work, or watched", live.clone());
         registry.register("resting_sessions", "Sessions at rest in the cache", resting.clone());
         registry.register("resting_bytes", "Bytes that these take", resting_bytes.clone());
@@ -50,6 +53,7 @@ impl Default for Counters {
             failures,
             calls,
             folded,
+            searched,
             live,
             resting,
             resting_bytes,
@@ -88,6 +92,10 @@ impl Counters {
 
     pub(crate) fn folded(&self) {
         self.folded.inc();
+    }
+
+    pub(crate) fn searched(&self, rows: usize) {
+        self.searched.inc_by(rows as u64);
     }
 
     pub(crate) fn live(&self, sessions: usize) {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use kernel::{Input, Refusal, Want, answer::Blocks, thread::Request};
 use protocol::{
-    EventId, ThreadId,
+    EventId, Stamp, ThreadId,
     content::Block,
     event::Body,
+    limits,
     prompt::{Answer, Delta, DeltaKind, Failure, FailureClass, Prompt},
     tool::Builtin,
     usage::Tokens,
@@ -15,8 +16,9 @@ use tools::{Call, Outcome};
 
 use crate::{
     Engine, blobs,
+    broadcast::Flow,
     fault::{CommitError, Fault},
-    live::{Flow, Live},
+    live::Live,
     log,
     sessions::Work,
 };
@@ -32,13 +34,23 @@ pub(crate) async fn run(engine: Engine, live: Work, want: Want) {
         Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
         Want::Run { thread, call, tool } => Some(call_tool(&engine, &live, thread, call, tool).await),
         Want::Wake { thread, at } => {
-            tokio::time::sleep(engine.clock().until(at)).await;
+            tokio::time::sleep(pause(&engine, &live, thread, at)).await;
             Some(Input::Woke { thread, until: at })
         }
     };
     if let Some(input) = input {
         deliver(&engine, &live, input).await;
     }
+}
+
+/// How long it is until `at`: by the clock on the wall, since it may have been asked for in another life, but
+/// no longer than was asked for when it was. A clock that was set back makes no pause longer.
+fn pause(engine: &Engine, live: &Live, thread: ThreadId, at: Stamp) -> Duration {
+    let asked = live.current().and_then(|state| {
+        let since = state.session.thread(thread)?.updated_at;
+        Some(at.since(since))
+    });
+    engine.clock().until(at).min(asked.unwrap_or(Duration::from_secs(limits::RETRY_AFTER_S_MAX)))
 }
 
 /// What a job that panicked comes to: an outcome that counts, so that a poisoned prompt or call does not
@@ -151,13 +163,21 @@ async fn answer(engine: &Engine, live: &Live, request: Request, prompt: &Prompt)
             tokens: Tokens::default(),
         });
     };
-    let road = engine.permits().road(&route.pattern);
-    let _lane = road.enter(engine.clock()).await;
+    let limiter = engine.limiters().of(route);
+    let _place = match limiter {
+        Some(limiter) => Some(limiter.enter(live.id).await),
+        None => None,
+    };
     engine.counters().asked();
     let mut preview = Preview { live, request, blocks: Blocks::of(request), places: Vec::new(), told: None };
     let result = engine.oracle().ask(prompt, &mut |delta| preview.hear(delta)).await;
-    if let Err(failure) = &result {
-        road.met(failure, engine.clock());
+    if let (Err(failure), Some(limiter)) = (&result, limiter)
+        && let Some(reopening) = limiter.met(failure)
+    {
+        let stop = engine.stop_token();
+        engine.spawn(async move {
+            stop.run_until_cancelled(reopening).await;
+        });
     }
     result
 }
@@ -201,9 +221,6 @@ impl Preview<'_> {
     }
 
     fn tell(&self, flow: Flow) {
-        if self.live.flow.receiver_count() > 0 {
-            // Nobody watches any more: then nobody misses it.
-            let _unwatched = self.live.flow.send(flow);
-        }
+        self.live.flow.tell(flow);
     }
 }

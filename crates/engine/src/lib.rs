@@ -4,6 +4,7 @@
 //! between them. What this crate keeps in memory can be lost at any moment without harm.
 
 mod blobs;
+mod broadcast;
 mod cache;
 mod catalog;
 mod clock;
@@ -14,10 +15,11 @@ mod feed;
 mod follower;
 mod jobs;
 mod lease;
+mod limiter;
 mod live;
 mod log;
 mod page;
-mod permits;
+mod reading;
 mod sessions;
 mod summary;
 
@@ -38,8 +40,9 @@ pub use kernel::Tree;
 
 use crate::{
     cache::Cache,
+    limiter::RouteLimiters,
     live::lock,
-    permits::Permits,
+    reading::Reading,
     sessions::{Sessions, Watch, Work},
     summary::{Hash, Snapshot, Summary},
 };
@@ -91,7 +94,9 @@ struct Inner {
     parts: Parts,
     sessions: Arc<Sessions>,
     snapshots: Mutex<Cache<Hash, Arc<SessionAgent>>>,
-    permits: Permits,
+    limiters: RouteLimiters,
+    /// Large commits that readers are in the middle of.
+    reading: Reading,
     counters: Arc<Counters>,
     catalog: catalog::Catalog,
     tasks: TaskTracker,
@@ -110,9 +115,10 @@ impl Engine {
         let counters = Arc::<Counters>::default();
         let engine = Self(Arc::new(Inner {
             sessions: Sessions::new(parts.cache_bytes, Arc::clone(&counters)),
+            limiters: RouteLimiters::new(&parts.routes),
+            reading: Reading::default(),
             parts,
             snapshots: Mutex::new(Cache::new(limits::SNAPSHOT_CACHE_BYTES)),
-            permits: Permits::default(),
             counters,
             catalog: catalog::Catalog::default(),
             tasks: TaskTracker::new(),
@@ -161,7 +167,7 @@ impl Engine {
 
     /// What it holds in memory of its sessions.
     pub fn memory(&self) -> MemoryUse {
-        self.0.sessions.memory()
+        MemoryUse { reading_bytes: self.reading().bytes(), ..self.0.sessions.memory() }
     }
 
     /// Whether the engine is ending.
@@ -259,8 +265,12 @@ impl Engine {
         self.0.parts.hands.as_ref()
     }
 
-    fn permits(&self) -> &Permits {
-        &self.0.permits
+    fn limiters(&self) -> &RouteLimiters {
+        &self.0.limiters
+    }
+
+    fn reading(&self) -> &Reading {
+        &self.0.reading
     }
 
     /// The one place where the engine starts a task; `stop` waits for all of them.
@@ -300,7 +310,7 @@ impl Engine {
         if self.knows(&snapshot.hash) {
             return;
         }
-        let bytes = kernel::memory::agent(&snapshot.agent);
+        let bytes = protocol::memory::agent(&snapshot.agent);
         let gone = lock(&self.0.snapshots).put(snapshot.hash, Arc::clone(&snapshot.agent), bytes);
         drop(gone);
     }

@@ -7,20 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic:
 use kernel::{
     Fact, Input, Note, Session, Transcript, What,
     fact::decode,
-    memory,
     view::{self, Viewer},
 };
-use protocol::{EventId, SessionId, ThreadId, WorkspaceId, event::Event, prompt::DeltaKind};
-use tokio::sync::{Notify, broadcast, oneshot};
+use protocol::{SessionId, ThreadId, WorkspaceId, event::Event, memory};
+use tokio::sync::{Notify, oneshot};
 
 use crate::{
+    broadcast::Broadcast,
     fault::{CommitError, Fault},
     sessions::Holders,
     summary::Hash,
 };
-
-/// How many commits and previews a reader may lag behind before it reads the log again.
-const FLOW: usize = 64;
 
 /// One live session.
 #[derive(Debug)]
@@ -37,7 +34,7 @@ pub(crate) struct Live {
     /// The threads' histories, for those that have asked a model lately.
     pub(crate) scrolls: Mutex<BTreeMap<ThreadId, Scroll>>,
     /// Commits and previews, for whoever watches.
-    pub(crate) flow: broadcast::Sender<Flow>,
+    pub(crate) flow: Broadcast,
     /// "The head moved", for the follower.
     pub(crate) nudge: Notify,
 }
@@ -105,25 +102,14 @@ impl Scroll {
     }
 }
 
-/// What a live session tells its watchers.
-#[derive(Debug, Clone)]
-pub(crate) enum Flow {
-    /// A commit has become durable.
-    Commit(Arc<Commit>),
-    /// A commit failed and may have become durable all the same: the log tells.
-    Doubt,
-    /// A block of the answer to `request` began.
-    Start { request: EventId, event: EventId, kind: DeltaKind },
-    /// More text of it.
-    Delta { request: EventId, event: EventId, index: usize, text: Arc<str> },
-}
-
 /// The public part of one commit.
 #[derive(Debug)]
 pub(crate) struct Commit {
     pub(crate) first: u64,
     pub(crate) end: u64,
     pub(crate) posts: Vec<Post>,
+    /// What the log takes for it.
+    pub(crate) bytes: usize,
 }
 
 /// An event of a commit, or an event that was queued by it.
@@ -149,7 +135,7 @@ impl Post {
 }
 
 impl Commit {
-    pub(crate) fn of(first: u64, facts: Vec<Fact>) -> Self {
+    pub(crate) fn of(first: u64, facts: Vec<Fact>, bytes: usize) -> Self {
         let end = first + facts.len() as u64;
         let post = |(position, fact): (u64, Fact)| {
             let (event, queued) = match fact.what {
@@ -159,11 +145,11 @@ impl Commit {
             };
             Some(Post { position, thread: fact.thread, event: Arc::new(event), queued })
         };
-        Self { first, end, posts: (first..).zip(facts).filter_map(post).collect() }
+        Self { first, end, posts: (first..).zip(facts).filter_map(post).collect(), bytes }
     }
 
     pub(crate) fn read(row: &store::Row) -> Result<Self, Fault> {
-        Ok(Self::of(row.first, decode(&row.body).map_err(Fault::unreadable)?))
+        Ok(Self::of(row.first, decode(&row.body).map_err(Fault::unreadable)?, row.body.len()))
     }
 }
 
@@ -176,7 +162,7 @@ impl Live {
             inbox: Mutex::default(),
             current: Mutex::default(),
             scrolls: Mutex::default(),
-            flow: broadcast::Sender::new(FLOW),
+            flow: Broadcast::default(),
             nudge: Notify::new(),
         }
     }

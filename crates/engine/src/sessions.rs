@@ -90,8 +90,14 @@ impl Sessions {
     /// What is in memory now.
     pub(crate) fn memory(&self) -> MemoryUse {
         let kept = lock(&self.kept);
-        let (live, resting, resting_bytes) = (kept.live.len(), kept.rested.len(), kept.bytes());
-        MemoryUse { live, resting, resting_bytes }
+        let told: u64 = kept.live.values().map(|live| live.flow.bytes() as u64).sum();
+        MemoryUse {
+            live: kept.live.len(),
+            resting: kept.rested.len(),
+            resting_bytes: kept.bytes(),
+            told_bytes: told as usize,
+            reading_bytes: 0,
+        }
     }
 
     /// Lets go of what nobody holds any more. Holders come only under the lock, so that one who comes now
@@ -186,7 +192,7 @@ impl Folded {
 }
 
 /// What an engine holds in memory of its sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemoryUse {
     /// Sessions that are worked on or watched.
     pub live: usize,
@@ -194,6 +200,10 @@ pub struct MemoryUse {
     pub resting: usize,
     /// Bytes that these take, by estimate.
     pub resting_bytes: usize,
+    /// Bytes that live sessions keep for watchers who have not heard them.
+    pub told_bytes: usize,
+    /// Bytes of large commits that readers are in the middle of.
+    pub reading_bytes: usize,
 }
 
 fn same(one: Option<&Arc<State>>, other: Option<&Arc<State>>) -> bool {

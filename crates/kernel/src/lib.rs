@@ -15,7 +15,6 @@ mod delegation;
 mod draft;
 pub mod fact;
 mod mail;
-pub mod memory;
 pub mod moment;
 mod offered;
 pub mod refusal;

@@ -6,6 +6,7 @@ use protocol::{
     AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId,
     agent::{Member, SessionAgent},
     event::{Body, Event},
+    memory::{list, text},
     model::ModelConfig,
     parse::Metadata,
     roster::Errand,
@@ -16,7 +17,6 @@ use protocol::{
 
 use crate::{
     fact::{Fact, Note, Private, Tree, What},
-    memory::{list, text},
     thread::{Clock, Thread},
 };
 

@@ -6,6 +6,7 @@ use protocol::{
     EventId, Stamp, ThreadId,
     content::Block,
     event::{Body, Event, RefusalDetails, RetryStatus, StopReason, Verdict},
+    memory,
     usage::Tokens,
 };
 
@@ -14,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     call::{self, Call, State},
     fact::{End, Ending, Note, Private, Told},
-    memory,
     moment::Seed,
 };
 

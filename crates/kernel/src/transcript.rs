@@ -8,14 +8,14 @@ use protocol::{
     EventId, Object, ThreadId,
     content::Block,
     event::{Body, Event},
-    limits,
+    limits, memory,
     prompt::{Message, Part, Prompt, Role, ToolSpec, Workplace},
     tool::Tool,
 };
 
 use crate::{
     fact::{Ending, Fact, Note, Private, Told, What},
-    memory, offered,
+    offered,
     session::Cast,
 };
 
@@ -234,5 +234,47 @@ fn says(block: &Block) -> bool {
         Block::Text { text } => !text.trim().is_empty(),
         Block::Redacted => false,
         Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Session;
+    use alloc::borrow::ToOwned;
+    use protocol::{SessionId, Stamp, agent::SessionAgent};
+
+    #[test]
+    fn a_transcript_weighs_what_its_messages_do() {
+        let thread = ThreadId::from_bits(1);
+        let mut transcript = Transcript::new(thread);
+        let empty = transcript.bytes();
+        for said in 0..100 {
+            let content = alloc::vec![Block::text("y".repeat(1_000))];
+            let event = Event {
+                id: EventId::from_bits(said),
+                processed_at: Some(Stamp::from_micros(1)),
+                body: Body::UserMessage { content },
+            };
+            transcript.apply(&Fact { thread, what: What::Event { event, private: None } });
+        }
+        let weighed = transcript.bytes() - empty;
+        assert!((100_000..140_000).contains(&weighed), "{weighed}");
+        let agent = SessionAgent {
+            id: protocol::AgentId::from_bits(1),
+            version: 1,
+            name: "a".to_owned(),
+            description: None,
+            model: protocol::model::ModelConfig::plain("m"),
+            system: Some("z".repeat(5_000)),
+            tools: Vec::new(),
+            mcp_servers: Vec::new(),
+            skills: Vec::new(),
+            multiagent: None,
+            execution_identity: protocol::agent::ExecutionIdentity::ServiceAccount,
+        };
+        assert!((5_000..6_000).contains(&memory::agent(&agent)));
+        let session = Session::new(SessionId::from_bits(1), agent.into());
+        assert!((size_of::<Session>()..1_000).contains(&session.bytes()), "without its agent");
     }
 }

@@ -73,8 +73,10 @@ pub const BACKOFF_MS_MIN: u64 = 500;
 pub const BACKOFF_MS_MAX: u64 = 30_000;
 /// Longest `retry-after` that is obeyed, in seconds.
 pub const RETRY_AFTER_S_MAX: u64 = 60;
-/// Model requests under way at once on one route (rules.md 4).
-pub const REQUESTS_PER_ROUTE: usize = 32;
+/// Model requests under way at once; of a route. What its `concurrency` is unless it is set.
+pub const REQUESTS_PER_ROUTE: usize = 256;
+/// The most that a route's `concurrency` may be set to.
+pub const REQUESTS_PER_ROUTE_MAX: usize = 4_096;
 /// Seconds without a byte after which a model's stream counts as cut (rules.md 4).
 pub const MODEL_SILENCE_S: u64 = 120;
 /// Bytes of one page of a list; it ends early there (rules.md 7).
@@ -87,8 +89,12 @@ pub const RETRIED_POST_S: u64 = 600;
 pub const PURGE_S: u64 = 60;
 /// Values of `event_deltas[]` (spec/behaviour.md e.6).
 pub const EVENT_DELTAS: usize = 100;
-/// Bytes that a reader who has stopped reading may hold beyond the frame being written.
+/// Bytes that a reader who has stopped reading may hold beyond the frame being written; half of them are its
+/// own, and the other half those of all readers of one session together.
 pub const STALLED_READER_BYTES: usize = 64 * 1024;
+/// Bytes of large commits that readers who are in the middle of them share; of a server. They are let go a
+/// moment after the last of them came for more.
+pub const SHARED_COMMIT_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of memory that sessions at rest may take, so that their next turns fold nothing; of a server. What
 /// `[cache] bytes` is unless it is set.
 pub const SESSION_CACHE_BYTES: usize = 64 * 1024 * 1024;

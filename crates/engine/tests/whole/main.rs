@@ -3,5 +3,6 @@
 
 mod hands;
 mod memory;
+mod readers;
 mod support;
 mod turns;

@@ -28,9 +28,7 @@ async fn turn(world: &World, session: protocol::SessionId, text: &str) {
 }
 
 fn folded(world: &World) -> u64 {
-    let text = world.engine.counters().encode();
-    let line = text.lines().find(|line| line.starts_with("heddle_sessions_folded_total ")).unwrap();
-    line.rsplit(' ').next().unwrap().parse().unwrap()
+    counted(world, "heddle_sessions_folded_total")
 }
 
 #[tokio::test]
@@ -51,7 +49,7 @@ async fn a_session_at_work_is_live_and_one_that_is_only_watched_rests_all_the_sa
     let world = world(Store::memory(), vec![Act::Hang]).await;
     let session = world.open(vec![message("hi")]).await;
     world.puppet.asked.notified().await;
-    assert_eq!(world.engine.memory(), MemoryUse { live: 1, resting: 0, resting_bytes: 0 });
+    assert_eq!(world.engine.memory(), MemoryUse { live: 1, ..MemoryUse::default() });
     let interrupt = protocol::input::ClientEvent::Interrupt { thread: None };
     world.send(session, vec![interrupt]).await;
     live(&world, 0).await;
@@ -68,7 +66,7 @@ async fn without_a_cache_nothing_stays_and_all_is_read_again() {
     let session = world.open(vec![]).await;
     for turns in 1..=2 {
         turn(&world, session, "hi").await;
-        assert_eq!(live(&world, 0).await, MemoryUse { live: 0, resting: 0, resting_bytes: 0 });
+        assert_eq!(live(&world, 0).await, MemoryUse::default());
         assert_eq!(folded(&world), turns);
     }
     assert_eq!(world.puppet.prompts.lock().unwrap()[1].messages.len(), 3);

@@ -18,6 +18,8 @@ const DAYS: u32 = 36_500;
 const TOKENS: u64 = 100_000_000;
 /// The last number that a user may have.
 const USERS: u32 = u32::MAX - 1;
+/// The most requests to a route at once.
+const CONCURRENCY: usize = limits::REQUESTS_PER_ROUTE_MAX;
 /// The most bytes that the cache of sessions may be given.
 const CACHE: u64 = 1 << 40;
 
@@ -132,6 +134,9 @@ pub(super) struct FileRoute {
     /// Tokens that it writes at most in one answer; if left out 8192, and 32000 for `claude-*`.
     #[schemars(range(min = 1, max = TOKENS), example = 8_192)]
     pub(super) max_output: Option<u64>,
+    /// Requests to it under way at once; if left out 256. Further ones wait, and sessions take turns.
+    #[schemars(range(min = 1, max = CONCURRENCY), example = limits::REQUESTS_PER_ROUTE)]
+    pub(super) concurrency: Option<u32>,
     /// Further headers of every request, sent as they stand: no place for a secret. None by default.
     #[serde(default)]
     #[schemars(example = team())]

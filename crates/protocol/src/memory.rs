@@ -3,7 +3,7 @@
 
 use alloc::{string::String, vec::Vec};
 
-use protocol::{
+use crate::{
     Object,
     agent::{SessionAgent, SessionCoordinator},
     content::{Block, Source},
@@ -82,7 +82,7 @@ pub fn part(part: &Part) -> usize {
 
 /// What an event that waits in a queue points to. Only messages ever do.
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks two of forty kinds")]
-pub(crate) fn queued(event: &Event) -> usize {
+pub fn queued(event: &Event) -> usize {
     match &event.body {
         Body::UserMessage { content } => list(content, block),
         Body::AgentThreadMessageReceived { content, .. } => list(content, block) + 4 * PIECE,
@@ -124,9 +124,7 @@ fn tool(tool: &Tool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fact, Session, Transcript, What};
-    use alloc::{borrow::ToOwned, format};
-    use protocol::{EventId, SessionId, Stamp, ThreadId};
+    use alloc::format;
     use serde_json::json;
 
     #[test]
@@ -147,39 +145,5 @@ mod tests {
         ] {
             assert!((least..most).contains(&weighed), "{weighed} is not in {least}..{most}");
         }
-    }
-
-    #[test]
-    fn a_transcript_weighs_what_its_messages_do() {
-        let thread = ThreadId::from_bits(1);
-        let mut transcript = Transcript::new(thread);
-        let empty = transcript.bytes();
-        for said in 0..100 {
-            let content = alloc::vec![Block::text("y".repeat(1_000))];
-            let event = Event {
-                id: EventId::from_bits(said),
-                processed_at: Some(Stamp::from_micros(1)),
-                body: Body::UserMessage { content },
-            };
-            transcript.apply(&Fact { thread, what: What::Event { event, private: None } });
-        }
-        let weighed = transcript.bytes() - empty;
-        assert!((100_000..140_000).contains(&weighed), "{weighed}");
-        let agent = SessionAgent {
-            id: protocol::AgentId::from_bits(1),
-            version: 1,
-            name: "a".to_owned(),
-            description: None,
-            model: protocol::model::ModelConfig::plain("m"),
-            system: Some("z".repeat(5_000)),
-            tools: Vec::new(),
-            mcp_servers: Vec::new(),
-            skills: Vec::new(),
-            multiagent: None,
-            execution_identity: protocol::agent::ExecutionIdentity::ServiceAccount,
-        };
-        assert!((5_000..6_000).contains(&super::agent(&agent)));
-        let session = Session::new(SessionId::from_bits(1), agent.into());
-        assert!((size_of::<Session>()..1_000).contains(&session.bytes()), "without its agent");
     }
 }
