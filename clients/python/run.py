@@ -48,6 +48,19 @@ def played(run: Scenario, house: House) -> str | None:
     return "\n  ".join(dict.fromkeys(judge.wrong)) or None
 
 
+def left_in_memory(house: House) -> str | None:
+    """What the server still holds when nobody reads and every session rests."""
+    try:
+        for session in house.busy():
+            interrupt = {"events": [{"type": "user.interrupt"}]}
+            house.ours("POST", f"/v1/sessions/{session}/events", json=interrupt)
+        for metric in ("heddle_streams", "heddle_live_sessions"):
+            house.until(f"{metric} is 0", lambda metric=metric: house.counter(metric) == 0, 30.0)
+    except AssertionError as error:
+        return str(error)
+    return None
+
+
 def main() -> int:
     """Runs everything; the exit code is 1 if anything failed."""
     record = sys.argv[1:] == ["--record"]
@@ -71,6 +84,9 @@ def main() -> int:
                     else f"FAILED  {run.__name__} ({took})\n  {wrong}",
                     flush=True,
                 )
+            if held := left_in_memory(house):
+                failed += 1
+                print(f"FAILED  the server lets go of what rests\n  {held}", flush=True)
             if failed:
                 print("the server's last words:\n" + house.server.last_words())
         finally:
@@ -81,7 +97,7 @@ def main() -> int:
     for said in untrue:
         print(f"FAILED  {said}; `python run.py --record` writes it anew")
     failed += len(untrue)
-    print(f"{len(chosen) + len(untrue) - failed} passed, {failed} failed")
+    print(f"{len(chosen) + 1 + len(untrue) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

@@ -3,7 +3,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ enum Kind {
     Wall,
     /// A clock that began at a moment and runs as tokio's does; it can be paused.
     Running { began: Stamp, instant: Instant },
+    /// The same, set by so many microseconds.
+    Set { began: Stamp, instant: Instant, by: &'static AtomicI64 },
 }
 
 impl Clock {
@@ -34,11 +36,21 @@ impl Clock {
         Self(Kind::Running { began, instant: Instant::now() })
     }
 
+    /// The same, and its owner sets it forward and back by so many microseconds, as people do with the one on
+    /// the wall.
+    pub fn set_by(began: Stamp, by: &'static AtomicI64) -> Self {
+        Self(Kind::Set { began, instant: Instant::now(), by })
+    }
+
     /// The time. It may step back; the law keeps a log's stamps rising all the same.
     pub fn now(&self) -> Stamp {
         match self.0 {
             Kind::Wall => wall(),
             Kind::Running { began, instant } => began.after(instant.elapsed()),
+            Kind::Set { began, instant, by } => {
+                let now = began.after(instant.elapsed());
+                Stamp::from_micros(now.micros().saturating_add(by.load(Ordering::Relaxed)))
+            }
         }
     }
 

@@ -2,11 +2,11 @@
 //! queue, are decided in order and appended as one batch (rules.md 8).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, atomic::Ordering};
 
 use kernel::{
-    Decision, Fact, Input, Made, Note, Opening, Refusal, Session, What, decide, fact,
+    Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact,
     view::{self, Viewer},
 };
 use protocol::{
@@ -22,9 +22,11 @@ use tokio::sync::oneshot;
 
 use crate::{
     Engine, blobs,
+    broadcast::{Broadcast, Flow},
     fault::{CommitError, Fault},
-    live::{Commit, Committed, Flow, Live, Pending, State, lock},
+    live::{Commit, Committed, Pending, State, lock},
     log,
+    sessions::Work,
     summary::{self, Snapshot},
 };
 
@@ -59,8 +61,8 @@ impl Engine {
         if self.stopping() {
             return Err(CommitError::Stopping);
         }
-        let agent = Arc::new(new.agent);
-        let (snapshot, body) = Snapshot::of(&agent)?;
+        let (snapshot, body) = Snapshot::of(&Arc::new(new.agent))?;
+        let agent = self.shared(&snapshot);
         let opening = Opening {
             session: self.mint(),
             thread: self.mint(),
@@ -81,7 +83,7 @@ impl Engine {
         if !self.knows(&snapshot.hash) {
             writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
         }
-        writes.push(append(0, &facts, head.clone())?);
+        writes.push(Write::Append(append(0, &facts, head.clone())?));
         match self.store().commit(writes).await {
             Ok(()) => {}
             Err(store::CommitError::Conflict { write }) if write < expected => {
@@ -89,18 +91,19 @@ impl Engine {
             }
             Err(store::CommitError::Conflict { .. }) => return Err(Fault::Contended(1).into()),
             Err(store::CommitError::Fault(fault)) => {
-                doubt(self, &self.live(id));
+                doubt(self, &self.work(id));
                 return Err(fault.into());
             }
         }
         self.counters().committed(facts.len());
         self.learn(&snapshot);
-        if !kernel::wants(&session).is_empty() {
-            let live = self.live(id);
-            live.set(Some(Arc::new(State { session, workspace, snapshot: snapshot.hash })));
-            lock(&live.inbox).taken = true;
+        let busy = !kernel::wants(&session).is_empty();
+        let live = self.work(id);
+        live.take_up(Arc::new(State::new(session, workspace, snapshot.hash)), BTreeMap::new());
+        if busy {
             self.ensure_follower(&live);
         }
+        drop(live);
         let summary = summary::Summary::read(&head.body)?;
         Ok(summary::session_object(&head, &summary, &agent, self.now()))
     }
@@ -137,7 +140,7 @@ impl Engine {
         if too_late {
             return Err(CommitError::Stopping);
         }
-        let live = self.live(session);
+        let live = self.work(session);
         let (reply, answer) = oneshot::channel();
         let begin = {
             let mut inbox = lock(&live.inbox);
@@ -153,7 +156,7 @@ impl Engine {
 
 /// Says that nobody is at work on the inbox any more, also when the work died; then the state in memory
 /// cannot be trusted and is read again.
-struct AtWork(Arc<Live>, bool);
+struct AtWork(Work, bool);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
@@ -166,8 +169,8 @@ impl Drop for AtWork {
     }
 }
 
-async fn drain(engine: Engine, live: Arc<Live>) {
-    let mut work = AtWork(Arc::clone(&live), false);
+async fn drain(engine: Engine, live: Work) {
+    let mut work = AtWork(live.clone(), false);
     loop {
         let batch: Vec<Pending> = {
             let mut inbox = lock(&live.inbox);
@@ -211,15 +214,15 @@ async fn drain(engine: Engine, live: Arc<Live>) {
 /// Decides a batch in order, appends what was decided as one, and tells the watchers.
 async fn settle(
     engine: &Engine,
-    live: &Arc<Live>,
+    live: &Work,
     batch: &[Pending],
 ) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
     let state = match live.current() {
         Some(state) => State::clone(&state),
         None => log::load(engine, live.id).await?,
     };
-    let fresh = !lock(&live.inbox).taken;
-    let mut work = Work { engine, state, writes: Vec::new(), commits: Vec::new() };
+    let fresh = !live.taken.load(Ordering::Acquire);
+    let mut work = Batch { engine, state, writes: Vec::new(), commits: Vec::new() };
     // What is under way in a session that we have not touched before ran in another life (rules.md 2).
     if fresh && let Err(refusal) = work.decide(&Input::Recovered).await? {
         tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
@@ -228,7 +231,7 @@ async fn settle(
     for pending in batch {
         answers.push(work.answer(pending).await?);
     }
-    let Work { state, writes, commits, .. } = work;
+    let Batch { state, writes, commits, .. } = work;
     if !writes.is_empty() {
         match engine.store().commit(writes).await {
             Ok(()) => {}
@@ -236,19 +239,28 @@ async fn settle(
             Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
         }
     }
-    lock(&live.inbox).taken = true;
+    live.taken.store(true, Ordering::Release);
     publish(engine, live, state, commits);
     Ok(answers)
 }
 
-struct Work<'a> {
+/// What a batch comes to.
+struct Batch<'a> {
     engine: &'a Engine,
     state: State,
     writes: Vec<Write>,
-    commits: Vec<(u64, Vec<Fact>)>,
+    commits: Vec<Written>,
 }
 
-impl Work<'_> {
+/// One commit of a batch.
+struct Written {
+    first: u64,
+    facts: Vec<Fact>,
+    /// Bytes of it in the log.
+    bytes: usize,
+}
+
+impl Batch<'_> {
     async fn answer(&mut self, pending: &Pending) -> Result<Result<Committed, CommitError>, CommitError> {
         let foreign = pending.workspace.is_some_and(|workspace| workspace != self.state.workspace);
         if foreign || self.state.session.deleted_at.is_some() {
@@ -267,13 +279,17 @@ impl Work<'_> {
 
     async fn decide(&mut self, input: &Input) -> Result<Result<Vec<Event>, Refusal>, CommitError> {
         let input = &*blobs::bounded(self.engine, self.state.session.id, &self.writes, input).await?;
-        let moment = self.engine.moment();
+        let mut moment = self.engine.moment();
+        if let Input::Woke { until, .. } = input {
+            // It was waited for by a clock that does not jump, whatever the one on the wall says.
+            moment.at = moment.at.max(*until);
+        }
         let mut decided = decide(&self.state.session, input.clone(), moment);
         // The folded state forgets a call once it is answered; the log does not.
         if let Err(Refusal::UnknownCall { .. }) = decided
             && let Input::Client { events, .. } = input
         {
-            let made = earlier_calls(self.engine, &self.state.session, events).await?;
+            let made = log::calls(self.engine, &self.state.session, answered(events)).await?;
             let input = Input::Client { events: events.clone(), made };
             decided = decide(&self.state.session, input, moment);
         }
@@ -298,20 +314,24 @@ impl Work<'_> {
         if !Arc::ptr_eq(&agent, &self.state.session.agent) {
             let (snapshot, body) = Snapshot::of(&self.state.session.agent)?;
             self.state.snapshot = snapshot.hash;
+            self.state.session.agent = self.engine.shared(&snapshot);
+            self.state.agent_bytes = protocol::memory::agent(&self.state.session.agent);
             self.writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
         }
         let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
-        self.writes.push(append(first, &facts, head)?);
+        let append = append(first, &facts, head)?;
+        let bytes = append.body.len();
+        self.writes.push(Write::Append(append));
         self.writes.extend(blobs::pins(self.state.session.id, &facts));
-        self.commits.push((first, facts));
+        self.commits.push(Written { first, facts, bytes });
         Ok(())
     }
 }
 
-fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Write, Fault> {
+fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Append, Fault> {
     let body = fact::encode(facts).map_err(Fault::unwritable)?;
     let count = u32::try_from(facts.len()).map_err(|_| Fault::Corrupt("a commit of too many facts"))?;
-    Ok(Write::Append(Append { session: head.session, first, count, at: head.updated_at, body, head }))
+    Ok(Append { session: head.session, first, count, at: head.updated_at, body, head })
 }
 
 /// The event of this id, as it was taken or queued, and as the session's stream shows it.
@@ -320,40 +340,29 @@ fn said(fact: &Fact, id: EventId, viewer: Viewer) -> Option<Event> {
     shown.filter(|event| event.id == id).map(Cow::into_owned)
 }
 
-/// What kinds of calls the log holds under the ids that `events` answer.
-async fn earlier_calls(
-    engine: &Engine,
-    session: &Session,
-    events: &[ClientEvent],
-) -> Result<BTreeMap<EventId, Made>, CommitError> {
-    let mut made = BTreeMap::new();
-    for event in events {
-        let (ClientEvent::CustomResult { call, .. } | ClientEvent::Confirmation { call, .. }) = event else {
-            continue;
-        };
-        let post = log::find(engine, session.id, *call).await?;
-        made.extend(post.and_then(|post| Made::of(post.thread, &post.event.body)).map(|made| (*call, made)));
-    }
-    Ok(made)
+/// The ids of calls that `events` answer.
+fn answered(events: &[ClientEvent]) -> BTreeSet<EventId> {
+    let answered = events.iter().filter_map(|event| match event {
+        ClientEvent::CustomResult { call, .. } | ClientEvent::Confirmation { call, .. } => Some(*call),
+        ClientEvent::Message { .. } | ClientEvent::Interrupt { .. } => None,
+    });
+    answered.collect()
 }
 
 /// After a commit that failed and may be durable all the same: the watchers read the log again, and so does
 /// the follower, for what it may want.
-fn doubt(engine: &Engine, live: &Arc<Live>) {
-    if live.flow.receiver_count() > 0 {
-        // Nobody watches any more: then nobody misses it.
-        let _unwatched = live.flow.send(Flow::Doubt);
-    }
+fn doubt(engine: &Engine, live: &Work) {
+    live.flow.tell(Flow::Doubt);
     engine.ensure_follower(live);
     live.nudge.notify_one();
 }
 
 /// After the commit is durable: the new state, then the watchers, then the follower.
-fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, Vec<Fact>)>) {
+fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<Written>) {
     {
         let mut scrolls = lock(&live.scrolls);
         for scroll in scrolls.values_mut() {
-            for (first, facts) in &commits {
+            for Written { first, facts, .. } in &commits {
                 // One that is behind catches up from the log when it is next needed.
                 if scroll.head == *first {
                     for fact in facts {
@@ -365,18 +374,23 @@ fn publish(engine: &Engine, live: &Arc<Live>, state: State, commits: Vec<(u64, V
         }
     }
     let busy = !kernel::wants(&state.session).is_empty();
-    let over = commits.iter().flat_map(|(_, facts)| facts).rev().find_map(Over::of);
-    for fact in commits.iter().flat_map(|(_, facts)| facts) {
+    let over = commits.iter().flat_map(|written| &written.facts).rev().find_map(Over::of);
+    for fact in commits.iter().flat_map(|written| &written.facts) {
         if matches!(fact.what, What::Note { note: Note::Ended { .. }, .. }) {
             engine.hands().leave(live.id, fact.thread);
+            lock(&live.scrolls).remove(&fact.thread);
         }
     }
     live.set(Some(Arc::new(state)));
-    for (first, facts) in commits {
+    for Written { first, facts, bytes } in commits {
         engine.counters().committed(facts.len());
-        if live.flow.receiver_count() > 0 {
-            // Nobody watches any more: then nobody misses it.
-            let _unwatched = live.flow.send(Flow::Commit(Arc::new(Commit::of(first, facts))));
+        if live.flow.is_heard() {
+            let small = bytes <= Broadcast::LARGEST;
+            live.flow.tell(if small {
+                Flow::Commit(Arc::new(Commit::of(first, facts, bytes)))
+            } else {
+                Flow::Moved
+            });
         }
     }
     if busy {

@@ -20,7 +20,11 @@ pub struct Counters {
     requests: Counter<u64, AtomicU64>,
     failures: Counter<u64, AtomicU64>,
     calls: Counter<u64, AtomicU64>,
+    folded: Counter<u64, AtomicU64>,
+    searched: Counter<u64, AtomicU64>,
     live: Gauge<i64, AtomicI64>,
+    resting: Gauge<i64, AtomicI64>,
+    resting_bytes: Gauge<i64, AtomicI64>,
     feeds: Gauge<i64, AtomicI64>,
     blobs: Gauge<i64, AtomicI64>,
 }
@@ -28,21 +32,40 @@ pub struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("heddle");
-        let [commits, facts, requests, failures, calls] = std::array::from_fn(|_| Counter::default());
-        let [live, feeds, blobs] = std::array::from_fn(|_| Gauge::default());
+        let [commits, facts, requests, failures, calls, folded, searched] =
+            std::array::from_fn(|_| Counter::default());
+        let [live, resting, resting_bytes, feeds, blobs] = std::array::from_fn(|_| Gauge::default());
         registry.register("commits", "Durable commits to session logs", commits.clone());
         registry.register("facts", "Facts in those commits", facts.clone());
         registry.register("model_requests", "Requests made to models", requests.clone());
         registry.register("model_failures", "Requests to models that failed", failures.clone());
         registry.register("tool_calls", "Calls of built-in tools that were begun", calls.clone());
-        registry.register("live_sessions", "Sessions held in memory", live.clone());
+        registry.register("sessions_folded", "Sessions whose logs were folded", folded.clone());
+        registry.register("rows_searched", "Rows of logs read to find an event", searched.clone());
+        registry.register("live_sessions", "Sessions at work, or watched", live.clone());
+        registry.register("resting_sessions", "Sessions at rest in the cache", resting.clone());
+        registry.register("resting_bytes", "Bytes that these take", resting_bytes.clone());
         registry.register("streams", "Open streams", feeds.clone());
         registry.register(
             "blob_bytes",
             "Bytes of pictures and documents kept beside the logs",
             blobs.clone(),
         );
-        Self { registry, commits, facts, requests, failures, calls, live, feeds, blobs }
+        Self {
+            registry,
+            commits,
+            facts,
+            requests,
+            failures,
+            calls,
+            folded,
+            searched,
+            live,
+            resting,
+            resting_bytes,
+            feeds,
+            blobs,
+        }
     }
 }
 
@@ -74,8 +97,21 @@ impl Counters {
         self.calls.inc();
     }
 
+    pub(crate) fn folded(&self) {
+        self.folded.inc();
+    }
+
+    pub(crate) fn searched(&self, rows: usize) {
+        self.searched.inc_by(rows as u64);
+    }
+
     pub(crate) fn live(&self, sessions: usize) {
-        self.live.set(i64::try_from(sessions).unwrap_or(i64::MAX));
+        self.live.set(level(sessions));
+    }
+
+    pub(crate) fn resting(&self, sessions: usize, bytes: usize) {
+        self.resting.set(level(sessions));
+        self.resting_bytes.set(level(bytes));
     }
 
     pub(crate) fn blobs(&self, bytes: u64) {
@@ -86,6 +122,10 @@ impl Counters {
         self.feeds.inc();
         Watching(Arc::clone(self))
     }
+}
+
+fn level(of: usize) -> i64 {
+    i64::try_from(of).unwrap_or(i64::MAX)
 }
 
 /// One open stream, counted until it is dropped.

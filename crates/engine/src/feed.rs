@@ -10,20 +10,22 @@ use protocol::{
     event::{Body, Event},
     prompt::DeltaKind,
 };
-use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Engine, blobs,
+    broadcast::{Flow, Heard},
     counters::Watching,
     fault::{Fault, FollowError},
-    live::{Commit, Flow, Live, Post},
+    live::{Commit, Post},
     log,
+    sessions::Watch,
     summary::Summary,
 };
 
-/// Bytes of history read at once: what a reader who has stopped reading may hold.
-const CHUNK: usize = protocol::limits::STALLED_READER_BYTES;
+/// Bytes of history read at once, and of frames that wait behind the one being written: what a reader who has
+/// stopped reading may hold. The other half is what all of a session's readers have not heard.
+const CHUNK: usize = protocol::limits::STALLED_READER_BYTES / 2;
 
 /// Which previews a reader wants (spec/behaviour.md e.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,8 +74,7 @@ pub enum PreviewKind {
 #[derive(Debug)]
 pub struct Feed {
     engine: Engine,
-    live: Arc<Live>,
-    flow: broadcast::Receiver<Flow>,
+    ear: Ear,
     stop: CancellationToken,
     /// What it shows; a thread's stream ends with the thread.
     viewer: Viewer,
@@ -83,11 +84,26 @@ pub struct Feed {
     /// Whether `flow` cannot be trusted to begin at `next`.
     behind: bool,
     waiting: VecDeque<Frame>,
+    /// The beginning of the commit that `next` stands in the middle of: the rest of it was too much to keep.
+    within: Option<u64>,
     ended: bool,
     /// The request whose beginning was shown and whose end was not, and the starts forwarded since.
     request: Option<EventId>,
     started: BTreeSet<EventId>,
     _watching: Watching,
+}
+
+/// The place in a session's flow.
+#[derive(Debug)]
+struct Ear {
+    live: Watch,
+    next: u64,
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.live.flow.leave(self.next);
+    }
 }
 
 impl Engine {
@@ -101,8 +117,8 @@ impl Engine {
         previews: Previews,
     ) -> Result<Feed, FollowError> {
         // Watch first, look second: what is committed in between is seen twice and skipped once.
-        let live = self.live(session);
-        let flow = live.flow.subscribe();
+        let live = self.watch(session);
+        let ear = Ear { next: live.flow.listen(), live };
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let head = head.ok_or(FollowError::NotFound)?;
         let summary = Summary::read(&head.body)?;
@@ -124,20 +140,25 @@ impl Engine {
         let next = closing.map_or(next, |closing| next.min(closing));
         Ok(Feed {
             engine: self.clone(),
-            live,
-            flow,
+            ear,
             stop: self.stop_token(),
             viewer,
             previews,
             next,
             behind: next < head.position,
             waiting: VecDeque::new(),
+            within: None,
             ended: false,
             request: None,
             started: BTreeSet::new(),
             _watching: self.counters().watching(),
         })
     }
+}
+
+/// Bytes of an event as it is written.
+fn written(event: &Event) -> usize {
+    serde_json::to_vec(event).map_or(0, |json| json.len())
 }
 
 /// Whether a stream ends with this event.
@@ -166,7 +187,7 @@ impl Feed {
                 // Read before it is taken: dropping the future must lose nothing.
                 let frame = match frame {
                     Frame::Event(event) => {
-                        Frame::Event(blobs::shown(&self.engine, self.live.id, Arc::clone(event)).await)
+                        Frame::Event(blobs::shown(&self.engine, self.ear.live.id, Arc::clone(event)).await)
                     }
                     Frame::Queued(_) | Frame::Start { .. } | Frame::Delta { .. } => frame.clone(),
                 };
@@ -181,22 +202,27 @@ impl Feed {
                 continue;
             }
             let stop = self.stop.clone();
-            let flow = tokio::select! {
+            let Ear { live, next } = &mut self.ear;
+            let heard = tokio::select! {
                 biased;
-                flow = self.flow.recv() => flow,
-                () = stop.cancelled() => Err(RecvError::Closed),
+                heard = live.flow.hear(next) => heard,
+                () = stop.cancelled() => {
+                    self.ended = true;
+                    continue;
+                }
             };
-            match flow {
-                Ok(Flow::Commit(commit)) if commit.first > self.next => self.fall_behind(),
-                Ok(Flow::Commit(commit)) => self.show(&commit),
-                Ok(Flow::Start { request, event, kind }) => self.start(request, event, kind),
-                Ok(Flow::Delta { request, event, index, text }) => {
+            match heard {
+                Heard::Flow(Flow::Commit(commit)) if commit.first > self.next => self.fall_behind(),
+                Heard::Flow(Flow::Commit(commit)) => self.show(&commit),
+                // Nothing is missed: the log has it, and what is told after it stands behind it.
+                Heard::Flow(Flow::Moved) => self.behind = true,
+                Heard::Flow(Flow::Start { request, event, kind }) => self.start(request, event, kind),
+                Heard::Flow(Flow::Delta { request, event, index, text }) => {
                     if self.request == Some(request) && self.started.contains(&event) {
                         self.waiting.push_back(Frame::Delta { event, index, text });
                     }
                 }
-                Ok(Flow::Doubt) | Err(RecvError::Lagged(_)) => self.fall_behind(),
-                Err(RecvError::Closed) => self.ended = true,
+                Heard::Flow(Flow::Doubt) | Heard::Lagged => self.fall_behind(),
             }
         }
     }
@@ -208,25 +234,46 @@ impl Feed {
     }
 
     async fn catch_up(&mut self) -> Result<(), Fault> {
-        let rows = self.engine.store().read(self.live.id, self.next, CHUNK).await?;
+        let session = self.ear.live.id;
+        if let Some(commit) = self.within.and_then(|first| self.engine.reading().find(session, first)) {
+            self.show(&commit);
+            return Ok(());
+        }
+        let rows = self.engine.store().read(session, self.next, CHUNK).await?;
         if rows.is_empty() {
             self.behind = false;
             // Deleted and purged while this reader lagged: nobody will ever tell it more.
-            self.ended = self.engine.store().head_of(self.live.id).await?.is_none();
+            self.ended = self.engine.store().head_of(session).await?.is_none();
         }
         for row in &rows {
-            self.show(&Commit::read(row)?);
+            let commit = Commit::read(row)?;
+            self.show(&commit);
+            if self.within.is_some() {
+                self.engine.reading().share(&self.engine, session, Arc::new(commit));
+                break;
+            }
         }
         Ok(())
     }
 
-    /// Shows what a commit holds from `next` on.
+    /// Shows what a commit holds from `next` on, or as much of it as may wait.
     fn show(&mut self, commit: &Commit) {
+        self.within = None;
+        let mut waiting = 0;
         for post in &commit.posts {
             if post.position < self.next || self.ended {
                 continue;
             }
             let Some(event) = post.seen(self.viewer) else { continue };
+            if commit.bytes > CHUNK {
+                waiting += written(&event);
+                if waiting > CHUNK && !self.waiting.is_empty() {
+                    self.next = post.position;
+                    self.within = Some(commit.first);
+                    self.behind = true;
+                    return;
+                }
+            }
             if post.queued {
                 self.waiting.push_back(Frame::Queued(event));
                 continue;
@@ -241,6 +288,16 @@ impl Feed {
             self.waiting.push_back(Frame::Event(event));
         }
         self.next = self.next.max(commit.end);
+    }
+
+    /// Bytes of the frames that wait to be taken.
+    pub fn waiting_bytes(&self) -> usize {
+        let bytes = |frame: &Frame| match frame {
+            Frame::Event(event) | Frame::Queued(event) => written(event),
+            Frame::Start { .. } => 0,
+            Frame::Delta { text, .. } => text.len(),
+        };
+        self.waiting.iter().map(bytes).sum()
     }
 
     fn start(&mut self, request: EventId, event: EventId, kind: DeltaKind) {

@@ -2,7 +2,7 @@
 //! nobody wants any more. Wants are derived from the state, so there is nothing to remember.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kernel::{Want, wants};
@@ -14,6 +14,7 @@ use crate::{
     fault::CommitError,
     jobs,
     live::{Live, lock},
+    sessions::Work,
 };
 
 /// How often a follower looks again without a nudge.
@@ -23,10 +24,10 @@ const DOUBT: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Makes sure that a follower runs the session's jobs.
-    pub(crate) fn ensure_follower(&self, live: &Arc<Live>) {
+    pub(crate) fn ensure_follower(&self, live: &Work) {
         let begin = !std::mem::replace(&mut lock(&live.inbox).followed, true);
         if begin {
-            self.spawn_for(live.id, "session-follower", run(self.clone(), Arc::clone(live)));
+            self.spawn_for(live.id, "session-follower", run(self.clone(), live.clone()));
         }
     }
 }
@@ -39,30 +40,34 @@ struct Jobs {
 }
 
 /// Gives the session up when the follower ends, however it ends.
-struct Following(Arc<Live>);
+struct Following {
+    live: Work,
+    /// Whether it was given up already.
+    over: bool,
+}
 
 impl Drop for Following {
     fn drop(&mut self) {
-        let mut inbox = lock(&self.0.inbox);
-        inbox.followed = false;
+        if !self.over {
+            lock(&self.live.inbox).followed = false;
+        }
         if std::thread::panicking() {
             // As after a crash: the jobs were cut, and what of them may have begun is not begun again.
-            inbox.taken = false;
-            drop(inbox);
-            self.0.set(None);
+            self.live.taken.store(false, Ordering::Release);
+            self.live.set(None);
         }
     }
 }
 
-async fn run(engine: Engine, live: Arc<Live>) {
-    let following = Following(Arc::clone(&live));
+async fn run(engine: Engine, live: Work) {
+    let mut following = Following { live: live.clone(), over: false };
     let stop = engine.stop_token();
     let mut jobs = Jobs::default();
     loop {
         jobs.reconcile(&engine, &live);
         if jobs.running.is_empty() && retire(&live) {
             // `retire` gave the session up already, under the lock that a new follower needs.
-            std::mem::forget(following);
+            following.over = true;
             return;
         }
         let doubted = live.current().is_none();
@@ -78,7 +83,7 @@ async fn run(engine: Engine, live: Arc<Live>) {
                 let want = jobs.forget(id);
                 if let (Err(wrong), Some(want)) = (ended, want) && wrong.is_panic() {
                     tracing::error!(session = %live.id, "a job panicked");
-                    jobs.begin(want.clone(), jobs::collapse(engine.clone(), Arc::clone(&live), want));
+                    jobs.begin(want.clone(), jobs::collapse(engine.clone(), live.clone(), want));
                 }
             }
             () = tokio::time::sleep(if doubted { DOUBT } else { SWEEP }) => {
@@ -107,7 +112,7 @@ fn retire(live: &Live) -> bool {
 }
 
 impl Jobs {
-    fn reconcile(&mut self, engine: &Engine, live: &Arc<Live>) {
+    fn reconcile(&mut self, engine: &Engine, live: &Work) {
         let Some(state) = live.current() else { return };
         let wanted = wants(&state.session);
         self.running.retain(|want, job| {
@@ -119,7 +124,7 @@ impl Jobs {
         });
         for want in wanted {
             if !self.running.contains_key(&want) {
-                let job = jobs::run(engine.clone(), Arc::clone(live), want.clone());
+                let job = jobs::run(engine.clone(), live.clone(), want.clone());
                 self.begin(want, engine.mortal("session-job", job));
             }
         }

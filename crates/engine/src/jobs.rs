@@ -1,13 +1,13 @@
 //! Jobs: running wants. A job's outcome is just another input.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{Input, Refusal, Want, answer::Blocks, thread::Request};
 use protocol::{
-    EventId, ThreadId,
+    EventId, Stamp, ThreadId,
     content::Block,
     event::Body,
+    limits,
     prompt::{Answer, Delta, DeltaKind, Failure, FailureClass, Prompt},
     tool::Builtin,
     usage::Tokens,
@@ -17,9 +17,11 @@ use tools::{Call, Outcome};
 
 use crate::{
     Engine, blobs,
+    broadcast::Flow,
     fault::{CommitError, Fault},
-    live::{Flow, Live},
+    live::Live,
     log,
+    sessions::Work,
 };
 
 /// First pause of an outcome that the store would not take; it doubles.
@@ -28,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 
 /// Does what is wanted and brings the outcome home.
-pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
+pub(crate) async fn run(engine: Engine, live: Work, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
         Want::Run { thread, call, tool } => {
@@ -39,7 +41,7 @@ pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
             return;
         }
         Want::Wake { thread, at } => {
-            tokio::time::sleep(engine.clock().until(at)).await;
+            tokio::time::sleep(pause(&engine, &live, thread, at)).await;
             Some(Input::Woke { thread, until: at })
         }
     };
@@ -48,9 +50,19 @@ pub(crate) async fn run(engine: Engine, live: Arc<Live>, want: Want) {
     }
 }
 
+/// How long it is until `at`: by the clock on the wall, since it may have been asked for in another life, but
+/// no longer than was asked for when it was. A clock that was set back makes no pause longer.
+fn pause(engine: &Engine, live: &Live, thread: ThreadId, at: Stamp) -> Duration {
+    let asked = live.current().and_then(|state| {
+        let since = state.session.thread(thread)?.updated_at;
+        Some(at.since(since))
+    });
+    engine.clock().until(at).min(asked.unwrap_or(Duration::from_secs(limits::RETRY_AFTER_S_MAX)))
+}
+
 /// What a job that panicked comes to: an outcome that counts, so that a poisoned prompt or call does not
 /// loop.
-pub(crate) async fn collapse(engine: Engine, live: Arc<Live>, want: Want) {
+pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => {
             let failure = unavailable("the server failed while it asked the model; its log says why");
@@ -84,7 +96,7 @@ async fn deliver(engine: &Engine, live: &Live, input: Input) {
     }
 }
 
-async fn ask(engine: &Engine, live: &Arc<Live>, thread: ThreadId, request: EventId) -> Option<Input> {
+async fn ask(engine: &Engine, live: &Live, thread: ThreadId, request: EventId) -> Option<Input> {
     let open = live.current()?.session.thread(thread)?.request().filter(|open| open.id == request)?;
     let outcome = match prompt(engine, live, thread).await {
         Ok(prompt) => answer(engine, live, open, &prompt).await,
@@ -99,7 +111,7 @@ async fn ask(engine: &Engine, live: &Arc<Live>, thread: ThreadId, request: Event
     })
 }
 
-async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) -> Result<Prompt, Fault> {
+async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt, Fault> {
     let mut prompt = log::prompt(engine, live, thread).await?;
     blobs::fill(engine, live.id, &mut prompt).await;
     Ok(prompt)
@@ -164,13 +176,21 @@ async fn answer(engine: &Engine, live: &Live, request: Request, prompt: &Prompt)
             tokens: Tokens::default(),
         });
     };
-    let road = engine.permits().road(&route.pattern);
-    let _lane = road.enter(engine.clock()).await;
+    let limiter = engine.limiters().of(route);
+    let _place = match limiter {
+        Some(limiter) => Some(limiter.enter(live.id).await),
+        None => None,
+    };
     engine.counters().asked();
     let mut preview = Preview { live, request, blocks: Blocks::of(request), places: Vec::new(), told: None };
     let result = engine.oracle().ask(prompt, &mut |delta| preview.hear(delta)).await;
-    if let Err(failure) = &result {
-        road.met(failure, engine.clock());
+    if let (Err(failure), Some(limiter)) = (&result, limiter)
+        && let Some(reopening) = limiter.met(failure)
+    {
+        let stop = engine.stop_token();
+        engine.spawn(async move {
+            stop.run_until_cancelled(reopening).await;
+        });
     }
     result
 }
@@ -214,9 +234,6 @@ impl Preview<'_> {
     }
 
     fn tell(&self, flow: Flow) {
-        if self.live.flow.receiver_count() > 0 {
-            // Nobody watches any more: then nobody misses it.
-            let _unwatched = self.live.flow.send(flow);
-        }
+        self.live.flow.tell(flow);
     }
 }

@@ -4,6 +4,8 @@
 //! between them. What this crate keeps in memory can be lost at any moment without harm.
 
 mod blobs;
+mod broadcast;
+mod cache;
 mod catalog;
 mod clock;
 mod commit;
@@ -13,15 +15,16 @@ mod feed;
 mod follower;
 mod jobs;
 mod lease;
+mod limiter;
 mod live;
 mod log;
 mod page;
-mod permits;
 mod pins;
+mod reading;
+mod sessions;
 mod summary;
 mod vital;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +44,14 @@ pub use kernel::Tree;
 #[cfg(debug_assertions)]
 pub use crate::vital::ends;
 pub use crate::vital::words;
+use crate::{
+    cache::Cache,
+    limiter::RouteLimiters,
+    live::lock,
+    reading::Reading,
+    sessions::{Sessions, Watch, Work},
+    summary::{Hash, Snapshot, Summary},
+};
 pub use crate::{
     catalog::{KNOWN, Offer},
     clock::{Clock, Dice},
@@ -50,17 +61,11 @@ pub use crate::{
     feed::{Feed, Frame, PreviewKind, Previews},
     live::Committed,
     page::{EventCursor, EventPage, EventQuery, Order, Range},
-};
-use crate::{
-    live::{Live, lock},
-    permits::Permits,
-    summary::{Hash, Snapshot, Summary},
+    sessions::MemoryUse,
 };
 
-/// How often sessions that nobody needs any more leave the memory, and deleted ones the store.
+/// How often deleted sessions leave the store.
 const SWEEP: Duration = Duration::from_secs(15);
-/// Snapshots of agents kept in memory; beyond it all are forgotten and read again.
-const SNAPSHOTS: usize = 1_024;
 
 /// Sessions taken up side by side after a start.
 const RECOVERED_AT_ONCE: usize = 64;
@@ -82,6 +87,8 @@ pub struct Parts {
     pub dice: Dice,
     /// How many threads a new session may have.
     pub tree: Tree,
+    /// Bytes that sessions at rest may take in memory.
+    pub cache_bytes: usize,
 }
 
 /// The engine. Clones share it.
@@ -91,9 +98,11 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     parts: Parts,
-    sessions: Mutex<HashMap<SessionId, Arc<Live>>>,
-    snapshots: Mutex<HashMap<Hash, Arc<SessionAgent>>>,
-    permits: Permits,
+    sessions: Arc<Sessions>,
+    snapshots: Mutex<Cache<Hash, Arc<SessionAgent>>>,
+    limiters: RouteLimiters,
+    /// Large commits that readers are in the middle of.
+    reading: Reading,
     counters: Arc<Counters>,
     catalog: catalog::Catalog,
     lost: blobs::Lost,
@@ -115,12 +124,14 @@ impl Engine {
     /// process has left behind is taken over at once.
     pub async fn start(parts: Parts) -> Result<Self, Fault> {
         let lease = lease::claim(&parts).await?;
+        let counters = Arc::<Counters>::default();
         let engine = Self(Arc::new(Inner {
+            sessions: Sessions::new(parts.cache_bytes, Arc::clone(&counters)),
+            limiters: RouteLimiters::new(&parts.routes),
+            reading: Reading::default(),
             parts,
-            sessions: Mutex::default(),
-            snapshots: Mutex::default(),
-            permits: Permits::default(),
-            counters: Arc::default(),
+            snapshots: Mutex::new(Cache::new(limits::SNAPSHOT_CACHE_BYTES)),
+            counters,
             catalog: catalog::Catalog::default(),
             lost: blobs::Lost::default(),
             purged: Notify::new(),
@@ -170,6 +181,11 @@ impl Engine {
     /// What the engine counts.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.0.counters
+    }
+
+    /// What it holds in memory of its sessions.
+    pub fn memory(&self) -> MemoryUse {
+        MemoryUse { reading_bytes: self.reading().bytes(), ..self.0.sessions.memory() }
     }
 
     /// Whether the engine is ending.
@@ -275,8 +291,12 @@ impl Engine {
         &self.0.lost
     }
 
-    fn permits(&self) -> &Permits {
-        &self.0.permits
+    fn limiters(&self) -> &RouteLimiters {
+        &self.0.limiters
+    }
+
+    fn reading(&self) -> &Reading {
+        &self.0.reading
     }
 
     /// The one place where the engine starts a task; `stop` waits for all of them.
@@ -284,9 +304,12 @@ impl Engine {
         self.0.tasks.spawn(task);
     }
 
-    fn live(&self, session: SessionId) -> Arc<Live> {
-        let mut sessions = lock(&self.0.sessions);
-        Arc::clone(sessions.entry(session).or_insert_with(|| Arc::new(Live::new(session))))
+    fn work(&self, session: SessionId) -> Work {
+        self.0.sessions.work(session)
+    }
+
+    fn watch(&self, session: SessionId) -> Watch {
+        self.0.sessions.watch(session)
     }
 
     async fn agent(&self, hash: &Hash) -> Result<Arc<SessionAgent>, Fault> {
@@ -302,16 +325,23 @@ impl Engine {
         Ok(agent)
     }
 
+    /// The agent of a snapshot: the one that sessions share already, if there is one.
+    fn shared(&self, snapshot: &Snapshot) -> Arc<SessionAgent> {
+        let known = lock(&self.0.snapshots).get(&snapshot.hash).map(Arc::clone);
+        known.unwrap_or_else(|| Arc::clone(&snapshot.agent))
+    }
+
     fn knows(&self, hash: &Hash) -> bool {
-        lock(&self.0.snapshots).contains_key(hash)
+        lock(&self.0.snapshots).get(hash).is_some()
     }
 
     fn learn(&self, snapshot: &Snapshot) {
-        let mut snapshots = lock(&self.0.snapshots);
-        if snapshots.len() >= SNAPSHOTS {
-            snapshots.clear();
+        if self.knows(&snapshot.hash) {
+            return;
         }
-        snapshots.insert(snapshot.hash, Arc::clone(&snapshot.agent));
+        let bytes = protocol::memory::agent(&snapshot.agent);
+        let gone = lock(&self.0.snapshots).put(snapshot.hash, Arc::clone(&snapshot.agent), bytes);
+        drop(gone);
     }
 }
 
@@ -331,7 +361,7 @@ async fn recover(engine: Engine, busy: Vec<SessionId>) {
     }
 }
 
-/// Lets go of what nobody needs: sessions in memory, and the logs of deleted ones.
+/// Lets go of the logs of deleted sessions.
 async fn sweep(engine: Engine) {
     loop {
         if let Err(fault) = engine.store().keep_room().await {
@@ -340,15 +370,6 @@ async fn sweep(engine: Engine) {
         tokio::select! {
             () = engine.0.stop.cancelled() => return,
             () = tokio::time::sleep(SWEEP) => {}
-        }
-        {
-            let mut sessions = lock(&engine.0.sessions);
-            // Whoever holds an `Arc` got it under this lock, so the count cannot grow meanwhile.
-            sessions.retain(|_, live| Arc::strong_count(live) > 1 || !live.dormant());
-            if sessions.capacity() > 4 * sessions.len() {
-                sessions.shrink_to_fit();
-            }
-            engine.counters().live(sessions.len());
         }
         let now = engine.now();
         let before = Stamp::from_micros(now.micros() - (limits::PURGE_S * 1_000_000) as i64);

@@ -2,28 +2,31 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering};
 
 use kernel::{
     Fact, Input, Note, Session, Transcript, What,
     fact::decode,
     view::{self, Viewer},
 };
-use protocol::{EventId, SessionId, ThreadId, WorkspaceId, event::Event, prompt::DeltaKind};
-use tokio::sync::{Notify, broadcast, oneshot};
+use protocol::{SessionId, ThreadId, WorkspaceId, event::Event, memory};
+use tokio::sync::{Notify, oneshot};
 
 use crate::{
+    broadcast::Broadcast,
     fault::{CommitError, Fault},
+    sessions::Holders,
     summary::Hash,
 };
-
-/// How many commits and previews a reader may lag behind before it reads the log again.
-const FLOW: usize = 64;
 
 /// One live session.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) id: SessionId,
+    /// Who holds it.
+    pub(crate) holders: Holders,
+    /// Whether this process has taken the session up: its jobs are then ours, and not of an earlier life.
+    pub(crate) taken: AtomicBool,
     /// What waits to be decided.
     pub(crate) inbox: Mutex<Inbox>,
     /// The state after the last durable commit; `None` until it is first needed.
@@ -31,7 +34,7 @@ pub(crate) struct Live {
     /// The threads' histories, for those that have asked a model lately.
     pub(crate) scrolls: Mutex<BTreeMap<ThreadId, Scroll>>,
     /// Commits and previews, for whoever watches.
-    pub(crate) flow: broadcast::Sender<Flow>,
+    pub(crate) flow: Broadcast,
     /// "The head moved", for the follower.
     pub(crate) nudge: Notify,
 }
@@ -44,8 +47,6 @@ pub(crate) struct Inbox {
     pub(crate) draining: bool,
     /// Whether a follower runs the session's jobs.
     pub(crate) followed: bool,
-    /// Whether this process has taken the session up: its jobs are then ours, and not of an earlier life.
-    pub(crate) taken: bool,
 }
 
 /// One input on its way into the log. Without an input the state is only brought into memory.
@@ -71,6 +72,20 @@ pub(crate) struct State {
     pub(crate) session: Session,
     pub(crate) workspace: WorkspaceId,
     pub(crate) snapshot: Hash,
+    /// About how many bytes of memory its agent takes, which it may share.
+    pub(crate) agent_bytes: usize,
+}
+
+impl State {
+    pub(crate) fn new(session: Session, workspace: WorkspaceId, snapshot: Hash) -> Self {
+        let agent_bytes = memory::agent(&session.agent);
+        Self { session, workspace, snapshot, agent_bytes }
+    }
+
+    /// About how many bytes of memory it takes, without its agent.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() - size_of::<Session>() + self.session.bytes() + memory::PIECE
+    }
 }
 
 /// A thread's history, and how far in the log it has come.
@@ -80,17 +95,11 @@ pub(crate) struct Scroll {
     pub(crate) transcript: Transcript,
 }
 
-/// What a live session tells its watchers.
-#[derive(Debug, Clone)]
-pub(crate) enum Flow {
-    /// A commit has become durable.
-    Commit(Arc<Commit>),
-    /// A commit failed and may have become durable all the same: the log tells.
-    Doubt,
-    /// A block of the answer to `request` began.
-    Start { request: EventId, event: EventId, kind: DeltaKind },
-    /// More text of it.
-    Delta { request: EventId, event: EventId, index: usize, text: Arc<str> },
+impl Scroll {
+    /// About how many bytes of memory it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() - size_of::<Transcript>() + self.transcript.bytes() + memory::PIECE
+    }
 }
 
 /// The public part of one commit.
@@ -99,6 +108,8 @@ pub(crate) struct Commit {
     pub(crate) first: u64,
     pub(crate) end: u64,
     pub(crate) posts: Vec<Post>,
+    /// What the log takes for it.
+    pub(crate) bytes: usize,
 }
 
 /// An event of a commit, or an event that was queued by it.
@@ -124,7 +135,7 @@ impl Post {
 }
 
 impl Commit {
-    pub(crate) fn of(first: u64, facts: Vec<Fact>) -> Self {
+    pub(crate) fn of(first: u64, facts: Vec<Fact>, bytes: usize) -> Self {
         let end = first + facts.len() as u64;
         let post = |(position, fact): (u64, Fact)| {
             let (event, queued) = match fact.what {
@@ -134,11 +145,11 @@ impl Commit {
             };
             Some(Post { position, thread: fact.thread, event: Arc::new(event), queued })
         };
-        Self { first, end, posts: (first..).zip(facts).filter_map(post).collect() }
+        Self { first, end, posts: (first..).zip(facts).filter_map(post).collect(), bytes }
     }
 
     pub(crate) fn read(row: &store::Row) -> Result<Self, Fault> {
-        Ok(Self::of(row.first, decode(&row.body).map_err(Fault::unreadable)?))
+        Ok(Self::of(row.first, decode(&row.body).map_err(Fault::unreadable)?, row.body.len()))
     }
 }
 
@@ -146,10 +157,12 @@ impl Live {
     pub(crate) fn new(id: SessionId) -> Self {
         Self {
             id,
+            holders: Holders::default(),
+            taken: AtomicBool::new(false),
             inbox: Mutex::default(),
             current: Mutex::default(),
             scrolls: Mutex::default(),
-            flow: broadcast::Sender::new(FLOW),
+            flow: Broadcast::default(),
             nudge: Notify::new(),
         }
     }
@@ -162,10 +175,16 @@ impl Live {
         *lock(&self.current) = state;
     }
 
-    /// Whether nothing here would be missed.
-    pub(crate) fn dormant(&self) -> bool {
-        let inbox = lock(&self.inbox);
-        !inbox.draining && !inbox.followed && inbox.pending.is_empty() && self.flow.receiver_count() == 0
+    /// Takes up what was folded while it rested: it is ours already.
+    pub(crate) fn take_up(&self, state: Arc<State>, scrolls: BTreeMap<ThreadId, Scroll>) {
+        self.taken.store(true, Ordering::Release);
+        self.set(Some(state));
+        *lock(&self.scrolls) = scrolls;
+    }
+
+    /// Gives up what it has folded, since nobody works on it any more.
+    pub(crate) fn let_go(&self) -> (Option<Arc<State>>, BTreeMap<ThreadId, Scroll>) {
+        (lock(&self.current).take(), std::mem::take(&mut lock(&self.scrolls)))
     }
 }
 

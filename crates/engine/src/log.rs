@@ -1,8 +1,9 @@
 //! Reading a session's log: the state it folds to, one event of it, a thread's history.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kernel::{Fact, Session, Transcript, fact};
+use kernel::{Fact, Made, Private, Session, Transcript, What, fact};
 use protocol::{EventId, SessionId, ThreadId, agent::SessionAgent, event::Body, prompt::Prompt};
 
 use crate::{
@@ -22,7 +23,8 @@ pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<State, C
     let snapshot = summary.hash()?;
     let agent = engine.agent(&snapshot).await?;
     let folded = fold(engine, session, agent, head.position, |_| {}).await?;
-    Ok(State { session: folded, workspace: head.workspace, snapshot })
+    engine.counters().folded();
+    Ok(State::new(folded, head.workspace, snapshot))
 }
 
 /// Folds the first `end` facts of a session's log; `each` hears of every one of them.
@@ -80,10 +82,10 @@ pub(crate) async fn find(
     let mut next = event.minted_at();
     loop {
         let rows = engine.store().read(session, next, CHUNK).await?;
+        engine.counters().searched(rows.len());
         let Some(last) = rows.last() else { return Ok(queued) };
         next = last.first + u64::from(last.count);
         for row in &rows {
-            // A row that does not hold the id's text needs no decoding.
             let commit = Commit::read(row).map_err(|_| store::Fault::Corrupt("a commit of the log"))?;
             for post in commit.posts {
                 if post.event.id == event {
@@ -97,8 +99,48 @@ pub(crate) async fn find(
     }
 }
 
+/// Which of these calls the log holds, and what kinds they are: in one pass, whatever the ids. An id carries the
+/// position at which its request was made, and a call stands before the end of its request; so an id that
+/// points to no request is unknown after one row, and one that points behind the log after none.
+pub(crate) async fn calls(
+    engine: &Engine,
+    session: &Session,
+    mut ids: BTreeSet<EventId>,
+) -> Result<BTreeMap<EventId, Made>, Fault> {
+    let (mut made, mut open) = (BTreeMap::new(), BTreeSet::new());
+    let mut next = 0;
+    ids.retain(|id| id.minted_at() < session.head);
+    while let Some(least) = ids.iter().map(|id| id.minted_at()).min() {
+        let bytes = if open.is_empty() { 1 } else { CHUNK };
+        next = if open.is_empty() { least.max(next) } else { next };
+        let rows = engine.store().read(session.id, next, bytes).await?;
+        engine.counters().searched(rows.len());
+        let Some(last) = rows.last() else { break };
+        next = last.first + u64::from(last.count);
+        for row in &rows {
+            for fact in fact::decode(&row.body).map_err(Fault::unreadable)? {
+                let What::Event { event, private } = &fact.what else { continue };
+                if let Some(Private::Request { position, .. }) = private
+                    && ids.iter().any(|id| id.minted_at() == *position)
+                {
+                    open.insert(event.id);
+                } else if let Body::SpanModelRequestEnd { model_request_start_id, .. } = &event.body {
+                    open.remove(model_request_start_id);
+                } else if ids.remove(&event.id) {
+                    made.extend(Made::of(fact.thread, &event.body).map(|call| (event.id, call)));
+                }
+            }
+        }
+        if open.is_empty() {
+            // Whatever began in these rows has ended in them.
+            ids.retain(|id| id.minted_at() >= next);
+        }
+    }
+    Ok(made)
+}
+
 /// What the thread's model is asked next. Reads only what the history in memory does not hold yet.
-pub(crate) async fn prompt(engine: &Engine, live: &Arc<Live>, thread: ThreadId) -> Result<Prompt, Fault> {
+pub(crate) async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt, Fault> {
     let workplace = engine.hands().workplace(live.id);
     loop {
         let state = live.current().ok_or(Fault::Corrupt("a job without a session"))?;

@@ -134,7 +134,7 @@ impl Engine {
     }
 
     async fn state(&self, session: SessionId) -> Result<Option<Arc<State>>, Fault> {
-        let live = self.live(session);
+        let live = self.work(session);
         if live.current().is_none() {
             match self.touch(session).await {
                 Ok(()) | Err(CommitError::NotFound | CommitError::Stopping) => {}

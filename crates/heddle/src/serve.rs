@@ -52,6 +52,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
         clock: Clock::wall(),
         dice: Dice::system().map_err(|wrong| format!("no entropy: {wrong}"))?,
         tree: settled.tree,
+        cache_bytes: settled.cache_bytes,
     };
     let engine = Engine::start(parts).await?;
     let listen = listener.local_addr()?;

@@ -6,6 +6,7 @@ use protocol::{
     AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId,
     agent::{Member, SessionAgent},
     event::{Body, Event},
+    memory::{list, text},
     model::ModelConfig,
     parse::Metadata,
     roster::Errand,
@@ -286,6 +287,14 @@ impl Session {
         if let (Some(call), Some(parent)) = (waits, self.thread_mut(parent)) {
             parent.wait(call, id);
         }
+    }
+
+    /// About how many bytes of memory it takes, without its agent: sessions share those.
+    pub fn bytes(&self) -> usize {
+        let pair = |(key, value): (&String, &String)| 2 * size_of::<String>() + text(key) + text(value);
+        let metadata: usize = self.metadata.iter().map(pair).sum();
+        let title = self.title.as_deref().map_or(0, text);
+        size_of::<Self>() + title + metadata + list(&self.threads, Thread::bytes)
     }
 
     /// What every thread together used.

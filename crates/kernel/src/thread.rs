@@ -6,6 +6,7 @@ use protocol::{
     EventId, Stamp, ThreadId,
     content::Block,
     event::{Body, Event, RefusalDetails, RetryStatus, StopReason, Verdict},
+    memory,
     usage::Tokens,
 };
 
@@ -228,6 +229,38 @@ impl Thread {
     /// The call that waits for this child's report.
     pub fn waiting_for(&self, child: ThreadId) -> Option<&Call> {
         self.calls().iter().find(|call| call.state.waits_for() == Some(child))
+    }
+
+    /// About how many bytes of memory it points to.
+    pub(crate) fn bytes(&self) -> usize {
+        let doing = match &self.doing {
+            Doing::Asking(_, calls) | Doing::Calling(calls) => {
+                memory::list(calls, |call| match &call.state {
+                    State::Denied(_, Some(message)) => memory::text(message),
+                    State::Denied(_, None)
+                    | State::Client
+                    | State::Asked(_)
+                    | State::Allowed(_)
+                    | State::Ready(_)
+                    | State::Started(_)
+                    | State::Nobody
+                    | State::Errand
+                    | State::Waits(_) => 0,
+                })
+            }
+            Doing::Resting(Stop::Refused(details)) => {
+                let said = [&details.category, &details.explanation].into_iter().flatten();
+                said.map(|said| memory::text(said)).sum()
+            }
+            Doing::Resting(Stop::EndTurn | Stop::Exhausted)
+            | Doing::Due
+            | Doing::Waiting(_)
+            | Doing::Ended(_) => 0,
+        };
+        let queued: usize = self.queue.iter().map(|queued| memory::queued(&queued.event)).sum();
+        let report =
+            memory::list(&self.report.kept, memory::block) + memory::list(&self.report.last, memory::block);
+        memory::text(&self.agent_name) + doing + self.queue.capacity() * size_of::<Queued>() + queued + report
     }
 
     pub(crate) fn evolve_note(&mut self, at: Stamp, note: &Note) {

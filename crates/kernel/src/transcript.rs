@@ -8,7 +8,7 @@ use protocol::{
     EventId, Object, ThreadId,
     content::Block,
     event::{Body, Event},
-    limits,
+    limits, memory,
     prompt::{Message, Part, Prompt, Role, ToolSpec, Workplace},
     tool::Tool,
 };
@@ -30,12 +30,21 @@ pub struct Transcript {
     open: Vec<(EventId, String)>,
     /// Every provider id that the history holds.
     used: BTreeSet<String>,
+    /// About how many bytes of memory `messages` and `used` point to: kept, since a history is long.
+    bytes: usize,
 }
 
 impl Transcript {
     /// The empty history of `thread`.
     pub const fn new(thread: ThreadId) -> Self {
-        Self { thread, messages: Vec::new(), answer: Vec::new(), open: Vec::new(), used: BTreeSet::new() }
+        Self {
+            thread,
+            messages: Vec::new(),
+            answer: Vec::new(),
+            open: Vec::new(),
+            used: BTreeSet::new(),
+            bytes: 0,
+        }
     }
 
     /// Adds what `fact` says to the history, if it belongs to this thread.
@@ -115,7 +124,9 @@ impl Transcript {
         let fresh = !given.is_empty() && given.bytes().all(legal) && !self.used.contains(given);
         // A provider that numbers its calls anew in each answer would give one id twice.
         let id = if fresh { String::from(given) } else { format!("toolu_{:032x}", event.bits()) };
-        self.used.insert(id.clone());
+        if self.used.insert(id.clone()) {
+            self.bytes += 2 * size_of::<String>() + memory::text(&id);
+        }
         self.open.push((event, id.clone()));
         self.answer.push(Part::ToolUse { id, name: tool_name(name), input: input.clone() });
     }
@@ -164,10 +175,21 @@ impl Transcript {
         if parts.is_empty() {
             return;
         }
+        self.bytes += memory::list(&parts, memory::part);
         match self.messages.last_mut() {
             Some(last) if last.role == role => Arc::make_mut(last).parts.extend(parts),
-            _ => self.messages.push(Arc::new(Message { role, parts })),
+            _ => {
+                self.bytes += size_of::<Message>() + memory::PIECE;
+                self.messages.push(Arc::new(Message { role, parts }));
+            }
         }
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        let places = self.messages.capacity() * size_of::<Arc<Message>>();
+        let open = memory::list(&self.open, |(_, id)| memory::text(id));
+        size_of::<Self>() + self.bytes + places + open + memory::list(&self.answer, memory::part)
     }
 
     /// The history.
@@ -212,5 +234,47 @@ fn says(block: &Block) -> bool {
         Block::Text { text } => !text.trim().is_empty(),
         Block::Redacted => false,
         Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Session;
+    use alloc::borrow::ToOwned;
+    use protocol::{SessionId, Stamp, agent::SessionAgent};
+
+    #[test]
+    fn a_transcript_weighs_what_its_messages_do() {
+        let thread = ThreadId::from_bits(1);
+        let mut transcript = Transcript::new(thread);
+        let empty = transcript.bytes();
+        for said in 0..100 {
+            let content = alloc::vec![Block::text("y".repeat(1_000))];
+            let event = Event {
+                id: EventId::from_bits(said),
+                processed_at: Some(Stamp::from_micros(1)),
+                body: Body::UserMessage { content },
+            };
+            transcript.apply(&Fact { thread, what: What::Event { event, private: None } });
+        }
+        let weighed = transcript.bytes() - empty;
+        assert!((100_000..140_000).contains(&weighed), "{weighed}");
+        let agent = SessionAgent {
+            id: protocol::AgentId::from_bits(1),
+            version: 1,
+            name: "a".to_owned(),
+            description: None,
+            model: protocol::model::ModelConfig::plain("m"),
+            system: Some("z".repeat(5_000)),
+            tools: Vec::new(),
+            mcp_servers: Vec::new(),
+            skills: Vec::new(),
+            multiagent: None,
+            execution_identity: protocol::agent::ExecutionIdentity::ServiceAccount,
+        };
+        assert!((5_000..6_000).contains(&memory::agent(&agent)));
+        let session = Session::new(SessionId::from_bits(1), agent.into());
+        assert!((size_of::<Session>()..1_000).contains(&session.bytes()), "without its agent");
     }
 }

@@ -7,7 +7,9 @@ use protocol::{
 };
 use serde_json::Value;
 
-/// Most bytes of one answer's blocks.
+use crate::weight::is_readable;
+
+/// Most bytes that one answer may take in memory, all of its parts counted.
 pub(crate) const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// What a block costs of [`ANSWER_BYTES`] beside its content.
 const BLOCK_BYTES: usize = 256;
@@ -111,7 +113,7 @@ impl Writing {
                 let input = if json.trim().is_empty() {
                     (!cut_off || !given.is_empty()).then_some(given)
                 } else {
-                    serde_json::from_str(&json).ok()
+                    is_readable(json.as_bytes()).then(|| serde_json::from_str(&json).ok()).flatten()
                 };
                 // What lies too deep could be written into the log and never be read from it again.
                 let input = input.filter(|input: &Object| is_flat(input.values(), limits::BODY_DEPTH - 1));

@@ -275,6 +275,7 @@ mod tests {
             headers: Vec::new(),
             window: 1,
             max_output: 1,
+            concurrency: 1,
         }
     }
 

@@ -15,6 +15,7 @@ mod net;
 mod offered;
 pub mod sse;
 mod transport;
+mod weight;
 
 use core::fmt::Debug;
 use std::sync::OnceLock;

@@ -20,6 +20,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     failure::{self, Asked, Problem, failure},
     sse::{Decoder, FRAME_BYTES, TooLarge},
+    weight::is_readable,
 };
 
 /// No byte for so long: the stream is cut (rules.md 4).
@@ -203,6 +204,10 @@ async fn read<E: Error>(
             reading.failed(FailureClass::Invalid, message)
         })?;
         for frame in frames {
+            if !is_readable(&frame) {
+                let message = "The model's stream holds an event that takes too much memory to read.";
+                return Err(reading.failed(FailureClass::Invalid, message));
+            }
             reading.take(&frame, deltas)?;
         }
     }
@@ -212,7 +217,8 @@ async fn read<E: Error>(
 
 /// Why a body that has ended too early is no stream, if all of it is one JSON object.
 fn unstreamed(body: &[u8], reading: &impl Fold) -> Option<Failure> {
-    let body = serde_json::from_slice(body).ok().filter(Value::is_object)?;
+    let read = is_readable(body).then(|| serde_json::from_slice(body).ok()).flatten();
+    let body = read.filter(Value::is_object)?;
     if reading.stage() != Stage::Open {
         return None;
     }
@@ -280,6 +286,16 @@ mod tests {
                 .await;
         assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
         assert_eq!(begun.elapsed(), FAREWELL);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_takes_too_much_memory_to_read_is_refused() {
+        let input = "[],".repeat(2 * 1024 * 1024);
+        let event = format!("data: {{\"type\":\"ping\",\"a\":[{input}[]]}}\n\n");
+        let stream = stream::iter([Ok::<_, Infallible>(Bytes::from(event))]);
+        let failure = read(stream, Reading::default(), &mut |_| {}).await.expect_err("a failure");
+        assert_eq!(failure.class, FailureClass::Invalid);
+        assert!(failure.message.contains("too much memory"), "{failure:?}");
     }
 
     const WORDS: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";

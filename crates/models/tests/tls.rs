@@ -82,6 +82,7 @@ async fn asked(base_url: String, extra_ca_pem: Option<Vec<u8>>) -> Result<Answer
         headers: Vec::new(),
         window: 1,
         max_output: 1,
+        concurrency: 1,
     };
     let net = Net { extra_ca_pem, proxy: Proxy::Direct };
     let models = Models::new(Routes(vec![route]), Keys::default(), net).expect("good settings");

@@ -13,6 +13,7 @@ pub mod event;
 pub mod id;
 pub mod input;
 pub mod limits;
+pub mod memory;
 pub mod model;
 pub mod page;
 pub mod parse;

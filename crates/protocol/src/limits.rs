@@ -109,8 +109,10 @@ pub const RETRY_AFTER_S_MAX: u64 = 60;
 
 // A route
 
-/// Model requests under way at once on one route (rules.md 4).
-pub const REQUESTS_PER_ROUTE: usize = 32;
+/// Model requests under way at once; of a route. What its `concurrency` is unless it is set.
+pub const REQUESTS_PER_ROUTE: usize = 256;
+/// The most that a route's `concurrency` may be set to.
+pub const REQUESTS_PER_ROUTE_MAX: usize = 4_096;
 /// Seconds without a byte after which a model's stream counts as cut (rules.md 4).
 pub const MODEL_SILENCE_S: u64 = 120;
 
@@ -148,7 +150,8 @@ pub const EVENT_DELTAS: usize = 100;
 
 // A connection
 
-/// Bytes that a reader who has stopped reading may hold beyond the frame being written.
+/// Bytes that a reader who has stopped reading may hold beyond the frame being written; half of them are its
+/// own, and the other half those of all readers of one session together.
 pub const STALLED_READER_BYTES: usize = 64 * 1024;
 
 // A server
@@ -162,6 +165,14 @@ pub const SANDBOXES_MAX: usize = 4_096;
 pub const SANDBOX_WAIT_S: u64 = 600;
 /// Seconds after which a session that has a sandbox lets those who wait for one go first with its next call.
 pub const SANDBOX_TURN_S: u64 = 60;
+/// Bytes of large commits that readers who are in the middle of them share; of a server. They are let go a
+/// moment after the last of them came for more.
+pub const SHARED_COMMIT_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of memory that sessions at rest may take, so that their next turns fold nothing; of a server. What
+/// `[cache] bytes` is unless it is set.
+pub const SESSION_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of memory that the agents of sessions may take, so that lists need not read them again; of a server.
+pub const SNAPSHOT_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Seconds that running tools get when the server is told to stop (rules.md 2).
 pub const DRAIN_S: u64 = 20;
 /// Bytes of log lines that wait for whoever reads the server's standard error, of a server. Beyond it lines

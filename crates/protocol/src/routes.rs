@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Stamp;
+use crate::{Stamp, limits};
 
 /// Which wire a route speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub struct Route {
     pub window: u64,
     /// Tokens it may write in one answer.
     pub max_output: u64,
+    /// Requests under way at once: 1 to [`limits::REQUESTS_PER_ROUTE_MAX`]. Further ones wait their turn.
+    pub concurrency: usize,
 }
 
 impl Route {
@@ -66,6 +68,7 @@ impl Route {
             headers: Vec::new(),
             window: WINDOW,
             max_output: MAX_OUTPUT,
+            concurrency: limits::REQUESTS_PER_ROUTE,
         }
     }
 

@@ -5,5 +5,7 @@ mod blobs;
 #[cfg(debug_assertions)]
 mod ends;
 mod hands;
+mod memory;
+mod readers;
 mod support;
 mod turns;

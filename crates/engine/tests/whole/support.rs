@@ -24,11 +24,14 @@ use tokio::sync::Notify;
 use tools::{Call, Hands, Outcome};
 
 pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
+pub(crate) const BEGAN: Stamp = Stamp::from_micros(1_800_000_000_000_000);
 
 /// One thing the model does when it is asked.
 #[derive(Debug)]
 pub(crate) enum Act {
     Say(&'static [&'static str]),
+    /// Says the first piece, and the rest once it is told to go on.
+    Halt(&'static [&'static str]),
     Call(&'static str),
     /// Calls several tools in one answer.
     Calls(&'static [&'static str]),
@@ -73,9 +76,12 @@ impl Oracle for Puppet {
             let tokens = Tokens { input: 10, output: 2, ..Tokens::default() };
             let answer = |blocks, stop| Ok(Answer { blocks, stop, tokens });
             match act {
-                Act::Say(pieces) => {
+                Act::Say(pieces) | Act::Halt(pieces) => {
                     deltas(Delta::Start { index: 0, kind: DeltaKind::Text });
-                    for piece in pieces {
+                    for (place, piece) in pieces.iter().enumerate() {
+                        if place == 1 && matches!(act, Act::Halt(_)) {
+                            self.go.notified().await;
+                        }
                         deltas(Delta::Text { index: 0, text: (*piece).into() });
                         tokio::task::yield_now().await;
                     }
@@ -190,6 +196,22 @@ pub(crate) async fn world(store: Store, acts: Vec<Act>) -> World {
 }
 
 pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<Touch>) -> World {
+    built(store, acts, touches, protocol::limits::SESSION_CACHE_BYTES, clock()).await
+}
+
+fn clock() -> Clock {
+    Clock::from(BEGAN)
+}
+
+pub(crate) async fn world_with_cache(store: Store, acts: Vec<Act>, cache_bytes: usize) -> World {
+    built(store, acts, Vec::new(), cache_bytes, clock()).await
+}
+
+pub(crate) async fn world_with_clock(acts: Vec<Act>, clock: Clock) -> World {
+    built(Store::memory(), acts, Vec::new(), 0, clock).await
+}
+
+async fn built(store: Store, acts: Vec<Act>, touches: Vec<Touch>, cache_bytes: usize, clock: Clock) -> World {
     let glove = Arc::new(Glove { touches: Mutex::new(touches.into()), ..Glove::default() });
     let puppet = Arc::new(Puppet { acts: Mutex::new(acts.into()), ..Puppet::default() });
     let route = Route::script("m");
@@ -199,8 +221,9 @@ pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<
         oracle: Arc::clone(&puppet) as Arc<dyn Oracle>,
         hands: Arc::clone(&glove) as Arc<dyn Hands>,
         routes: Routes(vec![route]),
-        clock: Clock::from(Stamp::from_micros(1_800_000_000_000_000)),
+        clock,
         dice: Dice::system().unwrap(),
+        cache_bytes,
     };
     World { engine: Engine::start(parts).await.unwrap(), puppet, glove, store }
 }
@@ -233,10 +256,21 @@ pub(crate) fn client(events: Vec<ClientEvent>) -> Input {
     Input::Client { events, made: std::collections::BTreeMap::new() }
 }
 
+/// A counter of the engine's.
+pub(crate) fn counted(world: &World, name: &str) -> u64 {
+    let text = world.engine.counters().encode();
+    let line = text.lines().find(|line| line.split(' ').next() == Some(name)).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 impl World {
     pub(crate) async fn open(&self, events: Vec<ClientEvent>) -> SessionId {
+        self.open_with(agent(), events).await
+    }
+
+    pub(crate) async fn open_with(&self, agent: SessionAgent, events: Vec<ClientEvent>) -> SessionId {
         let new = NewSession {
-            agent: agent(),
+            agent,
             environment: protocol::EnvironmentId::from_bits(4),
             title: None,
             metadata: protocol::parse::Metadata::new(),

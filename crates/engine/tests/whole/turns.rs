@@ -1,9 +1,11 @@
 //! A turn through the whole engine: what is committed, what is shown, what survives.
 use crate::support::*;
-use engine::{CommitError, EventQuery, Frame, Order, Previews, Range};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use engine::{Clock, CommitError, EventQuery, Frame, Order, Previews, Range};
 use kernel::{Input, Refusal};
 use protocol::{
-    WorkspaceId,
+    EventId, WorkspaceId,
     event::{Body, StopReason},
     input::ClientEvent,
     prompt::FailureClass,
@@ -216,6 +218,48 @@ async fn a_second_result_of_an_answered_call_is_found_in_the_log_and_recorded() 
         ClientEvent::CustomResult { call: protocol::EventId::from_bits(5), content: None, is_error: None };
     let refused = world.engine.commit(HOME, session, client(vec![unknown])).await;
     assert!(matches!(refused, Err(CommitError::Refused(Refusal::UnknownCall { .. }))));
+}
+
+#[tokio::test]
+async fn a_hundred_calls_that_nobody_made_are_looked_for_in_one_pass() {
+    let world = world(Store::memory(), vec![Act::Call("look_up")]).await;
+    let session = world.open(vec![message("hi")]).await;
+    let mut feed = world.follow(session).await;
+    for _ in 0..30 {
+        world.send(session, vec![ClientEvent::Interrupt { thread: None }, message("hi")]).await;
+        until(&mut feed, IDLE).await;
+    }
+    let rows = world.store.commits();
+    let head = world.list(session).await.len() as u64;
+    let searched = || counted(&world, "heddle_rows_searched_total");
+    let unknown = |at: u64| ClientEvent::CustomResult {
+        call: EventId::minted(u128::MAX << 40, at),
+        content: None,
+        is_error: None,
+    };
+    for (ids, most) in [(vec![10_000_000; 100], 0), (vec![0; 100], 2), ((0..100).collect(), 2 * rows)] {
+        let before = searched();
+        let events = ids.iter().map(|at| unknown(*at)).collect();
+        let refused = world.engine.commit(HOME, session, client(events)).await;
+        assert!(matches!(refused, Err(CommitError::Refused(Refusal::UnknownCall { .. }))), "{refused:?}");
+        assert!(searched() - before <= most, "{} rows of {rows} for {head} events", searched() - before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_makes_no_pause_longer() {
+    let by: &AtomicI64 = Box::leak(Box::default());
+    let clock = Clock::set_by(BEGAN, by);
+    let world = world_with_clock(vec![Act::Fail(FailureClass::RateLimited)], clock).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    until(&mut feed, "session.status_rescheduled").await;
+    by.store(-3_600_000_000, Ordering::Relaxed);
+    let began = tokio::time::Instant::now();
+    until(&mut feed, IDLE).await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(world.puppet.prompts.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -19,6 +19,10 @@ const MIB: u64 = 1 << 30;
 const TOKENS: u64 = 100_000_000;
 /// The last number that a user may have.
 const USERS: u32 = u32::MAX - 1;
+/// The most requests to a route at once.
+const CONCURRENCY: usize = limits::REQUESTS_PER_ROUTE_MAX;
+/// The most bytes that the cache of sessions may be given.
+const CACHE: u64 = 1 << 40;
 
 /// The settings of a Heddle server. Every key may be left out; a flag or an environment variable goes before
 /// what stands here, and `heddle doctor` says where each setting comes from. Paths are meant from where the
@@ -40,6 +44,8 @@ pub(super) struct File {
     pub(super) sandbox: FileSandbox,
     /// How many agents a session may have.
     pub(super) threads: FileThreads,
+    /// What the server keeps in memory of sessions at rest, so that their next turns begin at once.
+    pub(super) cache: FileCache,
     /// What the server writes to standard error.
     pub(super) log: FileLog,
     /// Web pages that may call this server from a browser.
@@ -102,6 +108,15 @@ pub(super) struct FileThreads {
     pub(super) max_depth: u32,
 }
 
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FileCache {
+    /// Bytes that they may take; those that rest for the longest time go first, and are read from the log
+    /// again when they are needed. 0 keeps none.
+    #[schemars(range(min = 0, max = CACHE))]
+    pub(super) bytes: u64,
+}
+
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct FileLog {
@@ -155,6 +170,9 @@ pub(super) struct FileRoute {
     /// Tokens that it writes at most in one answer; if left out 8192, and 32000 for `claude-*`.
     #[schemars(range(min = 1, max = TOKENS), example = 8_192)]
     pub(super) max_output: Option<u64>,
+    /// Requests to it under way at once; if left out 256. Further ones wait, and sessions take turns.
+    #[schemars(range(min = 1, max = CONCURRENCY), example = limits::REQUESTS_PER_ROUTE)]
+    pub(super) concurrency: Option<u32>,
     /// Further headers of every request, sent as they stand: no place for a secret. None by default.
     #[serde(default)]
     #[schemars(example = team())]
@@ -190,6 +208,7 @@ impl Default for File {
             extra_ca: None,
             sandbox: FileSandbox::default(),
             threads: FileThreads::default(),
+            cache: FileCache::default(),
             log: FileLog::default(),
             cors: FileCors::default(),
             routes: BTreeMap::new(),
@@ -221,6 +240,12 @@ impl Default for FileThreads {
     fn default() -> Self {
         let engine::Tree { max_threads, max_depth } = engine::Tree::default();
         Self { max: max_threads, max_depth }
+    }
+}
+
+impl Default for FileCache {
+    fn default() -> Self {
+        Self { bytes: limits::SESSION_CACHE_BYTES as u64 }
     }
 }
 

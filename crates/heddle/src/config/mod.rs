@@ -80,6 +80,8 @@ pub(crate) struct Settled {
     pub(crate) sandbox: Sandbox,
     /// How many threads a new session may have, and how deep.
     pub(crate) tree: Tree,
+    /// Bytes that sessions at rest may take in memory.
+    pub(crate) cache_bytes: usize,
     pub(crate) log: Log,
     /// Web pages that may call from a browser.
     pub(crate) origins: Vec<HeaderValue>,
@@ -177,6 +179,7 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
     let extra_ca_pem = extra_ca(file.extra_ca, &mut ledger);
     let sandbox = sandbox(said.with("sandbox", flags.sandbox), file.sandbox, &mut ledger);
     let tree = tree(&file.threads, &mut ledger);
+    let cache_bytes = ledger.take("cache.bytes", None, file.cache.bytes, text);
     let log = Log {
         format: ledger.take(
             "log.format",
@@ -208,6 +211,7 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         keys,
         sandbox,
         tree,
+        cache_bytes: usize::try_from(cache_bytes).unwrap_or(usize::MAX),
         log,
         origins,
         net: Net { extra_ca_pem, proxy: Proxy::Environment },
@@ -360,6 +364,7 @@ pub(crate) mod tests {
         let settled = settled(&["--listen", "127.0.0.1:2"], file).expect("legal");
         assert_eq!((settled.listen.port(), &settled.data), (2, &PathBuf::from("there")));
         assert_eq!(settled.tree, Tree { max_threads: 3, max_depth: 1 });
+        assert_eq!(settled.cache_bytes, 64 << 20);
         assert_eq!(
             ["listen", "data", "threads.max", "threads.max_depth"].map(|name| told(&settled, name)),
             ["127.0.0.1:2 (--listen)", "there (heddle.toml:2)", "3 (heddle.toml:4)", "1 (default)"]

@@ -277,6 +277,10 @@ mod tests {
                 "1: routes.\"m-*\": `provider` is missing; give \"messages\" or \"chat-completions\"",
             ),
             (
+                "[routes.m]\nprovider = \"messages\"\nconcurrency = 4097\n",
+                "3: routes.m.concurrency: must be 1 to 4096, and is 4097",
+            ),
+            (
                 "[routes.m]\nprovider = \"messages\"\nwindow = 0\n",
                 "3: routes.m.window: must be 1 to 100000000, and is 0",
             ),

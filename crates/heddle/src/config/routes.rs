@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use protocol::routes::{MAX_OUTPUT, Provider, Route, Routes, WINDOW};
+use protocol::{
+    limits,
+    routes::{MAX_OUTPUT, Provider, Route, Routes, WINDOW},
+};
 use reqwest::{
     Url,
     header::{HeaderName, HeaderValue},
@@ -53,6 +56,7 @@ pub(super) fn settle(
         key: Some(MESSAGES_KEY.into()),
         window: None,
         max_output: None,
+        concurrency: None,
         headers: BTreeMap::new(),
     });
     let mut routes: Vec<Route> = Vec::from([Route::script(DEMO)]);
@@ -93,8 +97,10 @@ impl Entry<'_> {
         if output > window {
             self.mistake("max_output", format!("must not be more than window, which is {window}"));
         }
+        let concurrency = route.concurrency.map_or(limits::REQUESTS_PER_ROUTE, |given| given as usize);
+        self.enter("concurrency", concurrency.to_string());
         let headers = self.headers(route.headers);
-        Route { pattern, provider, base_url, key_variable, headers, window, max_output: output }
+        Route { pattern, provider, base_url, key_variable, headers, window, max_output: output, concurrency }
     }
 
     fn enter(&mut self, key: &str, value: String) {
@@ -249,7 +255,7 @@ mod tests {
     #[test]
     fn a_route_says_what_it_is_and_keeps_its_headers() {
         let file = "[routes.m]\nprovider = \"chat-completions\"\nbase_url = \"http://a\"\nkey = \"K\"\n\
-                    window = 4096\nheaders = { x-team = \"weavers\" }\n";
+                    window = 4096\nheaders = { x-team = \"weavers\" }\nconcurrency = 7\n";
         let settled = settled(file, &[("K", "sesame")]).expect("legal");
         let route = settled.routes.route("m").expect("a route");
         assert_eq!(
@@ -262,6 +268,7 @@ mod tests {
                 headers: vec![("x-team".into(), "weavers".into())],
                 window: 4_096,
                 max_output: 4_096,
+                concurrency: 7,
             }
         );
         let told: Vec<String> = settled
@@ -278,6 +285,7 @@ mod tests {
                 "routes.m.key: set (K) (heddle.toml:4)",
                 "routes.m.window: 4096 (heddle.toml:5)",
                 "routes.m.max_output: 4096 (default)",
+                "routes.m.concurrency: 7 (heddle.toml:7)",
                 "routes.m.headers: x-team (heddle.toml:6)",
             ]
         );

@@ -172,6 +172,7 @@ mod tests {
         assert_eq!((given.listen, given.data), (none.listen, none.data));
         assert_eq!(given.sandbox.keep_days, none.sandbox.keep_days);
         assert_eq!((given.threads.max, given.threads.max_depth), (none.threads.max, none.threads.max_depth));
+        assert_eq!(given.cache.bytes, none.cache.bytes);
         assert_eq!(given.log.filter.0, none.log.filter.0);
     }
 }

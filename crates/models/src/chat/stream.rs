@@ -165,6 +165,7 @@ impl Reading {
             self.piece(piece, deltas)?;
         }
         if let Some(reason) = finish.filter(|reason| !reason.is_empty()) {
+            self.grow(reason.len())?;
             self.finish = Some(reason);
         }
         Ok(())
@@ -245,7 +246,8 @@ impl Reading {
             Some(Value::Null) | None => String::new(),
             Some(whole) => whole.to_string(),
         };
-        self.grow(given_id.len() + given_name.len() + arguments.len())?;
+        // The id is kept twice: with the block, and to find it by.
+        self.grow(2 * given_id.len() + given_name.len() + arguments.len())?;
         let known = self.known(piece.index, &given_id);
         let known = known.filter(|at| !self.begins(*at, &given_id, &given_name, &arguments));
         let at = if let Some(at) = known {
@@ -464,11 +466,22 @@ mod tests {
             json!({"reasoning": megabyte}),
             json!({"refusal": megabyte}),
             json!({"tool_calls": [{"index": 0, "function": {"arguments": megabyte}}]}),
+            json!({"tool_calls": [{"index": 0, "function": {"arguments": {"a": megabyte}}}]}),
+            json!({"tool_calls": [{"index": 0, "function": {"name": megabyte}}]}),
+            json!({"tool_calls": [{"index": 0, "id": megabyte}]}),
+            json!({"function_call": {"name": megabyte}}),
+            json!({"content": [{"text": megabyte}]}),
+            json!({"tool_calls": (0..4_000).map(|_| json!({"function": {"name": "x", "arguments": "{}"}}))
+                .collect::<Vec<_>>()}),
         ] {
             let chunk = json!({"choices": [{"delta": delta}]}).to_string();
             let mut reading = Reading::default();
             let taken = (0..=32).map(|_| reading.take(chunk.as_bytes(), &mut |_| {})).find_map(Result::err);
             assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
         }
+        let chunk = json!({"choices": [{"delta": {}, "finish_reason": megabyte}]}).to_string();
+        let mut reading = Reading::default();
+        let taken = (0..=32).map(|_| reading.take(chunk.as_bytes(), &mut |_| {})).find_map(Result::err);
+        assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::{
     Object,
     event::RefusalDetails,
+    limits, memory,
     prompt::{Answer, AnswerStop, Delta, Failure, FailureClass},
     usage::Tokens,
 };
@@ -121,6 +122,8 @@ pub(crate) struct Reading {
     ending: Ending,
     /// Whether `message_stop` came: the answer is whole.
     stopped: bool,
+    /// Whether the log was told of a block that is left out.
+    warned: bool,
 }
 
 impl Fold for Reading {
@@ -185,6 +188,7 @@ impl Reading {
             }
             Event::ContentBlockDelta { index, delta } => self.piece(index, delta, deltas)?,
             Event::MessageDelta { delta, usage } => {
+                self.grow(delta.bytes())?;
                 self.ending = delta;
                 self.usage.update(usage);
             }
@@ -214,7 +218,7 @@ impl Reading {
                 return self.piece(index, Piece::TextDelta { text }, deltas);
             }
             "thinking" | "redacted_thinking" => {
-                self.grow(block.values().map(|value| value.as_str().map_or(0, str::len)).sum())?;
+                self.grow(memory::object(&block))?;
                 Place::At(self.draft.open(Writing::Thinking(block), deltas))
             }
             "tool_use" => {
@@ -223,13 +227,15 @@ impl Reading {
                     Some(_) | None => Object::new(),
                 };
                 let (id, name) = (string(&mut block, "id"), string(&mut block, "name"));
-                self.grow(id.len() + name.len())?;
+                self.grow(id.len() + name.len() + memory::object(&given))?;
                 let call = Writing::ToolUse { id, name, given, json: String::new() };
                 Place::At(self.draft.open(call, deltas))
             }
             _ => {
-                let kind = kind.escape_debug();
-                tracing::warn!(%kind, "a block of an unknown kind is left out of the answer");
+                if !std::mem::replace(&mut self.warned, true) {
+                    let kind: String = kind.chars().take(limits::SHOWN_CHARS).collect();
+                    tracing::warn!(kind, "blocks of an unknown kind are left out of the answer");
+                }
                 Place::Dropped
             }
         };
@@ -273,6 +279,13 @@ impl Reading {
     fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
         let tokens = self.tokens();
         self.draft.grow(bytes, tokens)
+    }
+}
+
+impl Ending {
+    fn bytes(&self) -> usize {
+        let details = self.stop_details.iter().flat_map(|details| [&details.category, &details.explanation]);
+        details.chain([&self.stop_reason]).flatten().map(String::len).sum()
     }
 }
 
@@ -542,5 +555,38 @@ mod tests {
         let megabyte = delta(0, json!({"type": "text_delta", "text": "x".repeat(1024 * 1024)})).to_string();
         let taken = (0..32).map(|_| reading.take(megabyte.as_bytes(), &mut |_| {})).find_map(Result::err);
         assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
+    }
+
+    #[test]
+    fn every_part_of_an_answer_counts_against_its_bound() {
+        let megabyte = || "x".repeat(1024 * 1024);
+        let dense: Vec<Value> = (0..20_000).map(|_| json!([])).collect();
+        for (part, event) in [
+            ("a call's input", start(1, json!({"type": "tool_use", "input": {"a": [megabyte()]}}))),
+            ("a dense input", start(1, json!({"type": "tool_use", "input": {"a": dense}}))),
+            ("a call's name", start(1, json!({"type": "tool_use", "name": megabyte()}))),
+            ("a call's id", start(1, json!({"type": "tool_use", "id": megabyte()}))),
+            ("thinking", start(1, json!({"type": "thinking", "thinking": megabyte()}))),
+            ("a signature", start(1, json!({"type": "thinking", "signature": megabyte()}))),
+            ("what is hidden", start(1, json!({"type": "redacted_thinking", "data": megabyte()}))),
+            ("more of a block", start(1, json!({"type": "thinking", "more": {"of": [megabyte()]}}))),
+            ("a key", start(1, json!({"type": "thinking", megabyte(): 1}))),
+            ("text at once", start(1, json!({"type": "text", "text": megabyte()}))),
+            ("pieces of thinking", delta(0, json!({"type": "thinking_delta", "thinking": megabyte()}))),
+            ("pieces of a signature", delta(0, json!({"type": "signature_delta", "signature": megabyte()}))),
+            ("pieces of input", delta(0, json!({"type": "input_json_delta", "partial_json": megabyte()}))),
+            ("a reason", json!({"type": "message_delta", "delta": {"stop_reason": megabyte()}})),
+            (
+                "an explanation",
+                json!({"type": "message_delta", "delta": {"stop_details": {"explanation": megabyte()}}}),
+            ),
+        ] {
+            let mut reading = Reading::default();
+            let block = start(0, json!({"type": "thinking", "thinking": ""})).to_string();
+            reading.take(block.as_bytes(), &mut |_| {}).expect("a block");
+            let event = event.to_string();
+            let taken = (0..33).map(|_| reading.take(event.as_bytes(), &mut |_| {})).find_map(Result::err);
+            assert_eq!(taken.map(|failure| failure.class), Some(FailureClass::Invalid), "{part}");
+        }
     }
 }

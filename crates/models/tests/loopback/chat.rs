@@ -23,6 +23,7 @@ pub(crate) fn route(base_url: &str) -> Route {
         headers: Vec::new(),
         window: 128_000,
         max_output: 8_192,
+        concurrency: 1,
     }
 }
 

@@ -43,6 +43,7 @@ fn route(base_url: &str) -> Route {
         headers: Vec::new(),
         window: 200_000,
         max_output: 32_000,
+        concurrency: 1,
     }
 }
 

@@ -81,6 +81,7 @@ impl House {
             clock,
             dice: Dice::seeded(7),
             tree,
+            cache_bytes: protocol::limits::SESSION_CACHE_BYTES,
         };
         let engine = Engine::start(parts).await.expect("an engine");
         let workspace = WorkspaceId::from_bits(1);

@@ -29,6 +29,9 @@ const ENDING: Duration = Duration::from_mins(10);
 /// How long everything is watched at rest.
 const REST: Duration = Duration::from_secs(130);
 
+/// Bytes of the caches that lives are lived with: none, one for a session or two, and the usual one.
+const CACHES: [usize; 3] = [0, 24 * 1024, protocol::limits::SESSION_CACHE_BYTES];
+
 /// Where an actor acts: on which session of which engine.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -50,6 +53,8 @@ struct Life {
     foul: bool,
     /// Readers of the engine that runs now.
     readers: usize,
+    /// Bytes that sessions at rest may take in memory.
+    cache_bytes: usize,
 }
 
 /// Lives one life, and says how often each mishap came.
@@ -61,7 +66,9 @@ pub(super) fn live(seed: u64) -> Result<(Lived, Arc<Book>), Box<Broken>> {
     let faults = Faults::default();
     let book = Arc::new(Book::new(Store::memory_with(faults.clone()), seed));
     let (sessions, foul) = (2 + dice.below(3) as usize, !dice.once_in(3));
-    let mut life = Life { dice, book: Arc::clone(&book), faults, now: BEGAN, sessions, foul, readers: 0 };
+    let cache_bytes = CACHES[seed as usize % CACHES.len()];
+    let mut life =
+        Life { dice, book: Arc::clone(&book), faults, now: BEGAN, sessions, foul, readers: 0, cache_bytes };
     let lived = life.live();
     let objection = book.objection().or_else(|| lived.err().map(|why| (0, why)));
     match objection {
@@ -150,6 +157,7 @@ impl Life {
             routes: Routes(vec![route]),
             clock,
             dice: Seeds::seeded(seed),
+            cache_bytes: self.cache_bytes,
         };
         Engine::start(parts).await.map_err(|why| format!("start: {why}"))
     }
@@ -168,7 +176,7 @@ impl Life {
                 self.readers += 1;
             }
         }
-        People { clients, _readers: readers, slots: first..self.readers }
+        People { clients, readers, slots: first..self.readers }
     }
 
     /// The disk does wrong for a while, or does not; who only watches keeps the book.
@@ -254,6 +262,22 @@ impl Life {
             let judged = verdicts::at_rest(&self.book, engine, session, &mut self.dice).await;
             judged.unwrap_or_else(|why| self.book.object(session, why));
         }
+        people.readers.shutdown().await;
+        self.let_go(engine).await
+    }
+
+    /// Whoever rests and is not read is in memory no more, or in the cache, within its bytes.
+    async fn let_go(&self, engine: &Engine) -> Result<(), String> {
+        // What was cut a moment ago is dropped when its task is next looked at.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let memory = engine.memory();
+        law!(memory.live == 0, "memory: all rest, and {} sessions are live", memory.live);
+        law!(
+            memory.resting_bytes <= self.cache_bytes,
+            "memory: sessions at rest take {} bytes of {}",
+            memory.resting_bytes,
+            self.cache_bytes
+        );
         Ok(())
     }
 
@@ -306,8 +330,7 @@ impl Life {
         runtime.block_on(async {
             let engine = self.start().await?;
             tokio::time::sleep(REST).await;
-            drop(engine);
-            Ok::<(), String>(())
+            self.let_go(&engine).await
         })?;
         drop(runtime);
         let more = self.book.store().commits() - before;
@@ -323,6 +346,6 @@ impl Life {
 
 struct People {
     clients: JoinSet<()>,
-    _readers: JoinSet<()>,
+    readers: JoinSet<()>,
     slots: std::ops::Range<usize>,
 }

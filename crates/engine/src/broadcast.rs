@@ -1,0 +1,229 @@
+//! What a live session tells its watchers: commits and previews, in a ring that is bounded in bytes. Who is
+//! too slow for it reads the log instead.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use protocol::{EventId, limits, prompt::DeltaKind};
+use tokio::sync::Notify;
+
+use crate::live::{Commit, lock};
+
+/// What a live session tells.
+#[derive(Debug, Clone)]
+pub(crate) enum Flow {
+    /// A commit has become durable.
+    Commit(Arc<Commit>),
+    /// A commit has become durable that is too large to be told: the log tells.
+    Moved,
+    /// A commit failed and may have become durable all the same: the log tells.
+    Doubt,
+    /// A block of the answer to `request` began.
+    Start { request: EventId, event: EventId, kind: DeltaKind },
+    /// More text of it.
+    Delta { request: EventId, event: EventId, index: usize, text: Arc<str> },
+}
+
+impl Flow {
+    fn bytes(&self) -> usize {
+        let more = match self {
+            Self::Commit(commit) => commit.bytes,
+            Self::Delta { text, .. } => text.len(),
+            Self::Moved | Self::Doubt | Self::Start { .. } => 0,
+        };
+        size_of::<Told>() + more
+    }
+}
+
+/// The ring of one session, for all its watchers together.
+#[derive(Debug, Default)]
+pub(crate) struct Broadcast {
+    ring: Mutex<Ring>,
+    told: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    kept: VecDeque<Told>,
+    /// The number of the oldest that is kept.
+    first: u64,
+    bytes: usize,
+    listeners: usize,
+}
+
+#[derive(Debug)]
+struct Told {
+    flow: Flow,
+    bytes: usize,
+    /// How many have yet to hear it.
+    unheard: usize,
+}
+
+/// What a listener hears next.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// This.
+    Flow(Flow),
+    /// It was too slow: some of the flow is gone.
+    Lagged,
+}
+
+impl Broadcast {
+    /// Bytes of it at most: half of what readers may hold, the other half is their own.
+    const BYTES: usize = limits::STALLED_READER_BYTES / 2;
+    /// Bytes of the largest commit that is told and not left to the log.
+    pub(crate) const LARGEST: usize = Self::BYTES / 2;
+
+    /// Whether anybody listens.
+    pub(crate) fn is_heard(&self) -> bool {
+        lock(&self.ring).listeners > 0
+    }
+
+    /// Tells all who listen now. Nobody waits for the slowest of them.
+    pub(crate) fn tell(&self, flow: Flow) {
+        {
+            let mut ring = lock(&self.ring);
+            if ring.listeners == 0 {
+                return;
+            }
+            let (bytes, unheard) = (flow.bytes(), ring.listeners);
+            ring.bytes += bytes;
+            ring.kept.push_back(Told { flow, bytes, unheard });
+            while ring.bytes > Self::BYTES && ring.pop() {}
+        }
+        self.told.notify_waiters();
+    }
+
+    /// From now on; gives the number of the next that will be told.
+    pub(crate) fn listen(&self) -> u64 {
+        let mut ring = lock(&self.ring);
+        ring.listeners += 1;
+        ring.first + ring.kept.len() as u64
+    }
+
+    /// What comes at `next`, which then is the number behind it. Dropping the future loses nothing.
+    pub(crate) async fn hear(&self, next: &mut u64) -> Heard {
+        loop {
+            let told = self.told.notified();
+            let mut told = std::pin::pin!(told);
+            // Before the look, so that nothing is told between the two.
+            told.as_mut().enable();
+            if let Some(heard) = lock(&self.ring).hear(next) {
+                return heard;
+            }
+            told.await;
+        }
+    }
+
+    /// Who would have heard all from `next` on listens no more.
+    pub(crate) fn leave(&self, next: u64) {
+        let mut ring = lock(&self.ring);
+        ring.listeners -= 1;
+        let unheard = next.saturating_sub(ring.first) as usize;
+        for told in ring.kept.iter_mut().skip(unheard) {
+            told.unheard -= 1;
+        }
+        ring.trim();
+    }
+
+    /// Bytes that it keeps.
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.ring).bytes
+    }
+}
+
+impl Ring {
+    fn hear(&mut self, next: &mut u64) -> Option<Heard> {
+        let Some(place) = next.checked_sub(self.first) else {
+            *next = self.first;
+            return Some(Heard::Lagged);
+        };
+        let told = self.kept.get_mut(place as usize)?;
+        told.unheard -= 1;
+        let flow = told.flow.clone();
+        *next += 1;
+        self.trim();
+        Some(Heard::Flow(flow))
+    }
+
+    /// Lets go of what all have heard.
+    fn trim(&mut self) {
+        while self.kept.front().is_some_and(|told| told.unheard == 0) && self.pop() {}
+    }
+
+    fn pop(&mut self) -> bool {
+        let Some(oldest) = self.kept.pop_front() else { return false };
+        self.bytes -= oldest.bytes;
+        self.first += 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delta(bytes: usize) -> Flow {
+        let id = EventId::from_bits(1);
+        Flow::Delta { request: id, event: id, index: 0, text: "x".repeat(bytes).into() }
+    }
+
+    async fn hears(broadcast: &Broadcast, next: &mut u64) -> Option<usize> {
+        match broadcast.hear(next).await {
+            Heard::Flow(Flow::Delta { text, .. }) => Some(text.len()),
+            Heard::Flow(other) => panic!("{other:?}"),
+            Heard::Lagged => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_all_have_heard_is_kept_no_more() {
+        let broadcast = Broadcast::default();
+        broadcast.tell(delta(1));
+        assert!(!broadcast.is_heard());
+        let (mut one, mut other) = (broadcast.listen(), broadcast.listen());
+        for bytes in [10, 20, 30] {
+            broadcast.tell(delta(bytes));
+        }
+        assert_eq!(
+            (hears(&broadcast, &mut one).await, hears(&broadcast, &mut one).await),
+            (Some(10), Some(20))
+        );
+        assert!(broadcast.bytes() > 60, "the other has not heard it");
+        assert_eq!(hears(&broadcast, &mut other).await, Some(10));
+        broadcast.leave(other);
+        assert_eq!(hears(&broadcast, &mut one).await, Some(30));
+        assert_eq!(broadcast.bytes(), 0);
+        broadcast.leave(one);
+        assert!(!broadcast.is_heard());
+    }
+
+    #[tokio::test]
+    async fn the_ring_is_bounded_in_bytes_and_who_is_too_slow_is_told() {
+        let broadcast = Broadcast::default();
+        let mut next = broadcast.listen();
+        for bytes in 1_000..1_100 {
+            broadcast.tell(delta(bytes));
+            assert!(broadcast.bytes() <= Broadcast::BYTES);
+        }
+        assert_eq!(hears(&broadcast, &mut next).await, None);
+        let mut heard = Vec::new();
+        while heard.last() != Some(&1_099) {
+            heard.extend(hears(&broadcast, &mut next).await);
+        }
+        assert!(heard.len() > 20 && heard.is_sorted(), "{heard:?}");
+        broadcast.tell(delta(Broadcast::BYTES));
+        assert_eq!((broadcast.bytes(), hears(&broadcast, &mut next).await), (0, None));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken() {
+        let broadcast = Broadcast::default();
+        let mut next = broadcast.listen();
+        let (heard, ()) = tokio::join!(hears(&broadcast, &mut next), async {
+            tokio::task::yield_now().await;
+            broadcast.tell(delta(7));
+        });
+        assert_eq!(heard, Some(7));
+    }
+}

@@ -1,0 +1,92 @@
+//! Large commits that readers are in the middle of. A reader keeps little of one, and comes back for more; here
+//! it finds it decoded. Bounded in bytes, and let go a moment after the last of them came: one who has stopped
+//! reading holds nothing.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use protocol::{SessionId, limits};
+use tokio::time::Instant;
+
+use crate::{
+    Engine,
+    cache::Cache,
+    live::{Commit, lock},
+};
+
+/// How long a commit that nobody comes for is kept.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// See the file.
+#[derive(Debug)]
+pub(crate) struct Reading(Mutex<Shelf>);
+
+#[derive(Debug)]
+struct Shelf {
+    /// By session and the commit's first position; with when a reader last came.
+    commits: Cache<(SessionId, u64), (Arc<Commit>, Instant)>,
+    /// Whether somebody lets go of what nobody comes for.
+    swept: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self(Mutex::new(Shelf { commits: Cache::new(limits::SHARED_COMMIT_BYTES), swept: false }))
+    }
+}
+
+impl Reading {
+    /// The session's commit that begins at `first`, if a reader was in it a moment ago.
+    pub(crate) fn find(&self, session: SessionId, first: u64) -> Option<Arc<Commit>> {
+        let mut shelf = lock(&self.0);
+        let (commit, used) = shelf.commits.get_mut(&(session, first))?;
+        *used = Instant::now();
+        Some(Arc::clone(commit))
+    }
+
+    /// Keeps a commit for those who are in the middle of it.
+    pub(crate) fn share(&self, engine: &Engine, session: SessionId, commit: Arc<Commit>) {
+        let (first, bytes) = (commit.first, commit.bytes);
+        let gone = {
+            let mut shelf = lock(&self.0);
+            let gone = shelf.commits.put((session, first), (commit, Instant::now()), bytes);
+            if !std::mem::replace(&mut shelf.swept, true) {
+                engine.spawn(sweep(engine.clone()));
+            }
+            gone
+        };
+        drop(gone);
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        lock(&self.0).commits.bytes()
+    }
+
+    /// Lets go of what nobody came for. False: there is nothing more.
+    fn age(&self) -> bool {
+        let mut gone = Vec::new();
+        let mut shelf = lock(&self.0);
+        while shelf.commits.oldest().is_some_and(|(_, used)| used.elapsed() >= KEPT) {
+            gone.extend(shelf.commits.pop());
+        }
+        shelf.swept = shelf.commits.len() > 0;
+        let more = shelf.swept;
+        drop(shelf);
+        drop(gone);
+        more
+    }
+}
+
+/// Nothing tells that a reader does not come back, so somebody looks, while there is anything to look at.
+async fn sweep(engine: Engine) {
+    let stop = engine.stop_token();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(KEPT) => {}
+        }
+        if !engine.reading().age() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The sessions in memory. One that is worked on or watched is live, and is let go as soon as it is neither.
+//! What it had folded then rests in a cache that is bounded in bytes, so that its next turn folds nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use kernel::wants;
+use protocol::{SessionId, ThreadId};
+
+use crate::{
+    cache::Cache,
+    counters::Counters,
+    live::{Live, Scroll, State, lock},
+};
+
+/// See the file.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    kept: Mutex<Kept>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    live: HashMap<SessionId, Arc<Live>>,
+    /// Of sessions that nobody works on; a session has its state here or in `live`, never in both.
+    rested: Cache<SessionId, Folded>,
+    /// The agents of these, by where they lie in memory: how many share one, and its bytes.
+    agents: HashMap<usize, (usize, usize)>,
+    agents_bytes: usize,
+    bytes_max: usize,
+}
+
+/// What a session that rests had folded.
+#[derive(Debug)]
+pub(crate) struct Folded {
+    state: Arc<State>,
+    scrolls: BTreeMap<ThreadId, Scroll>,
+}
+
+/// How many hold a live session.
+#[derive(Debug, Default)]
+pub(crate) struct Holders {
+    workers: AtomicUsize,
+    watchers: AtomicUsize,
+}
+
+impl Sessions {
+    pub(crate) fn new(rested_bytes_max: usize, counters: Arc<Counters>) -> Arc<Self> {
+        let kept = Kept {
+            live: HashMap::new(),
+            rested: Cache::new(rested_bytes_max),
+            agents: HashMap::new(),
+            agents_bytes: 0,
+            bytes_max: rested_bytes_max,
+        };
+        Arc::new(Self { kept: Mutex::new(kept), counters })
+    }
+
+    /// Holds a session to work on it: with all that it had folded, and until the hold is dropped.
+    pub(crate) fn work(self: &Arc<Self>, session: SessionId) -> Work {
+        let mut kept = lock(&self.kept);
+        let live = self.live(&mut kept, session);
+        if live.holders.workers.fetch_add(1, Ordering::AcqRel) == 0
+            && let Some(folded) = kept.take_up(&session)
+        {
+            self.counters.resting(kept.rested.len(), kept.bytes());
+            live.take_up(folded.state, folded.scrolls);
+        }
+        Work { sessions: Arc::clone(self), live }
+    }
+
+    /// Holds a session to hear of it.
+    pub(crate) fn watch(self: &Arc<Self>, session: SessionId) -> Watch {
+        let live = self.live(&mut lock(&self.kept), session);
+        live.holders.watchers.fetch_add(1, Ordering::AcqRel);
+        Watch { sessions: Arc::clone(self), live }
+    }
+
+    fn live(&self, kept: &mut Kept, session: SessionId) -> Arc<Live> {
+        let live = Arc::clone(kept.live.entry(session).or_insert_with(|| Arc::new(Live::new(session))));
+        self.counters.live(kept.live.len());
+        live
+    }
+
+    /// What is in memory now.
+    pub(crate) fn memory(&self) -> MemoryUse {
+        let kept = lock(&self.kept);
+        let told: u64 = kept.live.values().map(|live| live.flow.bytes() as u64).sum();
+        MemoryUse {
+            live: kept.live.len(),
+            resting: kept.rested.len(),
+            resting_bytes: kept.bytes(),
+            told_bytes: told as usize,
+            reading_bytes: 0,
+        }
+    }
+
+    /// Lets go of what nobody holds any more. Holders come only under the lock, so that one who comes now
+    /// finds the session as it was, or what it had folded, or neither yet.
+    fn settle(&self, live: &Arc<Live>) {
+        loop {
+            let state = live.current();
+            // Weighed before the lock is taken, and again if somebody worked on it meanwhile.
+            let rest = state.as_ref().filter(|state| rests(state)).map(|state| state.bytes());
+            let mut kept = lock(&self.kept);
+            let known = kept.live.get(&live.id).is_some_and(|known| Arc::ptr_eq(known, live));
+            if !known || live.holders.workers.load(Ordering::Acquire) > 0 {
+                return;
+            }
+            if !same(state.as_ref(), live.current().as_ref()) {
+                continue;
+            }
+            let (left, scrolls) = live.let_go();
+            let bytes = rest.unwrap_or_default() + scrolls.values().map(Scroll::bytes).sum::<usize>();
+            let gone = match left {
+                Some(left) if rest.is_some() => {
+                    let folded = Folded { state: left, scrolls };
+                    kept.rest(live.id, folded, bytes)
+                }
+                Some(left) => vec![Folded { state: left, scrolls }],
+                None => Vec::new(),
+            };
+            if live.holders.watchers.load(Ordering::Acquire) == 0 {
+                kept.live.remove(&live.id);
+                if kept.live.capacity() > 4 * kept.live.len().max(1_024) {
+                    kept.live.shrink_to_fit();
+                }
+                self.counters.live(kept.live.len());
+            }
+            self.counters.resting(kept.rested.len(), kept.bytes());
+            drop(kept);
+            drop(gone);
+            return;
+        }
+    }
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.rested.bytes() + self.agents_bytes
+    }
+
+    /// Keeps what a session had folded, and gives back what had to go for it.
+    fn rest(&mut self, session: SessionId, folded: Folded, bytes: usize) -> Vec<Folded> {
+        let (agent, agent_bytes) = folded.agent();
+        let sharers = self.agents.entry(agent).or_insert((0, agent_bytes));
+        if sharers.0 == 0 {
+            self.agents_bytes += agent_bytes;
+        }
+        sharers.0 += 1;
+        let mut gone = self.rested.put(session, folded, bytes);
+        for folded in &gone {
+            self.forget_agent(folded);
+        }
+        while self.bytes() > self.bytes_max
+            && let Some(oldest) = self.rested.pop()
+        {
+            self.forget_agent(&oldest);
+            gone.push(oldest);
+        }
+        gone
+    }
+
+    fn take_up(&mut self, session: &SessionId) -> Option<Folded> {
+        let folded = self.rested.take(session)?;
+        self.forget_agent(&folded);
+        Some(folded)
+    }
+
+    fn forget_agent(&mut self, folded: &Folded) {
+        let (agent, _) = folded.agent();
+        if let Some(sharers) = self.agents.get_mut(&agent) {
+            sharers.0 -= 1;
+            if sharers.0 == 0 {
+                self.agents_bytes -= sharers.1;
+                self.agents.remove(&agent);
+            }
+        }
+    }
+}
+
+impl Folded {
+    /// Where its agent lies in memory, and the bytes of that.
+    fn agent(&self) -> (usize, usize) {
+        (Arc::as_ptr(&self.state.session.agent).addr(), self.state.agent_bytes)
+    }
+}
+
+/// What an engine holds in memory of its sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryUse {
+    /// Sessions that are worked on or watched.
+    pub live: usize,
+    /// Sessions at rest in the cache.
+    pub resting: usize,
+    /// Bytes that these take, by estimate.
+    pub resting_bytes: usize,
+    /// Bytes that live sessions keep for watchers who have not heard them.
+    pub told_bytes: usize,
+    /// Bytes of large commits that readers are in the middle of.
+    pub reading_bytes: usize,
+}
+
+fn same(one: Option<&Arc<State>>, other: Option<&Arc<State>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// Whether it is worth keeping. One that wants something and has nobody at work was cut off, as by a crash:
+/// whoever comes next takes it up from the log, as after one.
+fn rests(state: &State) -> bool {
+    !state.session.over() && wants(&state.session).is_empty()
+}
+
+/// A session that is worked on. Clones hold it too.
+#[derive(Debug)]
+pub(crate) struct Work {
+    sessions: Arc<Sessions>,
+    live: Arc<Live>,
+}
+
+impl Clone for Work {
+    fn clone(&self) -> Self {
+        self.live.holders.workers.fetch_add(1, Ordering::AcqRel);
+        Self { sessions: Arc::clone(&self.sessions), live: Arc::clone(&self.live) }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if self.live.holders.workers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.sessions.settle(&self.live);
+        }
+    }
+}
+
+impl Deref for Work {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.live
+    }
+}
+
+/// A session that is watched.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    sessions: Arc<Sessions>,
+    live: Arc<Live>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.live.holders.watchers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.sessions.settle(&self.live);
+        }
+    }
+}
+
+impl Deref for Watch {
+    type Target = Live;
+
+    fn deref(&self) -> &Live {
+        &self.live
+    }
+}

@@ -1,0 +1,98 @@
+//! Readers who are slow, or stop reading, of commits that are large: what is held for them, and that nothing is
+//! missed.
+use std::time::Duration;
+
+use crate::support::*;
+use engine::{Feed, Frame, Previews};
+use protocol::{content::Block, event::Body, limits};
+use store::Store;
+
+const IDLE: &str = "session.status_idle";
+const HALF: usize = limits::STALLED_READER_BYTES / 2;
+
+/// Messages of so many bytes, each with its number in front.
+fn messages(count: usize, bytes: usize) -> Vec<protocol::input::ClientEvent> {
+    (0..count).map(|place| message(&format!("{place} {}", "x".repeat(bytes)))).collect()
+}
+
+/// The number of a message that was processed.
+fn number(frame: &Frame) -> Option<usize> {
+    let Frame::Event(event) = frame else { return None };
+    let Body::UserMessage { content } = &event.body else { return None };
+    let [Block::Text { text }] = content.as_slice() else { return None };
+    text.split(' ').next()?.parse().ok()
+}
+
+/// Reads on until so many have been seen.
+async fn rest(feed: &mut Feed, seen: &mut Vec<usize>, count: usize) {
+    while seen.len() < count {
+        seen.extend(number(&feed.next().await.unwrap().unwrap()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_stopped_hold_little_and_miss_nothing() {
+    const MESSAGES: usize = 12;
+    let world = world(Store::memory(), vec![]).await;
+    let session = world.open(vec![]).await;
+    let mut feeds = Vec::new();
+    for _ in 0..20 {
+        feeds.push((world.follow(session).await, Vec::new()));
+    }
+    let mut watcher = world.follow(session).await;
+    for said in messages(MESSAGES, 200_000) {
+        world.send(session, vec![said]).await;
+        until(&mut watcher, IDLE).await;
+        // Each looks once, as a connection does that has room for a frame.
+        for (feed, seen) in &mut feeds {
+            seen.extend(number(&feed.next().await.unwrap().unwrap()));
+            assert!(feed.waiting_bytes() <= HALF, "{}", feed.waiting_bytes());
+        }
+        let told = world.engine.memory().told_bytes;
+        assert!(told <= HALF, "{told} bytes are kept for those who are slow");
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.engine.memory().reading_bytes, 0);
+    for (feed, seen) in &mut feeds {
+        rest(feed, seen, MESSAGES).await;
+        assert_eq!(*seen, (0..MESSAGES).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_commit_is_shown_piece_by_piece_and_read_once_for_all() {
+    const MESSAGES: usize = 100;
+    let world = world(Store::memory(), vec![Act::Hang]).await;
+    let session = world.open(vec![message("hi")]).await;
+    world.puppet.asked.notified().await;
+    let mut feeds = [world.follow(session).await, world.follow(session).await];
+    world.send(session, messages(MESSAGES, 20_000)).await;
+    for place in 0..MESSAGES {
+        for feed in &mut feeds {
+            let frame = feed.next().await.unwrap().unwrap();
+            let Frame::Queued(event) = frame else { panic!("{frame:?}") };
+            let Body::UserMessage { content } = &event.body else { panic!("{event:?}") };
+            assert!(matches!(&content[0], Block::Text { text } if text.starts_with(&format!("{place} "))));
+            assert!(feed.waiting_bytes() <= HALF, "{}", feed.waiting_bytes());
+        }
+        let shared = world.engine.memory().reading_bytes;
+        assert!((2_000_000..3_000_000).contains(&shared), "at {place}: {shared}");
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.engine.memory().reading_bytes, 0, "nobody is in the middle of it any more");
+}
+
+#[tokio::test]
+async fn a_large_commit_in_the_middle_of_an_answer_sheds_no_preview() {
+    let world = world(Store::memory(), vec![Act::Halt(&["one ", "two"])]).await;
+    let session = world.open(vec![]).await;
+    let previews = Previews { message: true, thinking: false };
+    let mut feed = world.engine.follow(HOME, session, None, None, previews).await.unwrap();
+    world.send(session, vec![message("hi")]).await;
+    while !matches!(feed.next().await.unwrap(), Some(Frame::Delta { .. })) {}
+    world.send(session, messages(1, 200_000)).await;
+    assert!(matches!(feed.next().await.unwrap(), Some(Frame::Queued(_))));
+    world.puppet.go.notify_one();
+    let frame = feed.next().await.unwrap();
+    assert!(matches!(&frame, Some(Frame::Delta { text, .. }) if &**text == "two"), "{frame:?}");
+}
