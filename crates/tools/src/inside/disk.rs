@@ -151,8 +151,8 @@ impl Count<'_> {
             let names = if kind == FileType::Directory { 1 } else { u64::from(stat.st_nlink as u32).max(1) };
             self.held.bytes += stat.st_blocks as u64 * BLOCK_BYTES / names;
             (self.see)(&Spot { folder, name, stat: &stat, after: false, root, path, levels: &levels });
-            self.late =
-                self.held.entries % LOOKS == 0 && self.until.is_some_and(|until| ambient::now() > until);
+            self.late = self.held.entries.is_multiple_of(LOOKS)
+                && self.until.is_some_and(|until| ambient::now() > until);
             if self.held.entries >= self.most || self.late {
                 return;
             }

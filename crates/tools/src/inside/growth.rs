@@ -258,6 +258,6 @@ mod tests {
     }
 
     fn far() -> Instant {
-        ambient::now() + std::time::Duration::from_secs(60)
+        ambient::now() + std::time::Duration::from_mins(1)
     }
 }

@@ -1,7 +1,7 @@
 //! How much memory a jail holds, as its first process sees it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::statvfs;
 use sandbox::{Isolation, Layout};
@@ -21,7 +21,7 @@ pub(in crate::inside) fn held_bytes(layout: &Layout, isolation: Isolation) -> u6
         Isolation::Local => (vec![layout.tmp.as_path(), shared], system_v()),
         Isolation::Off => (Vec::new(), 0),
     };
-    let disks = [&layout.workspace, &layout.home].map(|path| path.as_path());
+    let disks = [&layout.workspace, &layout.home].map(PathBuf::as_path);
     let named = [layout.tmp.as_path(), shared];
     let file_systems: u64 = in_memory.iter().map(|place| used(place)).sum();
     resident() + file_systems + unlinked::nameless_bytes(&disks, &named) + system_v
