@@ -15,7 +15,7 @@ use crate::{Engine, fault::CommitError, live::lock};
 /// First pause before a task begins again; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// What has run for so long begins with the first pause again.
 const SOUND: Duration = Duration::from_mins(10);
 

@@ -235,7 +235,7 @@ fn piece(lines: &[u8]) -> usize {
 }
 
 fn ends(lines: &[u8]) -> u64 {
-    lines.iter().filter(|byte| **byte == b'\n').count() as u64
+    lines.split_inclusive(|byte| *byte == b'\n').count() as u64
 }
 
 #[cfg(test)]

@@ -110,7 +110,7 @@ fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         match cli.verb {
-            Verb::Serve(said) => serve::run(said).await,
+            Verb::Serve(said) => Box::pin(serve::run(said)).await,
             Verb::Demo(flags) => demo::run(flags).await,
             Verb::Tail(flags) => tail::run(flags).await,
             Verb::Show(flags) => show::run(flags).await,
@@ -147,7 +147,7 @@ fn failed(wrong: &(dyn std::error::Error + 'static)) -> ExitCode {
     let mut said = format!("heddle: {wrong}\n");
     let mut cause = wrong.source();
     while let Some(wrong) = cause {
-        said.push_str(&format!("  because: {wrong}\n"));
+        said.extend(["  because: ", &wrong.to_string(), "\n"]);
         cause = wrong.source();
     }
     log::last_word(&said);

@@ -127,7 +127,7 @@ impl Ended {
 
 /// First pause before something begins again, and the longest; what has run for long begins with the first.
 const PAUSE: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 
 /// Does `work`; a panic in it is an end with a reason.
 pub(crate) async fn once<T>(vital: Vital, work: impl Future<Output = T>) -> Result<T, Ended> {
@@ -207,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_begin_again_ends_with_a_reason() {
-        let ended = once(Vital::AcceptLoop, async { panic!("a fault") }).await.map(|()| ());
+        let ended: Result<(), Ended> = once(Vital::AcceptLoop, async { panic!("a fault") }).await;
         assert_eq!(
             ended.expect_err("it panicked").to_string(),
             "accept-loop (accepts connections) has ended, and a server cannot go on without: it panicked: a fault; \
