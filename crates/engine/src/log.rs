@@ -99,8 +99,8 @@ pub(crate) async fn find(
     }
 }
 
-/// Which of these calls the log holds, and what kinds they are: in one pass, whatever the ids. An id carries the
-/// position at which its request was made, and a call stands before the end of its request; so an id that
+/// Which of these calls the log holds, and what kinds they are: in one pass, whatever the ids. An id carries
+/// the position at which its request was made, and a call stands before the end of its request; so an id that
 /// points to no request is unknown after one row, and one that points behind the log after none.
 pub(crate) async fn calls(
     engine: &Engine,

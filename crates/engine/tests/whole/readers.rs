@@ -1,5 +1,5 @@
-//! Readers who are slow, or stop reading, of commits that are large: what is held for them, and that nothing is
-//! missed.
+//! Readers who are slow, or stop reading, of commits that are large: what is held for them, and that they
+//! miss nothing.
 use std::time::Duration;
 
 use crate::support::*;

@@ -232,14 +232,16 @@ async fn a_hundred_calls_that_nobody_made_are_looked_for_in_one_pass() {
     let rows = world.store.commits();
     let head = world.list(session).await.len() as u64;
     let searched = || counted(&world, "heddle_rows_searched_total");
-    let unknown = |at: u64| ClientEvent::CustomResult {
-        call: EventId::minted(u128::MAX << 40, at),
+    let unknown = |(place, at): (usize, &u64)| ClientEvent::CustomResult {
+        call: EventId::minted((place as u128 + 1) << 40, *at),
         content: None,
         is_error: None,
     };
-    for (ids, most) in [(vec![10_000_000; 100], 0), (vec![0; 100], 2), ((0..100).collect(), 2 * rows)] {
+    // Behind the log, all at one request, and at many places.
+    for (ids, most) in [(vec![10_000_000; 100], 0), (vec![0; 100], 2 * rows), ((0..100).collect(), 2 * rows)]
+    {
         let before = searched();
-        let events = ids.iter().map(|at| unknown(*at)).collect();
+        let events = ids.iter().enumerate().map(unknown).collect();
         let refused = world.engine.commit(HOME, session, client(events)).await;
         assert!(matches!(refused, Err(CommitError::Refused(Refusal::UnknownCall { .. }))), "{refused:?}");
         assert!(searched() - before <= most, "{} rows of {rows} for {head} events", searched() - before);
