@@ -152,7 +152,10 @@ def slow_reader(server: Server) -> SlowReader:
     return reader
 
 
-@attack("more connections than a server with 300 files can have, and a tool that must run", limits={"nofile": (300, 300)})
+@attack(
+    "more connections than a server with 300 files can have, and a tool that must run",
+    limits={"nofile": (300, 300)},
+)
 def few_files(server: Server) -> None:
     """Silent ones, and strangers who ask and do not read; a new session's tool starts in the middle of it."""
     wires.many_files()
@@ -214,7 +217,8 @@ def taken_back(server: Server) -> None:
         for thread in threads:
             thread.join(20)
         slowest = answered(server)
-    server.say(f"{counts['streams']} streams on {counts['connections']} connections; answer after {slowest:.2f} s")
+    tried = f"{counts['streams']} streams on {counts['connections']} connections"
+    server.say(f"{tried}; answer after {slowest:.2f} s")
     assert slowest < ANSWER, f"an answer took {slowest:.1f} s"
     judged(neighbour)
 

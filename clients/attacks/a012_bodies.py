@@ -51,10 +51,10 @@ def filled(piece: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
 
 def pictures() -> bytes:
     """A hundred messages with a picture each."""
-    data = base64.b64encode(b"\x89PNG" + bytes(240 * 1024 - 4))
+    data = base64.b64encode(b"\x89PNG" + bytes(235 * 1024 - 4))
     image = b'{"type":"image","source":{"type":"base64","media_type":"image/png","data":"' + data + b'"}}'
     message = b'{"type":"user.message","content":[' + image + b"]}"
-    events = b",".join([message] * ((WHOLE - 64) // (len(message) + 1)))
+    events = b",".join([message] * 100)
     return b'{"events":[' + events + b"]}"
 
 
@@ -80,7 +80,7 @@ HOSTILE = {
 }
 HONEST = {
     "one text": (text(b"t"), {200}),
-    "one text of escapes": (text(b"\\n"), {200}),
+    "one text of escapes": (text(b"a\\n"), {200}),
     "a hundred pictures": (pictures(), {200, 400}),
 }
 

@@ -26,7 +26,7 @@ def noise(server: Server) -> None:
         kept = http.client.HTTPConnection(*server.address, timeout=30)
         for number in range(1000):
             for path in ("/v1/sessions", "/v1/" + "x" * 4000):
-                kept.request("POST", path, b"{}", {"x-api-key": f"bad-{number}"})
+                kept.request("POST", path, None, {"x-api-key": f"bad-{number}"})
                 status = kept.getresponse()
                 status.read()
                 assert status.status in (401, 404), f"a stranger was answered {status.status}"
@@ -48,7 +48,8 @@ def pointed(server: Server) -> None:
                 said = f"GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
                 connection.sendall(said.encode())
                 seen[path, host] = int(connection.makefile("rb").read().split()[1])
-    server.say(f"by a foreign name {sorted({code for (_, host), code in seen.items() if host == 'evil.example'})}")
+    foreign = sorted({code for (_, host), code in seen.items() if host == "evil.example"})
+    server.say(f"by a foreign name {foreign}")
     for (path, host), code in seen.items():
         expected = 401 if host == "evil.example" else 200
         assert code == expected, f"{path} asked as {host} was answered {code}"
