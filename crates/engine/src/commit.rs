@@ -227,6 +227,11 @@ async fn settle(
     if fresh && let Err(refusal) = work.decide(&Input::Recovered).await? {
         tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
     }
+    // Nothing of another life was under way: what this batch begins is ours, also if nobody hears that it is
+    // durable.
+    if work.writes.is_empty() {
+        live.taken.store(true, Ordering::Release);
+    }
     let mut answers = Vec::with_capacity(batch.len());
     for pending in batch {
         answers.push(work.answer(pending).await?);
