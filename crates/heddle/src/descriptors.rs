@@ -40,7 +40,7 @@ impl Descriptors {
             return format!("  ok      open files: {connections} connections at once\n");
         }
         format!(
-            "  without open files: at most {limit}, which leaves room for {connections} connections at once\n          \
+            "  without open files: at most {limit}, room for {connections} connections at once\n          \
              raise the hard limit to {} (LimitNOFILE= of a unit, `ulimit -Hn` of a shell) for {}\n",
             2 * limits::CONNECTIONS,
             limits::CONNECTIONS
