@@ -152,7 +152,6 @@ fn proc(root: &Path, shares: &Shares) -> Result<OwnedFd, Fault> {
         // Kernels before 6.9 leave them to the host's root.
         fs::write(place.join("sys/kernel").join(name), value).ok();
     }
-    shares.write(&place);
     for name in PROC_READONLY.map(|name| place.join(name)).into_iter().filter(|path| path.exists()) {
         mount_bind(&name, &name).of(Step::Proc, &name.to_string_lossy())?;
     }
@@ -167,7 +166,10 @@ fn proc(root: &Path, shares: &Shares) -> Result<OwnedFd, Fault> {
     // A second mount that has no place. The one that everybody sees is made read-only: there a process sets
     // the order in which the kernel ends them when memory is short.
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    open_tree(CWD, &place, flags).of(Step::Proc, "a second mount")
+    let second = open_tree(CWD, &place, flags).of(Step::Proc, "a second mount")?;
+    // After it: such a mount has a namespace of its own, and there are none left then.
+    shares.write(&place);
+    Ok(second)
 }
 
 /// The old root is stacked below the new one and taken away.
