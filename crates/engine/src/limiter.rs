@@ -141,15 +141,13 @@ async fn reopen(limiter: Arc<RouteLimiter>) {
     loop {
         let until = {
             let mut turns = lock(&limiter.0);
-            match turns.paused_until.filter(|until| *until > Instant::now()) {
-                Some(until) => until,
-                None => {
-                    turns.reopening = false;
-                    turns.paused_until = None;
-                    turns.give(&limiter);
-                    return;
-                }
-            }
+            let Some(until) = turns.paused_until.filter(|until| *until > Instant::now()) else {
+                turns.reopening = false;
+                turns.paused_until = None;
+                turns.give(&limiter);
+                return;
+            };
+            until
         };
         tokio::time::sleep_until(until).await;
     }
@@ -211,6 +209,7 @@ mod tests {
         Failure { class, message: "slow down".into(), retry_after: Some(pause), tokens }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "there is no engine here whose task it could be")]
     fn limit(limiter: &Arc<RouteLimiter>, pause: Duration) {
         if let Some(reopening) = limiter.met(&limited(pause)) {
             tokio::spawn(reopening);
@@ -378,7 +377,7 @@ mod tests {
                 }
             }
             // All that are left come in, whatever the pause, and give their places back.
-            tokio::time::sleep(Duration::from_secs(120)).await;
+            tokio::time::sleep(Duration::from_mins(2)).await;
             while !crowd.waiting.is_empty() {
                 crowd.look_all();
                 prop_assert!(!crowd.inside.is_empty(), "nobody is inside and nobody gets in");

@@ -17,7 +17,7 @@ const SESSIONS: usize = 256;
 /// Pins written in one batch.
 const PINS: usize = 64;
 /// How long before something that went wrong is tried again.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 /// How often blobs are swept, and how soon after sessions were purged.
 const SWEEP: Duration = Duration::from_secs(limits::BLOB_SWEEP_S);
 const SOON: Duration = Duration::from_secs(limits::BLOB_UNUSED_S);

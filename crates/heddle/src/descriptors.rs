@@ -19,7 +19,7 @@ impl Descriptors {
     /// Raises the limit as far as the system lets it, which is far more than what a shell gives.
     pub(crate) fn raised() -> Self {
         let before = getrlimit(Resource::Nofile);
-        let wanted = Rlimit { current: before.maximum, ..before.clone() };
+        let wanted = Rlimit { current: before.maximum, ..before };
         if let Err(wrong) = setrlimit(Resource::Nofile, wanted) {
             tracing::warn!(%wrong, "the limit on open files could not be raised");
         }

@@ -148,7 +148,8 @@ impl Shared {
         }
     }
 
-    /// After a panic: what was being written is neither held nor known to be written. At least how many lines.
+    /// After a panic: what was being written is neither held nor known to be written. At least how many
+    /// lines.
     fn begin_again(&self) -> u64 {
         let mut queue = self.lock();
         let waiting = queue.waiting.len();

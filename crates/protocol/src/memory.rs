@@ -51,7 +51,9 @@ pub fn block(block: &Block) -> usize {
     match block {
         Block::Text { text: said } => text(said),
         Block::Image { source: from } => source(from),
-        Block::Document { source: from, title, context } => source(from) + option(title) + option(context),
+        Block::Document { source: from, title, context } => {
+            source(from) + option(title.as_ref()) + option(context.as_ref())
+        }
         Block::SearchResult { content, source, title, citations: _ } => {
             text(source) + text(title) + list(content, |part| text(&part.text))
         }
@@ -92,7 +94,10 @@ pub fn queued(event: &Event) -> usize {
 
 /// An agent, its roster and itself included.
 pub fn agent(agent: &SessionAgent) -> usize {
-    let own = text(&agent.name) + option(&agent.description) + option(&agent.system) + text(&agent.model.id);
+    let own = text(&agent.name)
+        + option(agent.description.as_ref())
+        + option(agent.system.as_ref())
+        + text(&agent.model.id);
     size_of::<SessionAgent>() + PIECE + own + list(&agent.tools, tool) + members(agent.multiagent.as_ref())
 }
 
@@ -100,14 +105,16 @@ fn members(roster: Option<&SessionCoordinator>) -> usize {
     let Some(roster) = roster else { return 0 };
     list(&roster.agents, |member| {
         let agent = &member.agent;
-        let own =
-            text(&agent.name) + option(&agent.description) + option(&agent.system) + text(&agent.model.id);
+        let own = text(&agent.name)
+            + option(agent.description.as_ref())
+            + option(agent.system.as_ref())
+            + text(&agent.model.id);
         own + list(&agent.tools, tool) + members(member.multiagent.as_ref())
     })
 }
 
-fn option(said: &Option<String>) -> usize {
-    said.as_deref().map_or(0, text)
+fn option(said: Option<&String>) -> usize {
+    said.map_or(0, |said| text(said))
 }
 
 fn tool(tool: &Tool) -> usize {

@@ -44,8 +44,8 @@ pub struct Room {
     pub entries_all: u64,
 }
 
-/// The folders of all sessions: `<root>/<name>`, below a directory that is the server's alone (0700). Each is the
-/// server's, and its parts belong to whoever its jail runs as.
+/// The folders of all sessions: `<root>/<name>`, below a directory that is the server's alone (0700).
+/// Each is the server's, and its parts belong to whoever its jail runs as.
 #[derive(Debug, Clone)]
 pub struct Folders {
     root: PathBuf,

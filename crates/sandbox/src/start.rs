@@ -26,8 +26,9 @@ const END: Duration = Duration::from_secs(2);
 
 /// Spawns `program jail <order>` and waits until it is ready: blocks for at most 10 s.
 ///
-/// `program` is an absolute path, normally [`crate::program`]. The jail has one of `users` as long as it lives,
-/// and the files of its folder become that user's; with `Isolation::Off` it runs as the server's own.
+/// `program` is an absolute path, normally [`crate::program`]. The jail has one of `users` as long as it
+/// lives, and the files of its folder become that user's; with `Isolation::Off` it runs as the server's
+/// own.
 ///
 /// # Errors
 /// The step that failed; nothing of the jail is left then.

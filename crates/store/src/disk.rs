@@ -97,10 +97,10 @@ impl Disk {
 
     /// What an error of a file beside the database means.
     pub(crate) fn io_fault(&self, error: &io::Error) -> Fault {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.full(),
-            _ => Fault::Disk(error.to_string()),
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return self.full();
         }
+        Fault::Disk(error.to_string())
     }
 
     /// Gives this much of the ballast up. False: there was none left, or it could not be.

@@ -303,7 +303,14 @@ fn end(row: &Row) -> u64 {
 fn damaged(session: SessionId, position: u64) -> impl Fn(Fault) -> Fault {
     move |fault| match fault {
         Fault::Corrupt(_) => Fault::Damaged(Damage::Log { session, position }),
-        fault => fault,
+        fault @ (Fault::Open { .. }
+        | Fault::Newer { .. }
+        | Fault::Full { .. }
+        | Fault::Disk(_)
+        | Fault::Damaged(_)
+        | Fault::Misuse(_)
+        | Fault::Panicked
+        | Fault::Closed) => fault,
     }
 }
 

@@ -23,9 +23,9 @@ pub use crate::{
 /// Someone who runs the built-in tools.
 pub trait Hands: Debug + Send + Sync {
     /// Runs one call and says what came of it. Total: a fault of ours is an outcome with `is_error` whose
-    /// text says what to do next, and once it has a sandbox it never waits much longer than the tool's own bound
-    /// (rules.md 10); for a sandbox it waits its session's turn, which is bounded too.
-    /// Dropping the future cancels the call, its processes included; what it had to say is thrown away.
+    /// text says what to do next, and once it has a sandbox it never waits much longer than the tool's
+    /// own bound (rules.md 10); for a sandbox it waits its session's turn, which is bounded too. Dropping
+    /// the future cancels the call, its processes included; what it had to say is thrown away.
     fn run(&self, call: Call) -> BoxFuture<'_, Outcome>;
 
     /// Where the session's tools work, as far as its models must know.

@@ -41,9 +41,9 @@ async fn turn(world: &World, session: SessionId) {
 }
 
 fn results(events: &[Arc<Event>]) -> Vec<Vec<Block>> {
-    let result = |event: &Arc<Event>| match &event.body {
-        Body::AgentToolResult { content, .. } => content.clone(),
-        _ => None,
+    let result = |event: &Arc<Event>| {
+        let Body::AgentToolResult { content, .. } = &event.body else { return None };
+        content.clone()
     };
     events.iter().filter_map(result).collect()
 }

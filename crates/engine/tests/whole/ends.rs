@@ -75,7 +75,8 @@ async fn a_session_whose_commits_panic_answers_with_a_fault_and_goes_on() {
     assert_eq!(refused, Err(CommitError::Fault(Fault::Died)));
     world.send(session, vec![message("hi")]).await;
     let told = names(&until(&mut feed, IDLE).await);
-    // The caller was told that nobody knows what became of the first: it may have been on its way to the disk.
+    // The caller was told that nobody knows what became of the first: it may have been on its way to the
+    // disk.
     let messages = told.iter().filter(|name| **name == "user.message").count();
     assert!((1..=2).contains(&messages), "{told:?}");
 }

@@ -70,8 +70,9 @@ pub(super) struct FileSandbox {
     /// other is: the first and how many, none of whom anybody else is. A server that is not root takes them
     /// from /etc/subuid and /etc/subgid instead. With `own` all run as the server's own user.
     pub(super) uids: Uids,
-    /// One user for all sandboxes of a server that is root, in place of `uids`: what earlier versions did, and
-    /// what lets sandboxes use up for each other what the kernel counts by user. None by default.
+    /// One user for all sandboxes of a server that is root, in place of `uids`: what earlier versions
+    /// did, and what lets sandboxes use up for each other what the kernel counts by user. None by
+    /// default.
     #[schemars(range(min = 1, max = USERS), example = 65_534)]
     pub(super) user: Option<u32>,
     /// Sandboxes at once. Further sessions wait their turn.

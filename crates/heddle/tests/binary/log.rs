@@ -37,7 +37,7 @@ fn the_log_the_header_and_the_body_of_an_error_name_one_id() {
         ("POST", "/v1/agents", "/v1/agents", "INFO", 400),
         ("GET", "/v1/agents/agent_1", "/v1/agents/{agent_id}", "DEBUG", 404),
         ("GET", "/nowhere/at/all", "", "DEBUG", 404),
-        ("PUT", "/v1/agents", "/v1/agents", "INFO", 405),
+        ("PUT", "/v1/agents", "/v1/agents", "DEBUG", 405),
         ("GET", "/v1/skills", "/v1/skills", "INFO", 501),
     ] {
         let answer = ask(&server.url, method, path, &[&key], "");

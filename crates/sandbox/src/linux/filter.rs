@@ -2,9 +2,9 @@
 //!
 //! A forbidden call answers EPERM, so that a program can say what it was refused. `clone3` answers ENOSYS,
 //! because its flags lie in memory that a filter cannot read; libraries then fall back to `clone`. So do the
-//! calls of asynchronous I/O, whose requests are counted for the whole machine, as if it were not built in, and
-//! so does every call that is newer than this list, and on x86_64 the whole x32 interface, whose numbers would
-//! otherwise pass beside it.
+//! calls of asynchronous I/O, whose requests are counted for the whole machine, as if it were not built
+//! in, and so does every call that is newer than this list, and on x86_64 the whole x32 interface, whose
+//! numbers would otherwise pass beside it.
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;

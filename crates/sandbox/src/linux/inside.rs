@@ -46,11 +46,11 @@ pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
     }
 }
 
-/// Lets go of the handlers with which the standard library looks for an overflow of the stack. A signal that is
-/// not one makes them do so; it is sent here, before an agent's program can send it.
+/// Lets go of the handlers with which the standard library looks for an overflow of the stack. A signal
+/// that is not one makes them do so; it is sent here, before an agent's program can send it.
 ///
-/// What has no handler, the kernel does not deliver to pid 1 from inside. What has one interrupts it, and many at
-/// once overflow the small stack that these two run on, which would be its end.
+/// What has no handler, the kernel does not deliver to pid 1 from inside. What has one interrupts it, and
+/// many at once overflow the small stack that these two run on, which would be its end.
 fn calm() {
     for signal in [Signal::SEGV, Signal::BUS] {
         // To itself it may.

@@ -15,8 +15,8 @@ use crate::start;
 use crate::users::{Source, Users};
 use crate::word::Found;
 
-/// Starts a jail in a folder of its own and ends it: blocks for about 12 s at most. `users` and `readonly` are
-/// the server's.
+/// Starts a jail in a folder of its own and ends it: blocks for about 12 s at most. `users` and
+/// `readonly` are the server's.
 pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
     let tried = attempt(users, readonly);
     let failed_at = tried.as_ref().err();

@@ -42,11 +42,12 @@ const IPC: [(&str, &str); 5] = [
     ("sem", "250 8000 32 128"),
 ];
 
-/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what is shown. Answers
-/// what of that is shown as it is, and a /proc that can still be written, which nobody else reaches.
+/// Makes the root and turns to it. Afterwards the host's files are out of reach but for what is shown.
+/// Answers what of that is shown as it is, and a /proc that can still be written, which nobody else
+/// reaches.
 ///
-/// It is built in the session's folder, which is the working directory: there it hides nothing of the host that
-/// is still needed, and can be reached where the way to the folder cannot be walked.
+/// It is built in the session's folder, which is the working directory: there it hides nothing of the
+/// host that is still needed, and can be reached where the way to the folder cannot be walked.
 pub(crate) fn build(plan: &Plan, shares: &Shares) -> Result<(Vec<String>, OwnedFd), Fault> {
     let root = Path::new(ROOT);
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).of(Step::Mounts, "/")?;

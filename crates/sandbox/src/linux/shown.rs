@@ -1,4 +1,5 @@
-//! Trees and files of the host that a jail sees: through an overlay of its own, so that it has inodes of its own.
+//! Trees and files of the host that a jail sees: through an overlay of its own, so that it has inodes of
+//! its own.
 //!
 //! On the host's inodes a jail could hold locks, watch what others open and run, and speak to sockets. A
 //! read-only overlay of the tree over an empty one has the same files and none of that. Where the kernel

@@ -1,8 +1,9 @@
 //! Heddle's own doors beside the API: is it alive, is it ready, what has it counted, what is it like.
 //!
-//! The first three need no key when the caller sits on the same machine and asks by address. `/openapi.json` needs none at all:
-//! it is the same for everybody, says nothing of what this server holds, and is in the source for anyone to
-//! read; a person with a browser and a tool that makes clients both want it before they have a key.
+//! The first three need no key when the caller sits on the same machine and asks by address.
+//! `/openapi.json` needs none at all: it is the same for everybody, says nothing of what this server
+//! holds, and is in the source for anyone to read; a person with a browser and a tool that makes clients
+//! both want it before they have a key.
 
 use std::convert::Infallible;
 use std::net::IpAddr;

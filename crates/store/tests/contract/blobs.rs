@@ -99,7 +99,7 @@ pub(crate) async fn a_blob_that_was_put_and_is_not_pinned_yet_is_never_swept(sto
     assert_eq!(sweep(&store).await, Swept::default(), "one of two still holds it");
     drop(again);
     // Let go just now: whatever the clock on the wall says, that was not an hour ago.
-    let hour = Duration::from_secs(3_600);
+    let hour = Duration::from_hours(1);
     assert_eq!(store.sweep(at(i64::MAX), hour).await.unwrap(), Swept::default());
     assert!(store.get(&name).await.unwrap().is_some());
     assert_eq!(sweep(&store).await.blobs, 1);

@@ -79,7 +79,7 @@ async fn every_bit_of_a_row_counts() {
     for bit in 0..body.len() * 8 {
         let mut flipped = body.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
-        let hex: String = flipped.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = flipped.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         beside(place.path(), &format!("UPDATE log SET body = x'{hex}'"));
         assert_eq!(store.read(session(7), 0, ALL).await, Err(lost(0)), "bit {bit}");
     }

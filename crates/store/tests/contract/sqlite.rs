@@ -209,7 +209,7 @@ async fn a_sweep_spares_the_young_and_takes_what_a_cut_write_left() {
     drop(store.put(b"blob".to_vec()).await.unwrap());
     let left = place.path().join("blobs/0123.77-0");
     std::fs::write(&left, b"half a bl").unwrap();
-    let hour = std::time::Duration::from_secs(3_600);
+    let hour = std::time::Duration::from_hours(1);
     let written = std::fs::metadata(&left).unwrap().modified().unwrap();
     let written = written.duration_since(std::time::UNIX_EPOCH).unwrap().as_micros() as i64;
     // Another process of another life, that holds nothing.

@@ -58,7 +58,8 @@ pub struct Settings {
     pub idle: Duration,
     /// Days after which the files of a session that does not use them are removed.
     pub keep_days: u32,
-    /// Jails alive at once. Beyond it the one that has been idle longest is ended, and sessions wait their turn.
+    /// Jails alive at once. Beyond it the one that has been idle longest is ended, and sessions wait
+    /// their turn.
     pub jails_max: usize,
     /// How long a call waits for its session's turn.
     pub wait: Duration,
@@ -178,7 +179,8 @@ impl LocalHands {
         }
     }
 
-    /// Asks the session's jail, once there is one. A seat is held until then, so that nobody comes in between.
+    /// Asks the session's jail, once there is one. A seat is held until then, so that nobody comes in
+    /// between.
     async fn asked(&self, mut call: Call, seat: &mut Option<Seat>) -> Result<line::Waiting, Outcome> {
         loop {
             let wait = match self.place(call.session, seat) {

@@ -66,7 +66,8 @@ impl Turns {
         turns.iter().position(|turn| turn.session == session).unwrap_or(turns.len())
     }
 
-    /// What is cancelled when it is worth looking again. To be had before one looks, so that nothing is missed.
+    /// What is cancelled when it is worth looking again. To be had before one looks, so that nothing is
+    /// missed.
     pub(super) fn look(&self, session: SessionId) -> Option<CancellationToken> {
         lock(&self.0).iter().find(|turn| turn.session == session).map(|turn| turn.look.clone())
     }
