@@ -30,7 +30,8 @@ def watches(server: Server) -> None:
     assert "events: 0" in said, said
 
 
-@attack("a lock on a host's file holds inside alone", alone=False)
+# Alone: it locks a file of the host, which the row of another user does too.
+@attack("a lock on a host's file holds inside alone")
 def locks(server: Server) -> None:
     holder = server.session()
     hold = "flock /usr/bin/env sleep 30 & sleep 1; flock -n /usr/bin/env true || echo held"

@@ -3,9 +3,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use protocol::{EventId, limits, prompt::DeltaKind};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::live::{Commit, lock};
 
@@ -55,6 +56,7 @@ struct Ring {
 struct Told {
     flow: Flow,
     bytes: usize,
+    at: Instant,
     /// How many have yet to hear it.
     unheard: usize,
 }
@@ -69,8 +71,10 @@ pub(crate) enum Heard {
 }
 
 impl Broadcast {
-    /// Bytes of it at most: half of what readers may hold, the other half is their own.
+    /// Bytes of it that may wait for long: half of what readers may hold, the other half is their own.
     const BYTES: usize = limits::STALLED_READER_BYTES / 2;
+    /// Who has not heard a thing for as long has stalled.
+    const PROMPT: Duration = Duration::from_millis(250);
     /// Bytes of the largest commit that is told and not left to the log.
     pub(crate) const LARGEST: usize = Self::BYTES / 2;
 
@@ -88,8 +92,9 @@ impl Broadcast {
             }
             let (bytes, unheard) = (flow.bytes(), ring.listeners);
             ring.bytes += bytes;
-            ring.kept.push_back(Told { flow, bytes, unheard });
-            while ring.bytes > Self::BYTES && ring.pop() {}
+            ring.kept.push_back(Told { flow, bytes, at: Instant::now(), unheard });
+            while ring.bytes > limits::FLOW_BURST_BYTES && ring.pop() {}
+            ring.age();
         }
         self.told.notify_waiters();
     }
@@ -126,6 +131,11 @@ impl Broadcast {
         ring.trim();
     }
 
+    /// Lets go of what has waited for long and is too much.
+    pub(crate) fn age(&self) {
+        lock(&self.ring).age();
+    }
+
     /// Bytes that it keeps.
     pub(crate) fn bytes(&self) -> usize {
         lock(&self.ring).bytes
@@ -149,6 +159,11 @@ impl Ring {
     /// Lets go of what all have heard.
     fn trim(&mut self) {
         while self.kept.front().is_some_and(|told| told.unheard == 0) && self.pop() {}
+    }
+
+    fn age(&mut self) {
+        let stalled = |told: &Told| told.at.elapsed() > Broadcast::PROMPT;
+        while self.bytes > Broadcast::BYTES && self.kept.front().is_some_and(stalled) && self.pop() {}
     }
 
     fn pop(&mut self) -> bool {
@@ -198,13 +213,34 @@ mod tests {
         assert!(!broadcast.is_heard());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_kept_for_a_moment_and_what_waits_longer_is_bounded() {
+        let broadcast = Broadcast::default();
+        let mut next = broadcast.listen();
+        for _ in 0..7 {
+            broadcast.tell(delta(30_000));
+        }
+        assert!(broadcast.bytes() > 210_000);
+        broadcast.tell(delta(300_000));
+        assert!(broadcast.bytes() <= limits::FLOW_BURST_BYTES, "one that is larger than a burst is not told");
+        for _ in 0..7 {
+            broadcast.tell(delta(30_000));
+        }
+        tokio::time::advance(Broadcast::PROMPT * 2).await;
+        broadcast.age();
+        assert!(broadcast.bytes() <= Broadcast::BYTES);
+        assert_eq!(hears(&broadcast, &mut next).await, None);
+        assert_eq!(hears(&broadcast, &mut next).await, Some(30_000));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_ring_is_bounded_in_bytes_and_who_is_too_slow_is_told() {
         let broadcast = Broadcast::default();
         let mut next = broadcast.listen();
         for bytes in 1_000..1_100 {
+            tokio::time::advance(Broadcast::PROMPT).await;
             broadcast.tell(delta(bytes));
-            assert!(broadcast.bytes() <= Broadcast::BYTES);
+            assert!(broadcast.bytes() <= Broadcast::BYTES + 1_200);
         }
         assert_eq!(hears(&broadcast, &mut next).await, None);
         let mut heard = Vec::new();
@@ -212,7 +248,7 @@ mod tests {
             heard.extend(hears(&broadcast, &mut next).await);
         }
         assert!(heard.len() > 20 && heard.is_sorted(), "{heard:?}");
-        broadcast.tell(delta(Broadcast::BYTES));
+        broadcast.tell(delta(limits::FLOW_BURST_BYTES));
         assert_eq!((broadcast.bytes(), hears(&broadcast, &mut next).await), (0, None));
     }
 

@@ -361,7 +361,7 @@ async fn recover(engine: Engine, busy: Vec<SessionId>) {
     }
 }
 
-/// Lets go of the logs of deleted sessions.
+/// Lets go of the logs of deleted sessions, and of what readers who stalled have not heard.
 async fn sweep(engine: Engine) {
     loop {
         if let Err(fault) = engine.store().keep_room().await {
@@ -371,6 +371,7 @@ async fn sweep(engine: Engine) {
             () = engine.0.stop.cancelled() => return,
             () = tokio::time::sleep(SWEEP) => {}
         }
+        engine.0.sessions.age();
         let now = engine.now();
         let before = Stamp::from_micros(now.micros() - (limits::PURGE_S * 1_000_000) as i64);
         match engine.store().purge(before, 100).await {

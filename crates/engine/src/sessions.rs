@@ -101,6 +101,12 @@ impl Sessions {
         }
     }
 
+    /// Cuts down what readers who stalled have not heard.
+    #[expect(clippy::disallowed_methods, reason = "each for itself, in any order")]
+    pub(crate) fn age(&self) {
+        lock(&self.kept).live.values().for_each(|live| live.flow.age());
+    }
+
     /// Lets go of what nobody holds any more. Holders come only under the lock, so that one who comes now
     /// finds the session as it was, or what it had folded, or neither yet.
     fn settle(&self, live: &Arc<Live>) {

@@ -153,6 +153,9 @@ pub const EVENT_DELTAS: usize = 100;
 /// Bytes that a reader who has stopped reading may hold beyond the frame being written; half of them are its
 /// own, and the other half those of all readers of one session together.
 pub const STALLED_READER_BYTES: usize = 64 * 1024;
+/// Bytes of events and previews that one session keeps for its readers for a moment, so that a burst is heard
+/// whole; what nobody came for is cut down to the bound of a reader within seconds.
+pub const FLOW_BURST_BYTES: usize = 256 * 1024;
 
 // A server
 
@@ -194,7 +197,7 @@ pub const BODIES_LARGE_BYTES: usize = 96 * 1024 * 1024;
 pub const BODIES_SMALL_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of answers to POSTs kept for retries, with what it takes to find them; where there are more within
 /// ten minutes, the oldest go first.
-pub const RETRIED_POST_BYTES: usize = 64 * 1024 * 1024;
+pub const RETRIED_POST_BYTES: usize = 8 * 1024 * 1024;
 /// Milliseconds between two looks at whether the keys whose streams are open still hold.
 pub const REVOKED_LOOK_MS: u64 = 500;
 /// Milliseconds for which an answer of `/readyz` stands for whoever asks meanwhile.

@@ -165,6 +165,8 @@ impl Stage {
 impl Slot {
     /// Keeps the answer for a retry.
     pub(crate) fn keep(self, answer: Bytes) {
+        // What was written piece by piece lies in more memory than it fills.
+        let answer = Bytes::copy_from_slice(&answer);
         let mut kept = self.kept.lock();
         if let Some(first) = kept.first.get_mut(&self.mark).filter(|first| first.turn == self.turn) {
             first.size += answer.len();

@@ -49,9 +49,11 @@ async fn readers_that_stopped_hold_little_and_miss_nothing() {
             assert!(feed.waiting_bytes() <= HALF, "{}", feed.waiting_bytes());
         }
         let told = world.engine.memory().told_bytes;
-        assert!(told <= HALF, "{told} bytes are kept for those who are slow");
+        assert!(told <= limits::FLOW_BURST_BYTES, "{told} bytes are kept for those who may still come");
     }
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let told = world.engine.memory().told_bytes;
+    assert!(told <= HALF, "{told} bytes are kept for those who are slow");
     assert_eq!(world.engine.memory().reading_bytes, 0);
     for (feed, seen) in &mut feeds {
         rest(feed, seen, MESSAGES).await;
