@@ -11,8 +11,9 @@ from attack import Server, attack, main
 
 MIB = 1024 * 1024
 READERS, MESSAGES, BYTES, ABREAST = 60, 8, 200_000, 4
-# What one reader may hold beyond the frame that is being written, and that frame as an event and as bytes.
-SHARE = 64 * 1024 + 3 * BYTES
+# What one reader may hold beyond the frame that is being written, that frame as an event, as a text and as what
+# is on its way to the socket, and what an allocator keeps of it.
+SHARE = 64 * 1024 + 5 * BYTES
 
 
 def stalled(server: Server, session: str) -> socket.socket:

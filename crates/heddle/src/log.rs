@@ -14,7 +14,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    Outcome,
+    Outcome, Wrong,
     config::{Format, Log},
     lines::{Lines, Missing},
     terminal,
@@ -33,7 +33,7 @@ pub(crate) fn begin(log: &Log) -> Outcome {
     let coloured = log.format == Format::Text && io::stderr().is_terminal();
     let out = lines.clone();
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_new(&log.filter)?)
+        .with_env_filter(filter(&log.filter)?)
         // It would be printed, and to print can fail.
         .log_internal_errors(false)
         .with_writer(move || OneLine { out: out.clone(), coloured });
@@ -46,6 +46,12 @@ pub(crate) fn begin(log: &Log) -> Outcome {
         std::panic::set_hook(Box::new(panicked));
     }
     Ok(())
+}
+
+/// What is let through. The library of HTTP/2 warns of what a stranger's connection does, each time it does it.
+fn filter(said: &str) -> Result<EnvFilter, Wrong> {
+    let filter = EnvFilter::try_new(said)?;
+    Ok(if said.contains("h2") { filter } else { filter.add_directive("h2=error".parse()?) })
 }
 
 /// The log's thread, if the log has begun.

@@ -12,6 +12,8 @@ use crate::config::DATABASE;
 /// Where the first start leaves the first key.
 pub(crate) const FIRST_KEY: &str = "first-key";
 const LOCK: &str = "lock";
+/// What may lie in it before the first start.
+const SETTINGS: &str = "heddle.toml";
 /// What a lock is held on while the database is opened.
 const OPENING: &str = ".opening";
 /// The folders in it: of the store, and of the sandboxes.
@@ -54,6 +56,12 @@ pub(crate) enum DataError {
         path.display()
     )]
     Open { path: PathBuf, mode: u32, reason: String },
+    #[error(
+        "others use {0} too, and no data of heddle is in it: name a directory of its own with --data, or run \
+         `chmod 700 {0}` if it is to be this server's alone",
+        path.display()
+    )]
+    Shared { path: PathBuf },
 }
 
 /// Makes the directory if it is missing, and makes what is in it the owner's alone. What others could use
@@ -64,6 +72,7 @@ pub(crate) fn make(data: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut open = Vec::new();
     // The directory first: what is in it can be changed by nobody else afterwards.
     if let Some(mode) = look(data, data)? {
+        own(data)?;
         mend(data, mode)?;
         open.push(data.to_owned());
     }
@@ -89,12 +98,25 @@ pub(crate) fn open(data: &Path) -> Result<Vec<PathBuf>, DataError> {
     let inside =
         inside.map_err(|wrong| DataError::Unusable { path: data.into(), reason: wrong.to_string() })?;
     let mut open = Vec::new();
+    if look(data, data)?.is_some() {
+        own(data)?;
+    }
     for path in [vec![data.to_owned()], inside].concat() {
         if look(data, &path)?.is_some() {
             open.push(path);
         }
     }
     Ok(open)
+}
+
+/// Refuses a directory that others can use and that was not made for this: nobody else's way to it is shut.
+fn own(data: &Path) -> Result<(), DataError> {
+    let unusable = |wrong: io::Error| DataError::Unusable { path: data.into(), reason: wrong.to_string() };
+    let sticky = std::fs::metadata(data).map_err(unusable)?.mode() & 0o1000 != 0;
+    let other = |entry: io::Result<std::fs::DirEntry>| Ok(entry?.file_name() != SETTINGS);
+    let others: io::Result<Vec<bool>> = std::fs::read_dir(data).and_then(|all| all.map(other).collect());
+    let foreign = others.map_err(unusable)?.contains(&true) && inside(data).map_err(unusable)?.is_empty();
+    if sticky || foreign { Err(DataError::Shared { path: data.into() }) } else { Ok(()) }
 }
 
 /// One sentence about what others could use.
@@ -268,6 +290,29 @@ mod tests {
         assert_eq!(modes, [0o700, 0o700, 0o700, 0o600]);
         assert_eq!([mode(&data.join("lock")), mode(&data.join("heddle.toml"))], [0o600, 0o644]);
         assert!(!data.join("heddle.db.opening").exists(), "who holds it open holds nothing up");
+    }
+
+    #[test]
+    fn a_directory_that_others_use_is_not_taken_from_them() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let data = parent.path().join("data");
+        std::fs::create_dir(&data).expect("made");
+        std::fs::write(data.join("heddle.toml"), "").expect("written");
+        for (before, name, refused) in
+            [(0o1777, None, true), (0o755, Some("notes.txt"), true), (0o755, Some("heddle.db"), false)]
+        {
+            set(&data, before);
+            if let Some(name) = name {
+                std::fs::write(data.join(name), "").expect("written");
+            }
+            let (looked, made) = (open(&data), make(&data));
+            let shared = |of: &DataError| matches!(of, DataError::Shared { .. });
+            assert_eq!(
+                (looked.as_ref().is_err_and(shared), made.as_ref().is_err_and(shared)),
+                (refused, refused)
+            );
+            assert_eq!(mode(&data), if refused { before & 0o777 } else { 0o700 });
+        }
     }
 
     #[test]

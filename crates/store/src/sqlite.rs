@@ -70,12 +70,18 @@ impl Database {
     /// Opens or creates the file and brings its schema up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
         let disk = Arc::new(Disk::new(path));
-        let opened = prepare(path);
-        let writer = match opened {
-            // Even to open a database takes a little room.
-            Err(_) if disk.is_full() && disk.give_up(disk::OPEN_BYTES) => prepare(path)?,
-            opened => opened?,
+        let mut opened = prepare(path);
+        // Even to open a database takes a little room, of which a file system may swallow the first pieces.
+        let starved = |opened: &Result<_, Fault>| {
+            matches!(opened, Err(fault) if !matches!(fault, Fault::Newer { .. })) && disk.is_full()
         };
+        while starved(&opened) && disk.give_up(disk::OPEN_BYTES) {
+            opened = prepare(path);
+        }
+        if starved(&opened) {
+            return Err(disk.full());
+        }
+        let writer = opened?;
         let wrong = |reason: String| Fault::Open { path: path.to_owned(), reason };
         let commits = Arc::new(AtomicU64::new(0));
         let endings: Endings = Arc::new(watch::Sender::new(None));
