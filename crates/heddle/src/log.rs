@@ -48,7 +48,8 @@ pub(crate) fn begin(log: &Log) -> Outcome {
     Ok(())
 }
 
-/// What is let through. The library of HTTP/2 warns of what a stranger's connection does, each time it does it.
+/// What is let through. The library of HTTP/2 warns of what a stranger's connection does, each time that it
+/// does it.
 fn filter(said: &str) -> Result<EnvFilter, Wrong> {
     let filter = EnvFilter::try_new(said)?;
     Ok(if said.contains("h2") { filter } else { filter.add_directive("h2=error".parse()?) })
