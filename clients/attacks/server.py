@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
-from process import Process, binary_of, surroundings  # noqa: E402
+from process import Process, binary_of, jail_of, surroundings  # noqa: E402
 
 from unit import Unit  # noqa: E402
 
@@ -237,19 +237,8 @@ class Server:
         raise AssertionError("the server has no memory any more: it has ended")
 
     def jail(self, session: str) -> set[int]:
-        """The processes of a session's jail: those that are told its folder, and all below them."""
-        parents, jail = {}, set()
-        for entry in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                told = (entry / "cmdline").read_bytes()
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if b"\0jail\0" in told and session.encode() in told:
-                jail.add(int(entry.name))
-        while below := {pid for pid, parent in parents.items() if parent in jail} - jail:
-            jail |= below
-        return jail
+        """The processes of a session's jail."""
+        return jail_of(session)
 
     # Requests.
 

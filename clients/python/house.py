@@ -11,7 +11,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from process import Process, binary_of, surroundings
+from process import Process, binary_of, jail_of, surroundings
 from wire import SILENCE, AsyncJudged, Judge, Judged
 
 KEY = "guest-key-of-the-test-run"
@@ -146,19 +146,8 @@ class House:
         self.until(f"{file} is written", lambda: path.exists() and path.stat().st_size > 0)
 
     def jail(self, session: str) -> set[int]:
-        """The processes of a session's jail: those that are told its folder, and all below them."""
-        parents, jail = {}, set()
-        for entry in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                told = (entry / "cmdline").read_bytes()
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if b"\0jail\0" in told and session.encode() in told:
-                jail.add(int(entry.name))
-        while below := {pid for pid, parent in parents.items() if parent in jail} - jail:
-            jail |= below
-        return jail
+        """The processes of a session's jail."""
+        return jail_of(session)
 
     def lives(self, pid: int) -> bool:
         """Whether there is such a process; one that has ended and is not yet buried does not live."""

@@ -36,6 +36,22 @@ def drain(pipe: IO[str], log: IO[str]) -> None:
         log.flush()
 
 
+def jail_of(session: str) -> set[int]:
+    """The processes of a session's jail: those that are told its folder, and all below them."""
+    parents, jail = {}, set()
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            told = (entry / "cmdline").read_bytes()
+            parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if b"\0jail\0" in told and session.encode() in told:
+            jail.add(int(entry.name))
+    while below := {pid for pid, parent in parents.items() if parent in jail} - jail:
+        jail |= below
+    return jail
+
+
 class Process:
     """A child that says where it listens."""
 
