@@ -11,7 +11,7 @@ import subprocess
 from attack import BASE, Server, attack, main
 
 OTHER = 1002
-FILES = ("heddle.db", "heddle.db-wal", "heddle.db-shm", "heddle.db.opening", "lock")
+FILES = ("heddle.db", "heddle.db-wal", "heddle.db-shm", "heddle.db.opening", "lock", "ballast")
 FOLDERS = ("sandboxes", "blobs")
 
 

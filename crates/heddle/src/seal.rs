@@ -16,6 +16,8 @@ const LOCK: &str = "lock";
 const SETTINGS: &str = "heddle.toml";
 /// What a lock is held on while the database is opened.
 const OPENING: &str = ".opening";
+/// The room that is kept in it. Who has it open could take that room away, so one that was open is made anew.
+const BALLAST: &str = "ballast";
 /// The folders in it: of the store, and of the sandboxes.
 const FOLDERS: [&str; 2] = ["blobs", "sandboxes"];
 /// What others may do with what is private.
@@ -78,8 +80,9 @@ pub(crate) fn make(data: &Path) -> Result<Vec<PathBuf>, DataError> {
     }
     for path in inside(data).map_err(unusable)? {
         let Some(mode) = look(data, &path)? else { continue };
-        if path.to_string_lossy().ends_with(OPENING) {
-            // Whoever has it open already could hold every start up for ever.
+        let name = path.to_string_lossy();
+        if name.ends_with(OPENING) || name.ends_with(BALLAST) {
+            // Whoever has it open already could hold every start up for ever, or take the room that it keeps.
             std::fs::remove_file(&path).map_err(unusable)?;
         } else {
             mend(&path, mode)?;
@@ -134,6 +137,7 @@ fn inside(data: &Path) -> io::Result<Vec<PathBuf>> {
             name.starts_with(DATABASE)
                 || name.starts_with(FIRST_KEY)
                 || name == LOCK
+                || name == BALLAST
                 || FOLDERS.contains(&name)
         });
         if ours {
@@ -155,7 +159,8 @@ fn look(data: &Path, path: &Path) -> Result<Option<u32>, DataError> {
     };
     // Folders and the database may well be links to a larger disk; what is locked or holds a secret may not.
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let plain = path != data && (name == LOCK || name.starts_with(FIRST_KEY) || name.ends_with(OPENING));
+    let plain = path != data
+        && (name == LOCK || name == BALLAST || name.starts_with(FIRST_KEY) || name.ends_with(OPENING));
     let kind = itself.file_type();
     if plain && !kind.is_file() {
         let is = match () {
