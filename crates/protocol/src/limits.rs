@@ -178,6 +178,17 @@ pub const SESSION_CACHE_BYTES: usize = 64 * 1024 * 1024;
 pub const SNAPSHOT_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// Seconds that running tools get when the server is told to stop (rules.md 2).
 pub const DRAIN_S: u64 = 20;
+/// Bytes of room that the write-ahead log keeps on the disk behind its end, of a server; on a small disk its
+/// 20th part.
+pub const KEPT_LOG_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of the file that is given up, piece by piece, when the disk is full, of a server; on a small disk
+/// its tenth part.
+pub const KEPT_BALLAST_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of room for the index of the write-ahead log, of a server.
+pub const KEPT_INDEX_BYTES: u64 = 256 * 1024;
+/// Bytes free on the disk under which nothing new is taken from clients, of a server; on a small disk its
+/// 20th part. What was begun, interrupts, archives and deletes are still written.
+pub const NEW_FREE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of log lines that wait for whoever reads the server's standard error, of a server. Beyond it lines
 /// are left out and counted.
 pub const LOG_WAITING_BYTES: usize = 1024 * 1024;

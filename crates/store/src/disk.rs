@@ -1,30 +1,54 @@
 //! The disk beneath the database: whether it is full, and the room that is kept on it for that moment.
 //!
-//! Two things are kept. The write-ahead log has room allocated behind its end, which nobody else can take: on
-//! a full disk commits go on in it. When that is used up, a file of nothing is given up, piece by piece.
+//! Kept is, each by the size of the disk: room allocated behind the end of the write-ahead log and of its
+//! index, which nobody else can take, so that on a full disk commits go on in it; and a file of nothing,
+//! which is given up, piece by piece, when that is used up.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use protocol::limits;
+use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 
 use crate::fault::Fault;
 
-/// Bytes of the file that is given up when an append meets a full disk.
-pub(crate) const BALLAST_BYTES: u64 = 64 << 20;
-/// Bytes of room kept for the write-ahead log, which is cut back to this size after a load.
-pub(crate) const LOG_BYTES: u64 = 32 << 20;
-/// Room is kept only where this much is free beside it.
-const PLENTY_BYTES: u64 = 1 << 30;
+/// The least of each kind of room, on however small a disk.
+const LEAST_BYTES: u64 = 1 << 20;
 /// With less free than this, a failure to write is a full disk whatever it is called.
 const NOTHING_BYTES: u64 = 1 << 20;
-
-/// Bytes that are given up for commits, and for what it takes to open a database.
-pub(crate) const COMMIT_BYTES: u64 = 32 << 20;
+/// Bytes that are given up for what it takes to open a database.
 pub(crate) const OPEN_BYTES: u64 = 1 << 20;
+
+/// How much is kept on a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// For the write-ahead log, which is cut back to this size after a load.
+    pub(crate) log_bytes: u64,
+    /// The file that is given up.
+    pub(crate) ballast_bytes: u64,
+    /// With less free than this, nothing new is taken.
+    new_bytes: u64,
+}
+
+impl Share {
+    /// Of a disk of this size.
+    pub(crate) fn of(all_bytes: u64) -> Self {
+        let part = |part: u64, most: u64| (all_bytes / part).clamp(LEAST_BYTES, most);
+        Self {
+            log_bytes: part(20, limits::KEPT_LOG_BYTES),
+            ballast_bytes: part(10, limits::KEPT_BALLAST_BYTES),
+            new_bytes: part(20, limits::NEW_FREE_BYTES),
+        }
+    }
+
+    /// What is given up for a group of commits.
+    pub(crate) fn piece_bytes(self) -> u64 {
+        self.ballast_bytes.div_ceil(2)
+    }
+}
 
 /// The file that is given up, piece by piece, when the disk is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,21 +63,39 @@ pub enum Ballast {
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: PathBuf,
-    /// The write-ahead log.
+    /// The write-ahead log, and its index.
     log: PathBuf,
+    index: PathBuf,
+    share: Share,
     /// How many bytes the ballast still has.
     ballast: Mutex<u64>,
+    /// The index, once room was made for it: whoever closes a file gives up the locks that its process holds
+    /// on it, so this one stays open for as long as the database.
+    #[cfg(target_os = "linux")]
+    opened: Mutex<Option<File>>,
 }
 
 impl Disk {
     pub(crate) fn new(database: &Path) -> Self {
-        let mut log = database.as_os_str().to_owned();
-        log.push("-wal");
+        let beside = |end: &str| {
+            let mut name = database.as_os_str().to_owned();
+            name.push(end);
+            PathBuf::from(name)
+        };
         let folder = match database.parent() {
             Some(folder) if folder != Path::new("") => folder.to_owned(),
             Some(_) | None => PathBuf::from("."),
         };
-        let disk = Self { folder, log: log.into(), ballast: Mutex::new(0) };
+        let all = statvfs(&folder).map_or(u64::MAX, |disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+        let disk = Self {
+            log: beside("-wal"),
+            index: beside("-shm"),
+            folder,
+            share: Share::of(all),
+            ballast: Mutex::new(0),
+            #[cfg(target_os = "linux")]
+            opened: Mutex::new(None),
+        };
         let there = std::fs::metadata(disk.file()).map_or(0, |found| allocated(&found).min(found.len()));
         *disk.left() = there;
         disk
@@ -68,7 +110,11 @@ impl Disk {
     }
 
     pub(crate) fn ballast(&self) -> Ballast {
-        if *self.left() >= BALLAST_BYTES { Ballast::Kept } else { Ballast::GivenUp }
+        if *self.left() >= self.share.ballast_bytes { Ballast::Kept } else { Ballast::GivenUp }
+    }
+
+    pub(crate) fn share(&self) -> Share {
+        self.share
     }
 
     /// Bytes that we may still write; a disk that does not say has plenty.
@@ -78,6 +124,15 @@ impl Disk {
 
     pub(crate) fn is_full(&self) -> bool {
         self.free_bytes() < NOTHING_BYTES
+    }
+
+    /// Whether what is left is for what was begun, and for deletes.
+    pub(crate) fn is_short(&self) -> bool {
+        self.free_bytes() < self.share.new_bytes
+    }
+
+    pub(crate) fn admits(&self) -> Result<(), Fault> {
+        if self.is_short() { Err(Fault::Short { folder: self.folder.clone() }) } else { Ok(()) }
     }
 
     pub(crate) fn full(&self) -> Fault {
@@ -112,7 +167,7 @@ impl Disk {
         let less = left.saturating_sub(bytes);
         // Cut and synced: a file system may hold back the blocks of a removed file until it has written down
         // that they are free.
-        let cut = OpenOptions::new().write(true).open(self.file()).and_then(|file| {
+        let cut = self.open_ballast(false).and_then(|file| {
             file.set_len(less)?;
             file.sync_all()
         });
@@ -120,45 +175,73 @@ impl Disk {
         cut.is_ok()
     }
 
-    /// Keeps room again where there is plenty. True: the ballast was made now.
+    /// Keeps room again where there is enough beside it. True: the ballast was made now.
     pub(crate) fn keep(&self) -> io::Result<bool> {
-        if self.free_bytes() < PLENTY_BYTES + BALLAST_BYTES {
-            return Ok(false);
-        }
-        // A file system that cannot keep room behind the end of a file does without.
-        #[cfg(target_os = "linux")]
-        if let Ok(log) = OpenOptions::new().write(true).open(&self.log)
-            && allocated(&log.metadata()?) < LOG_BYTES
-        {
-            fallocate(&log, FallocateFlags::KEEP_SIZE, 0, LOG_BYTES).unwrap_or_default();
-        }
+        let Share { log_bytes, ballast_bytes, new_bytes } = self.share;
         let mut left = self.left();
-        if *left >= BALLAST_BYTES && std::fs::metadata(self.file()).is_ok_and(|found| found.len() > 0) {
+        let there = std::fs::symlink_metadata(self.file()).map_or(0, |found| found.len());
+        let whole = *left >= ballast_bytes && there == ballast_bytes;
+        let wanted = if whole { 0 } else { ballast_bytes.saturating_sub(there) } + log_bytes;
+        if self.free_bytes() < wanted.saturating_add(2 * new_bytes) {
             return Ok(false);
         }
-        let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.file());
-        let made = made.and_then(|file| fill(&file));
+        #[cfg(target_os = "linux")]
+        self.keep_behind(log_bytes);
+        if whole {
+            return Ok(false);
+        }
+        let made = self.open_ballast(true).and_then(|file| fill(&file, ballast_bytes));
         if made.is_err() {
             // Half a ballast is in the way of whoever needs the room.
             std::fs::remove_file(self.file()).unwrap_or_default();
             *left = 0;
         }
         made?;
-        *left = BALLAST_BYTES;
+        *left = ballast_bytes;
         Ok(true)
+    }
+
+    /// Keeps room behind the ends of the write-ahead log and its index. A file system that cannot do that
+    /// goes without.
+    #[cfg(target_os = "linux")]
+    fn keep_behind(&self, log_bytes: u64) {
+        let more = |file: &File, bytes: u64| {
+            if file.metadata().is_ok_and(|found| allocated(&found) < bytes) {
+                fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes).unwrap_or_default();
+            }
+        };
+        let open = |path: &Path| OpenOptions::new().write(true).open(path);
+        if let Ok(log) = open(&self.log) {
+            more(&log, log_bytes);
+        }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.is_none() {
+            *opened = open(&self.index).ok();
+        }
+        if let Some(index) = &*opened {
+            more(index, limits::KEPT_INDEX_BYTES);
+        }
+    }
+
+    /// A plain file of our own and nothing else: it is cut.
+    fn open_ballast(&self, create: bool) -> io::Result<File> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let mut options = OpenOptions::new();
+        options.create(create).truncate(false).write(true).mode(0o600).custom_flags(flags);
+        options.open(self.file())
     }
 }
 
 /// Takes real blocks for the whole file, or writes it where blocks cannot be had otherwise.
-fn fill(file: &File) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), 0, BALLAST_BYTES) {
+fn fill(file: &File, bytes: u64) -> io::Result<()> {
+    // One of an earlier life may be larger.
+    if file.metadata()?.len() > bytes {
+        file.set_len(bytes)?;
+    }
+    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => {}
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
-            let zeros = vec![0; 1 << 20];
-            let mut file = file;
-            for _ in 0..BALLAST_BYTES >> 20 {
-                file.write_all(&zeros)?;
-            }
+            io::copy(&mut io::repeat(0).take(bytes), &mut &*file)?;
         }
         Err(error) => return Err(error.into()),
     }

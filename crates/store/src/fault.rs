@@ -34,12 +34,18 @@ pub enum Fault {
         known: i64,
     },
     /// The disk has no room left, and so nothing was written.
+    #[error("the disk that holds {} is full: nothing was written; free some room on it", folder.display())]
+    Full {
+        /// The folder of the database.
+        folder: PathBuf,
+    },
+    /// The disk has little room left, which is for what was begun and for deletes: nothing new was taken.
     #[error(
-        "the disk that holds {} is full: nothing was written; free some room on it and writes go on by \
-         themselves",
+        "the disk that holds {} is nearly full: what is left is for what was begun and for deletes; free some \
+         room on it",
         folder.display()
     )]
-    Full {
+    Short {
         /// The folder of the database.
         folder: PathBuf,
     },

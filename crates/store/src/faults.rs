@@ -21,6 +21,7 @@ struct Orders {
     stalled: bool,
     damaged: BTreeSet<[u8; 32]>,
     full: bool,
+    short: bool,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -62,6 +63,11 @@ impl Faults {
     /// Whether the disk is full: then commits write nothing and say so.
     pub fn fill_disk(&self, full: bool) {
         self.orders().full = full;
+    }
+
+    /// Whether the disk has little room left: then nothing new is admitted.
+    pub fn shorten_disk(&self, short: bool) {
+        self.orders().short = short;
     }
 
     /// How many commits wait.
@@ -111,6 +117,10 @@ impl Faults {
             return Err(CommitError::Conflict { write: 0 });
         }
         Ok(if take(&mut orders.lose) { Fate::KeptUnanswered } else { Fate::Kept })
+    }
+
+    pub(crate) fn admit(&self) -> Result<(), Fault> {
+        if self.orders().short { Err(Fault::Short { folder: PathBuf::from("memory") }) } else { Ok(()) }
     }
 
     pub(crate) fn read(&self, name: &[u8; 32]) -> Result<(), Fault> {

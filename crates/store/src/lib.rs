@@ -354,8 +354,28 @@ impl Store {
         }
     }
 
-    /// Keeps room on the disk again, if there is plenty: for whoever serves the store, from time to time.
-    /// Needs a tokio runtime.
+    /// Whether there is room for something new, that somebody brings who can come again: [`Fault::Short`]
+    /// where what the disk has left is for what was begun and for deletes. Needs a tokio runtime.
+    pub async fn admits(&self) -> Result<(), Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => {
+                let disk = Arc::clone(tables.database().disk());
+                let admits = tokio::task::spawn_blocking(move || disk.admits());
+                admits.await.map_err(|_| Fault::Panicked)?
+            }
+            Driver::Memory(memory) => memory.admits(),
+        }
+    }
+
+    /// Bytes that may still be written where the store is. Needs a tokio runtime.
+    pub async fn free_bytes(&self) -> Option<u64> {
+        let Driver::Sqlite { tables, .. } = &*self.0 else { return None };
+        let disk = Arc::clone(tables.database().disk());
+        tokio::task::spawn_blocking(move || disk.free_bytes()).await.ok()
+    }
+
+    /// Keeps room on the disk again, if there is enough beside it: for whoever serves the store, from time to
+    /// time. Needs a tokio runtime.
     pub async fn keep_room(&self) -> Result<(), Fault> {
         let Driver::Sqlite { tables, .. } = &*self.0 else { return Ok(()) };
         let disk = Arc::clone(tables.database().disk());

@@ -60,6 +60,10 @@ impl Memory {
         }
     }
 
+    pub(crate) fn admits(&self) -> Result<(), Fault> {
+        self.faults.admit()
+    }
+
     pub(crate) fn commits(&self) -> u64 {
         self.state().commits
     }
@@ -277,6 +281,7 @@ impl State {
             }
             Write::ExpectLive { kind, id, version } => self.expect_live(kind, id, version),
             Write::Drop { kind, id } => Ok(self.drop_document(kind, id)),
+            Write::Delete { workspace, session, at } => self.delete(workspace, session, at),
             Write::PutSnapshot { hash, body } => {
                 let before = self.snapshots.get(&hash).cloned();
                 self.snapshots.entry(hash).or_insert(body);
@@ -304,6 +309,19 @@ impl State {
         Ok(Box::new(move |state| {
             restore(&mut state.heads, session, before);
             state.logs.entry(session).or_default().pop();
+        }))
+    }
+
+    fn delete(&mut self, workspace: WorkspaceId, session: SessionId, at: Stamp) -> Result<Undo, Unmet> {
+        let head = self.heads.get_mut(&session).filter(|head| head.workspace == workspace).ok_or(Unmet)?;
+        if head.deleted_at.is_some() {
+            return Err(Unmet);
+        }
+        head.deleted_at = Some(at);
+        Ok(Box::new(move |state| {
+            if let Some(head) = state.heads.get_mut(&session) {
+                head.deleted_at = None;
+            }
         }))
     }
 

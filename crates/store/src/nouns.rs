@@ -41,6 +41,16 @@ pub enum Write {
         /// The document's id.
         id: u128,
     },
+    /// Marks a session deleted and leaves all else as it is: for one whose log is damaged, so that nothing
+    /// can be appended to it. Expects that it is there, of this workspace, and not deleted.
+    Delete {
+        /// Whose session.
+        workspace: WorkspaceId,
+        /// Which.
+        session: SessionId,
+        /// When.
+        at: Stamp,
+    },
     /// Keeps a small body under its hash, once. Expects nothing.
     PutSnapshot {
         /// The hash of the body, computed by the caller.
@@ -106,7 +116,11 @@ impl Write {
             Self::Revise { document, expected, keep_history } => {
                 document.checked_after(*expected, *keep_history)
             }
-            Self::ExpectLive { .. } | Self::Drop { .. } | Self::PutSnapshot { .. } | Self::Pin(_) => Ok(()),
+            Self::ExpectLive { .. }
+            | Self::Drop { .. }
+            | Self::Delete { .. }
+            | Self::PutSnapshot { .. }
+            | Self::Pin(_) => Ok(()),
         }
     }
 }

@@ -71,6 +71,9 @@ pub(crate) fn statements(writes: Vec<Write>) -> Vec<Statement> {
                 push(DROP, values![kind, id], Expect::Any);
                 push(DROP_HISTORY, values![kind, id], Expect::Any);
             }
+            Write::Delete { workspace, session, at } => {
+                push(DELETE, values![at, session, workspace], Expect::One);
+            }
             Write::PutSnapshot { hash, body } => {
                 push(PUT_SNAPSHOT, values![hash.to_vec(), body], Expect::Any);
             }
@@ -90,6 +93,8 @@ const MOVE_HEAD: &str = "UPDATE heads SET position = $1, status = $2, due = $3, 
 // Apart, for a statement that names a column touches every index on it, and a turn changes neither of these.
 const END_HEAD: &str = "UPDATE heads SET archived_at = COALESCE($1, archived_at), \
      deleted_at = COALESCE($2, deleted_at) WHERE id = $3";
+const DELETE: &str =
+    "UPDATE heads SET deleted_at = $1 WHERE id = $2 AND workspace = $3 AND deleted_at IS NULL";
 const APPEND: &str = "INSERT INTO log (session, first, count, at, body, sum) \
      VALUES ((SELECT number FROM heads WHERE id = $1), $2, $3, $4, $5, $6)";
 

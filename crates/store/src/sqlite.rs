@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cells::Value;
@@ -33,6 +33,15 @@ const STATEMENTS_CACHED: usize = 64;
 /// No statement: whoever is to run it panics.
 #[cfg(debug_assertions)]
 const PANIC: &str = "PANIC";
+
+/// Where the index of the write-ahead log lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Index {
+    /// In a file beside it, so that other processes may have the database open too.
+    Shared,
+    /// In this process's memory, which takes no room on the disk; other processes wait until it ends.
+    Own,
+}
 
 /// The names of the threads.
 const WRITER: &str = "store-writer";
@@ -70,18 +79,30 @@ impl Database {
     /// Opens or creates the file and brings its schema up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, Fault> {
         let disk = Arc::new(Disk::new(path));
-        let mut opened = prepare(path);
+        let mut index = Index::Shared;
+        let mut opened = prepare(path, index, &disk);
         // Even to open a database takes a little room, of which a file system may swallow the first pieces.
         let starved = |opened: &Result<_, Fault>| {
             matches!(opened, Err(fault) if !matches!(fault, Fault::Newer { .. })) && disk.is_full()
         };
         while starved(&opened) && disk.give_up(disk::OPEN_BYTES) {
-            opened = prepare(path);
+            opened = prepare(path, index, &disk);
+        }
+        // What was given up may still be another's to take: a file system has a part for root alone.
+        if starved(&opened) {
+            index = Index::Own;
+            opened = prepare(path, index, &disk);
         }
         if starved(&opened) {
             return Err(disk.full());
         }
         let writer = opened?;
+        if index == Index::Own {
+            tracing::warn!(
+                "the disk is full: it has no room for the index of the write-ahead log, which is in memory until \
+                 the next start; until then `heddle keys` does not reach the database"
+            );
+        }
         let wrong = |reason: String| Fault::Open { path: path.to_owned(), reason };
         let commits = Arc::new(AtomicU64::new(0));
         let endings: Endings = Arc::new(watch::Sender::new(None));
@@ -92,7 +113,7 @@ impl Database {
         let (questions, asked) = mpsc::channel(QUEUE);
         let asked = Arc::new(Mutex::new(asked));
         for _ in 0..READERS {
-            let reader = connect(path)
+            let reader = connect(path, index)
                 .and_then(|reader| reader.pragma_update(None, "query_only", true).map(|()| reader))
                 .map_err(|error| wrong(error.to_string()))?;
             let (asked, disk) = (Arc::clone(&asked), Arc::clone(&disk));
@@ -163,7 +184,7 @@ impl Database {
 }
 
 /// The writer's connection, to a file that is ready for it.
-fn prepare(path: &Path) -> Result<Connection, Fault> {
+pub(crate) fn prepare(path: &Path, index: Index, disk: &Disk) -> Result<Connection, Fault> {
     let wrong = |reason: String| Fault::Open { path: path.to_owned(), reason };
     // SQLite does not wait when two connections turn a new file to WAL at once, so openings take turns.
     let turn = File::create(path.with_added_extension("opening")).and_then(|turn| {
@@ -171,7 +192,7 @@ fn prepare(path: &Path) -> Result<Connection, Fault> {
         Ok(turn)
     });
     let turn = turn.map_err(|error| wrong(error.to_string()))?;
-    let mut writer = connect(path).map_err(|error| wrong(error.to_string()))?;
+    let mut writer = connect(path, index).map_err(|error| wrong(error.to_string()))?;
     if let Some(found) = migrate(&mut writer).map_err(|error| wrong(error.to_string()))? {
         return Err(Fault::Newer { path: path.to_owned(), found, known: newest() });
     }
@@ -184,15 +205,18 @@ fn prepare(path: &Path) -> Result<Connection, Fault> {
     // A log that grew under a load is cut back. What a batch may have to undo stays off the disk, which may
     // be full.
     writer
-        .pragma_update_and_check(None, "journal_size_limit", disk::LOG_BYTES as i64, |_| Ok(()))
+        .pragma_update_and_check(None, "journal_size_limit", disk.share().log_bytes as i64, |_| Ok(()))
         .and_then(|()| writer.pragma_update(None, "temp_store", "memory"))
         .map_err(|error| wrong(error.to_string()))?;
     drop(turn);
     Ok(writer)
 }
 
-fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let connection = Connection::open(path)?;
+pub(crate) fn connect(path: &Path, index: Index) -> Result<Connection, rusqlite::Error> {
+    let connection = match index {
+        Index::Shared => Connection::open(path)?,
+        Index::Own => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), "unix-excl")?,
+    };
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);

@@ -86,7 +86,20 @@ impl Tables {
                 Err(fault) => return Err(fault),
             }
         }
+        if read.is_empty() && self.has_lost(session, from).await? {
+            return Err(Fault::Damaged(Damage::Log { session, position: from }));
+        }
         Ok(read)
+    }
+
+    /// Whether a log must have a row at this position, where none was found.
+    async fn has_lost(&self, session: SessionId, from: u64) -> Result<bool, Fault> {
+        if !self.is_lost(session, from, u64::MAX).await? {
+            return Ok(false);
+        }
+        // It may have come after the first look, and before the one at the head.
+        let row = self.database.rows(sql::log(session, from, 1)).await?;
+        Ok(row.is_empty() && !self.is_going(session).await?)
     }
 
     pub(crate) async fn read_back(
@@ -306,6 +319,7 @@ fn damaged(session: SessionId, position: u64) -> impl Fn(Fault) -> Fault {
         fault @ (Fault::Open { .. }
         | Fault::Newer { .. }
         | Fault::Full { .. }
+        | Fault::Short { .. }
         | Fault::Disk(_)
         | Fault::Damaged(_)
         | Fault::Misuse(_)

@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rusqlite::{Connection, ffi, params_from_iter};
+use rusqlite::{Connection, config::DbConfig, ffi, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::disk::{COMMIT_BYTES, Disk};
+use crate::disk::Disk;
 use crate::fault::{CommitError, Fault};
 use crate::sql::{Expect, Statement};
 use crate::sqlite::{execute, give, prepared, size};
@@ -72,7 +72,18 @@ impl Writer {
             }
             self.serve(group);
         }
+        self.leave();
         End::Closed
+    }
+
+    /// Leaves the write-ahead log as it is where the disk is nearly full: its blocks are the room that the
+    /// next start works in, and who closes a database removes it.
+    fn leave(&self) {
+        let kept =
+            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, self.disk.is_short());
+        if let Err(error) = kept {
+            aside(|| tracing::warn!(%error, "the write-ahead log could not be kept for the next start"));
+        }
     }
 
     /// Runs a group and answers everybody in it. A panic of ours is theirs to hear of and not the writer's
@@ -93,7 +104,7 @@ impl Writer {
     /// its own try: a small one, which may make room, is not to fail with a large one.
     fn settle(&self, group: &[Batch]) -> Vec<Outcome> {
         let mut tried = self.attempt(group);
-        while matches!(tried, Err(Fault::Full { .. })) && self.disk.give_up(COMMIT_BYTES) {
+        while matches!(tried, Err(Fault::Full { .. })) && self.disk.give_up(self.disk.share().piece_bytes()) {
             aside(|| tracing::warn!("the disk is full: some of the room kept for this was given up"));
             tried = self.attempt(group);
         }
@@ -124,7 +135,10 @@ impl Writer {
             .and_then(|outcomes| execute(&self.connection, "COMMIT").map(|()| outcomes));
         tried.map_err(|error| {
             let fault = self.disk.fault(&error);
-            aside(|| tracing::error!(%fault, batches = group.len(), "a group of commits failed"));
+            // Of a full disk everybody hears who asked, and says so.
+            if !matches!(fault, Fault::Full { .. }) {
+                aside(|| tracing::error!(%fault, batches = group.len(), "a group of commits failed"));
+            }
             // An open transaction would keep other processes from writing.
             if let Err(error) = end(&self.connection) {
                 aside(|| tracing::error!(%error, "a failed group of commits could not be undone yet"));

@@ -4,7 +4,7 @@ use super::*;
 use crate::cells::Value;
 use crate::nouns::{Append, Head, Status, Write};
 use crate::sql::{self, Query};
-use crate::sqlite::{migrate, read};
+use crate::sqlite::{Index, connect, migrate, prepare, read};
 use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 const SESSION: SessionId = SessionId::from_bits(7);
@@ -160,15 +160,61 @@ fn the_ballast_goes_piece_by_piece_and_is_made_again_where_there_is_plenty() {
         return;
     }
     let length = || std::fs::metadata(place.path().join("ballast")).unwrap().len();
-    assert_eq!((disk.ballast(), length()), (Ballast::Kept, 64 << 20));
-    assert!(disk.give_up(COMMIT_BYTES));
-    assert_eq!((disk.ballast(), length()), (Ballast::GivenUp, 32 << 20));
+    let (whole, piece) = (disk.share().ballast_bytes, disk.share().piece_bytes());
+    assert_eq!((disk.ballast(), length()), (Ballast::Kept, whole));
+    assert!(disk.give_up(piece));
+    assert_eq!((disk.ballast(), length()), (Ballast::GivenUp, whole - piece));
     // Another life finds what is left of it.
     let next = Disk::new(&place.path().join("heddle.db"));
-    assert!(next.give_up(COMMIT_BYTES) && !next.give_up(COMMIT_BYTES));
+    assert!(next.give_up(piece) && !next.give_up(piece));
     assert_eq!(length(), 0);
     assert!(next.keep().unwrap());
-    assert_eq!((next.ballast(), length()), (Ballast::Kept, 64 << 20));
+    assert_eq!((next.ballast(), length()), (Ballast::Kept, whole));
+    // One that somebody made longer is cut to its size.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(place.path().join("ballast"))
+        .unwrap()
+        .set_len(2 * whole)
+        .unwrap();
+    let next = Disk::new(&place.path().join("heddle.db"));
+    assert!(next.keep().unwrap());
+    assert_eq!(length(), whole);
+}
+
+#[test]
+fn a_link_in_the_place_of_the_ballast_is_neither_cut_nor_filled() {
+    let place = tempfile::tempdir().unwrap();
+    let other = place.path().join("other");
+    std::fs::write(&other, vec![7; 2 << 20]).unwrap();
+    std::os::unix::fs::symlink(&other, place.path().join("ballast")).unwrap();
+    let disk = Disk::new(&place.path().join("heddle.db"));
+    assert!(!disk.give_up(1 << 20));
+    assert!(!matches!(disk.keep(), Ok(true)));
+    assert_eq!(std::fs::metadata(&other).unwrap().len(), 2 << 20);
+}
+
+#[test]
+fn what_is_kept_is_a_share_of_a_small_disk_and_bounded_on_a_large_one() {
+    use crate::disk::Share;
+    let shares = [8 << 20, 64 << 20, 300 << 20, 4 << 30, u64::MAX].map(|all| {
+        let share = Share::of(all);
+        (share.log_bytes >> 20, share.ballast_bytes >> 20)
+    });
+    assert_eq!(shares, [(1, 1), (3, 6), (15, 30), (32, 64), (32, 64)]);
+}
+
+#[test]
+fn with_its_index_in_memory_a_database_needs_no_file_for_it_and_shares_it_with_nobody() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("heddle.db");
+    let disk = Disk::new(&path);
+    drop(prepare(&path, Index::Shared, &disk).unwrap());
+    let own = prepare(&path, Index::Own, &disk).unwrap();
+    let also = connect(&path, Index::Own).unwrap();
+    own.execute_batch("BEGIN IMMEDIATE; INSERT INTO marks (name) VALUES ('x'); COMMIT").unwrap();
+    let seen: i64 = also.query_row("SELECT COUNT(*) FROM marks", [], |row| row.get(0)).unwrap();
+    assert_eq!((seen, place.path().join("heddle.db-shm").exists()), (1, false));
 }
 
 /// A log whose lines cannot be written: each of them panics.

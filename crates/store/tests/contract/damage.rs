@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use store::{Damage, Document, DocumentQuery, Fault, HeadQuery, Kind, Store, Write};
 use tempfile::TempDir;
 
-use crate::{HERE, agent, append, create, head, row, session};
+use crate::{HERE, agent, append, at, create, head, row, session};
 
 const ALL: usize = usize::MAX;
 
@@ -137,4 +137,40 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
     // What history keeps has the sum it had.
     let versions = store.versions(HERE, Kind::Agent, 2, None, 9).await.unwrap();
     assert_eq!(versions, [Document { ..agent(2, 2) }, agent(2, 1)]);
+}
+
+#[tokio::test]
+async fn a_lost_end_of_a_log_is_named() {
+    let place = place();
+    let store = open(place.path());
+    two_logs(&store).await;
+    assert_eq!(store.read(session(7), 8, ALL).await.unwrap(), [], "it ends here");
+    beside(place.path(), "DELETE FROM log WHERE first >= 4 AND session = (SELECT MIN(number) FROM heads)");
+    assert_eq!(store.read(session(7), 0, ALL).await.unwrap(), [row(0, 2), row(2, 2)]);
+    for from in [4, 5, 6, 7] {
+        assert_eq!(store.read(session(7), from, ALL).await, Err(lost(from)));
+    }
+    assert_eq!(store.read(session(7), 8, ALL).await.unwrap(), []);
+    assert_eq!(store.read(session(8), 4, ALL).await.unwrap(), [row(4, 2), row(6, 2)]);
+}
+
+#[tokio::test]
+async fn a_session_is_deleted_and_purged_whatever_is_damaged() {
+    for damage in [
+        "UPDATE log SET body = x'00'",
+        "DELETE FROM log WHERE first = 6",
+        "DELETE FROM log",
+        "UPDATE heads SET body = x'00'",
+        "UPDATE heads SET status = 'asleep', position = -1",
+    ] {
+        let place = place();
+        let store = open(place.path());
+        two_logs(&store).await;
+        beside(place.path(), damage);
+        let delete = Write::Delete { workspace: HERE, session: session(7), at: at(9) };
+        store.commit(vec![delete]).await.unwrap();
+        assert_eq!(store.purge(at(10), 9).await.unwrap(), 1, "{damage}");
+        assert_eq!(store.head(HERE, session(7)).await.unwrap(), None, "{damage}");
+        assert_eq!(store.sessions(None, 9).await.unwrap(), [session(8)], "{damage}");
+    }
 }

@@ -59,7 +59,8 @@ promises! {
         a_deleted_session_is_purged_after_its_time,
         a_purge_takes_the_longest_deleted_first_and_no_more_than_asked,
         a_long_log_is_purged_whole,
-        a_purged_session_can_be_created_again;
+        a_purged_session_can_be_created_again,
+        a_session_is_marked_deleted_once_and_by_its_owner;
     lists:
         sessions_are_listed_newest_first_and_never_deleted_ones,
         a_filter_leaves_out_what_it_should,

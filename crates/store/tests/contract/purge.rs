@@ -83,3 +83,20 @@ pub(crate) async fn a_purged_session_can_be_created_again(store: Store) {
     store.commit(vec![Write::Append(append(1, 0, 1))]).await.unwrap();
     assert_eq!(store.read(session(1), 0, usize::MAX).await.unwrap(), [row(0, 1)]);
 }
+
+pub(crate) async fn a_session_is_marked_deleted_once_and_by_its_owner(store: Store) {
+    create(&store, head(1, 1)).await;
+    let delete = |workspace| vec![Write::Delete { workspace, session: session(1), at: at(5) }];
+    let unmet = Err(store::CommitError::Conflict { write: 0 });
+    assert_eq!(store.commit(delete(ELSEWHERE)).await, unmet);
+    // What comes with a write that fails is undone with it.
+    let both = [delete(HERE), vec![Write::Append(append(1, 9, 1))]].concat();
+    assert_eq!(store.commit(both).await, Err(store::CommitError::Conflict { write: 1 }));
+    assert_eq!(store.head(HERE, session(1)).await.unwrap(), Some(head(1, 1)));
+    store.commit(delete(HERE)).await.unwrap();
+    let marked = Head { deleted_at: Some(at(5)), ..head(1, 1) };
+    assert_eq!(store.head(HERE, session(1)).await.unwrap(), Some(marked));
+    assert_eq!(store.commit(delete(HERE)).await, unmet);
+    assert_eq!(store.purge(at(6), 9).await.unwrap(), 1);
+    assert_eq!(store.commit(delete(HERE)).await, unmet);
+}
