@@ -61,6 +61,7 @@ impl Engine {
         if self.stopping() {
             return Err(CommitError::Stopping);
         }
+        self.store().admits().await?;
         let (snapshot, body) = Snapshot::of(&Arc::new(new.agent))?;
         let agent = self.shared(&snapshot);
         let opening = Opening {
@@ -273,10 +274,15 @@ impl Batch<'_> {
         }
         let accepted = match &pending.input {
             None => Vec::new(),
-            Some(input) => match self.decide(input).await? {
-                Ok(accepted) => accepted,
-                Err(refusal) => return Ok(Err(CommitError::Refused(refusal))),
-            },
+            Some(input) => {
+                if let Err(short) = self.engine.admit(input).await {
+                    return Ok(Err(short.into()));
+                }
+                match self.decide(input).await? {
+                    Ok(accepted) => accepted,
+                    Err(refusal) => return Ok(Err(CommitError::Refused(refusal))),
+                }
+            }
         };
         let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
         Ok(Ok(Committed { accepted, head }))
@@ -409,7 +415,7 @@ fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<Written>) {
 
 /// How a session came to its end.
 #[derive(Debug, Clone, Copy)]
-enum Over {
+pub(crate) enum Over {
     Archived,
     Deleted,
 }
@@ -425,7 +431,7 @@ impl Over {
 }
 
 /// Takes the sandbox of a session that is over. One that a crash leaves behind is swept at the next start.
-async fn part(engine: Engine, session: SessionId, over: Over) {
+pub(crate) async fn part(engine: Engine, session: SessionId, over: Over) {
     match over {
         Over::Archived => engine.hands().end(session).await,
         Over::Deleted => engine.hands().remove(session).await,

@@ -27,6 +27,7 @@ pub struct Counters {
     resting_bytes: Gauge<i64, AtomicI64>,
     feeds: Gauge<i64, AtomicI64>,
     blobs: Gauge<i64, AtomicI64>,
+    free: Gauge<i64, AtomicI64>,
 }
 
 impl Default for Counters {
@@ -34,7 +35,7 @@ impl Default for Counters {
         let mut registry = Registry::with_prefix("heddle");
         let [commits, facts, requests, failures, calls, folded, searched] =
             std::array::from_fn(|_| Counter::default());
-        let [live, resting, resting_bytes, feeds, blobs] = std::array::from_fn(|_| Gauge::default());
+        let [live, resting, resting_bytes, feeds, blobs, free] = std::array::from_fn(|_| Gauge::default());
         registry.register("commits", "Durable commits to session logs", commits.clone());
         registry.register("facts", "Facts in those commits", facts.clone());
         registry.register("model_requests", "Requests made to models", requests.clone());
@@ -51,6 +52,7 @@ impl Default for Counters {
             "Bytes of pictures and documents kept beside the logs",
             blobs.clone(),
         );
+        registry.register("disk_free_bytes", "Bytes free on the disk of the data directory", free.clone());
         Self {
             registry,
             commits,
@@ -65,6 +67,7 @@ impl Default for Counters {
             resting_bytes,
             feeds,
             blobs,
+            free,
         }
     }
 }
@@ -116,6 +119,10 @@ impl Counters {
 
     pub(crate) fn blobs(&self, bytes: u64) {
         self.blobs.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn free(&self, bytes: u64) {
+        self.free.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn watching(self: &Arc<Self>) -> Watching {

@@ -242,8 +242,9 @@ impl Feed {
         let rows = self.engine.store().read(session, self.next, CHUNK).await?;
         if rows.is_empty() {
             self.behind = false;
-            // Deleted and purged while this reader lagged: nobody will ever tell it more.
-            self.ended = self.engine.store().head_of(session).await?.is_none();
+            // Deleted as it was, or purged, while this reader lagged: nobody will ever tell it more.
+            let head = self.engine.store().head_of(session).await?;
+            self.ended = head.is_none_or(|head| head.deleted_at.is_some());
         }
         for row in &rows {
             let commit = Commit::read(row)?;

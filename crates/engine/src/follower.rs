@@ -10,7 +10,7 @@ use protocol::limits;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 use crate::{
-    Engine,
+    Engine, damaged,
     fault::CommitError,
     jobs,
     live::{Live, lock},
@@ -63,7 +63,11 @@ async fn run(engine: Engine, live: Work) {
     let mut following = Following { live: live.clone(), over: false };
     let stop = engine.stop_token();
     let mut jobs = Jobs::default();
+    let mut pause = DOUBT;
     loop {
+        if live.buried.load(Ordering::Acquire) {
+            return;
+        }
         jobs.reconcile(&engine, &live);
         if jobs.running.is_empty() && retire(&live) {
             // `retire` gave the session up already, under the lock that a new follower needs.
@@ -86,18 +90,32 @@ async fn run(engine: Engine, live: Work) {
                     jobs.begin(want.clone(), jobs::collapse(engine.clone(), live.clone(), want));
                 }
             }
-            () = tokio::time::sleep(if doubted { DOUBT } else { SWEEP }) => {
-                if doubted && gone(engine.touch(live.id).await) {
-                    return;
+            () = tokio::time::sleep(if doubted { pause } else { SWEEP }) => {
+                if !doubted {
+                    continue;
                 }
+                let Some(next) = look_again(&engine, &live, pause).await else { return };
+                pause = next;
             }
         }
     }
 }
 
-/// Whether there is nothing left to follow.
-fn gone(touched: Result<(), CommitError>) -> bool {
-    matches!(touched, Err(CommitError::NotFound | CommitError::Stopping))
+/// Reads a session again of which nobody knows what it wants; gives the pause before the next time, and none
+/// when there is nothing left to follow.
+async fn look_again(engine: &Engine, live: &Live, pause: Duration) -> Option<Duration> {
+    match engine.touch(live.id).await {
+        Err(CommitError::NotFound | CommitError::Stopping) => None,
+        Err(wrong) if wrong.is_damage() => {
+            if pause == DOUBT {
+                tracing::error!(session = %live.id, %wrong, "a session rests, because it cannot be read");
+            }
+            Some(damaged::longer(pause))
+        }
+        Ok(()) | Err(CommitError::Refused(_) | CommitError::Conflict { .. } | CommitError::Fault(_)) => {
+            Some(DOUBT)
+        }
+    }
 }
 
 /// Ends the following if nothing is wanted, which a state in doubt does not say. A commit that wants

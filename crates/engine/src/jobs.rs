@@ -18,6 +18,7 @@ use tools::{Call, Outcome};
 use crate::{
     Engine, blobs,
     broadcast::Flow,
+    damaged,
     fault::{CommitError, Fault},
     live::Live,
     log,
@@ -76,7 +77,7 @@ pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
 
 /// Commits an outcome. It cost money or time, so a store that fails is asked again until it takes it.
 async fn deliver(engine: &Engine, live: &Live, input: Input) {
-    let mut pause = PAUSE;
+    let (mut pause, mut told) = (PAUSE, false);
     loop {
         match engine.outcome(live.id, input.clone()).await {
             Ok(_)
@@ -88,11 +89,16 @@ async fn deliver(engine: &Engine, live: &Live, input: Input) {
                 return;
             }
             Err(wrong @ (CommitError::Fault(_) | CommitError::Conflict { .. })) => {
-                tracing::error!(session = %live.id, %wrong, "an outcome could not be kept; trying again");
+                let (damage, full) = (wrong.is_damage(), wrong.is_full());
+                let times = if full { engine.unkept().now() } else { (!told).then_some(1) };
+                if let Some(times) = times {
+                    tracing::error!(session = %live.id, %wrong, times, "an outcome could not be kept; trying again");
+                }
+                told = damage;
+                tokio::time::sleep(pause).await;
+                pause = if damage { damaged::longer(pause) } else { (pause * 2).min(PAUSE_MAX) };
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 

@@ -10,6 +10,7 @@ mod catalog;
 mod clock;
 mod commit;
 mod counters;
+mod damaged;
 mod fault;
 mod feed;
 mod follower;
@@ -21,6 +22,8 @@ mod log;
 mod page;
 mod pins;
 mod reading;
+mod room;
+mod seldom;
 mod sessions;
 mod summary;
 mod vital;
@@ -61,6 +64,7 @@ pub use crate::{
     feed::{Feed, Frame, PreviewKind, Previews},
     live::Committed,
     page::{EventCursor, EventPage, EventQuery, Order, Range},
+    seldom::Seldom,
     sessions::MemoryUse,
 };
 
@@ -113,6 +117,8 @@ struct Inner {
     stop: CancellationToken,
     lease: lease::Lease,
     fallen: vital::Fallen,
+    /// Outcomes that a full disk does not take.
+    unkept: Seldom,
     #[cfg(debug_assertions)]
     ends: vital::ends::Ends,
 }
@@ -139,6 +145,7 @@ impl Engine {
             stop: CancellationToken::new(),
             lease,
             fallen: vital::Fallen::default(),
+            unkept: Seldom::every(Duration::from_secs(1)),
             #[cfg(debug_assertions)]
             ends: vital::ends::Ends::default(),
         }));
@@ -291,6 +298,10 @@ impl Engine {
         &self.0.lost
     }
 
+    fn unkept(&self) -> &Seldom {
+        &self.0.unkept
+    }
+
     fn limiters(&self) -> &RouteLimiters {
         &self.0.limiters
     }
@@ -354,6 +365,8 @@ async fn recover(engine: Engine, busy: Vec<SessionId>) {
         engine.spawn_for(session, "session-recovery", async move {
             match one.touch(session).await {
                 Ok(()) | Err(CommitError::NotFound | CommitError::Stopping) => {}
+                // Its follower says so.
+                Err(wrong) if wrong.is_damage() => {}
                 Err(wrong) => tracing::error!(%session, %wrong, "a session could not be taken up again"),
             }
             drop(lane);
@@ -380,5 +393,8 @@ async fn sweep(engine: Engine) {
             Err(fault) => tracing::warn!(%fault, "deleted sessions could not be purged"),
         }
         engine.counters().blobs(engine.store().blob_bytes());
+        if let Some(bytes) = engine.store().free_bytes().await {
+            engine.counters().free(bytes);
+        }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Live {
     pub(crate) holders: Holders,
     /// Whether this process has taken the session up: its jobs are then ours, and not of an earlier life.
     pub(crate) taken: AtomicBool,
+    /// Whether it was deleted as it was, because its log is damaged: nobody follows it any more.
+    pub(crate) buried: AtomicBool,
     /// What waits to be decided.
     pub(crate) inbox: Mutex<Inbox>,
     /// The state after the last durable commit; `None` until it is first needed.
@@ -159,6 +161,7 @@ impl Live {
             id,
             holders: Holders::default(),
             taken: AtomicBool::new(false),
+            buried: AtomicBool::new(false),
             inbox: Mutex::default(),
             current: Mutex::default(),
             scrolls: Mutex::default(),

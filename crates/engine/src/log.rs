@@ -18,7 +18,8 @@ pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// Folds the session's whole log.
 pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<State, CommitError> {
-    let head = engine.store().head_of(session).await?.ok_or(CommitError::NotFound)?;
+    let head = engine.store().head_of(session).await?.filter(|head| head.deleted_at.is_none());
+    let head = head.ok_or(CommitError::NotFound)?;
     let summary = Summary::read(&head.body)?;
     let snapshot = summary.hash()?;
     let agent = engine.agent(&snapshot).await?;
@@ -39,7 +40,7 @@ async fn fold(
     while folded.head < end {
         let rows = engine.store().read(session, folded.head, CHUNK).await?;
         if rows.is_empty() {
-            return Err(Fault::Corrupt("a log shorter than its head says"));
+            return Err(lost(session, folded.head));
         }
         for row in rows {
             for fact in fact::decode(&row.body).map_err(Fault::unreadable)? {
@@ -51,6 +52,11 @@ async fn fold(
         }
     }
     Ok(folded)
+}
+
+/// A log that ends before its head says.
+fn lost(session: SessionId, position: u64) -> Fault {
+    store::Fault::Damaged(store::Damage::Log { session, position }).into()
 }
 
 /// Where the last post below `before` stands that is `wanted`.
@@ -156,7 +162,7 @@ pub(crate) async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Re
         };
         let rows = engine.store().read(live.id, from, CHUNK).await?;
         if rows.is_empty() {
-            return Err(Fault::Corrupt("a log shorter than its head says"));
+            return Err(lost(live.id, from));
         }
         let mut facts = Vec::new();
         for row in rows {

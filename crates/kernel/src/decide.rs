@@ -93,6 +93,30 @@ pub enum Input {
     Delete,
 }
 
+impl Input {
+    /// Whether a client brings something new with it, which a server that is short of room may refuse. What
+    /// was begun comes to its end, and what only stops, ends or deletes is always taken.
+    pub fn is_new(&self) -> bool {
+        match self {
+            Self::Client { events, .. } => events.iter().any(|event| match event {
+                ClientEvent::Interrupt { .. } => false,
+                ClientEvent::Message { .. }
+                | ClientEvent::Confirmation { .. }
+                | ClientEvent::CustomResult { .. } => true,
+            }),
+            Self::Update(_) => true,
+            Self::Answered { .. }
+            | Self::Failed { .. }
+            | Self::Ran { .. }
+            | Self::Woke { .. }
+            | Self::Recovered
+            | Self::Archive
+            | Self::ArchiveThread { .. }
+            | Self::Delete => false,
+        }
+    }
+}
+
 /// A change to a session (spec/behaviour.md d.4).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {

@@ -98,10 +98,10 @@ async fn answered(door: &Door, request_id: String, request: Request, next: Next,
         response =
             response.map(|body| Body::new(Streamed { body, began, span: Span::current(), ended: false }));
     } else {
-        let inner = problem.as_ref().and_then(|problem| problem.inner.as_deref());
         if response.extensions_mut().remove::<Known>().is_some() {
-            tell(&response, reads, began, inner);
+            tell(door, &response, reads, began, problem.as_ref());
         } else {
+            let inner = problem.as_ref().and_then(|problem| problem.inner.as_deref());
             tell_of_stranger(door, &response, began, inner);
         }
     }
@@ -127,10 +127,15 @@ async fn answered(door: &Door, request_id: String, request: Request, next: Next,
 }
 
 /// The one line of a request: louder for what changes something or fails than for what only reads.
-fn tell(response: &Response, reads: bool, began: Instant, inner: Option<&str>) {
+fn tell(door: &Door, response: &Response, reads: bool, began: Instant, problem: Option<&Problem>) {
     let (status, milliseconds) = (response.status().as_u16(), began.elapsed().as_millis());
-    if let Some(inner) = inner {
-        tracing::error!(status, milliseconds, inner, "a request failed");
+    let often = problem.and_then(|problem| problem.often);
+    if let Some(inner) = problem.and_then(|problem| problem.inner.as_deref()) {
+        match often.map(|often| door.seldom(often).now()) {
+            None => tracing::error!(status, milliseconds, inner, "a request failed"),
+            Some(Some(times)) => tracing::error!(status, milliseconds, times, inner, "requests failed"),
+            Some(None) => tracing::debug!(status, milliseconds, inner, "a request failed"),
+        }
     } else if reads && !response.status().is_server_error() {
         tracing::debug!(status, milliseconds, "answered");
     } else {

@@ -71,7 +71,7 @@ where
     for _ in 0..RACES {
         match decide().await? {
             Change::Nothing(value) => return Ok(value),
-            Change::Writes(value, writes) => match call.engine().store().commit(writes).await {
+            Change::Writes(value, writes) => match call.engine().keep(writes).await {
                 Ok(()) => return Ok(value),
                 Err(CommitError::Conflict { .. }) => {}
                 Err(CommitError::Fault(fault)) => return Err(fault.into()),

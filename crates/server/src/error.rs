@@ -30,13 +30,31 @@ pub(crate) struct Problem {
     pub(crate) wait_s: Option<u64>,
     /// For the log.
     pub(crate) inner: Option<String>,
+    /// What all requests may fail for at once, so that the log does not tell of each.
+    pub(crate) often: Option<Often>,
+}
+
+/// A reason of ours that holds for many requests, one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Often {
+    Full,
+    Damaged,
 }
 
 impl Problem {
     /// A problem with the status that goes with its kind.
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, kind, message: message.into(), code: None, retry: None, wait_s: None, inner: None }
+        Self {
+            status,
+            kind,
+            message: message.into(),
+            code: None,
+            retry: None,
+            wait_s: None,
+            inner: None,
+            often: None,
+        }
     }
 
     /// There is no such thing.
@@ -77,7 +95,11 @@ impl Problem {
     /// Nothing can be written, and it is not for us to mend.
     pub(crate) fn full(inner: impl std::fmt::Display) -> Self {
         let message = "the server's disk is full; nothing was written; try again when there is room";
-        Self { inner: Some(inner.to_string()), ..Self::new(ErrorKind::Api, message) }
+        Self {
+            inner: Some(inner.to_string()),
+            often: Some(Often::Full),
+            ..Self::new(ErrorKind::Api, message)
+        }
     }
 
     /// What is asked for cannot be trusted any more. It will not be better at the next try.
@@ -93,7 +115,8 @@ impl Problem {
             "{what} on the server's disk; restore the data directory from a backup; everything else goes on"
         );
         let inner = Some(store::Fault::Damaged(damage).to_string());
-        Self { inner, retry: Some(false), ..Self::new(ErrorKind::Api, message) }
+        let often = Some(Often::Damaged);
+        Self { inner, often, retry: Some(false), ..Self::new(ErrorKind::Api, message) }
     }
 
     /// The server is about to stop.
@@ -176,7 +199,7 @@ impl From<Refusal> for Problem {
 impl From<store::Fault> for Problem {
     fn from(fault: store::Fault) -> Self {
         match fault {
-            store::Fault::Full { .. } => Self::full(fault),
+            store::Fault::Full { .. } | store::Fault::Short { .. } => Self::full(fault),
             store::Fault::Damaged(damage) => Self::damaged(damage),
             store::Fault::Open { .. }
             | store::Fault::Newer { .. }
@@ -262,6 +285,8 @@ mod tests {
         let words = "the server's disk is full; nothing was written; try again when there is room";
         assert_eq!((full.status.as_u16(), full.message.as_str()), (500, words));
         assert!(full.inner.is_some_and(|inner| inner.contains("/secret")));
+        let short = Problem::from(store::Fault::Short { folder: "/secret".into() });
+        assert_eq!((short.status.as_u16(), short.message.as_str()), (500, words));
         let session = protocol::SessionId::from_bits(7);
         let damage = store::Damage::Log { session, position: 4 };
         let damaged = Problem::from(Fault::Store(store::Fault::Damaged(damage)));

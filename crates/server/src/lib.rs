@@ -24,7 +24,6 @@ mod ready;
 mod retried;
 mod revoked;
 mod routes;
-mod seldom;
 mod serve;
 mod sse;
 #[cfg(test)]
@@ -32,15 +31,16 @@ mod testing;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::{Router, extract::Request, http::HeaderValue, middleware, response::IntoResponse};
-use engine::Engine;
+use engine::{Engine, Seldom};
 use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    bodies::Bodies, error::Problem, ready::Ready, retried::Retried, revoked::Streaming, seldom::Seldom,
+    bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Retried, revoked::Streaming,
 };
 
 #[cfg(debug_assertions)]
@@ -64,6 +64,11 @@ pub struct Settings {
     pub end: End,
 }
 
+/// How often it is said of strangers that there are some.
+const STRANGERS: Duration = Duration::from_mins(1);
+/// How often it is said of requests that they fail for one and the same reason.
+const OFTEN: Duration = Duration::from_secs(1);
+
 /// What every endpoint shares.
 #[derive(Debug)]
 struct Door {
@@ -77,11 +82,21 @@ struct Door {
     strangers: Seldom,
     /// Requests of such that failed for a reason of ours.
     failures: Seldom,
+    /// Requests that failed because the disk is full, and because it has damaged what they need.
+    full: Seldom,
+    damaged: Seldom,
     /// Changes under way: a client that goes away does not cut them.
     tasks: TaskTracker,
 }
 
 impl Door {
+    fn seldom(&self, often: Often) -> &Seldom {
+        match often {
+            Often::Full => &self.full,
+            Often::Damaged => &self.damaged,
+        }
+    }
+
     fn new(engine: Engine, settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             engine,
@@ -90,8 +105,10 @@ impl Door {
             ready: Ready::default(),
             retried: Retried::default(),
             streaming: Streaming::default(),
-            strangers: Seldom::default(),
-            failures: Seldom::default(),
+            strangers: Seldom::every(STRANGERS),
+            failures: Seldom::every(STRANGERS),
+            full: Seldom::every(OFTEN),
+            damaged: Seldom::every(OFTEN),
             tasks: TaskTracker::new(),
         })
     }

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::error::Problem;
+use crate::error::{Often, Problem};
 
 const STANDS: Duration = Duration::from_millis(limits::READY_MS);
 const WRITE: Duration = Duration::from_secs(limits::READY_WRITE_S);
@@ -53,7 +53,11 @@ impl Ready {
         let store = store.clone();
         // Whoever asked first may go away; those who wait for its write have not.
         tasks.spawn(async move {
-            let wrote = match timeout(WRITE, store.probe()).await {
+            let takes = async {
+                store.probe().await?;
+                store.admits().await
+            };
+            let wrote = match timeout(WRITE, takes).await {
                 Ok(wrote) => wrote.map_err(|fault| failed(&fault)),
                 Err(_) => Err(unready("the store has not written for some seconds; look at its disk")),
             };
@@ -66,6 +70,9 @@ impl Ready {
 fn failed(fault: &Fault) -> Problem {
     let message = match fault {
         Fault::Full { .. } => "the disk is full: nothing can be written; free some room on it",
+        Fault::Short { .. } => {
+            "the disk is nearly full: what is left is for what was begun and for deletes; free some room on it"
+        }
         Fault::Closed => "the store has stopped; restart the server, its log says why it did",
         Fault::Panicked => "a write failed in the store; the server's log says where",
         Fault::Open { .. }
@@ -75,7 +82,8 @@ fn failed(fault: &Fault) -> Problem {
         | Fault::Corrupt(_)
         | Fault::Misuse(_) => "nothing can be written to the database; the server's log says why",
     };
-    Problem { inner: Some(fault.to_string()), ..unready(message) }
+    let often = matches!(fault, Fault::Full { .. } | Fault::Short { .. }).then_some(Often::Full);
+    Problem { inner: Some(fault.to_string()), often, ..unready(message) }
 }
 
 fn unready(message: &str) -> Problem {
@@ -131,6 +139,14 @@ mod tests {
         assert_eq!(told.status.as_u16(), 529);
         assert_eq!(told.message, "the disk is full: nothing can be written; free some room on it");
         faults.fill_disk(false);
+        faults.shorten_disk(true);
+        tokio::time::sleep(STANDS).await;
+        let told = ask(&ready, &tasks).await.unwrap_err();
+        assert_eq!(
+            (told.status.as_u16(), told.message.starts_with("the disk is nearly full: ")),
+            (529, true)
+        );
+        faults.shorten_disk(false);
         faults.stall();
         tokio::time::sleep(STANDS).await;
         let told = ask(&ready, &tasks).await.unwrap_err();

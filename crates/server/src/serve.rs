@@ -11,6 +11,7 @@ use axum::{
     body::{Body, HttpBody},
 };
 use bytes::Bytes;
+use engine::Seldom;
 use hyper::{
     Request, Version,
     body::{Frame, Incoming, SizeHint},
@@ -33,12 +34,13 @@ use tower::ServiceExt;
 use crate::{
     connections::{self, Connection, Connections, IDLE},
     http2::{self, Streams},
-    seldom::Seldom,
     wire::{self, Wire},
 };
 
 /// How long to wait when accepting fails, for example for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
+/// How often it is said that accepting fails.
+const REFUSED: Duration = Duration::from_mins(1);
 /// How long a client may take to leave once it is told to.
 const FAREWELL: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(limits::HTTP2_PING_S);
@@ -56,7 +58,7 @@ pub async fn serve(listener: TcpListener, router: Router, room: usize, shutdown:
     let mut serving = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let builder = builder();
-    let failures = Seldom::default();
+    let failures = Seldom::every(REFUSED);
     loop {
         while serving.try_join_next().is_some() {}
         let accepted = async {

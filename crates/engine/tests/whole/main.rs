@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod blobs;
+mod disk;
 #[cfg(debug_assertions)]
 mod ends;
 mod hands;

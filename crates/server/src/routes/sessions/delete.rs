@@ -1,6 +1,5 @@
 //! `DELETE /v1/sessions/{session_id}`: removes a session and its history.
 
-use kernel::Input;
 use protocol::SessionId;
 use serde_json::json;
 
@@ -9,7 +8,7 @@ use crate::{answer::Answer, error::Problem, extract::Call};
 /// Answers with the id of what is gone.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id: SessionId = call.id("session_id")?;
-    call.engine().commit(call.workspace(), id, Input::Delete).await?;
+    call.engine().delete(call.workspace(), id).await?;
     Answer::json(&json!({"id": id, "type": "session_deleted"}))
 }
 

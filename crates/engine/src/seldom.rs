@@ -1,16 +1,17 @@
-//! What may happen very often is said once a minute, with how often it was.
+//! What may happen very often is said seldom, with how often it was.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often it is said at most.
-const PAUSE: Duration = Duration::from_mins(1);
-
 /// One such thing.
-#[derive(Debug, Default)]
-pub(crate) struct Seldom(Mutex<Told>);
+#[derive(Debug)]
+pub struct Seldom {
+    /// Between two times that it is said.
+    pause: Duration,
+    told: Mutex<Told>,
+}
 
 #[derive(Debug, Default)]
 struct Told {
@@ -19,11 +20,16 @@ struct Told {
 }
 
 impl Seldom {
+    /// One that is said at most once in this time.
+    pub fn every(pause: Duration) -> Self {
+        Self { pause, told: Mutex::default() }
+    }
+
     /// It has happened; the number of times it has since it was last said, if it is to be said now.
-    pub(crate) fn now(&self) -> Option<u64> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn now(&self) -> Option<u64> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.times += 1;
-        if told.last.is_some_and(|last| last.elapsed() < PAUSE) {
+        if told.last.is_some_and(|last| last.elapsed() < self.pause) {
             return None;
         }
         told.last = Some(Instant::now());
@@ -37,7 +43,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_said_at_once_and_then_once_a_minute_with_how_often() {
-        let seldom = Seldom::default();
+        let seldom = Seldom::every(Duration::from_mins(1));
         let mut said = Vec::new();
         for _ in 0..150 {
             said.extend(seldom.now());

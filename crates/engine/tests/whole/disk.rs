@@ -1,0 +1,110 @@
+//! A disk that is nearly full, and one that has damaged what it keeps.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use engine::{CommitError, Fault, NewSession};
+use kernel::Input;
+use protocol::{EnvironmentId, input::ClientEvent};
+use store::{Append, Document, Faults, Head, Kind, Store, Write};
+
+use crate::support::*;
+
+const IDLE: &str = "session.status_idle";
+
+fn is_short<T>(outcome: &Result<T, CommitError>) -> bool {
+    matches!(outcome, Err(CommitError::Fault(Fault::Store(store::Fault::Short { .. }))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_little_room_is_left_what_was_begun_ends_and_nothing_new_is_taken() {
+    let faults = Faults::default();
+    let acts = vec![Act::Call("bash"), Act::Say(&["done"]), Act::Hang];
+    let world = world_with_hands(Store::memory_with(faults.clone()), acts, vec![Touch::Hold("held")]).await;
+    let (session, busy) = (world.open(vec![]).await, world.open(vec![]).await);
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    world.glove.began.notified().await;
+
+    faults.shorten_disk(true);
+    let send = |session, events| world.engine.commit(HOME, session, client(events));
+    assert!(is_short(&send(busy, vec![message("more")]).await));
+    let stop = || ClientEvent::Interrupt { thread: None };
+    assert!(is_short(&send(session, vec![stop(), message("more")]).await));
+    let new = NewSession {
+        agent: agent(),
+        environment: EnvironmentId::from_bits(9),
+        title: None,
+        metadata: BTreeMap::new(),
+        events: vec![],
+    };
+    assert!(is_short(&world.engine.open(HOME, new, vec![]).await));
+    // The tool's outcome and the model's answer are kept.
+    world.glove.go.notify_one();
+    assert!(names(&until(&mut feed, IDLE).await).contains(&"agent.message"));
+
+    faults.shorten_disk(false);
+    world.send(busy, vec![message("hang")]).await;
+    world.puppet.asked.notified().await;
+    faults.shorten_disk(true);
+    let mut feed = world.follow(busy).await;
+    send(busy, vec![stop()]).await.unwrap();
+    until(&mut feed, IDLE).await;
+    world.engine.commit(HOME, busy, Input::Archive).await.unwrap();
+    world.engine.delete(HOME, session).await.unwrap();
+    assert_eq!(world.engine.session(HOME, session).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn documents_are_archived_and_dropped_where_none_can_be_made() {
+    let faults = Faults::default();
+    let world = world(Store::memory_with(faults.clone()), vec![]).await;
+    let document = |id, version| Document {
+        kind: Kind::Agent,
+        id,
+        version,
+        workspace: HOME,
+        unique_key: None,
+        body: Vec::new(),
+        created_at: BEGAN,
+        updated_at: BEGAN,
+        archived_at: None,
+    };
+    let revise = |document| Write::Revise { document, expected: 1, keep_history: false };
+    world.engine.keep(vec![Write::Create(document(1, 1)), Write::Create(document(2, 1))]).await.unwrap();
+    faults.shorten_disk(true);
+    for write in [Write::Create(document(3, 1)), revise(document(1, 2))] {
+        let refused = world.engine.keep(vec![write]).await;
+        let short = matches!(refused, Err(store::CommitError::Fault(store::Fault::Short { .. })));
+        assert!(short, "{refused:?}");
+    }
+    let archived = Document { archived_at: Some(BEGAN), ..document(1, 2) };
+    world.engine.keep(vec![revise(archived)]).await.unwrap();
+    world.engine.keep(vec![Write::Drop { kind: Kind::Agent, id: 2 }]).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_cannot_be_read_rests_and_is_deleted_all_the_same() {
+    let store = Store::memory();
+    let before = world(store.clone(), vec![]).await;
+    let session = before.open(vec![]).await;
+    before.engine.stop().await;
+    let head = store.head_of(session).await.unwrap().unwrap();
+    let first = head.position;
+    let head = Head { position: first + 1, ..head };
+    let damaged = Append { session, first, count: 1, at: BEGAN, body: b"no facts".to_vec(), head };
+    store.commit(vec![Write::Append(damaged)]).await.unwrap();
+
+    let world = world(store, vec![]).await;
+    let mut feed = world.follow(session).await;
+    let refused = world.engine.commit(HOME, session, client(vec![message("hi")])).await;
+    assert!(matches!(&refused, Err(CommitError::Fault(fault)) if fault.is_damage()), "{refused:?}");
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    world.engine.delete(HOME, session).await.unwrap();
+    assert_eq!(feed.next().await.unwrap(), None, "its reader hears no more");
+    assert_eq!(world.engine.delete(HOME, session).await, Err(CommitError::NotFound));
+    assert_eq!(world.engine.session(HOME, session).await.unwrap(), None);
+    world.glove.part.notified().await;
+    assert_eq!(*world.glove.parted.lock().unwrap(), [("remove", session)]);
+    world.engine.stop().await;
+}
