@@ -66,6 +66,7 @@ def attacked(server: Server, command: str) -> str:
     assert said.get("neighbour", "").endswith("finished\n"), f"the neighbour was told {said}"
     assert not bad, f"requests were answered {sorted(set(bad))}"
     assert "the server's disk is nearly full" in told and "this session's files grew most" in told
+    assert server.log().count("was cut back") >= 1
     kept = server.bash(offender, "stat -c %s kept; cat small; echo on > new && cat new")
     assert kept.endswith("20971520\nsmall\non\n"), f"what was there before is {kept!r}"
     assert server.delete(f"/v1/sessions/{offender}")[0] == 200, "the session cannot be deleted"
@@ -107,6 +108,42 @@ def low(server: Server) -> None:
     written, read = server.turn(session, calls)
     assert written["is_error"] and "no file can grow" in text_of(written), text_of(written)
     assert not read.get("is_error"), text_of(read)
+
+
+@attack(
+    "another program of the host that fills the disk", mount="ext4:2048", seconds=200, toml="[sandbox]\ndisk_free_mib = 512\n"
+)
+def outsider(server: Server) -> None:
+    """No session is cut back for it, whatever it wrote meanwhile; both crossings of the bound are told."""
+    innocent, neighbour = server.session(), server.session()
+    server.bash(neighbour, "true")
+    after = server.ask(
+        innocent,
+        [("bash", {"command": "for i in $(seq 6); do head -c 10M /dev/zero > file$i; sleep 0.3; done; sleep 8; echo written"})],
+    )
+    steady: dict[str, str] = {}
+    working = threading.Thread(target=lambda: steady.update(told=server.bash(neighbour, STEADY)))
+    working.start()
+    filler = server.data.parent / "filler"
+    with open(filler, "wb") as file:
+        # Faster than any session writes, and below half of what is to stay free.
+        while (more := free_mib(server) - 200) > 0:
+            os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, min(more, 50) << 20)
+            time.sleep(0.1)
+    said = text_of(server.results(innocent, after)[0])
+    working.join()
+    server.say(f"with {free_mib(server)} MiB free a session that wrote 60 MiB meanwhile was told {said[-60:]!r}")
+    assert said.endswith("written\n") and steady["told"].endswith("finished\n"), (said, steady)
+    time.sleep(3)
+    kept = server.bash(innocent, "cat file* | wc -c; echo more > more; rm file1 && echo removed")
+    assert f"{6 * 10 * 1024 * 1024}\n" in kept and kept.endswith("removed\n") and "File too large" in kept, kept
+    log = server.log()
+    assert "cut back" not in log and "is ended" not in log, "somebody was stopped for what another program took"
+    assert log.count("commands can make no file longer until there is more") == 1, "the crossing is told once"
+    filler.unlink()
+    server.until("it is told that there is room", lambda: "commands can make files longer" in server.log(), 20)
+    server.until("it is counted", lambda: server.metric("heddle_disk_free_bytes") > 1 << 30, 40)
+    assert server.bash(innocent, "echo more > more && echo works").endswith("works\n")
 
 
 @attack(

@@ -42,6 +42,22 @@ pub struct Room {
     pub entries: u64,
     /// How many there can be at most.
     pub entries_all: u64,
+    /// Bytes that the file system holds in all.
+    pub bytes_all: u64,
+}
+
+/// What the server's user can still write at this place, or where it will be made.
+///
+/// # Errors
+/// What the file system says.
+pub fn room(place: &Path) -> io::Result<Room> {
+    let there = place.ancestors().find(|place| place.exists()).unwrap_or(place);
+    let room = rustix::fs::statvfs(there)?;
+    // A file system that makes entries as they are needed says that it has none at all.
+    let (entries, entries_all) =
+        if room.f_files == 0 { (u64::MAX, u64::MAX) } else { (room.f_favail, room.f_files) };
+    let bytes = |blocks: u64| blocks.saturating_mul(room.f_frsize);
+    Ok(Room { bytes: bytes(room.f_bavail), entries, entries_all, bytes_all: bytes(room.f_blocks) })
 }
 
 /// The folders of all sessions: `<root>/<name>`, below a directory that is the server's alone (0700).
@@ -150,16 +166,12 @@ impl Folders {
         Ok(found)
     }
 
-    /// What the server's user can still write where the folders are.
+    /// What the server's user can still write where the folders are, or will be.
     ///
     /// # Errors
-    /// What the file system says, also when the root does not exist yet.
+    /// What the file system says.
     pub fn room(&self) -> io::Result<Room> {
-        let room = rustix::fs::statvfs(&self.root)?;
-        // A file system that makes entries as they are needed says that it has none at all.
-        let (entries, entries_all) =
-            if room.f_files == 0 { (u64::MAX, u64::MAX) } else { (room.f_favail, room.f_files) };
-        Ok(Room { bytes: room.f_bavail.saturating_mul(room.f_frsize), entries, entries_all })
+        room(&self.root)
     }
 
     fn open_root(&self) -> io::Result<OwnedFd> {

@@ -32,7 +32,7 @@ mod host;
 
 pub use enter::{Inside, enter};
 pub use fault::{Fault, Step};
-pub use folder::{Folders, Room};
+pub use folder::{Folders, Room, room};
 pub use host::{Gauge, Memory, memory, prepare, probe, probe_disk, program};
 pub use plan::{Isolation, Layout, Limits, Plan};
 pub use report::{Check, Report};

@@ -42,6 +42,9 @@ pub(crate) struct Wanted {
     pub(crate) bytes: u64,
     /// Files and folders that can still be made.
     pub(crate) entries: u64,
+    /// How much is taken back at most for the one and the other.
+    pub(crate) bytes_most: u64,
+    pub(crate) entries_most: u64,
 }
 
 /// What a jail holds.
@@ -51,6 +54,10 @@ pub(crate) struct Weight {
     pub(crate) grown_bytes: u64,
     /// Files and folders that it has more since then.
     pub(crate) grown_entries: u64,
+    /// Milliseconds since then.
+    pub(crate) grown_for_ms: u64,
+    /// Whether there was no time to look at all of them.
+    pub(crate) grown_more: bool,
     /// Bytes of memory: of processes, of files in memory and of System V's.
     pub(crate) memory_bytes: u64,
     /// Processes that let nobody see what they hold.
@@ -91,6 +98,8 @@ pub(crate) enum ToJail {
     Weigh {
         /// The question's number, told with the answer.
         ask: u64,
+        /// Milliseconds for the answer, which holds what was seen by then.
+        within_ms: u64,
     },
     /// End every process, and take back what has grown since the last look until the disk has so much room.
     CutBack {

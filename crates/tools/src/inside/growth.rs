@@ -22,6 +22,8 @@ const LARGE: usize = 100_000;
 const SMALL_BYTES: u64 = 1024 * 1024;
 /// Seconds for which growth is remembered while there is little room.
 const STALE_S: i64 = 60;
+/// Files and folders that must be free, on file systems with a fixed number.
+const ENTRIES: u64 = 20_000;
 /// Names of removed files that are told.
 const TOLD: usize = 20;
 
@@ -71,6 +73,13 @@ impl Look {
     /// So much later that what grew before is not what fills the disk now.
     pub(super) fn is_much_later_than(&self, other: &Self) -> bool {
         self.at.0.saturating_sub(other.at.0) > STALE_S
+    }
+
+    /// Milliseconds since it began.
+    pub(super) fn age_ms(&self) -> u64 {
+        let now = ambient::wall();
+        let (seconds, nanos) = (now.0.saturating_sub(self.at.0), now.1 - self.at.1);
+        u64::try_from(seconds.saturating_mul(1_000).saturating_add(nanos / 1_000_000)).unwrap_or_default()
     }
 
     fn deleted(&self, folders: &[PathBuf], most: u64, file_bytes: u64) -> host::Deleted {
@@ -199,6 +208,15 @@ fn remove(spot: &Spot<'_>) -> rustix::io::Result<()> {
 fn shorten(spot: &Spot<'_>, length: u64) -> rustix::io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     ftruncate(openat(spot.folder, spot.name, flags, Mode::empty())?, length)
+}
+
+/// Whether a file system has twice as much free as is to stay free: so many bytes, and a tenth of its files
+/// or as many as anybody needs.
+pub(super) fn is_plenty(place: &Path, free_bytes: u64) -> bool {
+    let Ok(room) = rustix::fs::statvfs(place) else { return false };
+    let bytes = room.f_bavail.saturating_mul(room.f_frsize);
+    let entries = ENTRIES.min(room.f_files / 10);
+    bytes >= free_bytes.saturating_mul(2) && room.f_favail >= entries.saturating_mul(2)
 }
 
 /// What a file system has free.

@@ -120,8 +120,8 @@ fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
                 seats.ring();
             }
             // The server asks one thing at a time, and again if nobody answers.
-            ToJail::Weigh { ask } => {
-                questions.try_send(Question::Weigh { ask }).ok();
+            ToJail::Weigh { ask, within_ms } => {
+                questions.try_send(Question::Weigh { ask, within_ms }).ok();
             }
             ToJail::CutBack { ask, room } => {
                 questions.try_send(Question::CutBack { ask, room }).ok();

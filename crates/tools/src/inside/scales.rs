@@ -10,13 +10,10 @@ use sandbox::{Isolation, Layout};
 use super::{ambient, calls::Calls, disk::Held, growth, host, seats::Seats, sweep::Sweep};
 use crate::wire::{Cut, FromJail, Wanted, Weight};
 
-/// How long weighing may take; then what was seen by then is said.
-const WEIGHING: Duration = Duration::from_millis(700);
-
 /// A question of the watch.
 #[derive(Debug)]
 pub(super) enum Question {
-    Weigh { ask: u64 },
+    Weigh { ask: u64, within_ms: u64 },
     CutBack { ask: u64, room: Wanted },
 }
 
@@ -35,17 +32,23 @@ impl Scales {
     pub(super) fn run(&self, questions: &Receiver<Question>) {
         while let Ok(question) = questions.recv() {
             self.calls.say(&match question {
-                Question::Weigh { ask } => FromJail::Weighs { ask, weight: self.weigh() },
+                Question::Weigh { ask, within_ms } => {
+                    FromJail::Weighs { ask, weight: self.weigh(Duration::from_millis(within_ms)) }
+                }
                 Question::CutBack { ask, room } => FromJail::CutBack { ask, cut: self.cut(room) },
             });
         }
     }
 
-    fn weigh(&self) -> Weight {
+    fn weigh(&self, within: Duration) -> Weight {
         let memory_bytes = host::memory_bytes(&self.layout, self.isolation);
         let unseen = host::unseen();
-        let Held { bytes: grown_bytes, entries: grown_entries } = self.sweep.grown(ambient::now() + WEIGHING);
-        Weight { grown_bytes, grown_entries, memory_bytes, unseen }
+        // The rest of the time is for the way of the answer.
+        let until = ambient::now() + within.mul_f32(0.7);
+        let (grown, grown_for_ms) = self.sweep.grown(until);
+        let Held { bytes: grown_bytes, entries: grown_entries } = grown;
+        let grown_more = ambient::now() > until;
+        Weight { grown_bytes, grown_entries, grown_for_ms, grown_more, memory_bytes, unseen }
     }
 
     fn cut(&self, wanted: Wanted) -> Cut {
@@ -59,8 +62,8 @@ impl Scales {
         self.seats.kill(&why, || {
             // What the processes alone had held is free again by now.
             let short = room().map_or(Held::default(), |room| Held {
-                bytes: wanted.bytes.saturating_sub(room.bytes),
-                entries: wanted.entries.saturating_sub(room.entries),
+                bytes: wanted.bytes.saturating_sub(room.bytes).min(wanted.bytes_most),
+                entries: wanted.entries.saturating_sub(room.entries).min(wanted.entries_most),
             });
             let taken = self.sweep.cut(short);
             cut = taken.cut;

@@ -69,19 +69,18 @@ impl Sweep {
         let look = Look::take(&self.folders, COUNTED, &base, self.file_bytes);
         let (held, deleted_bytes) = (look.held, look.deleted_bytes);
         // What fills a disk has grown since there was room, and not since a few seconds ago.
-        let room = || self.folders.first().and_then(|folder| growth::room(folder));
-        if anew
-            || look.is_much_later_than(&base)
-            || room().is_some_and(|room| room.bytes >= self.free_bytes.saturating_mul(2))
-        {
+        let plenty = || self.folders.first().is_some_and(|folder| growth::is_plenty(folder, self.free_bytes));
+        if anew || look.is_much_later_than(&base) || plenty() {
             *base = look;
         }
         (held, deleted_bytes)
     }
 
-    /// What there is more than when there was room, as far as that can be seen until then.
-    pub(super) fn grown(&self, until: Instant) -> Held {
-        locked(&self.base).grown(&self.folders, COUNTED, self.file_bytes, until)
+    /// What there is more than when there was room, as far as that can be seen until then; and how many
+    /// milliseconds ago that was.
+    pub(super) fn grown(&self, until: Instant) -> (Held, u64) {
+        let base = locked(&self.base);
+        (base.grown(&self.folders, COUNTED, self.file_bytes, until), base.age_ms())
     }
 
     /// Takes back what has grown since then until `short` is made up for, and looks anew.

@@ -133,7 +133,7 @@ impl Keeping {
             let message = match self.line.next().await {
                 Message::Run(number, call) => self.told(number, call, &mut shells).await,
                 Message::Cancel(call) => ToJail::Cancel { call },
-                Message::Weigh(ask) => ToJail::Weigh { ask },
+                Message::Weigh(ask, within_ms) => ToJail::Weigh { ask, within_ms },
                 Message::CutBack(ask, room) => ToJail::CutBack { ask, room },
                 Message::Leave(thread) => ToJail::Leave { thread: thread.to_string() },
             };

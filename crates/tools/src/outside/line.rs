@@ -12,7 +12,7 @@ use sandbox::Gauge;
 use serde_json::Value;
 use tokio::{
     sync::{Notify, oneshot},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -91,8 +91,8 @@ pub(super) enum Message {
     Cancel(u64),
     /// End this thread's shell.
     Leave(ThreadId),
-    /// Say what the jail holds.
-    Weigh(u64),
+    /// Say what the jail holds, within so many milliseconds.
+    Weigh(u64, u64),
     /// Take back what grew until there is so much room.
     CutBack(u64, Wanted),
 }
@@ -221,9 +221,10 @@ impl Line {
         self.gauge.get().cloned()
     }
 
-    /// What the jail says it holds; nothing from one that ends first.
-    pub(super) async fn weigh(&self) -> Option<Weight> {
-        match self.question(Message::Weigh).await? {
+    /// What the jail says it holds; nothing from one that ends first or does not answer in time.
+    pub(super) async fn weigh(&self, within: Duration) -> Option<Weight> {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        match timeout(within, self.question(|ask| Message::Weigh(ask, within_ms))).await.ok()?? {
             Told::Weight(weight) => Some(weight),
             Told::Cut(_) => None,
         }
@@ -248,7 +249,7 @@ impl Line {
             let ask = calls.next;
             calls.next += 1;
             // One that was not asked yet is answered by nobody any more.
-            calls.outbox.retain(|waiting| !matches!(waiting, Message::Weigh(_) | Message::CutBack(..)));
+            calls.outbox.retain(|waiting| !matches!(waiting, Message::Weigh(..) | Message::CutBack(..)));
             calls.outbox.push_front(message(ask));
             calls.asked = Some((ask, reply));
         }

@@ -1,5 +1,6 @@
 //! The server's end of the tools: one jail a session, made at its first call and shared by its threads.
 
+mod blame;
 mod content;
 mod ending;
 mod frames;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use protocol::{SessionId, ThreadId, limits, prompt::Workplace, tool::Builtin};
 use sandbox::{Folders, Isolation, Layout, Limits, Users, Wanted};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -104,13 +106,13 @@ struct Shop {
     /// Sessions whose jail did not start, and whose owner was told.
     warned: Mutex<BTreeSet<SessionId>>,
     lanes: Lanes,
-    /// Whether the watch runs.
-    watching: Mutex<bool>,
+    /// Wakes the watch: a jail came.
+    came: Notify,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Lets the keeping of one jail panic, for a test.
     #[cfg(debug_assertions)]
-    ends: tokio::sync::Notify,
+    ends: Notify,
 }
 
 /// What there is of a session.
@@ -143,11 +145,11 @@ impl LocalHands {
             turns: Turns::default(),
             warned: Mutex::default(),
             lanes: Lanes::default(),
-            watching: Mutex::default(),
+            came: Notify::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             #[cfg(debug_assertions)]
-            ends: tokio::sync::Notify::new(),
+            ends: Notify::new(),
         }))
     }
 
@@ -231,7 +233,7 @@ impl LocalHands {
         }
         let line = Arc::new(Line::new(session, self.0.settings.margin));
         posts.insert(session, Post::Jail(Arc::clone(&line)));
-        self.0.watch();
+        self.0.came.notify_one();
         self.0.tasks.spawn(self.0.mortal(Keeping::new(Arc::clone(&self.0), Arc::clone(&line)).run()));
         Place::Line(line)
     }

@@ -1,19 +1,21 @@
-//! The watch, one for all jails and while one lives: whoever takes the last of the server's disk or memory is
-//! ended, and nobody else.
+//! The watch, one for all jails: whoever takes the last of the server's disk or memory is ended, and nobody
+//! else.
 //!
 //! It looks on a clock, since the kernel tells nobody that a disk fills, and of memory only that it is short
-//! already. The disk: processes of the session that grew most are ended and what grew is taken back. Memory:
-//! the jail that holds most is ended before the kernel must choose.
+//! already; seldom while no jail lives. The disk: processes of the session whose files took the room are
+//! ended and what grew is taken back. Memory: the jail that holds most is ended before the kernel must
+//! choose.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use sandbox::{Memory, Room};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Post, Shop,
+    LocalHands, Post, Shop,
+    blame::{Amount, Lack, Ledger, Said, Verdict},
     ending::Ending,
     line::{Line, lock},
 };
@@ -22,10 +24,13 @@ use crate::wire::{Low, Wanted, Weight};
 /// Between two looks, and where there is little left.
 const PAUSE: Duration = Duration::from_millis(250);
 const SHORT: Duration = Duration::from_millis(50);
+/// The same while no jail lives.
+const SELDOM: Duration = Duration::from_secs(10);
 /// There is little left when it is less than so many times what there must be.
 const LITTLE: u64 = 4;
-/// How long a jail has to say what it holds.
+/// How long a jail has to say what memory it holds, and what its files have grown by, which it looks for.
 const WEIGHING: Duration = Duration::from_secs(1);
+const GROWING: Duration = Duration::from_secs(3);
 /// How long it has to end its processes and take back what grew.
 const CUTTING: Duration = Duration::from_secs(10);
 /// How long a jail that was ended may take to go before the next look.
@@ -33,9 +38,9 @@ const GOING: Duration = Duration::from_secs(3);
 /// Files and folders that must be free for commands to make some, on file systems with a fixed number; a
 /// tenth of it where there are few.
 const ENTRIES: u64 = 20_000;
-/// Who has grown by less than this has not.
-const GROWN_BYTES: u64 = 1024 * 1024;
-const GROWN_ENTRIES: u64 = 100;
+/// So much more than what is to stay free there must be before the disk counts as having room again: one part
+/// in so many.
+const AGAIN: u64 = 16;
 /// Who holds less memory than this holds little.
 const HELD_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -46,53 +51,66 @@ struct Sight {
     memory: Option<Memory>,
 }
 
-impl Shop {
-    /// Starts the watch unless it runs. To be called when a jail comes.
-    pub(super) fn watch(self: &Arc<Self>) {
-        let mut watching = lock(&self.watching);
-        if !*watching {
-            *watching = true;
-            self.tasks.spawn(Arc::clone(self).look_on());
-        }
-    }
-
-    async fn look_on(self: Arc<Self>) {
-        let mut pause = PAUSE;
-        let mut before = None;
+impl LocalHands {
+    /// Looks after the disk and the memory, for ever; one at a time. What begins it again after a fault has
+    /// lost nothing but what it remembered of the last minutes.
+    pub async fn watch(&self) {
+        let shop = &self.0;
+        let (mut pause, mut low) = (Duration::ZERO, false);
+        let mut ledger = Ledger::default();
         loop {
             tokio::select! {
-                () = self.stop.cancelled() => return,
+                // Whoever stops the hands ends this, too.
+                () = shop.stop.cancelled() => std::future::pending().await,
+                () = shop.came.notified() => {}
                 () = sleep(pause) => {}
             }
-            if self.may_rest() {
-                return;
+            let Ok(sight) = shop.tasks.spawn_blocking(shop.looking()).await else { continue };
+            if let Some(room) = sight.room {
+                ledger.see(Instant::now(), room);
+                shop.tell_of(room, &mut low);
             }
-            let shop = Arc::clone(&self);
-            let looked = self
-                .tasks
-                .spawn_blocking(move || Sight { room: shop.folders.room().ok(), memory: sandbox::memory() });
-            let Ok(sight) = looked.await else { continue };
-            pause = if self.is_little(sight) { SHORT } else { PAUSE };
-            let fell = sight.room.zip(before).is_some_and(|(now, before): (Room, Room)| {
-                now.bytes.saturating_add(GROWN_BYTES) <= before.bytes || now.entries < before.entries
-            });
-            before = sight.room;
-            if let Some(room) = sight.room.filter(|room| self.disk_is_full(*room)) {
-                self.cut_back(room, fell).await;
-            } else if sight.memory.is_some_and(|memory| memory.available_bytes < self.memory_least(memory)) {
-                self.end_the_heaviest().await;
+            if shop.lines().is_empty() {
+                pause = SELDOM;
+                continue;
+            }
+            pause = if shop.is_little(sight) { SHORT } else { PAUSE };
+            if let Some(lack) = sight.room.and_then(|room| shop.lack(room)) {
+                shop.cut_back(lack, &mut ledger).await;
+            } else if sight.memory.is_some_and(|memory| memory.available_bytes < shop.memory_least(memory)) {
+                shop.end_the_heaviest().await;
             }
         }
     }
+}
 
-    /// Ends the watch when no jail is left.
-    fn may_rest(&self) -> bool {
-        let posts = lock(&self.posts);
-        let none = !posts.values().any(|post| matches!(post, Post::Jail(_)));
-        if none {
-            *lock(&self.watching) = false;
+impl Shop {
+    fn looking(self: &Arc<Self>) -> impl FnOnce() -> Sight + use<> {
+        let shop = Arc::clone(self);
+        move || Sight { room: shop.folders.room().ok(), memory: sandbox::memory() }
+    }
+
+    /// Says once when the disk comes to have less than is to stay free, and once when it has more again.
+    fn tell_of(&self, room: Room, low: &mut bool) {
+        let least = self.settings.limits.free_bytes;
+        let least_mib = least >> 20;
+        if let Some(now) = self.low(room).filter(|_| !*low) {
+            *low = true;
+            let free_mib = now.free_mib;
+            tracing::warn!(
+                free_mib,
+                least_mib,
+                "the disk has less free than `[sandbox] disk_free_mib`: commands can make no file longer until there is more"
+            );
+        } else if *low && self.low(room).is_none() && room.bytes >= least.saturating_add(least / AGAIN) {
+            *low = false;
+            let free_mib = room.bytes >> 20;
+            tracing::info!(
+                free_mib,
+                least_mib,
+                "the disk has as much free as `[sandbox] disk_free_mib` again: commands can make files longer"
+            );
         }
-        none
     }
 
     /// What is low on the disk, for a call that begins; `None`: nothing.
@@ -103,8 +121,12 @@ impl Shop {
         (free < least).then_some(Low { free_mib: free >> 20, least_mib: least >> 20 })
     }
 
-    fn disk_is_full(&self, room: Room) -> bool {
-        room.bytes < self.settings.limits.free_bytes / 2 || room.entries < entries_least(room) / 2
+    /// What is so little that somebody may have to be stopped.
+    fn lack(&self, room: Room) -> Option<Lack> {
+        if room.bytes < self.settings.limits.free_bytes / 2 {
+            return Some(Lack::Bytes);
+        }
+        (room.entries < entries_least(room) / 2).then_some(Lack::Entries)
     }
 
     fn memory_least(&self, memory: Memory) -> u64 {
@@ -130,36 +152,49 @@ impl Shop {
     }
 
     /// What every jail says it holds; nothing from those that do not answer in time.
-    async fn weigh(&self) -> Vec<(Arc<Line>, Option<Weight>)> {
+    async fn weigh(&self, within: Duration) -> Vec<(Arc<Line>, Option<Weight>)> {
         let lines = self.lines();
-        let weights = join_all(lines.iter().map(|line| timeout(WEIGHING, line.weigh()))).await;
-        lines.into_iter().zip(weights.into_iter().map(|weight| weight.ok().flatten())).collect()
+        let weights = join_all(lines.iter().map(|line| line.weigh(within))).await;
+        lines.into_iter().zip(weights).collect()
     }
 
-    async fn cut_back(&self, room: Room, fell: bool) {
-        let weights = self.weigh().await;
-        // Room that went to what no folder shows went to somebody who hides it.
-        let hiding = || fell.then(|| hiding(&weights)).flatten();
-        let Some(line) = grown(&weights).or_else(hiding) else { return };
-        let wanted = Wanted { bytes: self.settings.limits.free_bytes, entries: entries_least(room) };
-        let session = line.session;
+    async fn cut_back(self: &Arc<Self>, lack: Lack, ledger: &mut Ledger) {
+        let weights = self.weigh(GROWING).await;
+        // Looked at once more, so that nobody grew after it by what is not missing yet.
+        let Ok(Sight { room: Some(room), .. }) = self.tasks.spawn_blocking(self.looking()).await else {
+            return;
+        };
+        let all = weights.iter().map(|(line, weight)| (line.session, weight.map(said))).collect();
+        let verdict = ledger.judge(Instant::now(), room, lack, &all);
+        let (session, most) = match verdict {
+            Verdict::Grew(session, most) => (session, most),
+            Verdict::Hides(session) => (session, Amount::default()),
+            Verdict::Nobody => return,
+        };
+        let Some((line, _)) = weights.into_iter().find(|(line, _)| line.session == session) else { return };
+        let wanted = Wanted {
+            bytes: self.settings.limits.free_bytes,
+            entries: entries_least(room),
+            bytes_most: most.bytes,
+            entries_most: most.entries,
+        };
         match timeout(CUTTING, line.cut_back(wanted)).await {
             Ok(Some(cut)) => {
                 let mib = cut.bytes >> 20;
-                tracing::warn!(%session, files = cut.files, mib, "the disk is nearly full: the session that grew most was cut back");
+                tracing::warn!(%session, files = cut.files, mib, "the disk is nearly full: the session that took the room was cut back");
             }
             // It went away meanwhile, and its processes with it.
             Ok(None) => {}
             Err(_late) => {
-                tracing::warn!(%session, "the disk is nearly full: the sandbox that grew most did not answer and is ended");
+                tracing::warn!(%session, "the disk is nearly full: the sandbox that took the room did not answer and is ended");
                 line.close(Ending::Stuck);
-                gone(line).await;
+                gone(&line).await;
             }
         }
     }
 
     async fn end_the_heaviest(&self) {
-        let weights = self.weigh().await;
+        let weights = self.weigh(WEIGHING).await;
         let gauges: Vec<_> = weights
             .iter()
             .map(|(line, weight)| (line.gauge(), weight.map_or(0, |weight| weight.memory_bytes)))
@@ -192,48 +227,11 @@ async fn gone(line: &Line) {
     let _in_time = timeout(GOING, line.gone.cancelled()).await;
 }
 
-/// Who grew most, if anybody did.
-fn grown(weights: &[(Arc<Line>, Option<Weight>)]) -> Option<&Arc<Line>> {
-    let grown = |weight: &Weight| weight.grown_bytes.max(weight.grown_entries * 4096);
-    let grew = weights.iter().filter_map(|(line, weight)| Some((line, weight.as_ref()?)));
-    let grew =
-        grew.filter(|(_, weight)| weight.grown_bytes >= GROWN_BYTES || weight.grown_entries >= GROWN_ENTRIES);
-    grew.max_by_key(|(_, weight)| grown(weight)).map(|(line, _)| line)
-}
-
-/// Who hides most; else who did not even answer.
-fn hiding(weights: &[(Arc<Line>, Option<Weight>)]) -> Option<&Arc<Line>> {
-    let hides = weights.iter().filter_map(|(line, weight)| Some((line, weight.as_ref()?.unseen)));
-    let most =
-        hides.filter(|(_, unseen)| *unseen > 0).max_by_key(|(_, unseen)| *unseen).map(|(line, _)| line);
-    most.or_else(|| weights.iter().find(|(_, weight)| weight.is_none()).map(|(line, _)| line))
-}
-
-#[cfg(test)]
-mod tests {
-    use protocol::SessionId;
-
-    use super::*;
-
-    #[test]
-    fn who_grew_most_is_chosen_else_who_hides_and_nobody_who_did_neither() {
-        let weigh = |weights: &[Option<(u64, u64, u64)>]| -> Vec<(Arc<Line>, Option<Weight>)> {
-            let line = |number| Arc::new(Line::new(SessionId::from_bits(number as u128), Duration::ZERO));
-            let weight = |&(grown_bytes, grown_entries, unseen)| Weight {
-                grown_bytes,
-                grown_entries,
-                memory_bytes: 0,
-                unseen,
-            };
-            weights.iter().enumerate().map(|(at, given)| (line(at), given.as_ref().map(weight))).collect()
-        };
-        let number = |line: Option<&Arc<Line>>| line.map(|line| line.session);
-        let session = |number: u128| Some(SessionId::from_bits(number));
-        let all = weigh(&[Some((GROWN_BYTES, 0, 9)), Some((9 * GROWN_BYTES, 0, 0)), None, Some((0, 0, 0))]);
-        assert_eq!((number(grown(&all)), number(hiding(&all))), (session(1), session(0)));
-        let many = weigh(&[Some((GROWN_BYTES, 0, 0)), Some((0, 100_000, 0))]);
-        assert_eq!((number(grown(&many)), number(hiding(&many))), (session(1), None));
-        let none = weigh(&[Some((GROWN_BYTES - 1, 1, 0)), None]);
-        assert_eq!((number(grown(&none)), number(hiding(&none))), (None, session(1)));
+fn said(weight: Weight) -> Said {
+    Said {
+        grown: Amount { bytes: weight.grown_bytes, entries: weight.grown_entries },
+        since: Duration::from_millis(weight.grown_for_ms),
+        more: weight.grown_more,
+        unseen: weight.unseen,
     }
 }
