@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Clock, Dice, Engine, Parts};
+use engine::{Clock, Dice, Engine, Fault, Parts};
 use models::Models;
 use store::Store;
 use tokio::net::TcpListener;
@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::{
-    Outcome,
+    Outcome, Wrong,
     config::{DATABASE, HOME, Mode, Said, Settled, routes},
     descriptors::Descriptors,
     hands, log, say, seal,
@@ -38,7 +38,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
     }
     let locked = seal::lock(&settled.data, seal::lock_was_open(&open))?;
     let hands = hands::ready(&settled).await?;
-    let store = Store::sqlite(&settled.data.join(DATABASE))?;
+    let store = Store::sqlite(&settled.data.join(DATABASE)).map_err(|fault| unstarted(fault.into()))?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     // Listen first: a port that is taken must not look like a server that stopped working on its sessions.
     let listener = TcpListener::bind(settled.listen).await.map_err(|wrong| {
@@ -54,7 +54,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
         tree: settled.tree,
         cache_bytes: settled.cache_bytes,
     };
-    let engine = Engine::start(parts).await?;
+    let engine = Engine::start(parts).await.map_err(unstarted)?;
     let listen = listener.local_addr()?;
     first_key(&settled, &engine, listen).await?;
     warn(&settled, listen);
@@ -69,13 +69,31 @@ pub(crate) async fn run(said: Said) -> Outcome {
         end: supervise::end(&engine, &hands),
     };
     let sweep = || engine.mortal(Vital::SandboxSweep.name(), hands::sweep(&hands, &engine));
+    let watch = || engine.mortal(Vital::SandboxWatch.name(), hands.watch());
     tokio::select! {
         served = serve(listener, signals, &engine, settings, files) => served?,
         () = supervise::again(Vital::SandboxSweep, sweep) => {}
+        () = supervise::again(Vital::SandboxWatch, watch) => {}
         ended = supervise::watch(engine.store()) => return Err(ended.into()),
     }
     drop(locked);
     Ok(())
+}
+
+/// Why the server does not start, and what to do.
+fn unstarted(fault: Fault) -> Wrong {
+    match fault {
+        Fault::Store(full @ store::Fault::Full { .. }) => {
+            format!("{full}, and start the server again; the room that it keeps for this is used up").into()
+        }
+        Fault::Store(_)
+        | Fault::Corrupt(_)
+        | Fault::Unreadable(_)
+        | Fault::Unwritable(_)
+        | Fault::Contended(_)
+        | Fault::Taken(_)
+        | Fault::Died => fault.into(),
+    }
 }
 
 async fn serve(

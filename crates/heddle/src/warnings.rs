@@ -12,6 +12,9 @@ use crate::{
 /// One sentence for each, for a server that listens there.
 pub(crate) fn warnings(settled: &Settled, listen: SocketAddr) -> Vec<String> {
     let mut warnings: Vec<String> = open(listen).into_iter().collect();
+    let room = std::path::absolute(&settled.data).and_then(|data| sandbox::room(&data));
+    // A disk that cannot be asked is somebody else's to complain of.
+    warnings.extend(room.ok().and_then(|room| little(settled.sandbox.limits.free_bytes, room)));
     let mut known = environment::known(&Cli::command());
     known.extend(settled.routes.0.iter().filter_map(|route| route.key_variable.clone()));
     warnings.extend(environment::strays(&environment::names(), &known));
@@ -28,9 +31,41 @@ fn open(listen: SocketAddr) -> Option<String> {
     })
 }
 
+/// What follows if the room that is to stay free is not there.
+fn little(least_bytes: u64, room: sandbox::Room) -> Option<String> {
+    let [least, free, all] = [least_bytes, room.bytes, room.bytes_all].map(|bytes| bytes >> 20);
+    if free >= least {
+        return None;
+    }
+    let never = "so that agents' commands can never make a file longer: set it to less";
+    let now = "so that agents' commands can make no file longer: free some room, or set it to less";
+    Some(if all <= least {
+        format!(
+            "`[sandbox] disk_free_mib` is {least}, and the whole disk of the data directory has {all} MiB, {never}"
+        )
+    } else {
+        format!(
+            "`[sandbox] disk_free_mib` is {least}, and the disk of the data directory has {free} MiB free, {now}"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_that_is_to_stay_free_and_is_not_there_is_questioned() {
+        let told = |free: u64, all: u64| {
+            let room = sandbox::Room { bytes: free << 20, bytes_all: all << 20, entries: 1, entries_all: 1 };
+            little(1_024 << 20, room)
+        };
+        assert_eq!(told(1_024, 2_000), None);
+        let low = told(1_000, 2_000).expect("a word");
+        assert!(low.contains("is 1024") && low.contains("has 1000 MiB free"), "{low}");
+        let never = told(300, 1_024).expect("a word");
+        assert!(never.contains("the whole disk") && never.contains("never"), "{never}");
+    }
 
     #[test]
     fn only_what_others_can_reach_is_worth_a_word() {
