@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use protocol::limits::CONNECTIONS_WAITING;
 use rustix::fs::statvfs;
 use sandbox::Check;
 use store::Store;
@@ -16,8 +17,6 @@ use crate::{
     seal::{self, DataError},
 };
 
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 1024;
 const MIB: u64 = 1 << 20;
 
 /// A port that is this process's, and that nobody can connect to yet: it must not look like a server that
@@ -39,7 +38,7 @@ impl Door {
     /// Lets connections come.
     pub(crate) fn open(self) -> Result<TcpListener, String> {
         let listen = self.0.local_addr().map_err(|wrong| wrong.to_string())?;
-        self.0.listen(BACKLOG).map_err(|wrong| refused(listen, &wrong))
+        self.0.listen(CONNECTIONS_WAITING).map_err(|wrong| refused(listen, &wrong))
     }
 }
 

@@ -114,8 +114,8 @@ pub(crate) fn make(data: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(open)
 }
 
-/// What [`make`] would say, without changing anything. A directory that is not there yet is fine where one can
-/// be made.
+/// What [`make`] would say, without changing anything. A directory that is not there yet is fine where one
+/// can be made.
 pub(crate) fn open(data: &Path) -> Result<Vec<PathBuf>, DataError> {
     let unusable = |wrong: io::Error| DataError::Unusable { path: data.into(), reason: wrong.to_string() };
     let Some(there) = there(data)? else { return Ok(Vec::new()) };

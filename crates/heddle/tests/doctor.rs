@@ -77,6 +77,7 @@ fn where_nothing_can_be_isolated_serve_ends_with_the_reason_and_the_way_out() {
         "{err}"
     );
     assert!(err.contains("max_user_namespaces") && err.contains("--sandbox=off"), "{err}");
+    assert!(!Path::new(&data).exists(), "nothing is made");
 
     let (output, out, _) = told(&mut heddle_where_nothing_can_be_isolated(&["doctor", "--data", &data]));
     assert_eq!(output.status.code(), Some(1));

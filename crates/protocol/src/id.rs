@@ -21,7 +21,10 @@ pub trait Kind: 'static {
 pub struct Id<K>(u128, PhantomData<fn() -> K>);
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident, $id:ident, $prefix:literal, [$($alias:literal),*], $noun:literal;)*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident, $id:ident, $prefix:literal, [$($alias:literal),*], $noun:literal;
+    )*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $kind {}

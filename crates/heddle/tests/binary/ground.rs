@@ -1,5 +1,5 @@
-//! What stands in a server's way is said before anything is made, by `serve` and by `doctor`; and verbs in the
-//! wrong place make nothing.
+//! What stands in the way of a server is said before anything is made, by `serve` and by `doctor`; verbs in
+//! the wrong place make nothing.
 
 use std::net::TcpListener;
 use std::path::Path;
