@@ -183,10 +183,14 @@ fn no_secret_is_in_the_log_however_much_is_logged() {
 
 #[test]
 fn a_level_alone_is_for_what_is_ours() {
-    let data = tempfile::tempdir().expect("a directory");
+    let (data, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
     let mut serve = serving(data.path(), &["--log", "trace", "--log-format", "json"]);
-    let mut server = start(serve.env("HEDDLE_API_KEY", KEY).stderr(Stdio::piped()));
-    ask(&server.url, "GET", "/v1/agents", &[&format!("x-api-key: {KEY}")], "");
+    serve.env("HEDDLE_API_KEY", KEY).env("ANTHROPIC_API_KEY", "key-of-the-model");
+    serve.env("HEDDLE_ANTHROPIC_BASE_URL", &provider.url);
+    let mut server = start(serve.stderr(Stdio::piped()));
+    // Asks the provider, of which the libraries of HTTP would tell much.
+    ask(&server.url, "GET", "/v1/models", &[&format!("x-api-key: {KEY}")], "");
+    assert_eq!(provider.calls(), 1);
     server.signal("TERM");
     let (log, code) = server.ended();
     assert_eq!(code, Some(0));
