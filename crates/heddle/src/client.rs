@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use models::sse::Decoder;
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 
 use crate::{Wrong, config::Beside, seal};
@@ -48,8 +48,22 @@ impl Place {
                 (or_local(url, settled.listen)?, or_first(key, &settled.data)?)
             }
         };
-        Ok(Caller::new(&url, key.trim())?)
+        Ok(Caller::new(web(url.trim())?, key.trim())?)
     }
+}
+
+/// `url`, if it is the address of a server.
+fn web(url: &str) -> Result<&str, Wrong> {
+    let is_web = |url: &str| {
+        Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+    };
+    if is_web(url) {
+        return Ok(url);
+    }
+    let with_scheme = format!("http://{url}");
+    let example =
+        if !url.contains("://") && is_web(&with_scheme) { &with_scheme } else { "http://127.0.0.1:7717" };
+    Err(format!("`{url}` is no address of a server: write --url or HEDDLE_URL as {example}").into())
 }
 
 /// `url`, or where a server that listens there is reached from this machine.
@@ -70,7 +84,7 @@ fn or_local(url: Option<String>, listen: SocketAddr) -> Result<String, Wrong> {
 fn or_first(key: Option<String>, data: &Path) -> Result<String, Wrong> {
     let first = || {
         let said = format!(
-            "no key: give --key, or set HEDDLE_API_KEY (there is no first-key in {})",
+            "no key: give --key, or set HEDDLE_API_KEY; `heddle keys create` makes one (there is no first-key in {})",
             data.display()
         );
         std::fs::read_to_string(data.join(seal::FIRST_KEY)).map_err(|_| said.into())
@@ -89,7 +103,7 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn new(base: &str, key: &str) -> Result<Self, reqwest::Error> {
         // Loopback needs neither a proxy nor the system's certificates.
-        let local = base.starts_with("http://127.") || base.starts_with("http://[::1]");
+        let local = ["http://127.", "http://[::1]", "http://localhost"].iter().any(|at| base.starts_with(at));
         let mut http = Client::builder().connect_timeout(Duration::from_secs(10));
         if local {
             http = http.no_proxy().tls_certs_only([]);
@@ -192,6 +206,18 @@ mod tests {
                 None
             ]
         );
+        for (url, said) in [
+            ("http://localhost:7717", None),
+            ("https://a/b", None),
+            ("localhost:7717", Some("as http://localhost:7717")),
+            ("127.0.0.1:7717", Some("as http://127.0.0.1:7717")),
+            ("ftp://a", Some("as http://127.0.0.1:7717")),
+            ("", Some("as http://127.0.0.1:7717")),
+        ] {
+            let wrong = web(url).err().map(|wrong| wrong.to_string());
+            assert_eq!(wrong.is_some(), said.is_some(), "{url}");
+            assert!(wrong.is_none_or(|wrong| wrong.ends_with(said.unwrap_or_default())), "{url}");
+        }
         let listen = SocketAddr::from(([127, 0, 0, 1], 1));
         assert_eq!(or_local(Some("http://there".into()), listen).ok().as_deref(), Some("http://there"));
     }

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 
 use models::Models;
 use protocol::routes::Route;
+use sandbox::{Check, Report};
 
 use crate::{
     Outcome,
     config::{Mode, Said, Setting, Settled},
     descriptors::Descriptors,
-    hands, offers, say, seal, table,
+    ground, hands, offers, say, seal, table,
     trial::{self, Found},
     warnings::warnings,
 };
@@ -34,17 +35,26 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     // Finds what only the client itself can say, such as a file of certificates without one.
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     say(&settings(&settled));
-    let mut report = hands::probe(&settled.sandbox).await?;
-    report.checks.push(sandbox::probe_disk(&std::path::absolute(&settled.data)?));
+    let report = match settled.sandbox.mode {
+        Mode::Local => {
+            let mut report = hands::probe(&settled.sandbox).await?;
+            report.checks.push(sandbox::probe_disk(&std::path::absolute(&settled.data)?));
+            report
+        }
+        Mode::Off => Report { checks: vec![sandbox::bash()] },
+    };
     say(&machine(&settled, &report));
+    let ground = ground::checks(&settled);
+    say(&server(&ground));
     let mut wrong: Vec<String> = settled.weak_key.iter().cloned().collect();
-    match seal::open(&settled.data) {
-        Ok(open) if open.is_empty() => {}
-        Ok(open) => say(&format!(
+    wrong.extend(ground.iter().filter(|check| check.needed && !check.ok).map(|check| check.found.clone()));
+    // What is refused is among the checks already.
+    let open = seal::open(&settled.data).unwrap_or_default();
+    if !open.is_empty() {
+        say(&format!(
             "WARNING: other users of this machine can use {}; the next start of the server changes that\n",
             seal::told(&open)
-        )),
-        Err(refused) => wrong.push(refused.to_string()),
+        ));
     }
     if flags.routes {
         let skipped = |route: &Route| offers::keyless(&settled, route);
@@ -80,12 +90,22 @@ fn settings(settled: &Settled) -> String {
 }
 
 /// What this machine can do for the sandbox.
-fn machine(settled: &Settled, report: &sandbox::Report) -> String {
-    let mut text = match settled.sandbox.mode {
+fn machine(settled: &Settled, report: &Report) -> String {
+    let text = match settled.sandbox.mode {
         Mode::Local => "\nsandbox: one jail a session, no network\n".to_owned(),
         Mode::Off => format!("\nWARNING: {}\n", hands::OFF),
     };
-    for check in &report.checks {
+    text + &lines(&report.checks)
+}
+
+/// What a server stands on.
+fn server(ground: &[Check]) -> String {
+    ["\nserver\n", &lines(ground), &Descriptors::possible().told()].concat()
+}
+
+fn lines(checks: &[Check]) -> String {
+    let mut text = String::new();
+    for check in checks {
         let mark = match (check.ok, check.needed) {
             (true, _) => "ok",
             (false, true) => "MISSING",
@@ -97,7 +117,6 @@ fn machine(settled: &Settled, report: &sandbox::Report) -> String {
             let _written = writeln!(text, "          {}", check.fix);
         }
     }
-    text.push_str(&Descriptors::possible().told());
     text
 }
 

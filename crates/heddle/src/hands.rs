@@ -61,6 +61,8 @@ fn prepare(settled: &Settled) {
         |memory: sandbox::Memory| (2 * limits.memory_least(memory.total_bytes)).min(memory.total_bytes / 2);
     let reserve_bytes = sandbox::memory().map_or(0, reserve);
     match sandbox::prepare(reserve_bytes) {
+        // Nothing is to be said of sandboxes where there are none.
+        Ok(_) if settled.sandbox.mode == Mode::Off => {}
         Ok(Some(found)) => tracing::info!(found, "cgroups bound each sandbox as a whole"),
         Ok(None) => tracing::info!(
             "no cgroup is ours to divide: shared memory is bounded only by ending the sandbox that holds most; \

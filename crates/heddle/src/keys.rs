@@ -11,7 +11,7 @@ use store::Store;
 
 use crate::{
     Outcome,
-    config::{Beside, DATABASE, HOME, environment::API_KEY},
+    config::{Beside, DATABASE, HOME},
     say, seal,
     terminal::{self, one_line},
 };
@@ -47,6 +47,7 @@ enum Verb {
 
 pub(crate) async fn run(flags: Flags) -> Outcome {
     let data = flags.beside.settle(flags.data)?.data;
+    seal::find(&data)?;
     let open = seal::make(&data)?;
     if !open.is_empty() {
         terminal::complain(&format!(
@@ -90,7 +91,7 @@ pub(crate) fn passing() -> Result<String, String> {
     Ok(entropy()?.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
-/// What is wrong with a key that somebody thought of, if it is easy to guess.
+/// What is wrong with a key that somebody thought of, if it is easy to guess: what to say behind its name.
 pub(crate) fn weak(key: &str) -> Option<String> {
     let chars = key.chars().count();
     let kinds = key.chars().collect::<std::collections::BTreeSet<char>>().len();
@@ -102,7 +103,7 @@ pub(crate) fn weak(key: &str) -> Option<String> {
         () => return None,
     };
     Some(format!(
-        "{API_KEY} is easy to guess: it {is}, for whoever guesses it does with this server what you can; \
+        "is easy to guess: it {is}, for whoever guesses it does with this server what you can; \
          `openssl rand -hex 32` makes a good one, and without the variable the first start makes one"
     ))
 }

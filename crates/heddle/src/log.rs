@@ -11,7 +11,7 @@ use engine::Clock;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     Outcome, Wrong,
@@ -19,6 +19,10 @@ use crate::{
     lines::{Lines, Missing},
     terminal,
 };
+
+/// The parts that are ours, by the names that their lines carry.
+const OURS: [&str; 9] =
+    ["engine", "heddle", "kernel", "models", "protocol", "sandbox", "server", "store", "tools"];
 
 /// Where the log goes once it has begun.
 static LOG: OnceLock<(Format, Lines)> = OnceLock::new();
@@ -48,10 +52,22 @@ pub(crate) fn begin(log: &Log) -> Outcome {
     Ok(())
 }
 
-/// What is let through. The library of HTTP/2 warns of what a stranger's connection does, each time that it
-/// does it.
+/// What is let through. A level alone is meant for what is ours: libraries say no more than their warnings
+/// unless they are named. That of HTTP/2 warns of what a stranger's connection does, each time that it does
+/// it.
 fn filter(said: &str) -> Result<EnvFilter, Wrong> {
-    let filter = EnvFilter::try_new(said)?;
+    let (levels, named): (Vec<&str>, Vec<&str>) = said
+        .split(',')
+        .filter(|part| !part.trim().is_empty())
+        .partition(|part| part.trim().parse::<LevelFilter>().is_ok());
+    let mut parts = Vec::new();
+    for level in levels {
+        parts.extend(OURS.map(|part| format!("{part}={}", level.trim())));
+        let level = level.trim().parse::<LevelFilter>()?;
+        parts.push(level.min(LevelFilter::WARN).to_string());
+    }
+    parts.extend(named.into_iter().map(str::to_owned));
+    let filter = EnvFilter::try_new(parts.join(","))?;
     Ok(if said.contains("h2") { filter } else { filter.add_directive("h2=error".parse()?) })
 }
 
@@ -179,6 +195,26 @@ mod tests {
             painted("\u{1b}[2mtime\u{1b}[0m \u{1b}[31;1mx\u{1b}[2J\u{7}\n\u{202e}y"),
             "\u{1b}[2mtime\u{1b}[0m \u{1b}[31;1mx\\u001b[2J\\u0007\\n\\u202ey"
         );
+    }
+
+    #[test]
+    fn a_level_alone_is_for_what_is_ours_and_libraries_are_named() {
+        let told = |said: &str| {
+            let filter = filter(said).expect("a filter").to_string();
+            let mut parts: Vec<&str> = filter.split(',').filter(|part| !part.ends_with("=info")).collect();
+            parts.sort_unstable();
+            parts.join(",")
+        };
+        assert_eq!(told("info"), "h2=error,warn");
+        assert_eq!(
+            told("error").split(',').filter(|part| !part.contains('=')).collect::<Vec<_>>(),
+            ["error"]
+        );
+        assert_eq!(told("info,server=debug,hyper=trace"), "h2=error,hyper=trace,server=debug,warn");
+        assert_eq!(told("server=debug,info"), "h2=error,server=debug,warn");
+        assert_eq!(told("server=debug,h2=trace"), "h2=trace,server=debug");
+        let debug = told("debug");
+        assert!(OURS.iter().all(|part| debug.contains(&format!("{part}=debug"))) && debug.ends_with("warn"));
     }
 
     #[derive(Clone, Default)]

@@ -7,6 +7,7 @@ mod demo;
 mod descriptors;
 mod doctor;
 mod follow;
+mod ground;
 mod hands;
 mod keys;
 mod lines;

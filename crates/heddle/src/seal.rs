@@ -7,6 +7,8 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, access};
+
 use crate::config::DATABASE;
 
 /// Where the first start leaves the first key.
@@ -23,6 +25,9 @@ const FOLDERS: [&str; 2] = ["blobs", "sandboxes"];
 /// What others may do with what is private.
 const OTHERS: u32 = 0o077;
 
+/// To open what should be a plain file: through no link, and without waiting for anybody.
+const AS_IT_IS: i32 = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
+
 /// What else may be the matter with a lock that is taken.
 const OPEN_LOCK: &str = "\n(until now other users of this machine could hold its file `lock`: if no heddle runs \
                          there, remove that file)";
@@ -34,8 +39,28 @@ pub(crate) struct Locked(#[expect(dead_code, reason = "held for its lock")] File
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataError {
-    #[error("cannot make the data directory {}: {reason}", path.display())]
+    #[error("the data directory {} cannot be used: {reason}", path.display())]
     Unusable { path: PathBuf, reason: String },
+    #[error(
+        "{} cannot be the data directory: {} is a file; name a directory with --data",
+        data.display(),
+        path.display()
+    )]
+    File { path: PathBuf, data: PathBuf },
+    #[error(
+        "there is no data directory at {}; set --data (or HEDDLE_DATA) to the server's, or start `heddle serve` \
+         first, which makes one",
+        path.display()
+    )]
+    Missing { path: PathBuf },
+    #[error(
+        "the data directory {} cannot be {}: in {}, user {ours} may not write ({reason}); change that, or name \
+         another with --data",
+        data.display(),
+        if data == path { "used" } else { "made" },
+        path.display()
+    )]
+    Readonly { path: PathBuf, data: PathBuf, ours: u32, reason: String },
     #[error(
         "another heddle serves {}; stop it first, or give this one another --data{}",
         path.display(),
@@ -92,24 +117,80 @@ pub(crate) fn make(data: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(open)
 }
 
-/// What [`make`] would say, without changing anything. A directory that is not there yet is fine.
+/// What [`make`] would say, without changing anything. A directory that is not there yet is fine where one
+/// can be made.
 pub(crate) fn open(data: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !data.exists() {
-        return Ok(Vec::new());
+    let unusable = |wrong: io::Error| DataError::Unusable { path: data.into(), reason: wrong.to_string() };
+    let Some(there) = there(data)? else { return Ok(Vec::new()) };
+    if there != data {
+        return writable(data, &there).map(|()| Vec::new());
     }
-    let inside = inside(data);
-    let inside =
-        inside.map_err(|wrong| DataError::Unusable { path: data.into(), reason: wrong.to_string() })?;
-    let mut open = Vec::new();
     if look(data, data)?.is_some() {
         own(data)?;
     }
-    for path in [vec![data.to_owned()], inside].concat() {
+    let mut open = Vec::new();
+    for path in [vec![data.to_owned()], inside(data).map_err(unusable)?].concat() {
         if look(data, &path)?.is_some() {
             open.push(path);
         }
     }
+    writable(data, data)?;
     Ok(open)
+}
+
+/// The directory, or the nearest above it that is there.
+fn there(data: &Path) -> Result<Option<PathBuf>, DataError> {
+    let unusable = |wrong: io::Error| DataError::Unusable { path: data.into(), reason: wrong.to_string() };
+    let absolute = std::path::absolute(data).map_err(unusable)?;
+    for (above, place) in absolute.ancestors().enumerate() {
+        match std::fs::metadata(place) {
+            Ok(found) if found.is_dir() && above == 0 => return Ok(Some(data.into())),
+            Ok(found) if found.is_dir() => return Ok(Some(place.into())),
+            Ok(_) => return Err(DataError::File { path: place.into(), data: data.into() }),
+            Err(wrong) if matches!(wrong.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(wrong) => return Err(unusable(wrong)),
+        }
+    }
+    Ok(None)
+}
+
+fn writable(data: &Path, place: &Path) -> Result<(), DataError> {
+    access(place, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).map_err(|wrong| DataError::Readonly {
+        path: place.into(),
+        data: data.into(),
+        ours: rustix::process::geteuid().as_raw(),
+        reason: io::Error::from(wrong).to_string(),
+    })
+}
+
+/// Refuses a directory in which no server has kept anything yet.
+pub(crate) fn find(data: &Path) -> Result<(), DataError> {
+    let missing = || DataError::Missing { path: std::path::absolute(data).unwrap_or_else(|_| data.into()) };
+    let nearest = there(data)?;
+    match std::fs::symlink_metadata(data.join(DATABASE)) {
+        Err(wrong) if nearest.as_deref() != Some(data) || wrong.kind() == ErrorKind::NotFound => {
+            Err(missing())
+        }
+        // What else may be wrong with it is said when it is opened.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether a server has the directory now.
+pub(crate) fn is_served(data: &Path) -> bool {
+    let lock = OpenOptions::new().write(true).custom_flags(AS_IT_IS).open(data.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Where the directory really is, and what in it is a link to elsewhere: what no agent may see.
+pub(crate) fn places(data: &Path) -> Vec<PathBuf> {
+    let absolute = std::path::absolute(data).unwrap_or_else(|_| data.into());
+    let real = absolute.ancestors().find_map(|place| {
+        let rest = absolute.strip_prefix(place).ok()?;
+        place.canonicalize().ok().map(|place| if rest == Path::new("") { place } else { place.join(rest) })
+    });
+    let inside = inside(data).unwrap_or_default().into_iter().filter_map(|path| path.canonicalize().ok());
+    real.into_iter().chain([absolute.clone()]).chain(inside).collect()
 }
 
 /// Refuses a directory that others can use and that was not made for this: nobody else's way to it is shut.
@@ -201,7 +282,7 @@ pub(crate) fn lock(data: &Path, was_open: bool) -> Result<Locked, DataError> {
         .truncate(false)
         .write(true)
         .mode(0o600)
-        .custom_flags((rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed())
+        .custom_flags(AS_IT_IS)
         .open(&path)
         .map_err(unusable)?;
     look(data, &path)?;
@@ -262,6 +343,47 @@ mod tests {
         drop(first);
         lock(&path, false).expect("free again");
         assert_eq!(mode(&path.join("lock")), 0o600);
+    }
+
+    #[test]
+    fn a_place_where_no_directory_can_be_is_said_before_anything_is_made() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| parent.path().join(name);
+        std::fs::write(at("file"), "").expect("written");
+        for data in ["file", "file/below/it"] {
+            let expected = format!(
+                "{} cannot be the data directory: {} is a file; name a directory with --data",
+                at(data).display(),
+                at("file").display()
+            );
+            assert_eq!(open(&at(data)).expect_err("a file").to_string(), expected);
+            assert_eq!(find(&at(data)).expect_err("a file").to_string(), expected);
+        }
+        assert_eq!(open(&at("new/data")).expect("it can be made"), Vec::<PathBuf>::new());
+        assert!(matches!(find(&at("new/data")), Err(DataError::Missing { .. })));
+        assert!(matches!(find(parent.path()), Err(DataError::Missing { .. })));
+        assert!(!at("new").exists(), "a look makes nothing");
+        std::fs::create_dir(at("data")).expect("made");
+        assert!(!is_served(&at("data")));
+        let locked = lock(&at("data"), false).expect("free");
+        assert!(is_served(&at("data")));
+        drop(locked);
+        assert!(!is_served(&at("data")));
+    }
+
+    #[test]
+    fn where_the_data_really_is_is_known_also_behind_links() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let real = parent.path().canonicalize().expect("there");
+        for folder in ["disk/data", "big/blobs"] {
+            std::fs::create_dir_all(real.join(folder)).expect("made");
+        }
+        symlink(real.join("disk"), real.join("link")).expect("linked");
+        symlink(real.join("big/blobs"), real.join("disk/data/blobs")).expect("linked");
+        let data = real.join("link/data");
+        assert_eq!(places(&data), [real.join("disk/data"), data, real.join("big/blobs")]);
+        let new = real.join("link/new/data");
+        assert_eq!(places(&new), [real.join("disk/new/data"), new]);
     }
 
     #[test]

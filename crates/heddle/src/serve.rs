@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,9 @@ use crate::{
     Outcome, Wrong,
     config::{DATABASE, HOME, Mode, Said, Settled, routes},
     descriptors::Descriptors,
-    hands, log, say, seal,
+    ground, hands, log, say, seal,
     supervise::{self, Vital},
-    terminal,
+    table, terminal,
     warnings::warnings,
 };
 
@@ -32,18 +33,18 @@ pub(crate) async fn run(said: Said) -> Outcome {
     }
     log::begin(&settled.log)?;
     let files = Descriptors::raised();
+    let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
+    // Nothing is made before all is looked at that can be.
+    let door = ground::ready(&settled)?;
+    let hands = hands::ready(&settled).await?;
     let open = seal::make(&settled.data)?;
     if !open.is_empty() {
         tracing::warn!("other users of this machine could use {}; no longer", seal::told(&open));
     }
     let locked = seal::lock(&settled.data, seal::lock_was_open(&open))?;
-    let hands = hands::ready(&settled).await?;
     let store = Store::sqlite(&settled.data.join(DATABASE)).map_err(|fault| unstarted(fault.into()))?;
-    let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
-    // Listen first: a port that is taken must not look like a server that stopped working on its sessions.
-    let listener = TcpListener::bind(settled.listen).await.map_err(|wrong| {
-        format!("cannot listen on {}: {wrong}; choose another with --listen", settled.listen)
-    })?;
+    let listener = door.open()?;
+    let at_work = store.busy().await?.len();
     let parts = Parts {
         store,
         oracle: Arc::new(models),
@@ -56,10 +57,18 @@ pub(crate) async fn run(said: Said) -> Outcome {
     };
     let engine = Engine::start(parts).await.map_err(unstarted)?;
     let listen = listener.local_addr()?;
-    first_key(&settled, &engine, listen).await?;
+    let key = first_key(&settled, &engine).await?;
+    say(&block(&settled, at_work, key.as_ref()));
+    if let Some(FirstKey { secret: Some(secret), path }) = &key {
+        say(&welcome(secret, listen));
+        if terminal::read().is_ok() {
+            std::fs::remove_file(path)?;
+        }
+    }
     warn(&settled, listen);
-    // Whoever reads that it listens may stop it.
+    // Whoever reads that it listens may stop it, and finds in the log what was said before.
     let signals = Signals::new()?;
+    log::settle();
     say(&format!("listening on http://{listen}\n"));
     let settings = server::Settings {
         workspace: HOME,
@@ -162,27 +171,54 @@ impl Signals {
     }
 }
 
-/// The first start on an empty directory makes a key and shows it once (design.md 4, rules.md 11).
-async fn first_key(settled: &Settled, engine: &Engine, listen: SocketAddr) -> Outcome {
+/// The key of the first start.
+struct FirstKey {
+    /// Where it is until somebody has read it.
+    path: PathBuf,
+    /// Itself, if it was made now and there is a terminal to show it on.
+    secret: Option<String>,
+}
+
+/// The first start on an empty directory makes a key; on a terminal it is shown, once (design.md 4, rules.md
+/// 11).
+async fn first_key(settled: &Settled, engine: &Engine) -> Result<Option<FirstKey>, Wrong> {
+    let path = std::path::absolute(settled.data.join(seal::FIRST_KEY))?;
     if settled.env_key_hash.is_some() || !server::keys::list(engine.store(), HOME).await?.is_empty() {
-        return Ok(());
+        return Ok(path.exists().then_some(FirstKey { path, secret: None }));
     }
     let entropy = crate::keys::entropy()?;
     let (key, secret) = server::keys::make("first", engine.now(), entropy);
     // The file before the key, so that whenever the server dies there is no key or one that can be read.
-    let path = settled.data.join(seal::FIRST_KEY);
     seal::write_secret(&path, secret.expose())
         .map_err(|wrong| format!("the first API key cannot be written to {}: {wrong}", path.display()))?;
     server::keys::keep(engine.store(), HOME, &key, &secret).await?;
-    if !std::io::stdout().is_terminal() {
-        say(&format!("the first API key is in {}\n", path.display()));
-        return Ok(());
+    let shown = std::io::stdout().is_terminal().then(|| secret.expose().to_owned());
+    Ok(Some(FirstKey { path, secret: shown }))
+}
+
+/// What a start says of the server: one block, above the line that says where it listens.
+fn block(settled: &Settled, at_work: usize, key: Option<&FirstKey>) -> String {
+    let data = std::path::absolute(&settled.data).unwrap_or_else(|_| settled.data.clone());
+    let sandbox = match settled.sandbox.mode {
+        Mode::Local => "one jail a session, no network",
+        Mode::Off => "OFF",
+    };
+    let sessions = match at_work {
+        0 => "none was at work".to_owned(),
+        1 => "one was at work and goes on".to_owned(),
+        many => format!("{many} were at work and go on"),
+    };
+    let mut rows = vec![
+        ["data".to_owned(), data.display().to_string()],
+        ["sandbox".to_owned(), sandbox.to_owned()],
+        ["sessions".to_owned(), sessions],
+    ];
+    if let Some(FirstKey { path, secret: None }) = key {
+        let said = format!("the first API key is in {}: read it there, then remove the file", path.display());
+        rows.push(["key".to_owned(), said]);
     }
-    say(&welcome(secret.expose(), listen));
-    if terminal::read().is_ok() {
-        std::fs::remove_file(&path)?;
-    }
-    Ok(())
+    let rows = table::columns(&rows).lines().fold(String::new(), |rows, row| rows + "  " + row + "\n");
+    format!("heddle {}\n{rows}", env!("CARGO_PKG_VERSION"))
 }
 
 fn welcome(key: &str, listen: SocketAddr) -> String {
@@ -196,8 +232,12 @@ fn welcome(key: &str, listen: SocketAddr) -> String {
 
 fn warn(settled: &Settled, listen: SocketAddr) {
     let off = (settled.sandbox.mode == Mode::Off).then(|| hands::OFF.to_owned());
+    // Where both are the same terminal, once is enough.
+    let both_seen = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
     for warning in warnings(settled, listen).into_iter().chain(off) {
-        tracing::warn!("{warning}");
+        if !both_seen {
+            tracing::warn!("{warning}");
+        }
         say(&format!("WARNING: {warning}\n"));
     }
     for route in settled.routes.0.iter().filter(|route| route.pattern == routes::CLAUDE) {

@@ -45,11 +45,18 @@ fn place() -> (tempfile::TempDir, String) {
 #[test]
 fn the_doctor_tries_the_sandbox_for_real() {
     let (_place, data) = place();
-    let (output, out, err) = told(&mut heddle(&["doctor", "--data", &data]));
+    let (output, out, err) = told(&mut heddle(&["doctor", "--listen", "127.0.0.1:0", "--data", &data]));
     assert!(output.status.success(), "{out}{err}");
-    for line in
-        ["ok      user namespace: ", "ok      file system: ", "ok      system calls: ", "ok      bash: "]
-    {
+    let made = format!("ok      data: {data}: it can be made\n");
+    for line in [
+        "ok      user namespace: ",
+        "ok      file system: ",
+        "ok      system calls: ",
+        "ok      bash: ",
+        &made,
+        "room: ",
+        "ok      port: any that is free\n",
+    ] {
         assert!(out.contains(line), "no {line:?} in {out}");
     }
     assert!(out.contains("MISSING: set ANTHROPIC_API_KEY"), "{out}");
@@ -70,10 +77,12 @@ fn where_nothing_can_be_isolated_serve_ends_with_the_reason_and_the_way_out() {
         "{err}"
     );
     assert!(err.contains("max_user_namespaces") && err.contains("--sandbox=off"), "{err}");
+    assert!(!Path::new(&data).exists(), "nothing is made");
 
     let (output, out, _) = told(&mut heddle_where_nothing_can_be_isolated(&["doctor", "--data", &data]));
     assert_eq!(output.status.code(), Some(1));
     assert!(out.contains("MISSING user namespace: ") && out.contains("max_user_namespaces"), "{out}");
+    assert_eq!(out.matches("not tried").count(), 1, "{out}");
 }
 
 #[test]
@@ -87,9 +96,13 @@ fn where_nothing_can_be_isolated_the_demo_says_so_and_goes_on() {
 #[test]
 fn a_sandbox_that_is_off_is_said_wherever_one_looks() {
     let (_place, data) = place();
-    let (output, out, _) = told(&mut heddle(&["doctor", "--data", &data, "--sandbox", "off"]));
-    assert!(output.status.success());
+    let doctor = ["doctor", "--listen", "127.0.0.1:0", "--data", &data, "--sandbox", "off"];
+    let (output, out, err) = told(&mut heddle(&doctor));
+    assert!(output.status.success(), "{out}{err}");
     assert!(out.contains("WARNING: the sandbox is OFF"), "{out}");
+    for jail in ["namespace", "loopback", "quota", "cgroup", "inodes"] {
+        assert!(!out.contains(jail), "{jail} is said of what there is not: {out}");
+    }
 
     let serve = ["serve", "--listen", "127.0.0.1:0", "--data", &data, "--sandbox=off"];
     let mut serve = heddle(&serve);
@@ -97,9 +110,11 @@ fn a_sandbox_that_is_off_is_said_wherever_one_looks() {
     let out = BufReader::new(child.stdout.take().expect("an output"));
     let said: Vec<String> =
         out.lines().map_while(Result::ok).take_while(|line| !line.starts_with("listening")).collect();
+    // Whoever reads that it listens finds in the log what was to be said before, however it ends.
     child.kill().expect("it runs");
     let logged = child.wait_with_output().expect("it ends").stderr;
     let logged = String::from_utf8_lossy(&logged);
     assert!(said.iter().any(|line| line.starts_with("WARNING: the sandbox is OFF")), "{said:?}");
     assert!(logged.contains("WARN") && logged.contains("the sandbox is OFF"), "{logged}");
+    assert!(!logged.contains("cgroup"), "{logged}");
 }

@@ -312,7 +312,7 @@ mod tests {
         let empty = mistake(json!([]));
         assert_eq!(
             (empty.path.as_str(), empty.message.as_str()),
-            ("content", "must have at least 1 elements, has 0")
+            ("content", "must have at least 1 element, has 0")
         );
         let encoded = mistake(
             json!([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "a b"}}]),

@@ -21,7 +21,10 @@ pub trait Kind: 'static {
 pub struct Id<K>(u128, PhantomData<fn() -> K>);
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident, $id:ident, $prefix:literal, [$($alias:literal),*];)*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $kind:ident, $id:ident, $prefix:literal, [$($alias:literal),*], $noun:literal;
+    )*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $kind {}
@@ -31,28 +34,37 @@ macro_rules! kinds {
         }
         $(#[$doc])*
         pub type $id = Id<$kind>;
-    )*};
+    )*
+
+    /// What ids with this prefix name.
+    fn noun(prefix: &str) -> Option<&'static str> {
+        $(if prefix == $prefix $(|| prefix == $alias)* {
+            return Some($noun);
+        })*
+        None
+    }
+    };
 }
 
 kinds! {
     /// A saved agent.
-    Agent, AgentId, "agent", [];
+    Agent, AgentId, "agent", [], "an agent";
     /// An environment: where tools run.
-    Environment, EnvironmentId, "env", ["environment"];
+    Environment, EnvironmentId, "env", ["environment"], "an environment";
     /// An event of a session's log.
-    Event, EventId, "sevt", ["evt", "event"];
+    Event, EventId, "sevt", ["evt", "event"], "an event";
     /// A file.
-    File, FileId, "file", [];
+    File, FileId, "file", [], "a file";
     /// An API key.
-    ApiKey, ApiKeyId, "apikey", [];
+    ApiKey, ApiKeyId, "apikey", [], "an API key";
     /// One HTTP request.
-    Request, RequestId, "req", [];
+    Request, RequestId, "req", [], "a request";
     /// A session: one ordered log and a sandbox.
-    Session, SessionId, "sesn", ["sess", "session"];
+    Session, SessionId, "sesn", ["sess", "session"], "a session";
     /// A thread: one agent's loop inside a session.
-    Thread, ThreadId, "sthr", ["thread", "thr"];
+    Thread, ThreadId, "sthr", ["thread", "thr"], "a thread";
     /// A workspace: every row carries one.
-    Workspace, WorkspaceId, "wrkspc", ["workspace"];
+    Workspace, WorkspaceId, "wrkspc", ["workspace"], "a workspace";
 }
 
 impl<K: Kind> Id<K> {
@@ -91,21 +103,42 @@ impl Id<Event> {
 
 /// Why a text is not an id of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected an id that starts with `{prefix}_`")]
+#[error("expected an id that starts with `{prefix}_`{given}")]
 pub struct NotAnId {
     prefix: &'static str,
+    given: Given,
+}
+
+/// What was given in its place, as far as that shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// The id of something else.
+    Other(&'static str),
+    /// The right prefix, and then no id.
+    Broken,
+    Nothing,
+}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other(noun) => write!(f, ", and this is the id of {noun}"),
+            Self::Broken => f.write_str(", and this one is cut off or misspelled"),
+            Self::Nothing => Ok(()),
+        }
+    }
 }
 
 impl<K: Kind> FromStr for Id<K> {
     type Err = NotAnId;
 
     fn from_str(text: &str) -> Result<Self, NotAnId> {
-        let wrong = NotAnId { prefix: K::PREFIX };
-        let (prefix, rest) = text.rsplit_once('_').ok_or(wrong)?;
+        let wrong = |given| NotAnId { prefix: K::PREFIX, given };
+        let (prefix, rest) = text.rsplit_once('_').ok_or(wrong(Given::Nothing))?;
         if prefix != K::PREFIX && !K::ALIASES.contains(&prefix) {
-            return Err(wrong);
+            return Err(wrong(noun(prefix).map_or(Given::Nothing, Given::Other)));
         }
-        bits_of(rest).map(Self::from_bits).ok_or(wrong)
+        bits_of(rest).map(Self::from_bits).ok_or(wrong(Given::Broken))
     }
 }
 
@@ -219,6 +252,20 @@ mod tests {
             "",
         ] {
             assert!(text.parse::<SessionId>().is_err(), "{text} was read as a session id");
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_of_this_kind_is_told_with_what_it_is() {
+        for (text, more) in [
+            ("env_1111111111111111111111", ", and this is the id of an environment"),
+            ("thread_1111111111111111111111", ", and this is the id of a thread"),
+            ("session_11111", ", and this one is cut off or misspelled"),
+            ("nothing_1111111111111111111111", ""),
+            ("", ""),
+        ] {
+            let wrong = text.parse::<SessionId>().expect_err("no session's id").to_string();
+            assert_eq!(wrong, ["expected an id that starts with `sesn_`", more].concat());
         }
     }
 

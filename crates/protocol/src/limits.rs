@@ -202,6 +202,8 @@ pub const KEY_KINDS_MIN: usize = 6;
 /// Connections at once, where the limit on open files leaves room for them: at most half of that limit, so
 /// that the other half is there for sandboxes, the store, blobs and requests to models.
 pub const CONNECTIONS: usize = 8_192;
+/// Connections that wait to be accepted; a host may allow fewer.
+pub const CONNECTIONS_WAITING: u32 = 1_024;
 /// Bytes of large bodies under way at once; the others wait.
 pub const BODIES_LARGE_BYTES: usize = 96 * 1024 * 1024;
 /// Bytes of other bodies under way at once.

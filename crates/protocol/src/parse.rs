@@ -307,9 +307,10 @@ pub fn list<T>(
     move |value, path| match value {
         Value::Array(items) => {
             if items.len() < min || items.len() > max {
-                let bound =
-                    if items.len() < min { format!("at least {min}") } else { format!("at most {max}") };
-                return Err(Invalid::new(path, format!("must have {bound} elements, has {}", items.len())));
+                let (word, bound) = if items.len() < min { ("least", min) } else { ("most", max) };
+                let elements = if bound == 1 { "element" } else { "elements" };
+                let wrong = format!("must have at {word} {bound} {elements}, has {}", items.len());
+                return Err(Invalid::new(path, wrong));
             }
             items
                 .into_iter()

@@ -20,6 +20,7 @@ mod outer;
 mod plan;
 mod report;
 mod start;
+mod trees;
 mod users;
 mod word;
 
@@ -35,6 +36,7 @@ pub use fault::{Fault, Step};
 pub use folder::{Folders, Room, room};
 pub use host::{Gauge, Memory, memory, prepare, probe, probe_disk, program};
 pub use plan::{Isolation, Layout, Limits, Plan};
-pub use report::{Check, Report};
+pub use report::{Check, Report, bash};
 pub use start::{Jail, start};
+pub use trees::never_shown;
 pub use users::{Users, Wanted};

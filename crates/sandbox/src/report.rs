@@ -29,7 +29,7 @@ impl Report {
 }
 
 /// Whether there is the shell that the tools need.
-pub(crate) fn bash() -> Check {
+pub fn bash() -> Check {
     match ["/bin/bash", "/usr/bin/bash"].iter().find(|path| Path::new(path).exists()) {
         Some(path) => good("bash", &format!("found at {path}")),
         None => missing("bash", "neither /bin/bash nor /usr/bin/bash exists", "Install bash"),

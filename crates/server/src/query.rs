@@ -6,7 +6,7 @@ use axum::{extract::Query as Form, http::Uri};
 use engine::Range;
 use protocol::{
     Stamp,
-    id::{Id, Kind},
+    id::{Id, Kind, NotAnId},
     page::PageSize,
     parse,
 };
@@ -49,7 +49,10 @@ impl Query {
 
     /// An id.
     pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Option<Id<K>>, Problem> {
-        self.read(name, &format!("an id that starts with `{}_`", K::PREFIX))
+        let Some(text) = self.scalar(name) else { return Ok(None) };
+        let wrong =
+            |wrong: NotAnId| Problem::parameter(name, format!("{wrong}; got `{}`", parse::shown(text)));
+        text.parse().map(Some).map_err(wrong)
     }
 
     /// A time with a zone.

@@ -67,6 +67,12 @@ impl Store {
         Ok(Self(Arc::new(Driver::Sqlite { tables, blobs })))
     }
 
+    /// Looks whether the file, if it is there, is a database that this build can read, as far as that shows
+    /// without writing anything: [`Fault::Open`], [`Fault::Newer`].
+    pub fn look(path: &Path) -> Result<(), Fault> {
+        sqlite::look(path)
+    }
+
     /// A store that forgets everything with its last clone.
     pub fn memory() -> Self {
         Self::memory_with(Faults::default())

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OpenFlags, ToSql, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cells::Value;
@@ -210,6 +210,27 @@ pub(crate) fn prepare(path: &Path, index: Index, disk: &Disk) -> Result<Connecti
         .map_err(|error| wrong(error.to_string()))?;
     drop(turn);
     Ok(writer)
+}
+
+/// See [`crate::Store::look`]. What waits in the write-ahead log is not seen, so that only what is certain
+/// without it is said.
+pub(crate) fn look(path: &Path) -> Result<(), Fault> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let newest_seen =
+        Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).and_then(|file| {
+            file.query_row("SELECT COALESCE(MAX(number), 0) FROM migrations", [], |row| row.get::<_, i64>(0))
+        });
+    match newest_seen {
+        Ok(found) if found > newest() => Err(Fault::Newer { path: path.into(), found, known: newest() }),
+        Err(wrong) if wrong.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            Err(Fault::Open { path: path.into(), reason: wrong.to_string() })
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 pub(crate) fn connect(path: &Path, index: Index) -> Result<Connection, rusqlite::Error> {

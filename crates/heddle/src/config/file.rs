@@ -2,14 +2,13 @@
 //! file against these types, and `heddle config` prints them: there is no second list.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use protocol::{limits, routes::Provider};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
-use super::{DATA, Format, Mode};
+use super::{DATA, Format, Mode, listen::LISTEN};
 
 /// The most that a server may be set to: threads of a session, levels below the primary, days, MiB, tokens.
 const THREADS: u32 = 1_000;
@@ -30,10 +29,9 @@ const CACHE: u64 = 1 << 40;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
-    /// Where to listen; port 0 takes a free one. Whoever reaches another address than loopback can try keys:
-    /// put TLS in front of it. (--listen, HEDDLE_LISTEN)
-    #[schemars(with = "String")]
-    pub(super) listen: SocketAddr,
+    /// Where to listen: an address or a name of this machine, and a port; port 0 takes a free one. Whoever
+    /// reaches another address than loopback can try keys: put TLS in front of it. (--listen, HEDDLE_LISTEN)
+    pub(super) listen: String,
     /// Where everything is kept: the database, the first key, the sandboxes' files. (--data, HEDDLE_DATA)
     pub(super) data: PathBuf,
     /// A file of certificates in PEM that are trusted beside the system's own when a model's provider is
@@ -62,8 +60,9 @@ pub(super) struct FileSandbox {
     /// `local` runs commands in a jail of this machine; `off` runs them as the server's own user, with
     /// nothing in between. (--sandbox, HEDDLE_SANDBOX)
     pub(super) mode: Mode,
-    /// Further trees that agents may read and run, as absolute paths. None by default. `heddle doctor` says
-    /// whether sockets in them can be reached.
+    /// Further trees that agents may read and run, as absolute paths; none that holds the data directory or
+    /// lies in it, nor the host's /etc. None by default. `heddle doctor` says whether sockets in them can be
+    /// reached.
     #[schemars(example = ["/opt/toolchain"])]
     pub(super) readonly: Vec<PathBuf>,
     /// Users of this host that agents' commands run as when the server is root, each sandbox as one that no
@@ -124,7 +123,8 @@ pub(super) struct FileLog {
     /// `text` for people, `json` for machines, one object a line. (--log-format, HEDDLE_LOG_FORMAT)
     pub(super) format: Format,
     /// What is logged: `error`, `warn`, `info`, `debug` or `trace`, or a list such as
-    /// `info,server=debug` with a level for each part. (--log, HEDDLE_LOG)
+    /// `info,server=debug` with a level for each part. Libraries say no more than warnings unless they are
+    /// named, as in `debug,hyper=debug`. (--log, HEDDLE_LOG)
     pub(super) filter: Filter,
 }
 
@@ -204,7 +204,7 @@ impl From<Wire> for Provider {
 impl Default for File {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7717)),
+            listen: LISTEN.into(),
             data: DATA.into(),
             extra_ca: None,
             sandbox: FileSandbox::default(),

@@ -1,10 +1,15 @@
 //! What the command line and its environment variables say, and which of the two said it.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::ffi::OsStr;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 
-use clap::{ArgMatches, Args as _, Command, parser::ValueSource};
+use clap::{
+    Arg, ArgMatches, Args as _, Command, ValueEnum,
+    builder::{PossibleValue, TypedValueParser},
+    parser::ValueSource,
+};
 
 use super::{ConfigError, Format, Mode, Settled, source::Source};
 
@@ -14,7 +19,7 @@ use super::{ConfigError, Format, Mode, Settled, source::Source};
 pub(crate) struct Flags {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7717]
     #[arg(long, env = "HEDDLE_LISTEN", value_name = "ADDRESS")]
-    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) listen: Option<String>,
     /// Where everything is kept [default: heddle-data]
     #[arg(long, env = "HEDDLE_DATA", value_name = "DIRECTORY")]
     pub(crate) data: Option<PathBuf>,
@@ -22,14 +27,38 @@ pub(crate) struct Flags {
     #[arg(long, env = "HEDDLE_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where agents' commands run [default: local]
-    #[arg(long, env = "HEDDLE_SANDBOX", value_name = "MODE")]
-    pub(crate) sandbox: Option<Mode>,
+    #[arg(long, env = "HEDDLE_SANDBOX", value_name = "MODE", value_parser = Words::<Mode>(PhantomData))]
+    pub(crate) sandbox: Option<Word<Mode>>,
     /// What is logged: a level, or a list such as `info,server=debug` [default: info]
     #[arg(long, env = "HEDDLE_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
     /// How the log is written [default: text]
-    #[arg(long, env = "HEDDLE_LOG_FORMAT", value_name = "FORMAT")]
-    pub(crate) log_format: Option<Format>,
+    #[arg(long, env = "HEDDLE_LOG_FORMAT", value_name = "FORMAT", value_parser = Words::<Format>(PhantomData))]
+    pub(crate) log_format: Option<Word<Format>>,
+}
+
+/// One of a few words, or what was said in place of one: it is told with all other mistakes, and not before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Word<T> {
+    Known(T),
+    Unknown(String),
+}
+
+/// Reads such a word.
+#[derive(Debug, Clone)]
+struct Words<T>(PhantomData<T>);
+
+impl<T: ValueEnum + Send + Sync + 'static> TypedValueParser for Words<T> {
+    type Value = Word<T>;
+
+    fn parse_ref(&self, _: &Command, _: Option<&Arg>, value: &OsStr) -> Result<Word<T>, clap::Error> {
+        let text = value.to_string_lossy();
+        Ok(T::from_str(&text, false).map_or_else(|_| Word::Unknown(text.into_owned()), Word::Known))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(T::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
+    }
 }
 
 /// [`Flags`], and where each of them was said.
@@ -37,6 +66,8 @@ pub(crate) struct Flags {
 pub(crate) struct Said {
     pub(crate) flags: Flags,
     from: BTreeMap<String, Source>,
+    /// Whether these are a server's own settings, and not those of a server beside which something is done.
+    pub(super) serves: bool,
 }
 
 impl Said {
@@ -60,13 +91,15 @@ impl Beside {
         let named = |names: &str| Source::Flag(names.to_owned());
         let from = [("config", "--config or HEDDLE_CONFIG"), ("data", "--data or HEDDLE_DATA")];
         let from = from.map(|(id, names)| (id.to_owned(), named(names))).into();
-        Said { flags: Flags { config: self.config.clone(), data, ..Flags::default() }, from }.settle()
+        let flags = Flags { config: self.config.clone(), data, ..Flags::default() };
+        Said { flags, from, serves: false }.settle()
     }
 }
 
 impl clap::FromArgMatches for Said {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut said = Self { flags: Flags::from_arg_matches(matches)?, from: BTreeMap::new() };
+        let flags = Flags::from_arg_matches(matches)?;
+        let mut said = Self { flags, from: BTreeMap::new(), serves: true };
         said.learn(matches);
         Ok(said)
     }
@@ -118,6 +151,7 @@ mod tests {
         let from = [("log_format", "--log-format"), ("sandbox", "--sandbox")];
         let from = from.map(|(id, flag)| (id.to_owned(), Source::Flag(flag.into())));
         assert_eq!(said.from, BTreeMap::from(from));
-        assert_eq!((said.flags.sandbox, said.flags.log_format), (Some(Mode::Off), Some(Format::Json)));
+        let (sandbox, format) = (Some(Word::Known(Mode::Off)), Some(Word::Known(Format::Json)));
+        assert_eq!((said.flags.sandbox, said.flags.log_format), (sandbox, format));
     }
 }

@@ -4,6 +4,7 @@
 pub(crate) mod environment;
 mod file;
 mod flags;
+mod listen;
 mod origins;
 mod read;
 pub(crate) mod routes;
@@ -28,7 +29,7 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) use self::{
     environment::variable,
-    flags::{Beside, Said},
+    flags::{Beside, Said, Word},
     sample::sample,
     source::{Mistake, Setting, Source},
 };
@@ -37,7 +38,7 @@ use self::{
     read::Read,
     source::Ledger,
 };
-use crate::keys;
+use crate::{keys, seal};
 
 /// The one workspace of this server. Every row carries it.
 pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
@@ -132,14 +133,10 @@ pub(crate) struct Log {
     pub(crate) filter: String,
 }
 
-/// Settings that are wrong: where, and what would be right.
+/// Settings that are wrong: all of them, where, and what would be right. One line each.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("cannot read {}{named}: {reason}", file.display())]
-    Unreadable { file: PathBuf, named: String, reason: String },
-    #[error("{}", lines(_0))]
-    Wrong(Vec<Mistake>),
-}
+#[error("{}", lines(_0))]
+pub(crate) struct ConfigError(Vec<Mistake>);
 
 fn lines(mistakes: &[Mistake]) -> String {
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -149,7 +146,7 @@ impl Said {
     /// What the flags, the environment and the file mean together.
     pub(crate) fn settle(self) -> Result<Settled, ConfigError> {
         let file = self.with("config", self.flags.config.clone());
-        settle(self, read::read(file)?, &variable)
+        settle(self, read::read(file), &variable)
     }
 }
 
@@ -168,25 +165,22 @@ impl Settled {
 }
 
 fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> Result<Settled, ConfigError> {
-    let Read { file, lines } = read;
+    let Read { file, lines, mistakes, legible } = read;
     let flags = said.flags.clone();
     let found = lines.file.clone();
-    let mut ledger = Ledger::new(lines);
+    let mut ledger = Ledger::new(lines, legible);
     let which = |file: &PathBuf| if file.as_os_str().is_empty() { "none".to_owned() } else { path(file) };
     ledger.take("config", said.with("config", flags.config.clone()), found, which);
-    let listen = ledger.take("listen", said.with("listen", flags.listen), file.listen, text);
+    let listen = listen(said.with("listen", flags.listen.clone()), file.listen, &mut ledger);
     let data = ledger.take("data", said.with("data", flags.data.clone()), file.data, path);
     let extra_ca_pem = extra_ca(file.extra_ca, &mut ledger);
-    let sandbox = sandbox(said.with("sandbox", flags.sandbox), file.sandbox, &mut ledger);
+    let mode = one_of("sandbox.mode", said.with("sandbox", flags.sandbox.clone()), &mut ledger);
+    let sandbox = sandbox(mode, file.sandbox, &data, &mut ledger);
     let tree = tree(&file.threads, &mut ledger);
     let cache_bytes = ledger.take("cache.bytes", None, file.cache.bytes, text);
+    let format = one_of("log.format", said.with("log_format", flags.log_format.clone()), &mut ledger);
     let log = Log {
-        format: ledger.take(
-            "log.format",
-            said.with("log_format", flags.log_format),
-            file.log.format,
-            |format| word(*format),
-        ),
+        format: ledger.take("log.format", format, file.log.format, word),
         filter: filter(said.with("log", flags.log.clone()), file.log.filter.0, &mut ledger),
     };
     let origins = origins::settle(file.cors.origins, &mut ledger);
@@ -204,6 +198,13 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         None => ("not set", Source::Default),
     };
     ledger.enter(environment::API_KEY, state.into(), source);
+    let weak_key = env_key.as_deref().and_then(|key| keys::weak(key.trim()));
+    let settings = ledger.close(mistakes).map_err(|mut mistakes| {
+        let source = Source::Variable(environment::API_KEY.into());
+        let weak = weak_key.clone().filter(|_| said.serves);
+        mistakes.extend(weak.map(|message| Mistake { source, message }));
+        ConfigError(mistakes)
+    })?;
     Ok(Settled {
         listen,
         data,
@@ -216,9 +217,34 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         origins,
         net: Net { extra_ca_pem, proxy: Proxy::Environment },
         env_key_hash: env_key.as_deref().map(|key| server::keys::hash(key.trim())),
-        weak_key: env_key.and_then(|key| keys::weak(key.trim())),
-        settings: ledger.close().map_err(ConfigError::Wrong)?,
+        weak_key: weak_key.map(|weak| format!("{} {weak}", environment::API_KEY)),
+        settings,
     })
+}
+
+fn listen(said: Option<(String, Source)>, file: String, ledger: &mut Ledger) -> SocketAddr {
+    let text = ledger.take("listen", said, file, String::clone);
+    listen::address(text.trim()).unwrap_or_else(|wrong| {
+        ledger.mistake("listen", wrong);
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    })
+}
+
+/// The word that a flag or a variable says for `name`, if it is one of those that there are.
+fn one_of<T: clap::ValueEnum>(
+    name: &str,
+    said: Option<(Word<T>, Source)>,
+    ledger: &mut Ledger,
+) -> Option<(T, Source)> {
+    match said? {
+        (Word::Known(value), source) => Some((value, source)),
+        (Word::Unknown(text), source) => {
+            let known: Vec<String> = T::value_variants().iter().map(|known| word(known)).collect();
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            ledger.mistake_of(source, name, read::unknown("value", &text, &known));
+            None
+        }
+    }
 }
 
 fn extra_ca(file: Option<PathBuf>, ledger: &mut Ledger) -> Option<Vec<u8>> {
@@ -232,10 +258,10 @@ fn extra_ca(file: Option<PathBuf>, ledger: &mut Ledger) -> Option<Vec<u8>> {
     read.map_err(|wrong| ledger.mistake("extra_ca", wrong)).ok()
 }
 
-fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger) -> Sandbox {
+fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, data: &Path, ledger: &mut Ledger) -> Sandbox {
     let trees = |trees: &Vec<PathBuf>| listed(trees.iter().map(path));
     let sandbox = Sandbox {
-        mode: ledger.take("sandbox.mode", mode, file.mode, |mode| word(*mode)),
+        mode: ledger.take("sandbox.mode", mode, file.mode, word),
         readonly: ledger.take("sandbox.readonly", None, file.readonly, trees),
         users: users(file.uids, file.user, ledger),
         jails: ledger.take("sandbox.jails", None, file.jails, text),
@@ -253,10 +279,10 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, ledger: &mut Ledger)
             ..sandbox::Limits::default()
         },
     };
-    for tree in &sandbox.readonly {
-        if !tree.is_absolute() || !tree.exists() {
-            let message = format!("{} must be an absolute path that exists", tree.display());
-            ledger.mistake("sandbox.readonly", message);
+    if !sandbox.readonly.is_empty() {
+        let kept = seal::places(data);
+        for wrong in sandbox.readonly.iter().filter_map(|tree| sandbox::never_shown(tree, &kept)) {
+            ledger.mistake("sandbox.readonly", wrong);
         }
     }
     sandbox
@@ -321,7 +347,7 @@ fn path(path: &impl AsRef<Path>) -> String {
     path.as_ref().display().to_string()
 }
 
-fn word(value: impl clap::ValueEnum) -> String {
+fn word<T: clap::ValueEnum>(value: &T) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
@@ -350,7 +376,7 @@ pub(crate) mod tests {
 
     fn settled(flags: &[&str], text: &str) -> Result<Settled, ConfigError> {
         let said = Line::parse_from([&["heddle"], flags].concat()).said;
-        settle(said, read::parse(Path::new("heddle.toml"), text)?, &|_| None)
+        settle(said, read::parse(Path::new("heddle.toml"), text), &|_| None)
     }
 
     fn told(settled: &Settled, name: &str) -> String {
@@ -434,7 +460,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_key_of_the_environment_is_kept_as_a_hash_and_shown_as_set() {
-        let read = read::parse(Path::new("heddle.toml"), "").expect("legal");
+        let read = read::parse(Path::new("heddle.toml"), "");
         let variable = |name: &str| (name == "HEDDLE_API_KEY").then(|| " sesame\n".to_owned());
         let settled = settle(Said::default(), read, &variable).expect("legal");
         assert_eq!(settled.env_key_hash, Some(server::keys::hash("sesame")));

@@ -3,61 +3,78 @@
 //! What may stand where is the schema of the types in `file`; this walks the text and the schema side by
 //! side, because only the text knows its lines.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize as _;
 use serde_json::Value as Schema;
 use toml::{
     Spanned,
-    de::{DeInteger, DeTable, DeValue},
+    de::{DeArray, DeInteger, DeTable, DeValue, Deserializer},
 };
 
 use super::{
-    ConfigError,
     file::{self, File, spelled},
     nearest,
     source::{Lines, Mistake, Source},
 };
 
-/// What a file says, and on which lines.
-#[derive(Debug, Default)]
+/// What a file says, and on which lines; what is wrong in it counts as not said.
+#[derive(Debug)]
 pub(super) struct Read {
     pub(super) file: File,
     pub(super) lines: Lines,
+    pub(super) mistakes: Vec<Mistake>,
+    /// Whether it is TOML, so that what is not said in it does not stand there.
+    pub(super) legible: bool,
+}
+
+/// No file.
+impl Default for Read {
+    fn default() -> Self {
+        Self { file: File::default(), lines: Lines::default(), mistakes: Vec::new(), legible: true }
+    }
 }
 
 /// Reads the file that was `named` somewhere, or the one that is there by default, if it is there.
-pub(super) fn read(named: Option<(PathBuf, Source)>) -> Result<Read, ConfigError> {
-    let (path, source) = match &named {
-        Some((path, source)) => (path.as_path(), Some(source)),
-        None => (Path::new("heddle.toml"), None),
-    };
+pub(super) fn read(named: Option<(PathBuf, Source)>) -> Read {
+    let path = named.as_ref().map_or(Path::new("heddle.toml"), |(path, _)| path);
     match std::fs::read_to_string(path) {
         Ok(text) => parse(path, &text),
-        Err(wrong) if named.is_none() && wrong.kind() == std::io::ErrorKind::NotFound => Ok(Read::default()),
+        Err(wrong) if named.is_none() && wrong.kind() == std::io::ErrorKind::NotFound => Read::default(),
         Err(wrong) => {
-            let named = source.map(|source| format!(", which {source} names")).unwrap_or_default();
-            Err(ConfigError::Unreadable { file: path.into(), named, reason: wrong.to_string() })
+            let message = format!("cannot read {}: {wrong}", path.display());
+            let source = match named {
+                Some((_, source)) => source,
+                None => Source::File(path.into()),
+            };
+            Read { mistakes: vec![Mistake { source, message }], legible: false, ..Read::default() }
         }
     }
 }
 
 /// Reads `text`, the content of the file at `path`.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Read, ConfigError> {
+pub(super) fn parse(path: &Path, text: &str) -> Read {
     let mut walk = Walk { text, wrong: Vec::new(), keys: Vec::new() };
-    match DeTable::parse(text) {
-        Ok(document) => walk.table(file::schema().as_value(), document.get_ref(), ""),
-        Err(wrong) => {
-            // The library says that there is one, and where, but not which.
-            let twice = wrong.message() == "duplicate key";
-            let key = wrong.span().filter(|_| twice).and_then(|span| text.get(span));
-            let key = key.map(|key| format!(" `{}`", key.trim_matches('"'))).unwrap_or_default();
-            walk.wrong(start(&wrong), &format!("{}{key}", wrong.message()));
+    let (mut document, errors) = DeTable::parse_recoverable(text);
+    let mut legible = true;
+    for wrong in &errors {
+        // The library says that there is one, and where, but not which.
+        let twice = wrong.message() == "duplicate key";
+        let key = wrong.span().filter(|_| twice).and_then(|span| text.get(span));
+        let key = key.map(|key| format!(" `{}`", key.trim_matches('"'))).unwrap_or_default();
+        // What follows on the same line follows from the first.
+        if walk.wrong.iter().all(|(at, _)| walk.line(*at) != walk.line(start(wrong))) {
+            walk.wrong(start(wrong), &format!("{}{key}", wrong.message()));
         }
+        legible &= twice;
     }
-    if walk.wrong.is_empty() {
-        match toml::from_str(text) {
-            Ok(file) => return Ok(Read { file, lines: walk.lines(path) }),
-            // A text that is no address, and the like: only the type itself knows.
+    let mut file = File::default();
+    if legible {
+        walk.table(file::schema().as_value(), document.get_mut(), "");
+        match File::deserialize(Deserializer::from(document)) {
+            Ok(read) => file = read,
+            // What only the type itself knows.
             Err(wrong) => {
                 let at = start(&wrong);
                 let key = walk.keys.iter().rev().find(|key| key.value.contains(&at));
@@ -66,7 +83,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Read, ConfigError> {
             }
         }
     }
-    Err(ConfigError::Wrong(walk.mistakes(path)))
+    Read { file, lines: walk.lines(path), mistakes: walk.mistakes(path), legible }
 }
 
 fn start(wrong: &toml::de::Error) -> usize {
@@ -110,59 +127,91 @@ impl Walk<'_> {
         self.wrong.iter().map(mistake).collect()
     }
 
-    fn table(&mut self, schema: &Schema, table: &DeTable<'_>, path: &str) {
-        let known = schema["properties"].as_object();
-        for (key, value) in table {
-            let name: &str = key.get_ref();
-            let inner = if path.is_empty() { spelled(name) } else { format!("{path}.{}", spelled(name)) };
-            let schema = match known {
-                Some(known) => known.get(name),
-                None => Some(&schema["additionalProperties"]),
-            };
-            let Some(schema) = schema else {
-                let known: Vec<&str> = known.into_iter().flatten().map(|(known, _)| known.as_str()).collect();
-                self.wrong(key.span().start, &unknown("key", name, &known));
-                continue;
-            };
-            self.keys.push(Key { path: inner.clone(), at: key.span().start, value: value.span() });
-            self.value(schema, value, &inner);
-            let required = schema["required"].as_array().into_iter().flatten().filter_map(Schema::as_str);
-            if let DeValue::Table(given) = value.get_ref() {
-                for missing in required.filter(|required| !given.contains_key(*required)) {
-                    let one_of = choices(&schema["properties"][missing]).join(" or ");
-                    self.wrong(key.span().start, &format!("{inner}: `{missing}` is missing; give {one_of}"));
-                }
+    /// Finds the keys of `table` and what is wrong there, and takes what is wrong out of it.
+    fn table(&mut self, schema: &Schema, table: &mut DeTable<'_>, path: &str) {
+        let mut wrong = Vec::new();
+        for (key, value) in table.iter_mut() {
+            if !self.entry(schema, key, value, path) {
+                wrong.push(key.get_ref().clone().into_owned());
             }
+        }
+        for name in &wrong {
+            table.remove(name.as_str());
         }
     }
 
-    fn value(&mut self, schema: &Schema, value: &Spanned<DeValue<'_>>, path: &str) {
+    /// Whether what one key of a table says may stand.
+    fn entry(
+        &mut self,
+        schema: &Schema,
+        key: &Spanned<Cow<'_, str>>,
+        value: &mut Spanned<DeValue<'_>>,
+        path: &str,
+    ) -> bool {
+        let (name, at): (&str, _) = (key.get_ref(), key.span().start);
+        let inner = if path.is_empty() { spelled(name) } else { format!("{path}.{}", spelled(name)) };
+        let known = schema["properties"].as_object();
+        let schema = match known {
+            Some(known) => known.get(name),
+            None => Some(&schema["additionalProperties"]),
+        };
+        let Some(schema) = schema else {
+            let known: Vec<&str> = known.into_iter().flatten().map(|(known, _)| known.as_str()).collect();
+            self.wrong(at, &unknown("key", name, &known));
+            return false;
+        };
+        self.keys.push(Key { path: inner.clone(), at, value: value.span() });
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Schema::as_str);
+        let given =
+            |value: &DeValue<'_>, name: &str| value.as_table().is_some_and(|at| at.contains_key(name));
+        for missing in
+            required.clone().filter(|name| value.get_ref().is_table() && !given(value.get_ref(), name))
+        {
+            let one_of = choices(&schema["properties"][missing]).join(" or ");
+            self.wrong(at, &format!("{inner}: `{missing}` is missing; give {one_of}"));
+        }
+        let right = self.value(schema, value, &inner);
+        // So that the rest of the table can be judged, too.
+        if let DeValue::Table(table) = value.get_mut() {
+            for name in required.filter(|name| !table.contains_key(*name)).collect::<Vec<_>>() {
+                let any = choices(&schema["properties"][name]).into_iter().next().unwrap_or_default();
+                let any = DeValue::String(Cow::Owned(any.trim_matches('"').to_owned()));
+                table.insert(Spanned::new(0..0, Cow::Owned(name.to_owned())), Spanned::new(0..0, any));
+            }
+        }
+        right
+    }
+
+    /// Whether a value may stand.
+    fn value(&mut self, schema: &Schema, value: &mut Spanned<DeValue<'_>>, path: &str) -> bool {
         let at = value.span().start;
         let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or("string");
-        match (kind, value.get_ref()) {
-            ("object", DeValue::Table(table)) => self.table(schema, table, path),
+        let wrong = match (kind, value.get_mut()) {
+            ("object", DeValue::Table(table)) => {
+                self.table(schema, table, path);
+                None
+            }
             ("array", DeValue::Array(values)) => {
-                for value in values {
-                    self.value(&schema["items"], value, path);
+                for mut value in std::mem::replace(values, DeArray::new()) {
+                    if self.value(&schema["items"], &mut value, path) {
+                        values.push(value);
+                    }
                 }
+                None
             }
-            ("integer", DeValue::Integer(number)) => {
-                if let Some(wrong) = outside(schema, number) {
-                    self.wrong(at, &format!("{path}: {wrong}"));
-                }
-            }
+            ("integer", DeValue::Integer(number)) => outside(schema, number),
             ("string", DeValue::String(text)) => {
                 let choices = choices(schema);
                 let choices: Vec<&str> = choices.iter().map(|choice| choice.trim_matches('"')).collect();
-                if !choices.is_empty() && !choices.contains(&text.as_ref()) {
-                    self.wrong(at, &format!("{path}: {}", unknown("value", text, &choices)));
-                }
+                let one = choices.is_empty() || choices.contains(&text.as_ref());
+                (!one).then(|| unknown("value", text, &choices))
             }
-            (kind, other) => {
-                let expected = expected(kind);
-                self.wrong(at, &format!("{path}: must be {expected}, and is {}", found(other)));
-            }
+            (kind, other) => Some(format!("must be {}, and is {}", expected(kind), found(other))),
+        };
+        if let Some(wrong) = &wrong {
+            self.wrong(at, &format!("{path}: {wrong}"));
         }
+        wrong.is_none()
     }
 }
 
@@ -173,7 +222,7 @@ pub(super) fn choices(schema: &Schema) -> Vec<String> {
     listed.chain(described).filter_map(Schema::as_str).map(|choice| format!("{choice:?}")).collect()
 }
 
-fn unknown(what: &str, given: &str, known: &[&str]) -> String {
+pub(super) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
     match nearest(given, known) {
         Some(near) => format!("unknown {what} `{given}`; did you mean `{near}`?"),
         None => format!("unknown {what} `{given}`; known are {}", known.join(", ")),
@@ -216,7 +265,8 @@ mod tests {
     use super::*;
 
     fn mistakes(text: &str) -> String {
-        parse(Path::new("heddle.toml"), text).expect_err("a mistake").to_string()
+        let mistakes = parse(Path::new("heddle.toml"), text).mistakes;
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -242,7 +292,6 @@ mod tests {
     fn a_value_of_the_wrong_kind_or_out_of_bounds_is_named_with_its_line() {
         for (text, said) in [
             ("listen = 3\n", "1: listen: must be a text in \"quotes\", and is a whole number"),
-            ("listen = \"here\"\n", "1: listen: invalid socket address syntax"),
             ("sandbox = 1\n", "1: sandbox: must be a table, and is a whole number"),
             (
                 "[sandbox]\nreadonly = \"/x\"\n",
@@ -313,11 +362,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_counts_as_not_said_and_the_rest_is_read() {
+        let text = "data = 3\nextra_ca = \"a.pem\"\n[routes.m]\nkey = \"K\"\nwindow = 0\nmax_output = 9\n\
+                    [cors]\norigins = [\"https://a\", 4]\n";
+        let read = parse(Path::new("heddle.toml"), text);
+        assert_eq!(read.mistakes.len(), 4, "{:?}", read.mistakes);
+        let route = &read.file.routes["m"];
+        assert_eq!((route.key.as_deref(), route.window, route.max_output), (Some("K"), None, Some(9)));
+        assert_eq!(read.file.data, File::default().data);
+        assert_eq!(
+            (read.file.extra_ca, read.file.cors.origins),
+            (Some("a.pem".into()), vec!["https://a".into()])
+        );
+    }
+
+    #[test]
+    fn all_that_is_no_toml_is_told_at_once() {
+        let told = mistakes("data = a\nlisten = \"x\n[log]\nformat == \"json\"\n");
+        let lines: Vec<&str> = told.lines().filter_map(|line| line.split(':').nth(1)).collect();
+        assert_eq!(lines, ["1", "2", "4"], "{told}");
+    }
+
+    #[test]
     fn a_file_that_was_named_must_be_there_and_another_need_not() {
         let gone = PathBuf::from("/is/not/there.toml");
-        let wrong =
-            read(Some((gone, Source::Variable("HEDDLE_CONFIG".into())))).expect_err("it is not there");
-        let said = wrong.to_string();
-        assert!(said.starts_with("cannot read /is/not/there.toml, which HEDDLE_CONFIG names: "), "{said}");
+        let read = read(Some((gone, Source::Variable("HEDDLE_CONFIG".into()))));
+        let said = read.mistakes[0].to_string();
+        assert!(said.starts_with("HEDDLE_CONFIG: cannot read /is/not/there.toml: "), "{said}");
     }
 }

@@ -126,7 +126,9 @@ impl Entry<'_> {
             (None, Wire::Messages, None) => (MESSAGES_URL.to_owned(), Source::Default),
         };
         let url = url.trim().trim_end_matches('/').to_owned();
-        let wrong = wrong_url(&url);
+        let twice = (wire == Wire::Messages && url.ends_with("/v1"))
+            .then_some("must end before `/v1`: each request adds `/v1/messages` to it");
+        let wrong = wrong_url(&url).or(twice);
         // What is wrong may hold a password.
         let shown = if wrong.is_some() { "(wrong)".to_owned() } else { url.clone() };
         self.ledger.enter(&path, shown, source);
@@ -225,7 +227,7 @@ mod tests {
     use std::path::Path;
 
     fn settled(text: &str, variables: &[(&str, &str)]) -> Result<Settled, ConfigError> {
-        let read = read::parse(Path::new("heddle.toml"), text)?;
+        let read = read::parse(Path::new("heddle.toml"), text);
         let variable = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
         };
@@ -299,6 +301,7 @@ mod tests {
             (route("key = \"hf_secret\""), "3: routes.m.key: must be the name of an environment variable"),
             (route("base_url = \"ftp://a\""), "3: routes.m.base_url: must be an http or https address"),
             (route("base_url = \"a\""), "3: routes.m.base_url: must be an http or https address"),
+            (route("base_url = \"http://a/v1/\""), "3: routes.m.base_url: must end before `/v1`"),
             (
                 route("base_url = \"http://u:secret@a\""),
                 "3: routes.m.base_url: must hold no user and no password",

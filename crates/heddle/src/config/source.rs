@@ -14,6 +14,8 @@ pub(crate) enum Source {
     Variable(String),
     /// This line of the settings' file.
     Line { file: PathBuf, line: usize },
+    /// The settings' file as a whole, which nobody named.
+    File(PathBuf),
     /// Nowhere.
     Default,
 }
@@ -23,6 +25,7 @@ impl fmt::Display for Source {
         match self {
             Self::Flag(name) | Self::Variable(name) => f.write_str(name),
             Self::Line { file, line } => write!(f, "{}:{line}", file.display()),
+            Self::File(file) => write!(f, "{}", file.display()),
             Self::Default => f.write_str("default"),
         }
     }
@@ -42,6 +45,19 @@ pub(crate) struct Setting {
 pub(crate) struct Mistake {
     pub(crate) source: Source,
     pub(crate) message: String,
+}
+
+impl Mistake {
+    /// In which order mistakes are told: those of the file as they stand there, then the others.
+    fn place(&self) -> (u8, usize) {
+        match &self.source {
+            Source::File(_) => (0, 0),
+            Source::Line { line, .. } => (1, *line),
+            Source::Variable(_) => (2, 0),
+            Source::Flag(_) => (3, 0),
+            Source::Default => (4, 0),
+        }
+    }
 }
 
 impl fmt::Display for Mistake {
@@ -64,16 +80,18 @@ impl Lines {
 }
 
 /// Every setting that was asked for so far, and every mistake that was found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
     lines: Lines,
+    /// Whether all that the file says could be read.
+    legible: bool,
     settings: Vec<Setting>,
     mistakes: Vec<Mistake>,
 }
 
 impl Ledger {
-    pub(super) fn new(lines: Lines) -> Self {
-        Self { lines, ..Self::default() }
+    pub(super) fn new(lines: Lines, legible: bool) -> Self {
+        Self { lines, legible, settings: Vec::new(), mistakes: Vec::new() }
     }
 
     /// Enters the setting at `path`: what a flag or a variable said, else what the file says, which knows the
@@ -113,8 +131,18 @@ impl Ledger {
         self.mistakes.push(Mistake { source, message: format!("{path}: {message}") });
     }
 
-    /// What was entered, if nothing is wrong.
-    pub(super) fn close(self) -> Result<Vec<Setting>, Vec<Mistake>> {
-        if self.mistakes.is_empty() { Ok(self.settings) } else { Err(self.mistakes) }
+    /// Notes that what `source` says of the setting `name` is wrong.
+    pub(super) fn mistake_of(&mut self, source: Source, name: &str, message: impl fmt::Display) {
+        self.mistakes.push(Mistake { source, message: format!("{name}: {message}") });
+    }
+
+    /// What was entered, if nothing is wrong, and else every mistake; `found` are those of the file's text.
+    pub(super) fn close(self, found: Vec<Mistake>) -> Result<Vec<Setting>, Vec<Mistake>> {
+        let mut mistakes = found;
+        // What seems to be missing in a file that could not be read whole may well stand there.
+        let sure = |mistake: &Mistake| self.legible || !matches!(mistake.source, Source::Line { .. });
+        mistakes.extend(self.mistakes.into_iter().filter(sure));
+        mistakes.sort_by_key(Mistake::place);
+        if mistakes.is_empty() { Ok(self.settings) } else { Err(mistakes) }
     }
 }

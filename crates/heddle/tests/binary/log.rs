@@ -140,7 +140,10 @@ fn no_secret_is_in_the_log_however_much_is_logged() {
     for format in ["text", "json"] {
         let data = tempfile::tempdir().expect("a directory");
         let provider = Provider::open();
-        let mut serve = serving(data.path(), &["--log", "trace", "--log-format", format]);
+        // Of libraries too, which a level alone would leave out.
+        let libraries = ["axum", "h2", "hyper", "mio", "reqwest", "rustls", "tokio", "tower", "want"];
+        let filter = ["trace", &libraries.map(|library| format!("{library}=trace")).join(",")].join(",");
+        let mut serve = serving(data.path(), &["--log", &filter, "--log-format", format]);
         serve.env("HEDDLE_API_KEY", KEY).env("ANTHROPIC_API_KEY", "key-of-the-model");
         serve.env("HEDDLE_ANTHROPIC_BASE_URL", &provider.url);
         let log = tempfile::NamedTempFile::new().expect("a file");
@@ -170,11 +173,38 @@ fn no_secret_is_in_the_log_however_much_is_logged() {
         assert!(server.child.wait().expect("it ends").success());
         let log = std::fs::read_to_string(log.path()).expect("text");
         assert!(log.contains("/v1/agents") && log.contains("DEBUG"), "much is logged: {log}");
+        assert!(log.contains("hyper"), "libraries too: {log}");
         for secret in secrets {
             let line = log.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "{secret} in a {format} log");
         }
     }
+}
+
+#[test]
+fn a_level_alone_is_for_what_is_ours() {
+    let (data, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
+    let mut serve = serving(data.path(), &["--log", "trace", "--log-format", "json"]);
+    serve.env("HEDDLE_API_KEY", KEY).env("ANTHROPIC_API_KEY", "key-of-the-model");
+    serve.env("HEDDLE_ANTHROPIC_BASE_URL", &provider.url);
+    let mut server = start(serve.stderr(Stdio::piped()));
+    // Asks the provider, of which the libraries of HTTP would tell much.
+    ask(&server.url, "GET", "/v1/models", &[&format!("x-api-key: {KEY}")], "");
+    assert_eq!(provider.calls(), 1);
+    server.signal("TERM");
+    let (log, code) = server.ended();
+    assert_eq!(code, Some(0));
+    let targets: std::collections::BTreeSet<String> = log
+        .lines()
+        .map(|line| {
+            bare(line)["target"].as_str().expect("a target").split(':').next().expect("a part").to_owned()
+        })
+        .collect();
+    let ours = ["engine", "heddle", "models", "sandbox", "server", "store", "tools"];
+    assert!(
+        targets.contains("server") && targets.iter().all(|target| ours.contains(&target.as_str())),
+        "{targets:?}"
+    );
 }
 
 #[test]

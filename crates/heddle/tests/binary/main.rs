@@ -1,6 +1,7 @@
 //! The binary as a newcomer meets it: the demo, the first start, a directory that is taken, the way down.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
+mod ground;
 mod house;
 mod log;
 mod provider;
@@ -13,7 +14,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use house::{heddle, id, post, send, serve, status, text};
+use house::{ask, heddle, id, post, send, serve, status, text};
 
 #[test]
 fn the_demo_lets_agents_work_kills_its_server_and_loses_nothing() {
@@ -86,14 +87,24 @@ fn the_first_start_makes_a_key_that_opens_and_later_starts_do_not() {
     let data = tempfile::tempdir().expect("a directory");
     let server = serve(data.path());
     let file = data.path().join("first-key");
-    assert_eq!(server.said, [format!("the first API key is in {}\n", file.display())]);
+    let block = |rest: &str| {
+        let data = data.path().display();
+        format!(
+            "heddle {}\n  data      {data}\n  sandbox   one jail a session, no network\n{rest}",
+            env!("CARGO_PKG_VERSION")
+        )
+    };
+    let told = format!("the first API key is in {}: read it there, then remove the file\n", file.display());
+    assert_eq!(server.said.concat(), block(&format!("  sessions  none was at work\n  key       {told}")));
     assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
     let key = std::fs::read_to_string(&file).expect("text");
     let get = |key: &str| format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
     assert_eq!(status(&server.url, &get(&key)), "HTTP/1.1 200 OK");
     assert_eq!(status(&server.url, &get("wrong")), "HTTP/1.1 401 Unauthorized");
     drop(server);
-    assert_eq!(serve(data.path()).said, Vec::<String>::new());
+    std::fs::remove_file(&file).expect("read");
+    assert_eq!(serve(data.path()).said.concat(), block("  sessions  none was at work\n"));
+    assert!(!file.exists());
 }
 
 #[test]
@@ -113,6 +124,51 @@ fn keys_are_made_and_revoked_beside_a_running_server() {
     keys(&["revoke", name.split(' ').next().expect("an id")]);
     assert_eq!(status(&server.url, &get), "HTTP/1.1 401 Unauthorized");
     assert!(!keys(&["list"]).contains(secret));
+}
+
+#[test]
+fn a_call_that_waits_for_a_word_is_stopped_though_its_session_is_idle() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let call = |path: &str, body: &str| post(&server.url, &key, path, body);
+    let ask_first = r#"{"type":"agent_toolset_20260401","configs":[{"name":"bash","permission_policy":{"type":"always_ask"}}]}"#;
+    let agent = format!(r#"{{"name":"a","model":"heddle-demo","tools":[{ask_first}]}}"#);
+    let agent = id(&call("/v1/agents", &agent), "agent");
+    let environment = id(&call("/v1/environments", r#"{"name":"e"}"#), "env");
+    let session = format!(r#"{{"agent":"{agent}","environment_id":"{environment}"}}"#);
+    let session = id(&call("/v1/sessions", &session), "sesn");
+    let stream =
+        format!("GET /v1/sessions/{session}/events/stream HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
+    let mut stream = send(&server.url, &stream);
+    let events =
+        r#"{"events":[{"type":"user.message","content":[{"type":"text","text":"run echo hello"}]}]}"#;
+    call(&format!("/v1/sessions/{session}/events"), events);
+    let mut line = String::new();
+    while !line.contains("session.status_idle") {
+        line.clear();
+        assert_ne!(stream.read_line(&mut line).expect("it streams"), 0, "the stream ended too early");
+    }
+    assert!(line.contains("requires_action"), "{line}");
+    let output = heddle(&["stop", &session, "--url", &server.url, "--key", &key]).output().expect("it runs");
+    assert_eq!(text(&output).0, format!("interrupted {session}\n"));
+}
+
+#[test]
+fn what_goes_on_after_a_kill_is_counted_at_the_next_start() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let environment = id(&post(&server.url, &key, "/v1/environments", r#"{"name":"e"}"#), "env");
+    let agent = id(&post(&server.url, &key, "/v1/agents", r#"{"name":"a","model":"heddle-demo"}"#), "agent");
+    let said = "many words ".repeat(400);
+    let session = format!(
+        r#"{{"agent":"{agent}","environment_id":"{environment}","initial_events":[{{"type":"user.message","content":[{{"type":"text","text":"{said}"}}]}}]}}"#
+    );
+    post(&server.url, &key, "/v1/sessions", &session);
+    drop(server);
+    let said = serve(data.path()).said.concat();
+    assert!(said.contains("\n  sessions  one was at work and goes on\n"), "{said}");
 }
 
 #[test]
@@ -159,12 +215,27 @@ fn sigterm_ends_streams_and_exits_with_success_and_stop_interrupts_what_runs() {
     stream.read_line(&mut line).expect("it answers");
     assert_eq!(line.trim(), "HTTP/1.1 200 OK");
 
-    let output = heddle(&["stop", "--all", "--url", &server.url, "--key", &key]).output().expect("it runs");
-    assert_eq!(text(&output).0, format!("interrupted {session}\n"));
+    let place = ["--url", &server.url, "--key", &key];
+    let stop = |what: &str| heddle(&[&["stop", what], &place[..]].concat()).output().expect("it runs");
+    assert_eq!(text(&stop("--all")).0, format!("interrupted {session}\n"));
     while !line.contains("session.status_idle") {
         line.clear();
         assert_ne!(stream.read_line(&mut line).expect("it streams"), 0, "the stream ended too early");
     }
+    let events = || {
+        ask(
+            &server.url,
+            "GET",
+            &format!("/v1/sessions/{session}/events"),
+            &[&format!("x-api-key: {key}")],
+            "",
+        )
+    };
+    let count = || events().matches("\"type\":\"user.interrupt\"").count();
+    assert_eq!(count(), 1);
+    assert_eq!(text(&stop(&session)).0, format!("{session} is idle: nothing to interrupt\n"));
+    assert_eq!(text(&stop("--all")).0, "nothing is running\n");
+    assert_eq!(count(), 1, "nothing was appended");
 
     let term = Command::new("kill").arg(server.child.id().to_string()).status().expect("it runs");
     assert!(term.success());

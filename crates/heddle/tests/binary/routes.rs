@@ -26,7 +26,7 @@ fn settings(folder: &std::path::Path, provider: &Provider) -> String {
 fn the_doctor_asks_nobody_unless_told_to() {
     let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
     let file = settings(folder.path(), &provider);
-    let mut doctor = heddle(&["doctor", "--sandbox=off", "--config", &file]);
+    let mut doctor = heddle(&["doctor", "--sandbox=off", "--listen=127.0.0.1:0", "--config", &file]);
     let output = doctor.env("MODEL_KEY", "sesame").output().expect("it runs");
     assert!(output.status.success(), "{:?}", text(&output));
     assert_eq!(provider.calls(), 0);
@@ -36,7 +36,16 @@ fn the_doctor_asks_nobody_unless_told_to() {
 fn the_doctor_tries_each_route_and_fails_if_one_does() {
     let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
     let file = settings(folder.path(), &provider);
-    let arguments = ["doctor", "--sandbox=off", "--config", &file, "--routes", "--model", "m-open-7"];
+    let arguments = [
+        "doctor",
+        "--sandbox=off",
+        "--listen=127.0.0.1:0",
+        "--config",
+        &file,
+        "--routes",
+        "--model",
+        "m-open-7",
+    ];
     let output = heddle(&arguments).env("MODEL_KEY", "sesame").output().expect("it runs");
     let (out, wrong) = text(&output);
     assert_eq!(output.status.code(), Some(1), "{out}{wrong}");

@@ -10,7 +10,7 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
                 [routes.\"m-*\"]\nprovider = \"chat-completions\"\nbase_url = \"http://127.0.0.1:9\"\n\
                 key = \"M_KEY\"\n";
     std::fs::write(&file, toml).expect("written");
-    let mut doctor = heddle(&["doctor", "--listen", "127.0.0.1:2", "--sandbox=off"]);
+    let mut doctor = heddle(&["doctor", "--listen", "127.0.0.1:0", "--sandbox=off"]);
     doctor
         .env("HEDDLE_CONFIG", &file)
         .env("HEDDLE_LOG", "debug")
@@ -32,7 +32,7 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
     let line = |line: usize| format!("{}:{line}", file.display());
     let expected = [
         format!("config | {} | HEDDLE_CONFIG", file.display()),
-        "listen | 127.0.0.1:2 | --listen".to_owned(),
+        "listen | 127.0.0.1:0 | --listen".to_owned(),
         format!("data | there | {}", line(1)),
         "extra_ca | none | default".into(),
         "sandbox.mode | off | --sandbox".into(),
@@ -77,13 +77,15 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
 #[test]
 fn a_variable_that_is_set_to_nothing_counts_as_unset() {
     let folder = tempfile::tempdir().expect("a directory");
+    std::fs::write(folder.path().join("heddle.toml"), "listen = \"127.0.0.1:0\"\n").expect("written");
     let doctor = |variables: &[(&str, &str)]| {
         let mut doctor = heddle(&["doctor", "--sandbox=off"]);
         doctor.current_dir(folder.path()).envs(variables.iter().copied());
         let output = doctor.output().expect("it runs");
         let (out, wrong) = text(&output);
         assert!(output.status.success(), "{out}{wrong}");
-        out
+        // What follows says how much room is free.
+        out.split("\n\n").next().expect("the settings").to_owned()
     };
     let blank = ["API_KEY", "ANTHROPIC_BASE_URL", "CONFIG", "DATA", "LISTEN", "LOG", "LOG_FORMAT", "SANDBOX"];
     let names = blank.map(|name| format!("HEDDLE_{name}"));
@@ -95,13 +97,13 @@ fn a_variable_that_is_set_to_nothing_counts_as_unset() {
 
 #[test]
 fn what_is_legal_but_worth_a_word_is_a_warning() {
-    let mut doctor = heddle(&["doctor", "--listen", "192.0.2.1:7717", "--sandbox=off"]);
+    let mut doctor = heddle(&["doctor", "--listen", "0.0.0.0:0", "--sandbox=off"]);
     let output = doctor.env("HEDDLE_LISTN", "127.0.0.1:1").output().expect("it runs");
     let (out, _) = text(&output);
     assert!(output.status.success(), "{out}");
     for said in [
         "WARNING: nothing reads the variable HEDDLE_LISTN; did you mean HEDDLE_LISTEN?\n",
-        "WARNING: anybody who reaches 192.0.2.1:7717 can try keys: put TLS in front of it; whoever asks from \
+        "WARNING: anybody who reaches 0.0.0.0:0 can try keys: put TLS in front of it; whoever asks from \
          another machine needs a key for /metrics, /healthz and /readyz too\n",
         "MISSING: set ANTHROPIC_API_KEY to run agents whose model is claude-*\n",
     ] {
@@ -135,16 +137,54 @@ fn a_file_that_is_named_must_be_readable() {
     };
     for verb in ["serve", "doctor"] {
         let wrong = refused(&mut heddle(&[verb, "--config", &gone]));
-        assert!(
-            wrong.starts_with(&format!("heddle: cannot read {gone}, which --config names: No such")),
-            "{wrong}"
-        );
+        assert!(wrong.starts_with(&format!("heddle: --config: cannot read {gone}: No such")), "{wrong}");
         let wrong = refused(heddle(&[verb]).env("HEDDLE_CONFIG", path));
-        assert!(
-            wrong.starts_with(&format!("heddle: cannot read {path}, which HEDDLE_CONFIG names: ")),
-            "{wrong}"
-        );
+        assert!(wrong.starts_with(&format!("heddle: HEDDLE_CONFIG: cannot read {path}: ")), "{wrong}");
     }
+}
+
+#[test]
+fn all_mistakes_of_file_variables_and_flags_are_told_at_once_and_in_order() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    let toml = format!(
+        "listen = \"here\"\ndata = {data:?}\nsandbx = 1\n[sandbox]\nkeep_days = 0\nreadonly = [{:?}]\n[cors]\n\
+         origins = [\"*\", 4]\n[routes.m]\nprovider = \"mesages\"\nkey = \"sk-secret\"\n",
+        folder.path()
+    );
+    let file = folder.path().join("heddle.toml");
+    std::fs::write(&file, toml).expect("written");
+    for verb in ["serve", "doctor"] {
+        let mut command = heddle(&[verb, "--sandbox", "of"]);
+        command.env("HEDDLE_CONFIG", &file).env("HEDDLE_LOG_FORMAT", "yaml").env("HEDDLE_API_KEY", "sesame");
+        let output = command.output().expect("it runs");
+        let (out, wrong) = text(&output);
+        assert_eq!((output.status.code(), out.as_str()), (Some(1), ""), "{wrong}");
+        let begins: Vec<(usize, &str)> = vec![
+            (
+                1,
+                "listen: `here` is no address to listen on; write an address and a port, such as 127.0.0.1:7717",
+            ),
+            (3, "unknown key `sandbx`; did you mean `sandbox`?"),
+            (5, "sandbox.keep_days: must be 1 to 36500, and is 0"),
+            (6, "sandbox.readonly: "),
+            (8, "cors.origins: must be a text in \"quotes\", and is a whole number"),
+            (8, "cors.origins: `*` would let any web page"),
+            (10, "routes.m.provider: unknown value `mesages`; did you mean `messages`?"),
+            (11, "routes.m.key: must be the name of an environment variable"),
+        ];
+        let mut begins: Vec<String> =
+            begins.into_iter().map(|(line, said)| format!("{}:{line}: {said}", file.display())).collect();
+        begins.push("HEDDLE_LOG_FORMAT: log.format: unknown value `yaml`; known are text, json".into());
+        begins.push("--sandbox: sandbox.mode: unknown value `of`; did you mean `off`?".into());
+        begins.push("HEDDLE_API_KEY: is easy to guess: ".into());
+        let wrong = wrong.strip_prefix("heddle: ").expect("whose words these are");
+        assert_eq!(wrong.lines().count(), begins.len(), "{wrong}");
+        for (line, begin) in wrong.lines().zip(begins) {
+            assert!(line.starts_with(&begin), "{line} is not {begin}");
+        }
+    }
+    assert!(!data.exists());
 }
 
 #[test]

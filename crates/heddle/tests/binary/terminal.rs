@@ -85,7 +85,13 @@ fn nobody_reading_is_a_reason_to_end_and_no_mistake() {
     tail.stderr.take().expect("an output").read_to_string(&mut wrong).expect("text");
     assert_eq!((tail.wait().expect("it ends").code(), wrong.as_str()), (Some(0), ""));
 
-    let doctor = ["doctor", "--sandbox=off", "--data", data.path().to_str().expect("a plain path")];
+    let doctor = [
+        "doctor",
+        "--sandbox=off",
+        "--listen=127.0.0.1:0",
+        "--data",
+        data.path().to_str().expect("a plain path"),
+    ];
     for verb in [&["show", &session][..], &["show", &session, "--prompt"], &["demo"], &["config"], &doctor] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

@@ -30,27 +30,30 @@ pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
         ("privileges", Step::Privileges, "capabilities are dropped for good"),
         ("system calls", Step::Filter, "the filter of system calls is set"),
     ];
-    let mut checks: Vec<Check> = stages
-        .into_iter()
-        .map(|(name, step, works)| match failed_at {
-            None => good(name, works),
-            Some(fault) if step < fault.step => good(name, works),
-            Some(fault) if step == fault.step => bad(name, fault),
-            Some(_) => missing(name, "not tried, because an earlier step failed", ""),
-        })
-        .collect();
+    let (mut checks, mut later): (Vec<Check>, Vec<&str>) = (Vec::new(), Vec::new());
+    for (name, step, works) in stages {
+        match failed_at {
+            Some(fault) if step == fault.step => checks.push(bad(name, fault)),
+            Some(fault) if step > fault.step => later.push(name),
+            Some(_) | None => checks.push(good(name, works)),
+        }
+    }
     if let Some(fault) = failed_at
         && !stages.iter().any(|(_, step, _)| *step == fault.step)
     {
         checks.insert(0, bad("start", fault));
     }
-    checks.push(match &tried {
-        Ok(found) if found.loopback => {
+    if !later.is_empty() {
+        let found = format!("not tried, because an earlier step failed: {}", later.join(", "));
+        checks.push(missing("further steps", &found, ""));
+    }
+    if let Ok(found) = &tried {
+        checks.push(if found.loopback {
             good("loopback", "programs inside reach each other on 127.0.0.1, and nothing else")
-        }
-        Ok(_) => optional("loopback", "127.0.0.1 is down inside: agents cannot test servers they write"),
-        Err(_) => optional("loopback", "not tried"),
-    });
+        } else {
+            optional("loopback", "127.0.0.1 is down inside: agents cannot test servers they write")
+        });
+    }
     checks.push(bash());
     checks.push(at_once(users.jails()));
     checks.push(whose(users));

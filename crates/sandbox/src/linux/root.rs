@@ -3,8 +3,8 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, symlink};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
@@ -20,12 +20,10 @@ use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
 use crate::folder::{PARTS, ROOT};
 use crate::plan::{Isolation, Layout, Plan};
+use crate::trees::never_shown;
 
 /// Of the system, if it is there.
 const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-
-/// Places that are the jail's own and that no read-only tree may hide.
-const OWN: [&str; 8] = ["/proc", "/sys", "/dev", "/tmp", "/etc", "/workspace", "/home/agent", "/mnt/session"];
 
 /// Parts of /proc that can be written by the host's root or that tell of the host.
 const PROC_READONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "sysrq-trigger"];
@@ -112,30 +110,12 @@ fn system(root: &Path, shown: &mut Shown, name: &str) -> Result<(), Fault> {
 }
 
 fn readonly(shown: &mut Shown, tree: &Path, plan: &Plan) -> Result<(), Fault> {
-    let name = tree.to_string_lossy();
-    let refused = |why: &str| Err(Fault::new(Step::Readonly, format!("{name} {why}")));
-    let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
-    if !tree.is_absolute() || !tree.components().all(plain) {
-        return refused("is not a plain absolute path");
-    }
-    let real = fs::canonicalize(tree).of(Step::Readonly, &name)?;
     // Where the folder really is; the working directory's path can be asked for even where it cannot be
     // walked.
     let folder = std::env::current_dir().of(Step::Folder, "its path")?;
-    let sandboxes = folder.parent().unwrap_or(&folder);
-    let holds = |path: &Path| folder.starts_with(path) || path.starts_with(sandboxes);
-    if holds(&real) || plan.folder.starts_with(tree) {
-        return refused("holds the data directory, or is in it");
-    }
-    if OWN.iter().any(|own| Path::new(own).starts_with(tree)) {
-        return refused("would hide a place of the sandbox's own");
-    }
-    if ["/proc", "/sys", "/dev"].iter().any(|own| real.starts_with(own) || tree.starts_with(own)) {
-        return refused("is not a tree of files");
-    }
-    let kind = fs::metadata(&real).of(Step::Readonly, &name)?.file_type();
-    if kind.is_socket() || kind.is_fifo() || kind.is_block_device() || kind.is_char_device() {
-        return refused("is neither a directory nor a file");
+    let kept = [folder.parent().unwrap_or(&folder).to_owned(), plan.folder.clone()];
+    if let Some(wrong) = never_shown(tree, &kept) {
+        return Err(Fault::new(Step::Readonly, wrong));
     }
     shown.show(tree).map_err(|fault| Fault { step: Step::Readonly, ..fault })
 }

@@ -94,7 +94,9 @@ async fn a_database_of_a_newer_heddle_is_refused_and_left_alone() {
     beside(place.path()).execute_batch("INSERT INTO migrations (number) VALUES (9000)").unwrap();
     let path = place.path().join("heddle.db");
     let before = std::fs::read(&path).unwrap();
+    let looked = Store::look(&path).unwrap_err();
     let refused = Store::sqlite(&path).unwrap_err();
+    assert_eq!(looked.to_string(), refused.to_string());
     let Fault::Newer { found: 9_000, known, .. } = refused else { panic!("{refused:?}") };
     assert_eq!(
         refused.to_string(),

@@ -315,7 +315,10 @@ async fn what_is_no_value_is_refused_by_name() {
         ("order=", "order: expected `asc` or `desc`, got ``"),
         ("order=ASC", "order: "),
         ("agent_id=", "agent_id: expected an id that starts with `agent_`"),
-        ("agent_id=sesn_1111111111111111111112", "agent_id: "),
+        (
+            "agent_id=sesn_1111111111111111111112",
+            "agent_id: expected an id that starts with `agent_`, and this is the id of a session; got `sesn_111",
+        ),
         ("agent_id=agent_1111111111111111111112&agent_version=-1", "agent_version: "),
         ("agent_version=1", "agent_version: goes only with `agent_id`"),
         ("statuses[]=", "statuses: `` is not one of "),

@@ -1,0 +1,161 @@
+//! What a server stands on: its data directory, the room on its disk, and its port. Looked at before anything
+//! is made, by `serve` and by `doctor`.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use protocol::limits::CONNECTIONS_WAITING;
+use rustix::fs::statvfs;
+use sandbox::Check;
+use store::Store;
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::{
+    Wrong,
+    config::{DATABASE, Settled},
+    seal::{self, DataError},
+};
+
+const MIB: u64 = 1 << 20;
+
+/// A port that is this process's, and that nobody can connect to yet: it must not look like a server that
+/// stopped working on its sessions.
+#[derive(Debug)]
+pub(crate) struct Door(TcpSocket);
+
+impl Door {
+    fn take(listen: SocketAddr) -> Result<Self, String> {
+        let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let taken = socket.and_then(|socket| {
+            socket.set_reuseaddr(true)?;
+            socket.bind(listen)?;
+            Ok(Self(socket))
+        });
+        taken.map_err(|wrong| refused(listen, &wrong))
+    }
+
+    /// Lets connections come.
+    pub(crate) fn open(self) -> Result<TcpListener, String> {
+        let listen = self.0.local_addr().map_err(|wrong| wrong.to_string())?;
+        self.0.listen(CONNECTIONS_WAITING).map_err(|wrong| refused(listen, &wrong))
+    }
+}
+
+fn refused(listen: SocketAddr, wrong: &io::Error) -> String {
+    let whys = [
+        (ErrorKind::AddrInUse, "another program listens there; end it, or choose another port with --listen"),
+        (ErrorKind::AddrNotAvailable, "this machine has no such address; choose another with --listen"),
+        (ErrorKind::PermissionDenied, "ports below 1024 are for root; choose another with --listen"),
+    ];
+    let why = whys.iter().find(|(kind, _)| *kind == wrong.kind());
+    let why = why.map_or("choose another with --listen", |(_, why)| why);
+    format!("cannot listen on {listen}: {wrong}: {why}")
+}
+
+/// The door of a server that can start as far as that can be seen without making anything; else all that is
+/// in its way.
+pub(crate) fn ready(settled: &Settled) -> Result<Door, Wrong> {
+    let (door, data) = (Door::take(settled.listen), data(&settled.data));
+    let wrong: Vec<String> = [door.as_ref().err().cloned(), data.err()].into_iter().flatten().collect();
+    match door {
+        Ok(door) if wrong.is_empty() => Ok(door),
+        Ok(_) | Err(_) => Err(wrong.join("\n").into()),
+    }
+}
+
+fn data(data: &Path) -> Result<(), String> {
+    seal::open(data).map_err(|wrong| wrong.to_string())?;
+    if seal::is_served(data) {
+        return Err(DataError::Taken { path: data.into(), open: false }.to_string());
+    }
+    Store::look(&data.join(DATABASE)).map_err(|wrong| wrong.to_string())
+}
+
+/// What `doctor` says of it. That a server has the directory and the port already is no mistake: it shows
+/// that one can start here.
+pub(crate) fn checks(settled: &Settled) -> Vec<Check> {
+    let served = seal::is_served(&settled.data);
+    vec![directory(&settled.data, served), room(settled), port(settled.listen, served)]
+}
+
+fn check(name: &'static str, found: Result<String, String>) -> Check {
+    let ok = found.is_ok();
+    Check { name, ok, found: found.unwrap_or_else(|wrong| wrong), fix: String::new(), needed: true }
+}
+
+fn directory(at: &Path, served: bool) -> Check {
+    let path = std::path::absolute(at).unwrap_or_else(|_| at.into());
+    let is = match () {
+        () if served => "a running heddle serves it",
+        () if seal::find(at).is_ok() => "it is there, and this user can write in it",
+        () => "it can be made",
+    };
+    let usable = if served { seal::open(at).map(drop).map_err(|wrong| wrong.to_string()) } else { data(at) };
+    check("data", usable.map(|()| format!("{}: {is}", path.display())))
+}
+
+fn room(settled: &Settled) -> Check {
+    const NAME: &str = "room";
+    let path = std::path::absolute(&settled.data).unwrap_or_else(|_| settled.data.clone());
+    let place = path.ancestors().find(|place| place.exists()).map_or_else(|| path.clone(), PathBuf::from);
+    let disk = match statvfs(&place) {
+        Ok(disk) => disk,
+        Err(wrong) => {
+            return Check { needed: false, ..check(NAME, Err(format!("{}: {wrong}", place.display()))) };
+        }
+    };
+    let (free, kept) = (disk.f_bavail.saturating_mul(disk.f_frsize), settled.sandbox.limits.free_bytes);
+    let found = format!("{} MiB are free on its disk", free / MIB);
+    match () {
+        // What is kept for such a moment lets a server start all the same.
+        () if free < MIB && !path.join("ballast").exists() => Check {
+            fix: "Free some, or name another directory with --data".to_owned(),
+            ..check(NAME, Err(format!("the disk is full: {found}")))
+        },
+        () if free < kept => Check {
+            fix: "Free some, or lower sandbox.disk_free_mib".to_owned(),
+            needed: false,
+            ..check(
+                NAME,
+                Err(format!(
+                    "{found}, less than the {} MiB that are to stay free (sandbox.disk_free_mib): commands can \
+                     make no file longer",
+                    kept / MIB
+                )),
+            )
+        },
+        () => check(NAME, Ok(found)),
+    }
+}
+
+fn port(listen: SocketAddr, served: bool) -> Check {
+    const NAME: &str = "port";
+    match Door::take(listen) {
+        Ok(_) if listen.port() == 0 => check(NAME, Ok("any that is free".to_owned())),
+        Ok(_) => check(NAME, Ok(format!("{listen} is free"))),
+        Err(_) if served => {
+            check(NAME, Ok(format!("{listen} is taken, as it should be by the running heddle")))
+        }
+        Err(wrong) => check(NAME, Err(wrong)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_lets_nobody_in_until_it_is_opened_and_is_nobody_elses_then() {
+        let door = Door::take("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let listen = door.0.local_addr().expect("an address");
+        assert!(std::net::TcpStream::connect(listen).is_err(), "it is not open yet");
+        let open = door.open().expect("it opens");
+        std::net::TcpStream::connect(listen).expect("it is open");
+        let wrong = Door::take(listen).expect_err("it is taken");
+        assert!(wrong.contains("another program listens there") && wrong.contains("--listen"), "{wrong}");
+        drop(open);
+        let nowhere = Door::take("192.0.2.1:1".parse().expect("an address")).expect_err("not ours");
+        assert!(nowhere.contains("this machine has no such address"), "{nowhere}");
+    }
+}
