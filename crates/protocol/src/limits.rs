@@ -120,6 +120,9 @@ pub const MODEL_SILENCE_S: u64 = 120;
 
 /// Bytes of one page of a list; it ends early there (rules.md 7).
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
+/// Seconds without anything of the answer after which a model's stream counts as cut, whatever else keeps
+/// coming: pings, comments, empty pieces. Long, for a server that says so while it loads a model.
+pub const MODEL_EMPTY_S: u64 = 600;
 
 // A connection
 
