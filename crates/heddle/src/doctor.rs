@@ -55,6 +55,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             wrong.push(format!("{failed} of {} routes failed", found.len()));
         }
     }
+    wrong.extend(Descriptors::possible().enough().err());
     if settled.sandbox.mode == Mode::Local && !report.ok() {
         wrong
             .push("`heddle serve` will not start here until the sandbox works, or with --sandbox=off".into());
@@ -97,7 +98,7 @@ fn machine(settled: &Settled, report: &sandbox::Report) -> String {
             let _written = writeln!(text, "          {}", check.fix);
         }
     }
-    text.push_str(&Descriptors::possible().told());
+    text.push_str(&Descriptors::possible().told(settled.sandbox.jails));
     text
 }
 

@@ -32,12 +32,13 @@ pub(crate) async fn run(said: Said) -> Outcome {
     }
     log::begin(&settled.log)?;
     let files = Descriptors::raised();
+    files.enough()?;
     let open = seal::make(&settled.data)?;
     if !open.is_empty() {
         tracing::warn!("other users of this machine could use {}; no longer", seal::told(&open));
     }
     let locked = seal::lock(&settled.data, seal::lock_was_open(&open))?;
-    let hands = hands::ready(&settled).await?;
+    let hands = hands::ready(&settled, files).await?;
     let store = Store::sqlite(&settled.data.join(DATABASE))?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     // Listen first: a port that is taken must not look like a server that stopped working on its sessions.

@@ -196,6 +196,8 @@ pub const KEY_KINDS_MIN: usize = 6;
 pub const CONNECTIONS: usize = 8_192;
 /// Bytes of large bodies under way at once; the others wait.
 pub const BODIES_LARGE_BYTES: usize = 96 * 1024 * 1024;
+/// Fewest open files that a server starts with.
+pub const OPEN_FILES_MIN: usize = 256;
 /// Bytes of other bodies under way at once.
 pub const BODIES_SMALL_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of answers to POSTs kept for retries, with what it takes to find them; where there are more within
