@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use protocol::limits::COMMAND_MS_MAX;
 use sandbox::Layout;
 
 use super::{
@@ -364,7 +365,7 @@ impl Worker {
                 self.stop(&mut text);
                 format!(
                     "[timed out after {timeout_ms} ms and was killed, with everything this shell had started; send \
-                     a larger timeout_ms (at most 600000), or start long work in the background with its output in \
+                     a larger timeout_ms (at most {COMMAND_MS_MAX}), or start long work in the background with its output in \
                      a file]"
                 )
             }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use protocol::{SessionId, ThreadId, tool::Builtin};
+use protocol::{SessionId, ThreadId, limits, tool::Builtin};
 use sandbox::Gauge;
 use serde_json::Value;
 use tokio::{
@@ -30,10 +30,6 @@ pub(super) const CALLS_FULL: &str =
 const STRAYS: u32 = 1_000;
 /// How long a jail may take to start, beyond a call's own time.
 const START: Duration = Duration::from_secs(30);
-/// bash without a `timeout_ms` (rules.md 10).
-const BASH_MS: u64 = 120_000;
-/// The longest bash (rules.md 10).
-const BASH_MS_MAX: u64 = 600_000;
 /// What the other tools may take.
 const OTHER: Duration = Duration::from_mins(1);
 
@@ -416,8 +412,8 @@ impl Drop for Waiting {
 fn bound(call: &Call) -> Duration {
     match call.tool {
         Builtin::Bash => {
-            let asked = call.input.get("timeout_ms").and_then(Value::as_u64).unwrap_or(BASH_MS);
-            Duration::from_millis(asked.min(BASH_MS_MAX))
+            let asked = call.input.get("timeout_ms").and_then(Value::as_u64).unwrap_or(limits::COMMAND_MS);
+            Duration::from_millis(asked.min(limits::COMMAND_MS_MAX))
         }
         Builtin::Edit
         | Builtin::Read

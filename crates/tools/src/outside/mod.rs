@@ -13,12 +13,16 @@ mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::{SessionId, ThreadId, limits, prompt::Workplace, tool::Builtin};
-use sandbox::{Folders, Isolation, Layout, Limits, Users, Wanted};
+use protocol::{
+    SessionId, ThreadId, limits,
+    prompt::{Bounds, Workplace},
+    tool::Builtin,
+};
+use sandbox::{Folders, Holds, Isolation, Layout, Limits, Users, Wanted};
 use tokio::time::{Instant, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -104,6 +108,8 @@ struct Shop {
     /// Sessions whose jail did not start, and whose owner was told.
     warned: Mutex<BTreeSet<SessionId>>,
     lanes: Lanes,
+    /// What holds in every jail, once somebody asked.
+    bounds: OnceLock<Bounds>,
     /// Whether the watch runs.
     watching: Mutex<bool>,
     tasks: TaskTracker,
@@ -143,6 +149,7 @@ impl LocalHands {
             turns: Turns::default(),
             warned: Mutex::default(),
             lanes: Lanes::default(),
+            bounds: OnceLock::new(),
             watching: Mutex::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -322,6 +329,19 @@ impl Shop {
     }
 }
 
+/// What holds in a jail, as far as a model is told.
+fn bounds(limits: &Limits) -> Bounds {
+    let Holds { files, memory_whole } = sandbox::holds(limits);
+    Bounds {
+        processes: limits.processes,
+        files,
+        memory_bytes: limits.data_bytes,
+        memory_whole,
+        file_bytes: limits.file_bytes,
+        disk_bytes: limits.disk_bytes,
+    }
+}
+
 /// Why the call may not run at all.
 fn refused(call: &Call) -> Option<Outcome> {
     match call.tool {
@@ -345,9 +365,9 @@ impl Hands for LocalHands {
         Workplace {
             workspace: layout.workspace.display().to_string(),
             outputs: layout.outputs.display().to_string(),
-            jailed: match isolation {
-                Isolation::Local => true,
-                Isolation::Off => false,
+            jail: match isolation {
+                Isolation::Local => Some(*self.0.bounds.get_or_init(|| bounds(&self.0.settings.limits))),
+                Isolation::Off => None,
             },
         }
     }

@@ -394,16 +394,34 @@ async fn a_sweep_of_nothing_is_well() {
     assert!(!world.root().exists());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_meets_the_limits_that_its_model_is_told() {
+    let world = jail(Isolation::Local, |_| {});
+    let bounds = world.hands.workplace(ONE).jail.unwrap();
+    let kib = |bytes| bytes / 1024;
+    let expected =
+        format!("{} {} {} {}", bounds.files, bounds.processes, kib(bounds.memory_bytes), kib(bounds.file_bytes));
+    let limits = world.bash(ONE, "echo $(ulimit -Hn) $(ulimit -Hu) $(ulimit -Hd) $(ulimit -Hf)").await;
+    assert_eq!(text(&limits).trim(), expected);
+    assert!((1_024..=4_096).contains(&bounds.files), "{bounds:?}");
+}
+
 #[test]
 fn the_workplace_is_where_the_tools_find_themselves() {
-    let local = jail(Isolation::Local, |_| {});
-    assert_eq!(local.hands.workplace(ONE), Workplace::jail());
+    let local = jail(Isolation::Local, |settings| {
+        settings.limits.data_bytes = 1 << 30;
+        settings.limits.disk_bytes = 5 << 30;
+    });
+    let told = local.hands.workplace(ONE);
+    let bounds = told.jail.unwrap();
+    assert_eq!((bounds.memory_bytes, bounds.disk_bytes), (1 << 30, 5 << 30));
+    assert_eq!(told, Workplace { jail: Some(bounds), ..Workplace::jail() });
     let off: World = jail(Isolation::Off, |_| {});
     let folder = off.folder(ONE);
     let expected = Workplace {
         workspace: folder.join("workspace").display().to_string(),
         outputs: folder.join("outputs").display().to_string(),
-        jailed: false,
+        jail: None,
     };
     assert_eq!(off.hands.workplace(ONE), expected);
 }
