@@ -59,7 +59,7 @@ impl Keeping {
             Ok(Ok(jail)) => {
                 lock(&self.shop.warned).remove(&session);
                 tracing::info!(%session, "a sandbox started");
-                self.line.weighs_by(jail.gauge());
+                self.line.start(jail.gauge());
                 self.serve(&jail).await;
                 let (shop, line) = (Arc::clone(&self.shop), Arc::clone(&self.line));
                 // It cannot fail but by a panic, which is logged where it happens.

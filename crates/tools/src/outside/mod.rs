@@ -34,7 +34,7 @@ use self::{
     turns::{Seat, Turns},
 };
 pub use self::{sweep::Sweep, unused::Clocks};
-use crate::{Call, Hands, Outcome};
+use crate::{Begin, Call, Hands, Outcome};
 
 /// How long `stop` waits for the jails.
 const STOP: Duration = Duration::from_secs(5);
@@ -165,9 +165,9 @@ impl LocalHands {
         self.0.ends.notify_one();
     }
 
-    async fn call(&self, call: Call) -> Outcome {
+    async fn call(&self, call: Call, begin: Begin<'_>) -> Option<Outcome> {
         if let Some(refused) = refused(&call) {
-            return refused;
+            return Some(refused);
         }
         let (session, since) = (call.session, Instant::now());
         let mut seat = None;
@@ -175,18 +175,18 @@ impl LocalHands {
             Ok(Ok(waiting)) => {
                 drop(seat);
                 let waited = since.elapsed();
-                let outcome = waiting.outcome().await;
-                if waited < TOLD { outcome } else { turns::told(outcome, waited) }
+                let outcome = waiting.outcome(begin).await?;
+                Some(if waited < TOLD { outcome } else { turns::told(outcome, waited) })
             }
-            Ok(Err(outcome)) => outcome,
+            Ok(Err(outcome)) => Some(outcome),
             Err(_) => {
                 let ahead = self.0.turns.ahead(session);
-                turns::in_vain(self.0.settings.wait, self.0.settings.jails_max, ahead)
+                Some(turns::in_vain(self.0.settings.wait, self.0.settings.jails_max, ahead))
             }
         }
     }
 
-    /// Asks the session's jail, once there is one. A seat is held until then, so that nobody comes in
+    /// Takes a place in the session's jail, once there is one. A seat is held until then, so that nobody comes in
     /// between.
     async fn asked(&self, mut call: Call, seat: &mut Option<Seat>) -> Result<line::Waiting, Outcome> {
         loop {
@@ -355,8 +355,8 @@ fn refused(call: &Call) -> Option<Outcome> {
 }
 
 impl Hands for LocalHands {
-    fn run(&self, call: Call) -> BoxFuture<'_, Outcome> {
-        Box::pin(self.call(call))
+    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(self.call(call, begin))
     }
 
     fn workplace(&self, session: SessionId) -> Workplace {
