@@ -5,8 +5,10 @@ mod ending;
 mod frames;
 mod keep;
 mod line;
+mod losses;
 mod shells;
 mod sweep;
+mod trees;
 mod turns;
 mod unused;
 mod watch;
@@ -31,6 +33,7 @@ use self::{
     frames::Lanes,
     keep::Keeping,
     line::{Line, NotTaken, lock},
+    trees::Trees,
     turns::{Seat, Turns},
 };
 pub use self::{sweep::Sweep, unused::Clocks};
@@ -52,7 +55,7 @@ pub struct Settings {
     pub program: PathBuf,
     /// How they are kept from the host.
     pub isolation: Isolation,
-    /// Further trees that they see, read-only.
+    /// Further trees that they see, read-only; those that are not there are left out.
     pub readonly: Vec<PathBuf>,
     /// What each may use.
     pub limits: Limits,
@@ -107,6 +110,7 @@ struct Shop {
     turns: Turns,
     /// Sessions whose jail did not start, and whose owner was told.
     warned: Mutex<BTreeSet<SessionId>>,
+    trees: Trees,
     lanes: Lanes,
     /// What holds in every jail, once somebody asked.
     bounds: OnceLock<Bounds>,
@@ -148,6 +152,7 @@ impl LocalHands {
             posts: Mutex::default(),
             turns: Turns::default(),
             warned: Mutex::default(),
+            trees: Trees::default(),
             lanes: Lanes::default(),
             bounds: OnceLock::new(),
             watching: Mutex::default(),
