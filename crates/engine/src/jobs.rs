@@ -83,8 +83,8 @@ pub(crate) enum Said {
     Doubted,
 }
 
-/// Commits an outcome, or the beginning of a call. It cost money or time, so a store that fails is asked again
-/// until it takes it.
+/// Commits an outcome, or the beginning of a call. It cost money or time, so a store that fails is asked
+/// again until it takes it.
 pub(crate) async fn deliver(engine: &Engine, live: &Live, input: Input) -> Said {
     let (mut pause, mut late) = (PAUSE, Said::Late);
     loop {

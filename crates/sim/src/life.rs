@@ -239,7 +239,8 @@ fn began_or_gave(world: &mut World, thread: ThreadId, call: EventId) -> Input {
     if world.dice.once_in(3) { Input::Begins { thread, call } } else { gave(world, thread, call) }
 }
 
-/// The outcome, or the beginning, of a run that nobody wants: it is over, its thread is another, or it never was.
+/// The outcome, or the beginning, of a run that nobody wants: it is over, its thread is another, or it never
+/// was.
 fn gone_run(world: &mut World) -> Input {
     let newest = world.gone.iter().rev().find_map(run);
     let answered = world.desk.all().iter().rev().find(|call| call.answered).map(|call| call.id);

@@ -81,8 +81,8 @@ impl Shares {
     }
 }
 
-/// Open files of one process: half of the machine's, were every process to open as many as it may; and no more
-/// than this process may have itself.
+/// Open files of one process: half of the machine's, were every process to open as many as it may; and no
+/// more than this process may have itself.
 pub(super) fn files(limits: &Limits) -> u64 {
     let share = host("fs/file-max").map_or(limits.files, |all| all / (2 * limits.processes.max(1)));
     let own = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);

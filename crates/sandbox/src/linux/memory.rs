@@ -58,8 +58,8 @@ pub struct Gauge {
     stat: Option<PathBuf>,
 }
 
-/// Processes that the kernel has ended for lack of memory: of one jail, or of the whole machine where the jail's
-/// are not counted.
+/// Processes that the kernel has ended for lack of memory: of one jail, or of the whole machine where the
+/// jail's are not counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kills(u64);
 

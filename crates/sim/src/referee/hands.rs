@@ -1,6 +1,6 @@
 //! What a call is answered with: the tool's own words only if it may run and has begun, else the rules' own
-//! text, each where it belongs; a verdict only of what was asked; what a person refused is answered together with the
-//! last call that needs the client. The storm's tools begin what they give with `out`.
+//! text, each where it belongs; a verdict only of what was asked; what a person refused is answered together
+//! with the last call that needs the client. The storm's tools begin what they give with `out`.
 
 use std::collections::BTreeSet;
 

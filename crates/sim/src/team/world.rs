@@ -321,8 +321,8 @@ impl World {
         Ok(())
     }
 
-    /// The outside begins a call, unless it has or it may not run any more; what does more than read is written
-    /// down first.
+    /// The outside begins a call, unless it has or it may not run any more; what does more than read is
+    /// written down first.
     ///
     /// # Errors
     /// It may not begin again, or not at all.

@@ -99,8 +99,8 @@ impl Keeping {
         self.line.close(Ending::NoStart(why));
     }
 
-    /// Whether the kernel has lately ended processes of the jail for lack of memory. To be asked before its end,
-    /// after which nobody knows.
+    /// Whether the kernel has lately ended processes of the jail for lack of memory. To be asked before its
+    /// end, after which nobody knows.
     async fn lack_of_memory(&self, losses: Losses) -> bool {
         self.shop.tasks.spawn_blocking(move || losses.lack_of_memory()).await.unwrap_or(false)
     }

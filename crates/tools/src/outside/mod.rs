@@ -191,8 +191,8 @@ impl LocalHands {
         }
     }
 
-    /// Takes a place in the session's jail, once there is one. A seat is held until then, so that nobody comes in
-    /// between.
+    /// Takes a place in the session's jail, once there is one. A seat is held until then, so that nobody
+    /// comes in between.
     async fn asked(&self, mut call: Call, seat: &mut Option<Seat>) -> Result<line::Waiting, Outcome> {
         loop {
             let wait = match self.place(call.session, seat) {
