@@ -86,6 +86,6 @@ async fn begin(engine: &Engine, live: &Live, thread: ThreadId, call: EventId, st
 async fn stopped_before(engine: &Engine, step: &Mutex<Step>) {
     engine.stop_token().cancelled().await;
     if *lock(step) != Step::Waits {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -288,8 +288,12 @@ mod tests {
     fn what_does_more_than_read_has_begun_only_once_it_is_said() {
         let of = |noted| {
             let mut of = calls(&[("bash", Ask), ("bash", Ask), ("read", Ask)]);
-            of.iter_mut().for_each(|call| call.noted = noted);
-            (0..3).for_each(|call| confirm(&mut of, EventId::from_bits(call), Verdict::Allow, None));
+            for call in &mut of {
+                call.noted = noted;
+            }
+            for call in 0..3 {
+                confirm(&mut of, EventId::from_bits(call), Verdict::Allow, None);
+            }
             of
         };
         let states = |calls: &[Call]| calls.iter().map(|call| call.state.clone()).collect::<Vec<_>>();

@@ -272,7 +272,7 @@ mod tests {
     const ENDING: &str = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n\
                           data: {\"type\":\"message_stop\"}\n\n";
 
-    fn chunks(chunks: &[&'static str]) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    fn chunks(chunks: &[&'static str]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
         stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect::<Vec<_>>())
     }
 

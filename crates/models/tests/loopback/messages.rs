@@ -338,8 +338,8 @@ async fn the_built_in_script_needs_neither_key_nor_network() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_only_pings_for_ever_is_given_up() {
     let fake = Fake::start(move |_| {
-        let ping = |_| async {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+        let ping = |()| async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
             Ok::<_, Infallible>(Bytes::from_static(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"))
         };
         streamed(Body::from_stream(stream::repeat(()).then(ping)))

@@ -67,11 +67,11 @@ impl Keeping {
                 let (shop, line) = (Arc::clone(&self.shop), Arc::clone(&self.line));
                 // It cannot fail but by a panic, which is logged where it happens.
                 let _ended = self.shop.tasks.spawn_blocking(move || end(&shop, &line, jail)).await;
-                match self.line.ending().unwrap_or(Ending::Died) {
-                    Ending::Died if lack => {
-                        tracing::warn!(%session, reason = losses::NO_MEMORY, "a sandbox ended");
-                    }
-                    ending => tracing::info!(%session, reason = ending.reason(), "a sandbox ended"),
+                let ending = self.line.ending().unwrap_or(Ending::Died);
+                if lack && ending == Ending::Died {
+                    tracing::warn!(%session, reason = losses::NO_MEMORY, "a sandbox ended");
+                } else {
+                    tracing::info!(%session, reason = ending.reason(), "a sandbox ended");
                 }
             }
             Ok(Err(why)) => self.not_started(why),

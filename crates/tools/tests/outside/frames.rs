@@ -7,7 +7,6 @@ use protocol::{
     tool::Builtin,
 };
 use serde_json::{Value, json};
-use tools::Hands;
 
 use crate::support::{CHILD, MAIN, ONE, TWO, bash, call, ended, failed, kill, odd, said, text, within};
 
