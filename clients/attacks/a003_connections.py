@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 import wires
-from attack import Server, attack, main
+from attack import Server, attack, main, text_of
 
 # Seconds that a neighbour's turn, most of the time, and one request may take.
 NEIGHBOUR, ANSWER = 5.0, 5.0
@@ -221,6 +221,31 @@ def taken_back(server: Server) -> None:
     server.say(f"{tried}; answer after {slowest:.2f} s")
     assert slowest < ANSWER, f"an answer took {slowest:.1f} s"
     judged(neighbour)
+
+
+@attack("a hard limit of 64 open files", limits={"nofile": (64, 64)}, alone=False, start=False)
+def too_few(server: Server) -> None:
+    """It is refused at the start, with what is missing and how to have it."""
+    try:
+        server.start()
+    except AssertionError as why:
+        said = f"{why}{server.log()}"
+        server.say(f"the start said {said.strip()[-200:]!r}")
+        assert "only 64 open files and needs 256" in said and "LimitNOFILE=" in said, said
+        return
+    raise AssertionError("it started")
+
+
+@attack("a hard limit of 256 open files", limits={"nofile": (256, 256)}, toml="[sandbox]\njails = 64\n")
+def few(server: Server) -> None:
+    """The start says what that is enough for, and so many sandboxes work at once; the others wait."""
+    assert "room for 128 connections and 16 sandboxes" in server.log(), server.log()
+    sessions = [server.session() for _ in range(20)]
+    marks = [server.ask(session, [("bash", {"command": "sleep 2; ulimit -n"})]) for session in sessions]
+    said = [text_of(result) for s, mark in zip(sessions, marks) for result in server.results(s, mark, timeout=100)]
+    waited = sum("waited" in one for one in said)
+    server.say(f"{len(said)} commands ran, {waited} of them waited; they say {said[0].strip()!r}")
+    assert len(said) == 20 and all(one.strip().endswith("256") for one in said), said
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ def whole(server: Server) -> None:
     watching.join()
     server.say(f"it was told {told[:160]!r}; at most {max(held)} MiB less were available")
     assert "held" not in told.split("\n"), told
+    server.until("the log says why it was ended", lambda: "for lack of memory" in server.log())
     assert server.bash(server.session(), "echo on").endswith("on\n")
 
 

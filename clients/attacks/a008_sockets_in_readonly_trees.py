@@ -1,4 +1,4 @@
-"""A socket of the host that lies in a tree of `[sandbox] readonly` cannot be spoken to."""
+"""Trees of `[sandbox] readonly`: a socket in one cannot be spoken to, and one that is removed stops nobody."""
 
 from __future__ import annotations
 
@@ -29,6 +29,25 @@ def sockets(server: Server) -> None:
         except TimeoutError:
             return
         raise AssertionError("somebody came through the socket")
+
+
+@attack("a readonly tree is removed and put back", alone=False, start=False)
+def removed(server: Server) -> None:
+    tree = server.folder / "tree"
+    tree.mkdir(mode=0o755)
+    with open(server.settings, "a", encoding="utf-8") as settings:
+        settings.write(f'[sandbox]\nreadonly = ["{tree}"]\n')
+    server.start()
+    look = f"[ -e {tree} ] && echo shown || echo left out"
+    said = [server.bash(server.session(), look)]
+    tree.rmdir()
+    said += [server.bash(server.session(), look) for _ in range(2)]
+    tree.mkdir(mode=0o755)
+    said.append(server.bash(server.session(), look))
+    assert [one.strip() for one in said] == ["shown", "left out", "left out", "shown"], said
+    told = [line for line in server.log().splitlines() if str(tree) in line]
+    server.say(f"the log says {told}")
+    assert len(told) == 2 and "is gone" in told[0] and "is back" in told[1], told
 
 
 if __name__ == "__main__":

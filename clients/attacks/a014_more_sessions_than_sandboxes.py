@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
-from attack import Server, attack, main, text_of
+from attack import SLOWER, Server, attack, main, text_of
 
 JAILS, SESSIONS, ROUNDS = 3, 12, 3
 # Seconds of one command, and what a turn costs beside it on a loaded machine.
@@ -57,6 +58,29 @@ def given_up(server: Server) -> None:
     server.say(f"the one that stayed was told {said.strip()!r}")
     assert "ran" in said and "waited" in said, said
     assert "held" in "".join(text_of(event) for event in server.results(holder, mark, timeout=60))
+
+
+@attack("the server is killed, and told to stop, while a call waits for a sandbox", toml="[sandbox]\njails = 1\n")
+def ended(server: Server) -> None:
+    """What waited has not begun: it is run once after the start, and a stop waits only for what runs."""
+    unknown = "its outcome is unknown"
+    for how, lasts in ((signal.SIGKILL, 30), (signal.SIGTERM, 5)):
+        holder, waits = server.session(), server.session()
+        mark = server.ask(holder, [("bash", {"command": f"sleep {lasts}; echo held"})])
+        server.until("the holder's command runs", lambda one=holder: len(server.jail(one)) > 2)
+        waiting = server.ask(waits, [("bash", {"command": "echo ran >> file; echo ran $(wc -l < file) times"})])
+        time.sleep(1)
+        began = time.monotonic()
+        code = server.restart(how)
+        took = time.monotonic() - began
+        said = "".join(text_of(event) for event in server.results(waits, waiting, timeout=60))
+        held = "".join(text_of(event) for event in server.results(holder, mark, timeout=60))
+        server.say(f"{how.name}: started again after {took:.1f} s; the one that waited was told {said.strip()!r}")
+        assert "ran 1 times" in said and unknown not in said, said
+        if how == signal.SIGKILL:
+            assert unknown in held, held
+        else:
+            assert code == 0 and held.strip() == "held" and took < 12 * SLOWER, (code, held, took)
 
 
 if __name__ == "__main__":

@@ -29,14 +29,7 @@ const SCOPES: [(&str, &str); 11] = [
     ("A server", "A server"),
 ];
 /// Constants that a crate keeps to itself and a caller meets all the same: scope, file, name, what it bounds.
-const ELSEWHERE: [(&str, &str, &str, &str); 16] = [
-    (
-        "A call",
-        "crates/tools/src/inside/input.rs",
-        "BASH_MS",
-        "What a command may take unless the call says more.",
-    ),
-    ("A call", "crates/tools/src/inside/input.rs", "BASH_MS_MAX", "The most that a call may say."),
+const ELSEWHERE: [(&str, &str, &str, &str); 14] = [
     ("A call", "crates/tools/src/inside/input.rs", "COMMAND_BYTES", "A command."),
     ("A call", "crates/tools/src/inside/input.rs", "PATTERN_BYTES", "A pattern of glob or grep."),
     ("A call", "crates/tools/src/inside/read.rs", "TEXT_BYTES", "A text that is read without `view_range`."),

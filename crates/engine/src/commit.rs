@@ -136,7 +136,7 @@ impl Engine {
         workspace: Option<WorkspaceId>,
         input: Option<Input>,
     ) -> Result<Committed, CommitError> {
-        // What a tool did while the server was told to stop has happened all the same.
+        // What a tool did while the server was told to stop has happened all the same; none begins any more.
         let too_late = self.stopping() && !matches!(input, Some(Input::Ran { .. }));
         if too_late {
             return Err(CommitError::Stopping);

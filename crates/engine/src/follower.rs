@@ -149,6 +149,7 @@ impl Jobs {
     }
 
     /// The server stops: requests and timers are cut, tools that run may come to their end and bring it home.
+    /// Those that have not begun end by themselves, and begin in the next life.
     async fn drain(mut self) {
         self.running.retain(|want, job| {
             let runs = matches!(want, Want::Run { .. });

@@ -6,19 +6,16 @@ use kernel::{Input, Refusal, Want, answer::Blocks, thread::Request};
 use protocol::{
     EventId, Stamp, ThreadId,
     content::Block,
-    event::Body,
     limits,
     prompt::{Answer, Delta, DeltaKind, Failure, FailureClass, Prompt},
-    tool::Builtin,
     usage::Tokens,
 };
-use store::Blob;
-use tools::{Call, Outcome};
+use tools::Outcome;
 
 use crate::{
     Engine, blobs,
     broadcast::Flow,
-    damaged,
+    calls, damaged,
     fault::{CommitError, Fault},
     live::Live,
     log,
@@ -35,7 +32,7 @@ pub(crate) async fn run(engine: Engine, live: Work, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
         Want::Run { thread, call, tool } => {
-            let (input, kept) = call_tool(&engine, &live, thread, call, tool).await;
+            let Some((input, kept)) = calls::run(&engine, &live, thread, call, tool).await else { return };
             deliver(&engine, &live, input).await;
             // Until here no sweep could take what the outcome names.
             drop(kept);
@@ -75,27 +72,44 @@ pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
     deliver(&engine, &live, input).await;
 }
 
-/// Commits an outcome. It cost money or time, so a store that fails is asked again until it takes it.
-async fn deliver(engine: &Engine, live: &Live, input: Input) {
-    let (mut pause, mut told) = (PAUSE, false);
+/// What became of what a job had to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// It stands in the log.
+    Counts,
+    /// It comes too late.
+    Late,
+    /// The same, but the store failed before, and an earlier try may stand in the log.
+    Doubted,
+}
+
+/// Commits an outcome, or the beginning of a call. It cost money or time, so a store that fails is asked
+/// again until it takes it.
+pub(crate) async fn deliver(engine: &Engine, live: &Live, input: Input) -> Said {
+    let (mut pause, mut late, mut told) = (PAUSE, Said::Late, false);
     loop {
         match engine.outcome(live.id, input.clone()).await {
-            Ok(_)
-            | Err(CommitError::Refused(Refusal::Stale) | CommitError::Stopping | CommitError::NotFound) => {
-                return;
-            }
+            Ok(_) => return Said::Counts,
+            // The next life reads in the log what came of it.
+            Err(CommitError::Stopping | CommitError::NotFound) => return Said::Late,
+            Err(CommitError::Refused(Refusal::Stale)) => return late,
             Err(CommitError::Refused(refusal)) => {
                 tracing::error!(session = %live.id, ?refusal, "the law refused an outcome");
-                return;
+                return late;
             }
             Err(wrong @ (CommitError::Fault(_) | CommitError::Conflict { .. })) => {
                 let (damage, full) = (wrong.is_damage(), wrong.is_full());
                 let times = if full { engine.unkept().now() } else { (!told).then_some(1) };
                 if let Some(times) = times {
-                    tracing::error!(session = %live.id, %wrong, times, "an outcome could not be kept; trying again");
+                    tracing::error!(session = %live.id, %wrong, times, "what a job brought could not be kept; trying again");
                 }
-                told = damage;
-                tokio::time::sleep(pause).await;
+                (late, told) = (Said::Doubted, damage);
+                // A stop is tried at once: what it refuses need not wait.
+                if engine.stopping() {
+                    tokio::time::sleep(pause).await;
+                } else {
+                    engine.stops_within(pause).await;
+                }
                 pause = if damage { damaged::longer(pause) } else { (pause * 2).min(PAUSE_MAX) };
             }
         }
@@ -123,39 +137,13 @@ async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt
     Ok(prompt)
 }
 
-/// Runs a tool. The call's event holds the input; its id says where in the log that stands.
-async fn call_tool(
-    engine: &Engine,
-    live: &Live,
-    thread: ThreadId,
-    call: EventId,
-    tool: Builtin,
-) -> (Input, Vec<Blob>) {
-    let post = match log::find(engine, live.id, call).await {
-        Ok(post) => post,
-        Err(fault) => {
-            tracing::error!(session = %live.id, %fault, "a call cannot be read");
-            None
-        }
-    };
-    let Some(Body::AgentToolUse { input, .. }) = post.map(|post| post.event.body.clone()) else {
-        return (ran(thread, call, failed()), Vec::new());
-    };
-    engine.counters().called();
-    let call = Call { session: live.id, thread, event: call, tool, input };
-    let event = call.event;
-    let mut outcome = engine.hands().run(call).await;
-    let kept = blobs::keep(engine, live.id, &mut outcome).await;
-    (ran(thread, event, outcome), kept)
-}
-
 const TOOL_FAILED: &str = "The server failed before this could be run to its end; its outcome is unknown. Check before you repeat it.";
 
-fn failed() -> Outcome {
+pub(crate) fn failed() -> Outcome {
     Outcome { content: vec![Block::text(TOOL_FAILED)], is_error: true }
 }
 
-fn ran(thread: ThreadId, call: EventId, outcome: Outcome) -> Input {
+pub(crate) fn ran(thread: ThreadId, call: EventId, outcome: Outcome) -> Input {
     Input::Ran { thread, call, content: outcome.content, is_error: outcome.is_error }
 }
 

@@ -6,6 +6,7 @@
 mod blobs;
 mod broadcast;
 mod cache;
+mod calls;
 mod catalog;
 mod clock;
 mod commit;

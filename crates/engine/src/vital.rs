@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// Waits, unless the engine stops.
-    async fn stops_within(&self, pause: Duration) -> bool {
+    pub(crate) async fn stops_within(&self, pause: Duration) -> bool {
         tokio::time::timeout(pause, self.0.stop.cancelled()).await.is_ok()
     }
 

@@ -3,6 +3,12 @@
 use protocol::limits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// Open files of the server for one sandbox, and for all that is neither a sandbox nor a connection.
+const SANDBOX: usize = 4;
+const OTHER: usize = 256;
+/// Where the hard limit is set.
+const RAISE: &str = "LimitNOFILE= of a unit, `ulimit -Hn` of a shell, `--ulimit nofile=` of a container";
+
 /// How many files the server may have open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Descriptors {
@@ -33,18 +39,48 @@ impl Descriptors {
         limits::CONNECTIONS.min(self.limit / 2)
     }
 
-    /// What `doctor` says of it.
-    pub(crate) fn told(self) -> String {
-        let (limit, connections) = (self.limit, self.connections());
-        if connections == limits::CONNECTIONS {
-            return format!("  ok      open files: {connections} connections at once\n");
+    /// Sandboxes at once that there are files for, beside connections and all else.
+    pub(crate) fn sandboxes(self) -> usize {
+        let other = OTHER.min(self.limit / 4);
+        self.limit.saturating_sub(self.connections() + other) / SANDBOX
+    }
+
+    /// Whether a server can work with it.
+    ///
+    /// # Errors
+    /// It cannot; how many it needs, and what to do.
+    pub(crate) fn enough(self) -> Result<(), String> {
+        let (limit, least) = (self.limit, limits::OPEN_FILES_MIN);
+        if limit >= least {
+            return Ok(());
         }
-        format!(
-            "  without open files: at most {limit}, room for {connections} connections at once\n          \
-             raise the hard limit to {} (LimitNOFILE= of a unit, `ulimit -Hn` of a shell) for {}\n",
-            2 * limits::CONNECTIONS,
+        Err(format!(
+            "the server may have only {limit} open files and needs {least}, of which half are for connections: raise \
+             the hard limit ({RAISE})"
+        ))
+    }
+
+    /// What there is room for, of so many sandboxes that are set; and what is less than that.
+    pub(crate) fn room(self, jails: usize) -> Result<String, String> {
+        let (limit, connections, sandboxes) = (self.limit, self.connections(), self.sandboxes().min(jails));
+        let room = format!("room for {connections} connections and {sandboxes} sandboxes at once");
+        let wanted = (2 * limits::CONNECTIONS).max(limits::CONNECTIONS + OTHER + jails * SANDBOX);
+        if connections == limits::CONNECTIONS && sandboxes == jails {
+            return Ok(room);
+        }
+        Err(format!(
+            "at most {limit}, {room}; raise the hard limit to {wanted} ({RAISE}) for {} and {jails}",
             limits::CONNECTIONS
-        )
+        ))
+    }
+
+    /// What `doctor` says of it.
+    pub(crate) fn told(self, jails: usize) -> String {
+        match (self.enough(), self.room(jails)) {
+            (Err(why), _) => format!("  MISSING open files: {why}\n"),
+            (Ok(()), Ok(room)) => format!("  ok      open files: {room}\n"),
+            (Ok(()), Err(less)) => format!("  without open files: {less}\n"),
+        }
     }
 }
 
@@ -59,9 +95,35 @@ mod tests {
     }
 
     #[test]
+    fn sandboxes_have_what_connections_and_the_server_itself_leave() {
+        let of = |limit| Descriptors { limit }.sandboxes();
+        assert_eq!([of(256), of(512), of(1_024), of(4_096)], [16, 32, 64, 448]);
+        assert_eq!(
+            Descriptors { limit: 1_024 }.room(64).expect_err("few connections").matches("64").count(),
+            2
+        );
+    }
+
+    #[test]
+    fn too_few_are_refused_with_what_to_do() {
+        for limit in [0, 32, 48, 64, 255] {
+            let why = Descriptors { limit }.enough().expect_err("too few");
+            assert!(why.contains(&format!("only {limit} open files and needs 256")), "{why}");
+            assert!(why.contains("LimitNOFILE="), "{why}");
+            assert!(Descriptors { limit }.told(64).starts_with("  MISSING open files: "));
+        }
+        assert_eq!(Descriptors { limit: 256 }.enough(), Ok(()));
+    }
+
+    #[test]
     fn doctor_says_what_there_is_room_for_and_how_to_have_more() {
-        assert_eq!(Descriptors { limit: 524_288 }.told(), "  ok      open files: 8192 connections at once\n");
-        let told = Descriptors { limit: 300 }.told();
-        assert!(told.contains("at most 300") && told.contains("150 connections") && told.contains("16384"));
+        let plenty = "  ok      open files: room for 8192 connections and 64 sandboxes at once\n";
+        assert_eq!(Descriptors { limit: 524_288 }.told(64), plenty);
+        let told = Descriptors { limit: 300 }.told(64);
+        for part in ["at most 300", "150 connections and 18 sandboxes", "to 16384", "for 8192 and 64"] {
+            assert!(told.contains(part), "no {part} in {told}");
+        }
+        assert!(Descriptors { limit: 16_384 }.told(4_096).contains("8192 connections and 1984 sandboxes"));
+        assert!(Descriptors { limit: 16_384 }.told(4_096).contains("to 24832"));
     }
 }

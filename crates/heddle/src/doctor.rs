@@ -45,7 +45,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     };
     say(&machine(&settled, &report));
     let ground = ground::checks(&settled);
-    say(&server(&ground));
+    say(&server(&settled, &ground));
     let mut wrong: Vec<String> = settled.weak_key.iter().cloned().collect();
     wrong.extend(ground.iter().filter(|check| check.needed && !check.ok).map(|check| check.found.clone()));
     // What is refused is among the checks already.
@@ -65,6 +65,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             wrong.push(format!("{failed} of {} routes failed", found.len()));
         }
     }
+    wrong.extend(Descriptors::possible().enough().err());
     if settled.sandbox.mode == Mode::Local && !report.ok() {
         wrong
             .push("`heddle serve` will not start here until the sandbox works, or with --sandbox=off".into());
@@ -99,8 +100,8 @@ fn machine(settled: &Settled, report: &Report) -> String {
 }
 
 /// What a server stands on.
-fn server(ground: &[Check]) -> String {
-    ["\nserver\n", &lines(ground), &Descriptors::possible().told()].concat()
+fn server(settled: &Settled, ground: &[Check]) -> String {
+    ["\nserver\n", &lines(ground), &Descriptors::possible().told(settled.sandbox.jails)].concat()
 }
 
 fn lines(checks: &[Check]) -> String {

@@ -12,6 +12,7 @@ use tools::{Clocks, LocalHands, Settings};
 use crate::{
     Wrong,
     config::{Mode, Sandbox, Settled},
+    descriptors::Descriptors,
 };
 
 /// How often what is left of sessions that are gone is looked for.
@@ -31,8 +32,12 @@ pub(crate) fn jail(order: &str) -> ExitCode {
 }
 
 /// The hands that the settings mean, once this host has shown that it can give them.
-pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
+pub(crate) async fn ready(settled: &Settled, files: Descriptors) -> Result<LocalHands, Wrong> {
     prepare(settled);
+    match files.room(settled.sandbox.jails) {
+        Ok(room) => tracing::info!("open files: {room}"),
+        Err(less) => tracing::warn!("open files: {less}"),
+    }
     if settled.sandbox.mode == Mode::Local {
         let report = probe(&settled.sandbox).await?;
         if !report.ok() {
@@ -47,7 +52,7 @@ pub(crate) async fn ready(settled: &Settled) -> Result<LocalHands, Wrong> {
     };
     settings.readonly.clone_from(&settled.sandbox.readonly);
     settings.users = settled.sandbox.users;
-    settings.jails_max = settled.sandbox.jails;
+    settings.jails_max = settled.sandbox.jails.min(files.sandboxes());
     settings.keep_days = settled.sandbox.keep_days;
     settings.limits.clone_from(&settled.sandbox.limits);
     Ok(LocalHands::new(settings))

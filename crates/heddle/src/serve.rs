@@ -33,10 +33,11 @@ pub(crate) async fn run(said: Said) -> Outcome {
     }
     log::begin(&settled.log)?;
     let files = Descriptors::raised();
+    files.enough()?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     // Nothing is made before all is looked at that can be.
     let door = ground::ready(&settled)?;
-    let hands = hands::ready(&settled).await?;
+    let hands = hands::ready(&settled, files).await?;
     let open = seal::make(&settled.data)?;
     if !open.is_empty() {
         tracing::warn!("other users of this machine could use {}; no longer", seal::told(&open));

@@ -12,6 +12,7 @@ use protocol::{
 };
 
 use crate::{
+    call::only_reads,
     delegation,
     draft::Draft,
     fact::{Ending, Note, Private},
@@ -132,8 +133,10 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
                     let input = input.unwrap_or_default();
                     draft.note(thread, Note::Delegated { call: id, provider_id, name, input });
                 } else {
+                    let changes = Builtin::named(&name).is_some_and(|tool| !only_reads(tool));
+                    let noted = changes && matches!(offer, Offer::Builtin(_));
                     let body = call(offer, name, input.ok());
-                    draft.say_as(thread, id, body, Some(Private::Call { provider_id }));
+                    draft.say_as(thread, id, body, Some(Private::Call { provider_id, noted }));
                 }
             }
         }

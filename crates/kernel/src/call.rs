@@ -16,6 +16,9 @@ pub struct Call {
     pub id: EventId,
     /// Who must act next.
     pub state: State,
+    /// Whether a note says that it begins. Calls in logs of earlier versions have none: they count as begun
+    /// from their turn on.
+    pub noted: bool,
 }
 
 /// Who must act next on a call.
@@ -31,6 +34,8 @@ pub enum State {
     Denied(Builtin, Option<String>),
     /// It runs when it is its turn.
     Ready(Builtin),
+    /// It is its turn: it waits for its place in a sandbox, and nothing of it has run.
+    Turn(Builtin),
     /// It runs, or may have before a crash.
     Started(Builtin),
     /// The law answers it in the commit that makes it.
@@ -58,6 +63,7 @@ impl State {
             Self::Allowed(_)
             | Self::Denied(..)
             | Self::Ready(_)
+            | Self::Turn(_)
             | Self::Started(_)
             | Self::Nobody
             | Self::Errand
@@ -65,10 +71,10 @@ impl State {
         }
     }
 
-    /// The tool that runs for it now.
+    /// The tool that is to run for it now, whether or not it has begun.
     pub const fn running(&self) -> Option<Builtin> {
         match self {
-            Self::Started(tool) => Some(*tool),
+            Self::Turn(tool) | Self::Started(tool) => Some(*tool),
             Self::Client
             | Self::Asked(_)
             | Self::Allowed(_)
@@ -80,10 +86,26 @@ impl State {
         }
     }
 
+    /// The tool that may have done something for it by now.
+    pub const fn begun(&self) -> Option<Builtin> {
+        match self {
+            Self::Started(tool) => Some(*tool),
+            Self::Client
+            | Self::Asked(_)
+            | Self::Allowed(_)
+            | Self::Denied(..)
+            | Self::Ready(_)
+            | Self::Turn(_)
+            | Self::Nobody
+            | Self::Errand
+            | Self::Waits(_) => None,
+        }
+    }
+
     /// Whether the server acts on it without anybody's word.
     pub const fn is_ours(&self) -> bool {
         match self {
-            Self::Ready(_) | Self::Started(_) | Self::Nobody | Self::Errand => true,
+            Self::Ready(_) | Self::Turn(_) | Self::Started(_) | Self::Nobody | Self::Errand => true,
             Self::Client | Self::Asked(_) | Self::Allowed(_) | Self::Denied(..) | Self::Waits(_) => false,
         }
     }
@@ -97,6 +119,7 @@ impl State {
             | Self::Allowed(_)
             | Self::Denied(..)
             | Self::Ready(_)
+            | Self::Turn(_)
             | Self::Started(_)
             | Self::Nobody
             | Self::Errand => None,
@@ -146,6 +169,15 @@ pub const fn only_reads(tool: Builtin) -> bool {
     }
 }
 
+/// A call whose turn it is begins to run.
+pub(crate) fn begin(calls: &mut [Call], id: EventId) {
+    if let Some(call) = calls.iter_mut().find(|call| call.id == id)
+        && let State::Turn(tool) = call.state
+    {
+        call.state = State::Started(tool);
+    }
+}
+
 /// Writes down a person's verdict on `id`; the first one counts.
 pub(crate) fn confirm(calls: &mut [Call], id: EventId, verdict: Verdict, message: Option<&str>) {
     if let Some(call) = calls.iter_mut().find(|call| call.id == id)
@@ -160,10 +192,10 @@ pub(crate) fn confirm(calls: &mut [Call], id: EventId, verdict: Verdict, message
 }
 
 /// Lets the calls go on as far as they may: what was allowed is ready once nothing needs the client any more;
-/// then the first ready call starts, and with it the reading ones that stand right behind it.
+/// then it is the turn of the first ready call, and with it of the reading ones that stand right behind it.
 ///
-/// A started call keeps its place: whatever becomes ready in front of it later waits, so that of the calls of
-/// a thread at most one that does more than read can have been under way at a crash.
+/// A call keeps its turn: whatever becomes ready in front of it later waits, so that of the calls of a thread
+/// at most one that does more than read can have been under way at a crash.
 pub(crate) fn proceed(calls: &mut [Call]) {
     if !calls.iter().any(|call| call.state.needs_client()) {
         for call in calls.iter_mut() {
@@ -177,15 +209,24 @@ pub(crate) fn proceed(calls: &mut [Call]) {
     let mut rest = calls.iter_mut().skip(first);
     let Some(head) = rest.next() else { return };
     let Some(tool) = head.state.running().or_else(|| ready(head)) else { return };
-    head.state = State::Started(tool);
+    take_turn(head, tool);
     if !only_reads(tool) {
         return;
     }
     for call in rest {
         match call.state.running().or_else(|| ready(call)) {
-            Some(tool) if only_reads(tool) => call.state = State::Started(tool),
+            Some(tool) if only_reads(tool) => take_turn(call, tool),
             Some(_) | None => return,
         }
+    }
+}
+
+/// It is the turn of `call`, if it was not before. One that only reads may run twice: nobody need know that
+/// it has begun.
+fn take_turn(call: &mut Call, tool: Builtin) {
+    if call.state.running().is_none() {
+        let noted = call.noted && !only_reads(tool);
+        call.state = if noted { State::Turn(tool) } else { State::Started(tool) };
     }
 }
 
@@ -196,6 +237,7 @@ const fn ready(call: &Call) -> Option<Builtin> {
         | State::Asked(_)
         | State::Allowed(_)
         | State::Denied(..)
+        | State::Turn(_)
         | State::Started(_)
         | State::Nobody
         | State::Errand
@@ -213,6 +255,7 @@ mod tests {
         let call = |(index, (name, permission)): (usize, &(&str, Permission))| Call {
             id: EventId::from_bits(index as u128),
             state: State::of(name, Some(*permission)),
+            noted: true,
         };
         let mut calls: Vec<Call> = of.iter().enumerate().map(call).collect();
         proceed(&mut calls);
@@ -239,6 +282,37 @@ mod tests {
         assert_eq!(answered(&mut of, 2), [3]);
         assert_eq!(answered(&mut of, 3), [4]);
         assert_eq!(answered(&mut of, 4), [0_u128; 0]);
+    }
+
+    #[test]
+    fn what_does_more_than_read_has_begun_only_once_it_is_said() {
+        let of = |noted| {
+            let mut of = calls(&[("bash", Ask), ("bash", Ask), ("read", Ask)]);
+            for call in &mut of {
+                call.noted = noted;
+            }
+            for call in 0..3 {
+                confirm(&mut of, EventId::from_bits(call), Verdict::Allow, None);
+            }
+            of
+        };
+        let states = |calls: &[Call]| calls.iter().map(|call| call.state.clone()).collect::<Vec<_>>();
+        let (bash, read) = (Builtin::Bash, Builtin::Read);
+        let mut noted = of(true);
+        assert_eq!(states(&noted), [State::Turn(bash), State::Ready(bash), State::Ready(read)]);
+        begin(&mut noted, EventId::from_bits(1));
+        assert_eq!(
+            noted.first().map(|call| call.state.begun()),
+            Some(None),
+            "it is not the second one's turn"
+        );
+        begin(&mut noted, EventId::from_bits(0));
+        assert_eq!(states(&noted), [State::Started(bash), State::Ready(bash), State::Ready(read)]);
+        noted.drain(..2);
+        proceed(&mut noted);
+        assert_eq!(states(&noted), [State::Started(read)], "a read has nothing to say");
+        let earlier = of(false);
+        assert_eq!(states(&earlier), [State::Started(bash), State::Ready(bash), State::Ready(read)]);
     }
 
     #[test]

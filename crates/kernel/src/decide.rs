@@ -16,7 +16,7 @@ use protocol::{
 
 use crate::{
     answer,
-    call::Made,
+    call::{Made, State, only_reads},
     client,
     delegation::{self, Happened},
     draft::Draft,
@@ -60,7 +60,14 @@ pub enum Input {
         /// What went wrong.
         failure: Failure,
     },
-    /// A tool ran.
+    /// A call has its place in a sandbox and is about to run: it may if this is accepted, and only then.
+    Begins {
+        /// The thread that called.
+        thread: ThreadId,
+        /// The event of the call.
+        call: EventId,
+    },
+    /// A tool ran, or could not be run at all.
     Ran {
         /// The thread that called it.
         thread: ThreadId,
@@ -107,6 +114,7 @@ impl Input {
             Self::Update(_) => true,
             Self::Answered { .. }
             | Self::Failed { .. }
+            | Self::Begins { .. }
             | Self::Ran { .. }
             | Self::Woke { .. }
             | Self::Recovered
@@ -185,11 +193,9 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
             asked(session, thread, request)?;
             turn::failed(&mut draft, thread, &failure);
         }
+        Input::Begins { thread, call } => begins(&mut draft, thread, call)?,
         Input::Ran { thread, call, content, is_error } => {
-            let running = session.thread(thread).is_some_and(|state| {
-                state.calls().iter().any(|open| open.id == call && open.state.running().is_some())
-            });
-            if !running {
+            if open_call(session, thread, call).and_then(State::running).is_none() {
                 return Err(Refusal::Stale);
             }
             let content = Some(content);
@@ -234,6 +240,23 @@ fn accept(
 fn asked(session: &Session, thread: ThreadId, request: EventId) -> Result<Request, Refusal> {
     let open = session.thread(thread).and_then(crate::Thread::request);
     open.filter(|open| open.id == request).ok_or(Refusal::Stale)
+}
+
+/// The state of a call that waits for its answer.
+fn open_call(session: &Session, thread: ThreadId, call: EventId) -> Option<&State> {
+    session.thread(thread)?.calls().iter().find(|open| open.id == call).map(|open| &open.state)
+}
+
+/// A call begins once: whoever comes second, also from another life of the server, may not run it. One that
+/// only reads may begin again and again, and nothing is written down of it.
+fn begins(draft: &mut Draft, thread: ThreadId, call: EventId) -> Result<(), Refusal> {
+    let state = open_call(&draft.session, thread, call).ok_or(Refusal::Stale)?;
+    if matches!(state, State::Turn(_)) {
+        draft.note(thread, Note::Began { call });
+        return Ok(());
+    }
+    let again = state.begun().is_some_and(only_reads);
+    if again { Ok(()) } else { Err(Refusal::Stale) }
 }
 
 fn update(draft: &mut Draft, change: Change) -> Result<(), Refusal> {

@@ -77,6 +77,9 @@ pub enum Private {
     Call {
         /// The id.
         provider_id: String,
+        /// Whether [`Note::Began`] says that it begins.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        noted: bool,
     },
     /// Beside `agent.thinking`: the provider's block, to be given back unchanged.
     Thought {
@@ -193,6 +196,12 @@ pub enum Note {
     Cancelled {
         /// The event that was queued.
         event: EventId,
+    },
+    /// A call has its place in a sandbox and begins to run: from here on it may have done something. Of one
+    /// that only reads nothing is said.
+    Began {
+        /// The call.
+        call: EventId,
     },
     /// The model called a delegation tool. The Claude face shows nothing of it (rules.md 5).
     Delegated {

@@ -6,7 +6,8 @@ use alloc::{format, string::String, vec::Vec};
 use protocol::{
     Object,
     agent::Member,
-    prompt::{ToolSpec, Workplace},
+    limits,
+    prompt::{Bounds, ToolSpec, Workplace},
     roster::Errand,
     tool::{Builtin, Toolset},
 };
@@ -165,26 +166,71 @@ fn path(workplace: &Workplace) -> String {
 }
 
 fn bash(workplace: &Workplace) -> String {
-    let Workplace { workspace, outputs, jailed } = workplace;
-    let place = if *jailed {
-        "The machine has no network and its system is read-only; you may write below the working directory, your home \
-         and /tmp. Limits: 512 processes, 4 GiB of memory a process, 2 GiB a file, 10 GiB of files."
-    } else {
-        "It runs on the user's own machine without a sandbox: be careful."
+    let Workplace { workspace, outputs, jail } = workplace;
+    let place = match jail {
+        Some(bounds) => jailed(*bounds),
+        None => "It runs on the user's own machine without a sandbox: be careful.".into(),
     };
+    let (seconds, most_ms) = (limits::COMMAND_MS / 1_000, limits::COMMAND_MS_MAX);
     format!(
         "Runs a command in a bash shell that lives on between your calls: its working directory, variables and functions \
-         stay. It begins in {workspace}; put finished files for the user into {outputs}. {place} A command gets 120 \
-         seconds unless `timeout_ms` says otherwise (at most 600,000) and reads no input. To keep a program running, \
+         stay. It begins in {workspace}; put finished files for the user into {outputs}. {place} A command gets \
+         {seconds} seconds unless `timeout_ms` says otherwise (at most {most_ms}) and reads no input. To keep a program running, \
          start it in the background with its output in a file. Of output over 100,000 characters you see the beginning \
          and the end, and the path of a file that holds it all."
     )
+}
+
+fn jailed(bounds: Bounds) -> String {
+    let Bounds { processes, files, memory_bytes, memory_whole, file_bytes, disk_bytes } = bounds;
+    let (memory, file, disk) = (size(memory_bytes), size(file_bytes), size(disk_bytes));
+    let whose = if memory_whole { "for all of them together" } else { "a process" };
+    format!(
+        "The machine has no network and its system is read-only; you may write below the working directory, your home \
+         and /tmp. Limits: {processes} processes, {files} open files a process, {memory} of memory {whose}, {file} a \
+         file, {disk} of files."
+    )
+}
+
+fn size(bytes: u64) -> String {
+    let mib = bytes >> 20;
+    if mib.is_multiple_of(1024) { format!("{} GiB", mib / 1024) } else { format!("{mib} MiB") }
 }
 
 fn bash_input() -> Value {
     json!({
         "command": {"type": "string", "description": "The command. Needed unless `restart` is true."},
         "restart": {"type": "boolean", "description": "Start a fresh shell; the old one and its programs end."},
-        "timeout_ms": {"type": "integer", "minimum": 1, "maximum": 600_000, "description": "Milliseconds until it is stopped."},
+        "timeout_ms": {"type": "integer", "minimum": 1, "maximum": limits::COMMAND_MS_MAX, "description": "Milliseconds until it is stopped."},
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_told_the_limits_that_hold() {
+        let own = bash(&Workplace::jail());
+        assert!(
+            own.contains(
+                "Limits: 512 processes, 4096 open files a process, 4 GiB of memory a process, 2 GiB a file, 10 GiB of files."
+            ) && own.contains("A command gets 120 seconds unless `timeout_ms` says otherwise (at most 600000)"),
+            "{own}"
+        );
+        let bounds = Bounds {
+            processes: 100,
+            files: 1_024,
+            memory_bytes: 1_536 << 20,
+            memory_whole: true,
+            file_bytes: 1 << 30,
+            disk_bytes: 100 << 20,
+        };
+        let set = bash(&Workplace { jail: Some(bounds), ..Workplace::jail() });
+        let told = "Limits: 100 processes, 1024 open files a process, 1536 MiB of memory for all of them together, 1 GiB \
+                    a file, 100 MiB of files.";
+        assert!(set.contains(told), "{set}");
+        let off = bash(&Workplace { jail: None, ..Workplace::jail() });
+        assert!(off.contains("without a sandbox") && !off.contains("Limits:"), "{off}");
+    }
 }

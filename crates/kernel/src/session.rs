@@ -224,6 +224,7 @@ impl Session {
             Note::Queued { .. }
             | Note::Cancelled { .. }
             | Note::Retry { .. }
+            | Note::Began { .. }
             | Note::Delegated { .. }
             | Note::Settled { .. }
             | Note::Kept { .. }

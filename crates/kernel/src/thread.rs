@@ -242,6 +242,7 @@ impl Thread {
                     | State::Asked(_)
                     | State::Allowed(_)
                     | State::Ready(_)
+                    | State::Turn(_)
                     | State::Started(_)
                     | State::Nobody
                     | State::Errand
@@ -274,7 +275,8 @@ impl Thread {
             }
             Note::Cancelled { event } => self.dequeue(*event),
             Note::Retry { until } => self.doing = Doing::Waiting(*until),
-            Note::Delegated { call, .. } => self.call(*call, State::Errand),
+            Note::Began { call } => self.begin(*call),
+            Note::Delegated { call, .. } => self.call(*call, State::Errand, false),
             Note::Settled { call, .. } => self.answer(*call),
             Note::Kept { content } => self.report.kept.extend(content.iter().cloned()),
         }
@@ -319,9 +321,10 @@ impl Thread {
                     self.doing = Doing::Asking(request, Vec::new());
                 }
             }
-            Body::AgentCustomToolUse { .. } => self.call(event.id, State::Client),
+            Body::AgentCustomToolUse { .. } => self.call(event.id, State::Client, false),
             Body::AgentToolUse { name, evaluated_permission, .. } => {
-                self.call(event.id, State::of(name, *evaluated_permission));
+                let noted = matches!(private, Some(Private::Call { noted: true, .. }));
+                self.call(event.id, State::of(name, *evaluated_permission), noted);
             }
             Body::SpanModelRequestEnd { .. } => {
                 if let Some(Private::Ended { ending, tokens }) = private {
@@ -423,9 +426,15 @@ impl Thread {
         }
     }
 
-    fn call(&mut self, id: EventId, state: State) {
+    fn call(&mut self, id: EventId, state: State, noted: bool) {
         if let Doing::Asking(_, calls) = &mut self.doing {
-            calls.push(Call { id, state });
+            calls.push(Call { id, state, noted });
+        }
+    }
+
+    fn begin(&mut self, id: EventId) {
+        if let Doing::Calling(calls) = &mut self.doing {
+            call::begin(calls, id);
         }
     }
 

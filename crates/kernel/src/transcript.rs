@@ -67,6 +67,7 @@ impl Transcript {
             Note::Opened { .. }
             | Note::Queued { .. }
             | Note::Cancelled { .. }
+            | Note::Began { .. }
             | Note::Kept { .. }
             | Note::Ended { .. }
             | Note::Archived
@@ -88,7 +89,7 @@ impl Transcript {
             }
             Body::AgentCustomToolUse { name, input, .. } | Body::AgentToolUse { name, input, .. } => {
                 let given = match private {
-                    Some(Private::Call { provider_id }) => provider_id.as_str(),
+                    Some(Private::Call { provider_id, .. }) => provider_id.as_str(),
                     _ => "",
                 };
                 self.call(event.id, name, input, given);

@@ -149,6 +149,7 @@ pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str
         | State::Allowed(_)
         | State::Denied(..)
         | State::Ready(_)
+        | State::Turn(_)
         | State::Started(_)
         | State::Nobody => Body::AgentToolResult { tool_use_id: call.id, content, is_error: Some(true) },
     };
@@ -200,7 +201,7 @@ pub(crate) fn no_such_tool(name: &str) -> String {
 }
 
 /// The server stopped: a request that was open is closed and asked again; a call that may have done
-/// something is answered as unknown, and one that only reads simply runs again (rules.md 2).
+/// something is answered as unknown, and one that only reads or had not begun simply runs (rules.md 2).
 pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
     if draft.session.thread(thread).is_some_and(|state| state.request().is_some()) {
         end_request(draft, thread, Ending::Cut, Tokens::default());
@@ -210,7 +211,7 @@ pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
         return;
     }
     for call in calls(draft, thread) {
-        if call.state.running().is_some_and(|tool| !call::only_reads(tool)) {
+        if call.state.begun().is_some_and(|tool| !call::only_reads(tool)) {
             close(draft, thread, &call, UNKNOWN);
         }
     }

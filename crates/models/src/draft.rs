@@ -34,11 +34,18 @@ pub(crate) enum Writing {
 pub(crate) struct Draft {
     blocks: Vec<Writing>,
     bytes: usize,
+    said: usize,
 }
 
 impl Draft {
     /// Makes room for further content. `tokens` is what the request has cost so far.
     pub(crate) fn grow(&mut self, bytes: usize, tokens: Tokens) -> Result<(), Failure> {
+        self.said = self.said.saturating_add(bytes);
+        self.hold(bytes, tokens)
+    }
+
+    /// Makes room for what is kept and is no content.
+    pub(crate) fn hold(&mut self, bytes: usize, tokens: Tokens) -> Result<(), Failure> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes <= ANSWER_BYTES {
             return Ok(());
@@ -49,7 +56,12 @@ impl Draft {
 
     /// Makes room for one more block.
     pub(crate) fn grow_block(&mut self, tokens: Tokens) -> Result<(), Failure> {
-        self.grow(BLOCK_BYTES, tokens)
+        self.hold(BLOCK_BYTES, tokens)
+    }
+
+    /// Bytes of content so far: grows as the answer does, and with nothing else.
+    pub(crate) const fn said(&self) -> usize {
+        self.said
     }
 
     /// Begins a block; gives its place.

@@ -25,6 +25,8 @@ use crate::{
 
 /// No byte for so long: the stream is cut (rules.md 4).
 const SILENCE: Duration = Duration::from_secs(limits::MODEL_SILENCE_S);
+/// Nothing of the answer for so long, whatever else came: the stream is cut too.
+const EMPTY: Duration = Duration::from_secs(limits::MODEL_EMPTY_S);
 /// How long an answer that has said why it ended waits for what may follow: its cost, and the last frame.
 const POSTSCRIPT: Duration = Duration::from_secs(10);
 /// How long the end of the body may take after the end of the answer: a connection whose body was read
@@ -133,6 +135,13 @@ fn silent(tokens: Tokens) -> Failure {
     Failure { class: FailureClass::Cut, message, retry_after: None, tokens }
 }
 
+fn empty(tokens: Tokens) -> Failure {
+    let seconds = EMPTY.as_secs();
+    let message =
+        format!("The model provider sent nothing of an answer for {seconds} seconds, only signs of life.");
+    Failure { class: FailureClass::Cut, message, retry_after: None, tokens }
+}
+
 /// How far a streamed answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -151,6 +160,9 @@ pub(crate) trait Fold: Sized {
 
     /// How far the answer is.
     fn stage(&self) -> Stage;
+
+    /// Bytes of the answer's content so far, whatever it is.
+    fn said(&self) -> usize;
 
     /// What the provider has said about the cost so far.
     fn tokens(&self) -> Tokens;
@@ -184,19 +196,28 @@ async fn read<E: Error>(
     let mut stream = pin!(stream);
     let mut decoder = Decoder::default();
     let mut ending_since = None;
+    let (mut said, mut said_at) = (0, Instant::now());
     loop {
+        if reading.said() > said {
+            (said, said_at) = (reading.said(), Instant::now());
+        }
         let patience = match reading.stage() {
-            Stage::Open => SILENCE,
+            Stage::Open => SILENCE.min(EMPTY.saturating_sub(said_at.elapsed())),
             Stage::Ending => {
                 POSTSCRIPT.saturating_sub(ending_since.get_or_insert_with(Instant::now).elapsed())
             }
             Stage::Whole => break,
         };
+        // What is there at once is never too late for a timeout.
+        if patience.is_zero() {
+            return if ending_since.is_some() { reading.finish() } else { Err(empty(reading.tokens())) };
+        }
         let chunk = match timeout(patience, stream.next()).await {
             Ok(Some(Ok(chunk))) => chunk,
             Ok(None) if let Some(failure) = unstreamed(decoder.rest(), &reading) => return Err(failure),
             Ok(Some(Err(_)) | None) => return reading.finish(),
             Err(_) if ending_since.is_some() => return reading.finish(),
+            Err(_) if patience < SILENCE => return Err(empty(reading.tokens())),
             Err(_) => return Err(silent(reading.tokens())),
         };
         let frames = decoder.take(&chunk).map_err(|TooLarge| {
@@ -251,7 +272,7 @@ mod tests {
     const ENDING: &str = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n\
                           data: {\"type\":\"message_stop\"}\n\n";
 
-    fn chunks(chunks: &[&'static str]) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    fn chunks(chunks: &[&'static str]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
         stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect::<Vec<_>>())
     }
 
@@ -276,6 +297,55 @@ mod tests {
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
         assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn signs_of_life_are_no_answer_and_do_not_keep_a_request_for_ever() {
+        const PING: &str = "data: {\"type\":\"ping\"}\n\n";
+        const BLOCK: &str = "data: {\"type\":\"content_block_start\",\"index\":1,\
+                             \"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
+        const DELTA: &str = "data: {\"type\":\"content_block_delta\",\"index\":0,\
+                             \"delta\":{\"type\":\"text_delta\",\"text\":\"\"}}\n\n";
+        const USAGE: &str = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\
+                             \"usage\":{\"output_tokens\":1}}\n\n";
+        const CHOICE: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\n\n";
+        const CALL: &str = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"a\",\
+                            \"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}}]}\n\n";
+        let paced = |first: &'static str, again: &'static str| {
+            let slow = stream::repeat(again).then(async |chunk| {
+                sleep(SILENCE / 2).await;
+                Ok(Bytes::from_static(chunk.as_bytes()))
+            });
+            chunks(&[first]).chain(slow)
+        };
+        let mut failures = Vec::new();
+        for again in [": ping\n\n", ": ping without an end", PING, BLOCK, DELTA, USAGE] {
+            let begun = Instant::now();
+            let outcome = read(paced(TEXT, again), Reading::default(), &mut |_| {}).await;
+            failures.push((again, begun.elapsed(), outcome.expect_err("a failure")));
+        }
+        for (first, again) in [(WORDS, ": ping\n\n"), (WORDS, CHOICE), (CALL, CALL)] {
+            let begun = Instant::now();
+            let outcome = read(paced(first, again), chat::Reading::default(), &mut |_| {}).await;
+            failures.push((again, begun.elapsed(), outcome.expect_err("a failure")));
+        }
+        for (again, took, failure) in failures {
+            assert_eq!((took, failure.class), (EMPTY, FailureClass::Cut), "{again}: {failure:?}");
+            assert!(failure.message.contains("only signs of life"), "{failure:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_slowly_has_all_the_time_it_needs() {
+        let begun = Instant::now();
+        let words = stream::iter(std::iter::repeat_n(WORDS, 20).chain([REASON, "data: [DONE]\n\n"]));
+        let slow = words.then(async |chunk| {
+            sleep(SILENCE / 2).await;
+            Ok::<_, Infallible>(Bytes::from_static(chunk.as_bytes()))
+        });
+        let answer = read(slow, chat::Reading::default(), &mut |_| {}).await;
+        assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
+        assert!(begun.elapsed() > 2 * EMPTY);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,6 +11,11 @@ pub const QUEUED_EVENTS: usize = 1_000;
 /// Most bytes of content waiting in a session's queue (rules.md 4).
 pub const QUEUED_BYTES: usize = 32 * 1024 * 1024;
 
+/// Milliseconds of a command that asks for no other time (rules.md 10).
+pub const COMMAND_MS: u64 = 120_000;
+/// Milliseconds that a command may ask for.
+pub const COMMAND_MS_MAX: u64 = 600_000;
+
 // A request
 
 /// Most events in one request (rules.md 4).
@@ -115,6 +120,9 @@ pub const REQUESTS_PER_ROUTE: usize = 256;
 pub const REQUESTS_PER_ROUTE_MAX: usize = 4_096;
 /// Seconds without a byte after which a model's stream counts as cut (rules.md 4).
 pub const MODEL_SILENCE_S: u64 = 120;
+/// Seconds without anything of the answer after which a model's stream counts as cut, whatever else keeps
+/// coming: pings, comments, empty pieces. Long, for a server that says so while it loads a model.
+pub const MODEL_EMPTY_S: u64 = 600;
 
 // A request
 
@@ -199,6 +207,8 @@ pub const KEY_KINDS_MIN: usize = 6;
 
 // A server
 
+/// Fewest open files that a server starts with.
+pub const OPEN_FILES_MIN: usize = 256;
 /// Connections at once, where the limit on open files leaves room for them: at most half of that limit, so
 /// that the other half is there for sandboxes, the store, blobs and requests to models.
 pub const CONNECTIONS: usize = 8_192;

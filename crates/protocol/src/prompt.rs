@@ -43,15 +43,43 @@ pub struct Workplace {
     pub workspace: String,
     /// The directory for finished files.
     pub outputs: String,
-    /// Whether it is a jail: no network, a read-only system, limits.
-    pub jailed: bool,
+    /// What bounds it, if it is a jail: no network, a read-only system.
+    pub jail: Option<Bounds>,
 }
 
 impl Workplace {
-    /// The jail (rules.md 10).
+    /// The jail (rules.md 10), with the limits of a server that sets none.
     pub fn jail() -> Self {
-        Self { workspace: "/workspace".into(), outputs: "/mnt/session/outputs".into(), jailed: true }
+        Self {
+            workspace: "/workspace".into(),
+            outputs: "/mnt/session/outputs".into(),
+            jail: Some(Bounds {
+                processes: 512,
+                files: 4_096,
+                memory_bytes: 4 << 30,
+                memory_whole: false,
+                file_bytes: 2 << 30,
+                disk_bytes: 10 << 30,
+            }),
+        }
     }
+}
+
+/// What bounds the commands of one session in its jail, on this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Processes and threads.
+    pub processes: u64,
+    /// Open files of one process.
+    pub files: u64,
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// Whether that is for all processes together, and not for each.
+    pub memory_whole: bool,
+    /// One file, in bytes.
+    pub file_bytes: u64,
+    /// All files, in bytes.
+    pub disk_bytes: u64,
 }
 
 /// Who speaks.

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Deadline;
 use crate::enter;
 use crate::fault::{Fault, Step};
-use crate::plan::{Isolation, Limits, Plan};
+use crate::plan::{Holds, Isolation, Limits, Plan};
 use crate::report::{Check, Report, bash, missing};
 use crate::users::{Lease, Source, Users, Wanted};
 use crate::word::{Found, Start};
@@ -43,6 +43,11 @@ pub fn program() -> io::Result<PathBuf> {
 pub fn probe(_users: &Users, _readonly: &[PathBuf]) -> Report {
     let fault = none();
     Report { checks: vec![missing("jail", &fault.cause, &fault.fix()), bash()] }
+}
+
+/// Nothing is bounded but by process.
+pub fn holds(limits: &Limits) -> Holds {
+    Holds { files: limits.files.min(FILES_MAX), memory_whole: false }
 }
 
 /// What sessions keep on the disk is bounded by the server's looks alone.
@@ -101,7 +106,16 @@ impl Gauge {
     pub fn memory_bytes(&self) -> u64 {
         0
     }
+
+    /// None that anybody counts.
+    pub fn kills(&self) -> Kills {
+        Kills
+    }
 }
+
+/// Processes that the kernel has ended for lack of memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kills;
 
 /// There is nothing to make ready.
 ///

@@ -51,6 +51,15 @@ pub struct Limits {
     pub files: u64,
 }
 
+/// What of the limits depends on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holds {
+    /// Open files of one process.
+    pub files: u64,
+    /// Whether the memory of a jail is bounded as a whole, and not only that of each process.
+    pub memory_whole: bool,
+}
+
 const MIB: u64 = 1024 * 1024;
 const GIB: u64 = 1024 * MIB;
 

@@ -18,6 +18,8 @@ pub(crate) struct Call {
     pub(crate) kind: Kind,
     /// What a person said of it first.
     pub(crate) verdict: Option<Verdict>,
+    /// Whether it is written down that it has begun.
+    pub(crate) begun: bool,
     /// Whether it has been answered.
     pub(crate) answered: bool,
 }
@@ -100,6 +102,11 @@ impl Desk {
                 let open = self.calls.iter().skip(self.first).position(|call| !call.answered);
                 self.first = open.map_or(self.calls.len(), |open| self.first + open);
             }
+            "note.began" => {
+                if let Some(call) = self.call_mut(line.about) {
+                    call.begun = true;
+                }
+            }
             "user.tool_confirmation" => {
                 if let Some(call) = self.call_mut(line.about)
                     && call.kind == Kind::Ask
@@ -118,7 +125,7 @@ impl Desk {
         let Some(id) = line.id else { return };
         self.places.insert(id, self.calls.len());
         let name = line.name.clone();
-        self.calls.push(Call { id, name, kind, verdict: None, answered: false });
+        self.calls.push(Call { id, name, kind, verdict: None, begun: false, answered: false });
     }
 
     fn call_mut(&mut self, id: Option<EventId>) -> Option<&mut Call> {

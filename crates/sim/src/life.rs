@@ -176,7 +176,7 @@ fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> 
         Act::Ran => ran(world)?,
         Act::RanEarly => {
             let waiting = world.waiting();
-            world.dice.pick(&waiting).copied().map(|call| gave(world, THREAD, call))
+            world.dice.pick(&waiting).copied().map(|call| began_or_gave(world, THREAD, call))
         }
         Act::RanStale => Some(gone_run(world)),
         Act::Wake | Act::WakeEarly => return Ok(wake(world, act == Act::WakeEarly)),
@@ -234,17 +234,23 @@ fn gave(world: &mut World, thread: ThreadId, call: EventId) -> Input {
     Input::Ran { thread, call, content, is_error: world.dice.once_in(4) }
 }
 
-/// The outcome of a run that nobody wants: it is over, its thread is another, or it never was.
+/// The outcome of a call that may not run, or its beginning.
+fn began_or_gave(world: &mut World, thread: ThreadId, call: EventId) -> Input {
+    if world.dice.once_in(3) { Input::Begins { thread, call } } else { gave(world, thread, call) }
+}
+
+/// The outcome, or the beginning, of a run that nobody wants: it is over, its thread is another, or it never
+/// was.
 fn gone_run(world: &mut World) -> Input {
     let newest = world.gone.iter().rev().find_map(run);
     let answered = world.desk.all().iter().rev().find(|call| call.answered).map(|call| call.id);
     let running = world.jobs.iter().find_map(run);
     let never = EventId::minted(u128::from(world.dice.bits()) << 40, 0);
     match world.dice.below(4) {
-        0 => gave(world, THREAD, never),
-        1 => gave(world, THREAD, answered.unwrap_or(never)),
-        2 => gave(world, ThreadId::from_bits(8), running.unwrap_or(never)),
-        _ => gave(world, THREAD, newest.unwrap_or(never)),
+        0 => began_or_gave(world, THREAD, never),
+        1 => began_or_gave(world, THREAD, answered.unwrap_or(never)),
+        2 => began_or_gave(world, ThreadId::from_bits(8), running.unwrap_or(never)),
+        _ => began_or_gave(world, THREAD, newest.unwrap_or(never)),
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Line {
     pub kind: String,
     /// The event's id; for `note.queued` that of the queued event.
     pub id: Option<EventId>,
-    /// The call that is answered or confirmed, or the request that is ended.
+    /// The call that is answered, confirmed or begun, or the request that is ended.
     pub about: Option<EventId>,
     /// The content, as it is stored.
     pub content: Option<Value>,
@@ -116,6 +116,7 @@ struct Row {
 struct Note {
     kind: String,
     event: Option<Named>,
+    call: Option<EventId>,
     until: Option<Stamp>,
 }
 
@@ -218,6 +219,9 @@ impl Row {
         if let Some(note) = self.note {
             line.kind = format!("note.{}", note.kind);
             line.until = note.until;
+            if note.kind == "began" {
+                line.about = note.call;
+            }
             match note.event {
                 Some(Named::Whole(event)) => (line.id, line.content) = (Some(event.id), event.content),
                 Some(Named::Id(event)) => line.about = Some(event),

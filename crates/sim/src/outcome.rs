@@ -42,6 +42,7 @@ impl Outcome {
                 Self { ran: Some((*call, content.clone(), *is_error)), ..Self::default() }
             }
             Input::Client { .. }
+            | Input::Begins { .. }
             | Input::Woke { .. }
             | Input::Recovered
             | Input::Update(_)

@@ -17,7 +17,7 @@ use protocol::prompt::Workplace;
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
 use crate::counters::Counters;
-use crate::desk::{Desk, Kind};
+use crate::desk::{Desk, Kind, reads};
 use crate::dice::Dice;
 use crate::kit::Kit;
 use crate::line::{self, Line};
@@ -172,6 +172,11 @@ impl World {
         if let Given::Value(tools) = tools {
             self.kit = Kit::of(tools);
         }
+        for call in self.running.clone() {
+            if !self.dice.once_in(6) {
+                self.begin(call)?;
+            }
+        }
         Ok(Verdict::Accepted)
     }
 
@@ -260,7 +265,7 @@ impl World {
         Ok(())
     }
 
-    /// The calls that are wanted to run are those that the log lets run; the outside begins them, some late.
+    /// The calls that are wanted to run are those that the log lets run.
     fn judge_runs(&mut self, tools: &BTreeSet<Want>) -> Result<(), String> {
         let over = self.session.over();
         let mut running = BTreeSet::new();
@@ -279,21 +284,30 @@ impl World {
             self.counters.end(*gone);
         }
         self.running = running;
-        for call in self.running.clone() {
-            if !self.dice.once_in(6) {
-                self.begin(call)?;
-            }
-        }
         Ok(())
     }
 
-    /// The outside begins a call, unless it has.
+    /// The outside begins a call, unless it has; what does more than read is written down first.
     ///
     /// # Errors
-    /// It may not begin again.
+    /// It may not begin again, or once more, or not at all.
     pub(crate) fn begin(&mut self, call: EventId) -> Result<(), String> {
+        if self.counters.runs(call) {
+            return Ok(());
+        }
         let name = self.desk.call(call).map(|call| call.name.clone()).unwrap_or_default();
-        if self.counters.runs(call) { Ok(()) } else { self.counters.begin(call, &name) }
+        let (begins, moment) = (Input::Begins { thread: THREAD, call }, self.moment());
+        let decided = decide(&self.session, begins.clone(), moment);
+        let decision = decided.map_err(|why| format!("begins: {name} {call} is to run, and {why:?}"))?;
+        self.append(decision, &[])?;
+        let (noted, again) = (self.desk.call(call).is_some_and(|call| call.begun), reads(&name));
+        law!(noted != again, "begins: {name} {call} is written down: {noted}");
+        law!(decide(&self.session, begins, moment).is_ok() == again, "begins: {name} {call} twice");
+        self.counters.begin(call, &name)
+    }
+
+    fn moment(&mut self) -> Moment {
+        Moment { at: self.now, seed: self.dice.seed() }
     }
 
     /// Calls that are open and that the law does not let run now.
@@ -339,8 +353,8 @@ impl World {
         }
         (self.session, self.transcript) = (session, transcript);
         self.jobs.clear();
-        let changes = |call: &&EventId| self.desk.call(**call).is_some_and(|call| !call.reads());
-        self.unknown = self.running.iter().filter(changes).copied().collect();
+        let begun = |call: &&EventId| self.desk.call(**call).is_some_and(|call| call.begun);
+        self.unknown = self.running.iter().filter(begun).copied().collect();
         self.counters.crash();
         Ok(())
     }

@@ -144,6 +144,11 @@ pub(crate) enum FromJail {
         /// What came of it.
         cut: Cut,
     },
+    /// A command, or the shell itself, was ended by a signal that the tools did not send.
+    Lost {
+        /// Which.
+        signal: i32,
+    },
     /// The disk sweep killed everything.
     Killed {
         /// Why.

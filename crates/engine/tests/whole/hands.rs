@@ -1,16 +1,19 @@
 //! Built-in tools through the whole engine: what runs, what is shown, what a stop and a crash leave.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::{
     EventId,
     content::{Block, Source},
     event::{Body, Event, Verdict},
     input::ClientEvent,
+    limits,
     prompt::Part,
     tool::Builtin,
 };
 use store::Store;
+use tokio::time::Instant;
 use tools::Call;
 
 use crate::support::*;
@@ -159,6 +162,44 @@ async fn after_a_crash_a_bash_is_unknown_and_what_reads_runs_again() {
     assert_eq!(results(&second.list(session).await), [said(unknown, true), said("ok", false)]);
     let ran: Vec<_> = second.glove.calls.lock().unwrap().iter().map(|call| call.tool).collect();
     assert_eq!(ran, [Builtin::Read]);
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_call_without_a_place_and_the_next_life_runs_it() {
+    for tool in ["bash", "read"] {
+        let store = Store::memory();
+        let first = world_with_hands(store.clone(), vec![Act::Call(tool)], vec![Touch::Wait]).await;
+        let session = first.open(vec![message("hi")]).await;
+        first.glove.waits.notified().await;
+        let before = Instant::now();
+        first.engine.stop().await;
+        assert!(before.elapsed() < Duration::from_secs(limits::DRAIN_S), "{:?}", before.elapsed());
+        assert!(first.glove.calls.lock().unwrap().is_empty());
+
+        let second = world(store, vec![Act::Say(&["done"])]).await;
+        let mut feed = second.follow(session).await;
+        until(&mut feed, IDLE).await;
+        assert_eq!(results(&second.list(session).await), [said("ok", false)]);
+        assert_eq!(second.glove.calls.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_at_a_crash_is_run_by_the_next_life_and_by_no_other() {
+    let store = Store::memory();
+    let first = world_with_hands(store.clone(), vec![Act::Call("bash")], vec![Touch::Wait]).await;
+    let session = first.open(vec![message("hi")]).await;
+    first.glove.waits.notified().await;
+    // The next life takes over while the first still waits for a place, which comes too late.
+    let second = world_with_hands(store, vec![Act::Say(&["done"])], vec![Touch::Hold("second")]).await;
+    let mut feed = second.follow(session).await;
+    second.glove.began.notified().await;
+    first.glove.place.notify_one();
+    first.glove.refused.notified().await;
+    second.glove.go.notify_one();
+    until(&mut feed, IDLE).await;
+    assert_eq!(results(&second.list(session).await), [said("second", false)]);
+    assert!(first.glove.calls.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use protocol::{
 };
 use store::Store;
 use tokio::sync::Notify;
-use tools::{Call, Hands, Outcome};
+use tools::{Begin, Call, Hands, Outcome};
 
 pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 pub(crate) const BEGAN: Stamp = Stamp::from_micros(1_800_000_000_000_000);
@@ -122,6 +122,8 @@ pub(crate) enum Touch {
     Give(Vec<Block>),
     /// The same, once they are told to go on.
     Hold(&'static str),
+    /// Gives "ok", once there is a place for it.
+    Wait,
     Panic,
 }
 
@@ -132,6 +134,12 @@ pub(crate) struct Glove {
     pub(crate) calls: Mutex<Vec<Call>>,
     /// Sessions that were ended or removed.
     pub(crate) parted: Mutex<Vec<(&'static str, SessionId)>>,
+    /// Told whenever a call waits for a place.
+    pub(crate) waits: Notify,
+    /// Gives a call that waits its place.
+    pub(crate) place: Notify,
+    /// Told when a call may not begin.
+    pub(crate) refused: Notify,
     /// Told whenever a call begins.
     pub(crate) began: Notify,
     /// Lets a held call go.
@@ -143,13 +151,22 @@ pub(crate) struct Glove {
 }
 
 impl Hands for Glove {
-    fn run(&self, call: Call) -> BoxFuture<'_, Outcome> {
-        self.calls.lock().unwrap().push(call);
-        self.began.notify_one();
-        let given = |content| Outcome { content, is_error: false };
+    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
+        let given = |content| Some(Outcome { content, is_error: false });
         let touch = self.touches.lock().unwrap().pop_front().unwrap_or(Touch::Give(vec![Block::text("ok")]));
         Box::pin(async move {
+            if matches!(touch, Touch::Wait) {
+                self.waits.notify_one();
+                self.place.notified().await;
+            }
+            if !begin.await {
+                self.refused.notify_one();
+                return None;
+            }
+            self.calls.lock().unwrap().push(call);
+            self.began.notify_one();
             match touch {
+                Touch::Wait => given(vec![Block::text("ok")]),
                 Touch::Give(content) => given(content),
                 Touch::Hold(text) => {
                     let cut = Cut(Arc::clone(&self.cut));

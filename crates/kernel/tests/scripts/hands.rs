@@ -593,6 +593,7 @@ fn a_bash_that_had_started_is_never_run_again() {
         r#"
         message "hi"
         answer tool bash; tool bash
+        begins 1
         message "later"
         recovered
         ran 2 "second"
@@ -609,17 +610,73 @@ fn a_bash_that_had_started_is_never_run_again() {
       #6 agent.tool_use bash {} allowed
       #7 span.model_request_end #4 answered
       = running, run bash #5
+    > begins 1
+      note began #5
+      = running, run bash #5
     > message "later"
-      #8 note queued "later"
+      #9 note queued "later"
       = running, run bash #5, 1 queued
     > recovered
-      #9 agent.tool_result #5 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      #10 agent.tool_result #5 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
       = running, run bash #6, 1 queued
     > ran 2 "second"
-      #10 agent.tool_result #6 "second"
-      #8 user.message "later"
-      #12 span.model_request_start
-      = running, ask #12
+      #11 agent.tool_result #6 "second"
+      #9 user.message "later"
+      #13 span.model_request_start
+      = running, ask #13
+    "#);
+}
+
+#[test]
+fn a_bash_that_waits_for_its_sandbox_begins_once_and_in_whichever_life_has_one_for_it() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool bash; tool bash; tool read
+        recovered
+        begins 2
+        begins 1
+        begins 1
+        recovered
+        ran 2 error "nothing ran"
+        begins 2
+        begins 3
+        begins 3
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool bash; tool bash; tool read
+      #5 agent.tool_use bash {} allowed
+      #6 agent.tool_use bash {} allowed
+      #7 agent.tool_use read {} allowed
+      #8 span.model_request_end #4 answered
+      = running, run bash #5
+    > recovered
+      = running, run bash #5
+    > begins 2
+      refused: the session has moved on
+    > begins 1
+      note began #5
+      = running, run bash #5
+    > begins 1
+      refused: the session has moved on
+    > recovered
+      #10 agent.tool_result #5 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      = running, run bash #6
+    > ran 2 error "nothing ran"
+      #11 agent.tool_result #6 "nothing ran" error
+      = running, run read #7
+    > begins 2
+      refused: the session has moved on
+    > begins 3
+      = running, run read #7
+    > begins 3
+      = running, run read #7
     "#);
 }
 
@@ -634,6 +691,7 @@ fn what_only_reads_runs_again_and_what_was_asked_waits_on() {
         ran 2 "b"
         recovered
         allow 3
+        begins 3
         recovered
         "#
     ), @r#"
@@ -667,10 +725,13 @@ fn what_only_reads_runs_again_and_what_was_asked_waits_on() {
       #15 session.thread_status_running primary
       #16 user.tool_confirmation #7 allow null
       = running, run write #7
+    > begins 3
+      note began #7
+      = running, run write #7
     > recovered
-      #17 agent.tool_result #7 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
-      #18 span.model_request_start
-      = running, ask #18
+      #18 agent.tool_result #7 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      #19 span.model_request_start
+      = running, ask #19
     "#);
 }
 
@@ -684,6 +745,7 @@ fn what_a_person_allowed_and_had_not_started_survives() {
         recovered
         allow 2
         recovered
+        begins 1
         recovered
         "#
     ), @r#"
@@ -715,12 +777,13 @@ fn what_a_person_allowed_and_had_not_started_survives() {
       #17 user.tool_confirmation #6 allow null
       = running, run write #5
     > recovered
-      #18 agent.tool_result #5 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
-      = running, run write #6
+      = running, run write #5
+    > begins 1
+      note began #5
+      = running, run write #5
     > recovered
-      #19 agent.tool_result #6 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
-      #20 span.model_request_start
-      = running, ask #20
+      #19 agent.tool_result #5 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      = running, run write #6
     "#);
 }
 

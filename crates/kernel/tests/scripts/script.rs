@@ -216,6 +216,10 @@ impl Stage {
                 let call = self.calls[number.parse::<usize>().expect("a call's number") - 1];
                 Input::Ran { thread: whose, call, content: content(text), is_error: text != rest }
             }
+            "begins" => {
+                let call = self.calls[rest.parse::<usize>().expect("a call's number") - 1];
+                Input::Begins { thread: whose, call }
+            }
             "recovered" => Input::Recovered,
             "archive" if !rest.is_empty() => Input::ArchiveThread { thread: self.child(rest) },
             "archive" => Input::Archive,

@@ -498,7 +498,9 @@ fn a_crash_leaves_waits_and_mail_as_they_are() {
         r#"
         message "go"
         answer tool Agent {"agent": "spinner", "task": "spin"}; tool bash
+        begins 1
         @1 answer tool bash
+        @1 begins 2
         recovered
         @1 answer text "spun"
         answer text "done"
@@ -520,30 +522,36 @@ fn a_crash_leaves_waits_and_mail_as_they_are() {
       @1 #11 agent.thread_message_received from primary "spin" as task
       @1 #12 span.model_request_start
       = running, ask #12, run bash #6
+    > begins 1
+      note began #6
+      = running, ask #12, run bash #6
     > @1 answer tool bash
-      @1 #13 agent.tool_use bash {} allowed
-      @1 #14 span.model_request_end #12 answered
-      = running, run bash #6, run bash #13
+      @1 #14 agent.tool_use bash {} allowed
+      @1 #15 span.model_request_end #12 answered
+      = running, run bash #6, run bash #14
+    > @1 begins 2
+      @1 note began #14
+      = running, run bash #6, run bash #14
     > recovered
-      #15 agent.tool_result #6 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
-      @1 #16 agent.tool_result #13 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
-      @1 #17 span.model_request_start
-      = running, ask #17
+      #17 agent.tool_result #6 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      @1 #18 agent.tool_result #14 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      @1 #19 span.model_request_start
+      = running, ask #19
     > @1 answer text "spun"
-      @1 #18 agent.message "spun"
-      @1 #19 span.model_request_end #17 answered
-      @1 #20 agent.thread_message_sent to primary "spun"
-      @1 #21 session.thread_status_idle child1 end_turn
-      #22 agent.thread_message_received from child1 from spinner "spun" as result
+      @1 #20 agent.message "spun"
+      @1 #21 span.model_request_end #19 answered
+      @1 #22 agent.thread_message_sent to primary "spun"
+      @1 #23 session.thread_status_idle child1 end_turn
+      #24 agent.thread_message_received from child1 from spinner "spun" as result
       note settled #5 "spun"
-      #24 span.model_request_start
-      = running, ask #24
+      #26 span.model_request_start
+      = running, ask #26
     > answer text "done"
-      #25 agent.message "done"
-      #26 span.model_request_end #24 answered
-      #27 session.thread_status_idle primary end_turn
-      #28 session.usage 40 in, 20 out, 5.0 s
-      #29 session.status_idle end_turn
+      #27 agent.message "done"
+      #28 span.model_request_end #26 answered
+      #29 session.thread_status_idle primary end_turn
+      #30 session.usage 40 in, 20 out, 7.0 s
+      #31 session.status_idle end_turn
       = idle, end_turn
     "#);
 }

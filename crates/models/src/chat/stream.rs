@@ -106,6 +106,10 @@ impl Fold for Reading {
         self.tokens
     }
 
+    fn said(&self) -> usize {
+        self.draft.said()
+    }
+
     fn take(&mut self, data: &[u8], deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
         let data = data.trim_ascii();
         if data.is_empty() || self.done {
@@ -246,8 +250,9 @@ impl Reading {
             Some(Value::Null) | None => String::new(),
             Some(whole) => whole.to_string(),
         };
-        // The id is kept twice: with the block, and to find it by.
-        self.grow(2 * given_id.len() + given_name.len() + arguments.len())?;
+        // The id is kept twice: with the block, and to find it by. Some say it and the name with every piece.
+        self.draft.hold(2 * given_id.len() + given_name.len(), self.tokens)?;
+        self.grow(arguments.len())?;
         let known = self.known(piece.index, &given_id);
         let known = known.filter(|at| !self.begins(*at, &given_id, &given_name, &arguments));
         let at = if let Some(at) = known {
@@ -255,6 +260,7 @@ impl Reading {
         } else {
             let (id, name, given) = (String::new(), String::new(), Object::new());
             let at = self.open(Writing::ToolUse { id, name, given, json: String::new() }, deltas)?;
+            self.grow(given_name.len())?;
             self.calls.push(at);
             self.indexes.extend(piece.index.map(|index| (index, at)));
             at

@@ -135,6 +135,10 @@ impl Fold for Reading {
         self.usage.tokens()
     }
 
+    fn said(&self) -> usize {
+        self.draft.said()
+    }
+
     fn take(&mut self, data: &[u8], deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
         if data.is_empty() || self.stopped {
             return Ok(());
@@ -188,7 +192,7 @@ impl Reading {
             }
             Event::ContentBlockDelta { index, delta } => self.piece(index, delta, deltas)?,
             Event::MessageDelta { delta, usage } => {
-                self.grow(delta.bytes())?;
+                self.draft.hold(delta.bytes(), self.usage.tokens())?;
                 self.ending = delta;
                 self.usage.update(usage);
             }

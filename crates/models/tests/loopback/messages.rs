@@ -334,3 +334,18 @@ async fn the_built_in_script_needs_neither_key_nor_network() {
                 Your message has 1 line, 1 word and 2 characters. It begins: “hi”";
     assert_eq!(answer.map(|answer| answer.blocks), Ok(vec![said(text)]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_only_pings_for_ever_is_given_up() {
+    let fake = Fake::start(move |_| {
+        let ping = |()| async {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            Ok::<_, Infallible>(Bytes::from_static(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"))
+        };
+        streamed(Body::from_stream(stream::repeat(()).then(ping)))
+    })
+    .await;
+    let failure = failed(&models(&fake.base_url)).await;
+    assert_eq!(failure.class, FailureClass::Cut);
+    assert!(failure.message.contains("nothing of an answer for 600 seconds"), "{failure:?}");
+}

@@ -202,6 +202,16 @@ fn unified(base: &Base, all_bytes: u64) -> io::Result<Ground> {
     Ok(Ground::Unified { jails, controllers, all_bytes })
 }
 
+/// Whether each jail has a cgroup of its own here.
+pub(super) fn is_ours() -> bool {
+    GROUND.get().is_some_and(|ground| match ground {
+        Ground::Unified { .. } => true,
+        Ground::Legacy(places, _) => {
+            places.iter().any(|(controller, _)| *controller == legacy::Controller::Memory)
+        }
+    })
+}
+
 /// Makes the cgroup that holds the jails, or finds it there.
 fn parent(jails: &Path, controllers: &[&'static str], all_bytes: u64) -> io::Result<()> {
     match fs::create_dir(jails) {

@@ -50,10 +50,7 @@ pub(crate) struct Shares {
 impl Shares {
     /// Of a jail that shares its user's with so many, itself included.
     pub(crate) fn of(limits: &Limits, neighbours: u32) -> Self {
-        // Half of the machine's open files, were every process to open as many as it may.
-        let files = host("fs/file-max").map_or(limits.files, |all| all / (2 * limits.processes.max(1)));
-        let files = files.max(FILES).min(limits.files);
-        Self { neighbours: u64::from(neighbours.max(1)), files }
+        Self { neighbours: u64::from(neighbours.max(1)), files: files(limits) }
     }
 
     /// Writes those that belong to the user namespace whose root this process is; `proc` is a /proc.
@@ -82,6 +79,14 @@ impl Shares {
     fn share(&self, all: u64, most: u64, least: u64) -> u64 {
         (all / self.neighbours).clamp(least, most)
     }
+}
+
+/// Open files of one process: half of the machine's, were every process to open as many as it may; and no
+/// more than this process may have itself.
+pub(super) fn files(limits: &Limits) -> u64 {
+    let share = host("fs/file-max").map_or(limits.files, |all| all / (2 * limits.processes.max(1)));
+    let own = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    share.max(FILES).min(limits.files).min(own)
 }
 
 /// A number of the host's.

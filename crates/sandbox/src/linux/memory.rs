@@ -58,6 +58,11 @@ pub struct Gauge {
     stat: Option<PathBuf>,
 }
 
+/// Processes that the kernel has ended for lack of memory: of one jail, or of the whole machine where the
+/// jail's are not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Kills(u64);
+
 impl Gauge {
     pub(crate) fn new(outer: u32, cgroup: Option<&cgroup::Cgroup>) -> Self {
         Self { outer, stat: cgroup.and_then(cgroup::Cgroup::memory) }
@@ -68,6 +73,21 @@ impl Gauge {
     pub fn memory_bytes(&self) -> u64 {
         self.stat.as_deref().and_then(cgroup::held_bytes).unwrap_or_else(|| resident_bytes(self.outer))
     }
+
+    /// How many there were so far; none where the kernel does not count them.
+    pub fn kills(&self) -> Kills {
+        let beside =
+            |name: &str| kills(&fs::read_to_string(self.stat.as_deref()?.with_file_name(name)).ok()?);
+        let machine = || kills(&fs::read_to_string("/proc/vmstat").ok()?);
+        Kills(CGROUP_KILLS.into_iter().find_map(beside).or_else(machine).unwrap_or_default())
+    }
+}
+
+/// Where a cgroup of either version counts them, beside its memory.stat.
+const CGROUP_KILLS: [&str; 2] = ["memory.events", "memory.oom_control"];
+
+fn kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
 fn resident_bytes(outer: u32) -> u64 {
@@ -127,6 +147,20 @@ mod tests {
         assert_eq!(of_container(place.path()), Some(Memory { total_bytes: 1000, available_bytes: 400 }));
         fs::write(place.path().join("memory.max"), "max\n").unwrap();
         assert_eq!(of_container(place.path()), None);
+    }
+
+    #[test]
+    fn what_the_kernel_ended_is_read_beside_the_statistics_and_else_for_the_machine() {
+        let events = "low 0\nhigh 0\nmax 31\noom 2\noom_kill 7\noom_group_kill 1\n";
+        assert_eq!(kills(events), Some(7));
+        assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), Some(3));
+        assert_eq!(kills("oom_kill_disable 0\nunder_oom 0\n"), None);
+        let place = tempfile::tempdir().unwrap();
+        let gauge = Gauge { outer: 1, stat: Some(place.path().join("memory.stat")) };
+        fs::write(place.path().join("memory.oom_control"), "oom_kill 3\n").unwrap();
+        assert_eq!(gauge.kills(), Kills(3));
+        fs::write(place.path().join("memory.events"), events).unwrap();
+        assert_eq!(gauge.kills(), Kills(7));
     }
 
     #[test]

@@ -15,10 +15,10 @@ use rustix::process::{
 
 use nix::sched::CloneFlags;
 
-use super::{cgroup, keeper, privileges};
+use super::{cgroup, counted, keeper, privileges};
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
-use crate::plan::{Isolation, Plan};
+use crate::plan::{Holds, Isolation, Limits, Plan};
 use crate::word::Start;
 
 /// The path of this very program: also where its own leads through a private home, or was replaced since.
@@ -40,6 +40,12 @@ pub fn prepare(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
     fs::write("/proc/self/oom_score_adj", "-900").ok();
     fs::write("/proc/self/autogroup", "-10").ok();
     cgroup::divide(reserve_bytes)
+}
+
+/// How many open files a process of a jail will have here, and whose memory is bounded. To be asked after
+/// [`prepare`], and after the server has raised its own limit on open files.
+pub fn holds(limits: &Limits) -> Holds {
+    Holds { files: counted::files(limits), memory_whole: cgroup::is_ours() }
 }
 
 /// Better a jail than the server, when memory is short. Set from outside, where a server that is root also

@@ -4,8 +4,6 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Resource, getrlimit};
-
 use super::{cgroup, counted, quota};
 use crate::fault::{Fault, Step};
 use crate::folder::Folders;
@@ -134,32 +132,14 @@ fn optional_good(name: &'static str, found: &str) -> Check {
     Check { needed: false, ..good(name, found) }
 }
 
-/// Open files of the server for one jail, and for all else that it does.
-const JAIL_FILES: u64 = 4;
-const OTHER_FILES: u64 = 256;
 /// Memory of one jail in MiB, before anything runs in it, and of a usual command.
 const JAIL_MIB: u64 = 2;
 const COMMAND_MIB: u64 = 50;
 
-/// Whether the host has what so many jails take.
+/// Whether the host has the memory that so many jails take.
 fn at_once(jails: u32) -> Check {
     const NAME: &str = "at once";
     let many = u64::from(jails);
-    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    let wanted = many * JAIL_FILES + OTHER_FILES;
-    if files < wanted {
-        return Check {
-            fix: format!(
-                "Raise the server's limit of open files (LimitNOFILE) to {wanted}, or lower `[sandbox] jails`"
-            ),
-            ..optional(
-                NAME,
-                &format!(
-                    "{jails} sandboxes may run at once and need {wanted} open files of the server, which may have {files}"
-                ),
-            )
-        };
-    }
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = memory
         .lines()

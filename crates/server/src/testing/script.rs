@@ -11,7 +11,7 @@ use protocol::{
     usage::Tokens,
 };
 use serde_json::json;
-use tools::{Call, Hands, Outcome};
+use tools::{Begin, Call, Hands, Outcome};
 
 /// The model.
 #[derive(Debug)]
@@ -77,9 +77,9 @@ impl Oracle for Script {
 pub(super) struct Echo;
 
 impl Hands for Echo {
-    fn run(&self, call: Call) -> BoxFuture<'_, Outcome> {
+    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
         let content = vec![Block::text(format!("{} ran", call.tool.name()))];
-        Box::pin(future::ready(Outcome { content, is_error: false }))
+        Box::pin(async move { begin.await.then_some(Outcome { content, is_error: false }) })
     }
 
     fn workplace(&self, _session: SessionId) -> Workplace {

@@ -14,7 +14,6 @@ use tools::Outcome;
 
 use super::tale::{self, Tale};
 use crate::counters::Counters;
-use crate::desk::reads;
 use crate::dice::Dice;
 use crate::kit::Kit;
 
@@ -304,10 +303,8 @@ impl Book {
     /// An engine starts now.
     pub(super) fn born(&self) {
         let mut inner = self.inner();
-        let Inner { tales, tools, .. } = &mut *inner;
-        for tale in tales.values_mut() {
-            let torn =
-                tale.desk.open().into_iter().filter(|call| !reads(&call.name) && tools.begun(call.id) > 0);
+        for tale in inner.tales.values_mut() {
+            let torn = tale.desk.open().into_iter().filter(|call| call.begun);
             tale.births.push((tale.session.head, torn.map(|call| call.id).collect()));
         }
     }

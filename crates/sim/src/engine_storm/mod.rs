@@ -33,7 +33,7 @@ const TWICE: u64 = 10;
 /// Lives from which on every mishap must have come.
 const TELLING: u64 = 200;
 /// Every mishap that is counted.
-const MISHAPS: [&str; 28] = [
+const MISHAPS: [&str; 29] = [
     "answer lost",
     "burst",
     "conflict",
@@ -59,6 +59,7 @@ const MISHAPS: [&str; 28] = [
     "tool begun again",
     "tool cut",
     "tool unknown",
+    "tool waits",
     "verdict",
     "workshop ended",
     "workshop removed",

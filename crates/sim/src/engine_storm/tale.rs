@@ -43,7 +43,7 @@ pub(super) struct Tale {
     /// Every call, by the log.
     pub(super) desk: Desk,
     /// Where the log stood whenever an engine was started on it, and the calls that had then begun and may
-    /// have done something.
+    /// have done something, by the log.
     pub(super) births: Vec<(u64, Vec<EventId>)>,
 }
 

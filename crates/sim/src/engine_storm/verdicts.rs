@@ -259,7 +259,7 @@ fn recoveries(tale: &Tale) -> Result<(), String> {
 }
 
 /// What had begun and may have done something when an engine started is answered as unknown before anything
-/// else happens; nothing else is, but for one call at most that was to begin.
+/// else happens; nothing else is. Of the calls of a thread that is one at most.
 fn torn(tale: &Tale) -> Result<(), String> {
     let mut lines = tale.lines.as_slice();
     for row in &tale.rows {

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use protocol::event::Body;
 use protocol::prompt::Workplace;
 use protocol::{SessionId, Stamp};
-use tools::{Call, Hands, Outcome};
+use tools::{Begin, Call, Hands, Outcome};
 
 use super::book::Book;
 use super::tale::Tale;
@@ -73,6 +73,34 @@ impl Workshop {
         (outcome, Duration::from_millis(dice.below(span)))
     }
 
+    /// How long a call waits for its place.
+    fn wait(&self) -> Duration {
+        let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
+        let span = if self.book.calm() {
+            1
+        } else {
+            dice.pick(&[1, 1, 1, 500, 4_000, 30_000]).copied().unwrap_or(1)
+        };
+        Duration::from_millis(dice.below(span))
+    }
+
+    /// Waits for a place and asks whether the call may begin. Who asks when the server has been told to stop
+    /// may not.
+    async fn begins(&self, call: &Call, begin: Begin<'_>) -> bool {
+        let wait = self.wait();
+        if !wait.is_zero() {
+            self.book.count("tool waits");
+            tokio::time::sleep(wait).await;
+        }
+        let late = self.book.stopping().is_some_and(|since| since < self.clock.now());
+        let may = begin.await;
+        if may && late {
+            let session = self.book.number(call.session).unwrap_or(0);
+            self.book.object(session, format!("stop: {} begins all the same", call.event));
+        }
+        may
+    }
+
     /// A session's number. Its opening may be known to nobody yet.
     async fn session(&self, id: SessionId) -> Option<usize> {
         if self.book.number(id).is_none() {
@@ -91,6 +119,8 @@ impl Workshop {
         let all = self.book.running();
         let judged = self.book.tale(session, |tale| {
             law!(made(tale, call), "hands: {call:?} is not what the log says");
+            let noted = tale.desk.call(call.event).is_some_and(|made| made.begun || made.reads());
+            law!(noted, "hands: {} runs, and the log does not say that it begins", call.event);
             let running = tale.desk.open().into_iter().map(|open| open.id).filter(|open| all.contains(open));
             runs::beside(&tale.desk, &running.chain([call.event]).collect())
         });
@@ -143,8 +173,11 @@ fn made(tale: &Tale, call: &Call) -> bool {
 }
 
 impl Hands for Workshop {
-    fn run(&self, call: Call) -> BoxFuture<'_, Outcome> {
+    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
         Box::pin(async move {
+            if !self.begins(&call, begin).await {
+                return None;
+            }
             let (event, session) = (call.event, call.session);
             self.book.count(if self.book.begun(event) == 0 { "tool begun" } else { "tool begun again" });
             let begun = self.book.begin(event, call.tool.name());
@@ -166,7 +199,7 @@ impl Hands for Workshop {
             }
             self.book.gives(event, outcome.clone());
             work.done = true;
-            outcome
+            Some(outcome)
         })
     }
 

@@ -1,6 +1,6 @@
-//! What a call is answered with: the tool's own words only if it may run, else the rules' own text, each
-//! where it belongs; a verdict only of what was asked; what a person refused is answered together with the
-//! last call that needs the client. The storm's tools begin what they give with `out`.
+//! What a call is answered with: the tool's own words only if it may run and has begun, else the rules' own
+//! text, each where it belongs; a verdict only of what was asked; what a person refused is answered together
+//! with the last call that needs the client. The storm's tools begin what they give with `out`.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +15,9 @@ pub(crate) const OUT: &str = "out ";
 pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before completion. Please retry.";
 pub(crate) const UNKNOWN: &str =
     "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
+/// What a call is answered with that begins while the disk fails: nobody knows whether that was written down.
+pub(crate) const FAILED: &str = "The server failed before this could be run to its end; its outcome is unknown. Check before you \
+                                 repeat it.";
 pub(crate) const CUT_OFF: &str = "cut off at the output limit";
 pub(crate) const UNREADABLE: &str =
     "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one.";
@@ -52,18 +55,29 @@ impl Hands {
         };
         if is_own(line) {
             law!(self.desk.may_run(call), "{} gave something and may not run", call.name);
+            law!(call.reads() || call.begun, "{} gave something and had not begun", call.name);
             return Ok(());
         }
         law!(line.is_error, "the rules answer with errors only");
         match line.texts().as_slice() {
             [INTERRUPTED] => self.interrupting = true,
-            [UNKNOWN] => {
+            [UNKNOWN | FAILED] => {
                 law!(!call.reads(), "{} only reads, and runs again", call.name);
-                law!(self.desk.may_run(call), "{} cannot have started", call.name);
+                law!(self.desk.may_run(call) && call.begun, "{} cannot have started", call.name);
             }
             [text] => self.refused(call, text)?,
             texts => return Err(format!("{texts:?} is none of the rules' texts")),
         }
+        Ok(())
+    }
+
+    /// A call begins once, when it may, and only one that does more than read is written down.
+    fn begins(&self, line: &Line) -> Result<(), String> {
+        let Some(call) = line.about.and_then(|call| self.desk.call(call)) else {
+            return Err("it begins no call".into());
+        };
+        law!(self.desk.may_run(call) && !call.reads(), "{} cannot begin", call.name);
+        law!(!call.begun, "{} begins again", call.name);
         Ok(())
     }
 
@@ -106,6 +120,7 @@ impl Referee for Hands {
                 law!(asked.is_some_and(|call| call.kind == Kind::Ask), "nobody asked about it");
                 law!(matches!(line.verdict.as_str(), "allow" | "deny"), "{:?} is no verdict", line.verdict);
             }
+            "note.began" => self.begins(line)?,
             "agent.tool_result" => self.result(line)?,
             "user.interrupt" => self.interrupting = false,
             _ => {}
@@ -126,7 +141,7 @@ impl Referee for Hands {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{about, called, confirmed, event, heard, told};
+    use super::super::testing::{about, began, called, confirmed, event, heard, told};
     use super::*;
 
     fn judged(commits: &[&[Line]]) -> Result<(), String> {
@@ -139,13 +154,24 @@ mod tests {
 
     #[test]
     fn a_tool_that_may_not_run_and_gives_something_is_objected_to() {
-        assert_eq!(judged(&[&[called(1, "bash", "allow")], &[own(1)]]), Ok(()));
+        assert_eq!(judged(&[&[called(1, "bash", "allow")], &[began(1)], &[own(1)]]), Ok(()));
         assert!(judged(&[&[called(1, "bash", "ask")], &[own(1)]]).is_err());
         let both = [called(1, "bash", "ask"), called(2, "", ""), confirmed(1, "allow")];
         assert!(judged(&[&both, &[own(1)]]).is_err());
         let result = about(5, "user.custom_tool_result", 2);
-        assert_eq!(judged(&[&both, &[result], &[own(1)]]), Ok(()));
+        assert_eq!(judged(&[&both, &[result], &[began(1)], &[own(1)]]), Ok(()));
         assert!(judged(&[&[called(1, "bash", "ask"), confirmed(1, "deny")]]).is_err());
+    }
+
+    #[test]
+    fn what_does_more_than_read_begins_once_and_before_it_gives_anything() {
+        let bash = || [called(1, "bash", "allow")];
+        assert!(judged(&[&bash(), &[own(1)]]).is_err());
+        assert!(judged(&[&bash(), &[began(1)], &[began(1)]]).is_err());
+        assert!(judged(&[&[called(1, "bash", "ask")], &[began(1)]]).is_err());
+        assert!(judged(&[&[began(1)]]).is_err());
+        assert_eq!(judged(&[&[called(1, "read", "allow")], &[own(1)]]), Ok(()));
+        assert!(judged(&[&[called(1, "read", "allow")], &[began(1)]]).is_err());
     }
 
     #[test]
@@ -173,7 +199,11 @@ mod tests {
 
     #[test]
     fn only_what_may_have_done_something_is_unknown() {
-        assert_eq!(judged(&[&[called(1, "bash", "allow")], &[told(1, UNKNOWN)]]), Ok(()));
+        for text in [UNKNOWN, FAILED] {
+            let bash = [called(1, "bash", "allow")];
+            assert_eq!(judged(&[&bash, &[began(1)], &[told(1, text)]]), Ok(()));
+            assert!(judged(&[&bash, &[told(1, text)]]).is_err());
+        }
         assert!(judged(&[&[called(1, "read", "allow")], &[told(1, UNKNOWN)]]).is_err());
         assert!(judged(&[&[called(1, "bash", "ask")], &[told(1, UNKNOWN)]]).is_err());
         let soft = Line { is_error: false, ..told(1, UNKNOWN) };

@@ -151,6 +151,11 @@ pub(crate) mod testing {
         Line { verdict: verdict.into(), deny_message, ..about(call + 2_000, "user.tool_confirmation", call) }
     }
 
+    /// The note that a call begins.
+    pub(crate) fn began(call: u128) -> Line {
+        Line { kind: "note.began".into(), about: Some(id(call)), ..Line::default() }
+    }
+
     /// The error that a call of ours is answered with.
     pub(crate) fn told(call: u128, text: &str) -> Line {
         let content = Some(serde_json::json!([{"type": "text", "text": text}]));

@@ -25,7 +25,7 @@ use super::status::Status;
 use super::waits::Waits;
 use super::{Judge, view};
 use crate::counters::Counters;
-use crate::desk::Kind;
+use crate::desk::{Kind, reads};
 use crate::dice::Dice;
 use crate::kit::Kit;
 use crate::outcome::Outcome;
@@ -172,6 +172,12 @@ impl World {
         {
             self.kit = Kit::of(tools);
         }
+        let all: Vec<EventId> = self.running.values().flatten().copied().collect();
+        for call in all {
+            if !self.dice.once_in(6) {
+                self.begin(call)?;
+            }
+        }
         Ok(Verdict::Accepted)
     }
 
@@ -286,7 +292,7 @@ impl World {
         Ok(())
     }
 
-    /// The calls that are wanted to run are those that the log lets run; the outside begins them, some late.
+    /// The calls that are wanted to run are those that the log lets run.
     fn judge_runs(&mut self, tools: &BTreeSet<Want>) -> Result<(), String> {
         let mut running: BTreeMap<ThreadId, BTreeSet<EventId>> = BTreeMap::new();
         for want in tools {
@@ -312,22 +318,29 @@ impl World {
             self.counters.end(*gone);
         }
         self.running = running;
-        for call in all {
-            if !self.dice.once_in(6) {
-                self.begin(call)?;
-            }
-        }
         Ok(())
     }
 
-    /// The outside begins a call, unless it has.
+    /// The outside begins a call, unless it has or it may not run any more; what does more than read is
+    /// written down first.
     ///
     /// # Errors
-    /// It may not begin again.
+    /// It may not begin again, or not at all.
     pub(crate) fn begin(&mut self, call: EventId) -> Result<(), String> {
+        let Some((thread, _)) = self.running.iter().find(|(_, calls)| calls.contains(&call)) else {
+            return Ok(());
+        };
+        if self.counters.runs(call) {
+            return Ok(());
+        }
+        let (begins, seed) = (Input::Begins { thread: *thread, call }, self.dice.seed());
+        let decided = decide(&self.session, begins, Moment { at: self.now, seed });
+        let decision = decided.map_err(|why| format!("begins: {call} is to run, and {why:?}"))?;
+        self.append(decision, &[])?;
         let known = self.reading.threads.iter().find_map(|thread| thread.desk.call(call));
-        let name = known.map(|call| call.name.clone()).unwrap_or_default();
-        if self.counters.runs(call) { Ok(()) } else { self.counters.begin(call, &name) }
+        let (name, noted) = known.map(|call| (call.name.clone(), call.begun)).unwrap_or_default();
+        law!(noted != reads(&name), "begins: {name} {call} is written down: {noted}");
+        self.counters.begin(call, &name)
     }
 
     /// Calls of a thread that are open and that the law does not let run now.
@@ -370,11 +383,11 @@ impl World {
         law!(wants(&session) == self.jobs, "folded: the log makes other wants");
         (self.session, self.transcripts) = (session, transcripts);
         self.jobs.clear();
-        let changes = |call: &EventId| {
+        let begun = |call: &EventId| {
             let call = self.reading.threads.iter().find_map(|thread| thread.desk.call(*call));
-            call.is_some_and(|call| !call.reads())
+            call.is_some_and(|call| call.begun)
         };
-        self.unknown = self.running.values().flatten().copied().filter(changes).collect();
+        self.unknown = self.running.values().flatten().copied().filter(begun).collect();
         self.counters.crash();
         Ok(())
     }
@@ -403,6 +416,7 @@ const fn outcome_of(input: &Input) -> Option<ThreadId> {
             Some(*thread)
         }
         Input::Client { .. }
+        | Input::Begins { .. }
         | Input::Woke { .. }
         | Input::Recovered
         | Input::Update(_)

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use protocol::{
-    Object,
+    Object, limits,
     parse::{self, Fields, Invalid},
     tool::Builtin,
 };
 use serde_json::Value;
 
-/// What bash is asked to do if nothing else is said: rules.md 10.
-const BASH_MS: u64 = 120_000;
-/// The longest it may be asked to take.
-const BASH_MS_MAX: u64 = 600_000;
 /// Bytes of a command; the shell reads it byte by byte.
 const COMMAND_BYTES: usize = 1024 * 1024;
 /// Bytes of a path; the system takes no longer one.
@@ -106,7 +102,8 @@ pub(super) fn read(tool: Builtin, input: Object) -> Result<Input, String> {
 fn bash(fields: &mut Fields) -> Result<Input, Invalid> {
     let command = fields.optional("command", parse::string)?;
     let restart = fields.optional("restart", parse::boolean)?.unwrap_or_default();
-    let timeout_ms = fields.optional("timeout_ms", parse::whole(1, BASH_MS_MAX))?.unwrap_or(BASH_MS);
+    let timeout_ms =
+        fields.optional("timeout_ms", parse::whole(1, limits::COMMAND_MS_MAX))?.unwrap_or(limits::COMMAND_MS);
     match &command {
         None if !restart => return Err(fields.wrong("command", "this field is required")),
         Some(command) if command.contains('\0') => {

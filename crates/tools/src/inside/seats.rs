@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use protocol::limits::COMMAND_MS_MAX;
 use sandbox::Layout;
+use signal_hook::consts::SIGKILL;
 
 use super::{
     ambient::{self, locked},
@@ -17,7 +19,7 @@ use super::{
     shell::{End, Shell},
     text::Text,
 };
-use crate::wire::{Low, Outcome};
+use crate::wire::{FromJail, Low, Outcome};
 
 /// Shells that live at once. One more ends the one that was idle for longest.
 const SHELLS: usize = 64;
@@ -25,6 +27,8 @@ const SHELLS: usize = 64;
 const SEATS: usize = 10_000;
 /// Calls of one thread that wait.
 const WAITING: usize = 32;
+/// How bash says that its command was ended by SIGKILL.
+const KILLED: i32 = 128 + SIGKILL;
 /// What the first answer of a new shell begins with when there was one before (rules.md 10).
 const RESTARTED: &str = "[shell restarted: working directory and variables are gone]";
 
@@ -267,8 +271,9 @@ impl Worker {
                     if let Some(shell) = &mut self.shell {
                         shell.rest();
                     }
-                    if self.shell.as_ref().is_some_and(|shell| shell.ended().is_some()) {
+                    if let Some(ended) = self.shell.as_ref().and_then(Shell::ended) {
                         self.end(|_| {});
+                        self.lost(ended);
                     }
                 }
                 Work::Leave => self.end(|_| {}),
@@ -344,9 +349,15 @@ impl Worker {
                 let said = !text.is_empty();
                 return good(if said { text.finish() } else { "(no output)".to_owned() });
             }
-            End::Status(status) => format!("[exit status {status}]"),
+            End::Status(status) => {
+                if *status == KILLED {
+                    self.all.calls.say(&FromJail::Lost { signal: SIGKILL });
+                }
+                format!("[exit status {status}]")
+            }
             End::Died(ended) => {
                 self.end(|piece| text.add(piece));
+                self.lost(*ended);
                 if let Some(why) = self.all.killed(&self.seat) {
                     why
                 } else {
@@ -364,7 +375,7 @@ impl Worker {
                 self.stop(&mut text);
                 format!(
                     "[timed out after {timeout_ms} ms and was killed, with everything this shell had started; send \
-                     a larger timeout_ms (at most 600000), or start long work in the background with its output in \
+                     a larger timeout_ms (at most {COMMAND_MS_MAX}), or start long work in the background with its output in \
                      a file]"
                 )
             }
@@ -377,6 +388,18 @@ impl Worker {
         let gap = if said.is_empty() || said.ends_with('\n') { "" } else { "\n" };
         let outcome = format!("{said}{gap}{note}");
         if matches!(end, End::Died(Ended::Exit(0))) { good(outcome) } else { bad(outcome) }
+    }
+
+    /// Tells the server of a shell that somebody else than we has killed.
+    fn lost(&self, ended: Ended) {
+        let Ended::Signal(signal) = ended else { return };
+        let by_us = {
+            let _said = locked(&self.all.verdict);
+            locked(&self.seat).killed.is_some()
+        };
+        if !by_us {
+            self.all.calls.say(&FromJail::Lost { signal });
+        }
     }
 
     fn stop(&mut self, text: &mut Text) {

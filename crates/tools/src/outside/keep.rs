@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use protocol::{ThreadId, tool::Builtin};
-use sandbox::{Jail, Plan};
+use sandbox::{Isolation, Jail, Plan};
 use tokio::net::{
     UnixStream,
     unix::{ReadHalf, WriteHalf},
@@ -17,6 +17,7 @@ use super::{
     ending::{Ending, failed},
     frames,
     line::{Line, Message, Told, lock},
+    losses::{self, Losses},
     shells,
 };
 use crate::{
@@ -59,13 +60,19 @@ impl Keeping {
             Ok(Ok(jail)) => {
                 lock(&self.shop.warned).remove(&session);
                 tracing::info!(%session, "a sandbox started");
-                self.line.weighs_by(jail.gauge());
-                self.serve(&jail).await;
+                self.line.start(jail.gauge());
+                let losses = Losses::of(session, jail.gauge());
+                self.serve(&jail, &losses).await;
+                let lack = self.lack_of_memory(losses).await;
                 let (shop, line) = (Arc::clone(&self.shop), Arc::clone(&self.line));
                 // It cannot fail but by a panic, which is logged where it happens.
                 let _ended = self.shop.tasks.spawn_blocking(move || end(&shop, &line, jail)).await;
                 let ending = self.line.ending().unwrap_or(Ending::Died);
-                tracing::info!(%session, reason = ending.reason(), "a sandbox ended");
+                if lack && ending == Ending::Died {
+                    tracing::warn!(%session, reason = losses::NO_MEMORY, "a sandbox ended");
+                } else {
+                    tracing::info!(%session, reason = ending.reason(), "a sandbox ended");
+                }
             }
             Ok(Err(why)) => self.not_started(why),
             Err(_panic) => self.not_started("the server failed while it started the sandbox".to_owned()),
@@ -92,8 +99,14 @@ impl Keeping {
         self.line.close(Ending::NoStart(why));
     }
 
+    /// Whether the kernel has lately ended processes of the jail for lack of memory. To be asked before its
+    /// end, after which nobody knows.
+    async fn lack_of_memory(&self, losses: Losses) -> bool {
+        self.shop.tasks.spawn_blocking(move || losses.lack_of_memory()).await.unwrap_or(false)
+    }
+
     /// Talks with the jail until the line is closed.
-    async fn serve(&self, jail: &Jail) {
+    async fn serve(&self, jail: &Jail, losses: &Losses) {
         let mut stream = match jail.socket().and_then(asynchronous) {
             Ok(stream) => stream,
             Err(wrong) => return self.line.close(Ending::NoStart(wrong.to_string())),
@@ -102,13 +115,13 @@ impl Keeping {
         let ending = tokio::select! {
             biased;
             () = self.watch() => return,
-            ending = self.hear(from) => ending,
+            ending = self.hear(from, losses) => ending,
             ending = self.say(to) => ending,
         };
         self.line.close(ending);
     }
 
-    async fn hear(&self, mut from: ReadHalf<'_>) -> Ending {
+    async fn hear(&self, mut from: ReadHalf<'_>, losses: &Losses) -> Ending {
         loop {
             let heard = match frames::hear(&mut from, &self.shop.lanes).await {
                 Ok(FromJail::Done { call, outcome }) => self.line.answer(call, outcome),
@@ -117,6 +130,12 @@ impl Keeping {
                 Ok(FromJail::Killed { why: _ }) => {
                     let session = self.line.session;
                     tracing::info!(%session, "a session's files take too much: its processes were killed");
+                    self.line.stray()
+                }
+                Ok(FromJail::Lost { signal }) => {
+                    let losses = losses.clone();
+                    // It cannot fail but by a panic, which is logged where it happens.
+                    let _told = self.shop.tasks.spawn_blocking(move || losses.tell(signal)).await;
                     self.line.stray()
                 }
                 Err(ending) => Err(ending),
@@ -197,12 +216,11 @@ fn start(shop: &Shop, line: &Line) -> Result<Jail, String> {
         .folders
         .make(&line.session.to_string())
         .map_err(|wrong| format!("the session's folder cannot be made: {wrong}"))?;
-    let plan = Plan {
-        isolation: settings.isolation,
-        folder,
-        readonly: settings.readonly.clone(),
-        limits: settings.limits.clone(),
+    let readonly = match settings.isolation {
+        Isolation::Local => shop.trees.there(&settings.readonly),
+        Isolation::Off => Vec::new(),
     };
+    let plan = Plan { isolation: settings.isolation, folder, readonly, limits: settings.limits.clone() };
     sandbox::start(Path::new(&settings.program), &plan, &shop.users).map_err(|fault| fault.to_string())
 }
 

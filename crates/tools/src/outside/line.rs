@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use protocol::{SessionId, ThreadId, tool::Builtin};
+use protocol::{SessionId, ThreadId, limits, tool::Builtin};
 use sandbox::Gauge;
 use serde_json::Value;
 use tokio::{
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ending::{Ending, failed};
 use crate::{
-    Call, Outcome,
+    Begin, Call, Outcome,
     wire::{Cut, Wanted, Weight},
 };
 
@@ -30,10 +30,6 @@ pub(super) const CALLS_FULL: &str =
 const STRAYS: u32 = 1_000;
 /// How long a jail may take to start, beyond a call's own time.
 const START: Duration = Duration::from_secs(30);
-/// bash without a `timeout_ms` (rules.md 10).
-const BASH_MS: u64 = 120_000;
-/// The longest bash (rules.md 10).
-const BASH_MS_MAX: u64 = 600_000;
 /// What the other tools may take.
 const OTHER: Duration = Duration::from_mins(1);
 
@@ -46,6 +42,8 @@ pub(super) struct Line {
     calls: Mutex<Calls>,
     /// Tells from outside how much memory the jail holds, once it has started.
     gauge: OnceLock<Gauge>,
+    /// The jail has started: calls may begin.
+    started: CancellationToken,
     /// Something is to be said.
     to_say: Notify,
     /// A call came or went.
@@ -135,6 +133,7 @@ impl Line {
                 asked: None,
             }),
             gauge: OnceLock::new(),
+            started: CancellationToken::new(),
             to_say: Notify::new(),
             changed: Notify::new(),
             closed: CancellationToken::new(),
@@ -142,7 +141,7 @@ impl Line {
         }
     }
 
-    /// Takes a call.
+    /// Takes a call, which has its place from now on and is said to the jail once it may begin.
     pub(super) fn ask(self: &Arc<Self>, call: Call) -> Result<Waiting, NotTaken> {
         let mut calls = self.lock();
         if let Some(ending) = &calls.ending {
@@ -161,11 +160,19 @@ impl Line {
         let due = Instant::now() + START + bound + self.margin;
         calls.next += 1;
         calls.open.insert(number, Open { reply: Some(reply), bound, due, sent: false });
-        calls.outbox.push_back(Message::Run(number, call));
+        drop(calls);
+        self.changed.notify_one();
+        Ok(Waiting { line: Arc::clone(self), number, call: Some(call), answer })
+    }
+
+    /// Has a call said to the jail; of one that was answered meanwhile nothing is.
+    fn begin(&self, number: u64, call: Call) {
+        let mut calls = self.lock();
+        if calls.open.contains_key(&number) {
+            calls.outbox.push_back(Message::Run(number, call));
+        }
         drop(calls);
         self.to_say.notify_one();
-        self.changed.notify_one();
-        Ok(Waiting { line: Arc::clone(self), number, answer })
     }
 
     /// What is to be said next, once there is something.
@@ -212,9 +219,10 @@ impl Line {
     }
 
     /// The jail started, and this weighs it.
-    pub(super) fn weighs_by(&self, gauge: Gauge) {
+    pub(super) fn start(&self, gauge: Gauge) {
         // A line has one jail.
         let _set = self.gauge.set(gauge);
+        self.started.cancel();
     }
 
     pub(super) fn gauge(&self) -> Option<Gauge> {
@@ -397,13 +405,29 @@ impl Calls {
 pub(super) struct Waiting {
     line: Arc<Line>,
     number: u64,
+    /// Until it begins.
+    call: Option<Call>,
     answer: oneshot::Receiver<Outcome>,
 }
 
 impl Waiting {
-    pub(super) async fn outcome(mut self) -> Outcome {
+    /// Lets the call begin, if it may, and waits for what comes of it; `None`: it may not.
+    pub(super) async fn outcome(mut self, begin: Begin<'_>) -> Option<Outcome> {
+        let started = self.line.started.clone();
+        let begun = async {
+            started.cancelled().await;
+            begin.await
+        };
         // The sender lives in the line, which answers before it lets go.
-        (&mut self.answer).await.unwrap_or_else(|_| Ending::Died.outcome(true))
+        tokio::select! {
+            biased;
+            answer = &mut self.answer => return Some(answer.unwrap_or_else(|_| Ending::Died.outcome(false))),
+            may = begun => if !may { return None },
+        }
+        if let Some(call) = self.call.take() {
+            self.line.begin(self.number, call);
+        }
+        Some((&mut self.answer).await.unwrap_or_else(|_| Ending::Died.outcome(true)))
     }
 }
 
@@ -417,8 +441,8 @@ impl Drop for Waiting {
 fn bound(call: &Call) -> Duration {
     match call.tool {
         Builtin::Bash => {
-            let asked = call.input.get("timeout_ms").and_then(Value::as_u64).unwrap_or(BASH_MS);
-            Duration::from_millis(asked.min(BASH_MS_MAX))
+            let asked = call.input.get("timeout_ms").and_then(Value::as_u64).unwrap_or(limits::COMMAND_MS);
+            Duration::from_millis(asked.min(limits::COMMAND_MS_MAX))
         }
         Builtin::Edit
         | Builtin::Read
@@ -461,6 +485,17 @@ mod tests {
         }
     }
 
+    /// Takes a call that begins at once.
+    fn begun(line: &Arc<Line>, call: Call) -> Waiting {
+        let mut waiting = line.ask(call).unwrap();
+        line.begin(waiting.number, waiting.call.take().unwrap());
+        waiting
+    }
+
+    async fn outcome(waiting: Waiting) -> Outcome {
+        waiting.outcome(Box::pin(std::future::pending())).await.unwrap()
+    }
+
     async fn closed_after(line: &Line) -> Duration {
         let before = Instant::now();
         line.watch(IDLE, || {}).await;
@@ -477,11 +512,11 @@ mod tests {
     async fn a_quiet_line_closes_when_it_has_been_idle_and_a_call_begins_that_anew() {
         let line = line();
         advance(Duration::from_secs(599)).await;
-        let waiting = line.ask(call(Builtin::Read, None)).unwrap();
+        let waiting = begun(&line, call(Builtin::Read, None));
         assert!(matches!(line.next().await, Message::Run(0, _)));
         advance(Duration::from_secs(30)).await;
         line.answer(0, failed("x")).unwrap();
-        assert_eq!(waiting.outcome().await, failed("x"));
+        assert_eq!(outcome(waiting).await, failed("x"));
         about(closed_after(&line).await, IDLE);
         assert_eq!(line.ending(), Some(Ending::Idle));
         assert!(matches!(line.ask(call(Builtin::Read, None)), Err(NotTaken::Closed(_))));
@@ -497,10 +532,10 @@ mod tests {
             (Builtin::Grep, Some(1_000), 60),
         ] {
             let line = line();
-            let waiting = line.ask(call(tool, timeout_ms)).unwrap();
+            let waiting = begun(&line, call(tool, timeout_ms));
             assert!(matches!(line.next().await, Message::Run(0, _)));
             about(closed_after(&line).await, Duration::from_secs(bound) + MARGIN);
-            assert_eq!(waiting.outcome().await, Ending::Stuck.outcome(true));
+            assert_eq!(outcome(waiting).await, Ending::Stuck.outcome(true));
         }
     }
 
@@ -509,22 +544,38 @@ mod tests {
         let line = line();
         let waiting = line.ask(call(Builtin::Read, None)).unwrap();
         about(closed_after(&line).await, START + OTHER + MARGIN);
-        assert_eq!(waiting.outcome().await, Ending::Stuck.outcome(false));
+        assert_eq!(outcome(waiting).await, Ending::Stuck.outcome(false));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dropped_call_is_unsaid_if_it_was_not_sent_and_else_cancelled_and_waited_for() {
         let line = line();
-        drop(line.ask(call(Builtin::Bash, None)).unwrap());
+        drop(begun(&line, call(Builtin::Bash, None)));
         assert!(line.take().is_none());
 
-        let waiting = line.ask(call(Builtin::Bash, None)).unwrap();
+        let waiting = begun(&line, call(Builtin::Bash, None));
         assert!(matches!(line.next().await, Message::Run(1, _)));
         drop(waiting);
         assert!(matches!(line.take(), Some(Message::Cancel(1))));
         assert!(!line.close_if_quiet(Ending::Evicted), "its processes may still run");
         about(closed_after(&line).await, MARGIN);
         assert_eq!(line.ending(), Some(Ending::Stuck));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_said_only_once_it_may_begin_and_one_that_may_not_gives_its_place_back() {
+        let line = line();
+        let refused = line.ask(call(Builtin::Bash, None)).unwrap();
+        assert!(line.take().is_none() && line.quiet_since().is_none(), "it has its place and waits");
+        line.started.cancel();
+        assert_eq!(refused.outcome(Box::pin(async { false })).await, None);
+        assert!(line.take().is_none() && line.quiet_since().is_some());
+
+        let ended = line.ask(call(Builtin::Bash, None)).unwrap();
+        line.close(Ending::Died);
+        let asked = Box::pin(async { panic!("a jail that is gone begins nothing") });
+        assert_eq!(ended.outcome(asked).await, Some(Ending::Died.outcome(false)));
+        assert!(line.take().is_none());
     }
 
     #[tokio::test]

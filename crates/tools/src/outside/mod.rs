@@ -6,20 +6,26 @@ mod ending;
 mod frames;
 mod keep;
 mod line;
+mod losses;
 mod shells;
 mod sweep;
+mod trees;
 mod turns;
 mod unused;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::{SessionId, ThreadId, limits, prompt::Workplace, tool::Builtin};
-use sandbox::{Folders, Isolation, Layout, Limits, Users, Wanted};
+use protocol::{
+    SessionId, ThreadId, limits,
+    prompt::{Bounds, Workplace},
+    tool::Builtin,
+};
+use sandbox::{Folders, Holds, Isolation, Layout, Limits, Users, Wanted};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,10 +35,11 @@ use self::{
     frames::Lanes,
     keep::Keeping,
     line::{Line, NotTaken, lock},
+    trees::Trees,
     turns::{Seat, Turns},
 };
 pub use self::{sweep::Sweep, unused::Clocks};
-use crate::{Call, Hands, Outcome};
+use crate::{Begin, Call, Hands, Outcome};
 
 /// How long `stop` waits for the jails.
 const STOP: Duration = Duration::from_secs(5);
@@ -50,7 +57,7 @@ pub struct Settings {
     pub program: PathBuf,
     /// How they are kept from the host.
     pub isolation: Isolation,
-    /// Further trees that they see, read-only.
+    /// Further trees that they see, read-only; those that are not there are left out.
     pub readonly: Vec<PathBuf>,
     /// What each may use.
     pub limits: Limits,
@@ -105,9 +112,12 @@ struct Shop {
     turns: Turns,
     /// Sessions whose jail did not start, and whose owner was told.
     warned: Mutex<BTreeSet<SessionId>>,
+    trees: Trees,
     lanes: Lanes,
     /// Wakes the watch: a jail came.
     came: Notify,
+    /// What holds in every jail, once somebody asked.
+    bounds: OnceLock<Bounds>,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Lets the keeping of one jail panic, for a test.
@@ -144,8 +154,10 @@ impl LocalHands {
             posts: Mutex::default(),
             turns: Turns::default(),
             warned: Mutex::default(),
+            trees: Trees::default(),
             lanes: Lanes::default(),
             came: Notify::new(),
+            bounds: OnceLock::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             #[cfg(debug_assertions)]
@@ -160,9 +172,9 @@ impl LocalHands {
         self.0.ends.notify_one();
     }
 
-    async fn call(&self, call: Call) -> Outcome {
+    async fn call(&self, call: Call, begin: Begin<'_>) -> Option<Outcome> {
         if let Some(refused) = refused(&call) {
-            return refused;
+            return Some(refused);
         }
         let (session, since) = (call.session, Instant::now());
         let mut seat = None;
@@ -170,19 +182,19 @@ impl LocalHands {
             Ok(Ok(waiting)) => {
                 drop(seat);
                 let waited = since.elapsed();
-                let outcome = waiting.outcome().await;
-                if waited < TOLD { outcome } else { turns::told(outcome, waited) }
+                let outcome = waiting.outcome(begin).await?;
+                Some(if waited < TOLD { outcome } else { turns::told(outcome, waited) })
             }
-            Ok(Err(outcome)) => outcome,
+            Ok(Err(outcome)) => Some(outcome),
             Err(_) => {
                 let ahead = self.0.turns.ahead(session);
-                turns::in_vain(self.0.settings.wait, self.0.settings.jails_max, ahead)
+                Some(turns::in_vain(self.0.settings.wait, self.0.settings.jails_max, ahead))
             }
         }
     }
 
-    /// Asks the session's jail, once there is one. A seat is held until then, so that nobody comes in
-    /// between.
+    /// Takes a place in the session's jail, once there is one. A seat is held until then, so that nobody
+    /// comes in between.
     async fn asked(&self, mut call: Call, seat: &mut Option<Seat>) -> Result<line::Waiting, Outcome> {
         loop {
             let wait = match self.place(call.session, seat) {
@@ -324,6 +336,19 @@ impl Shop {
     }
 }
 
+/// What holds in a jail, as far as a model is told.
+fn bounds(limits: &Limits) -> Bounds {
+    let Holds { files, memory_whole } = sandbox::holds(limits);
+    Bounds {
+        processes: limits.processes,
+        files,
+        memory_bytes: limits.data_bytes,
+        memory_whole,
+        file_bytes: limits.file_bytes,
+        disk_bytes: limits.disk_bytes,
+    }
+}
+
 /// Why the call may not run at all.
 fn refused(call: &Call) -> Option<Outcome> {
     match call.tool {
@@ -337,8 +362,8 @@ fn refused(call: &Call) -> Option<Outcome> {
 }
 
 impl Hands for LocalHands {
-    fn run(&self, call: Call) -> BoxFuture<'_, Outcome> {
-        Box::pin(self.call(call))
+    fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
+        Box::pin(self.call(call, begin))
     }
 
     fn workplace(&self, session: SessionId) -> Workplace {
@@ -347,9 +372,9 @@ impl Hands for LocalHands {
         Workplace {
             workspace: layout.workspace.display().to_string(),
             outputs: layout.outputs.display().to_string(),
-            jailed: match isolation {
-                Isolation::Local => true,
-                Isolation::Off => false,
+            jail: match isolation {
+                Isolation::Local => Some(*self.0.bounds.get_or_init(|| bounds(&self.0.settings.limits))),
+                Isolation::Off => None,
             },
         }
     }

@@ -7,7 +7,6 @@ use protocol::{
     tool::Builtin,
 };
 use serde_json::{Value, json};
-use tools::Hands;
 
 use crate::support::{CHILD, MAIN, ONE, TWO, bash, call, ended, failed, kill, odd, said, text, within};
 
@@ -26,7 +25,7 @@ async fn a_call_is_told_as_it_was_made() {
     let world = odd(|_| {});
     let mut call = bash(ONE, MAIN, "echo");
     call.input.insert("timeout_ms".into(), json!(5));
-    let heard: Value = serde_json::from_str(&text(&world.hands.run(call.clone()).await)).unwrap();
+    let heard: Value = serde_json::from_str(&text(&world.run(call.clone()).await)).unwrap();
     let expected = json!({
         "call": 0,
         "thread": MAIN.to_string(),
@@ -123,14 +122,14 @@ async fn a_jail_that_dies_answers_all_its_calls_and_only_its_own() {
     let world = odd(|_| {});
     let mut signs = [world.sign(ONE, "a"), world.sign(ONE, "b"), world.sign(TWO, "c")];
     let (one, other) = (bash(ONE, MAIN, "hang a"), bash(ONE, CHILD, "hang b"));
-    let mut elsewhere = world.hands.run(bash(TWO, MAIN, "hang c"));
+    let mut elsewhere = Box::pin(world.run(bash(TWO, MAIN, "hang c")));
     let exit = async {
         for sign in &mut signs {
             sign.seen().await;
         }
         world.bash(ONE, "exit").await
     };
-    let all = async { tokio::join!(world.hands.run(one), world.hands.run(other), exit) };
+    let all = async { tokio::join!(world.run(one), world.run(other), exit) };
     let died = tokio::select! {
         outcome = &mut elsewhere => panic!("{outcome:?}"),
         died = within(30, all) => died,
@@ -160,7 +159,7 @@ async fn a_jail_that_does_not_answer_in_time_is_ended() {
     let silent = |command| {
         let mut call = bash(ONE, MAIN, command);
         call.input.insert("timeout_ms".into(), json!(1));
-        world.hands.run(call)
+        world.run(call)
     };
     assert_eq!(within(20, silent("hang /dev/null")).await, failed(STUCK));
     // Neither one that announces more than it sends, large or small.
@@ -179,9 +178,9 @@ async fn a_jail_that_no_longer_reads_does_not_hold_up_what_is_sent_to_it() {
     let large = async {
         sign.seen().await;
         let input = json!({"file_path": "f", "content": "x".repeat(8 << 20)});
-        world.hands.run(call(ONE, CHILD, Builtin::Write, input)).await
+        world.run(call(ONE, CHILD, Builtin::Write, input)).await
     };
-    let (deaf, large) = within(20, async { tokio::join!(world.hands.run(deaf), large) }).await;
+    let (deaf, large) = within(20, async { tokio::join!(world.run(deaf), large) }).await;
     assert_eq!([deaf, large], [failed(STUCK), failed(STUCK)]);
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use tools::{Clocks, Hands, LocalHands, Settings};
 
 use crate::support::{
-    CHILD, MAIN, ONE, TWO, World, bash, ended, failed, jail, kill, odd, said, text, within,
+    CHILD, MAIN, ONE, TWO, World, bash, ended, failed, jail, kill, odd, run, said, text, within,
 };
 
 const RESTARTED: &str = "[shell restarted: working directory and variables are gone]";
@@ -21,7 +21,7 @@ async fn calls_made_at_once_share_one_jail_and_its_files() {
     let world = jail(Isolation::Local, |_| {});
     let first = bash(ONE, MAIN, "echo one > one; cat /proc/1/stat | cut -d' ' -f 22");
     let other = bash(ONE, CHILD, "echo two > two; cat /proc/1/stat | cut -d' ' -f 22");
-    let (first, other) = tokio::join!(world.hands.run(first), world.hands.run(other));
+    let (first, other) = tokio::join!(world.run(first), world.run(other));
     // The same pid 1, or it would not have started at the same tick.
     assert_eq!((&first, first.is_error), (&other, false));
     assert_eq!(world.jails(), 1);
@@ -33,16 +33,14 @@ async fn a_thread_that_leaves_takes_its_shell_along_and_no_other() {
     for isolation in [Isolation::Local, Isolation::Off] {
         let world = jail(isolation, |_| {});
         assert!(!world.bash(ONE, "X=kept").await.is_error);
-        let child = world
-            .hands
-            .run(bash(ONE, CHILD, "sleep 1000 & echo $! > pid; [ -e /proc/$! ] && echo lives"))
-            .await;
+        let lives = "sleep 1000 & echo $! > pid; [ -e /proc/$! ] && echo lives";
+        let child = world.run(bash(ONE, CHILD, lives)).await;
         assert_eq!(text(&child).trim(), "lives");
         world.hands.leave(ONE, CHILD);
         // Answered behind the leaving; then it is a matter of the shell's end.
         let gone = "until [ ! -e /proc/$(cat pid) ]; do sleep 0.02; done; echo gone $X";
         assert_eq!(text(&within(30, world.bash(ONE, gone)).await).trim(), "gone kept");
-        let again = world.hands.run(bash(ONE, CHILD, "echo anew")).await;
+        let again = world.run(bash(ONE, CHILD, "echo anew")).await;
         assert_eq!(text(&again).trim(), "anew");
     }
 }
@@ -75,7 +73,7 @@ async fn an_idle_jail_ends_and_its_files_stay_but_its_shells_do_not() {
         assert_eq!(next.trim(), format!("{RESTARTED}\nX=\nkept"));
         // Told once; and a thread that had no shell has lost none.
         assert_eq!(text(&world.bash(ONE, "echo again").await).trim(), "again");
-        let child = world.hands.run(bash(ONE, CHILD, "echo child")).await;
+        let child = world.run(bash(ONE, CHILD, "echo child")).await;
         assert_eq!(text(&child).trim(), "child");
     }
 }
@@ -90,7 +88,7 @@ async fn a_shell_that_went_with_an_earlier_server_is_told_of_too() {
     let mut settings = Settings::new(world.root(), crate::support::TRUE_JAIL.into());
     settings.limits.free_bytes = 0;
     let later = LocalHands::new(settings);
-    let next = later.run(bash(ONE, MAIN, "echo two")).await;
+    let next = run(&later, bash(ONE, MAIN, "echo two")).await;
     assert_eq!(text(&next).trim(), format!("{RESTARTED}\ntwo"));
     later.stop().await;
 }
@@ -394,16 +392,39 @@ async fn a_sweep_of_nothing_is_well() {
     assert!(!world.root().exists());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_meets_the_limits_that_its_model_is_told() {
+    let world = jail(Isolation::Local, |_| {});
+    let bounds = world.hands.workplace(ONE).jail.unwrap();
+    let kib = |bytes| bytes / 1024;
+    let expected = format!(
+        "{} {} {} {}",
+        bounds.files,
+        bounds.processes,
+        kib(bounds.memory_bytes),
+        kib(bounds.file_bytes)
+    );
+    let limits = world.bash(ONE, "echo $(ulimit -Hn) $(ulimit -Hu) $(ulimit -Hd) $(ulimit -Hf)").await;
+    assert_eq!(text(&limits).trim(), expected);
+    assert!((1_024..=4_096).contains(&bounds.files), "{bounds:?}");
+}
+
 #[test]
 fn the_workplace_is_where_the_tools_find_themselves() {
-    let local = jail(Isolation::Local, |_| {});
-    assert_eq!(local.hands.workplace(ONE), Workplace::jail());
+    let local = jail(Isolation::Local, |settings| {
+        settings.limits.data_bytes = 1 << 30;
+        settings.limits.disk_bytes = 5 << 30;
+    });
+    let told = local.hands.workplace(ONE);
+    let bounds = told.jail.unwrap();
+    assert_eq!((bounds.memory_bytes, bounds.disk_bytes), (1 << 30, 5 << 30));
+    assert_eq!(told, Workplace { jail: Some(bounds), ..Workplace::jail() });
     let off: World = jail(Isolation::Off, |_| {});
     let folder = off.folder(ONE);
     let expected = Workplace {
         workspace: folder.join("workspace").display().to_string(),
         outputs: folder.join("outputs").display().to_string(),
-        jailed: false,
+        jail: None,
     };
     assert_eq!(off.hands.workplace(ONE), expected);
 }

@@ -107,11 +107,16 @@ impl World {
 
     /// Runs a command in the main thread's shell.
     pub(crate) async fn bash(&self, session: SessionId, command: &str) -> Outcome {
-        self.hands.run(bash(session, MAIN, command)).await
+        self.run(bash(session, MAIN, command)).await
+    }
+
+    /// Runs a call that may begin as soon as it can.
+    pub(crate) async fn run(&self, call: Call) -> Outcome {
+        run(&self.hands, call).await
     }
 
     pub(crate) async fn tool(&self, session: SessionId, tool: Builtin, input: Value) -> Outcome {
-        self.hands.run(call(session, MAIN, tool, input)).await
+        self.run(call(session, MAIN, tool, input)).await
     }
 
     /// The outer process of the session's jail, if it lives.
@@ -135,6 +140,11 @@ pub(crate) fn call(session: SessionId, thread: ThreadId, tool: Builtin, input: V
     static EVENTS: AtomicU64 = AtomicU64::new(1);
     let event = EventId::from_bits(u128::from(EVENTS.fetch_add(1, Ordering::Relaxed)));
     Call { session, thread, event, tool, input: input.as_object().unwrap().clone() }
+}
+
+/// Runs a call that may begin as soon as it can.
+pub(crate) async fn run(hands: &LocalHands, call: Call) -> Outcome {
+    hands.run(call, Box::pin(async { true })).await.unwrap()
 }
 
 /// All of an outcome's text.
