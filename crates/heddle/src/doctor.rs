@@ -34,7 +34,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     // Finds what only the client itself can say, such as a file of certificates without one.
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     say(&settings(&settled));
-    let mut report = hands::probe(&settled.sandbox).await?;
+    let (mut report, _) = hands::probe(&settled.sandbox).await?;
     report.checks.push(sandbox::probe_disk(&std::path::absolute(&settled.data)?));
     say(&machine(&settled, &report));
     let mut wrong: Vec<String> = settled.weak_key.iter().cloned().collect();

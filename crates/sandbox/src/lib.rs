@@ -33,7 +33,7 @@ mod host;
 pub use enter::{Inside, enter};
 pub use fault::{Fault, Step};
 pub use folder::{Folders, Room};
-pub use host::{Gauge, Memory, memory, prepare, probe, probe_disk, program};
+pub use host::{Gauge, Known, Memory, memory, prepare, probe, probe_disk, program, sweep, taken_by_others};
 pub use plan::{Isolation, Layout, Limits, Plan};
 pub use report::{Check, Report};
 pub use start::{Jail, start};
