@@ -101,8 +101,8 @@ fn cannot(report: &Report) -> String {
     text
 }
 
-/// Removes what is left of sessions that are gone, and of servers that were killed, at once and every hour. Never
-/// ends.
+/// Removes what is left of sessions that are gone, and of servers that were killed, at once and every hour.
+/// Never ends.
 pub(crate) async fn sweep(hands: &LocalHands, engine: &Engine) {
     let mut sweep = hands.sweep();
     loop {

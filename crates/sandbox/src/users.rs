@@ -2,8 +2,8 @@
 //!
 //! The kernel counts much by user: epoll watches, inotify instances, files under way, pending signals, pipes.
 //! Jails of one user could use these up for each other, and for the server if it is its user. A user belongs
-//! to the *running* jail, whichever server of this host started it; a session's files outlive it and are given
-//! to the next jail's user when it starts.
+//! to the *running* jail, whichever server of this host started it; a session's files outlive it and are
+//! given to the next jail's user when it starts.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -105,8 +105,8 @@ impl Users {
         self.0.source.get_or_init(|| host::source(&self.0.program, self.0.wanted))
     }
 
-    /// A user for the jail of this folder that no other running jail of this host is: whoever owns the folder's
-    /// files, if possible.
+    /// A user for the jail of this folder that no other running jail of this host is: whoever owns the
+    /// folder's files, if possible.
     ///
     /// # Errors
     /// The settings would have agents run as root, or all users are taken.
@@ -155,18 +155,13 @@ impl Users {
         taken.retain(|_, taken| taken.claim.strong_count() > 0);
         let claim = Arc::new(Claim::open());
         for place in places {
-            match taken.get(&place) {
-                Some(taken) if taken.folder == folder => {
-                    if let Some(claim) = taken.claim.upgrade() {
-                        return Some((place, claim));
-                    }
-                }
-                Some(_) => {}
-                None if claim.lay(users + place) => {
-                    taken.insert(place, Taken { folder: folder.to_owned(), claim: Arc::downgrade(&claim) });
+            if let Some(taken) = taken.get(&place) {
+                if let Some(claim) = taken.claim.upgrade().filter(|_| taken.folder == folder) {
                     return Some((place, claim));
                 }
-                None => {}
+            } else if claim.lay(users + place) {
+                taken.insert(place, Taken { folder: folder.to_owned(), claim: Arc::downgrade(&claim) });
+                return Some((place, claim));
             }
         }
         None
@@ -211,6 +206,10 @@ pub(crate) enum Kind {
 }
 
 /// A user that belongs to one running jail, until this is dropped.
+#[cfg_attr(
+    not(all(target_os = "linux", not(heddle_portable))),
+    expect(dead_code, reason = "elsewhere there is but the server's own")
+)]
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) user: u32,

@@ -199,8 +199,8 @@ pub(crate) fn found() -> Option<&'static str> {
     (!legacy::places().is_empty()).then_some("version 1, below the server's own, because the server is root")
 }
 
-/// Finds the place for this server's jails and makes it ready. Says what it found. To be called once, before the first jail; `reserve_bytes` of the machine's memory are
-/// for everybody else.
+/// Finds the place for this server's jails and makes it ready. Says what it found. To be called once, before
+/// the first jail; `reserve_bytes` of the machine's memory are for everybody else.
 ///
 /// # Errors
 /// There is a place, but it cannot be divided.

@@ -1,8 +1,8 @@
 //! The right to be a user of this host, which all servers of the host keep to.
 //!
-//! Each user is a byte of a file that only the server's user can write; whoever has locked it is that user. The
-//! lock belongs to the open file, which is made anew for each jail and handed on to its outer process: the
-//! kernel lets go of it when both are gone, however they end.
+//! Each user is a byte of a file that only the server's user can write; whoever has locked it is that user.
+//! The lock belongs to the open file, which is made anew for each jail and handed on to its outer process:
+//! the kernel lets go of it when both are gone, however they end.
 
 use std::fs::DirBuilder;
 use std::io;

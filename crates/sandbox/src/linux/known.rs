@@ -12,8 +12,8 @@ pub struct Known {
     pub free: u32,
 }
 
-/// The first of what this host's files say of a range that a server that is root is to have; `None` when it is
-/// nobody's. Groups count like users.
+/// The first of what this host's files say of a range that a server that is root is to have; `None` when it
+/// is nobody's. Groups count like users.
 pub fn taken_by_others(first: u32, count: u32) -> Option<Known> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let mut held = Vec::new();

@@ -26,14 +26,11 @@ pub(crate) fn server() -> String {
     format!("{pid}-{}-{space}", started(pid).unwrap_or_default())
 }
 
-/// Whether the process of this name is gone. Of names that are no such, and of processes of another namespace,
-/// nothing is known. An earlier version said no namespace.
+/// Whether the process of this name is gone. Of names that are no such, and of processes of another
+/// namespace, nothing is known. An earlier version said no namespace.
 pub(super) fn is_gone(server: &str) -> bool {
     let mut words = server.split('-').map(str::parse::<u64>);
-    let (pid, start) = match (words.next(), words.next()) {
-        (Some(Ok(pid)), Some(Ok(start))) => (pid, start),
-        (_, _) => return false,
-    };
+    let (Some(Ok(pid)), Some(Ok(start))) = (words.next(), words.next()) else { return false };
     let here = match words.next() {
         Some(there) => there.ok() == space(),
         None => true,
@@ -53,8 +50,8 @@ fn space() -> Option<u64> {
     fs::metadata("/proc/self/ns/pid").ok().map(|found| found.ino())
 }
 
-/// Kills jails whose server is gone, and waits until nothing of them lives, as long as the kernel may take. They
-/// end by themselves; this is for those that somebody holds up.
+/// Kills jails whose server is gone, and waits until nothing of them lives, as long as the kernel may take.
+/// They end by themselves; this is for those that somebody holds up.
 pub(crate) fn end_left_over() {
     let parents = memory::parents();
     let mut ends = Vec::new();
@@ -86,7 +83,8 @@ fn end_of(pid: u32) -> Option<OwnedFd> {
     pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()
 }
 
-/// Kills those that `listed` names, again as long as new ones appear, until it names none or the time is over.
+/// Kills those that `listed` names, again as long as new ones appear, until it names none or the time is
+/// over.
 pub(super) fn end_all(listed: impl Fn() -> BTreeSet<u32>, deadline: Deadline) {
     for _ in 0..ROUNDS {
         let found = listed();

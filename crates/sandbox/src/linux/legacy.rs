@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use super::cgroup::{Ground, discard};
 use crate::plan::Limits;
 
-/// The share of CPU of all jails together, where beside them are the server's own threads alone, each with 1024.
+/// The share of CPU of all jails together, where beside them are the server's own threads alone, each with
+/// 1024.
 const JAILS_SHARES: &str = "512";
-/// The same where beside them is all of the host: as much as any session of processes has, so that these do not
-/// starve them. The server's own session has more there.
+/// The same where beside them is all of the host: as much as any session of processes has, so that these do
+/// not starve them. The server's own session has more there.
 const JAILS_SHARES_AMONG_ALL: &str = "1024";
 /// Where a controller's tree is mounted.
 const MOUNTS: &str = "/sys/fs/cgroup";

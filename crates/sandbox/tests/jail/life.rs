@@ -97,8 +97,8 @@ fn stopped(before: bool) -> (TempDir, sandbox::Folders, impl Read) {
     server.kill().unwrap();
     server.wait().unwrap();
     if !before {
-        // It gives what serves the jail a second to end, which hangs. Where a machine took longer than that to
-        // come here, it has ended by itself.
+        // It gives what serves the jail a second to end, which hangs. Where a machine took longer than that
+        // to come here, it has ended by itself.
         kill_process(outer, Signal::STOP).ok();
     }
     (place, folders, daemon)

@@ -10,8 +10,8 @@ use sandbox::{Folders, Users, Wanted};
 
 use crate::world::{Answer, FIRST, Inmate, World, holding, is_root, program, public, start};
 
-/// Another range than that of the other tests, and for each `place` another: whoever starts with it finds files
-/// that are not its own.
+/// Another range than that of the other tests, and for each `place` another: whoever starts with it finds
+/// files that are not its own.
 fn others(place: u32, count: u32) -> Users {
     Users::new(program(), Wanted::Range { first: other(place), count }, 64)
 }
@@ -80,9 +80,7 @@ fn files_of_a_range_that_the_settings_no_longer_name_go_to_the_new_user() {
     assert_eq!(before.bash("mkdir d; echo kept > d/f; chmod 600 d/f; chmod 700 d").code, Some(0));
     before.jail.end();
     // Another range, then one user for all, then a range again: each restart has but the last of them.
-    for wanted in
-        [Wanted::Range { first: other(5), count: 64 }, Wanted::One(65_534), Wanted::DEFAULT]
-    {
+    for wanted in [Wanted::Range { first: other(5), count: 64 }, Wanted::One(65_534), Wanted::DEFAULT] {
         let users = Users::new(program(), wanted, 64);
         let mut jail = Inmate::new(sandbox::start(&program(), &plan, &users).unwrap());
         let own = user(&jail);

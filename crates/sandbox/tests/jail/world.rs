@@ -16,8 +16,8 @@ use tempfile::TempDir;
 pub(crate) const FIRST: u32 = 2_100_000_000;
 pub(crate) const COUNT: u32 = 4_096;
 
-/// One server's, as all tests of this process are. Those that are not root look into what jails wrote, so their
-/// jails are nobody else.
+/// One server's, as all tests of this process are. Those that are not root look into what jails wrote, so
+/// their jails are nobody else.
 pub(crate) fn users() -> Users {
     static USERS: OnceLock<Users> = OnceLock::new();
     let range = Wanted::Range { first: FIRST, count: COUNT };
