@@ -73,7 +73,8 @@ impl Cgroup {
 
     fn make(jails: &Path, pid: u32, limits: &Limits) -> io::Result<Self> {
         let place = jails.join(format!("jail-{pid}"));
-        fs::create_dir(&place)?;
+        // One of this number may be there still, in which the kernel has not let go of the last process.
+        fs::create_dir_all(&place)?;
         let made = Self(vec![place.clone()]);
         let set = |file: &str, value: String| fs::write(place.join(file), value);
         let filled = set("memory.max", limits.data_bytes.to_string())
@@ -293,7 +294,7 @@ fn name() -> String {
 pub(super) fn sweep() {
     let left: Vec<PathBuf> =
         MOUNTS.iter().map(PathBuf::from).chain(legacy::mounts()).flat_map(|mount| left_in(&mount)).collect();
-    let mut turn = turn();
+    let mut kept = Vec::new();
     for jails in left {
         let inner = fs::read_dir(&jails).into_iter().flatten().flatten();
         let inner = inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -302,9 +303,11 @@ pub(super) fn sweep() {
         for place in &all {
             fs::write(place.join("cgroup.kill"), "1").ok();
         }
-        turn.extend(all.into_iter().filter(|place| !discard(place)));
+        kept.extend(all.into_iter().filter(|place| !discard(place)));
     }
-    tidy(&mut turn);
+    let mut left = turn();
+    left.extend(kept);
+    tidy(&mut left);
 }
 
 /// The cgroups below a place that hold the jails of servers that are gone.
