@@ -37,7 +37,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     say(&settings(&settled));
     let report = match settled.sandbox.mode {
         Mode::Local => {
-            let mut report = hands::probe(&settled.sandbox).await?;
+            let (mut report, _) = hands::probe(&settled.sandbox).await?;
             report.checks.push(sandbox::probe_disk(&std::path::absolute(&settled.data)?));
             report
         }

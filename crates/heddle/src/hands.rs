@@ -38,10 +38,19 @@ pub(crate) async fn ready(settled: &Settled, files: Descriptors) -> Result<Local
         Ok(room) => tracing::info!("open files: {room}"),
         Err(less) => tracing::warn!("open files: {less}"),
     }
+    let mut jails = settled.sandbox.jails;
     if settled.sandbox.mode == Mode::Local {
-        let report = probe(&settled.sandbox).await?;
+        let (report, at_once) = probe(&settled.sandbox).await?;
         if !report.ok() {
             return Err(cannot(&report).into());
+        }
+        if at_once < jails {
+            tracing::warn!(
+                at_once,
+                wanted = jails,
+                "this host has no more users for sandboxes: further ones wait"
+            );
+            jails = at_once;
         }
     }
     let data = std::path::absolute(&settled.data)?;
@@ -52,7 +61,7 @@ pub(crate) async fn ready(settled: &Settled, files: Descriptors) -> Result<Local
     };
     settings.readonly.clone_from(&settled.sandbox.readonly);
     settings.users = settled.sandbox.users;
-    settings.jails_max = settled.sandbox.jails.min(files.sandboxes());
+    settings.jails_max = jails.min(files.sandboxes());
     settings.keep_days = settled.sandbox.keep_days;
     settings.limits.clone_from(&settled.sandbox.limits);
     Ok(LocalHands::new(settings))
@@ -77,11 +86,13 @@ fn prepare(settled: &Settled) {
     }
 }
 
-/// Tries a jail for real.
-pub(crate) async fn probe(sandbox: &Sandbox) -> Result<Report, Wrong> {
+/// Tries a jail for real; also says how many can be at once.
+pub(crate) async fn probe(sandbox: &Sandbox) -> Result<(Report, usize), Wrong> {
     let users = Users::new(sandbox::program()?, sandbox.users, u32::try_from(sandbox.jails)?);
     let readonly = sandbox.readonly.clone();
-    Ok(tokio::task::spawn_blocking(move || sandbox::probe(&users, &readonly)).await?)
+    let tried = move || (sandbox::probe(&users, &readonly), users.at_once());
+    let (report, at_once) = tokio::task::spawn_blocking(tried).await?;
+    Ok((report, usize::try_from(at_once)?))
 }
 
 fn cannot(report: &Report) -> String {
@@ -97,12 +108,15 @@ fn cannot(report: &Report) -> String {
     text
 }
 
-/// Removes what is left of sessions that are gone, at once and every hour. Never ends.
+/// Removes what is left of sessions that are gone, and of servers that were killed, at once and every hour.
+/// Never ends.
 pub(crate) async fn sweep(hands: &LocalHands, engine: &Engine) {
     let mut sweep = hands.sweep();
     loop {
         let now = Clocks { wall: engine.now(), steady: steady() };
         sweep.run(now, |session| exists(engine, session)).await;
+        // A panic is logged where it happens.
+        let _swept = tokio::task::spawn_blocking(sandbox::sweep).await;
         tokio::time::sleep(SWEEP).await;
     }
 }

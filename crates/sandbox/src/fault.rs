@@ -29,6 +29,8 @@ pub enum Step {
     Folder,
     /// The user the jail runs as.
     User,
+    /// Finding one that no other running jail is.
+    Taken,
     /// Giving the session's files to that user.
     Own,
     /// Starting the program.
@@ -63,6 +65,7 @@ impl fmt::Display for Step {
             Self::Plan => "reading its plan",
             Self::Folder => "opening the session's folder",
             Self::User => "choosing its user",
+            Self::Taken => "finding a user that no other sandbox is",
             Self::Own => "giving the session's files to its user",
             Self::Spawn => "starting its process",
             Self::Lock => "locking the session's folder",
@@ -104,6 +107,11 @@ impl Fault {
                 "Run the server as an ordinary user, or give it users other than root for its sandboxes with `[sandbox] \
                  uids`. A server that is not root needs newuidmap and newgidmap (package uidmap) and lines for its user \
                  in /etc/subuid and /etc/subgid"
+                    .to_owned()
+            }
+            Step::Taken => {
+                "Give each server of this host a range of its own with `[sandbox] uids`, of at least as many users as it \
+                 has `jails`; to one that is not root, more sub-users in /etc/subuid and /etc/subgid"
                     .to_owned()
             }
             Step::Own => {

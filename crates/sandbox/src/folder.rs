@@ -212,14 +212,27 @@ pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
+/// Where somebody has the folder: ends what a server that was killed left there.
+pub(crate) fn release(folder: &OwnedFd) {
+    let Ok(Some(file)) = lock_file(folder) else { return };
+    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        host::end_left_over();
+    }
+}
+
+fn lock_file(folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    match rustix::fs::openat(folder, LOCK, flags, Mode::empty()) {
+        Ok(file) => Ok(Some(file)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// `None` when no jail was ever started here.
 pub(crate) fn lock(folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = match rustix::fs::openat(folder, LOCK, flags, Mode::empty()) {
-        Ok(file) => file,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
+    release(folder);
+    let Some(file) = lock_file(folder)? else { return Ok(None) };
     let deadline = Deadline::after(LOCK_WAIT);
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -34,7 +34,9 @@ mod host;
 pub use enter::{Inside, enter};
 pub use fault::{Fault, Step};
 pub use folder::{Folders, Room, room};
-pub use host::{Gauge, Kills, Memory, holds, memory, prepare, probe, probe_disk, program};
+pub use host::{
+    Gauge, Kills, Known, Memory, holds, memory, prepare, probe, probe_disk, program, sweep, taken_by_others,
+};
 pub use plan::{Holds, Isolation, Layout, Limits, Plan};
 pub use report::{Check, Report, bash};
 pub use start::{Jail, start};

@@ -176,8 +176,50 @@ pub(crate) fn place(_folder: &OwnedFd, plan: &Plan) -> PathBuf {
 }
 
 /// The standard output of the outer process. Nobody else has it, so that it closes with that process.
-pub(crate) fn said() -> Stdio {
+pub(crate) fn said(_lease: &Lease) -> Stdio {
     Stdio::piped()
+}
+
+/// Nothing here goes on by itself once it was stopped.
+pub(crate) fn be_woken() -> io::Result<()> {
+    Ok(())
+}
+
+/// What the server is to its jails is not looked for here.
+pub(crate) fn server() -> String {
+    String::new()
+}
+
+/// Nothing tells whose a process was.
+pub(crate) fn end_left_over() {}
+
+/// There is nothing to look for.
+pub fn sweep() {}
+
+/// Nobody's users are taken here.
+pub fn taken_by_others(_first: u32, _count: u32) -> Option<Known> {
+    None
+}
+
+/// Users that others have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub whose: String,
+    pub free: u32,
+}
+
+/// The right to be a user, of which there is but one here.
+#[derive(Debug)]
+pub(crate) struct Claim;
+
+impl Claim {
+    pub(crate) fn open() -> Self {
+        Self
+    }
+
+    pub(crate) fn lay(&self, _user: u32) -> bool {
+        true
+    }
 }
 
 /// Returns when the outer process has ended, or at the deadline.

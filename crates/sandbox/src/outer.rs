@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
-use std::process::{Child, ChildStderr, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStderr, ExitCode, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal as Block};
@@ -31,6 +31,7 @@ pub(crate) fn run(socket: &UnixStream, start: Start) -> Result<ExitCode, Fault> 
     // group, who has none.
     setsid().ok();
     host::give_way();
+    host::be_woken().at(Step::Spawn)?;
     let mut blocked = SigSet::empty();
     for signal in [Block::SIGINT, Block::SIGTERM, Block::SIGHUP, Block::SIGQUIT] {
         blocked.add(signal);
@@ -43,11 +44,11 @@ pub(crate) fn run(socket: &UnixStream, start: Start) -> Result<ExitCode, Fault> 
     let _lock = take_lock(socket)?;
     let isolation = start.plan.isolation;
     host::hold(&start, socket)?;
-    let order = serde_json::to_string(&Order::Inner(start))
-        .map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
-    let mut child = Command::new(host::program().at(Step::Spawn)?)
-        .arg("jail")
-        .arg(order)
+    // What it became made the kernel forget it.
+    host::be_woken().at(Step::UserNamespace)?;
+    let program = host::program().at(Step::Spawn)?;
+    let mut child = Order::Inner(start)
+        .command(&program)?
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()

@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use crate::clock::Deadline;
@@ -43,22 +42,15 @@ pub(crate) fn begin(program: &Path, plan: &Plan, users: &Users) -> Result<(Jail,
     }
     host::may(plan.isolation)?;
     let folder = folder::open(&plan.folder).at(Step::Folder)?;
+    folder::release(&folder);
     let lease = users.lease(plan.isolation, &plan.folder, &folder)?;
     host::give(&folder, &lease)?;
     host::bound(&plan.folder, &plan.limits);
     let mapped = lease.kind == Kind::Sub;
-    let order = Order::Outer(Start { plan: plan.clone(), mapped, neighbours: users.neighbours() });
-    let order = serde_json::to_string(&order).map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
-    let (ours, theirs) = UnixStream::pair().at(Step::Spawn)?;
-    let mut command = Command::new(program);
-    command
-        .arg("jail")
-        .arg(order)
-        .env_clear()
-        .envs(environment(plan))
-        .current_dir(host::place(&folder, plan))
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(host::said());
+    let (neighbours, server) = (users.neighbours(), host::server());
+    let order = Order::Outer(Start { plan: plan.clone(), mapped, neighbours, server });
+    let (mut command, ours) = order.call(program)?;
+    command.envs(environment(plan)).current_dir(host::place(&folder, plan)).stdout(host::said(&lease));
     if lease.kind == Kind::Root {
         command.uid(lease.user).gid(lease.group);
     }

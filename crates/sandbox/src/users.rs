@@ -2,17 +2,18 @@
 //!
 //! The kernel counts much by user: epoll watches, inotify instances, files under way, pending signals, pipes.
 //! Jails of one user could use these up for each other, and for the server if it is its user. A user belongs
-//! to the *running* jail; a session's files outlive it and are given to the next jail's user when it starts.
+//! to the *running* jail, whichever server of this host started it; a session's files outlive it and are
+//! given to the next jail's user when it starts.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rustix::process::{getegid, geteuid};
 
 use crate::fault::{Fault, Step};
-use crate::host;
+use crate::host::{self, Claim};
 use crate::plan::Isolation;
 
 /// What a server is to take its jails' users from. One that is not root takes its sub-users, unless it is to
@@ -42,8 +43,14 @@ struct Shared {
     wanted: Wanted,
     jails: u32,
     source: OnceLock<Source>,
-    /// The folders whose jails have a user, by the user's place in the source.
-    taken: Mutex<BTreeMap<u32, Vec<PathBuf>>>,
+    /// By the user's place in the source: whose jail has it, as long as the claim lives.
+    taken: Mutex<BTreeMap<u32, Taken>>,
+}
+
+#[derive(Debug)]
+struct Taken {
+    folder: PathBuf,
+    claim: Weak<Claim>,
 }
 
 /// Where users come from.
@@ -69,32 +76,44 @@ impl Users {
         Self(Arc::new(Shared { program, wanted, jails: jails.max(1), source, taken }))
     }
 
+    /// How many jails run at once at most: as many as was said, but no more than there are users. Tries where
+    /// these come from, which blocks for a moment.
+    pub fn at_once(&self) -> u32 {
+        match self.source() {
+            Source::Root { .. } if self.are_one() => self.0.jails,
+            Source::Root { count, .. } | Source::Sub { count, .. } => self.0.jails.min(*count),
+            Source::Own(_) => self.0.jails,
+        }
+    }
+
     /// How many jails the kernel counts together with one of these, at most: 1 where each has its own user
     /// in every respect.
     pub(crate) fn neighbours(&self) -> u32 {
         match self.source() {
-            Source::Root { count, .. } if *count >= self.0.jails => 1,
+            Source::Root { .. } if !self.are_one() => 1,
             // Sub-users are counted together where the kernel counts by who made the namespace.
-            Source::Root { .. } | Source::Sub { .. } | Source::Own(_) => self.0.jails,
+            Source::Root { .. } | Source::Sub { .. } | Source::Own(_) => self.at_once(),
         }
+    }
+
+    /// Whether all jails are one user, because the settings say so.
+    pub(crate) fn are_one(&self) -> bool {
+        matches!((self.0.wanted, self.source()), (Wanted::One(_), Source::Root { count: 1, .. }))
     }
 
     pub(crate) fn source(&self) -> &Source {
         self.0.source.get_or_init(|| host::source(&self.0.program, self.0.wanted))
     }
 
-    /// A user for the jail of this folder: whoever owns its files, if that is nobody else's user now.
+    /// A user for the jail of this folder that no other running jail of this host is: whoever owns the
+    /// folder's files, if possible.
     ///
     /// # Errors
-    /// The settings would have agents run as root.
+    /// The settings would have agents run as root, or all users are taken.
     pub(crate) fn lease(&self, isolation: Isolation, path: &Path, folder: &OwnedFd) -> Result<Lease, Fault> {
-        let own = || Lease {
-            user: geteuid().as_raw(),
-            group: getegid().as_raw(),
-            kind: Kind::Own,
-            place: None,
-            users: self.clone(),
-        };
+        let lease =
+            |user: u32, group: u32, kind, claim| Lease { user, group, kind, claim, users: self.clone() };
+        let own = || lease(geteuid().as_raw(), getegid().as_raw(), Kind::Own, None);
         if isolation == Isolation::Off {
             return Ok(own());
         }
@@ -107,29 +126,48 @@ impl Users {
         if users == 0 || count == 0 {
             return Err(Fault::new(Step::User, "a server that runs as root must not run agents as root"));
         }
+        if self.are_one() {
+            return Ok(lease(users, groups, kind, None));
+        }
         let before = host::owner(folder).and_then(|owner| owner.checked_sub(users)).filter(|at| *at < count);
         let first = before.unwrap_or_else(|| scattered(path, count));
-        let mut taken = self.lock();
-        let alone =
-            |at: &u32| taken.get(at).is_none_or(|holders| holders.iter().all(|holder| holder == path));
-        let mut all = (first..count).chain(0..first);
-        let place = all.find(alone).or_else(|| {
-            // Fewer users than jails.
-            (0..count).min_by_key(|at| taken.get(at).map_or(0, Vec::len))
-        });
-        let place = place.unwrap_or_default();
-        taken.entry(place).or_default().push(path.to_owned());
-        drop(taken);
-        Ok(Lease {
-            user: users + place,
-            group: groups + place,
-            kind,
-            place: Some((place, path.to_owned())),
-            users: self.clone(),
-        })
+        match self.take(path, users, (first..count).chain(0..first)) {
+            Some((place, claim)) => Ok(lease(users + place, groups + place, kind, Some(claim))),
+            None => Err(Fault::new(
+                Step::Taken,
+                format!(
+                    "running sandboxes of this host have all of the users {users} to {}",
+                    users + (count - 1)
+                ),
+            )),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<PathBuf>>> {
+    /// The first of these places that is free, or is the folder's already: its next jail waits for the end of
+    /// the one that has it.
+    fn take(
+        &self,
+        folder: &Path,
+        users: u32,
+        places: impl Iterator<Item = u32>,
+    ) -> Option<(u32, Arc<Claim>)> {
+        let mut taken = self.lock();
+        taken.retain(|_, taken| taken.claim.strong_count() > 0);
+        let claim = Arc::new(Claim::open());
+        for place in places {
+            if let Some(taken) = taken.get(&place) {
+                if let Some(claim) = taken.claim.upgrade().filter(|_| taken.folder == folder) {
+                    return Some((place, claim));
+                }
+            } else if claim.lay(users + place) {
+                taken.insert(place, Taken { folder: folder.to_owned(), claim: Arc::downgrade(&claim) });
+                return Some((place, claim));
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Taken>> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -168,28 +206,18 @@ pub(crate) enum Kind {
 }
 
 /// A user that belongs to one running jail, until this is dropped.
+#[cfg_attr(
+    not(all(target_os = "linux", not(heddle_portable))),
+    expect(dead_code, reason = "elsewhere there is but the server's own")
+)]
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) user: u32,
     pub(crate) group: u32,
     pub(crate) kind: Kind,
-    place: Option<(u32, PathBuf)>,
+    /// What keeps others from being it. `None` where all are one.
+    pub(crate) claim: Option<Arc<Claim>>,
     pub(crate) users: Users,
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let Some((place, path)) = &self.place else { return };
-        let mut taken = self.users.lock();
-        if let Some(holders) = taken.get_mut(place) {
-            if let Some(at) = holders.iter().position(|holder| holder == path) {
-                holders.swap_remove(at);
-            }
-            if holders.is_empty() {
-                taken.remove(place);
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -216,11 +244,34 @@ mod tests {
         let freed = b.user;
         drop(b);
         assert_eq!(lease("/x/c").user, freed);
-        // More jails than users: shared, rather than refused.
-        let more: Vec<Lease> = ["/x/d", "/x/e", "/x/f"].map(lease).into();
-        assert_eq!(more.len(), 3);
-        drop((a, more));
-        assert!(users.lock().is_empty());
+    }
+
+    #[test]
+    fn two_servers_of_one_range_share_no_user_and_the_last_is_told_what_to_set() {
+        let source = Source::Root { first: 20, count: 2 };
+        let (one, other) = (users(source.clone()), users(source));
+        let place = tempfile::tempdir().unwrap();
+        let folder = crate::folder::open(place.path()).unwrap();
+        let lease = |users: &Users, name| users.lease(Isolation::Local, Path::new(name), &folder);
+        // Of one name, so that both begin their search at the same user.
+        let (a, b) = (lease(&one, "/x/a").unwrap(), lease(&other, "/y/a").unwrap());
+        assert_ne!(a.user, b.user);
+        let fault = lease(&one, "/x/b").unwrap_err();
+        assert_eq!(fault.step, Step::Taken);
+        assert!(fault.to_string().contains("users 20 to 21") && fault.fix().contains("`[sandbox] uids`"));
+        drop(b);
+        assert!(lease(&one, "/x/b").is_ok());
+    }
+
+    #[test]
+    fn no_more_jails_run_at_once_than_there_are_users() {
+        let of = |source| users(source).at_once();
+        assert_eq!(of(Source::Root { first: 10, count: 3 }), 3);
+        assert_eq!(of(Source::Sub { users: 10, groups: 10, count: 1 }), 1);
+        assert_eq!([of(Source::Root { first: 10, count: 9 }), of(Source::Own(String::new()))], [4, 4]);
+        let one = Users::new("/nowhere".into(), Wanted::One(10), 4);
+        one.0.source.set(Source::Root { first: 10, count: 1 }).unwrap();
+        assert_eq!((one.at_once(), one.neighbours()), (4, 4));
     }
 
     #[test]

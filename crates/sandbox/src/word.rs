@@ -1,12 +1,15 @@
 //! What the two processes of a jail and the server say to each other before the socket belongs to the tools.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
-use crate::fault::Fault;
+use crate::fault::{At, Fault, Step};
 use crate::host::Errand;
 use crate::plan::Plan;
 
@@ -19,6 +22,25 @@ pub(crate) enum Order {
     Keeper(Errand),
 }
 
+impl Order {
+    /// `program jail <order>`, which has whatever this process hands on.
+    pub(crate) fn command(&self, program: &Path) -> Result<Command, Fault> {
+        let order = serde_json::to_string(self).map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
+        let mut command = Command::new(program);
+        command.arg("jail").arg(order);
+        Ok(command)
+    }
+
+    /// The same with an empty environment and a socket as its standard input; and the server's end of that.
+    /// It closes only when the command is dropped, too.
+    pub(crate) fn call(&self, program: &Path) -> Result<(Command, UnixStream), Fault> {
+        let (ours, theirs) = UnixStream::pair().at(Step::Spawn)?;
+        let mut command = self.command(program)?;
+        command.env_clear().stdin(Stdio::from(OwnedFd::from(theirs)));
+        Ok((command, ours))
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Start {
     pub plan: Plan,
@@ -26,6 +48,9 @@ pub(crate) struct Start {
     pub mapped: bool,
     /// How many jails share what the kernel counts by user, this one included.
     pub neighbours: u32,
+    /// Which process the server is, by which what it left is known when it was killed.
+    #[serde(default)]
+    pub server: String,
 }
 
 /// One line from the jail to the server. After `Ready` or `Failed` there is no further one.

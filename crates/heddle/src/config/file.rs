@@ -66,8 +66,9 @@ pub(super) struct FileSandbox {
     #[schemars(example = ["/opt/toolchain"])]
     pub(super) readonly: Vec<PathBuf>,
     /// Users of this host that agents' commands run as when the server is root, each sandbox as one that no
-    /// other is: the first and how many, none of whom anybody else is. A server that is not root takes them
-    /// from /etc/subuid and /etc/subgid instead. With `own` all run as the server's own user.
+    /// other is: the first and how many, at least as many as `jails`, none of whom anybody else is. Servers
+    /// of one host may have the same range: what one has taken another leaves alone. A server that is not
+    /// root takes them from /etc/subuid and /etc/subgid instead. With `own` all run as the server's own user.
     pub(super) uids: Uids,
     /// One user for all sandboxes of a server that is root, in place of `uids`: what earlier versions
     /// did, and what lets sandboxes use up for each other what the kernel counts by user. None by

@@ -285,7 +285,26 @@ fn sandbox(mode: Option<(Mode, Source)>, file: FileSandbox, data: &Path, ledger:
             ledger.mistake("sandbox.readonly", wrong);
         }
     }
+    if let Some(message) = misfit(&sandbox) {
+        ledger.mistake("sandbox.uids", message);
+    }
     sandbox
+}
+
+/// Why sandboxes cannot run as the range of users that was said.
+fn misfit(sandbox: &Sandbox) -> Option<String> {
+    let Wanted::Range { first, count } = sandbox.users else { return None };
+    let jails = sandbox.jails;
+    if usize::try_from(count).is_ok_and(|count| count < jails) {
+        return Some(format!(
+            "{first}:{count} are fewer users than `jails`, each of which is to be one of its own: say {first}:{jails} or \
+             more, or lower `jails` to {count}"
+        ));
+    }
+    // Nobody but root takes them.
+    let known = rustix::process::geteuid().is_root().then(|| sandbox::taken_by_others(first, count))??;
+    let free = known.free;
+    Some(format!("{first}:{count} holds {}: say another range, as {free}:{count}", known.whose))
 }
 
 fn users(uids: Uids, user: Option<u32>, ledger: &mut Ledger) -> Wanted {
@@ -443,6 +462,12 @@ pub(crate) mod tests {
                 "[sandbox]\nreadonly = [\"/is/not/there\"]\n",
                 "heddle.toml:2: sandbox.readonly: /is/not/there",
             ),
+            (
+                &[],
+                "[sandbox]\njails = 20\nuids = \"2000000000:10\"\n",
+                "heddle.toml:3: sandbox.uids: 2000000000:10 are fewer users than `jails`, each of which is to be one \
+                 of its own: say 2000000000:20 or more, or lower `jails` to 10",
+            ),
             (&[], "extra_ca = \"/is/not/there\"\n", "heddle.toml:1: extra_ca: cannot read /is/not/there: "),
             (
                 &[],
@@ -455,6 +480,18 @@ pub(crate) mod tests {
         ] {
             let wrong = settled(flags, text).expect_err("a mistake").to_string();
             assert!(wrong.starts_with(said), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_range_with_somebody_in_it_is_refused_by_name_where_the_server_is_root() {
+        let made = settled(&[], "[sandbox]\nuids = \"1:65000\"\n");
+        if rustix::process::geteuid().is_root() {
+            let wrong = made.expect_err("a mistake").to_string();
+            assert!(wrong.starts_with("heddle.toml:2: sandbox.uids: 1:65000 holds user "), "{wrong}");
+            assert!(wrong.contains("/etc/passwd): say another range, as 2000000000:65000"), "{wrong}");
+        } else {
+            made.expect("nobody takes them");
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Flags {
 }
 
 pub(crate) async fn run(flags: Flags) -> Outcome {
-    let jailed = hands::probe(&config::Sandbox::default()).await?.ok();
+    let jailed = hands::probe(&config::Sandbox::default()).await?.0.ok();
     let model = match flags.model {
         // Nothing but the demo's own commands runs without a sandbox.
         _ if !jailed => "heddle-demo".into(),

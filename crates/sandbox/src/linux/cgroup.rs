@@ -6,11 +6,11 @@
 //! elsewhere, a subtree of our own. Of version 1, for root, below the server's own. Without any of these the
 //! limits of each process stand alone, and the server's watch over memory.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Access, access};
@@ -18,33 +18,36 @@ use rustix::fs::{Access, access};
 use crate::clock::Deadline;
 use crate::plan::Limits;
 
+use super::leftover::{GOING, end_all, is_gone, server};
 use super::legacy;
 
 /// The server's own leaf, where it must leave a cgroup to divide it.
 const LEAF: &str = "heddle-server";
-/// How the name of a server's jails begins; its pid and start follow, by which a dead one's are known.
+/// How the name of a server's jails begins; the server's name follows, by which a dead one's are known.
 const JAILS: &str = "heddle-jails-";
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// What must be there, and what is used where it is.
 const NEEDED: [&str; 2] = ["memory", "pids"];
 const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
-/// Shares of CPU and disk: 100 is what everything on the host has that nobody gave another.
+/// Directories that a look for what others left goes through, of each hierarchy.
+const LOOKED_AT: usize = 20_000;
+/// Shares of CPU and disk: 100 is what everything on the host has that nobody gave another. Beside the server
+/// alone; and beside everything of the host, which is not to starve them.
 const JAILS_WEIGHT: &str = "20";
+const JAILS_WEIGHT_AMONG_ALL: &str = "50";
 const SERVER_WEIGHT: &str = "1000";
 /// Memory of the server that is not taken back while others have some.
 const SERVER_MEMORY_LOW_BYTES: u64 = 256 * 1024 * 1024;
-/// How long the kernel may take to let go of what was killed.
-const GOING: Duration = Duration::from_secs(2);
-
 /// Where this server's jails are; nothing until [`divide`] found a place.
 static GROUND: OnceLock<Ground> = OnceLock::new();
 /// Making and removing are one at a time, so that the last jail's end takes no parent from the next start.
-static TURN: Mutex<()> = Mutex::new(());
+/// Holds what could not be removed yet, because the kernel had not let go of the last process.
+static TURN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// The cgroup, or cgroups, that hold the jails of this server.
 #[derive(Debug)]
 pub(super) enum Ground {
-    Unified { jails: PathBuf, controllers: Vec<&'static str>, all_bytes: u64 },
+    Unified { jails: PathBuf, controllers: Vec<&'static str>, weight: &'static str, all_bytes: u64 },
     Legacy(Vec<(legacy::Controller, PathBuf)>, u64),
 }
 
@@ -57,10 +60,11 @@ impl Cgroup {
     /// possible.
     pub(crate) fn hold(pid: u32, limits: &Limits) -> Option<Self> {
         let ground = GROUND.get()?;
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = turn();
+        tidy(&mut left);
         match ground {
-            Ground::Unified { jails, controllers, all_bytes } => {
-                parent(jails, controllers, *all_bytes).ok()?;
+            Ground::Unified { jails, controllers, weight, all_bytes } => {
+                parent(jails, controllers, weight, *all_bytes).ok()?;
                 Self::make(jails, pid, limits).ok()
             }
             Ground::Legacy(places, all_bytes) => legacy::make(places, *all_bytes, pid, limits).ok().map(Self),
@@ -69,7 +73,8 @@ impl Cgroup {
 
     fn make(jails: &Path, pid: u32, limits: &Limits) -> io::Result<Self> {
         let place = jails.join(format!("jail-{pid}"));
-        fs::create_dir(&place)?;
+        // One of this number may be there still, in which the kernel has not let go of the last process.
+        fs::create_dir_all(&place)?;
         let made = Self(vec![place.clone()]);
         let set = |file: &str, value: String| fs::write(place.join(file), value);
         let filled = set("memory.max", limits.data_bytes.to_string())
@@ -91,18 +96,14 @@ impl Cgroup {
 
     /// Kills whatever is still in it, and removes it once the kernel has let go of the last process.
     pub(crate) fn end(self) {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        self.remove();
+        let mut left = turn();
+        left.extend(self.remove());
+        tidy(&mut left);
     }
 
-    fn remove(&self) {
-        for place in &self.0 {
-            discard(place);
-            // Only the last one's goes; the next start makes it anew.
-            if let Some(parent) = place.parent() {
-                fs::remove_dir(parent).ok();
-            }
-        }
+    /// Answers what is still there.
+    fn remove(&self) -> Vec<PathBuf> {
+        self.0.iter().filter(|place| !discard(place)).cloned().collect()
     }
 
     /// Where its memory is counted.
@@ -111,10 +112,22 @@ impl Cgroup {
     }
 }
 
-/// Kills what is in a cgroup, waits until it is empty, and removes it.
-pub(super) fn discard(place: &Path) {
-    fs::write(place.join("cgroup.kill"), "1").ok();
+fn turn() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what can be removed by now, without any wait.
+fn tidy(left: &mut BTreeSet<PathBuf>) {
+    left.retain(|place| !removed(place));
+}
+
+/// Kills what is in a cgroup, waits until it is empty, and removes it. False if it is still there.
+pub(super) fn discard(place: &Path) -> bool {
     let deadline = Deadline::after(GOING);
+    // Version 1 has no such file.
+    if fs::write(place.join("cgroup.kill"), "1").is_err() {
+        end_all(|| members(place), deadline);
+    }
     if let Ok(events) = fs::File::open(place.join("cgroup.events")) {
         // The kernel tells of a change to this file as something exceptional.
         while fs::read_to_string(place.join("cgroup.events")).is_ok_and(|said| said.contains("populated 1"))
@@ -126,7 +139,31 @@ pub(super) fn discard(place: &Path) {
             }
         }
     }
-    fs::remove_dir(place).ok();
+    removed(place)
+}
+
+/// Removes an empty cgroup, and the one that held the jails with its last. False if it is still there.
+fn removed(place: &Path) -> bool {
+    let gone = match fs::remove_dir(place) {
+        Ok(()) => true,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    };
+    let parent = place.parent().filter(|parent| name_of(parent).is_some_and(|name| name.starts_with(JAILS)));
+    if let Some(parent) = parent.filter(|_| gone) {
+        // The next start makes it anew.
+        fs::remove_dir(parent).ok();
+    }
+    gone
+}
+
+fn name_of(place: &Path) -> Option<&str> {
+    place.file_name()?.to_str()
+}
+
+fn members(place: &Path) -> BTreeSet<u32> {
+    let listed = fs::read_to_string(place.join("cgroup.procs")).unwrap_or_default();
+    // Those of another pid namespace have no number here.
+    listed.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| *pid != 0).collect()
 }
 
 /// Memory in a `memory.stat` of either version that nothing but its end gives back, in bytes.
@@ -147,6 +184,8 @@ pub(super) struct Base {
     place: PathBuf,
     /// Whether the processes in it must move to a leaf first.
     leave: bool,
+    /// Whether it holds all of the host, the server being somewhere below.
+    whole: bool,
 }
 
 /// What was found, in words for people.
@@ -161,9 +200,8 @@ pub(crate) fn found() -> Option<&'static str> {
     (!legacy::places().is_empty()).then_some("version 1, below the server's own, because the server is root")
 }
 
-/// Finds the place for this server's jails and makes it ready; removes what servers left that were killed.
-/// Says what it found. To be called once, before the first jail; `reserve_bytes` of the machine's memory are
-/// for everybody else.
+/// Finds the place for this server's jails and makes it ready. Says what it found. To be called once, before
+/// the first jail; `reserve_bytes` of the machine's memory are for everybody else.
 ///
 /// # Errors
 /// There is a place, but it cannot be divided.
@@ -196,10 +234,10 @@ fn unified(base: &Base, all_bytes: u64) -> io::Result<Ground> {
         // Not every kernel has all of them, and without a leaf there are none.
         fs::write(leaf.join(file), value).ok();
     }
-    sweep(&base.place);
     let jails = base.place.join(name());
-    parent(&jails, &controllers, all_bytes)?;
-    Ok(Ground::Unified { jails, controllers, all_bytes })
+    let weight = if base.whole { JAILS_WEIGHT_AMONG_ALL } else { JAILS_WEIGHT };
+    parent(&jails, &controllers, weight, all_bytes)?;
+    Ok(Ground::Unified { jails, controllers, weight, all_bytes })
 }
 
 /// Whether each jail has a cgroup of its own here.
@@ -213,16 +251,16 @@ pub(super) fn is_ours() -> bool {
 }
 
 /// Makes the cgroup that holds the jails, or finds it there.
-fn parent(jails: &Path, controllers: &[&'static str], all_bytes: u64) -> io::Result<()> {
+fn parent(jails: &Path, controllers: &[&'static str], weight: &str, all_bytes: u64) -> io::Result<()> {
     match fs::create_dir(jails) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         made => made?,
     }
     hand_down(jails, controllers)?;
     fs::write(jails.join("memory.max"), all_bytes.to_string())?;
-    fs::write(jails.join("cpu.weight"), JAILS_WEIGHT).ok();
+    fs::write(jails.join("cpu.weight"), weight).ok();
     // Holds where the disk's scheduler looks at weights.
-    fs::write(jails.join("io.weight"), format!("default {JAILS_WEIGHT}")).ok();
+    fs::write(jails.join("io.weight"), format!("default {weight}")).ok();
     Ok(())
 }
 
@@ -258,39 +296,50 @@ fn move_to_leaf(place: &Path) -> io::Result<()> {
 }
 
 fn name() -> String {
-    let pid = std::process::id();
-    format!("{JAILS}{pid}-{}", started(pid).unwrap_or_default())
+    format!("{JAILS}{}", server())
 }
 
-/// When a process was started, in ticks after boot.
-fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
-}
-
-/// Whether the server whose jails have this name is still there. Names of others are left alone.
-fn is_left_over(name: &str) -> bool {
-    let Some((pid, start)) = name.strip_prefix(JAILS).and_then(|rest| rest.split_once('-')) else {
-        return false;
-    };
-    let (Ok(pid), Ok(start)) = (pid.parse(), start.parse::<u64>()) else { return false };
-    started(pid) != Some(start)
-}
-
-/// Ends what is left of the jails of servers that were killed.
-pub(super) fn sweep(place: &Path) {
-    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-        if !entry.file_name().to_str().is_some_and(is_left_over) {
-            continue;
+/// Ends what is left of the jails of servers that were killed, wherever these were when they ran, and removes
+/// what was not to be removed before.
+pub(super) fn sweep() {
+    let left: Vec<PathBuf> =
+        MOUNTS.iter().map(PathBuf::from).chain(legacy::mounts()).flat_map(|mount| left_in(&mount)).collect();
+    let mut kept = Vec::new();
+    for jails in left {
+        let inner = fs::read_dir(&jails).into_iter().flatten().flatten();
+        let inner = inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let all: Vec<PathBuf> = inner.map(|entry| entry.path()).chain([jails.clone()]).collect();
+        // All at once, so that one that goes slowly does not hold up the others.
+        for place in &all {
+            fs::write(place.join("cgroup.kill"), "1").ok();
         }
-        fs::write(entry.path().join("cgroup.kill"), "1").ok();
-        for jail in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
-            if jail.file_type().is_ok_and(|kind| kind.is_dir()) {
-                discard(&jail.path());
+        kept.extend(all.into_iter().filter(|place| !discard(place)));
+    }
+    let mut left = turn();
+    left.extend(kept);
+    tidy(&mut left);
+}
+
+/// The cgroups below a place that hold the jails of servers that are gone.
+fn left_in(mount: &Path) -> Vec<PathBuf> {
+    let (mut found, mut below, mut looked) = (Vec::new(), vec![mount.to_owned()], 0);
+    while let Some(place) = below.pop() {
+        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            looked += 1;
+            if looked > LOOKED_AT {
+                return found;
+            }
+            match entry.file_name().to_str().and_then(|name| name.strip_prefix(JAILS)) {
+                Some(server) if is_gone(server) => found.push(entry.path()),
+                Some(_) => {}
+                None => below.push(entry.path()),
             }
         }
-        discard(&entry.path());
     }
+    found
 }
 
 fn base() -> Option<Base> {
@@ -314,12 +363,16 @@ fn base_in(mount: &Path, own: &str, root: bool) -> Option<Base> {
         && (own.ends_with(LEAF) || (marked(above) && !marked(&own)))
         && usable(above)
     {
-        return Some(Base { place: above.to_owned(), leave: false });
+        return Some(Base { place: above.to_owned(), leave: false, whole: false });
     }
     if (marked(&own) || own == mount) && !is_whole(&own) && usable(&own) {
-        return Some(Base { place: own, leave: true });
+        return Some(Base { place: own, leave: true, whole: false });
     }
-    (root && is_whole(mount) && usable(mount)).then(|| Base { place: mount.to_owned(), leave: false })
+    (root && is_whole(mount) && usable(mount)).then(|| Base {
+        place: mount.to_owned(),
+        leave: false,
+        whole: true,
+    })
 }
 
 /// Whether systemd gave this cgroup away.
@@ -370,33 +423,55 @@ mod tests {
         let base = |own: &str, root| base_in(mount, own, root);
         cgroup(mount, "cpu memory pids", false);
         assert_eq!(base("0::/\n", false), None);
-        assert_eq!(base("0::/\n", true), Some(Base { place: mount.into(), leave: false }));
+        assert_eq!(base("0::/\n", true), Some(Base { place: mount.into(), leave: false, whole: true }));
         let unit = mount.join("system.slice/heddle.service");
         cgroup(&unit, "memory pids", true);
         assert_eq!(base("1:name=systemd:/\n0::/system.slice/heddle.service\n", false), None);
         // Not every file system of a build machine has attributes; where it has none this part is not tried.
         if rustix::fs::setxattr(&unit, "user.delegate", b"1", rustix::fs::XattrFlags::empty()).is_ok() {
-            let given = Some(Base { place: unit.clone(), leave: true });
+            let given = Some(Base { place: unit.clone(), leave: true, whole: false });
             assert_eq!(base("0::/system.slice/heddle.service\n", false), given);
             cgroup(&unit.join("server"), "memory pids", true);
-            let below = Some(Base { place: unit.clone(), leave: false });
+            let below = Some(Base { place: unit.clone(), leave: false, whole: false });
             assert_eq!(base("0::/system.slice/heddle.service/server\n", false), below);
         }
         cgroup(&unit.join(LEAF), "memory pids", true);
-        let moved = Some(Base { place: unit.clone(), leave: false });
+        let moved = Some(Base { place: unit.clone(), leave: false, whole: false });
         assert_eq!(base("0::/system.slice/heddle.service/heddle-server\n", false), moved);
         fs::write(mount.join("cgroup.type"), "domain").unwrap();
-        assert_eq!(base("0::/\n", false), Some(Base { place: mount.into(), leave: true }));
+        assert_eq!(base("0::/\n", false), Some(Base { place: mount.into(), leave: true, whole: false }));
         fs::write(mount.join("cgroup.controllers"), "memory").unwrap();
         assert_eq!(base("0::/\n", false), None);
     }
 
     #[test]
-    fn what_a_killed_server_left_is_known_by_its_pid_and_start() {
-        let (own, start) = (std::process::id(), started(std::process::id()).unwrap());
-        assert!(!is_left_over(&name()));
-        assert!(is_left_over(&format!("{JAILS}{own}-{}", start + 1)));
-        assert!(!is_left_over("heddle-server") && !is_left_over("system.slice") && !is_left_over(JAILS));
+    fn what_a_killed_server_left_is_found_wherever_it_ran_and_no_other() {
+        let mount = tempfile::tempdir().unwrap();
+        let gone = format!("{JAILS}{}-1", std::process::id());
+        let left = mount.path().join("a.slice/b.scope").join(&gone);
+        for folder in [
+            &left,
+            &mount.path().join(name()),
+            &mount.path().join("heddle-server"),
+            &mount.path().join(JAILS),
+        ] {
+            fs::create_dir_all(folder.join("jail-7")).unwrap();
+        }
+        assert_eq!(left_in(mount.path()), [left]);
+    }
+
+    #[test]
+    fn what_cannot_be_removed_yet_is_removed_later_and_its_parent_with_it() {
+        let mount = tempfile::tempdir().unwrap();
+        let jails = mount.path().join(name());
+        let place = jails.join("jail-7");
+        fs::create_dir_all(place.join("busy")).unwrap();
+        let mut left = BTreeSet::from([place.clone()]);
+        tidy(&mut left);
+        assert_eq!(left, BTreeSet::from([place.clone()]));
+        fs::remove_dir(place.join("busy")).unwrap();
+        tidy(&mut left);
+        assert!(left.is_empty() && !jails.exists() && mount.path().exists());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use rustix::process::{getegid, geteuid};
+use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
 use super::{own, user};
@@ -87,16 +87,8 @@ fn run(
     let Source::Sub { users, groups, count } = source else {
         return Err(Fault::new(Step::User, "the server has no sub-users"));
     };
-    let order = serde_json::to_string(&Order::Keeper(errand))
-        .map_err(|error| Fault::new(Step::Plan, error.to_string()))?;
-    let (ours, theirs) = UnixStream::pair().at(Step::Spawn)?;
-    let mut command = Command::new(program);
-    command
-        .arg("jail")
-        .arg(order)
-        .env_clear()
-        .stdin(Stdio::from(OwnedFd::from(theirs)))
-        .stdout(Stdio::null());
+    let (mut command, ours) = Order::Keeper(errand).call(program)?;
+    command.stdout(Stdio::null());
     command.current_dir(folder.map_or("/".into(), |folder| format!("/proc/self/fd/{}", folder.as_raw_fd())));
     let mut child = command.spawn().at(Step::Spawn)?;
     drop(command);
@@ -179,6 +171,9 @@ pub(crate) fn become_root(socket: &UnixStream, more: CloneFlags) -> Result<(), F
 /// What the process of an errand does.
 pub(crate) fn keep(socket: &UnixStream, errand: &Errand) -> Result<ExitCode, Fault> {
     become_root(socket, CloneFlags::empty())?;
+    // The thread that started it waits for it. Without its server it must not go on: the files may be a
+    // running jail's by then.
+    set_parent_process_death_signal(Some(Signal::KILL)).at(Step::Privileges)?;
     let here = || folder::open(Path::new(".")).at(Step::Folder);
     match errand {
         Errand::Nothing => {}

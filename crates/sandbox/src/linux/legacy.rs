@@ -4,12 +4,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::cgroup::{Ground, discard, sweep};
+use super::cgroup::{Ground, discard};
 use crate::plan::Limits;
 
-/// The share of CPU of all jails together; every session of processes beside them has 1024, and that of a
-/// server that is root has more.
+/// The share of CPU of all jails together, where beside them are the server's own threads alone, each with
+/// 1024.
 const JAILS_SHARES: &str = "512";
+/// The same where beside them is all of the host: as much as any session of processes has, so that these do
+/// not starve them. The server's own session has more there.
+const JAILS_SHARES_AMONG_ALL: &str = "1024";
+/// Where a controller's tree is mounted.
+const MOUNTS: &str = "/sys/fs/cgroup";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Controller {
@@ -28,10 +33,15 @@ pub(super) fn places() -> Vec<(Controller, PathBuf)> {
     }
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let found = ALL.into_iter().filter_map(|(controller, name)| {
-        let place = place(Path::new("/sys/fs/cgroup"), &own, name)?;
+        let place = place(Path::new(MOUNTS), &own, name)?;
         rustix::fs::access(&place, rustix::fs::Access::WRITE_OK).is_ok().then_some((controller, place))
     });
     found.collect()
+}
+
+/// The trees of all controllers.
+pub(super) fn mounts() -> impl Iterator<Item = PathBuf> {
+    ALL.into_iter().map(|(_, name)| Path::new(MOUNTS).join(name))
 }
 
 fn place(mounts: &Path, own: &str, name: &str) -> Option<PathBuf> {
@@ -46,12 +56,9 @@ fn place(mounts: &Path, own: &str, name: &str) -> Option<PathBuf> {
     [own, mount].into_iter().find(|place| place.join("cgroup.procs").exists())
 }
 
-/// The cgroups that hold all jails; what a killed server left there is removed.
+/// The cgroups that hold all jails.
 pub(super) fn ground(places: Vec<(Controller, PathBuf)>, name: &str, all_bytes: u64) -> Ground {
-    let named = places.into_iter().map(|(controller, place)| {
-        sweep(&place);
-        (controller, place.join(name))
-    });
+    let named = places.into_iter().map(|(controller, place)| (controller, place.join(name)));
     Ground::Legacy(named.collect(), all_bytes)
 }
 
@@ -96,16 +103,29 @@ fn one(
             // Where swap is counted it is bounded with it.
             set(place, "memory.memsw.limit_in_bytes", limits.data_bytes.to_string()).ok();
         }
-        Controller::Cpu if new => set(parent, "cpu.shares", JAILS_SHARES.into())?,
+        Controller::Cpu if new => set(parent, "cpu.shares", shares(parent).into())?,
         Controller::Cpu => {}
         Controller::Pids => set(place, "pids.max", limits.processes.to_string())?,
     }
     set(place, "cgroup.procs", pid.to_string())
 }
 
+/// What all jails together have beside whatever else is where they are.
+fn shares(jails: &Path) -> &'static str {
+    let among_all = jails.parent().and_then(Path::parent) == Some(Path::new(MOUNTS));
+    if among_all { JAILS_SHARES_AMONG_ALL } else { JAILS_SHARES }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jails_have_as_much_as_any_session_of_the_host_and_less_than_the_server() {
+        let shares = |place| shares(Path::new(place));
+        assert_eq!(shares("/sys/fs/cgroup/cpu/heddle-jails-1-2-3"), "1024");
+        assert_eq!(shares("/sys/fs/cgroup/cpu/system.slice/heddle.service/heddle-jails-1-2-3"), "512");
+    }
 
     #[test]
     fn a_controllers_place_is_the_servers_own_or_what_is_mounted_of_it() {

@@ -99,7 +99,8 @@ fn resident_bytes(outer: u32) -> u64 {
     below(outer, &parents()).iter().filter_map(resident).sum::<u64>() * page
 }
 
-fn parents() -> BTreeMap<u32, u32> {
+/// All processes that can be seen, each with its parent.
+pub(super) fn parents() -> BTreeMap<u32, u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     pids.filter_map(|pid| {
@@ -110,7 +111,7 @@ fn parents() -> BTreeMap<u32, u32> {
 }
 
 /// A process and all that descend from it.
-fn below(top: u32, parents: &BTreeMap<u32, u32>) -> BTreeSet<u32> {
+pub(super) fn below(top: u32, parents: &BTreeMap<u32, u32>) -> BTreeSet<u32> {
     let mut found = BTreeSet::from([top]);
     loop {
         let before = found.len();

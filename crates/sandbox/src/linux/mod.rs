@@ -1,12 +1,15 @@
 //! What a jail is made of on Linux, and what running commands without one takes there.
 
 mod cgroup;
+mod claim;
 mod counted;
 mod devices;
 mod etc;
 mod filter;
 mod inside;
 mod keeper;
+mod known;
+mod leftover;
 mod legacy;
 mod loopback;
 mod memory;
@@ -21,11 +24,16 @@ mod tree;
 mod user;
 
 pub(crate) use cgroup::Cgroup;
+pub(crate) use claim::Claim;
 pub(crate) use inside::{belong, confine, seal};
 pub(crate) use keeper::{Errand, erase, give, keep, map_jail};
+pub use known::{Known, taken_by_others};
+pub(crate) use leftover::{end_left_over, server};
 pub use memory::{Gauge, Kills, Memory, memory};
-pub(crate) use outside::{bury, end_of, give_way, hold, hurry, may, place, said, to_be_ended_first, wait};
-pub use outside::{holds, prepare, program};
+pub(crate) use outside::{
+    be_woken, bury, end_of, give_way, hold, hurry, may, place, said, to_be_ended_first, wait,
+};
+pub use outside::{holds, prepare, program, sweep};
 pub(crate) use own::owner;
 pub use probe::{probe, probe_disk};
 pub(crate) use quota::bound;

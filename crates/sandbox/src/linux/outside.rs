@@ -10,15 +10,17 @@ use std::process::{Child, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper, wait as reap,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, set_child_subreaper,
+    set_parent_process_death_signal, wait as reap,
 };
 
 use nix::sched::CloneFlags;
 
-use super::{cgroup, counted, keeper, privileges};
+use super::{cgroup, counted, keeper, leftover, privileges};
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::plan::{Holds, Isolation, Limits, Plan};
+use crate::users::Lease;
 use crate::word::Start;
 
 /// The path of this very program: also where its own leads through a private home, or was replaced since.
@@ -39,6 +41,7 @@ pub fn prepare(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
     // Both take root; without it the server stays as everybody is.
     fs::write("/proc/self/oom_score_adj", "-900").ok();
     fs::write("/proc/self/autogroup", "-10").ok();
+    sweep();
     cgroup::divide(reserve_bytes)
 }
 
@@ -46,6 +49,13 @@ pub fn prepare(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
 /// [`prepare`], and after the server has raised its own limit on open files.
 pub fn holds(limits: &Limits) -> Holds {
     Holds { files: counted::files(limits), memory_whole: cgroup::is_ours() }
+}
+
+/// Ends and removes what jails of servers that were killed left on this machine: processes and cgroups. To be
+/// called now and then, since the kernel may not let go of them at once; blocks for some seconds at most.
+pub fn sweep() {
+    leftover::end_left_over();
+    cgroup::sweep();
 }
 
 /// Better a jail than the server, when memory is short. Set from outside, where a server that is root also
@@ -81,9 +91,17 @@ pub(crate) fn place(folder: &OwnedFd, _plan: &Plan) -> PathBuf {
     format!("/proc/self/fd/{}", folder.as_raw_fd()).into()
 }
 
-/// The standard output of the outer process.
-pub(crate) fn said() -> Stdio {
-    Stdio::null()
+/// The standard output of the outer process, where nobody says anything: the claim on its user lies there, so
+/// that it lasts as long as either process does.
+pub(crate) fn said(lease: &Lease) -> Stdio {
+    lease.claim.as_ref().and_then(|claim| claim.hand_on()).map_or_else(Stdio::null, Stdio::from)
+}
+
+/// Were this process stopped, it goes on when its server ends, and sees that. Not ended at once: nobody else
+/// would see the end of all that is inside. It is the end of the *thread* that started it which is told, and
+/// that may come early: then nothing happens.
+pub(crate) fn be_woken() -> io::Result<()> {
+    Ok(set_parent_process_death_signal(Some(Signal::CONT))?)
 }
 
 /// Returns when the outer process has ended, or at the deadline.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use super::{cgroup, counted, quota};
+use super::{Claim, cgroup, counted, quota};
 use crate::fault::{Fault, Step};
 use crate::folder::Folders;
 use crate::plan::{Isolation, Limits, Plan};
@@ -53,7 +53,7 @@ pub fn probe(users: &Users, readonly: &[PathBuf]) -> Report {
         });
     }
     checks.push(bash());
-    checks.push(at_once(users.jails()));
+    checks.push(at_once(users));
     checks.push(whose(users));
     if let Ok(found) = &tried {
         checks.push(inodes(&found.shared, readonly));
@@ -136,9 +136,23 @@ fn optional_good(name: &'static str, found: &str) -> Check {
 const JAIL_MIB: u64 = 2;
 const COMMAND_MIB: u64 = 50;
 
-/// Whether the host has the memory that so many jails take.
-fn at_once(jails: u32) -> Check {
+/// Whether the host has the users and the memory that so many jails take.
+fn at_once(users: &Users) -> Check {
     const NAME: &str = "at once";
+    let (jails, wanted) = (users.at_once(), users.jails());
+    if jails < wanted {
+        return Check {
+            fix: format!(
+                "Give the server's user {wanted} sub-users and sub-groups, or lower `[sandbox] jails` to {jails}"
+            ),
+            ..optional(
+                NAME,
+                &format!(
+                    "{jails} sandboxes run at once instead of {wanted}: there are no more users for them"
+                ),
+            )
+        };
+    }
     let many = u64::from(jails);
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let kib = memory
@@ -160,15 +174,18 @@ fn at_once(jails: u32) -> Check {
 /// Whom jails run as, and what they share if that is one user.
 fn whose(users: &Users) -> Check {
     let shared = "epoll watches, inotify instances, pipes and pending signals";
+    let unseen =
+        "; servers elsewhere on this host cannot tell which are taken, so give each a range of its own";
+    let seen = if Claim::open().is_seen() { "" } else { unseen };
     match users.source() {
-        Source::Root { first, count } if *count > 1 => {
-            let last = first + (count - 1);
-            optional_good("users", &format!("each sandbox runs as a user of its own, {first} to {last}"))
-        }
-        Source::Root { first, .. } => Check {
+        Source::Root { first, .. } if users.are_one() => Check {
             fix: "Remove `[sandbox] user`, or name a range with `[sandbox] uids`".to_owned(),
             ..optional("users", &format!("all sandboxes run as user {first} and share {shared}"))
         },
+        Source::Root { first, count } => {
+            let last = first + (count - 1);
+            optional_good("users", &format!("each sandbox runs as a user of its own, {first} to {last}{seen}"))
+        }
         Source::Sub { users: first, count, .. } => {
             let last = first + (count - 1);
             let instances = counted::host("fs/inotify/max_user_instances").unwrap_or_default();
@@ -176,7 +193,7 @@ fn whose(users: &Users) -> Check {
                 "users",
                 &format!(
                     "each sandbox runs as a sub-user of its own, {first} to {last}; they share the {instances} inotify \
-                     instances of the server's user (fs.inotify.max_user_instances), of which each has its part"
+                     instances of the server's user (fs.inotify.max_user_instances), of which each has its part{seen}"
                 ),
             )
         }

@@ -25,10 +25,41 @@ use crate::trees::never_shown;
 /// Of the system, if it is there.
 const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
-/// Parts of /proc that can be written by the host's root or that tell of the host.
-const PROC_READONLY: [&str; 5] = ["sys", "bus", "fs", "irq", "sysrq-trigger"];
-const PROC_HIDDEN: [&str; 9] =
-    ["acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "scsi", "sched_debug", "timer_list"];
+/// Parts of /proc that can be written by the host's root.
+const PROC_READONLY: [&str; 2] = ["sys", "sysrq-trigger"];
+/// Parts that tell of the host and that programs do without: how it was booted, its devices and disks, its
+/// kernel's insides, what others keep in it.
+const PROC_HIDDEN: [&str; 29] = [
+    "acpi",
+    "asound",
+    "bootconfig",
+    "bus",
+    "cmdline",
+    "consoles",
+    "diskstats",
+    "driver",
+    "fs",
+    "interrupts",
+    "iomem",
+    "ioports",
+    "irq",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "latency_stats",
+    "mdstat",
+    "modules",
+    "mtrr",
+    "partitions",
+    "sched_debug",
+    "schedstat",
+    "scsi",
+    "swaps",
+    "timer_list",
+    "timer_stats",
+    "vmallocinfo",
+];
 
 /// Memory of the kernel that belongs to no process: System V's segments, queues and semaphores. Pages for the
 /// first; what a database asks for is far less.

@@ -1,15 +1,16 @@
 //! The end of a jail: bounded, complete, and the same whoever dies first.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::io::Read;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::{Isolation, Step};
 use serde_json::json;
+use tempfile::TempDir;
 
-use crate::world::{Answer, Thread, World, alive, alone, program, public, start, try_start};
+use crate::world::{Answer, Thread, World, alive, alone, holding, program, public, start, try_start};
 
 /// Two seconds of the jail's own, and what two busy cores may add.
 const END: Duration = Duration::from_secs(8);
@@ -71,16 +72,57 @@ fn a_jail_dies_with_a_server_that_is_killed_and_leaves_the_folder_free() {
     let folder = folders.make("held").unwrap();
     let thread = Thread::new(&folder);
     let script = "setsid -f bash -c 'exec 3>pipe; printf x >&3; exec sleep 9000'";
-    let mut server =
-        Command::new(&program).arg("hold").arg(&root).arg(script).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let (mut server, _) = holding(Command::new(&program).arg("hold").arg(&root).arg(script));
     let mut daemon = thread.taken();
     server.kill().unwrap();
     server.wait().unwrap();
     assert_eq!(daemon.read_to_end(&mut Vec::new()).unwrap(), 0);
     folders.remove("held").unwrap();
     assert_eq!(folders.list().unwrap(), []);
+}
+
+/// What a killed server leaves when its jail was stopped, before it was killed or just after.
+fn stopped(before: bool) -> (TempDir, sandbox::Folders, impl Read) {
+    let (place, program) = public();
+    let root = place.path().join("boxes");
+    let folders = sandbox::Folders::new(root.clone(), crate::world::users());
+    let thread = Thread::new(&folders.make("held").unwrap());
+    let script = "setsid -f bash -c 'exec 3>pipe; printf x >&3; exec sleep 9000'";
+    let (mut server, outer) = holding(Command::new(&program).arg("hold").arg(&root).arg(script));
+    let outer = Pid::from_raw(outer.cast_signed()).unwrap();
+    let daemon = thread.taken();
+    if before {
+        kill_process(outer, Signal::STOP).unwrap();
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    if !before {
+        // It gives what serves the jail a second to end, which hangs. Where a machine took longer than that
+        // to come here, it has ended by itself.
+        kill_process(outer, Signal::STOP).ok();
+    }
+    (place, folders, daemon)
+}
+
+#[test]
+fn a_stopped_jail_goes_on_and_ends_when_its_server_is_killed() {
+    let (_place, _folders, mut daemon) = stopped(true);
+    assert_eq!(daemon.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+#[test]
+fn a_jail_that_is_stopped_after_its_server_was_killed_is_ended_by_whoever_needs_the_folder() {
+    let (_place, folders, mut daemon) = stopped(false);
+    folders.remove("held").unwrap();
+    assert_eq!(daemon.read_to_end(&mut Vec::new()).unwrap(), 0);
+    assert_eq!(folders.list().unwrap(), []);
+}
+
+#[test]
+fn a_start_ends_what_a_killed_server_left_stopped_in_its_folder() {
+    let (_place, folders, _daemon) = stopped(false);
+    let plan = sandbox::Plan { folder: folders.make("held").unwrap(), ..World::new().plan("a") };
+    assert_eq!(start(&plan).bash("rm pipe; echo free"), Answer::new(0, "free"));
 }
 
 #[test]

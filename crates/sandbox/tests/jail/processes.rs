@@ -1,8 +1,9 @@
 //! Other processes: those of the host cannot be seen, and pid 1 can be neither read nor killed.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 
-use crate::world::{Answer, Thread, World, alone, outside, public, start};
+use crate::world::{Answer, Thread, World, alone, is_root, outside, public, start};
 
 #[test]
 fn the_servers_environment_and_memory_are_not_there() {
@@ -111,4 +112,23 @@ tried('traceme', libc.ptrace(0,0,0,0))";
     assert_eq!(jail.python(script), Answer::new(0, &format!("{one}{one}traceme EPERM")));
     jail.jail.end();
     assert_eq!(sibling.read_to_end(&mut Vec::new()).unwrap(), 0);
+}
+
+/// What is left of the parts of /proc that tell of the host, and one that is not hidden.
+const HOST: &str = "cd /proc; for name in acpi bootconfig bus cmdline diskstats driver fs interrupts iomem ioports \
+                    irq kallsyms kcore key-users keys latency_stats modules partitions sched_debug schedstat swaps \
+                    timer_list; do [ -d $name ] && ls -A $name; [ -f $name ] && cat $name; done; grep -c ^MemTotal meminfo";
+
+#[test]
+fn proc_tells_nothing_of_how_the_host_was_booted_and_of_its_devices() {
+    assert!(outside("bash", HOST).said.contains("root"), "the host has nothing to hide");
+    assert_eq!(alone().bash(HOST), Answer::new(0, "1"));
+    if !is_root() {
+        return;
+    }
+    let (place, program) = public();
+    let root = place.path().join("boxes");
+    let mut plain = std::process::Command::new(&program);
+    let plain = plain.arg("start").arg(root).arg(HOST).uid(2).gid(2).output().unwrap();
+    assert_eq!(String::from_utf8(plain.stdout).unwrap(), "{\"code\":0,\"said\":\"1\\n\"}\n");
 }

@@ -8,11 +8,16 @@ use std::process::Command;
 
 use sandbox::{Folders, Users, Wanted};
 
-use crate::world::{Answer, FIRST, Inmate, World, is_root, program, public, start};
+use crate::world::{Answer, FIRST, Inmate, World, holding, is_root, program, public, start};
 
-/// Another range than that of the other tests: whoever starts with it finds files that are not its own.
-fn others(count: u32) -> Users {
-    Users::new(program(), Wanted::Range { first: FIRST + 1_000_000, count }, 64)
+/// Another range than that of the other tests, and for each `place` another: whoever starts with it finds
+/// files that are not its own.
+fn others(place: u32, count: u32) -> Users {
+    Users::new(program(), Wanted::Range { first: other(place), count }, 64)
+}
+
+fn other(place: u32) -> u32 {
+    FIRST + place * 1_000_000
 }
 
 fn user(jail: &Inmate) -> u32 {
@@ -31,13 +36,57 @@ fn two_running_jails_have_two_users_and_a_folder_keeps_its_own() {
     drop((a, b));
     assert_eq!([user(&world.jail("a")), user(&world.jail("b"))], [user_a, user_b]);
     // Taken by another: the next one, and all files with it.
-    let users = others(2);
+    let users = others(1, 2);
     let plan = world.plan("a");
     let taken = sandbox::start(&program(), &world.plan("c"), &users).unwrap();
     let other = sandbox::start(&program(), &plan, &users).unwrap();
     let of = |jail: &sandbox::Jail| fs::metadata(format!("/proc/{}", jail.pid())).unwrap().uid();
     assert_ne!(of(&taken), of(&other));
     assert_eq!(fs::metadata(plan.folder.join("workspace")).unwrap().uid(), of(&other));
+}
+
+#[test]
+fn two_servers_of_one_range_share_no_user_and_a_killed_one_leaves_its_free() {
+    if !is_root() {
+        return;
+    }
+    let (place, program) = public();
+    let root = place.path().join("boxes");
+    // Of one name, so that every search begins at the same user.
+    let name = "of-two-servers";
+    let (mut server, outer) = holding(Command::new(&program).arg("hold").arg(&root).args(["true", name]));
+    let theirs = fs::metadata(format!("/proc/{outer}")).unwrap().uid();
+    let ours = || {
+        let world = World::new();
+        let users = Users::new(program.clone(), Wanted::DEFAULT, 64);
+        user(&Inmate::new(sandbox::start(&program, &world.plan(name), &users).unwrap()))
+    };
+    assert_ne!(ours(), theirs);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    // Waits for the end of what it left.
+    Folders::new(root, crate::world::users()).remove(name).unwrap();
+    assert_eq!(ours(), theirs);
+}
+
+#[test]
+fn files_of_a_range_that_the_settings_no_longer_name_go_to_the_new_user() {
+    if !is_root() {
+        return;
+    }
+    let world = World::new();
+    let plan = world.plan("a");
+    let mut before = start(&plan);
+    assert_eq!(before.bash("mkdir d; echo kept > d/f; chmod 600 d/f; chmod 700 d").code, Some(0));
+    before.jail.end();
+    // Another range, then one user for all, then a range again: each restart has but the last of them.
+    for wanted in [Wanted::Range { first: other(5), count: 64 }, Wanted::One(65_534), Wanted::DEFAULT] {
+        let users = Users::new(program(), wanted, 64);
+        let mut jail = Inmate::new(sandbox::start(&program(), &plan, &users).unwrap());
+        let own = user(&jail);
+        assert_eq!(jail.bash("cat d/f; echo x > d/x && rm d/x"), Answer::new(0, "kept"), "{wanted:?}");
+        assert_eq!(fs::metadata(plan.folder.join("workspace/d/f")).unwrap().uid(), own);
+    }
 }
 
 /// Everything a tree can hold that is hard to walk.
@@ -72,7 +121,7 @@ fn files_become_the_next_jails_own_whatever_they_are_and_no_link_is_followed() {
     assert_eq!(jail.python(MAKE).said, "");
     jail.jail.end();
     symlink(&outer, plan.folder.join("workspace/precious")).unwrap();
-    let users = others(1);
+    let users = others(2, 1);
     let mut jail = Inmate::new(sandbox::start(&program(), &plan, &users).unwrap());
     assert_eq!(jail.bash(LOOK), Answer::new(0, "755\nkept"));
     assert_eq!([fs::metadata(&outer).unwrap().uid(), fs::metadata("/etc/passwd").unwrap().uid()], [0, 0]);
@@ -92,13 +141,13 @@ fn what_a_killed_start_left_half_given_the_next_one_finishes() {
     jail.jail.end();
     // It had reached `a/b`, and `c` had been given to a third one even earlier.
     let workspace = plan.folder.join("workspace");
-    let (here, third) = (FIRST + 1_000_000, FIRST + 2_000_000);
+    let (here, third) = (other(3), other(4));
     for (path, user) in [("a/b/f", here), ("a/b", here), ("c/f", third), ("c", here)] {
         chown(workspace.join(path), Some(user), Some(user)).unwrap();
     }
     fs::write(plan.folder.join("owner"), format!("{here} mixed")).unwrap();
     assert_ne!(before, here);
-    let mut jail = Inmate::new(sandbox::start(&program(), &plan, &others(1)).unwrap());
+    let mut jail = Inmate::new(sandbox::start(&program(), &plan, &others(3, 1)).unwrap());
     assert_eq!(
         jail.bash("find / -xdev ! -user agent -path '/workspace/*'; find . ! -user agent; echo done"),
         Answer::new(0, "done")
@@ -112,6 +161,7 @@ struct SubUsers;
 const NAME: &str = "daemon";
 const SUB: u32 = 1_900_000_000;
 const LINE: &str = "daemon:1900000000:5000\n";
+const OTHER_LINE: &str = "daemon:1800000000:5000\n";
 
 fn plain() -> (u32, u32) {
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
@@ -121,23 +171,25 @@ fn plain() -> (u32, u32) {
 }
 
 impl SubUsers {
-    fn new() -> Option<Self> {
+    fn new(line: &str) -> Option<Self> {
         if !is_root() || !Path::new("/usr/bin/newuidmap").exists() {
             return None;
         }
         for file in ["/etc/subuid", "/etc/subgid"] {
-            let text = fs::read_to_string(file).unwrap_or_default();
-            fs::write(file, text.replace(LINE, "") + LINE).unwrap();
+            fs::write(file, Self::without(file) + line).unwrap();
         }
         Some(Self)
+    }
+
+    fn without(file: &str) -> String {
+        fs::read_to_string(file).unwrap_or_default().replace(LINE, "").replace(OTHER_LINE, "")
     }
 }
 
 impl Drop for SubUsers {
     fn drop(&mut self) {
         for file in ["/etc/subuid", "/etc/subgid"] {
-            let text = fs::read_to_string(file).unwrap().replace(LINE, "");
-            fs::write(file, text).unwrap();
+            fs::write(file, Self::without(file)).unwrap();
         }
     }
 }
@@ -171,7 +223,7 @@ fn a_plain_server_runs_jails_as_its_sub_users_and_removes_what_they_left() {
     assert_eq!(first, (Some(0), "{\"code\":0,\"said\":\"1000\\n4\\n\"}\n".to_owned()));
     let own = plain().0;
     assert_eq!(owner("workspace/f"), own);
-    let Some(lines) = SubUsers::new() else { return };
+    let Some(lines) = SubUsers::new(LINE) else { return };
     // With them: what was its own becomes a sub-user's.
     let second = plainly(
         &program,
@@ -184,11 +236,27 @@ fn a_plain_server_runs_jails_as_its_sub_users_and_removes_what_they_left() {
     let groups =
         plainly(&program, &["start", &boxes, "grep -E 'Groups|Uid' /proc/self/status; stat -c %U e"]);
     assert!(groups.1.contains("Groups:\\t \\n") && groups.1.contains("agent"), "{groups:?}");
-    // Without its lines it can neither run nor remove what it does not own, and says so.
+    // A second server of this user, at the same time: another sub-user, though both begin at the same.
+    let (user, group) = plain();
+    let (mut server, _) =
+        holding(Command::new(&program).args(["hold", &boxes, "true", "two"]).uid(user).gid(group));
+    let beside = place.path().join("beside");
+    assert_eq!(plainly(&program, &["start", beside.to_str().unwrap(), "true", "two"]).0, Some(0));
+    let of = |root: &Path| fs::metadata(root.join("two/workspace")).unwrap().uid();
+    assert_ne!(of(&root), of(&beside));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    // Without its lines, or with others, it can neither run nor remove what it does not own, and says so.
     drop(lines);
-    let (code, said) = plainly(&program, &["start", &boxes, "true"]);
-    assert!(code == Some(9) && said.contains("/etc/subuid"), "{said}");
-    let lines = SubUsers::new();
+    for lines in [None, SubUsers::new(OTHER_LINE)] {
+        let (code, said) = plainly(&program, &["start", &boxes, "true"]);
+        assert!(code == Some(9) && said.contains("/etc/subuid"), "{said}");
+        drop(lines);
+    }
+    let lines = SubUsers::new(LINE);
+    for (root, name) in [(&boxes, "two"), (&beside.to_str().unwrap().to_owned(), "two")] {
+        assert_eq!(plainly(&program, &["remove", root, name]), (Some(0), String::new()));
+    }
     assert_eq!(plainly(&program, &["remove", &boxes, "alone"]), (Some(0), String::new()));
     assert!(!root.join("alone").exists());
     drop(lines);

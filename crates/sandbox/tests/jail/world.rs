@@ -5,7 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use sandbox::{Fault, Folders, Isolation, Jail, Limits, Plan, Users, Wanted};
 use serde_json::{Value, json};
@@ -15,10 +16,13 @@ use tempfile::TempDir;
 pub(crate) const FIRST: u32 = 2_100_000_000;
 pub(crate) const COUNT: u32 = 4_096;
 
-/// Tests that are not root look into what jails wrote, so their jails are nobody else.
+/// One server's, as all tests of this process are. Those that are not root look into what jails wrote, so
+/// their jails are nobody else.
 pub(crate) fn users() -> Users {
+    static USERS: OnceLock<Users> = OnceLock::new();
     let range = Wanted::Range { first: FIRST, count: COUNT };
-    Users::new(program(), if is_root() { range } else { Wanted::Own }, 64)
+    let wanted = if is_root() { range } else { Wanted::Own };
+    USERS.get_or_init(|| Users::new(program(), wanted, 64)).clone()
 }
 
 /// A server's data directory: private, and gone at the end.
@@ -40,7 +44,6 @@ impl World {
         Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() }
     }
 
-    /// A jail that has none of the users of this world's others.
     pub(crate) fn try_start(&self, plan: &Plan) -> Result<Inmate, Fault> {
         sandbox::start(&program(), plan, &self.users).map(Inmate::new)
     }
@@ -74,6 +77,14 @@ pub(crate) fn public() -> (TempDir, PathBuf) {
 
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// A server that holds a jail in which a script was left, and that jail's outer process.
+pub(crate) fn holding(command: &mut Command) -> (Child, u32) {
+    let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (server, line.trim().parse().unwrap())
 }
 
 /// A jail and the talk with what runs in it.

@@ -41,8 +41,10 @@ fn main() -> ExitCode {
             Ok(inside) => serve(inside),
             Err(code) => code,
         },
-        ["start", root, script] => start(root, script),
-        ["hold", root, script] => hold(root, script),
+        ["start", root, script] => start(root, script, "alone"),
+        ["start", root, script, name] => start(root, script, name),
+        ["hold", root, script] => hold(root, script, "held"),
+        ["hold", root, script, name] => hold(root, script, name),
         ["remove", root, name] => {
             Folders::new(PathBuf::from(root), users()).remove(name).unwrap();
             ExitCode::SUCCESS
@@ -50,7 +52,7 @@ fn main() -> ExitCode {
         ["start-without-namespaces", root] => {
             unshare(CloneFlags::CLONE_NEWUSER).unwrap();
             std::fs::write("/proc/sys/user/max_user_namespaces", "0").unwrap();
-            start(root, "true")
+            start(root, "true", "alone")
         }
         ["probe-without-namespaces"] => {
             unshare(CloneFlags::CLONE_NEWUSER).unwrap();
@@ -110,9 +112,9 @@ fn run(words: &[String]) -> Answer {
 
 /// Starts a jail, leaves one script running in it, makes what serves it hang, says so in a line, and waits
 /// to be killed.
-fn hold(root: &str, script: &str) -> ExitCode {
+fn hold(root: &str, script: &str, name: &str) -> ExitCode {
     let folders = Folders::new(PathBuf::from(root), users());
-    let folder = folders.make("held").unwrap();
+    let folder = folders.make(name).unwrap();
     let plan = Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() };
     let jail = sandbox::start("/proc/self/exe".as_ref(), &plan, &users()).unwrap();
     let mut socket = jail.socket().unwrap();
@@ -126,9 +128,9 @@ fn hold(root: &str, script: &str) -> ExitCode {
 }
 
 /// Starts a jail, runs one script in it and prints what it said; or the fault, with exit code 9.
-fn start(root: &str, script: &str) -> ExitCode {
+fn start(root: &str, script: &str, name: &str) -> ExitCode {
     let folders = Folders::new(PathBuf::from(root), users());
-    let folder = folders.make("alone").unwrap();
+    let folder = folders.make(name).unwrap();
     let plan = Plan { isolation: Isolation::Local, folder, readonly: Vec::new(), limits: Limits::default() };
     match sandbox::start("/proc/self/exe".as_ref(), &plan, &users()) {
         Ok(jail) => {
