@@ -639,7 +639,6 @@ fn a_bash_that_waits_for_its_sandbox_begins_once_and_in_whichever_life_has_one_f
         begins 1
         recovered
         ran 2 error "nothing ran"
-        begins 2
         begins 3
         begins 3
         "#
@@ -671,8 +670,6 @@ fn a_bash_that_waits_for_its_sandbox_begins_once_and_in_whichever_life_has_one_f
     > ran 2 error "nothing ran"
       #11 agent.tool_result #6 "nothing ran" error
       = running, run read #7
-    > begins 2
-      refused: the session has moved on
     > begins 3
       = running, run read #7
     > begins 3
