@@ -28,6 +28,7 @@ pub(crate) enum Vital {
     SessionJob,
     SandboxKeeper,
     SandboxSweep,
+    KeyWatch,
     AcceptLoop,
     Signals,
     LogWriter,
@@ -51,7 +52,7 @@ impl Vital {
         not(any(test, debug_assertions)),
         expect(dead_code, reason = "people read it here, and a test's build reads it too")
     )]
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::StoreWriter,
         Self::StoreReader,
         Self::EngineSweep,
@@ -64,6 +65,7 @@ impl Vital {
         Self::SessionJob,
         Self::SandboxKeeper,
         Self::SandboxSweep,
+        Self::KeyWatch,
         Self::AcceptLoop,
         Self::Signals,
         Self::LogWriter,
@@ -89,6 +91,7 @@ impl Vital {
                 ("sandbox-keeper", Answered, "starts a jail, speaks with it, sees it gone")
             }
             Self::SandboxSweep => ("sandbox-sweep", Again, "removes the files of sessions that are gone"),
+            Self::KeyWatch => ("key-watch", Again, "ends the streams of keys that are revoked"),
             Self::AcceptLoop => ("accept-loop", Ends, "accepts connections"),
             Self::Signals => ("signals", Ends, "hears that the server is to stop"),
             Self::LogWriter => ("log-writer", Again, "writes the log; one thread"),
@@ -183,6 +186,7 @@ async fn end_one(engine: engine::Engine, hands: tools::LocalHands, name: String)
         | Vital::SessionFollower
         | Vital::SessionJob
         | Vital::SandboxSweep
+        | Vital::KeyWatch
         | Vital::AcceptLoop
         | Vital::Signals => engine.ends().end(&name),
     }

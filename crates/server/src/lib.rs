@@ -17,6 +17,7 @@ mod error;
 mod extract;
 mod http2;
 pub mod keys;
+mod lane;
 mod openapi;
 mod page;
 mod query;
@@ -29,6 +30,7 @@ mod serve;
 mod sse;
 #[cfg(test)]
 mod testing;
+mod unread;
 mod wire;
 
 use std::sync::Arc;
@@ -41,11 +43,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     bodies::Bodies, error::Problem, ready::Ready, retried::Retried, revoked::Streaming, seldom::Seldom,
+    unread::Unread,
 };
 
 #[cfg(debug_assertions)]
 pub use crate::ends::End;
 pub use crate::{
+    revoked::KeyWatch,
     routes::{NOT_BUILT, OPERATIONS},
     serve::serve,
 };
@@ -73,6 +77,7 @@ struct Door {
     ready: Ready,
     retried: Retried,
     streaming: Streaming,
+    unread: Unread,
     /// Requests that show no key that opens.
     strangers: Seldom,
     /// Requests of such that failed for a reason of ours.
@@ -90,6 +95,7 @@ impl Door {
             ready: Ready::default(),
             retried: Retried::default(),
             streaming: Streaming::default(),
+            unread: Unread::default(),
             strangers: Seldom::default(),
             failures: Seldom::default(),
             tasks: TaskTracker::new(),
@@ -97,9 +103,10 @@ impl Door {
     }
 }
 
-/// The whole API, over `engine`.
-pub fn router(engine: Engine, settings: Settings) -> Router {
-    furnished(routes::all(), Door::new(engine, settings))
+/// The whole API, over `engine`, and the watch over its keys.
+pub fn router(engine: Engine, settings: Settings) -> (Router, KeyWatch) {
+    let door = Door::new(engine, settings);
+    (furnished(routes::all(), Arc::clone(&door)), KeyWatch::new(&door))
 }
 
 /// `routes` with everything that every answer goes through.
