@@ -20,6 +20,7 @@ GOES_ON = (
     "session-job",
     "sandbox-keeper",
     "sandbox-sweep",
+    "key-watch",
     "log-writer",
 )
 ENDS = ("store-writer", "store-reader", "accept-loop", "signals")
