@@ -21,6 +21,7 @@ GOES_ON = (
     "sandbox-keeper",
     "sandbox-sweep",
     "sandbox-watch",
+    "key-watch",
     "log-writer",
 )
 ENDS = ("store-writer", "store-reader", "accept-loop", "signals")

@@ -12,6 +12,7 @@ from attack import Server, attack, main, text_of
 
 # Seconds that a neighbour's turn, most of the time, and one request may take.
 NEIGHBOUR, ANSWER = 5.0, 5.0
+MIB = 1024 * 1024
 # How far over its bound a connection may be there, on a busy machine.
 LATE = 8.0
 
@@ -23,7 +24,7 @@ def answered(server: Server) -> float:
     return time.monotonic() - began
 
 
-@attack("8,300 connections that say nothing", alone=True)
+@attack("8,300 connections that say nothing", users=("plain",))
 def silent(server: Server) -> None:
     """From one address and from many; those who work are answered, and all the silent ones go."""
     wires.many_files()
@@ -68,7 +69,13 @@ class Kind:
 HEAD = b"GET /v1/agents HTTP/1.1\r\nhost: 127.0.0.1\r\nx-filler: " + b"a" * 200
 
 
-@attack("connections that say a half of something, or ask on and on and read nothing", seconds=200)
+@attack(
+    "connections that say a half of something, or ask on and on and read nothing",
+    seconds=200,
+    # It waits for a minute, for the same thing whoever the server is.
+    users=("plain",),
+    alone=False,
+)
 def halves(server: Server) -> None:
     """Each kind a hundred times, all at once; a reader that is slow is among them and stays."""
     wires.many_files()
@@ -180,9 +187,37 @@ def few_files(server: Server) -> None:
     judged(neighbour)
 
 
+def pairs(first: int, count: int) -> bytes:
+    """So many requests, each taken back at once."""
+    both = [
+        wires.frame(wires.HEADERS, 5, stream, wires.GET) + wires.frame(wires.RESET, 0, stream, b"\0\0\0\x08")
+        for stream in range(first, first + 2 * count, 2)
+    ]
+    return b"".join(both)
+
+
+def farewell(server: Server) -> int | None:
+    """What a connection is told that takes 200 requests back at once."""
+    connection = socket.create_connection(server.address, timeout=10)
+    connection.sendall(wires.PREFACE + wires.SETTINGS + pairs(1, 200))
+    said = b""
+    try:
+        while piece := connection.recv(65536):
+            said += piece
+    except ConnectionError:
+        pass
+    connection.close()
+    told = [payload for kind, payload in wires.frames(said) if kind == wires.GOAWAY]
+    return int.from_bytes(told[-1][4:8], "big") if told else None
+
+
 @attack("streams of HTTP/2 that are taken back as soon as they are asked for")
 def taken_back(server: Server) -> None:
     """Ten connections for eight seconds, each as fast as it can; whoever is shut out comes again."""
+    told = farewell(server)
+    server.say(f"200 requests taken back at once: GOAWAY with {told}")
+    assert told == wires.ENHANCE_YOUR_CALM, f"a connection of requests taken back is told {told}"
+    before = server.rss()
     over = threading.Event()
     counts = {"streams": 0, "connections": 0}
 
@@ -195,14 +230,8 @@ def taken_back(server: Server) -> None:
                 for first in range(1, 200_000, 200):
                     if over.is_set():
                         break
-                    streams = range(first, first + 200, 2)
-                    both = [
-                        wires.frame(wires.HEADERS, 5, stream, wires.GET)
-                        + wires.frame(wires.RESET, 0, stream, b"\0\0\0\x08")
-                        for stream in streams
-                    ]
-                    connection.sendall(b"".join(both))
-                    counts["streams"] += len(both)
+                    connection.sendall(pairs(first, 100))
+                    counts["streams"] += 100
             except OSError:
                 pass
             finally:
@@ -218,7 +247,9 @@ def taken_back(server: Server) -> None:
             thread.join(20)
         slowest = answered(server)
     tried = f"{counts['streams']} streams on {counts['connections']} connections"
-    server.say(f"{tried}; answer after {slowest:.2f} s")
+    grown = server.rss() - before
+    server.say(f"{tried}; answer after {slowest:.2f} s; memory +{grown / MIB:.0f} MiB")
+    assert grown < 32 * MIB, f"they cost {grown / MIB:.0f} MiB"
     assert slowest < ANSWER, f"an answer took {slowest:.1f} s"
     judged(neighbour)
 
@@ -246,6 +277,52 @@ def few(server: Server) -> None:
     waited = sum("waited" in one for one in said)
     server.say(f"{len(said)} commands ran, {waited} of them waited; they say {said[0].strip()!r}")
     assert len(said) == 20 and all(one.strip().endswith("256") for one in said), said
+
+
+def half_shut(server: Server, said: bytes) -> socket.socket:
+    """A connection on which this was said and that says no more."""
+    connection = socket.create_connection(server.address, timeout=20)
+    connection.sendall(said)
+    connection.shutdown(socket.SHUT_WR)
+    return connection
+
+
+def whole(connection: socket.socket) -> bytes:
+    """All that is said to it, to the end."""
+    said = b""
+    while piece := connection.recv(65536):
+        said += piece
+    connection.close()
+    return said
+
+
+@attack("clients that are done with sending, and streams whose readers are gone", alone=False)
+def half_closed(server: Server) -> None:
+    """The first are answered, the second are noticed within seconds, a hundred at once."""
+    session = server.session()
+    body = b'{"events":[{"type":"user.message","content":[{"type":"text","text":"hi"}]}]}'
+    key = f"host: x\r\nx-api-key: {server.key}\r\n"
+    post = f"POST /v1/sessions/{session}/events HTTP/1.1\r\n{key}content-length: {len(body)}\r\n\r\n"
+    answer = whole(half_shut(server, post.encode() + body))
+    server.say(f"a POST on a connection that is half shut is answered {answer[:15].decode()!r}")
+    assert answer.startswith(b"HTTP/1.1 200") and b'"user.message"' in answer, answer[:300]
+    server.wait_idle(session)
+    stream = f"GET /v1/sessions/{session}/events/stream HTTP/1.1\r\n{key}\r\n".encode()
+    reads = half_shut(server, stream)
+    gone = [half_shut(server, stream) for _ in range(100)]
+    server.until("all follow", lambda: server.metric("heddle_streams") == 101)
+    began = time.monotonic()
+    wires.closed(gone)
+    server.until("only one follows", lambda: server.metric("heddle_streams") == 1)
+    took = time.monotonic() - began
+    server.say_to(session, "and again")
+    server.wait_idle(session)
+    said = b""
+    while b"session.status_idle" not in said:
+        said += reads.recv(65536)
+    reads.close()
+    server.say(f"a hundred streams of readers who are gone ended after {took:.1f} s; one that is there reads on")
+    assert took < 5, f"streams of readers who are gone went on for {took:.1f} s"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ MIB = 1024 * 1024
 WHOLE = 32 * MIB
 # Bytes that one body may cost while it is read, and several at once: three have their turn together.
 ONE, SEVERAL = 128 * MIB, 3 * 128 * MIB
+# Bytes that one may cost until it is answered where it is taken.
+TAKEN = 7 * WHOLE
 # Seconds within which most of a neighbour's turns are over.
 NEIGHBOUR = 2.0
 
@@ -83,15 +85,18 @@ HONEST = {
     "one text of escapes": (text(b"a\\n"), {200}),
     "a hundred pictures": (pictures(), {200, 400}),
 }
+# A session that there is none of: what is for it is read whole and then refused.
+NOBODY = "sesn_1111111111111111111111"
 
 
 @attack("bodies of 32 MiB, one after the other", seconds=240)
 def one_by_one(server: Server) -> None:
     """Each is answered, and what it costs while it is read is bounded."""
     wrong = []
+    read = {f"{name}, only read": (body, {404}) for name, (body, _) in HONEST.items()}
     with server.neighbour() as neighbour:
-        for name, (body, statuses) in (HOSTILE | HONEST).items():
-            session = server.session()
+        for name, (body, statuses) in (HOSTILE | read | HONEST).items():
+            session = NOBODY if name in read else server.session()
             with Peak(server) as peak:
                 began = time.monotonic()
                 status, answer = server.post(f"/v1/sessions/{session}/events", body)
@@ -100,8 +105,8 @@ def one_by_one(server: Server) -> None:
             server.say(f"{name}: {status} after {took:.2f} s, memory +{peak.grown / MIB:.0f} MiB {said[:90]}")
             if status not in statuses:
                 wrong.append(f"{name} was answered {status}: {said}")
-            # What is taken is also kept, in the log and for the model.
-            if name in HOSTILE and peak.grown > ONE:
+            # What is taken is also written to the log, told to its sender and held for the model.
+            if peak.grown > (TAKEN if name in HONEST else ONE):
                 wrong.append(f"{name} cost {peak.grown / MIB:.0f} MiB")
     judged(neighbour, wrong)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 
+import wires
 from attack import Server, attack, main
 
 # Streams of the key at once.
 STREAMS = 50
+MIB = 1024 * 1024
 
 
 class Reader(threading.Thread):
@@ -65,6 +68,56 @@ def revoked(server: Server) -> None:
         for reader, lines in zip(stays, before, strict=True):
             goes_on = reader.ended is None and reader.lines > lines
             assert goes_on, "a stream of another key ended, or says nothing"
+    assert not neighbour.errors, f"the neighbour failed: {neighbour.errors[:3]}"
+
+
+def stalled(server: Server, session: str, key: str) -> socket.socket:
+    """A stream that nobody reads."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.connect(server.address)
+    made.sendall(wires.request(f"/v1/sessions/{session}/events/stream", key))
+    made.setblocking(False)
+    return made
+
+
+def shut(server: Server, session: str, key: str) -> socket.socket:
+    """The same over HTTP/2, on a connection that is well: the stream's window is shut."""
+    made = socket.create_connection(server.address, timeout=10)
+    path = wires.frame(wires.HEADERS, 5, 1, wires.asked(f"/v1/sessions/{session}/events/stream", key))
+    made.sendall(wires.PREFACE + wires.frame(4, 0, 0, b"\0\4\0\0\0\0") + path)
+    made.setblocking(False)
+    return made
+
+
+@attack("a key is revoked while nobody reads its streams")
+def unread(server: Server) -> None:
+    """They are cut within about a second, over both versions of HTTP, and hold nothing then."""
+    made = server.heddle("keys", "create", "bad").stdout.split()
+    session = server.session()
+    with server.neighbour() as neighbour:
+        plain = [stalled(server, session, made[2]) for _ in range(STREAMS)]
+        http2 = [shut(server, session, made[2]) for _ in range(STREAMS)]
+        server.until("all follow", lambda: server.metric("heddle_streams") >= 2 * STREAMS)
+        server.say_to(session, "x" * 8_000_000)
+        server.wait_idle(session)
+        time.sleep(1)
+        assert server.metric("heddle_streams") >= 2 * STREAMS, "a stream ended before its key was revoked"
+        held = server.rss()
+        assert server.heddle("keys", "revoke", made[0]).returncode == 0
+        revoked_at = time.monotonic()
+        # The neighbour has one now and then.
+        server.until("no stream is left", lambda: server.metric("heddle_streams") <= 1, timeout=10)
+        took = time.monotonic() - revoked_at
+        left = server.rss()
+        server.say(
+            f"{2 * STREAMS} streams that nobody reads ended within {took:.2f} s of the command's end; "
+            f"memory {held / MIB:.0f} -> {left / MIB:.0f} MiB"
+        )
+        gone = sum(wires.cut(connection) for connection in plain)
+        wires.closed(plain + http2)
+    assert took <= 1.5, f"a stream of the revoked key went on for {took:.2f} s"
+    assert gone == STREAMS, f"{STREAMS - gone} connections of the revoked key are still there"
     assert not neighbour.errors, f"the neighbour failed: {neighbour.errors[:3]}"
 
 

@@ -14,7 +14,9 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 # A GET of / over HTTP/2: method, scheme and path from the static table, an authority of one letter.
 GET = b"\x82\x86\x84\x01\x01x"
-HEADERS, RESET = 1, 3
+HEADERS, RESET, GOAWAY = 1, 3, 7
+# Why a connection of HTTP/2 is ended: the peer asks for too much.
+ENHANCE_YOUR_CALM = 11
 
 
 def many_files() -> None:
@@ -27,6 +29,21 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     """One frame of HTTP/2."""
     head = len(payload).to_bytes(3, "big") + bytes([kind, flags])
     return head + stream.to_bytes(4, "big") + payload
+
+
+def asked(path: str, key: str) -> bytes:
+    """The headers of a GET with a key, over HTTP/2; neither may have 127 letters."""
+    named = b"\x00\x09x-api-key" + bytes([len(key)]) + key.encode()
+    return b"\x82\x86\x04" + bytes([len(path)]) + path.encode() + b"\x01\x01x" + named
+
+
+def frames(said: bytes) -> list[tuple[int, bytes]]:
+    """The whole frames of these bytes: kind and payload."""
+    found = []
+    while len(said) >= 9 and len(said) >= (end := 9 + int.from_bytes(said[:3], "big")):
+        found.append((said[3], said[9:end]))
+        said = said[end:]
+    return found
 
 
 def request(path: str, key: str | None = None) -> bytes:

@@ -173,7 +173,7 @@ impl Drop for AtWork {
 async fn drain(engine: Engine, live: Work) {
     let mut work = AtWork(live.clone(), false);
     loop {
-        let batch: Vec<Pending> = {
+        let mut batch: Vec<Pending> = {
             let mut inbox = lock(&live.inbox);
             let many = inbox.pending.len().min(BATCH);
             if many == 0 {
@@ -185,7 +185,7 @@ async fn drain(engine: Engine, live: Work) {
         };
         let mut races = 0;
         loop {
-            match settle(&engine, &live, &batch).await {
+            match settle(&engine, &live, &mut batch).await {
                 Ok(answers) => {
                     for (pending, answer) in batch.into_iter().zip(answers) {
                         // A caller that went away does not want to know.
@@ -216,7 +216,7 @@ async fn drain(engine: Engine, live: Work) {
 async fn settle(
     engine: &Engine,
     live: &Work,
-    batch: &[Pending],
+    batch: &mut [Pending],
 ) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
     let state = match live.current() {
         Some(state) => State::clone(&state),
@@ -234,7 +234,7 @@ async fn settle(
         live.taken.store(true, Ordering::Release);
     }
     let mut answers = Vec::with_capacity(batch.len());
-    for pending in batch {
+    for pending in &*batch {
         answers.push(work.answer(pending).await?);
     }
     let Batch { state, writes, commits, .. } = work;
@@ -246,8 +246,32 @@ async fn settle(
         }
     }
     live.taken.store(true, Ordering::Release);
+    // It is durable and not decided again: what was sent goes before it is told once more.
+    for pending in batch {
+        pending.input = None;
+    }
+    let viewer = state.session.primary().map(|primary| Viewer::Session { primary: primary.id });
+    let told = |taken: Taken| taken.told(&commits, viewer);
+    let answers = answers.into_iter().map(|answer| answer.map(told)).collect();
     publish(engine, live, state, commits);
     Ok(answers)
+}
+
+/// What an input came to, while it is not durable.
+struct Taken {
+    accepted: Vec<EventId>,
+    /// Its facts lie in the last of so many commits of the batch.
+    commits: usize,
+    head: store::Head,
+}
+
+impl Taken {
+    fn told(self, commits: &[Written], viewer: Option<Viewer>) -> Committed {
+        let own = self.commits.checked_sub(1).and_then(|last| commits.get(last));
+        let facts = own.map(|own| own.facts.as_slice()).unwrap_or_default();
+        let said = |id: &EventId| facts.iter().find_map(|fact| said(fact, *id, viewer?));
+        Committed { accepted: self.accepted.iter().filter_map(said).collect(), head: self.head }
+    }
 }
 
 /// What a batch comes to.
@@ -267,7 +291,7 @@ struct Written {
 }
 
 impl Batch<'_> {
-    async fn answer(&mut self, pending: &Pending) -> Result<Result<Committed, CommitError>, CommitError> {
+    async fn answer(&mut self, pending: &Pending) -> Result<Result<Taken, CommitError>, CommitError> {
         let foreign = pending.workspace.is_some_and(|workspace| workspace != self.state.workspace);
         if foreign || self.state.session.deleted_at.is_some() {
             return Ok(Err(CommitError::NotFound));
@@ -285,10 +309,10 @@ impl Batch<'_> {
             }
         };
         let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
-        Ok(Ok(Committed { accepted, head }))
+        Ok(Ok(Taken { accepted, commits: self.commits.len(), head }))
     }
 
-    async fn decide(&mut self, input: &Input) -> Result<Result<Vec<Event>, Refusal>, CommitError> {
+    async fn decide(&mut self, input: &Input) -> Result<Result<Vec<EventId>, Refusal>, CommitError> {
         let input = &*blobs::bounded(self.engine, self.state.session.id, &self.writes, input).await?;
         let mut moment = self.engine.moment();
         if let Input::Woke { until, .. } = input {
@@ -308,9 +332,6 @@ impl Batch<'_> {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let viewer = self.state.session.primary().map(|primary| Viewer::Session { primary: primary.id });
-        let said = |id: &EventId| facts.iter().find_map(|fact| said(fact, *id, viewer?));
-        let accepted = accepted.iter().filter_map(said).collect();
         self.append(facts)?;
         Ok(Ok(accepted))
     }

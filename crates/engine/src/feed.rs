@@ -235,7 +235,9 @@ impl Feed {
 
     async fn catch_up(&mut self) -> Result<(), Fault> {
         let session = self.ear.live.id;
-        if let Some(commit) = self.within.and_then(|first| self.engine.reading().find(session, first)) {
+        let reading = self.engine.clone();
+        let reading = reading.reading();
+        if let Some(commit) = reading.find(session, self.within.unwrap_or(self.next)) {
             self.show(&commit);
             return Ok(());
         }
@@ -247,10 +249,18 @@ impl Feed {
             self.ended = head.is_none_or(|head| head.deleted_at.is_some());
         }
         for row in &rows {
-            let commit = Commit::read(row)?;
+            let large = row.body.len() > CHUNK;
+            // Many readers come for a large one at once, and one of them was the first.
+            let shared = large.then(|| reading.find(session, row.first)).flatten();
+            let commit = match &shared {
+                Some(commit) => Arc::clone(commit),
+                None => Arc::new(Commit::read(row)?),
+            };
             self.show(&commit);
+            if large && shared.is_none() {
+                reading.share(&self.engine, session, commit);
+            }
             if self.within.is_some() {
-                self.engine.reading().share(&self.engine, session, Arc::new(commit));
                 break;
             }
         }

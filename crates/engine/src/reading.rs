@@ -1,6 +1,6 @@
-//! Large commits that readers are in the middle of. A reader keeps little of one, and comes back for more;
-//! here it finds it decoded. Bounded in bytes, and let go a moment after the last of them came: whoever has
-//! stopped reading holds nothing.
+//! Large commits that readers have come for. A reader keeps little of one, and comes back for more, and many
+//! come at once for one that was just made; here they find it decoded. Bounded in bytes, and let go a moment
+//! after the last of them came: whoever has stopped reading holds nothing.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

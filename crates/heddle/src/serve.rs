@@ -113,7 +113,7 @@ async fn serve(
     settings: server::Settings,
     files: Descriptors,
 ) -> Outcome {
-    let router = server::router(engine.clone(), settings);
+    let (router, keys) = server::router(engine.clone(), settings);
     let (stop, down) = (engine.stop_token(), Notify::new());
     let watching = supervise::once(
         Vital::Signals,
@@ -135,6 +135,9 @@ async fn serve(
         engine.stop().await;
         Ok(())
     };
+    let watched_keys = supervise::again(Vital::KeyWatch, || {
+        engine.mortal(Vital::KeyWatch.name(), async { keys.run().await })
+    });
     let draining = async {
         down.notified().await;
         engine.stop().await;
@@ -142,6 +145,7 @@ async fn serve(
     };
     tokio::select! {
         served = serving => served,
+        () = watched_keys => Ok(()),
         () = draining => {
             tracing::warn!("some requests did not end in time");
             Ok(())

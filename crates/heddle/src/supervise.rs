@@ -29,6 +29,7 @@ pub(crate) enum Vital {
     SandboxKeeper,
     SandboxSweep,
     SandboxWatch,
+    KeyWatch,
     AcceptLoop,
     Signals,
     LogWriter,
@@ -52,7 +53,7 @@ impl Vital {
         not(any(test, debug_assertions)),
         expect(dead_code, reason = "people read it here, and a test's build reads it too")
     )]
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::StoreWriter,
         Self::StoreReader,
         Self::EngineSweep,
@@ -66,6 +67,7 @@ impl Vital {
         Self::SandboxKeeper,
         Self::SandboxSweep,
         Self::SandboxWatch,
+        Self::KeyWatch,
         Self::AcceptLoop,
         Self::Signals,
         Self::LogWriter,
@@ -94,6 +96,7 @@ impl Vital {
             Self::SandboxWatch => {
                 ("sandbox-watch", Again, "ends whoever takes the last of the disk or the memory")
             }
+            Self::KeyWatch => ("key-watch", Again, "ends the streams of keys that are revoked"),
             Self::AcceptLoop => ("accept-loop", Ends, "accepts connections"),
             Self::Signals => ("signals", Ends, "hears that the server is to stop"),
             Self::LogWriter => ("log-writer", Again, "writes the log; one thread"),
@@ -189,6 +192,7 @@ async fn end_one(engine: engine::Engine, hands: tools::LocalHands, name: String)
         | Vital::SessionJob
         | Vital::SandboxSweep
         | Vital::SandboxWatch
+        | Vital::KeyWatch
         | Vital::AcceptLoop
         | Vital::Signals => engine.ends().end(&name),
     }

@@ -30,7 +30,8 @@ pub const CONTENT_BLOCKS: usize = 1_000;
 
 // A request
 
-/// Largest request body (spec/behaviour.md a.6).
+/// Largest request body (spec/behaviour.md a.6). Whatever it holds, to read it takes at most four times its
+/// bytes of memory; what is taken of it is then also written to the log and held for the model.
 pub const BODY_BYTES: usize = 32 * 1024 * 1024;
 /// How deep objects and arrays may lie in each other in a request body, and in what a model calls a tool
 /// with. What is kept of them lies deeper in the log, and no reader goes below 128.
@@ -221,6 +222,11 @@ pub const BODIES_SMALL_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of answers to POSTs kept for retries, with what it takes to find them; where there are more within
 /// ten minutes, the oldest go first.
 pub const RETRIED_POST_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of answers that are made or unread, of those that may be large: pages of lists, and what turns out
+/// to be larger than a small answer.
+pub const ANSWERS_LARGE_BYTES: usize = 192 * 1024 * 1024;
+/// Bytes of other answers that are made or unread.
+pub const ANSWERS_SMALL_BYTES: usize = 64 * 1024 * 1024;
 /// Milliseconds between two looks at whether the keys whose streams are open still hold.
 pub const REVOKED_LOOK_MS: u64 = 500;
 /// Milliseconds for which an answer of `/readyz` stands for whoever asks meanwhile.
@@ -240,6 +246,11 @@ pub const CONNECTIONS_PER_ADDRESS_PART: usize = 2;
 pub const BODIES_LARGE_BYTES_PER_KEY: usize = 64 * 1024 * 1024;
 /// Bytes of other bodies under way at once.
 pub const BODIES_SMALL_BYTES_PER_KEY: usize = 32 * 1024 * 1024;
+/// Bytes of answers that are made or unread, of those that may be large. While a page is made it counts
+/// twice.
+pub const ANSWERS_LARGE_BYTES_PER_KEY: usize = 64 * 1024 * 1024;
+/// Bytes of other answers that are made or unread.
+pub const ANSWERS_SMALL_BYTES_PER_KEY: usize = 32 * 1024 * 1024;
 
 // A connection
 
@@ -262,7 +273,8 @@ pub const HTTP2_RESETS: usize = 20;
 pub const HTTP2_STREAM_BYTES: u32 = 256 * 1024;
 /// Bytes of request bodies under way over HTTP/2, of all streams.
 pub const HTTP2_CONNECTION_BYTES: u32 = 1024 * 1024;
-/// Bytes of one piece of an answer over HTTP/2: what a stream that is not read may hold.
+/// Bytes of one piece of an answer over HTTP/2: what is on its way of a stream that is not read, beside what
+/// counts as unread.
 pub const HTTP2_PIECE_BYTES: usize = 16 * 1024;
 /// Seconds without a frame after which an HTTP/2 client is asked whether it is there, and for its answer.
 pub const HTTP2_PING_S: u64 = 30;
@@ -277,3 +289,7 @@ pub const BODY_VALUES: usize = 250_000;
 pub const BODY_LARGE_BYTES: usize = 128 * 1024;
 /// Seconds for which a body waits for its turn before it is told to come again.
 pub const BODY_WAIT_S: u64 = 20;
+/// Up to this many bytes an answer is small; a request has room for one of these before it is worked on.
+pub const ANSWER_SMALL_BYTES: usize = 64 * 1024;
+/// Seconds for which a request waits for room for its answer before it is told to come again.
+pub const ANSWER_WAIT_S: u64 = 20;

@@ -15,7 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::Frame;
-use protocol::id;
+use protocol::{id, limits};
 use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
@@ -44,8 +44,24 @@ pub(crate) enum Answer {
 impl Answer {
     /// `value` as JSON.
     pub(crate) fn json<T: Serialize>(value: &T) -> Result<Self, Problem> {
-        serde_json::to_vec(value).map(|body| Self::Json(body.into())).map_err(Problem::internal)
+        serde_json::to_vec(value).map(|body| Self::Json(trimmed(body))).map_err(Problem::internal)
     }
+
+    /// The same with another JSON body, if it has one.
+    pub(crate) fn try_map(self, map: impl FnOnce(Bytes) -> Result<Bytes, Problem>) -> Result<Self, Problem> {
+        match self {
+            Self::Json(body) => map(body).map(Self::Json),
+            Self::Text { .. } | Self::Stream(_) => Ok(self),
+        }
+    }
+}
+
+/// What was written piece by piece, in no more memory than it fills: it may lie unread for long.
+pub(crate) fn trimmed(mut body: Vec<u8>) -> Bytes {
+    if body.len() > limits::ANSWER_SMALL_BYTES {
+        body.shrink_to_fit();
+    }
+    body.into()
 }
 
 impl IntoResponse for Answer {

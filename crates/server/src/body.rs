@@ -12,11 +12,7 @@ use protocol::{error::ErrorKind, limits, parse};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use crate::{
-    auth::Caller,
-    bodies::{Bodies, Turn},
-    error::Problem,
-};
+use crate::{auth::Caller, bodies::Bodies, error::Problem, lane::Turn};
 
 /// How long a client may fall silent, and how long it may take in all.
 const SILENCE: Duration = Duration::from_secs(limits::BODY_SILENCE_S);

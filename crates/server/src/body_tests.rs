@@ -87,6 +87,19 @@ fn texts_come_as_they_were_sent_and_of_two_keys_the_last_holds() {
     assert_eq!(json(sent.as_bytes()), Ok(json!({"a": 2, "b": "\0e\u{301}\u{10437}\u{e9}"})));
 }
 
+#[tokio::test]
+async fn nothing_of_a_body_is_read_before_its_key_is_known() {
+    let house = House::open().await;
+    for (name, key) in [("x-none", ""), ("x-api-key", "unknown")] {
+        let read = stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, Infallible>>> {
+            panic!("a byte of it is read")
+        });
+        let request = axum::extract::Request::post("/v1/agents").header(name, key);
+        let (status, ..) = house.raw(request.body(Body::from_stream(read)).expect("a request")).await;
+        assert_eq!(status, 401, "{name}");
+    }
+}
+
 fn chunks(pause: Duration, count: usize) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream::iter(0..count).then(move |_| async move {
         tokio::time::sleep(pause).await;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use protocol::limits;
 use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 const FIRST_BYTE: Duration = Duration::from_secs(limits::FIRST_BYTE_S);
 const HEAD: Duration = Duration::from_secs(limits::HEAD_S);
@@ -68,6 +69,10 @@ pub(crate) struct Connection {
     address: IpAddr,
     pulse: Mutex<Pulse>,
     leave: Notify,
+    /// Told when its peer sends no more, and waits for an answer.
+    left: CancellationToken,
+    /// Told when it is to end at once.
+    cut: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -142,8 +147,14 @@ impl Connections {
             leaves: false,
         };
         let all = Arc::clone(self);
-        let connection =
-            Arc::new(Connection { all, address, pulse: Mutex::new(pulse), leave: Notify::new() });
+        let connection = Arc::new(Connection {
+            all,
+            address,
+            pulse: Mutex::new(pulse),
+            leave: Notify::new(),
+            left: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        });
         connection.change(|_| ());
         connection
     }
@@ -205,6 +216,22 @@ impl Connection {
             pulse.http2 = http2;
         });
         Request(Arc::clone(self))
+    }
+
+    /// Whether it has a request under way over HTTP/1, where a peer can be done with sending and still read.
+    pub(crate) fn answers(&self) -> bool {
+        let pulse = self.lock();
+        pulse.requests > 0 && !pulse.http2
+    }
+
+    /// Told when its peer sends no more, and waits for an answer.
+    pub(crate) fn left(&self) -> &CancellationToken {
+        &self.left
+    }
+
+    /// What ends it at once.
+    pub(crate) fn cut(&self) -> &CancellationToken {
+        &self.cut
     }
 
     /// A request of it has shown a key that opens.

@@ -77,7 +77,7 @@ mod tests {
             #[cfg(debug_assertions)]
             end: crate::End::default(),
         };
-        router(House::open().await.engine().clone(), settings)
+        router(House::open().await.engine().clone(), settings).0
     }
 
     async fn asked(

@@ -13,6 +13,7 @@ use axum::{
 };
 use bytes::Bytes;
 use engine::Engine;
+use futures_util::future::BoxFuture;
 use protocol::{
     Invalid, WorkspaceId,
     id::{Id, Kind},
@@ -24,18 +25,21 @@ use crate::{
     Door,
     answer::Answer,
     auth::{self, Caller},
-    bodies::Turn,
     body::{self, Whole},
     connections::Connection,
     error::Problem,
+    http2,
     query::Query,
     retried::{Entry, Mark},
+    sse,
+    unread::{Records, Shape},
 };
 
 /// A request that may come in.
 #[derive(Debug)]
 pub(crate) struct Call {
     door: Arc<Door>,
+    caller: Caller,
     /// Its query.
     pub(crate) query: Query,
     /// Its headers.
@@ -43,8 +47,6 @@ pub(crate) struct Call {
     path: Vec<(String, String)>,
     /// Taken by who reads it, so that it is not held beside what was read of it.
     body: Mutex<Bytes>,
-    /// The body's, and what was made of it.
-    _turn: Option<Turn>,
 }
 
 /// An answer to somebody who showed a key that opens.
@@ -60,6 +62,11 @@ impl Call {
     /// Whose resources.
     pub(crate) fn workspace(&self) -> WorkspaceId {
         self.door.settings.workspace
+    }
+
+    /// Room for the records of a stream that it is answered with.
+    pub(crate) fn records(&self) -> Records {
+        self.door.unread.records(self.caller)
     }
 
     /// The text in the path.
@@ -94,13 +101,22 @@ impl Call {
     }
 }
 
-/// An endpoint that reads.
+/// An endpoint that reads one thing.
 pub(crate) fn get<F, A>(run: F) -> MethodRouter<Arc<Door>>
 where
     F: Fn(Call) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
-    routing::get(move |State(door): State<Arc<Door>>, request: Request| enter(door, request, run.clone()))
+    routing::get(entrance(Shape::Thing, run))
+}
+
+/// An endpoint that reads a page of a list, or what may be as large.
+pub(crate) fn list<F, A>(run: F) -> MethodRouter<Arc<Door>>
+where
+    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    routing::get(entrance(Shape::Page, run))
 }
 
 /// An endpoint that changes something.
@@ -109,7 +125,7 @@ where
     F: Fn(Call) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
-    routing::post(move |State(door): State<Arc<Door>>, request: Request| enter(door, request, run.clone()))
+    routing::post(entrance(Shape::Thing, run))
 }
 
 /// An endpoint that deletes.
@@ -118,10 +134,10 @@ where
     F: Fn(Call) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
-    routing::delete(move |State(door): State<Arc<Door>>, request: Request| enter(door, request, run.clone()))
+    routing::delete(entrance(Shape::Thing, run))
 }
 
-async fn enter<F, A>(door: Arc<Door>, mut request: Request, run: F) -> Response
+async fn enter<F, A>(door: Arc<Door>, mut request: Request, shape: Shape, run: F) -> Response
 where
     F: Fn(Call) -> A + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Problem>> + Send + 'static,
@@ -130,18 +146,25 @@ where
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
-    if let Some(connection) = request.extensions_mut().remove::<Arc<Connection>>() {
+    let connection = request.extensions_mut().remove::<Arc<Connection>>();
+    if let Some(connection) = &connection {
         connection.known();
     }
-    let mut response = match answered(door, caller, request, run).await {
-        Ok(answer) => answer.into_response(),
+    let mut response = match answered(Arc::clone(&door), caller, request, shape, run).await {
+        Ok(answer) => watched(&door, caller, connection, answer).into_response(),
         Err(problem) => problem.into_response(),
     };
     response.extensions_mut().insert(Known);
     response
 }
 
-async fn answered<F, A>(door: Arc<Door>, caller: Caller, request: Request, run: F) -> Result<Answer, Problem>
+async fn answered<F, A>(
+    door: Arc<Door>,
+    caller: Caller,
+    request: Request,
+    shape: Shape,
+    run: F,
+) -> Result<Answer, Problem>
 where
     F: Fn(Call) -> A + Send + Sync + 'static,
     A: Future<Output = Result<Answer, Problem>> + Send + 'static,
@@ -153,6 +176,7 @@ where
     } else {
         body::whole(&door.bodies, caller, &parts.headers, body).await?
     };
+    let place = door.unread.place(caller, shape).await?;
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let path = path.map_err(|_| Problem::unknown_path(parts.uri.path()))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -161,17 +185,17 @@ where
     let entry = entry(&door, caller, &parts, target, &bytes).await?;
     let call = Call {
         door: Arc::clone(&door),
+        caller,
         query,
         headers: parts.headers,
         path,
         body: Mutex::new(bytes),
-        _turn: turn,
     };
     if reads {
-        return Ok(watched(&door, caller, run(call).await?));
+        return run(call).await?.try_map(|json| place.read(json));
     }
     let slot = match entry {
-        Some(Entry::First(answer)) => return Ok(Answer::Json(answer)),
+        Some(Entry::First(answer)) => return Ok(Answer::Json(place.done(answer, turn))),
         Some(Entry::Fresh(slot)) => Some(slot),
         None => None,
     };
@@ -183,7 +207,8 @@ where
         if let (Ok(Answer::Json(body)), Some(slot)) = (&answer, slot) {
             slot.keep(body.clone());
         }
-        answer
+        // The body had its turn for as long as anything of it was there.
+        answer?.try_map(|json| Ok(place.done(json, turn)))
     });
     match task.await {
         Ok(answer) => answer,
@@ -194,15 +219,32 @@ where
     }
 }
 
-/// The answer; a stream ends when the key that opened it is revoked. The environment's key cannot be.
-fn watched(door: &Door, caller: Caller, answer: Answer) -> Answer {
-    match answer {
-        Answer::Stream(body) if door.settings.env_key_hash != Some(caller.0) => {
-            let keys = (door.engine.store(), door.settings.workspace);
-            Answer::Stream(door.streaming.until_revoked(caller, body, keys, &door.tasks))
-        }
-        Answer::Stream(_) | Answer::Json(_) | Answer::Text { .. } => answer,
+/// The answer; a stream ends when its reader is gone, or the key that opened it is revoked. The environment's
+/// key cannot be.
+fn watched(door: &Door, caller: Caller, connection: Option<Arc<Connection>>, answer: Answer) -> Answer {
+    let Answer::Stream(body) = answer else { return answer };
+    let body = match &connection {
+        Some(connection) => sse::tried(body, connection.left().clone()),
+        None => body,
+    };
+    if door.settings.env_key_hash == Some(caller.0) {
+        return Answer::Stream(body);
     }
+    let of_connection = || connection.map(|connection| connection.cut().clone());
+    let cut = http2::cut().or_else(of_connection).unwrap_or_default();
+    Answer::Stream(door.streaming.until_revoked(caller, body, cut))
+}
+
+/// The way into an endpoint.
+fn entrance<F, A>(
+    shape: Shape,
+    run: F,
+) -> impl Fn(State<Arc<Door>>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
+where
+    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    move |State(door), request| Box::pin(enter(door, request, shape, run.clone()))
 }
 
 /// A POST's place among the retried ones (rules.md 4); `None` for other methods.

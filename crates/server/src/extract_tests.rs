@@ -1,9 +1,18 @@
 //! Paths, methods and ids, as clients write them.
 
-use axum::{body::Body, http::Method};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::{Router, body::Body, extract::Request, http::Method};
+use bytes::Bytes;
+use protocol::limits;
 use serde_json::{Value, json};
 
-use crate::testing::{House, id, message};
+use crate::{
+    answer::Answer,
+    extract::list,
+    testing::{House, KEY, id, message},
+};
 
 const AGENT: &str = "agent_1111111111111111111112";
 
@@ -136,4 +145,30 @@ async fn every_path_of_an_environment_says_by_code_that_it_is_not_there() {
             told.refused(404, "not_found_error", "");
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_nobody_reads_are_bounded_and_no_more_are_made() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&made);
+    let page = move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { Ok(Answer::Json(Bytes::from_static(&[b'x'; limits::PAGE_BYTES]))) }
+    };
+    let house = House::with(Router::new().route("/pages", list(page))).await;
+    let ask = || Request::get("/pages").header("x-api-key", KEY).body(Body::empty()).expect("a request");
+    let mut unread = Vec::new();
+    let refused = loop {
+        let response = house.whole(ask()).await;
+        if response.status() != 200 {
+            break response;
+        }
+        unread.push(response);
+    };
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"20".parse().unwrap()));
+    assert_eq!(unread.len(), made.load(Ordering::Relaxed));
+    assert!(unread.len() * limits::PAGE_BYTES <= limits::ANSWERS_LARGE_BYTES_PER_KEY);
+    // Who is read makes room for who waits.
+    let (told, _) = tokio::join!(house.whole(ask()), async { drop(unread.pop()) });
+    assert_eq!(told.status(), 200);
 }

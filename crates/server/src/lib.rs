@@ -17,6 +17,7 @@ mod error;
 mod extract;
 mod http2;
 pub mod keys;
+mod lane;
 mod openapi;
 mod page;
 mod query;
@@ -28,6 +29,7 @@ mod serve;
 mod sse;
 #[cfg(test)]
 mod testing;
+mod unread;
 mod wire;
 
 use std::sync::Arc;
@@ -41,11 +43,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Retried, revoked::Streaming,
+    unread::Unread,
 };
 
 #[cfg(debug_assertions)]
 pub use crate::ends::End;
 pub use crate::{
+    revoked::KeyWatch,
     routes::{NOT_BUILT, OPERATIONS},
     serve::serve,
 };
@@ -78,6 +82,7 @@ struct Door {
     ready: Ready,
     retried: Retried,
     streaming: Streaming,
+    unread: Unread,
     /// Requests that show no key that opens.
     strangers: Seldom,
     /// Requests of such that failed for a reason of ours.
@@ -105,6 +110,7 @@ impl Door {
             ready: Ready::default(),
             retried: Retried::default(),
             streaming: Streaming::default(),
+            unread: Unread::default(),
             strangers: Seldom::every(STRANGERS),
             failures: Seldom::every(STRANGERS),
             full: Seldom::every(OFTEN),
@@ -114,9 +120,10 @@ impl Door {
     }
 }
 
-/// The whole API, over `engine`.
-pub fn router(engine: Engine, settings: Settings) -> Router {
-    furnished(routes::all(), Door::new(engine, settings))
+/// The whole API, over `engine`, and the watch over its keys.
+pub fn router(engine: Engine, settings: Settings) -> (Router, KeyWatch) {
+    let door = Door::new(engine, settings);
+    (furnished(routes::all(), Arc::clone(&door)), KeyWatch::new(&door))
 }
 
 /// `routes` with everything that every answer goes through.

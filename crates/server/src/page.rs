@@ -10,7 +10,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::Order;
 
-use crate::{answer::Answer, error::Problem, query::Query};
+use crate::{
+    answer::{Answer, trimmed},
+    error::Problem,
+    query::Query,
+};
 
 const VERSION: u8 = 2;
 const CHECK: usize = 4;
@@ -133,13 +137,18 @@ fn check(bytes: &[u8]) -> [u8; CHECK] {
     [a, b, c, d]
 }
 
-/// The items of one page, each written as JSON.
+/// The items of one page, written as the beginning of its body.
 #[derive(Debug)]
 pub(crate) struct Items {
-    written: Vec<Vec<u8>>,
+    body: Vec<u8>,
+    /// Where each of them lies in it.
+    places: Vec<std::ops::Range<usize>>,
     /// Whether something was left for the next page.
     pub(crate) more: bool,
 }
+
+/// How a page's body begins.
+const BEGIN: &[u8] = br#"{"data":["#;
 
 impl Items {
     /// Takes the first `limit` of `items`, or fewer when they exceed a page's bytes.
@@ -147,29 +156,50 @@ impl Items {
         items: impl IntoIterator<Item = T>,
         limit: usize,
     ) -> Result<Self, Problem> {
-        let mut page = Self { written: Vec::new(), more: false };
+        let mut page = Self { body: BEGIN.to_vec(), places: Vec::new(), more: false };
         let mut bytes = 0;
         for item in items {
-            let item = serde_json::to_vec(&item).map_err(Problem::internal)?;
-            bytes += item.len();
-            if page.written.len() == limit || (bytes > limits::PAGE_BYTES && !page.written.is_empty()) {
+            let before = page.body.len();
+            if page.places.len() == limit {
                 page.more = true;
                 break;
             }
-            page.written.push(item);
+            let place = page.next();
+            serde_json::to_writer(&mut page.body, &item).map_err(Problem::internal)?;
+            bytes += page.body.len() - place;
+            if bytes > limits::PAGE_BYTES && !page.places.is_empty() {
+                page.body.truncate(before);
+                page.more = true;
+                break;
+            }
+            page.places.push(place..page.body.len());
         }
         Ok(page)
     }
 
+    /// Where the next item begins.
+    fn next(&mut self) -> usize {
+        if !self.places.is_empty() {
+            self.body.push(b',');
+        }
+        self.body.len()
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.written.len()
+        self.places.len()
     }
 
     /// The same in the other order: a page that was read backwards.
-    pub(crate) fn reversed(mut self) -> Self {
-        self.written.reverse();
-        self
+    pub(crate) fn reversed(self) -> Self {
+        let mut turned =
+            Self { body: BEGIN.to_vec(), places: Vec::with_capacity(self.places.len()), more: self.more };
+        for item in self.places.iter().rev().filter_map(|place| self.body.get(place.clone())) {
+            let place = turned.next();
+            turned.body.extend(item);
+            turned.places.push(place..turned.body.len());
+        }
+        turned
     }
 
     /// `{"data": [...], "next_page": ...}`.
@@ -183,20 +213,14 @@ impl Items {
     }
 
     fn write(self, tokens: &[(&str, Option<String>)]) -> Result<Answer, Problem> {
-        let mut body = br#"{"data":["#.to_vec();
-        for (index, item) in self.written.into_iter().enumerate() {
-            if index > 0 {
-                body.push(b',');
-            }
-            body.extend(item);
-        }
+        let mut body = self.body;
         body.push(b']');
         for (name, token) in tokens {
             body.extend(format!(",\"{name}\":").into_bytes());
             serde_json::to_writer(&mut body, token).map_err(Problem::internal)?;
         }
         body.push(b'}');
-        Ok(Answer::Json(body.into()))
+        Ok(Answer::Json(trimmed(body)))
     }
 }
 

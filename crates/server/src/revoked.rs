@@ -8,27 +8,29 @@ use axum::body::Body;
 use futures_util::StreamExt as _;
 use protocol::{WorkspaceId, limits};
 use store::Store;
-use tokio::time::sleep;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Caller, keys};
+use crate::{Door, auth::Caller, keys};
 
 const LOOK: Duration = Duration::from_millis(limits::REVOKED_LOOK_MS);
 
 /// The keys that have streams open.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Streaming(Arc<Mutex<Keys>>);
+pub(crate) struct Streaming(Arc<Shared>);
 
 #[derive(Debug, Default)]
-struct Keys {
-    open: BTreeMap<Caller, Open>,
-    /// Whether somebody looks.
-    watched: bool,
+struct Shared {
+    open: Mutex<BTreeMap<Caller, Open>>,
+    /// Told when a stream opens.
+    opened: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Open {
-    streams: usize,
+    /// By number: what ends the stream of a reader that does not ask for its end.
+    streams: BTreeMap<u64, CancellationToken>,
+    turn: u64,
     revoked: CancellationToken,
 }
 
@@ -37,27 +39,38 @@ struct Open {
 struct Stream {
     streaming: Streaming,
     caller: Caller,
+    turn: u64,
+}
+
+/// The watch over the keys that have streams open. Somebody has to keep it going beside the router.
+#[derive(Debug, Clone)]
+pub struct KeyWatch(Arc<Door>);
+
+impl KeyWatch {
+    pub(crate) fn new(door: &Arc<Door>) -> Self {
+        Self(Arc::clone(door))
+    }
+
+    /// Ends the streams of keys that are revoked, for as long as it is asked.
+    pub async fn run(&self) {
+        let Self(door) = self;
+        door.streaming.watch(door.engine.store(), door.settings.workspace).await;
+    }
 }
 
 impl Streaming {
-    /// The body, which ends when the key is revoked.
-    pub(crate) fn until_revoked(
-        &self,
-        caller: Caller,
-        body: Body,
-        (store, workspace): (&Store, WorkspaceId),
-        tasks: &TaskTracker,
-    ) -> Body {
+    /// The body, which ends when the key is revoked. A reader that has stopped reading does not see that:
+    /// `cut` is told a moment later.
+    pub(crate) fn until_revoked(&self, caller: Caller, body: Body, cut: CancellationToken) -> Body {
         let mut keys = self.lock();
-        let open = keys.open.entry(caller).or_default();
-        open.streams += 1;
+        let open = keys.entry(caller).or_default();
+        open.turn += 1;
+        let turn = open.turn;
+        open.streams.insert(turn, cut);
         let revoked = open.revoked.clone();
-        if !keys.watched {
-            keys.watched = true;
-            tasks.spawn(self.clone().watch(store.clone(), workspace));
-        }
         drop(keys);
-        let stream = Stream { streaming: self.clone(), caller };
+        self.0.opened.notify_one();
+        let stream = Stream { streaming: self.clone(), caller, turn };
         let frames = body.into_data_stream().take_until(revoked.cancelled_owned());
         Body::from_stream(frames.inspect(move |_| {
             // The stream is counted for as long as its frames can be asked for.
@@ -67,21 +80,21 @@ impl Streaming {
 
     /// Looks at the keys that have streams for as long as there are any. A key is revoked by another process,
     /// and of its writes the database gives no notice: so each is looked up, once for all of its streams.
-    async fn watch(self, store: Store, workspace: WorkspaceId) {
+    async fn watch(&self, store: &Store, workspace: WorkspaceId) {
         loop {
-            sleep(LOOK).await;
-            let callers: Vec<_> = {
-                let mut keys = self.lock();
-                keys.watched = !keys.open.is_empty();
-                keys.open.keys().copied().collect()
-            };
+            let callers: Vec<_> = self.lock().keys().copied().collect();
             if callers.is_empty() {
-                return;
+                self.0.opened.notified().await;
+                continue;
             }
+            sleep(LOOK).await;
             for caller in callers {
+                if self.lock().get(&caller).is_none_or(Open::is_cut) {
+                    continue;
+                }
                 // A store that fails now says nothing about the key.
-                if let Ok(None) = keys::find(&store, workspace, &caller.0).await
-                    && let Some(open) = self.lock().open.get(&caller)
+                if let Ok(None) = keys::find(store, workspace, &caller.0).await
+                    && let Some(open) = self.lock().get(&caller)
                 {
                     open.revoked.cancel();
                 }
@@ -89,18 +102,28 @@ impl Streaming {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Keys> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Caller, Open>> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Whether the key was found revoked a moment ago; then what has not ended by now is cut.
+    fn is_cut(&self) -> bool {
+        if self.revoked.is_cancelled() {
+            self.streams.values().for_each(CancellationToken::cancel);
+        }
+        self.revoked.is_cancelled()
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         let mut keys = self.streaming.lock();
-        if let Some(open) = keys.open.get_mut(&self.caller) {
-            open.streams -= 1;
-            if open.streams == 0 {
-                keys.open.remove(&self.caller);
+        if let Some(open) = keys.get_mut(&self.caller) {
+            open.streams.remove(&self.turn);
+            if open.streams.is_empty() {
+                keys.remove(&self.caller);
             }
         }
     }
@@ -111,12 +134,14 @@ mod tests {
     use super::*;
     use crate::testing::House;
     use axum::extract::Request;
+    use bytes::Bytes;
+    use futures_util::stream;
     use protocol::Stamp;
     use tokio::time::{Instant, timeout};
 
     const AT: Stamp = Stamp::from_micros(1);
 
-    async fn stream(house: &House, path: &str, secret: &str) -> axum::body::BodyDataStream {
+    async fn opened(house: &House, path: &str, secret: &str) -> axum::body::BodyDataStream {
         let request = Request::get(format!("{path}/events/stream")).header("x-api-key", secret);
         let response = house.whole(request.body(Body::empty()).expect("a request")).await;
         assert_eq!(response.status(), 200);
@@ -126,18 +151,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_revoked_keys_streams_end_and_no_others() {
         let house = House::still().await;
+        let watch = tokio::spawn({
+            let watch = house.watch();
+            async move { watch.run().await }
+        });
         let path = format!("/v1/sessions/{}", crate::testing::id(&house.session(&[]).await));
         let (store, workspace) = (house.engine().store(), WorkspaceId::from_bits(1));
         let made = async |name: &str, entropy: u8| {
             keys::create(store, workspace, name, AT, [entropy; 48]).await.expect("a key")
         };
         let ((bad, bad_secret), (_, good_secret)) = (made("bad", 1).await, made("good", 2).await);
-        let mut ends = [stream(&house, &path, bad_secret.expose()).await, {
-            stream(&house, &path, bad_secret.expose()).await
+        let mut ends = [opened(&house, &path, bad_secret.expose()).await, {
+            opened(&house, &path, bad_secret.expose()).await
         }];
         let mut stays = [
-            stream(&house, &path, good_secret.expose()).await,
-            stream(&house, &path, crate::testing::KEY).await,
+            opened(&house, &path, good_secret.expose()).await,
+            opened(&house, &path, crate::testing::KEY).await,
         ];
         sleep(Duration::from_secs(5)).await;
         keys::revoke(store, workspace, bad.id, AT).await.expect("revoked");
@@ -155,8 +184,37 @@ mod tests {
             }
         }
         drop((ends, stays));
-        sleep(2 * LOOK).await;
-        let keys = house.streaming();
-        assert!(keys.lock().open.is_empty() && !keys.lock().watched, "nobody looks when there is no stream");
+        assert!(house.streaming().lock().is_empty());
+        watch.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_not_read_is_cut_at_the_look_after_and_one_that_is_read_is_not() {
+        let house = House::still().await;
+        let (store, workspace) = (house.engine().store().clone(), WorkspaceId::from_bits(1));
+        let (key, secret) = keys::create(&store, workspace, "bad", AT, [1; 48]).await.expect("a key");
+        let caller = Caller(keys::hash(secret.expose()));
+        let streaming = Streaming::default();
+        let watch = tokio::spawn({
+            let (streaming, store) = (streaming.clone(), store.clone());
+            async move { streaming.watch(&store, workspace).await }
+        });
+        let cuts = [CancellationToken::new(), CancellationToken::new()];
+        let open = |cut: &CancellationToken| {
+            let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+            streaming.until_revoked(caller, never, cut.clone())
+        };
+        let stalled = open(&cuts[0]);
+        let mut read = open(&cuts[1]).into_data_stream();
+        sleep(10 * LOOK).await;
+        assert!(!cuts[0].is_cancelled());
+        keys::revoke(&store, workspace, key.id, AT).await.expect("revoked");
+        let revoked = Instant::now();
+        assert!(read.next().await.is_none() && !cuts[0].is_cancelled());
+        drop(read);
+        cuts[0].cancelled().await;
+        assert!(revoked.elapsed() <= 2 * LOOK && !cuts[1].is_cancelled(), "{:?}", revoked.elapsed());
+        drop(stalled);
+        watch.abort();
     }
 }

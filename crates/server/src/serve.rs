@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::{
@@ -33,7 +33,7 @@ use tower::ServiceExt;
 
 use crate::{
     connections::{self, Connection, Connections, IDLE},
-    http2::{self, Streams},
+    http2::{self, Pieces, Streams},
     wire::{self, Wire},
 };
 
@@ -93,7 +93,8 @@ pub async fn serve(listener: TcpListener, router: Router, room: usize, shutdown:
 fn builder() -> Builder<Streams> {
     let mut builder = Builder::new(Streams);
     // No timer: [`driven`] bounds the time of a head, from the first byte on.
-    builder.http1().header_read_timeout(None).max_buf_size(limits::HEAD_BYTES);
+    // Who is done with sending may still read; the wire sees who is.
+    builder.http1().half_close(true).header_read_timeout(None).max_buf_size(limits::HEAD_BYTES);
     let http2_bytes = u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX);
     builder
         .http2()
@@ -132,7 +133,8 @@ fn one(
             Ok::<_, std::convert::Infallible>(response.map(|body| Told {
                 body,
                 rest: Bytes::new(),
-                http2,
+                over: false,
+                pieces: http2::pieces(),
                 _under_way: under_way,
             }))
         }
@@ -165,6 +167,8 @@ enum End {
     Idle,
     /// Another needs its place.
     Place,
+    /// It is not to be served any longer.
+    Cut,
 }
 
 /// Drives a connection until it ends or is to be let go, then lets it end.
@@ -181,6 +185,7 @@ where
     let mut serving = std::pin::pin!(serving);
     let mut stopping = std::pin::pin!(stop.cancelled());
     let mut leaves = std::pin::pin!(connection.leaves());
+    let mut cut = std::pin::pin!(connection.cut().cancelled());
     let mut alarm = std::pin::pin!(sleep_until(connection.due().unwrap_or_else(|| Instant::now() + IDLE)));
     let end = std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
@@ -192,6 +197,9 @@ where
         }
         if leaves.as_mut().poll(cx).is_ready() {
             return Poll::Ready(End::Place);
+        }
+        if cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::Cut);
         }
         loop {
             let due = connection.due();
@@ -210,7 +218,7 @@ where
     })
     .await;
     match end {
-        End::Own => {}
+        End::Own | End::Cut => {}
         End::Stop => {
             serving.as_mut().graceful_shutdown();
             told(serving.await);
@@ -231,7 +239,10 @@ struct Told {
     body: Body,
     /// What is left of a frame that was too large for one piece.
     rest: Bytes,
-    http2: bool,
+    /// Whether the body has come to its end.
+    over: bool,
+    /// Over HTTP/2: what was given of it.
+    pieces: Option<Arc<Pieces>>,
     _under_way: connections::Request,
 }
 
@@ -244,25 +255,31 @@ impl HttpBody for Told {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        if this.rest.is_empty() {
-            let polled = Pin::new(&mut this.body).poll_frame(cx);
-            let Poll::Ready(Some(Ok(frame))) = polled else {
-                http2::gave(false);
-                return polled;
-            };
-            match frame.into_data() {
-                Ok(data) => this.rest = data,
-                Err(other) => return Poll::Ready(Some(Ok(other))),
+        if this.rest.is_empty() && !this.over {
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => this.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                Some(Err(wrong)) => return Poll::Ready(Some(Err(wrong))),
+                None => this.over = true,
             }
         }
-        http2::gave(true);
-        let piece = if this.http2 { limits::HTTP2_PIECE_BYTES } else { this.rest.len() };
-        let piece = this.rest.split_to(piece.min(this.rest.len()));
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let Some(pieces) = &this.pieces else {
+            let whole = std::mem::take(&mut this.rest);
+            return Poll::Ready((!this.over).then(|| Ok(Frame::data(whole))));
+        };
+        if this.over {
+            ready!(pieces.poll_taken(cx));
+            return Poll::Ready(None);
+        }
+        let piece = this.rest.split_to(limits::HTTP2_PIECE_BYTES.min(this.rest.len()));
+        Poll::Ready(Some(Ok(Frame::data(pieces.piece(piece)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        let taken = self.pieces.as_ref().is_none_or(|pieces| pieces.all_taken());
+        self.rest.is_empty() && taken && (self.over || self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -91,18 +91,21 @@ struct Pipes {
     router: Router,
     stop: CancellationToken,
     serving: JoinSet<()>,
+    /// The one that was made last.
+    last: Option<Arc<Connection>>,
 }
 
 impl Pipes {
     fn new(room: usize, router: Router) -> Self {
         let stop = CancellationToken::new();
-        Self { all: Connections::new(room), router, stop, serving: JoinSet::new() }
+        Self { all: Connections::new(room), router, stop, serving: JoinSet::new(), last: None }
     }
 
     fn connect(&mut self, address: [u8; 4]) -> DuplexStream {
         let (client, server) = tokio::io::duplex(CHUNK);
         let peer = SocketAddr::from((address, 9));
         let connection = self.all.enter(peer.ip());
+        self.last = Some(Arc::clone(&connection));
         let serving = one(&builder(), &self.stop, self.router.clone(), server, peer, connection);
         self.serving.spawn(serving);
         client
@@ -130,7 +133,17 @@ fn router(made: &Arc<AtomicUsize>) -> Router {
         connection.known();
         std::future::pending::<&str>().await
     };
+    let later = |body: Bytes| async move {
+        sleep(Duration::from_secs(5)).await;
+        format!("{} bytes, and a word", body.len())
+    };
+    let follows = |Extension(connection): Extension<Arc<Connection>>| async move {
+        let silence = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        crate::sse::tried(silence, connection.left().clone())
+    };
     Router::new()
+        .route("/later", routing::any(later))
+        .route("/follows", routing::get(follows))
         .route("/endless", routing::get(endless))
         .route("/", routing::get(|| async { "word" }))
         .route("/known", routing::get(known))
@@ -270,6 +283,7 @@ const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING_FRAME: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW: u8 = 8;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a small frame").to_be_bytes();
@@ -357,4 +371,105 @@ async fn a_full_door_lets_go_who_is_silent_longest_and_nobody_who_works() {
     }
     idle.write_all(&get("/known")).await.expect("written");
     hears(&mut idle, "word").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_done_with_sending_is_answered_and_half_a_request_is_not_waited_for() {
+    let mut pipes = pipes(100);
+    let posted = b"POST /later HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc";
+    let head = "POST /later HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let chunked = format!("{head}3\r\nabc\r\n0\r\n\r\n").into_bytes();
+    let pieces = format!("{head}1\r\na\r\n1\r\nb\r\n0\r\n\r\n").into_bytes();
+    for (said, bytes) in [(&get("/later")[..], 0), (posted, 3), (&chunked, 3), (&pieces, 2)] {
+        let mut client = pipes.connect(HERE);
+        client.write_all(said).await.expect("written");
+        client.shutdown().await.expect("half of it is shut");
+        let began = Instant::now();
+        hears(&mut client, &format!("{bytes} bytes, and a word")).await;
+        assert_eq!((began.elapsed().as_secs(), ends(&mut client).await), (5, 0));
+    }
+    let mut client = pipes.connect(HERE);
+    client.write_all(&posted[..posted.len() - 1]).await.expect("written");
+    client.shutdown().await.expect("half of it is shut");
+    assert_eq!(ends(&mut client).await, 0);
+    let two = [get("/later"), get("/later")].concat();
+    let mut client = pipes.connect(HERE);
+    client.write_all(&two).await.expect("written");
+    client.shutdown().await.expect("half of it is shut");
+    for _ in 0..2 {
+        hears(&mut client, "a word").await;
+    }
+    assert_eq!(ends(&mut client).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_ends_soon_when_its_reader_is_gone_and_goes_on_when_it_only_sends_no_more() {
+    let mut pipes = pipes(100);
+    let mut gone = pipes.connect(HERE);
+    gone.write_all(&get("/follows")).await.expect("written");
+    hears(&mut gone, "\r\n\r\n").await;
+    let began = Instant::now();
+    drop(gone);
+    pipes.serving.join_next().await.expect("one is served").expect("it ends");
+    assert!(began.elapsed() <= Duration::from_secs(1), "{:?}", began.elapsed());
+    let mut reads = pipes.connect(HERE);
+    reads.write_all(&get("/follows")).await.expect("written");
+    reads.shutdown().await.expect("half of it is shut");
+    for _ in 0..20 {
+        hears(&mut reads, ": keep-alive\n\n\r\n").await;
+    }
+    assert!(began.elapsed() > Duration::from_secs(60) && pipes.serving.try_join_next().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_cut_is_gone_at_once_also_when_nobody_reads() {
+    let mut pipes = pipes(100);
+    let mut client = pipes.connect(HERE);
+    client.write_all(&get("/endless")).await.expect("written");
+    sleep(Duration::from_secs(5)).await;
+    assert!(pipes.serving.try_join_next().is_none());
+    pipes.last.take().expect("one was made").cut().cancel();
+    let began = Instant::now();
+    pipes.serving.join_next().await.expect("one is served").expect("it ends");
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_one_piece_that_is_not_read_does_not_stay() {
+    let mut pipes = pipes(100);
+    let mut client = pipes.connect(HERE);
+    let narrow = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]);
+    client.write_all(&[PREFACE, &narrow, &asked(1, "/")].concat()).await.expect("written");
+    let began = Instant::now();
+    loop {
+        match told(&mut client).await.expect("the connection goes on") {
+            (RESET, _, stream) => {
+                assert_eq!((stream, began.elapsed().as_secs()), (1, wire::STALLED.as_secs()));
+                break;
+            }
+            (DATA, flags, _) => assert_eq!(flags, 0, "its end is told before it is taken"),
+            (kind, ..) => assert_ne!(kind, GOAWAY),
+        }
+    }
+    // The window grows while the next answer is written.
+    client.write_all(&[asked(3, "/"), frame(WINDOW, 0, 3, &[0, 0, 1, 0])].concat()).await.expect("written");
+    while told(&mut client).await.expect("an answer") != (DATA, 1, 3) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_are_taken_back_at_once_end_their_connection() {
+    let mut pipes = pipes(100);
+    let mut client = pipes.connect(HERE);
+    client.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.expect("written");
+    let both = |stream| [asked(stream, "/"), frame(RESET, 0, stream, &[0, 0, 0, 8])].concat();
+    let flood: Vec<u8> = (0..200).flat_map(|n| both(2 * n + 1)).collect();
+    let (mut reads, mut writes) = tokio::io::split(client);
+    let writing = tokio::spawn(async move { writes.write_all(&flood).await });
+    let mut said = Vec::new();
+    reads.read_to_end(&mut said).await.expect("read");
+    // A farewell with 11, ENHANCE_YOUR_CALM, behind the last stream that is worked on.
+    let farewell = said.windows(9).position(|head| head[3..5] == [GOAWAY, 0] && head[5..] == [0; 4]);
+    let code = farewell.and_then(|at| said.get(at + 13..at + 17));
+    assert_eq!(code, Some(&[0, 0, 0, 11][..]), "{said:?}");
+    drop(writing);
 }

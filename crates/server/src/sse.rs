@@ -8,9 +8,11 @@ use engine::{Feed, Frame, PreviewKind, Previews};
 use futures_util::{Stream, StreamExt, stream};
 use protocol::{EventId, event::Event, limits};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::{error::Problem, extract::Call};
+use tokio_util::sync::CancellationToken;
+
+use crate::{error::Problem, extract::Call, unread::Records};
 
 /// What a stream says when there is nothing to say.
 const HEARTBEAT: &[u8] = b": keep-alive\n\n";
@@ -34,8 +36,12 @@ pub(crate) fn previews(call: &Call) -> Result<Previews, Problem> {
     Ok(Previews { message: wanted.contains(&"agent.message"), thinking: wanted.contains(&"agent.thinking") })
 }
 
-/// A feed as the body of an answer. A frame is made when the one before it was taken.
-pub(crate) fn body(feed: Feed) -> Body {
+/// How long a reader that sends no more is left alone before it is tried again, at first.
+const TRIED: Duration = Duration::from_millis(100);
+const BEAT: Duration = Duration::from_secs(limits::HEARTBEAT_S);
+
+/// A feed as the body of an answer. A frame is made when the one before it was taken, and there is room.
+pub(crate) fn body(feed: Feed, records: Records) -> Body {
     let frames = stream::unfold(Some(feed), |feed| async {
         let mut feed = feed?;
         match feed.next().await {
@@ -46,8 +52,34 @@ pub(crate) fn body(feed: Feed) -> Body {
             }
         }
     });
-    let records = frames.map(|frame| record(&frame));
-    Body::from_stream(beating(records, Duration::from_secs(limits::HEARTBEAT_S)))
+    let records = frames.then(move |frame| {
+        let records = records.clone();
+        async move { records.record(|| record(&frame)).await }
+    });
+    Body::from_stream(beating(records, BEAT))
+}
+
+/// The body of a stream, with heartbeats when its reader sends no more: one that is only done with asking
+/// reads on, and one that is gone is noticed by the second. The first comes at once, the others ever more
+/// seldom.
+pub(crate) fn tried(body: Body, left: CancellationToken) -> Body {
+    let beat = async move |pause: &mut Option<Duration>| {
+        match *pause {
+            None => left.cancelled().await,
+            Some(pause) => sleep(pause).await,
+        }
+        *pause = Some(pause.map_or(TRIED, |pause| (pause * 2).min(BEAT)));
+        Bytes::from_static(HEARTBEAT)
+    };
+    let begun = (body.into_data_stream(), None, beat);
+    Body::from_stream(stream::unfold(begun, |(mut frames, mut pause, beat)| async move {
+        let frame = tokio::select! {
+            biased;
+            frame = frames.next() => frame?,
+            beat = beat(&mut pause) => Ok(beat),
+        };
+        Some((frame, (frames, pause, beat)))
+    }))
 }
 
 /// The records, with a heartbeat whenever there was none for `pause`.
@@ -101,6 +133,7 @@ mod tests {
     use super::*;
     use protocol::{Stamp, content::Block, event::Body as Said};
     use std::sync::Arc;
+    use tokio::time::Instant;
 
     fn text(frame: &Frame) -> String {
         String::from_utf8(record(frame).unwrap().to_vec()).unwrap()
@@ -142,6 +175,31 @@ mod tests {
             "event: message\ndata: {\"type\":\"event_delta\",\"event_id\":\"sevt_1111111111111111111111\",\
              \"delta\":{\"type\":\"content_delta\",\"index\":1,\"content\":{\"type\":\"text\",\"text\":\"hi\"}}}\n\n"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_sends_no_more_is_tried_at_once_and_ever_more_seldom() {
+        let left = CancellationToken::new();
+        let (said, says) = tokio::sync::mpsc::channel(1);
+        let records = stream::unfold(says, |mut says| async move { Some((says.recv().await?, says)) });
+        let mut told = tried(Body::from_stream(records), left.clone()).into_data_stream();
+        let began = Instant::now();
+        assert!(
+            timeout(Duration::from_secs(1_000), told.next()).await.is_err(),
+            "who may ask on is not tried"
+        );
+        left.cancel();
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            let before = Instant::now();
+            assert_eq!(told.next().await.unwrap().unwrap(), HEARTBEAT);
+            pauses.push(before.elapsed().as_millis());
+        }
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+        said.send(Ok::<_, axum::Error>(Bytes::from_static(b"record"))).await.unwrap();
+        assert_eq!(told.next().await.unwrap().unwrap(), "record");
+        drop(said);
+        assert!(told.next().await.is_none() && began.elapsed() > Duration::from_secs(1_000));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,12 +1,13 @@
-//! The bytes of a connection: a reader that takes nothing for a minute is gone, and what the kernel holds
-//! for one is bounded.
+//! The bytes of a connection: a reader that takes nothing for a minute is gone, one that is done with sending
+//! is answered, and what the kernel holds for one is bounded.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::limits;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -19,17 +20,24 @@ use crate::connections::Connection;
 /// How long a peer may take nothing of what there is for it.
 pub(crate) const STALLED: Duration = Duration::from_secs(limits::STALLED_S);
 
+/// How many bytes are read before they are asked for.
+const AHEAD: usize = 1024;
+
 /// A stream of bytes that tells its connection what happens on it, and ends where a write stalls.
 #[derive(Debug)]
 pub(crate) struct Wire<S> {
     stream: S,
     connection: Arc<Connection>,
     stall: Option<Pin<Box<Sleep>>>,
+    /// What was read before it was asked for.
+    ahead: Bytes,
+    /// Whether the peer sends no more.
+    ended: bool,
 }
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, stall: None }
+        Self { stream, connection, stall: None, ahead: Bytes::new(), ended: false }
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -51,22 +59,50 @@ impl<S> Wire<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Looks whether the peer is there still while it is answered: nobody reads then, and an answer may be
+    /// silent for long. Asked whenever the connection is.
+    fn look(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.ended || !self.ahead.is_empty() || !self.connection.answers() {
+            return Ok(());
+        }
+        let mut space = [0; AHEAD];
+        let mut buffer = ReadBuf::new(&mut space);
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            read?;
+            self.ahead = Bytes::copy_from_slice(buffer.filled());
+            self.ended = self.ahead.is_empty();
+            if self.ended {
+                self.connection.left().cancel();
+            }
+            // Whoever waits for these bytes, or for the end, was not told.
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let filled = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > filled {
-            self.connection.heard();
+        if !this.ahead.is_empty() {
+            buffer.put_slice(&this.ahead.split_to(this.ahead.len().min(buffer.remaining())));
+        } else if !this.ended {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         }
-        polled
+        if buffer.filled().len() > filled {
+            this.connection.heard();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.bounded(cx, polled)
@@ -87,6 +123,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     // A socket holds nothing back, so that a flush neither waits nor says that anything was taken.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.look(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

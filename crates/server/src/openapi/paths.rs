@@ -26,10 +26,18 @@ const REFUSALS: [(u16, &str); 10] = [
     (404, "There is no such thing."),
     (409, "A name that is taken, or a version that is not the current one."),
     (413, "The body is too large."),
-    (429, "Too much waits in the session's queue."),
+    (
+        429,
+        "Too much waits in the session's queue, or of this key's bodies and answers as many bytes are under way \
+         as may be: `retry-after` says when to come again.",
+    ),
     (500, "The server failed; its log says why."),
     (501, "This operation of the API is not supported yet."),
-    (529, "The server is stopping."),
+    (
+        529,
+        "The server is stopping, or as many bytes of bodies and answers are under way as may be: `retry-after` \
+         says when to come again.",
+    ),
 ];
 
 /// Every path with its operations.
@@ -86,12 +94,13 @@ fn served(operation: &Operation, method: &str, path: &str) -> Value {
             "content": {"application/json": {"schema": named(shape)}},
         });
     }
-    let mut statuses: BTreeSet<u16> = operation.refusals.iter().copied().chain([401, 403, 500]).collect();
+    let mut statuses: BTreeSet<u16> =
+        operation.refusals.iter().copied().chain([401, 403, 429, 500, 529]).collect();
     if path.contains('{') {
         statuses.insert(404);
     }
     if method != "GET" {
-        statuses.extend([413, 529]);
+        statuses.insert(413);
     }
     written["responses"] = responses(Some(good(operation.answer)), statuses);
     written

@@ -15,7 +15,7 @@ use axum::Router;
 
 use crate::{
     Door,
-    extract::{delete, get, post},
+    extract::{delete, get, list, post},
 };
 
 pub use not_built::NOT_BUILT;
@@ -59,35 +59,35 @@ pub(crate) const HEDDLES: &[(&str, &str, &str)] =
 /// Every route.
 pub(crate) fn all() -> Router<Arc<Door>> {
     let router = Router::new()
-        .route("/v1/agents", get(agents::list::run))
+        .route("/v1/agents", list(agents::list::run))
         .route("/v1/agents", post(agents::create::run))
         .route("/v1/agents/{agent_id}", get(agents::retrieve::run))
         .route("/v1/agents/{agent_id}", post(agents::update::run))
         .route("/v1/agents/{agent_id}/archive", post(agents::archive::run))
-        .route("/v1/agents/{agent_id}/versions", get(agents::versions::run))
-        .route("/v1/environments", get(environments::list::run))
+        .route("/v1/agents/{agent_id}/versions", list(agents::versions::run))
+        .route("/v1/environments", list(environments::list::run))
         .route("/v1/environments", post(environments::create::run))
         .route("/v1/environments/{environment_id}", get(environments::retrieve::run))
         .route("/v1/environments/{environment_id}", post(environments::update::run))
         .route("/v1/environments/{environment_id}", delete(environments::delete::run))
         .route("/v1/environments/{environment_id}/archive", post(environments::archive::run))
-        .route("/v1/sessions", get(sessions::list::run))
+        .route("/v1/sessions", list(sessions::list::run))
         .route("/v1/sessions", post(sessions::create::run))
         .route("/v1/sessions/{session_id}", get(sessions::retrieve::run))
         .route("/v1/sessions/{session_id}", post(sessions::update::run))
         .route("/v1/sessions/{session_id}", delete(sessions::delete::run))
         .route("/v1/sessions/{session_id}/archive", post(sessions::archive::run))
-        .route("/v1/sessions/{session_id}/events", get(events::list::run))
+        .route("/v1/sessions/{session_id}/events", list(events::list::run))
         .route("/v1/sessions/{session_id}/events", post(events::send::run))
         .route("/v1/sessions/{session_id}/events/stream", get(events::stream::run))
-        .route("/v1/sessions/{session_id}/threads", get(threads::list::run))
+        .route("/v1/sessions/{session_id}/threads", list(threads::list::run))
         .route("/v1/sessions/{session_id}/threads/{thread_id}", get(threads::retrieve::run))
         .route("/v1/sessions/{session_id}/threads/{thread_id}/archive", post(threads::archive::run))
-        .route("/v1/sessions/{session_id}/threads/{thread_id}/events", get(threads::events::run))
+        .route("/v1/sessions/{session_id}/threads/{thread_id}/events", list(threads::events::run))
         .route("/v1/sessions/{session_id}/threads/{thread_id}/stream", get(threads::stream::run))
-        .route("/v1/models", get(models::list::run))
+        .route("/v1/models", list(models::list::run))
         .route("/v1/models/{model_id}", get(models::retrieve::run))
-        .route("/heddle/sessions/{session_id}/threads/{thread_id}/prompt", get(threads::prompt::run));
+        .route("/heddle/sessions/{session_id}/threads/{thread_id}/prompt", list(threads::prompt::run));
     #[cfg(debug_assertions)]
     let router = crate::ends::add(router);
     not_built::add(own::add(router))

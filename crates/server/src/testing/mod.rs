@@ -31,7 +31,11 @@ use serde_json::{Value, json};
 use store::Store;
 use tower::ServiceExt;
 
-use crate::{Door, Settings, furnished, keys, revoked::Streaming, routes};
+use crate::{
+    Door, Settings, furnished, keys,
+    revoked::{KeyWatch, Streaming},
+    routes,
+};
 
 /// What every time in an answer is replaced with.
 pub(crate) const TIME: &str = "a time";
@@ -104,6 +108,11 @@ impl House {
     /// The keys that have streams open.
     pub(crate) fn streaming(&self) -> &Streaming {
         &self.door.streaming
+    }
+
+    /// The watch over its keys.
+    pub(crate) fn watch(&self) -> KeyWatch {
+        KeyWatch::new(&self.door)
     }
 
     /// Sends a request as it is; the answer's body is not read.

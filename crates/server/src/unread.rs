@@ -1,0 +1,236 @@
+//! Answers that nobody has read yet: a request waits for room for its answer before it is worked on, and what
+//! it is answered with has room until the last byte is on the wire or thrown away.
+//!
+//! Small answers have a lane of their own, so that they never wait behind pages.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::{error::ErrorKind, limits};
+
+use crate::{
+    auth::Caller,
+    error::Problem,
+    lane::{InTheWay, Lane, Turn},
+};
+
+/// How long a request waits for room for its answer.
+const WAIT: Duration = Duration::from_secs(limits::ANSWER_WAIT_S);
+
+/// All answers that are made or unread.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    large: Arc<Lane>,
+    small: Arc<Lane>,
+}
+
+/// What an endpoint answers with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A page of a list, or the like: as large as a page may be.
+    Page,
+    /// One thing, which is small most of the time.
+    Thing,
+}
+
+/// Room for an answer that is being made.
+#[derive(Debug)]
+pub(crate) struct Place {
+    large: Arc<Lane>,
+    caller: Caller,
+    turn: Turn,
+}
+
+/// Room for the records of one stream. Small ones need none: a stream has one at a time.
+#[derive(Debug, Clone)]
+pub(crate) struct Records {
+    large: Arc<Lane>,
+    caller: Caller,
+}
+
+/// Bytes that have their room.
+struct Counted {
+    bytes: Bytes,
+    _room: Room,
+}
+
+/// A turn of this lane, and one of the bodies' in its stead.
+type Room = (Option<Turn>, Option<Turn>);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Default for Unread {
+    fn default() -> Self {
+        Self {
+            large: Lane::new(limits::ANSWERS_LARGE_BYTES, limits::ANSWERS_LARGE_BYTES_PER_KEY),
+            small: Lane::new(limits::ANSWERS_SMALL_BYTES, limits::ANSWERS_SMALL_BYTES_PER_KEY),
+        }
+    }
+}
+
+impl Unread {
+    /// Waits until an answer of this shape may be made.
+    ///
+    /// # Errors
+    /// 429 when what the key itself has not read is in the way for too long, 529 when others' answers are.
+    pub(crate) async fn place(&self, caller: Caller, shape: Shape) -> Result<Place, Problem> {
+        let (lane, bytes) = match shape {
+            // While a page is made, its items lie beside it.
+            Shape::Page => (&self.large, 2 * limits::PAGE_BYTES),
+            Shape::Thing => (&self.small, limits::ANSWER_SMALL_BYTES),
+        };
+        let turn = lane.turn(caller, bytes, WAIT).await.map_err(full)?;
+        Ok(Place { large: Arc::clone(&self.large), caller, turn })
+    }
+
+    /// Room for the records of a stream of this key.
+    pub(crate) fn records(&self, caller: Caller) -> Records {
+        Records { large: Arc::clone(&self.large), caller }
+    }
+}
+
+impl Place {
+    /// The answer, which keeps so much of the place as it needs.
+    ///
+    /// # Errors
+    /// 429 and 529 where it is larger than the place, and there is no room for it.
+    pub(crate) fn read(self, answer: Bytes) -> Result<Bytes, Problem> {
+        let Self { large, caller, mut turn } = self;
+        if answer.len() > turn.bytes() {
+            turn = large.now(caller, answer.len()).map_err(full)?;
+        }
+        turn.keep(answer.len());
+        Ok(counted(answer, (Some(turn), None)))
+    }
+
+    /// The same of what was done and cannot be refused any more. Where it is larger than the place and there
+    /// is no room for it, it keeps that of the body that it answers, which is the larger one most often.
+    pub(crate) fn done(self, answer: Bytes, body: Option<Turn>) -> Bytes {
+        let Self { large, caller, mut turn } = self;
+        let mut instead = None;
+        if answer.len() > turn.bytes() {
+            match large.now(caller, answer.len()) {
+                Ok(room) => turn = room,
+                Err(_) => instead = body,
+            }
+        }
+        turn.keep(answer.len());
+        counted(answer, (Some(turn), instead))
+    }
+}
+
+impl Records {
+    /// The record that `write` writes, once there is room for it; it is written again where it had to wait,
+    /// so that it does not lie about meanwhile.
+    ///
+    /// # Errors
+    /// What `write` says.
+    pub(crate) async fn record<E>(&self, write: impl Fn() -> Result<Bytes, E>) -> Result<Bytes, E> {
+        let record = write()?;
+        if record.len() <= limits::ANSWER_SMALL_BYTES {
+            return Ok(record);
+        }
+        if let Ok(turn) = self.large.now(self.caller, record.len()) {
+            return Ok(counted(record, (Some(turn), None)));
+        }
+        let bytes = record.len();
+        drop(record);
+        let turn = self.large.turn(self.caller, bytes, Duration::MAX).await;
+        Ok(counted(write()?, (turn.ok(), None)))
+    }
+}
+
+fn counted(bytes: Bytes, room: Room) -> Bytes {
+    Bytes::from_owner(Counted { bytes, _room: room })
+}
+
+fn full(who: InTheWay) -> Problem {
+    let (kind, message) = match who {
+        InTheWay::Own => (
+            ErrorKind::RateLimit,
+            "this key has as many bytes of answers unread as one key may; read them, or ask for smaller \
+             pages with `limit`, then try again",
+        ),
+        InTheWay::Others => (
+            ErrorKind::Overloaded,
+            "as many bytes of answers as the server keeps are unread; try again in a moment",
+        ),
+    };
+    Problem { wait_s: Some(limits::ANSWER_WAIT_S), ..Problem::new(kind, message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    const KEY: Caller = Caller([1; 32]);
+    const PAGES: usize = limits::ANSWERS_LARGE_BYTES_PER_KEY / limits::PAGE_BYTES;
+
+    fn page() -> Bytes {
+        Bytes::from_static(&[b'x'; limits::PAGE_BYTES])
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn unread_pages_are_in_the_way_of_further_ones_and_of_nothing_small() {
+        let unread = Unread::default();
+        let mut pages = Vec::new();
+        while let Ok(place) = unread.place(KEY, Shape::Page).await {
+            pages.push(place.read(page()).expect("it fits"));
+        }
+        // While the last one is made there must be room for two.
+        assert_eq!(pages.len(), PAGES - 1);
+        let told = unread.place(KEY, Shape::Page).await.expect_err("no room");
+        assert_eq!((told.status.as_u16(), told.wait_s), (429, Some(limits::ANSWER_WAIT_S)));
+        let small = unread.place(KEY, Shape::Thing).now_or_never().expect("at once").expect("room");
+        drop(small.read(Bytes::from_static(b"small")));
+        let other = Caller([2; 32]);
+        unread.place(other, Shape::Page).now_or_never().expect("at once").expect("others have theirs");
+        // A piece of a page holds all of it.
+        let last = pages.pop().map(|page| page.slice(..1));
+        assert!(unread.place(KEY, Shape::Page).await.is_err());
+        drop(last);
+        assert!(unread.place(KEY, Shape::Page).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_thing_needs_the_room_of_a_page_and_what_was_done_is_answered_all_the_same() {
+        let unread = Unread::default();
+        let place = async || unread.place(KEY, Shape::Thing).await.expect("room");
+        let mut things = Vec::new();
+        while let Ok(thing) = place().await.read(page()) {
+            things.push(thing);
+        }
+        assert_eq!(things.len(), PAGES);
+        let body = Lane::new(10, 10).now(KEY, 10).expect("a turn");
+        let done = place().await.done(page(), Some(body));
+        assert_eq!(done.len(), limits::PAGE_BYTES);
+        let mut small = Vec::new();
+        while let Ok(place) = unread.place(KEY, Shape::Thing).await {
+            small.push(place.done(Bytes::from(vec![b'x'; limits::ANSWER_SMALL_BYTES]), None));
+        }
+        let places = limits::ANSWERS_SMALL_BYTES_PER_KEY / limits::ANSWER_SMALL_BYTES;
+        assert_eq!(small.len(), places - 1, "what has no room of its own keeps its place");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_record_waits_for_room_and_a_small_one_does_not() {
+        let unread = Unread::default();
+        let records = unread.records(KEY);
+        let write = || Ok::<_, ()>(page());
+        let mut unread_records = Vec::new();
+        while let Some(record) = records.record(write).now_or_never() {
+            unread_records.push(record);
+        }
+        assert_eq!(unread_records.len(), PAGES);
+        let small = || Ok::<_, ()>(Bytes::from_static(b"small"));
+        assert!(records.record(small).now_or_never().is_some());
+        let (record, ()) = tokio::join!(records.record(write), async { drop(unread_records.pop()) });
+        assert_eq!(record, Ok(page()));
+    }
+}
