@@ -23,7 +23,7 @@ def answered(server: Server) -> float:
     return time.monotonic() - began
 
 
-@attack("8,300 connections that say nothing", alone=True)
+@attack("8,300 connections that say nothing", beside="many")
 def silent(server: Server) -> None:
     """From one address and from many; those who work are answered, and all the silent ones go."""
     wires.many_files()
@@ -68,7 +68,9 @@ class Kind:
 HEAD = b"GET /v1/agents HTTP/1.1\r\nhost: 127.0.0.1\r\nx-filler: " + b"a" * 200
 
 
-@attack("connections that say a half of something, or ask on and on and read nothing", seconds=200)
+@attack(
+    "connections that say a half of something, or ask on and on and read nothing", beside="many", seconds=200
+)
 def halves(server: Server) -> None:
     """Each kind a hundred times, all at once; a reader that is slow is among them and stays."""
     wires.many_files()
@@ -94,6 +96,7 @@ def halves(server: Server) -> None:
             second = int(time.monotonic() - began) + 1
             for kind in kinds:
                 look(kind, second, began)
+            # Some say a byte each second.
             time.sleep(1)
         there = [kind.name for kind in kinds if kind.gone_after is None]
         for kind in kinds:
@@ -212,7 +215,8 @@ def taken_back(server: Server) -> None:
         threads = [threading.Thread(target=reset, daemon=True) for _ in range(10)]
         for thread in threads:
             thread.start()
-        time.sleep(8)
+        # For so long it goes on.
+        over.wait(8)
         over.set()
         for thread in threads:
             thread.join(20)

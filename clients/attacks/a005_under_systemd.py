@@ -8,7 +8,7 @@ import signal
 
 from attack import Server, attack, main
 from server import binary_of
-from unit import Unit, said_by
+from unit import Service, Unit, said_by
 
 # What an agent does that no limit of one process bounds: each child stays below its own.
 MANY_MEMFDS = """python3 -c '
@@ -40,7 +40,8 @@ def cgroup_of(pid: int) -> pathlib.Path:
 def doctor(server: Server) -> None:
     """As in a unit that has what the server's has."""
     command = [binary_of("HEDDLE_BIN"), "doctor", "--data", str(server.data)]
-    told = said_by(command, server.folder, server.environ(), ("Delegate=yes",), server.uid)
+    log = server.folder / "doctor.log"
+    told = said_by(Service(command, log, server.environ(), ("Delegate=yes",), server.uid))
     said = [line.strip() for line in told.splitlines() if re.search(r"\bcgroups?( v2)?:", line)]
     server.say(f"doctor: {' | '.join(said) or told}")
     good = [line for line in said if line.startswith("ok ") and re.search("v2|version 2", line)]
