@@ -77,7 +77,7 @@ print('has all, a pipe of', fcntl.fcntl(pair[0], 1032))
 
 def python(script: str) -> str:
     """The command that runs it."""
-    return f"cat > script.py <<'END'{script}END\ntimeout 60 python3 script.py"
+    return f"cat > script.py <<'END'{script}END\ntimeout 170 python3 script.py"
 
 
 def users_of(server: Server, session: str) -> set[int]:
@@ -93,7 +93,7 @@ def try_all(server: Server, own_user: bool) -> None:
     """One takes all, another needs some, and the server accepts."""
     greedy, other = server.session(), server.session()
     assert "has all" in server.bash(other, python(NEED))
-    mark = server.ask(greedy, [("bash", {"command": python(TAKE), "timeout_ms": 80_000})])
+    mark = server.ask(greedy, [("bash", {"command": python(TAKE), "timeout_ms": 180_000})])
     server.made_file(greedy, "taken")
     with server.neighbour() as neighbour:
         for _ in range(4):
@@ -114,12 +114,12 @@ def try_all(server: Server, own_user: bool) -> None:
         assert users and server.uid not in users and users.isdisjoint(users_of(server, greedy)), users
 
 
-@attack("one sandbox uses up what is counted by user", beside="none", users=("root",), seconds=240)
+@attack("one sandbox uses up what is counted by user", beside="none", users=("root",), seconds=300)
 def of_root(server: Server) -> None:
     try_all(server, own_user=True)
 
 
-@attack("the same where all sandboxes are the server's user", beside="none", users=("plain",), seconds=240)
+@attack("the same where all sandboxes are the server's user", beside="none", users=("plain",), seconds=300)
 def of_plain(server: Server) -> None:
     try_all(server, own_user=False)
 

@@ -7,6 +7,7 @@ import pathlib
 import threading
 
 from attack import Server, attack, main, text_of
+from host import cgroup_of
 
 
 def memory_mib(name: str) -> int:
@@ -137,13 +138,6 @@ def divided(server: Server) -> None:
     server.restart()
     assert not place.exists(), "what the killed server left is still there"
     server.bash(session, "true")
-
-
-def cgroup_of(pid: int) -> pathlib.Path:
-    """The cgroup of version 2 of a process."""
-    lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    path = next(line.removeprefix("0::/") for line in lines if line.startswith("0::/"))
-    return pathlib.Path("/sys/fs/cgroup") / path
 
 
 if __name__ == "__main__":

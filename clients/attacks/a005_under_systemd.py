@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pathlib
 import re
 import signal
 
 from attack import Server, attack, main
+from host import cgroup_of
 from server import binary_of
 from unit import Service, Unit, said_by
 
@@ -26,14 +26,6 @@ def service(server: Server) -> Unit:
     process = server.running()
     assert isinstance(process, Unit), "the server is no unit"
     return process
-
-
-def cgroup_of(pid: int) -> pathlib.Path:
-    """Where a process is in the tree of version 2."""
-    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        if line.startswith("0::"):
-            return pathlib.Path("/sys/fs/cgroup") / line[3:].strip("/")
-    raise AssertionError(f"process {pid} is in no cgroup of version 2")
 
 
 @attack("doctor finds cgroup v2 in a unit with Delegate=yes alone", needs=("systemd", "cgroup2"), start=False)

@@ -51,7 +51,7 @@ def judge(server: Server, what: str, command: str) -> None:
     server.bash(offender, "true")
     quiet = posts(server, session, 2.0)
     with server.neighbour() as neighbour:
-        runs = threading.Thread(target=server.bash, args=(offender, command), kwargs={"timeout": 240})
+        runs = threading.Thread(target=server.bash, args=(offender, command, 240), kwargs={"timeout_ms": 200_000})
         runs.start()
         server.made_file(offender, "begun")
         busy = posts(server, session, 8.0)
@@ -65,19 +65,19 @@ def judge(server: Server, what: str, command: str) -> None:
     assert p95(busy) < max(RATIO * before, ENOUGH), f"a message takes {p95(busy):.2f} s"
 
 
-@attack("100 busy loops", beside="none", seconds=200)
+@attack("100 busy loops", beside="none", seconds=300)
 def busy(server: Server) -> None:
     """In the session of the shell that started them."""
     judge(server, "busy loops", BUSY)
 
 
-@attack("100 busy loops, each in a session of its own", beside="none", users=("root",), seconds=200)
+@attack("100 busy loops, each in a session of its own", beside="none", users=("root",), seconds=300)
 def sessions(server: Server) -> None:
     """Kernels that weigh sessions weigh each of them; a cgroup holds them together."""
     judge(server, "busy sessions", SESSIONS)
 
 
-@attack("8 writers that wait for the disk each time", beside="none", seconds=200)
+@attack("8 writers that wait for the disk each time", beside="none", seconds=300)
 def fsync(server: Server) -> None:
     """What the server writes does not wait behind them all."""
     judge(server, "writers", FSYNC)

@@ -17,7 +17,8 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from server import BASE, PLAIN, SLOWER, Disk, Refused, Server, Skip, text_of
+from host import Disk
+from server import BASE, PLAIN, SLOWER, Refused, Server, Skip, text_of
 
 __all__ = ["BASE", "PLAIN", "Disk", "SLOWER", "Refused", "Row", "Server", "Skip", "attack", "main", "text_of"]
 

@@ -23,7 +23,8 @@ import time
 import traceback
 
 from attack import BESIDE, NEEDS, ROWS, SLOWER, USERS, Row, Server, Skip, lacks
-from server import PLAIN, binary_of, readable
+from host import readable
+from server import PLAIN, binary_of
 from unit import forget
 
 HERE = pathlib.Path(__file__).resolve().parent

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import http.client
 import itertools
 import json
 import os
 import pathlib
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +21,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 from process import Process, binary_of, jail_of, surroundings  # noqa: E402
 from scripts import TOOLSET, script, use, uses  # noqa: E402
 
+from host import Disk  # noqa: E402
 from unit import Service, Unit  # noqa: E402
 
 KEY = "key-of-the-attacks"
@@ -49,41 +47,6 @@ class Refused(AssertionError):
 
 class Skip(Exception):
     """A row that cannot be tried on this host; the message says why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Disk:
-    """A small disk of its own for a data directory; it is gone when the row's processes are."""
-
-    kind: str
-    mib: int
-    # Words for mkfs, and mount options.
-    features: tuple[str, ...] = ()
-    options: str = ""
-
-    @classmethod
-    def read(cls, said: str) -> Disk:
-        """From "tmpfs:64" or "ext4:256"."""
-        kind, mib = said.split(":")
-        return cls(kind, int(mib))
-
-    def needs(self) -> tuple[str, ...]:
-        """What of the host."""
-        if "prjquota" in self.options:
-            return ("quota",)
-        return ("root",) if self.kind == "tmpfs" else ("loop",)
-
-    def command(self, folder: pathlib.Path, owner: int) -> str:
-        """A shell's words that mount it on `folder`/disk for a user."""
-        disk, image = shlex.quote(str(folder / "disk")), shlex.quote(str(folder / "disk.image"))
-        options = f"{self.options}," if self.options else ""
-        if self.kind == "tmpfs":
-            mount = f"mount -t tmpfs -o {options}size={self.mib}m tmpfs {disk}"
-        else:
-            words = " ".join(map(shlex.quote, self.features))
-            make = f"PATH=$PATH:/usr/sbin:/sbin mkfs.{self.kind} -q {words} {image}"
-            mount = f"truncate -s {self.mib}M {image} && {make} && mount -o {options}loop {image} {disk}"
-        return f"mkdir -p {disk} && {mount} && chown {owner}:{owner} {disk}"
 
 
 def text_of(event: dict[str, Any]) -> str:
@@ -379,7 +342,7 @@ class Server:
         """Where the files of a session's agent are, for this machine."""
         return self.data / "sandboxes" / session / "workspace"
 
-    def made_file(self, session: str, name: str, timeout: float = 60.0) -> None:
+    def made_file(self, session: str, name: str, timeout: float = TURN) -> None:
         """Returns once a command of the session has made this file in its workspace."""
         try:
             self.until(f"the agent has made {name}", (self.workspace(session) / name).exists, timeout)
@@ -505,17 +468,3 @@ class Neighbour:
             f"neighbour p50 {self.p50:.3f} p95 {self.p95:.3f} slowest {self.slowest:.3f} s"
             f" over {self.turns} turns{failed} (quiet {before:.3f})"
         )
-
-
-def readable(binary: str, folder: pathlib.Path, uid: int) -> str:
-    """A path of this binary that a user can read and run: its own, or that of a copy in `folder`."""
-    able = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--", "test", "-x", binary, "-a"]
-    if subprocess.run([*able, "-r", binary], check=False).returncode == 0:
-        return binary
-    copy = folder / pathlib.Path(binary).name
-    try:
-        os.link(binary, copy)
-    except OSError:
-        shutil.copy(binary, copy)
-    copy.chmod(0o755)
-    return str(copy)
