@@ -51,7 +51,9 @@ def judge(server: Server, what: str, command: str) -> None:
     server.bash(offender, "true")
     quiet = posts(server, session, 2.0)
     with server.neighbour() as neighbour:
-        runs = threading.Thread(target=server.bash, args=(offender, command, 240), kwargs={"timeout_ms": 200_000})
+        runs = threading.Thread(
+            target=server.bash, args=(offender, command, 240), kwargs={"timeout_ms": 200_000}
+        )
         runs.start()
         server.made_file(offender, "begun")
         busy = posts(server, session, 8.0)
