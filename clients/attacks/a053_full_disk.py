@@ -81,6 +81,7 @@ def kept(server: Server) -> None:
             break
     assert status == 500 and FULL in str(answer), f"{status} {str(answer)[:300]}"
     server.say(f"{len(answers) - 1} messages of 1 MB were written before the disk was full for good")
+    assert ballast.stat().st_size == 0, "the ballast was not given up before a write was refused"
     assert server.get("/v1/sessions")[0] == 200, "reading needs no room"
     assert "no such savepoint" not in server.log()
     assert str(server.data) in server.log(), "the log does not name the disk"

@@ -4,21 +4,14 @@ use std::time::Duration;
 
 use protocol::{
     Object,
+    limits::{BASH_MS, BASH_MS_MAX, COMMAND_BYTES, GREP_PATTERN_BYTES},
     parse::{self, Fields, Invalid},
     tool::Builtin,
 };
 use serde_json::Value;
 
-/// What bash is asked to do if nothing else is said: rules.md 10.
-const BASH_MS: u64 = 120_000;
-/// The longest it may be asked to take.
-const BASH_MS_MAX: u64 = 600_000;
-/// Bytes of a command; the shell reads it byte by byte.
-const COMMAND_BYTES: usize = 1024 * 1024;
 /// Bytes of a path; the system takes no longer one.
 const PATH_BYTES: usize = 4_096;
-/// Bytes of a pattern.
-const PATTERN_BYTES: usize = 16 * 1024;
 
 /// A checked input.
 #[derive(Debug, PartialEq, Eq)]
@@ -171,7 +164,7 @@ fn search(fields: &mut Fields) -> Result<(String, Option<String>), Invalid> {
     if pattern.is_empty() {
         return Err(fields.wrong("pattern", "must not be empty"));
     }
-    if pattern.len() > PATTERN_BYTES {
+    if pattern.len() > GREP_PATTERN_BYTES {
         return Err(fields.wrong("pattern", "must have at most 16 KiB"));
     }
     Ok((pattern, fields.optional("path", path)?))

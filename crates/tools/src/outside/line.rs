@@ -7,7 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use protocol::{SessionId, ThreadId, tool::Builtin};
+use protocol::{
+    SessionId, ThreadId,
+    limits::{BASH_MS, BASH_MS_MAX},
+    tool::Builtin,
+};
 use sandbox::Gauge;
 use serde_json::Value;
 use tokio::{
@@ -30,10 +34,6 @@ pub(super) const CALLS_FULL: &str =
 const STRAYS: u32 = 1_000;
 /// How long a jail may take to start, beyond a call's own time.
 const START: Duration = Duration::from_secs(30);
-/// bash without a `timeout_ms` (rules.md 10).
-const BASH_MS: u64 = 120_000;
-/// The longest bash (rules.md 10).
-const BASH_MS_MAX: u64 = 600_000;
 /// What the other tools may take.
 const OTHER: Duration = Duration::from_mins(1);
 
