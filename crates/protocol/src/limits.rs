@@ -1,8 +1,8 @@
 //! Every bound that a caller can meet, in one place. Units are in the names.
 //!
 //! `docs/limits.md` is made from this file (`cargo x limits`). The line above each group says for whom its
-//! bounds hold, one of: a session, a turn, a call, a resource, an event, a request, a connection, a key, an address,
-//! a route, a server.
+//! bounds hold, one of: a session, a turn, a call, a resource, an event, a request, a connection, a key, an
+//! address, a route, a server.
 
 // A session
 
