@@ -116,7 +116,7 @@ def judged(server: Server, wrong: list[str], slowest: float, errors: list[str]) 
     assert not wrong, "; ".join(wrong)
 
 
-@attack("agents that eat the machine, one after the other", seconds=300)
+@attack("agents that eat the machine, one after the other", beside="none", seconds=300)
 def eating(server: Server) -> None:
     """One deed after the other, so that each meets a neighbour of its own time."""
     wrong: list[str] = []
@@ -130,7 +130,7 @@ def eating(server: Server) -> None:
     judged(server, wrong, neighbour.slowest, neighbour.errors)
 
 
-@attack("agents that harm their own shells and wait for the end, at once")
+@attack("agents that harm their own shells and wait for the end, at once", beside="none")
 def together(server: Server) -> None:
     """All of them side by side: each waits, or is over soon."""
     said: dict[str, str | None] = {}

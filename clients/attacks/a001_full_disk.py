@@ -45,7 +45,8 @@ def attacked(server: Server, command: str) -> str:
     offender, neighbour = server.session(), server.session()
     server.bash(offender, "head -c 20M /dev/zero > kept; echo small > small")
     server.bash(neighbour, "true")
-    time.sleep(6)  # So that the sandbox has looked at what was there before.
+    # Nobody tells that a sandbox has looked at what was there before: it does so every few seconds.
+    time.sleep(6)
     said: dict[str, str] = {}
     seen: list[tuple[int, float]] = []
     stop = threading.Event()

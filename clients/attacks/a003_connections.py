@@ -24,7 +24,7 @@ def answered(server: Server) -> float:
     return time.monotonic() - began
 
 
-@attack("8,300 connections that say nothing", users=("plain",))
+@attack("8,300 connections that say nothing", beside="many")
 def silent(server: Server) -> None:
     """From one address and from many; those who work are answered, and all the silent ones go."""
     wires.many_files()
@@ -70,11 +70,7 @@ HEAD = b"GET /v1/agents HTTP/1.1\r\nhost: 127.0.0.1\r\nx-filler: " + b"a" * 200
 
 
 @attack(
-    "connections that say a half of something, or ask on and on and read nothing",
-    seconds=200,
-    # It waits for a minute, for the same thing whoever the server is.
-    users=("plain",),
-    alone=False,
+    "connections that say a half of something, or ask on and on and read nothing", beside="many", seconds=200
 )
 def halves(server: Server) -> None:
     """Each kind a hundred times, all at once; a reader that is slow is among them and stays."""
@@ -101,6 +97,7 @@ def halves(server: Server) -> None:
             second = int(time.monotonic() - began) + 1
             for kind in kinds:
                 look(kind, second, began)
+            # Some say a byte each second.
             time.sleep(1)
         there = [kind.name for kind in kinds if kind.gone_after is None]
         for kind in kinds:
@@ -241,7 +238,8 @@ def taken_back(server: Server) -> None:
         threads = [threading.Thread(target=reset, daemon=True) for _ in range(10)]
         for thread in threads:
             thread.start()
-        time.sleep(8)
+        # For so long it goes on.
+        over.wait(8)
         over.set()
         for thread in threads:
             thread.join(20)
@@ -254,7 +252,7 @@ def taken_back(server: Server) -> None:
     judged(neighbour)
 
 
-@attack("a hard limit of 64 open files", limits={"nofile": (64, 64)}, alone=False, start=False)
+@attack("a hard limit of 64 open files", limits={"nofile": (64, 64)}, start=False)
 def too_few(server: Server) -> None:
     """It is refused at the start, with what is missing and how to have it."""
     try:
@@ -296,7 +294,7 @@ def whole(connection: socket.socket) -> bytes:
     return said
 
 
-@attack("clients that are done with sending, and streams whose readers are gone", alone=False)
+@attack("clients that are done with sending, and streams whose readers are gone")
 def half_closed(server: Server) -> None:
     """The first are answered, the second are noticed within seconds, a hundred at once."""
     session = server.session()

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 from attack import PLAIN, Server, Skip, attack, main
 
-# Takes as much as it is given of everything, says how much, and keeps it for a while.
+# Takes as much as it is given of everything, says how much, and keeps it until it is told that it is over.
 TAKE = r"""
 import ctypes, fcntl, os, select, signal, time
 libc = ctypes.CDLL(None, use_errno=True)
 kept = []
+def keep():
+    while not os.path.exists('/workspace/over'): time.sleep(0.1)
 def count(what, most=1_000_000):
     n = 0
     while n < most:
@@ -46,7 +48,7 @@ for _ in range(24):
             except OSError: pass
         globals().setdefault('polls', []).append(poll)
     os.write(write, b'%d %d\n' % (len(kept), watches))
-    time.sleep(20); os._exit(0)
+    keep(); os._exit(0)
 os.close(write)
 lines = b''
 while lines.count(b'\n') < 24: lines += os.read(read, 4096)
@@ -54,7 +56,7 @@ pairs = [line.split() for line in lines.decode().splitlines()]
 said['files'] = sum(int(pair[0]) for pair in pairs); said['watches'] = sum(int(pair[1]) for pair in pairs)
 open('taken', 'w').write(str(said))
 print(said, flush=True)
-time.sleep(12)
+keep()
 """
 
 # What a neighbour needs: a watch that tells, an epoll, a pipe of the usual size, signals.
@@ -75,7 +77,7 @@ print('has all, a pipe of', fcntl.fcntl(pair[0], 1032))
 
 def python(script: str) -> str:
     """The command that runs it."""
-    return f"cat > script.py <<'END'{script}END\ntimeout 60 python3 script.py"
+    return f"cat > script.py <<'END'{script}END\ntimeout 170 python3 script.py"
 
 
 def users_of(server: Server, session: str) -> set[int]:
@@ -91,8 +93,8 @@ def try_all(server: Server, own_user: bool) -> None:
     """One takes all, another needs some, and the server accepts."""
     greedy, other = server.session(), server.session()
     assert "has all" in server.bash(other, python(NEED))
-    mark = server.ask(greedy, [("bash", {"command": python(TAKE), "timeout_ms": 80_000})])
-    server.until("it has taken all", lambda: len(server.jail(greedy)) > 24, timeout=60)
+    mark = server.ask(greedy, [("bash", {"command": python(TAKE), "timeout_ms": 180_000})])
+    server.made_file(greedy, "taken")
     with server.neighbour() as neighbour:
         for _ in range(4):
             said = server.bash(other, python(NEED))
@@ -100,6 +102,7 @@ def try_all(server: Server, own_user: bool) -> None:
             with socket.create_connection(server.address, timeout=5) as door:
                 door.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
                 assert door.recv(64).startswith(b"HTTP/1.1 200"), "the door is shut"
+    server.make_file(greedy, "over")
     server.say(f"meanwhile {neighbour.said()}")
     assert not neighbour.errors, neighbour.errors[:2]
     users = users_of(server, other)
@@ -111,12 +114,12 @@ def try_all(server: Server, own_user: bool) -> None:
         assert users and server.uid not in users and users.isdisjoint(users_of(server, greedy)), users
 
 
-@attack("one sandbox uses up what is counted by user", users=("root",), seconds=240)
+@attack("one sandbox uses up what is counted by user", beside="none", users=("root",), seconds=300)
 def of_root(server: Server) -> None:
     try_all(server, own_user=True)
 
 
-@attack("the same where all sandboxes are the server's user", users=("plain",), seconds=240)
+@attack("the same where all sandboxes are the server's user", beside="none", users=("plain",), seconds=300)
 def of_plain(server: Server) -> None:
     try_all(server, own_user=False)
 
@@ -149,7 +152,12 @@ def sub_users() -> Iterator[None]:
 
 
 @attack(
-    "the same with sub-users of a plain server", needs=("root",), users=("plain",), start=False, seconds=240
+    "the same with sub-users of a plain server",
+    beside="none",
+    needs=("root",),
+    users=("plain",),
+    start=False,
+    seconds=240,
 )
 def of_sub_users(server: Server) -> None:
     with sub_users():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import threading
 
 from attack import Server, attack, main, text_of
+from host import cgroup_of
 
 
 def memory_mib(name: str) -> int:
@@ -17,7 +19,8 @@ def memory_mib(name: str) -> int:
 # The floor stands so high that this much more is too much, so that the machine is never in danger.
 MORE_MIB = 700
 FLOOR = max(1, memory_mib("MemAvailable") - MORE_MIB)
-# 2.5 GiB of files in memory, each within every limit of a process.
+# 2.5 GiB of files in memory, each within every limit of a process, as fast as a small machine can look at it,
+# and then it waits to be ended.
 MEMFD = """python3 -c '
 import os, time
 kept = []
@@ -51,7 +54,11 @@ def order(server: Server) -> None:
         server.say(f"{tool}: {text_of(result)[:90]}")
         assert result["is_error"], f"{tool} was answered {text_of(result)}"
     jail = server.jail(session)
-    scores = {pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in jail}
+    scores = set()
+    for pid in jail:
+        # One may have ended meanwhile.
+        with contextlib.suppress(OSError):
+            scores.add(pathlib.Path(f"/proc/{pid}/oom_score_adj").read_text().strip())
     assert scores == {"1000"}, f"the jail's processes stand at {scores}"
     own = int(pathlib.Path(f"/proc/{server.pid}/oom_score_adj").read_text())
     server.say(f"the server stands at {own}, its jail at 1000")
@@ -61,7 +68,11 @@ def order(server: Server) -> None:
     assert own < 0 or not able, f"a server that may set it stands at {own}"
 
 
-@attack("files in memory until the machine has no more", toml=f"[sandbox]\nmemory_free_mib = {FLOOR}\n")
+@attack(
+    "files in memory until the machine has no more",
+    beside="none",
+    toml=f"[sandbox]\nmemory_free_mib = {FLOOR}\n",
+)
 def floor(server: Server) -> None:
     """The sandbox that holds most is ended, and it alone."""
     said: dict[str, str] = {}
@@ -81,6 +92,7 @@ def floor(server: Server) -> None:
 
 @attack(
     "shared memory beyond what a session may have",
+    beside="none",
     users=("root",),
     toml="[sandbox]\nmemory_mib = 512\n",
 )
@@ -129,13 +141,6 @@ def divided(server: Server) -> None:
     server.restart()
     assert not place.exists(), "what the killed server left is still there"
     server.bash(session, "true")
-
-
-def cgroup_of(pid: int) -> pathlib.Path:
-    """The cgroup of version 2 of a process."""
-    lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
-    path = next(line.removeprefix("0::/") for line in lines if line.startswith("0::/"))
-    return pathlib.Path("/sys/fs/cgroup") / path
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pathlib
 import re
 import signal
 
 from attack import Server, attack, main
+from host import cgroup_of
 from server import binary_of
-from unit import Unit, said_by
+from unit import Service, Unit, said_by
 
 # What an agent does that no limit of one process bounds: each child stays below its own.
 MANY_MEMFDS = """python3 -c '
@@ -28,19 +28,12 @@ def service(server: Server) -> Unit:
     return process
 
 
-def cgroup_of(pid: int) -> pathlib.Path:
-    """Where a process is in the tree of version 2."""
-    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
-        if line.startswith("0::"):
-            return pathlib.Path("/sys/fs/cgroup") / line[3:].strip("/")
-    raise AssertionError(f"process {pid} is in no cgroup of version 2")
-
-
 @attack("doctor finds cgroup v2 in a unit with Delegate=yes alone", needs=("systemd", "cgroup2"), start=False)
 def doctor(server: Server) -> None:
     """As in a unit that has what the server's has."""
     command = [binary_of("HEDDLE_BIN"), "doctor", "--data", str(server.data)]
-    told = said_by(command, server.folder, server.environ(), ("Delegate=yes",), server.uid)
+    log = server.folder / "doctor.log"
+    told = said_by(Service(command, log, server.environ(), ("Delegate=yes",), server.uid))
     said = [line.strip() for line in told.splitlines() if re.search(r"\bcgroups?( v2)?:", line)]
     server.say(f"doctor: {' | '.join(said) or told}")
     good = [line for line in said if line.startswith("ok ") and re.search("v2|version 2", line)]

@@ -7,7 +7,7 @@ import socket
 from attack import Server, attack, main
 
 
-@attack("a socket in a readonly tree", alone=False, start=False)
+@attack("a socket in a readonly tree", beside="many", start=False)
 def sockets(server: Server) -> None:
     tree = server.folder / "tree"
     tree.mkdir(mode=0o755)
@@ -31,7 +31,7 @@ def sockets(server: Server) -> None:
         raise AssertionError("somebody came through the socket")
 
 
-@attack("a readonly tree is removed and put back", alone=False, start=False)
+@attack("a readonly tree is removed and put back", start=False)
 def removed(server: Server) -> None:
     tree = server.folder / "tree"
     tree.mkdir(mode=0o755)

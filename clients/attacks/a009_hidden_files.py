@@ -6,6 +6,7 @@ import time
 
 from attack import Server, attack, main
 
+# Four of 30 MiB, kept until the sandbox looks and ends it.
 MAPPED = """python3 -c '
 import mmap, os, time
 kept = []
@@ -18,7 +19,8 @@ for n in range(4):
 os.closerange(3, 99)
 time.sleep(50)
 '"""
-# One file of 20 MiB that was there before, deleted while it is mapped: as large as it was, and no more.
+# One file of 20 MiB that was there before, deleted while it is mapped: as large as it was, and no more. It stays
+# for as long as a sandbox takes to look, which nobody tells.
 KNOWN = """python3 -c '
 import mmap, os, time
 file = os.open("old", os.O_RDWR)
@@ -28,7 +30,7 @@ time.sleep(14); print("lives")
 '"""
 
 
-@attack("mapped, deleted and closed", toml="[sandbox]\ndisk_mib = 64\n")
+@attack("mapped, deleted and closed", beside="many", toml="[sandbox]\ndisk_mib = 64\n")
 def mapped(server: Server) -> None:
     """Too much of it ends the session's processes."""
     began = time.monotonic()
@@ -37,10 +39,15 @@ def mapped(server: Server) -> None:
     assert "the files of this session may take 64 MiB" in said and "deleted but still open" in said, said
 
 
-@attack("a deleted file that was known is not taken for a larger one", toml="[sandbox]\ndisk_mib = 64\n")
+@attack(
+    "a deleted file that was known is not taken for a larger one",
+    beside="many",
+    toml="[sandbox]\ndisk_mib = 64\n",
+)
 def known(server: Server) -> None:
     """A program whose own library was replaced lives on."""
     session = server.session()
+    # So long that the sandbox has seen it.
     server.bash(session, "head -c 20M /dev/zero > old; sleep 8")
     assert server.bash(session, KNOWN).endswith("lives\n")
 

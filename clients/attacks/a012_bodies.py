@@ -134,6 +134,7 @@ def together(server: Server) -> None:
             began = time.monotonic()
             server.must("POST", "/v1/environments", {"name": f"small {began}"})
             slowest = max(slowest, time.monotonic() - began)
+            # As somebody sends who has other things to do.
             time.sleep(0.05)
         for thread in threads:
             thread.join()

@@ -11,16 +11,18 @@ from attack import Server, attack, main
 # How many times slower than on a quiet machine a neighbour may be, and seconds that are never too slow.
 RATIO, ENOUGH = 12.0, 1.5
 
-BUSY = "for i in $(seq 100); do (while :; do :; done) & done; sleep 12; kill $(jobs -p)"
-SESSIONS = "for i in $(seq 100); do setsid bash -c 'while :; do :; done' & done; sleep 12; kill $(jobs -p)"
+# Each goes on until it is told that it is over, and says that all of it has begun.
+OVER = "touch begun; until [ -e over ]; do sleep 0.2; done; kill $(jobs -p)"
+BUSY = f"for i in $(seq 100); do (while :; do :; done) & done; {OVER}"
+SESSIONS = f"for i in $(seq 100); do setsid bash -c 'while :; do :; done' & done; {OVER}"
 FSYNC = """python3 -c '
-import os, threading, time
-end = time.time() + 10
+import os, threading
 def work(n):
     file = os.open(f"f{n}", os.O_CREAT | os.O_WRONLY)
-    while time.time() < end:
+    while not os.path.exists("over"):
         os.pwrite(file, bytes(1 << 16), 0); os.fsync(file)
 for n in range(8): threading.Thread(target=work, args=(n,)).start()
+open("begun", "w").close()
 '"""
 
 
@@ -32,6 +34,7 @@ def posts(server: Server, session: str, seconds: float) -> list[float]:
         began = time.monotonic()
         server.say_to(session, "hello")
         times.append(time.monotonic() - began)
+        # As somebody writes who has other things to do.
         time.sleep(0.02)
     return times
 
@@ -48,10 +51,13 @@ def judge(server: Server, what: str, command: str) -> None:
     server.bash(offender, "true")
     quiet = posts(server, session, 2.0)
     with server.neighbour() as neighbour:
-        runs = threading.Thread(target=server.bash, args=(offender, command), kwargs={"timeout": 240})
+        runs = threading.Thread(
+            target=server.bash, args=(offender, command, 240), kwargs={"timeout_ms": 200_000}
+        )
         runs.start()
-        time.sleep(1.0)
+        server.made_file(offender, "begun")
         busy = posts(server, session, 8.0)
+        server.make_file(offender, "over")
         runs.join()
     before, turn = p95(quiet), statistics.median(neighbour.quiet)
     server.say(f"{what}: POST p95 {before * 1000:.0f} ms before, {p95(busy) * 1000:.0f} ms meanwhile")
@@ -61,19 +67,19 @@ def judge(server: Server, what: str, command: str) -> None:
     assert p95(busy) < max(RATIO * before, ENOUGH), f"a message takes {p95(busy):.2f} s"
 
 
-@attack("100 busy loops", seconds=200)
+@attack("100 busy loops", beside="none", seconds=300)
 def busy(server: Server) -> None:
     """In the session of the shell that started them."""
     judge(server, "busy loops", BUSY)
 
 
-@attack("100 busy loops, each in a session of its own", users=("root",), seconds=200)
+@attack("100 busy loops, each in a session of its own", beside="none", users=("root",), seconds=300)
 def sessions(server: Server) -> None:
     """Kernels that weigh sessions weigh each of them; a cgroup holds them together."""
     judge(server, "busy sessions", SESSIONS)
 
 
-@attack("8 writers that wait for the disk each time", seconds=200)
+@attack("8 writers that wait for the disk each time", beside="none", seconds=300)
 def fsync(server: Server) -> None:
     """What the server writes does not wait behind them all."""
     judge(server, "writers", FSYNC)

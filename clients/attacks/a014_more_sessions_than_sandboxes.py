@@ -13,7 +13,12 @@ JAILS, SESSIONS, ROUNDS = 3, 12, 3
 COMMAND, OWN = 1.0, 3.0
 
 
-@attack("3 sandboxes, 12 sessions that are long and one neighbour", toml="[sandbox]\njails = 3\n", seconds=240)
+@attack(
+    "3 sandboxes, 12 sessions that are long and one neighbour",
+    beside="many",
+    toml="[sandbox]\njails = 3\n",
+    seconds=240,
+)
 def many(server: Server) -> None:
     sessions = [server.session() for _ in range(SESSIONS)]
     wrong: list[str] = []
@@ -41,13 +46,18 @@ def many(server: Server) -> None:
     assert max(took) <= fair, took
 
 
-@attack("calls that wait are interrupted, and their sessions deleted", toml="[sandbox]\njails = 1\n")
+@attack(
+    "calls that wait are interrupted, and their sessions deleted",
+    beside="many",
+    toml="[sandbox]\njails = 1\n",
+)
 def given_up(server: Server) -> None:
     holder = server.session()
     mark = server.ask(holder, [("bash", {"command": "sleep 12; echo held"})])
     server.until("the holder's command runs", lambda: len(server.jail(holder)) > 2)
     waits = [server.session() for _ in range(3)]
     marks = [server.ask(session, [("bash", {"command": "echo ran"})]) for session in waits]
+    # So that they wait, which nobody tells.
     time.sleep(1)
     server.must("POST", f"/v1/sessions/{waits[0]}/events", {"events": [{"type": "user.interrupt"}]})
     server.wait_idle(waits[0], timeout=8)

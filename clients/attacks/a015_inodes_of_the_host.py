@@ -7,24 +7,28 @@ import subprocess
 
 from attack import Server, attack, main
 
+# Watches until it is told that it is over.
 WATCH = """python3 -c "
 import ctypes, os, select, time
 libc = ctypes.CDLL(None); fd = libc.inotify_init1(0)
 for path in (b'/usr/bin', b'/usr/bin/env', b'/etc/os-release'):
     assert libc.inotify_add_watch(fd, path, 0xfff) >= 0
-time.sleep(4)
+open('watching', 'w').close()
+while not os.path.exists('over'): time.sleep(0.05)
 print('events:', len(os.read(fd, 65536)) if select.select([fd], [], [], 0)[0] else 0)
 " """
 
 
-@attack("watches on /usr/bin see nobody else", alone=False)
+@attack("watches on /usr/bin see nobody else", beside="many")
 def watches(server: Server) -> None:
     spy, other = server.session(), server.session()
     server.bash(other, "true")
     mark = server.ask(spy, [("bash", {"command": WATCH})])
+    server.made_file(spy, "watching")
     for _ in range(6):
         server.bash(other, "/usr/bin/env true; cat /etc/os-release > /dev/null")
         subprocess.run(["/usr/bin/env", "true"], check=True)
+    server.make_file(spy, "over")
     said = server.results(spy, mark)[0]["content"][0]["text"]
     server.say(f"the spy saw {said.strip()}")
     assert "events: 0" in said, said

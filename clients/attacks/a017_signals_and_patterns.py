@@ -14,7 +14,7 @@ print('sent')
 " """
 
 
-@attack("every signal, sent to pid 1 by an agent", alone=False)
+@attack("every signal, sent to pid 1 by an agent", beside="many")
 def signals(server: Server) -> None:
     session = server.session()
     server.bash(session, "X=kept")
@@ -26,7 +26,7 @@ def signals(server: Server) -> None:
     assert said.strip() == "X=kept", said
 
 
-@attack("patterns and paths that no library was made for", alone=False, seconds=240)
+@attack("patterns and paths that no library was made for", beside="many", seconds=240)
 def patterns(server: Server) -> None:
     session = server.session()
     server.bash(session, "X=kept; mkdir -p d; touch d/f; touch $(printf 'd/\\xff\\xfe')")

@@ -41,9 +41,8 @@ def level(server: Server) -> None:
             for done in [pool.submit(life, server) for _ in range(SESSIONS)]:
                 done.result()
         waited = rest(server)
-        time.sleep(2)
+        after.append(server.level())
         held, cached = server.metric("heddle_resting_sessions"), server.metric("heddle_resting_bytes")
-        after.append(server.rss())
         server.say(
             f"load {load}: {SESSIONS} sessions of {TURNS} turns; 0 live after {waited:.2f} s; "
             f"{held:.0f} rest in {cached / MIB:.2f} MiB; memory {after[-1] / MIB:.1f} MiB"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import json
 import socket
-import time
 
 from attack import Server, attack, main
 
@@ -66,15 +65,14 @@ def readers(server: Server) -> None:
     with concurrent.futures.ThreadPoolExecutor(ABREAST) as pool:
         for done in [pool.submit(work, server, server.session()) for _ in range(ABREAST)]:
             done.result()
-    time.sleep(3)
-    before = server.rss()
+    server.until("that work is over", lambda: server.metric("heddle_live_sessions") == 0)
+    before = server.level()
     socks = [stalled(server, session) for session in sessions]
     with server.neighbour() as neighbour, concurrent.futures.ThreadPoolExecutor(ABREAST) as pool:
         for done in [pool.submit(work, server, session) for session in sessions]:
             done.result()
-        time.sleep(3)
+    grown = server.level() - before
     assert server.metric("heddle_streams") == READERS, "a reader was sent away"
-    grown = server.rss() - before
     server.say(
         f"{READERS} streams, {READERS * MESSAGES * BYTES / MIB:.0f} MiB told to them; the memory grew by "
         f"{grown / MIB:.1f} MiB, {grown / READERS / 1024:.0f} KiB a reader"

@@ -17,7 +17,8 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from server import BASE, PLAIN, SLOWER, Disk, Refused, Server, Skip, text_of
+from host import Disk
+from server import BASE, PLAIN, SLOWER, Refused, Server, Skip, text_of
 
 __all__ = ["BASE", "PLAIN", "Disk", "SLOWER", "Refused", "Row", "Server", "Skip", "attack", "main", "text_of"]
 
@@ -25,6 +26,9 @@ USERS = ("root", "plain")
 # What a row may need of the host: to be root itself, loop devices, cgroup v2 with its controllers, ext4 with
 # quotas of projects, to be started by systemd, or minutes.
 NEEDS = ("root", "loop", "cgroup2", "quota", "systemd", "minutes")
+# What may run beside a row. "many": it mostly waits, and so may others beside it. "some": it works, beside
+# those that wait, and no other that works. "none": it uses the machine up, or measures what is the machine's.
+BESIDE = ("many", "some", "none")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +41,8 @@ class Row:
     needs: tuple[str, ...]
     # Whom the server runs as: "root", "plain" or both.
     users: tuple[str, ...]
-    # Whether nothing else may run beside it.
-    alone: bool
+    # What may run beside it: of BESIDE.
+    beside: str
     # Seconds after which it is ended, and has failed.
     seconds: float
     # How the server is started.
@@ -55,7 +59,7 @@ def attack(
     needs: tuple[str, ...] = (),
     slow: bool = False,
     users: tuple[str, ...] = USERS,
-    alone: bool = True,
+    beside: str = "some",
     seconds: float = 120.0,
     toml: str = "",
     args: tuple[str, ...] = (),
@@ -67,6 +71,7 @@ def attack(
 ) -> Callable[[Callable[[Server], None]], Callable[[Server], None]]:
     """Declares a row.
 
+    `beside`: of BESIDE.
     `toml`, `args`, `env`: the server's settings. `limits`: {"nofile": 300} is a soft limit, a pair is soft
     and hard. `mount`: a disk of its own for the data directory, "tmpfs:64" or "ext4:256" (MiB) or a `Disk`.
     `unit`: systemd starts it, as a service with these lines, such as "Delegate=yes".
@@ -81,6 +86,8 @@ def attack(
     unknown = [need for need in needs if need not in NEEDS]
     if unknown:
         raise ValueError(f"{title}: no need is called {', '.join(unknown)}; known are {', '.join(NEEDS)}")
+    if beside not in BESIDE:
+        raise ValueError(f"{title}: beside is one of {', '.join(BESIDE)}, not {beside}")
     setting: dict[str, Any] = {
         "toml": toml,
         "args": args,
@@ -92,7 +99,7 @@ def attack(
     setting["running"] = start
 
     def declare(run: Callable[[Server], None]) -> Callable[[Server], None]:
-        ROWS.append(Row(title, run, needs, users, alone, seconds * SLOWER, setting))
+        ROWS.append(Row(title, run, needs, users, beside, seconds * SLOWER, setting))
         return run
 
     return declare

@@ -2,8 +2,9 @@
 
 NAME is a part of a row's title or of its file's name. Without `--all` only the rows that need nothing of the
 host. HEDDLE_BIN and MODEL_SERVER_BIN name the two binaries. Each row is run as root and as a plain user (only
-as the latter by who is not root), in a process, a folder and with a server of its own. What a failed row left
-behind is kept. Ends with `N passed, N failed`, and `, N skipped` where the host lacks what a row needs.
+as the latter by who is not root), in a process, a folder and with a server of its own; those that wait run
+beside others. What a failed row left behind is kept, and a line `FAILED  ROW: WHY` near the end names it. Ends
+with `N passed, N failed`, and `, N skipped` where the host lacks what a row needs.
 """
 
 from __future__ import annotations
@@ -21,17 +22,20 @@ import tempfile
 import time
 import traceback
 
-from attack import NEEDS, ROWS, USERS, Row, Server, Skip, lacks
-from server import PLAIN, binary_of, readable
+from attack import BESIDE, NEEDS, ROWS, SLOWER, USERS, Row, Server, Skip, lacks
+from host import readable
+from server import PLAIN, binary_of
 from unit import forget
 
 HERE = pathlib.Path(__file__).resolve().parent
-# Rows that may run beside one another do so, so many at once.
-ABREAST = 2
+# So many rows that wait run at once, beside one that works. On a slow machine each runs alone.
+ABREAST = 4
 # So many of the slowest are named at the end.
 SLOWEST = 5
 # How a row's process ends.
 HOLDS, FAILED, SKIPPED = 0, 1, 3
+# How the line begins that says why it failed, and how much of that is repeated, in characters.
+MARK, WHY_CHARS = "   FAILED: ", 300
 
 
 def load(path: pathlib.Path) -> list[Row]:
@@ -51,13 +55,15 @@ class Try:
     def __init__(self, path: pathlib.Path, place: int, row: Row, user: str) -> None:
         self.path, self.place, self.row, self.user = path, place, row, user
         self.took = 0.0
+        self.code, self.said = FAILED, ""
+        self.child: subprocess.Popen[bytes] | None = None
 
     def name(self) -> str:
         """How it is headed."""
         return f"{self.row.title}, {self.user} ({self.path.stem})"
 
-    def run(self, folder: pathlib.Path) -> tuple[int, str]:
-        """Runs it in a process of its own; how it ended, and what it said."""
+    def run(self, folder: pathlib.Path) -> None:
+        """Runs it in a process of its own, and prints what it said."""
         began = time.monotonic()
         kept = folder / f"{self.path.stem}-{self.place}-{self.user}"
         kept.mkdir(mode=0o755)
@@ -65,34 +71,66 @@ class Try:
         if self.row.setting["disk"]:
             # So that a disk is gone with the last process that knows it, however the row ends.
             words = ["unshare", "--mount", "--propagation", "private", "--", *words]
-        out = (kept / "said").open("w+")
-        child = subprocess.Popen(
-            words, cwd=kept, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
-        )
-        late = ""
-        try:
-            code = child.wait(self.row.seconds)
-        except subprocess.TimeoutExpired:
-            code, late = FAILED, f"   FAILED: not over after {self.row.seconds:.0f} s\n"
-        finally:
-            # Its server, its model server, and whatever else it left.
+        with (kept / "said").open("w+") as out:
+            self.child = subprocess.Popen(
+                words, cwd=kept, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            )
+            late = ""
             try:
-                os.killpg(child.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            child.wait()
-            if self.row.setting["unit"] is not None:
-                forget(child.pid)
-        out.seek(0)
-        said = out.read() + late
-        out.close()
-        if code in (HOLDS, SKIPPED):
+                self.code = self.child.wait(self.row.seconds)
+            except subprocess.TimeoutExpired:
+                late = f"{MARK}not over after {self.row.seconds:.0f} s\n"
+            finally:
+                self.end()
+            out.seek(0)
+            self.said = out.read() + late
+        if self.code in (HOLDS, SKIPPED):
             shutil.rmtree(kept, ignore_errors=True)
         else:
-            said += "" if "FAILED" in said else f"   FAILED: it ended with {code}\n"
-            said += f"   data and logs are in {kept}\n"
+            self.said += "" if MARK in self.said else f"{MARK}it ended with {self.code}\n"
+            self.said += f"   data and logs are in {kept}\n"
         self.took = time.monotonic() - began
-        return code, said.rstrip()
+        print(f"== {self.name()}\n{self.said.rstrip()}", flush=True)
+
+    def end(self) -> None:
+        """Ends its process, its server, its model server, and whatever else it left."""
+        if not self.child:
+            return
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.child.wait()
+        if self.row.setting["unit"] is not None:
+            forget(self.child.pid)
+
+    def why(self) -> str:
+        """Why it failed, in one line."""
+        said = [line for line in self.said.splitlines() if line.startswith(MARK)]
+        return f"{self.name()}: {said[-1].removeprefix(MARK)[:WHY_CHARS]}"
+
+
+def run_all(tries: list[Try], folder: pathlib.Path) -> None:
+    """Runs them, each beside what it may run beside. Whatever ends this ends them too."""
+    of = {beside: [tried for tried in tries if tried.row.beside == beside] for beside in BESIDE}
+    if SLOWER > 1:
+        of = {"many": [], "some": [], "none": tries}
+    # What may take longest is begun first, so that it is not what all wait for in the end.
+    longest = sorted(of["many"], key=lambda tried: -tried.row.seconds)
+    pool = concurrent.futures.ThreadPoolExecutor(ABREAST)
+    try:
+        waiting = [pool.submit(tried.run, folder) for tried in longest]
+        for tried in of["some"]:
+            tried.run(folder)
+        for done in waiting:
+            done.result()
+        for tried in of["none"]:
+            tried.run(folder)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for tried in tries:
+            if not tried.took:
+                tried.end()
 
 
 def one(path: pathlib.Path, place: int, user: str) -> int:
@@ -114,7 +152,8 @@ def one(path: pathlib.Path, place: int, user: str) -> int:
         at = f" ({path.name}:{frames[-1].lineno})" if frames else ""
         code, said = FAILED, f"FAILED: {why or 'an assertion'}{at}"
     except Exception:
-        code, said = FAILED, "FAILED: " + traceback.format_exc(limit=-6).replace("\n", "\n   ").strip()
+        wrong = traceback.format_exc(limit=-6).strip().replace("\n", "\n   ")
+        code, said = FAILED, f"{wrong}\n   FAILED: {wrong.splitlines()[-1].strip()}"
     measured = ""
     try:
         measured = server.measured() if server else ""
@@ -186,29 +225,19 @@ def main(paths: list[str], words: list[str]) -> int:
         os.environ[variable] = str(pathlib.Path(binary_of(variable)).resolve())
     if os.geteuid() == 0:
         os.environ["HEDDLE_BIN"] = readable(binary_of("HEDDLE_BIN"), folder, PLAIN)
-    codes = []
-    together = [tried for tried in tries if not tried.row.alone]
-    for tried in tries:
-        if tried.row.alone:
-            print(f"== {tried.name()}", flush=True)
-            code, said = tried.run(folder)
-            print(said, flush=True)
-            codes.append(code)
-    with concurrent.futures.ThreadPoolExecutor(ABREAST) as pool:
-        running = {pool.submit(tried.run, folder): tried for tried in together}
-        for done in concurrent.futures.as_completed(running):
-            code, said = done.result()
-            print(f"== {running[done].name()}\n{said}", flush=True)
-            codes.append(code)
+    run_all(tries, folder)
     slowest = sorted(tries, key=lambda tried: -tried.took)[:SLOWEST]
     print("slowest: " + "; ".join(f"{tried.took:.0f} s {tried.name()}" for tried in slowest))
-    failed = sum(code not in (HOLDS, SKIPPED) for code in codes)
+    failed = [tried for tried in tries if tried.code not in (HOLDS, SKIPPED)]
+    codes = [tried.code for tried in tries]
     passed, without = codes.count(HOLDS), codes.count(SKIPPED) + len(skipped)
     if not failed:
         shutil.rmtree(folder, ignore_errors=True)
     if left:
         print(f"{left} rows need something of the host: `cargo x attack` tries them")
-    print(f"{passed} passed, {failed} failed" + (f", {without} skipped" if without else ""))
+    for tried in failed:
+        print(f"FAILED  {tried.why()}")
+    print(f"{passed} passed, {len(failed)} failed" + (f", {without} skipped" if without else ""))
     return 1 if failed else 0
 
 

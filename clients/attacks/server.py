@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import http.client
 import itertools
 import json
 import os
 import pathlib
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,14 +19,15 @@ from typing import Any
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
 from process import Process, binary_of, jail_of, surroundings  # noqa: E402
+from scripts import TOOLSET, script, use, uses  # noqa: E402
 
-from unit import Unit  # noqa: E402
+from host import Disk  # noqa: E402
+from unit import Service, Unit  # noqa: E402
 
 KEY = "key-of-the-attacks"
 # Who the server runs as when it is not root.
 PLAIN = 1001
 MODEL = "claude-sonnet-4-5"
-TOOLSET = {"type": "agent_toolset_20260401"}
 # How much slower than a usual one this machine is; an emulated one says so.
 SLOWER = float(os.environ.get("HEDDLE_ATTACKS_SLOWER", "1"))
 # Seconds that one request, and one turn, may take unless a row says otherwise.
@@ -39,6 +37,8 @@ BASE = ("serve", "--listen", "127.0.0.1:0", "--sandbox", "local")
 # Events behind which a turn says no more.
 ENDS = ("session.status_idle", "session.status_terminated", "session.deleted")
 MIB = 1024 * 1024
+# Bytes within which memory counts as level.
+LEVEL = 256 * 1024
 
 
 class Refused(AssertionError):
@@ -49,49 +49,9 @@ class Skip(Exception):
     """A row that cannot be tried on this host; the message says why."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Disk:
-    """A small disk of its own for a data directory; it is gone when the row's processes are."""
-
-    kind: str
-    mib: int
-    # Words for mkfs, and mount options.
-    features: tuple[str, ...] = ()
-    options: str = ""
-
-    @classmethod
-    def read(cls, said: str) -> Disk:
-        """From "tmpfs:64" or "ext4:256"."""
-        kind, mib = said.split(":")
-        return cls(kind, int(mib))
-
-    def needs(self) -> tuple[str, ...]:
-        """What of the host."""
-        if "prjquota" in self.options:
-            return ("quota",)
-        return ("root",) if self.kind == "tmpfs" else ("loop",)
-
-    def command(self, folder: pathlib.Path, owner: int) -> str:
-        """A shell's words that mount it on `folder`/disk for a user."""
-        disk, image = shlex.quote(str(folder / "disk")), shlex.quote(str(folder / "disk.image"))
-        options = f"{self.options}," if self.options else ""
-        if self.kind == "tmpfs":
-            mount = f"mount -t tmpfs -o {options}size={self.mib}m tmpfs {disk}"
-        else:
-            words = " ".join(map(shlex.quote, self.features))
-            make = f"PATH=$PATH:/usr/sbin:/sbin mkfs.{self.kind} -q {words} {image}"
-            mount = f"truncate -s {self.mib}M {image} && {make} && mount -o {options}loop {image} {disk}"
-        return f"mkdir -p {disk} && {mount} && chown {owner}:{owner} {disk}"
-
-
 def text_of(event: dict[str, Any]) -> str:
     """The text of a message or of a tool's result."""
     return "".join(block.get("text", "") for block in event.get("content") or [])
-
-
-def script(*steps: dict[str, Any]) -> str:
-    """A message that tells the scripted model what to answer."""
-    return "script:" + json.dumps(steps)
 
 
 class Server:
@@ -145,7 +105,7 @@ class Server:
             if self.unit is None:
                 self.process = Process("heddle", self.command(), log, surroundings(**self.environ()))
             else:
-                self.process = Unit(self.words(), log, self.environ(), self.unit, self.uid)
+                self.process = Unit(Service(self.words(), log, self.environ(), self.unit, self.uid))
         except SystemExit as why:
             raise AssertionError(str(why)) from why
         self.ended = False
@@ -317,9 +277,8 @@ class Server:
 
     def ask(self, session: str, calls: list[tuple[str, dict[str, Any]]], together: bool = False) -> str:
         """Begins a turn of these calls, each in an answer of its own unless `together`; its message's id."""
-        tools = [{"name": name, "input": given} for name, given in calls]
-        answers = [tools] if together else [[tool] for tool in tools]
-        steps = [{"text": "", "tools": answer} for answer in answers]
+        tools = [use(name, **given) for name, given in calls]
+        steps = [uses(*tools)] if together else [uses(tool) for tool in tools]
         return self.say_to(session, script(*steps, {"text": "done"}))
 
     def turn(
@@ -378,6 +337,32 @@ class Server:
         while not holds():
             assert time.monotonic() < deadline, f"after {timeout:.0f} s not yet: {what}"
             time.sleep(0.05)
+
+    def workspace(self, session: str) -> pathlib.Path:
+        """Where the files of a session's agent are, for this machine."""
+        return self.data / "sandboxes" / session / "workspace"
+
+    def made_file(self, session: str, name: str, timeout: float = TURN) -> None:
+        """Returns once a command of the session has made this file in its workspace."""
+        try:
+            self.until(f"the agent has made {name}", (self.workspace(session) / name).exists, timeout)
+        except PermissionError as why:
+            raise Skip("only root sees the files of a sandbox that has a sub-user") from why
+
+    def make_file(self, session: str, name: str) -> None:
+        """Makes a file in its workspace, which a command there waits for."""
+        (self.workspace(session) / name).touch()
+
+    def level(self, within: float = 1.0, timeout: float = 20.0) -> int:
+        """Its resident memory, once that has stayed the same, but for `LEVEL` bytes, for so many seconds."""
+        seen, deadline = [(time.monotonic(), self.rss())], time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            time.sleep(0.1)
+            seen.append((now := time.monotonic(), self.rss()))
+            late = [held for at, held in seen if at >= now - within]
+            if now - seen[0][0] >= within and max(late) - min(late) <= LEVEL:
+                break
+        return seen[-1][1]
 
     # What is said of a row.
 
@@ -483,17 +468,3 @@ class Neighbour:
             f"neighbour p50 {self.p50:.3f} p95 {self.p95:.3f} slowest {self.slowest:.3f} s"
             f" over {self.turns} turns{failed} (quiet {before:.3f})"
         )
-
-
-def readable(binary: str, folder: pathlib.Path, uid: int) -> str:
-    """A path of this binary that a user can read and run: its own, or that of a copy in `folder`."""
-    able = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--", "test", "-x", binary, "-a"]
-    if subprocess.run([*able, "-r", binary], check=False).returncode == 0:
-        return binary
-    copy = folder / pathlib.Path(binary).name
-    try:
-        os.link(binary, copy)
-    except OSError:
-        shutil.copy(binary, copy)
-    copy.chmod(0o755)
-    return str(copy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import signal
@@ -21,52 +22,52 @@ def systemctl(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
-def written(
-    name: str,
-    kind: str,
-    command: list[str],
-    log: pathlib.Path,
-    env: dict[str, str],
-    properties: tuple[str, ...],
-    user: int,
-) -> None:
-    """Tells systemd of a service."""
-    lines = ["[Service]", f"Type={kind}", "KillMode=mixed", f"User={user}", f"Group={user}", *properties]
-    lines += [f"Environment={quoted(f'{variable}={value}')}" for variable, value in env.items()]
-    lines += [f"ExecStart={' '.join(map(quoted, command))}"]
-    lines += [f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
-    (UNITS / name).write_text("\n".join([*lines, ""]))
-    systemctl("daemon-reload")
-    systemctl("reset-failed", name)
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A program as systemd is told of it."""
+
+    command: list[str]
+    # Where what it writes goes.
+    log: pathlib.Path
+    env: dict[str, str]
+    # Further lines, such as "Delegate=yes".
+    properties: tuple[str, ...]
+    user: int
+
+    def written(self, name: str, kind: str) -> None:
+        """Tells systemd of it under this name."""
+        lines = ["[Service]", f"Type={kind}", "KillMode=mixed", f"User={self.user}", f"Group={self.user}"]
+        lines += self.properties
+        lines += [f"Environment={quoted(f'{variable}={value}')}" for variable, value in self.env.items()]
+        lines += [f"ExecStart={' '.join(map(quoted, self.command))}"]
+        lines += [f"StandardOutput=append:{self.log}", f"StandardError=append:{self.log}"]
+        (UNITS / name).write_text("\n".join([*lines, ""]))
+        systemctl("daemon-reload")
+        systemctl("reset-failed", name)
+
+    def said(self) -> str:
+        """What it has written."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
-def said_by(
-    command: list[str], folder: pathlib.Path, env: dict[str, str], properties: tuple[str, ...], user: int
-) -> str:
+def said_by(service: Service) -> str:
     """What a program says that systemd runs to its end."""
-    name, log = f"heddle-said-{os.getpid()}.service", folder / "said-by-unit.log"
-    written(name, "oneshot", command, log, env, properties, user)
+    name = f"heddle-said-{os.getpid()}.service"
+    service.written(name, "oneshot")
     started = systemctl("start", name)
     (UNITS / name).unlink()
-    return (log.read_text(errors="replace") if log.exists() else "") or started.stderr
+    return service.said() or started.stderr
 
 
 class Unit:
-    """A service with these properties, which says where it listens."""
+    """A service that goes on, and says where it listens."""
 
-    def __init__(
-        self,
-        command: list[str],
-        log: pathlib.Path,
-        env: dict[str, str],
-        properties: tuple[str, ...],
-        user: int,
-    ) -> None:
-        self.log, self.name = log, named(os.getpid())
+    def __init__(self, service: Service) -> None:
+        self.service, self.log, self.name = service, service.log, named(os.getpid())
         # Whoever asks a child for its number or its end asks the service.
         self.child = self
         self.returncode: int | None = None
-        written(self.name, "exec", command, log, env, properties, user)
+        service.written(self.name, "exec")
         known = len(self.said())
         started = systemctl("start", self.name)
         if started.returncode != 0:
@@ -92,7 +93,7 @@ class Unit:
 
     def said(self) -> str:
         """What it has written."""
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+        return self.service.said()
 
     def shown(self, name: str) -> str:
         """A property, as systemd has it."""

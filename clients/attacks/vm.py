@@ -220,7 +220,8 @@ def carried(into: pathlib.Path, words: list[str]) -> None:
             (folder / name).chmod(0o755)
         for files in ("attacks", "python"):
             (folder / "clients" / files).mkdir(parents=True)
-        for file in [*HERE.glob("*.py"), HERE.parent / "python/process.py"]:
+        shared = [HERE.parent / "python" / name for name in ("process.py", "scripts.py")]
+        for file in [*HERE.glob("*.py"), *shared]:
             shutil.copy(file, folder / "clients" / file.parent.name)
         (folder / "words").write_text(" ".join(words))
         (folder / "inside").write_text(INSIDE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,14 +11,10 @@ import anthropic
 
 from house import House
 
+# Scenarios take the words of the scripts from here too.
+from scripts import TOOL, TOOLSET, asks, bash, calls, say, use, uses  # noqa: F401
+
 MODEL = "claude-sonnet-4-5"
-TOOL = {
-    "type": "custom",
-    "name": "look_up",
-    "description": "Looks a word up.",
-    "input_schema": {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
-}
-TOOLSET = {"type": "agent_toolset_20260401"}
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
 UNKNOWN = "The server stopped while this ran; its outcome is unknown. Check before you repeat it."
 RESTARTED = "[shell restarted: working directory and variables are gone]"
@@ -43,39 +38,6 @@ fresh = itertools.count(1)
 def name(word: str) -> str:
     """A name that no other scenario has."""
     return f"{word}-{next(fresh)}"
-
-
-def say(*steps: dict[str, Any]) -> dict[str, Any]:
-    """A message that scripts the model's next answers."""
-    return {"type": "user.message", "content": [{"type": "text", "text": "script:" + json.dumps(steps)}]}
-
-
-def calls(*words: str) -> dict[str, Any]:
-    """A step of the script: one call of the tool for each word."""
-    return {"text": "", "tools": [{"name": "look_up", "input": {"word": word}} for word in words]}
-
-
-def uses(*tools: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A step of the script: these calls of built-in tools."""
-    return {"text": "", "tools": list(tools)} | more
-
-
-def use(tool: str, **given: Any) -> dict[str, Any]:
-    """A call of a built-in tool."""
-    return {"name": tool, "input": given}
-
-
-def bash(command: str, **more: Any) -> dict[str, Any]:
-    """A call of bash."""
-    return use("bash", command=command, **more)
-
-
-def asks(*tools: str) -> dict[str, Any]:
-    """A toolset that asks before these tools, or before all of them."""
-    policy = {"permission_policy": {"type": "always_ask"}}
-    if not tools:
-        return TOOLSET | {"default_config": policy}
-    return TOOLSET | {"configs": [{"name": tool} | policy for tool in tools]}
 
 
 def confirm(call: str, verdict: str = "allow", **more: Any) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from guest import END, START, TOOL, Guest, Stream, same, texts, uses
+
+# Scenarios take these words of the scripts from here.
+from scripts import create, script, wait  # noqa: F401
 
 WEAVER = "weaver"
 NEEDS = "requires_action"
@@ -49,21 +51,6 @@ SETTLED = [REST, "session.usage", "session.status_idle"]
 def coordinator(*agents: Any) -> dict[str, Any]:
     """A roster of these entries."""
     return {"type": "coordinator", "agents": list(agents)}
-
-
-def script(*steps: dict[str, Any]) -> str:
-    """The text that scripts the next answers of whoever reads it."""
-    return "script:" + json.dumps(steps)
-
-
-def create(agent: str, *steps: dict[str, Any]) -> dict[str, Any]:
-    """A call that starts a child with these steps and goes on."""
-    return {"name": "create_agent", "input": {"agent": agent, "task": script(*steps)}}
-
-
-def wait(agent: str, *steps: dict[str, Any]) -> dict[str, Any]:
-    """A call that starts a child with these steps and waits for its report."""
-    return {"name": "Agent", "input": {"agent": agent, "task": script(*steps)}}
 
 
 def tell(place: int, message: str) -> dict[str, Any]:

@@ -28,33 +28,6 @@ const SCOPES: [(&str, &str); 11] = [
     ("A route", "A route: the way to one provider"),
     ("A server", "A server"),
 ];
-/// Constants that a crate keeps to itself and a caller meets all the same: scope, file, name, what it bounds.
-const ELSEWHERE: [(&str, &str, &str, &str); 14] = [
-    ("A call", "crates/tools/src/inside/input.rs", "COMMAND_BYTES", "A command."),
-    ("A call", "crates/tools/src/inside/input.rs", "PATTERN_BYTES", "A pattern of glob or grep."),
-    ("A call", "crates/tools/src/inside/read.rs", "TEXT_BYTES", "A text that is read without `view_range`."),
-    ("A call", "crates/tools/src/outside/content.rs", "IMAGE_BYTES", "A picture that is read, as base64."),
-    ("A call", "crates/tools/src/inside/media.rs", "SIDE", "Pixels on a side of a picture that is read."),
-    ("A call", "crates/tools/src/inside/read.rs", "PDF_BYTES", "A PDF that is read."),
-    ("A call", "crates/tools/src/inside/edit.rs", "FILE_BYTES", "A file that is edited, before and after."),
-    (
-        "A call",
-        "crates/tools/src/inside/text.rs",
-        "WHOLE_CHARS",
-        "An output that the model gets whole; else it goes to a file.",
-    ),
-    (
-        "A call",
-        "crates/tools/src/inside/text.rs",
-        "END_CHARS",
-        "What the model gets then of its beginning, and of its end.",
-    ),
-    ("A call", "crates/tools/src/inside/text.rs", "FILE_BYTES", "That file; what comes after is left out."),
-    ("A call", "crates/tools/src/inside/glob.rs", "RESULTS", "Files that glob shows."),
-    ("A call", "crates/tools/src/inside/grep.rs", "SHOWN_BYTES", "Matches that grep shows."),
-    ("A call", "crates/tools/src/inside/walk.rs", "ENTRIES", "Entries of a tree that glob or grep visits."),
-    ("A turn", "crates/models/src/draft.rs", "ANSWER_BYTES", "The blocks of one answer of a model."),
-];
 /// Words of a doc comment that say for whom a bound holds. They must not contradict the line above.
 const WORDS: [(&str, &str); 8] = [
     ("of a session", "A session"),
@@ -70,10 +43,9 @@ const OPENING: &str = "\
 # Limits
 
 What is bounded, by how much, and for whom. The numbers come from the code: this page is made from
-[limits.rs](../crates/protocol/src/limits.rs), from the sandbox's [plan.rs](../crates/sandbox/src/plan.rs) and from
-constants that a crate keeps to itself, by `cargo x limits`, and `cargo x check` fails when it is not up to date. What
-can be set, and what it is unless it is set, stands in [heddle.toml](heddle.toml). What is not bounded stands at the
-end.
+[limits.rs](../crates/protocol/src/limits.rs) and from the sandbox's [plan.rs](../crates/sandbox/src/plan.rs) by
+`cargo x limits`, and `cargo x check` fails when it is not up to date. What can be set, and what it is unless it is
+set, stands in [heddle.toml](heddle.toml). What is not bounded stands at the end.
 ";
 
 /// One bound.
@@ -103,14 +75,7 @@ pub(crate) fn check(tree: &Tree) -> Result<Vec<String>, String> {
 
 /// The document as it should read.
 fn document(tree: &Tree) -> Result<String, String> {
-    let mut groups = constants(&tree.read(CONSTANTS)?).map_err(|e| format!("{CONSTANTS}: {e}"))?;
-    for (scope, path, name, says) in ELSEWHERE {
-        let value = constant(&tree.read(path)?, name).ok_or_else(|| {
-            format!("{path}: no constant {name}; if it has moved, so must its line in xtask/src/limits.rs")
-        })?;
-        let bound = Bound { name: name.to_owned(), value, says: says.to_owned() };
-        groups.entry(scope).or_default().push(bound);
-    }
+    let groups = constants(&tree.read(CONSTANTS)?).map_err(|e| format!("{CONSTANTS}: {e}"))?;
     let sandbox = fields(&tree.read(SANDBOX)?).map_err(|e| format!("{SANDBOX}: {e}"))?;
     let by_hand = tree.read(DOCUMENT)?;
     let (_, by_hand) = by_hand.split_once(BY_HAND).ok_or_else(|| format!("{DOCUMENT}: no line {BY_HAND}"))?;
@@ -227,14 +192,6 @@ fn constants(text: &str) -> Result<BTreeMap<&'static str, Vec<Bound>>, String> {
         at += 1;
     }
     Ok(groups)
-}
-
-/// The value of a constant of this name.
-fn constant(text: &str, name: &str) -> Option<u128> {
-    let tokens: Vec<TokenTree> = rust_file::tokens(text).ok()?.into_iter().collect();
-    let at = tokens.windows(2).position(|two| two[0].to_string() == "const" && two[1].to_string() == name)?;
-    let expression = tokens.iter().skip(at).skip_while(|token| !is(token, '=')).skip(1);
-    product(expression.take_while(|token| !is(token, ';')), &BTreeMap::new())
 }
 
 /// The fields of `struct Limits` with what its `Default` says.
@@ -414,13 +371,6 @@ mod tests {
                     Self { data_bytes: 4 * GIB, processes: 512 }\n    }\n}\n";
         let wanted = [bound("processes", 512, "Processes."), bound("data_bytes", 4 << 30, "Memory.")];
         assert_eq!(fields(text), Ok(wanted.to_vec()));
-    }
-
-    #[test]
-    fn a_constant_is_found_by_its_name() {
-        let text =
-            "//! A.\nconst AB: u8 = 1;\n/// B.\npub(super) const B: usize = 2 * 3;\nstatic C: u8 = 1;\n";
-        assert_eq!((constant(text, "B"), constant(text, "C")), (Some(6), None));
     }
 
     #[test]

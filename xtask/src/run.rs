@@ -78,7 +78,8 @@ fn judge(ended: &Ended) -> (Tally, String) {
     }
 }
 
-/// Runs a program to its end, passing on what it prints; a line of counts is named after its step.
+/// Runs a program to its end, passing on what it prints; a line of counts is named after its step. What it
+/// names as failed stands in the reason, which the table repeats: the end of a long log is what is read.
 pub(crate) fn stream(step: &str, command: &mut Command, told: Told, tell: &dyn Fn(&str)) -> Ended {
     let program = command.get_program().to_string_lossy().into_owned();
     let mut tally = Tally::default();
@@ -87,6 +88,7 @@ pub(crate) fn stream(step: &str, command: &mut Command, told: Told, tell: &dyn F
         Err(why) => return Ended::Badly(tally, format!("{program}: {why}")),
     };
     let mut counted = false;
+    let mut named = String::new();
     let mut lines = child.stdout.take().map(BufReader::new);
     let mut line = Vec::new();
     while let Some(reader) = lines.as_mut() {
@@ -101,6 +103,10 @@ pub(crate) fn stream(step: &str, command: &mut Command, told: Told, tell: &dyn F
             tally = tally.plus(more);
             counted = true;
         }
+        if let Some(name) = told.failed(text) {
+            named.push_str("\n    FAILED  ");
+            named.push_str(name);
+        }
         match read {
             Some(more) if told == Told::Plainly => tell(&format!("{step}: {more}")),
             Some(_) | None => tell(text),
@@ -108,7 +114,7 @@ pub(crate) fn stream(step: &str, command: &mut Command, told: Told, tell: &dyn F
     }
     match child.wait() {
         Err(why) => Ended::Badly(tally, format!("{program}: {why}")),
-        Ok(status) if !status.success() => Ended::Badly(tally, format!("{program}: {status}")),
+        Ok(status) if !status.success() => Ended::Badly(tally, format!("{program}: {status}{named}")),
         Ok(_) if told != Told::Nowhere && !counted => {
             Ended::Badly(tally, format!("{program} never said what passed"))
         }
@@ -215,6 +221,14 @@ mod tests {
             stream("storms", &mut shell("echo hello; echo 3 passed, 1 failed; exit 1"), Told::Plainly, &tell);
         assert_eq!(ended, Ended::Badly(counts(3, 1), "sh: exit status: 1".to_owned()));
         assert_eq!(told.into_inner(), ["hello", "storms: 3 passed, 1 failed"]);
+    }
+
+    #[test]
+    fn what_a_program_names_as_failed_stands_in_the_reason() {
+        let script = "echo 'FAILED  one: no'; echo 1 passed, 2 failed; echo 'FAILED  two'; exit 1";
+        let ended = stream("attacks", &mut shell(script), Told::Plainly, &|_| {});
+        let why = "sh: exit status: 1\n    FAILED  one: no\n    FAILED  two";
+        assert_eq!(ended, Ended::Badly(counts(1, 2), why.to_owned()));
     }
 
     #[test]

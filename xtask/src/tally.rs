@@ -33,6 +33,15 @@ impl Told {
             (Self::Nowhere | Self::ByCargo | Self::Plainly, _) => None,
         }
     }
+
+    /// What a line of output names as failed, if it does.
+    pub(crate) fn failed(self, line: &str) -> Option<&str> {
+        match self {
+            Self::Nowhere => None,
+            Self::ByCargo => line.strip_prefix("test ")?.strip_suffix(" ... FAILED"),
+            Self::Plainly => line.strip_prefix("FAILED  "),
+        }
+    }
 }
 
 impl Tally {
@@ -67,5 +76,14 @@ mod tests {
         assert_eq!(Told::Plainly.read("about 3 passed, 1 failed"), None);
         assert_eq!(Told::Plainly.read("x passed, 1 failed"), None);
         assert_eq!(Told::Nowhere.read(plain), None);
+    }
+
+    #[test]
+    fn what_failed_is_read_by_its_name() {
+        let lines = ["test a::b ... FAILED", "test a::c ... ok", "FAILED  guest (1 s)", "   FAILED: why"];
+        let read = |told: Told| lines.iter().filter_map(|line| told.failed(line)).collect::<Vec<_>>();
+        assert_eq!(read(Told::ByCargo), ["a::b"]);
+        assert_eq!(read(Told::Plainly), ["guest (1 s)"]);
+        assert_eq!(read(Told::Nowhere), Vec::<&str>::new());
     }
 }

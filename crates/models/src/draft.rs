@@ -1,7 +1,8 @@
 //! An answer that is being written: its blocks and their bound, whatever the wire.
 
 use protocol::{
-    Object, limits,
+    Object,
+    limits::{self, ANSWER_BYTES},
     prompt::{AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
     usage::Tokens,
 };
@@ -9,8 +10,6 @@ use serde_json::Value;
 
 use crate::weight::is_readable;
 
-/// Most bytes that one answer may take in memory, all of its parts counted.
-pub(crate) const ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// What a block costs of [`ANSWER_BYTES`] beside its content.
 const BLOCK_BYTES: usize = 256;
 

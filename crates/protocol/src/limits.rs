@@ -1,8 +1,8 @@
 //! Every bound that a caller can meet, in one place. Units are in the names.
 //!
 //! `docs/limits.md` is made from this file (`cargo x limits`). The line above each group says for whom its
-//! bounds hold, one of: a session, a turn, a resource, an event, a request, a connection, a key, an address,
-//! a route, a server.
+//! bounds hold, one of: a session, a turn, a call, a resource, an event, a request, a connection, a key, an
+//! address, a route, a server.
 
 // A session
 
@@ -293,3 +293,39 @@ pub const BODY_WAIT_S: u64 = 20;
 pub const ANSWER_SMALL_BYTES: usize = 64 * 1024;
 /// Seconds for which a request waits for room for its answer before it is told to come again.
 pub const ANSWER_WAIT_S: u64 = 20;
+
+// A call
+
+/// A command; the shell reads it byte by byte.
+pub const COMMAND_BYTES: usize = 1024 * 1024;
+/// A pattern of grep.
+pub const GREP_PATTERN_BYTES: usize = 16 * 1024;
+/// A pattern of glob: as long as a path can be.
+pub const GLOB_PATTERN_BYTES: usize = 4_096;
+/// A text that is read without `view_range` (rules.md 9).
+pub const READ_TEXT_BYTES: u64 = 256 * 1024;
+/// A picture that is read, as base64 (rules.md 9).
+pub const PICTURE_BYTES: usize = 5 * 1024 * 1024;
+/// Pixels on a side of a picture that is read: what providers take.
+pub const PICTURE_SIDE: usize = 8_000;
+/// A PDF that is read (rules.md 9).
+pub const PDF_BYTES: u64 = 20 * 1024 * 1024;
+/// A file that is edited, before and after.
+pub const EDITED_BYTES: usize = 16 * 1024 * 1024;
+/// An output that the model gets whole; else it goes to a file (rules.md 10).
+pub const OUTPUT_CHARS: usize = 100_000;
+/// What the model gets then of its beginning, and of its end.
+pub const OUTPUT_END_CHARS: usize = 8_000;
+/// That file; what comes after is left out.
+pub const OUTPUT_FILE_BYTES: usize = 64 * 1024 * 1024;
+/// Files that glob shows (spec/behaviour.md c.5).
+pub const GLOB_RESULTS: usize = 200;
+/// Matches that grep shows: a little less than what goes to a file, which would leave out the middle.
+pub const GREP_SHOWN_BYTES: usize = 96 * 1024;
+/// Entries of a tree that glob or grep visits (spec/behaviour.md c.5).
+pub const WALK_ENTRIES: usize = 50_000;
+
+// A turn
+
+/// The blocks of one answer of a model: what it may take in memory, all of its parts counted.
+pub const ANSWER_BYTES: usize = 32 * 1024 * 1024;

@@ -80,3 +80,30 @@ async fn a_session_whose_commits_panic_answers_with_a_fault_and_goes_on() {
     let messages = told.iter().filter(|name| **name == "user.message").count();
     assert!((1..=2).contains(&messages), "{told:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_at_work_is_taken_up_though_whoever_does_that_panics() {
+    // More than are taken up at once, so that it is at work still when it is told to end.
+    const AT_WORK: usize = 100;
+    let store = Store::memory();
+    let hang = || (0..AT_WORK).map(|_| Act::Hang).collect();
+    let asked = async |world: &World| {
+        while world.puppet.prompts.lock().unwrap().len() < AT_WORK {
+            world.puppet.asked.notified().await;
+        }
+    };
+    let before = world(store.clone(), hang()).await;
+    for _ in 0..AT_WORK {
+        let session = before.open(vec![]).await;
+        before.send(session, vec![message("hi")]).await;
+    }
+    asked(&before).await;
+    before.engine.stop().await;
+    for name in ["engine-recovery", "session-recovery"] {
+        let next = world(store.clone(), hang()).await;
+        next.engine.ends().end(name);
+        asked(&next).await;
+        assert!(!next.engine.ends().waits(name), "{name} has not ended");
+        next.engine.stop().await;
+    }
+}

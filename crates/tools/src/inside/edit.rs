@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use memchr::memmem;
+use protocol::limits::EDITED_BYTES;
 use sandbox::Layout;
 
 use super::{
@@ -14,8 +15,6 @@ use super::{
 };
 use crate::wire::{Low, Outcome};
 
-/// Bytes of a file that is edited, before and after.
-const FILE_BYTES: usize = 16 * 1024 * 1024;
 /// Lines that are named.
 const NAMED: usize = 10;
 
@@ -27,8 +26,10 @@ pub(super) fn run(layout: &Layout, edit: &Edit, low: Option<Low>) -> Result<Outc
     let path = files::resolve(layout, &edit.path);
     let (file, _) = files::open(&path)?;
     let mut content = Vec::new();
-    file.take(FILE_BYTES as u64 + 1).read_to_end(&mut content).map_err(|error| why("read", &path, &error))?;
-    if content.len() > FILE_BYTES {
+    file.take(EDITED_BYTES as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(|error| why("read", &path, &error))?;
+    if content.len() > EDITED_BYTES {
         return Err(too_large(&path));
     }
     let (old, new) = ends(&content, &edit.old, &edit.new);
@@ -45,7 +46,7 @@ pub(super) fn run(layout: &Layout, edit: &Edit, low: Option<Low>) -> Result<Outc
             lines(&content, &found)
         ));
     }
-    if content.len() + found.len() * new.len() > FILE_BYTES + found.len() * old.len() {
+    if content.len() + found.len() * new.len() > EDITED_BYTES + found.len() * old.len() {
         return Err(too_large(&path));
     }
     let mut changed = Vec::with_capacity(content.len());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use globset::{GlobBuilder, GlobMatcher};
+use protocol::limits::{GLOB_PATTERN_BYTES, GLOB_RESULTS};
 use sandbox::Layout;
 
 use super::{
@@ -15,10 +16,6 @@ use super::{
 };
 use crate::wire::Outcome;
 
-/// Results that are shown (spec/behaviour.md c.5).
-const RESULTS: usize = 200;
-/// Bytes of a pattern: as long as a path can be.
-const PATTERN_BYTES: usize = 4_096;
 /// How deep braces may lie in each other. Beyond 250 the library's regular expressions panic.
 const BRACES: usize = 32;
 
@@ -58,10 +55,10 @@ pub(super) fn run(
         return Ok(good(format!("no files match `{pattern}` in {}{deeper}{ruled}{note}", shown.display())));
     }
     found.sort();
-    for (_, path) in found.iter().take(RESULTS) {
+    for (_, path) in found.iter().take(GLOB_RESULTS) {
         text.add(format!("{}\n", files::shown(layout, path).display()).as_bytes());
     }
-    let more = found.len().saturating_sub(RESULTS);
+    let more = found.len().saturating_sub(GLOB_RESULTS);
     let more =
         if more == 0 { String::new() } else { format!("[{more} more, all older; give a narrower pattern]") };
     text.add(format!("{more}{}", walked.note()).as_bytes());
@@ -80,10 +77,10 @@ fn clean(path: &Path) -> PathBuf {
 }
 
 fn matcher(pattern: &str) -> Result<GlobMatcher, String> {
-    if pattern.len() > PATTERN_BYTES {
+    if pattern.len() > GLOB_PATTERN_BYTES {
         let bytes = pattern.len();
         return Err(format!(
-            "`pattern` has {bytes} bytes and may have {PATTERN_BYTES}; name fewer alternatives at once"
+            "`pattern` has {bytes} bytes and may have {GLOB_PATTERN_BYTES}; name fewer alternatives at once"
         ));
     }
     // Counted too many if they are escaped, which does no harm.
@@ -117,7 +114,7 @@ mod tests {
                 Some("`pattern`: braces may lie in each other 32 deep at most".into())
             );
         }
-        assert!(matcher(&"x".repeat(PATTERN_BYTES + 1)).is_err_and(|why| why.contains("4097 bytes")));
+        assert!(matcher(&"x".repeat(GLOB_PATTERN_BYTES + 1)).is_err_and(|why| why.contains("4097 bytes")));
     }
 
     /// Whatever the pattern: an answer, and no panic.

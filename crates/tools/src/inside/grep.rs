@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkMatch};
+use protocol::limits::GREP_SHOWN_BYTES;
 use sandbox::Layout;
 
 use super::{
@@ -16,8 +17,6 @@ use super::{
 };
 use crate::wire::Outcome;
 
-/// Bytes of matches that are shown: a little less than what goes to a file, which would leave out the middle.
-const SHOWN_BYTES: usize = 96 * 1024;
 /// Characters of a line (spec/behaviour.md c.5).
 const LINE_CHARS: usize = 2_000;
 /// Bytes of a compiled expression, and of its cache: what a hostile one can take.
@@ -132,7 +131,7 @@ impl Sink for Found {
         };
         let number = found.line_number().unwrap_or_default();
         let line = format!("{}:{number}:{line}{cut}\n", self.shown);
-        if self.bytes + line.len() > SHOWN_BYTES {
+        if self.bytes + line.len() > GREP_SHOWN_BYTES {
             self.full = true;
             return Ok(false);
         }

@@ -3,18 +3,15 @@
 use std::time::Duration;
 
 use protocol::{
-    Object, limits,
+    Object,
+    limits::{COMMAND_BYTES, COMMAND_MS, COMMAND_MS_MAX, GREP_PATTERN_BYTES},
     parse::{self, Fields, Invalid},
     tool::Builtin,
 };
 use serde_json::Value;
 
-/// Bytes of a command; the shell reads it byte by byte.
-const COMMAND_BYTES: usize = 1024 * 1024;
 /// Bytes of a path; the system takes no longer one.
 const PATH_BYTES: usize = 4_096;
-/// Bytes of a pattern.
-const PATTERN_BYTES: usize = 16 * 1024;
 
 /// A checked input.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,8 +99,7 @@ pub(super) fn read(tool: Builtin, input: Object) -> Result<Input, String> {
 fn bash(fields: &mut Fields) -> Result<Input, Invalid> {
     let command = fields.optional("command", parse::string)?;
     let restart = fields.optional("restart", parse::boolean)?.unwrap_or_default();
-    let timeout_ms =
-        fields.optional("timeout_ms", parse::whole(1, limits::COMMAND_MS_MAX))?.unwrap_or(limits::COMMAND_MS);
+    let timeout_ms = fields.optional("timeout_ms", parse::whole(1, COMMAND_MS_MAX))?.unwrap_or(COMMAND_MS);
     match &command {
         None if !restart => return Err(fields.wrong("command", "this field is required")),
         Some(command) if command.contains('\0') => {
@@ -168,7 +164,7 @@ fn search(fields: &mut Fields) -> Result<(String, Option<String>), Invalid> {
     if pattern.is_empty() {
         return Err(fields.wrong("pattern", "must not be empty"));
     }
-    if pattern.len() > PATTERN_BYTES {
+    if pattern.len() > GREP_PATTERN_BYTES {
         return Err(fields.wrong("pattern", "must have at most 16 KiB"));
     }
     Ok((pattern, fields.optional("path", path)?))

@@ -3,9 +3,8 @@
 
 use imagesize::blob_size;
 use memchr::memmem::{find, find_iter, rfind};
+use protocol::limits::PICTURE_SIDE;
 
-/// Pixels on a side of a picture that providers take.
-const SIDE: usize = 8_000;
 /// Bytes at the end of a PDF in which its end mark must be.
 const END_BYTES: usize = 4 * 1024;
 
@@ -84,10 +83,10 @@ impl Media {
                 ));
             }
         };
-        if size.width > SIDE || size.height > SIDE {
+        if size.width > PICTURE_SIDE || size.height > PICTURE_SIDE {
             let (width, height) = (size.width, size.height);
             return Err(format!(
-                "has {width} x {height} pixels, and {SIDE} on a side is the most that can be shown; resize it, or \
+                "has {width} x {height} pixels, and {PICTURE_SIDE} on a side is the most that can be shown; resize it, or \
                  cut a part out of it, with a program in bash and read that"
             ));
         }

@@ -5,7 +5,10 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use protocol::content::{Block, Source};
+use protocol::{
+    content::{Block, Source},
+    limits::{PDF_BYTES, PICTURE_BYTES, READ_TEXT_BYTES},
+};
 use sandbox::Layout;
 
 use super::{
@@ -17,12 +20,8 @@ use super::{
 };
 use crate::wire::Outcome;
 
-/// Bytes of a text that is read without `view_range` (rules.md 9).
-const TEXT_BYTES: u64 = 256 * 1024;
-/// Bytes of a picture whose base64 has 5 MiB (rules.md 9).
-const IMAGE_BYTES: u64 = 5 * 1024 * 1024 / 4 * 3;
-/// Bytes of a PDF (rules.md 9).
-const PDF_BYTES: u64 = 20 * 1024 * 1024;
+/// Bytes of a picture whose base64 has as many as it may.
+const IMAGE_BYTES: u64 = PICTURE_BYTES as u64 / 4 * 3;
 /// Bytes by which it is told what a file is.
 const SNIFF_BYTES: u64 = 16 * 1024;
 /// Bytes read at once.
@@ -67,9 +66,9 @@ fn whole(
     mut text: Text,
 ) -> Result<Outcome, String> {
     // A file of /proc says that it is empty, and another may grow while it is read.
-    let left = (TEXT_BYTES + 1).saturating_sub(bytes.len() as u64);
+    let left = (READ_TEXT_BYTES + 1).saturating_sub(bytes.len() as u64);
     file.take(left).read_to_end(&mut bytes).map_err(|error| why("read", path, &error))?;
-    if bytes.len() as u64 > TEXT_BYTES {
+    if bytes.len() as u64 > READ_TEXT_BYTES {
         let size = match metadata.len() {
             0 => String::new(),
             size => format!(" ({size} bytes)"),

@@ -6,12 +6,8 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::str;
 
-/// Characters above which a text goes to a file (rules.md 10).
-pub(super) const WHOLE_CHARS: usize = 100_000;
-/// Characters of each end that the model gets then.
-const END_CHARS: usize = 8_000;
-/// Bytes of the file.
-const FILE_BYTES: usize = 64 * 1024 * 1024;
+use protocol::limits::{OUTPUT_CHARS, OUTPUT_END_CHARS, OUTPUT_FILE_BYTES};
+
 /// Bytes of the tail above which it is cut down to what can be needed of it.
 const TAIL_BYTES: usize = 128 * 1024;
 
@@ -88,9 +84,9 @@ impl Text {
             return;
         }
         self.head.push_str(text);
-        if self.chars > WHOLE_CHARS {
+        if self.chars > OUTPUT_CHARS {
             let mut long = Long { tail: String::new(), file: self.file(), written: 0, cut: false };
-            let head = start(&self.head, END_CHARS).len();
+            let head = start(&self.head, OUTPUT_END_CHARS).len();
             long.write(&self.head);
             long.tail = self.head.split_off(head);
             long.trim();
@@ -109,8 +105,8 @@ impl Text {
             self.keep("\u{fffd}");
         }
         let Some(mut long) = self.long else { return self.head };
-        let tail = end(&long.tail, END_CHARS);
-        let left = self.chars.saturating_sub(2 * END_CHARS);
+        let tail = end(&long.tail, OUTPUT_END_CHARS);
+        let left = self.chars.saturating_sub(2 * OUTPUT_END_CHARS);
         let total = self.chars;
         let path = self.path.display();
         let kept = long
@@ -145,12 +141,12 @@ impl Long {
     }
 
     fn trim(&mut self) {
-        let kept = end(&self.tail, END_CHARS).len();
+        let kept = end(&self.tail, OUTPUT_END_CHARS).len();
         self.tail.drain(..self.tail.len() - kept);
     }
 
     fn write(&mut self, text: &str) {
-        let room = FILE_BYTES - self.written;
+        let room = OUTPUT_FILE_BYTES - self.written;
         let kept = &text[..text.floor_char_boundary(room)];
         self.cut |= kept.len() < text.len();
         self.written += kept.len();
@@ -205,30 +201,33 @@ mod tests {
 
     #[test]
     fn a_text_of_the_most_characters_is_whole_and_one_more_goes_to_the_file() {
-        let whole = "ä".repeat(WHOLE_CHARS);
+        let whole = "ä".repeat(OUTPUT_CHARS);
         assert_eq!(said(&[whole.as_bytes()]), whole);
         let folder = tempfile::tempdir().expect("a folder");
         let mut text = Text::new(folder.path(), "sevt_1", false);
         let path = folder.path().join("sevt_1.txt");
         fs::write(&path, "from before").expect("writes");
-        for index in 0..=WHOLE_CHARS {
+        for index in 0..=OUTPUT_CHARS {
             text.add(if index % 10 == 0 { b"\n" } else { b"x" });
         }
         let said = text.finish();
         let file = fs::read_to_string(&path).expect("the file");
-        assert_eq!(file.len(), WHOLE_CHARS + 1);
+        assert_eq!(file.len(), OUTPUT_CHARS + 1);
         let note = format!(
             "\n\n[84001 of 100001 characters are left out here. The whole text is in {}: read parts of it with \
              `read` and `view_range`, or search it with `grep`.]\n\n",
             path.display()
         );
-        assert_eq!(said, format!("{}{note}{}", &file[..END_CHARS], &file[file.len() - END_CHARS..]));
+        assert_eq!(
+            said,
+            format!("{}{note}{}", &file[..OUTPUT_END_CHARS], &file[file.len() - OUTPUT_END_CHARS..])
+        );
     }
 
     #[test]
     fn a_file_that_cannot_be_written_is_told_and_both_ends_are_there() {
         let mut text = Text::new(Path::new("/proc/nowhere"), "e", false);
-        text.add("x".repeat(WHOLE_CHARS + 1).as_bytes());
+        text.add("x".repeat(OUTPUT_CHARS + 1).as_bytes());
         let said = text.finish();
         assert!(said.contains("could not be kept in /proc/nowhere/e.txt"), "{said}");
     }

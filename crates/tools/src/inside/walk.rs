@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use ignore::{DirEntry, WalkBuilder};
+use protocol::limits::WALK_ENTRIES;
 
 use super::{
     ambient::{self, locked},
@@ -14,8 +15,6 @@ use super::{
     files,
 };
 
-/// Entries that one walk visits (spec/behaviour.md c.5).
-const ENTRIES: usize = 50_000;
 /// Bytes of a file of rules; a larger one would be read into memory whole.
 const RULES_BYTES: u64 = 1024 * 1024;
 
@@ -138,7 +137,7 @@ fn below(base: &Path, stop: &Stop, rules: &Arc<Mutex<Rules>>, mut see: impl FnMu
         })
         .build();
     for (seen, entry) in walk.enumerate() {
-        if seen > ENTRIES {
+        if seen > WALK_ENTRIES {
             return Reach::Full;
         }
         if stop.now() {

@@ -9,8 +9,6 @@ use protocol::{
 
 /// Characters of text in one outcome.
 const TEXT_CHARS: usize = 120_000;
-/// Bytes of one encoded image (rules.md 9).
-const IMAGE_BYTES: usize = 5 * 1024 * 1024;
 /// Bytes of an outcome.
 const BYTES: usize = 32 * 1024 * 1024;
 
@@ -30,7 +28,7 @@ pub(super) fn check(content: &[Block]) -> Result<(), &'static str> {
         match block {
             Block::Text { text } => chars += text.chars().count(),
             Block::Image { source: Source::Base64 { data, media_type } }
-                if IMAGES.contains(&media_type.as_str()) && data.len() <= IMAGE_BYTES =>
+                if IMAGES.contains(&media_type.as_str()) && data.len() <= limits::PICTURE_BYTES =>
             {
                 encoded(data)?;
             }
