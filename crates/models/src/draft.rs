@@ -7,7 +7,7 @@ use protocol::{
 };
 use serde_json::Value;
 
-use crate::weight::is_readable;
+use crate::loose;
 
 /// Most bytes that one answer may take in memory, all of its parts counted.
 pub(crate) const ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -113,7 +113,7 @@ impl Writing {
                 let input = if json.trim().is_empty() {
                     (!cut_off || !given.is_empty()).then_some(given)
                 } else {
-                    is_readable(json.as_bytes()).then(|| serde_json::from_str(&json).ok()).flatten()
+                    loose::object(&json)
                 };
                 // What lies too deep could be written into the log and never be read from it again.
                 let input = input.filter(|input: &Object| is_flat(input.values(), limits::BODY_DEPTH - 1));
