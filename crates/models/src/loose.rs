@@ -76,7 +76,7 @@ impl Reader {
                 }
                 '\\' if in_string => taken = self.escape(rest, began, &mut mended),
                 _ if in_string && u32::from(first) < 0x20 => {
-                    mended.push_str(&format!("\\u{:04x}", u32::from(first)));
+                    mended.extend(["\\u", &format!("{:04x}", u32::from(first))]);
                 }
                 _ if in_string => mended.push(first),
                 _ => match ["NaN", "Infinity", "-Infinity"].into_iter().find(|word| rest.starts_with(word)) {

@@ -104,22 +104,25 @@ pub(super) fn window(body: &Value) -> Option<(u16, Value)> {
 }
 
 /// Google, for whatever it does not like: a list.
-pub(super) fn google(_: &Value) -> Option<(u16, Value)> {
+pub(super) fn google(body: &Value) -> Option<(u16, Value)> {
     let message = "Request contains an invalid argument.";
-    Some((400, json!([{"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}}])))
+    let error = json!({"code": 400, "message": message, "status": "INVALID_ARGUMENT"});
+    messages(body).next().map(|_| (400, json!([{ "error": error }])))
 }
 
 /// OpenRouter, of what another provider says: its words stand within a text.
-pub(super) fn openrouter(_: &Value) -> Option<(u16, Value)> {
+pub(super) fn openrouter(body: &Value) -> Option<(u16, Value)> {
     let raw =
         json!({"object": "error", "message": "Unexpected role 'tool' after role 'user'", "code": "3230"});
     let beside = json!({"raw": raw.to_string(), "provider_name": "Mistral"});
-    Some((400, json!({"error": {"message": "Provider returned error", "code": 400, "metadata": beside}})))
+    let error = json!({"message": "Provider returned error", "code": 400, "metadata": beside});
+    messages(body).next().map(|_| (400, json!({ "error": error })))
 }
 
 /// Groq: a tier without room.
-pub(super) fn capacity(_: &Value) -> Option<(u16, Value)> {
-    Some((498, json!({"error": {"message": "capacity_exceeded", "type": "capacity_exceeded"}})))
+pub(super) fn capacity(body: &Value) -> Option<(u16, Value)> {
+    let error = json!({"message": "capacity_exceeded", "type": "capacity_exceeded"});
+    messages(body).next().map(|_| (498, json!({ "error": error })))
 }
 
 /// Vertex behind a gateway: nothing is to be cached.

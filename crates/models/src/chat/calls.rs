@@ -102,8 +102,7 @@ impl Calls {
         match (piece.index, piece.id.is_empty(), piece.name.is_empty()) {
             // Under an index of its own, what has a name begins.
             (Some(_), _, false) => None,
-            (_, false, false) => with_id.copied(),
-            (Some(_), false, true) => with_id.copied(),
+            (_, false, false) | (Some(_), false, true) => with_id.copied(),
             (_, _, _) => with_id.or(self.blocks.last()).copied(),
         }
     }

@@ -254,7 +254,6 @@ impl Reading {
         let place = self.places.get(&index).copied();
         let at = match (place, &piece) {
             (Some(Place::At(at)), _) => at,
-            (Some(Place::Dropped), _) => return Ok(()),
             // A block that nobody began is begun by what it says.
             (Some(Place::Silent) | None, Piece::Text(text)) if !text.is_empty() => {
                 self.open(index, Writing::Text(String::new()), place.is_none(), deltas)?
@@ -263,13 +262,13 @@ impl Reading {
                 let block = Object::from_iter([("type".to_owned(), json!("thinking"))]);
                 self.open(index, Writing::Thinking(block), true, deltas)?
             }
-            (Some(Place::Silent) | None, _) => return Ok(()),
+            (Some(Place::Dropped | Place::Silent) | None, _) => return Ok(()),
         };
         match (self.draft.at(at), piece) {
             (Some(Writing::Text(_)), Piece::Text(text)) => self.draft.say(at, text, deltas),
             (Some(Writing::Thinking(raw)), Piece::Thinking(thinking)) => append(raw, "thinking", &thinking),
             (Some(Writing::Thinking(raw)), Piece::Signature(signature)) => {
-                append(raw, "signature", &signature)
+                append(raw, "signature", &signature);
             }
             (Some(Writing::ToolUse { json, .. }), Piece::Input(more)) => json.push_str(&more),
             (Some(Writing::Text(_) | Writing::Thinking(_) | Writing::ToolUse { .. }) | None, _) => {}
