@@ -102,6 +102,8 @@ pub(crate) struct Block<'a> {
     #[serde(borrow, default)]
     tool_use_id: Cow<'a, str>,
     #[serde(default)]
+    is_error: bool,
+    #[serde(default)]
     input: Shape,
     #[serde(borrow, default)]
     pub(crate) source: Option<Source<'a>>,
@@ -341,6 +343,9 @@ fn answers(within: &str, content: &Content<'_>, open: &[&str]) -> Result<(), Bre
         if !answered.insert(id) {
             return breach("one_result", format!("{path}: `{id}` is answered twice"));
         }
+        if block.is_error && block.content.texts().next().is_none() && block.content.blocks().is_empty() {
+            return breach("failure_says_something", path);
+        }
         media::check(&path, block.content.blocks().iter().enumerate(), Place::Result)?;
     }
     match open.iter().find(|id| !answered.contains(*id)) {
@@ -483,6 +488,12 @@ mod tests {
         );
         assert_eq!(broken(|r| r["messages"][1]["content"][2]["id"] = json!("t1")), "call_id_unique");
         assert_eq!(broken(|r| r["messages"][1]["content"][2]["name"] = json!("")), "call_shape");
+        let silent = |content: Value| {
+            let failed =
+                json!({"type": "tool_result", "tool_use_id": "t1", "is_error": true, "content": content});
+            broken(|request| request["messages"][2]["content"][1] = failed)
+        };
+        assert_eq!([silent(json!([])), silent(json!("no"))], ["failure_says_something", "none"]);
         let orphan = json!([{"type": "tool_result", "tool_use_id": "t1"}]);
         assert_eq!(broken(|r| r["messages"][0]["content"] = orphan), "result_has_call");
         let inner = json!([{"type": "tool_use", "id": "t7", "name": "look", "input": {}}]);

@@ -1,7 +1,8 @@
 //! A scripted model server that judges every request: the other end of guests, storms and benches.
 //!
 //! `model-server --listen 127.0.0.1:0` prints `listening on http://ADDRESS`. Doors: `POST /v1/messages`, and
-//! `POST /v1/chat/completions` in the dialect that the model's name asks for; `GET /v1/models` of either;
+//! `POST /v1/chat/completions` in the dialect that the model's name asks for; `GET /v1/models` of either; of
+//! either a model `shape-NAME` that speaks as a row of `GET /shapes` does;
 //! `GET /referee` and `POST /referee/reset`; `POST /release/NAME` lets a `wait` of a script go on, and
 //! `GET /waiting/NAME` answers once a request waits there; `GET /kept/NAME` hands over the request that a
 //! step with `keep` answered last.
@@ -10,7 +11,9 @@ mod chat;
 mod laws;
 mod media;
 mod offered;
+mod played;
 mod script;
+mod shapes;
 mod wire;
 
 use std::{
@@ -145,6 +148,7 @@ async fn serve(listener: TcpListener, memory: Arc<Memory>) -> io::Result<()> {
         .route("/v1/messages", post(messages))
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/models", get(offered::models))
+        .route("/shapes", get(played::table))
         .route("/referee", get(referee))
         .route("/referee/reset", post(reset))
         .route("/release/{name}", post(release))
@@ -214,6 +218,9 @@ fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response
         if !headers.contains_key(name) {
             return Err(Breach { law, detail: format!("there is no header {name}") });
         }
+    }
+    if let Some(response) = played::played(body, shapes::Wire::Messages) {
+        return Ok(response);
     }
     let request: Request<'_> = serde_json::from_slice(body)
         .map_err(|error| Breach { law: "readable", detail: error.to_string() })?;
@@ -354,6 +361,69 @@ mod tests {
         assert_eq!(status(&asked(address, "POST", "/referee/reset", "").await), "204");
         let judged = asked(address, "GET", "/referee", "").await;
         assert!(judged.ends_with(&json!({"requests": 0, "breaches": []}).to_string()), "{judged}");
+    }
+
+    /// A request of either wire that breaks every law of the table, or none.
+    fn shaped(model: &str, wire: shapes::Wire, broken: bool) -> Value {
+        let call =
+            |id: &str| json!({"id": id, "type": "function", "function": {"name": "look", "arguments": "{}"}});
+        match (wire, broken) {
+            (shapes::Wire::Chat, true) => json!({
+                "model": model, "stream": true, "stream_options": {}, "max_tokens": 8_192,
+                "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "a"}]},
+                    {"role": "assistant", "tool_calls": [call("call_1")]},
+                    {"role": "tool", "tool_call_id": "call_1", "content": "x"},
+                    {"role": "user", "content": "c"}]}),
+            (shapes::Wire::Chat, false) => json!({
+                "model": model, "stream": true, "max_completion_tokens": 9, "messages": [
+                    {"role": "assistant", "tool_calls": [call("abcDEF123")]},
+                    {"role": "tool", "tool_call_id": "abcDEF123", "content": "x"}]}),
+            (shapes::Wire::Messages, _) => {
+                let mut result =
+                    json!({"type": "tool_result", "tool_use_id": "t", "is_error": true, "content": []});
+                if broken {
+                    result["cache_control"] = json!({"type": "ephemeral"});
+                } else {
+                    result["content"] = json!([{"type": "text", "text": "no"}]);
+                }
+                json!({"model": model, "max_tokens": 9, "stream": true, "messages": [
+                    {"role": "user", "content": [result]}]})
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_row_of_the_table_refuses_what_it_says_and_sends_what_it_says() {
+        let address = started().await;
+        let names: std::collections::HashSet<_> = shapes::all().map(|shape| shape.name).collect();
+        assert_eq!(names.len(), shapes::all().count(), "a name that is there twice");
+        for shape in shapes::all() {
+            let path = match shape.wire {
+                shapes::Wire::Chat => "/v1/chat/completions",
+                shapes::Wire::Messages => "/v1/messages",
+            };
+            let always = (shape.means)()["failed"].is_string();
+            for broken in [true, false] {
+                let body = shaped(&shape.model(), shape.wire, broken);
+                let answer = asked(address, "POST", path, &body.to_string()).await;
+                match (shape.refuses)(&body) {
+                    Some((refused, said)) => {
+                        assert!(broken || always, "{}", shape.name);
+                        assert_eq!(status(&answer), refused.to_string(), "{}", shape.name);
+                        assert!(answer.ends_with(&said.to_string()), "{}: {answer}", shape.name);
+                    }
+                    None => assert!(answer.contains(&(shape.sends)()), "{}: {answer}", shape.name),
+                }
+            }
+        }
+        let laws = shapes::all().filter(|shape| (shape.refuses)(&shaped("m", shape.wire, true)).is_some());
+        assert_eq!(laws.count(), 13);
+        let judged = asked(address, "GET", "/referee", "").await;
+        assert!(judged.contains("\"breaches\":[]"), "{judged}");
+        let told = asked(address, "GET", "/shapes", "").await;
+        assert!(told.contains("\"model\":\"shape-mistral-ids-of-nine\""), "{told}");
     }
 
     #[tokio::test]

@@ -263,22 +263,25 @@ def chat_models_are_shown_what_a_tool_returns(guest: Guest) -> None:
     )
     same(texts(seen[4]), "done", "the answer")
     note = "(what else it returned is in the next message)"
-    *_, answer, one, two, shown = talker.asked(kept)
+    between = {"role": "assistant", "content": "I have the results."}
+    *_, answer, one, two, bridge, shown = talker.asked(kept)
     reading, running = (call["id"] for call in answer["tool_calls"])
     told = [
         {"role": "tool", "tool_call_id": reading, "content": note},
         {"role": "tool", "tool_call_id": running, "content": "plain\n"},
+        between,
         {"role": "user", "content": [part(f"What read returned with the result of call {reading}:"), SHOWN]},
     ]
-    same([one, two, shown], told, "what the model is told of the file")
-    *_, answer, one, shown = talker.asked(later)
+    same([one, two, bridge, shown], told, "what the model is told of the file")
+    *_, answer, one, bridge, shown = talker.asked(later)
     (asked,) = (call["id"] for call in answer["tool_calls"])
     intro = f"What {TOOL['name']} returned with the result of call {asked}:"
     told = [
         {"role": "tool", "tool_call_id": asked, "content": f"half\n{note}"},
+        between,
         {"role": "user", "content": [part(intro), SHOWN]},
     ]
-    same([one, shown], told, "what the model is told of the custom tool")
+    same([one, bridge, shown], told, "what the model is told of the custom tool")
 
 
 @scenario
@@ -394,7 +397,7 @@ def chat_children_write_letters(guest: Guest) -> None:
         started = [*GO, END, *spawned("spinner"), START, *spoke("started"), REST]
         wanted = [*started, *woken("spinner", "spun"), *spoke("heard"), *SETTLED]
         team.shows(wanted, spinner=[*born("spinner"), *reported("spinner", "spun")])
-        letter = [part(f"Message from spinner ({team.thread('spinner').id}):"), part("spun")]
+        letter = f"Message from spinner ({team.thread('spinner').id}):\n\nspun"
         last = guest.house.kept(kept)["messages"][-1]
         same(last, {"role": "user", "content": letter}, f"{model}: the letter")
 

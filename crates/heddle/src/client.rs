@@ -181,7 +181,7 @@ impl Stream {
             let frames =
                 self.decoder.take(&chunk).map_err(|_| CallError::Unreadable("a frame too large".into()))?;
             for frame in frames {
-                let event = serde_json::from_slice(&frame)
+                let event = serde_json::from_slice(&frame.data)
                     .map_err(|wrong| CallError::Unreadable(wrong.to_string()))?;
                 self.frames.push_back(event);
             }

@@ -121,7 +121,7 @@ async fn ask(oracle: &dyn Oracle, model: &str) -> Result<Duration, Failure> {
 fn prompt(model: &str) -> Prompt {
     let parts = vec![Part::Content(Block::text(QUESTION))];
     let messages = vec![Arc::new(Message { role: Role::User, parts })];
-    Prompt { model: model.to_owned(), system: None, tools: Vec::new(), messages }
+    Prompt { model: model.to_owned(), system: None, tools: Vec::new(), messages, counted: None }
 }
 
 fn nothing() -> String {
@@ -145,7 +145,9 @@ fn failed(route: &Route, failure: &Failure) -> Found {
              from `extra_ca`",
             route.base_url
         ),
-        (FailureClass::Overloaded | FailureClass::RateLimited, _) => "try again in a while".to_owned(),
+        (FailureClass::Overloaded | FailureClass::RateLimited | FailureClass::Empty, _) => {
+            "try again in a while".to_owned()
+        }
         (FailureClass::Billing, _) => "see to the account at the provider".to_owned(),
         (FailureClass::Invalid, _) => {
             "check the model's id, `provider`, `base_url` and `max_output` of the route".to_owned()

@@ -6,7 +6,7 @@ use protocol::{
     EventId, Object, ThreadId,
     content::Block,
     event::{Body, Evaluation, Permission},
-    prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind},
+    prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind, Failure, FailureClass},
     roster::Errand,
     tool::{Builtin, Policy, Tool},
 };
@@ -98,8 +98,40 @@ fn events(request: Request, blocks: Vec<AnswerBlock>, stop: &AnswerStop) -> Vec<
     said
 }
 
+/// What is wrong with an answer that ended well and says nothing. After the results of tools a model may have
+/// nothing to add, if it was asked at all: it wrote something, be it only the end.
+fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
+    let limit = match answer.stop {
+        AnswerStop::EndTurn | AnswerStop::ToolUse => false,
+        AnswerStop::MaxTokens => true,
+        AnswerStop::Refusal(_) | AnswerStop::PauseTurn => return None,
+    };
+    let (mut says, mut thought) = (false, false);
+    for block in &answer.blocks {
+        match block {
+            AnswerBlock::Text { text } => says |= !text.trim().is_empty(),
+            AnswerBlock::Thinking { .. } => thought = true,
+            AnswerBlock::ToolUse { .. } => says = true,
+        }
+    }
+    if says || (!limit && told_results && answer.tokens.output > 0) {
+        return None;
+    }
+    let message = match (limit, thought) {
+        (true, _) => "The model met its output limit before it said anything; see `max_output` of its route.",
+        (false, true) => "The model thought, and then said nothing.",
+        (false, false) => "The model's answer was empty.",
+    };
+    let tokens = answer.tokens;
+    Some(Failure { class: FailureClass::Empty, message: message.into(), retry_after: None, tokens })
+}
+
 /// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
 pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer) {
+    let told_results = draft.session.thread(thread).is_some_and(|state| state.told_results);
+    if let Some(failure) = empty(&answer, told_results) {
+        return turn::failed(draft, thread, &failure);
+    }
     let said = events(request, answer.blocks, &answer.stop);
     let ending = match answer.stop {
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,

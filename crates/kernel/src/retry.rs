@@ -15,7 +15,7 @@ use crate::moment::Seed;
 /// 0.5 s doubling to 30 s, between half and the whole of it by the seed; a `retry-after` of up to 60 s is
 /// waited out.
 pub fn pause(failure: &Failure, failed: u32, seed: Seed) -> Option<Duration> {
-    if !again(failure.class) || failed >= limits::ATTEMPTS {
+    if failed >= attempts(failure.class) {
         return None;
     }
     let whole = (limits::BACKOFF_MS_MIN << failed.saturating_sub(1).min(16)).min(limits::BACKOFF_MS_MAX);
@@ -25,13 +25,15 @@ pub fn pause(failure: &Failure, failed: u32, seed: Seed) -> Option<Duration> {
     Some(Duration::from_millis(half + jitter).max(asked))
 }
 
-const fn again(class: FailureClass) -> bool {
+/// How often a request that fails so is made.
+const fn attempts(class: FailureClass) -> u32 {
     match class {
         FailureClass::Overloaded
         | FailureClass::RateLimited
         | FailureClass::Unavailable
-        | FailureClass::Cut => true,
-        FailureClass::Invalid | FailureClass::Denied | FailureClass::Billing | FailureClass::NoRoute => false,
+        | FailureClass::Cut => limits::ATTEMPTS,
+        FailureClass::Empty => limits::EMPTY_ATTEMPTS,
+        FailureClass::Invalid | FailureClass::Denied | FailureClass::Billing | FailureClass::NoRoute => 1,
     }
 }
 
@@ -42,6 +44,7 @@ pub const fn fault(class: FailureClass) -> FaultKind {
         FailureClass::RateLimited => FaultKind::ModelRateLimited,
         FailureClass::Unavailable
         | FailureClass::Cut
+        | FailureClass::Empty
         | FailureClass::Invalid
         | FailureClass::Denied
         | FailureClass::NoRoute => FaultKind::ModelRequestFailed,
@@ -78,6 +81,13 @@ mod tests {
             (limited(20), limited(600)),
             (Some(Duration::from_secs(20)), Some(Duration::from_mins(1)))
         );
+    }
+
+    #[test]
+    fn an_empty_answer_is_paid_for_three_times_at_most() {
+        let empty = failure(FailureClass::Empty, None);
+        let again = |failed| pause(&empty, failed, Seed::new(1)).is_some();
+        assert_eq!([again(1), again(2), again(3)], [true, true, false]);
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Thread {
     pub clock: Clock,
     /// What it has to say to its parent at the end of this turn.
     pub report: Report,
+    /// Whether all that its model has been told since the last answer is what its tools gave.
+    pub told_results: bool,
 }
 
 /// Something that waits for a thread.
@@ -191,6 +193,7 @@ impl Thread {
             tokens: Tokens::default(),
             clock: Clock::default(),
             report: Report::default(),
+            told_results: false,
         }
     }
 
@@ -409,6 +412,7 @@ impl Thread {
 
     fn take(&mut self, event: &Event) {
         self.dequeue(event.id);
+        self.told_results = false;
         if self.rests() {
             self.doing = Doing::Due;
             self.requests = 0;
@@ -448,6 +452,9 @@ impl Thread {
             Ending::Refused { details } => Doing::Resting(Stop::Refused(details.clone())),
             Ending::Paused | Ending::Failed | Ending::Cut => Doing::Due,
         };
+        if *ending == Ending::Paused {
+            self.told_results = false;
+        }
         match ending {
             Ending::Failed => self.failed += 1,
             Ending::Answered | Ending::Refused { .. } | Ending::Paused => self.failed = 0,
@@ -467,6 +474,7 @@ impl Thread {
             call::proceed(calls);
             if calls.is_empty() {
                 self.doing = Doing::Due;
+                self.told_results = true;
             }
         }
     }

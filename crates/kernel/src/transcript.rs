@@ -9,7 +9,7 @@ use protocol::{
     content::Block,
     event::{Body, Event},
     limits, memory,
-    prompt::{Message, Part, Prompt, Role, ToolSpec, Workplace},
+    prompt::{Counted, Message, Part, Prompt, Role, ToolSpec, Workplace},
     tool::Tool,
 };
 
@@ -30,6 +30,8 @@ pub struct Transcript {
     open: Vec<(EventId, String)>,
     /// Every provider id that the history holds.
     used: BTreeSet<String>,
+    /// How long the history was at the last answer, if the provider told.
+    counted: Option<Counted>,
     /// About how many bytes of memory `messages` and `used` point to: kept, since a history is long.
     bytes: usize,
 }
@@ -43,6 +45,7 @@ impl Transcript {
             answer: Vec::new(),
             open: Vec::new(),
             used: BTreeSet::new(),
+            counted: None,
             bytes: 0,
         }
     }
@@ -134,12 +137,15 @@ impl Transcript {
 
     fn end(&mut self, private: Option<&Private>) {
         let mut parts = core::mem::take(&mut self.answer);
-        let ending = match private {
-            Some(Private::Ended { ending, .. }) => ending,
-            _ => &Ending::Cut,
+        let (ending, tokens) = match private {
+            Some(Private::Ended { ending, tokens }) => (ending, tokens.read()),
+            _ => (&Ending::Cut, 0),
         };
         match ending {
             Ending::Answered | Ending::Refused { .. } | Ending::Paused => {
+                if tokens > 0 {
+                    self.counted = Some(Counted { tokens, messages: self.messages.len() });
+                }
                 // A message must not end in thinking: a provider refuses it as unfinished.
                 while matches!(parts.last(), Some(Part::Thinking(_))) {
                     parts.pop();
@@ -206,6 +212,7 @@ impl Transcript {
             system: cast.system.map(String::from).filter(|system| !system.trim().is_empty()),
             tools: tools.chain(offered::errands(cast)).collect(),
             messages: self.messages.clone(),
+            counted: self.counted,
         }
     }
 }
@@ -243,7 +250,34 @@ mod tests {
     use super::*;
     use crate::Session;
     use alloc::borrow::ToOwned;
-    use protocol::{SessionId, Stamp, agent::SessionAgent};
+    use protocol::{SessionId, Stamp, agent::SessionAgent, usage::Tokens};
+
+    #[test]
+    fn a_history_is_as_long_as_it_was_at_the_last_answer_that_told() {
+        let thread = ThreadId::from_bits(1);
+        let mut transcript = Transcript::new(thread);
+        let mut apply = |body: Body, private: Option<Private>| {
+            let event = Event { id: EventId::from_bits(7), processed_at: Some(Stamp::from_micros(1)), body };
+            transcript.apply(&Fact { thread, what: What::Event { event, private } });
+            transcript.counted
+        };
+        let ended = |ending, input| {
+            let tokens = Tokens { input, output: 9, cache_read: 2, ..Tokens::default() };
+            let model_request_start_id = EventId::from_bits(6);
+            let (is_error, model_usage) = (Some(false), tokens.into());
+            let body = Body::SpanModelRequestEnd { model_request_start_id, is_error, model_usage };
+            (body, Some(Private::Ended { ending, tokens }))
+        };
+        let said = |text: &str| Body::UserMessage { content: alloc::vec![Block::text(text)] };
+        assert_eq!(apply(said("one"), None), None);
+        apply(Body::AgentMessage { content: alloc::vec![Block::text("1")] }, None);
+        let (body, private) = ended(Ending::Answered, 10);
+        let counted = Some(Counted { tokens: 12, messages: 1 });
+        assert_eq!(apply(body, private), counted, "what was read, and not what was written");
+        assert_eq!(apply(said("two"), None), counted);
+        let (body, private) = ended(Ending::Failed, 90);
+        assert_eq!(apply(body, private), counted, "a request that failed says nothing of it");
+    }
 
     #[test]
     fn a_transcript_weighs_what_its_messages_do() {

@@ -350,6 +350,7 @@ mod tests {
             system: Some("be brief".to_owned()),
             tools,
             messages: messages.into_iter().map(Arc::new).collect(),
+            counted: None,
         }
     }
 

@@ -8,7 +8,7 @@ use protocol::{
 };
 use serde_json::Value;
 
-use crate::weight::is_readable;
+use crate::loose;
 
 /// What a block costs of [`ANSWER_BYTES`] beside its content.
 const BLOCK_BYTES: usize = 256;
@@ -124,7 +124,7 @@ impl Writing {
                 let input = if json.trim().is_empty() {
                     (!cut_off || !given.is_empty()).then_some(given)
                 } else {
-                    is_readable(json.as_bytes()).then(|| serde_json::from_str(&json).ok()).flatten()
+                    loose::object(&json)
                 };
                 // What lies too deep could be written into the log and never be read from it again.
                 let input = input.filter(|input: &Object| is_flat(input.values(), limits::BODY_DEPTH - 1));

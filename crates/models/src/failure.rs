@@ -12,18 +12,11 @@ use reqwest::{
     StatusCode, Url,
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
-use serde_json::Value;
+
+use crate::problem::Problem;
 
 /// Most characters of a provider's own message that are passed on.
 const MESSAGE_CHARS: usize = 500;
-
-/// What a provider says went wrong; what it does not say is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Problem {
-    kind: String,
-    code: String,
-    message: String,
-}
 
 /// Who was asked what, for the sentence that says why it failed.
 #[derive(Debug, Clone, Copy)]
@@ -35,99 +28,11 @@ pub(crate) struct Asked<'a> {
     pub(crate) key: Option<&'a str>,
 }
 
-impl Problem {
-    /// Reads an error's body.
-    pub(crate) fn read(body: &[u8]) -> Self {
-        serde_json::from_slice(body).map(|value| Self::of(&value)).unwrap_or_default()
-    }
-
-    /// Reads an error in any of the forms that providers give it: an object with `message` or `detail`, or
-    /// a text; itself, or under `error`.
-    pub(crate) fn of(value: &Value) -> Self {
-        let inner = value.get("error").filter(|inner| !inner.is_null()).unwrap_or(value);
-        let word = |key: &str| match inner.get(key) {
-            Some(Value::String(text)) => text.clone(),
-            Some(Value::Number(number)) => number.to_string(),
-            Some(_) | None => String::new(),
-        };
-        let told = [Some(inner), inner.get("message"), inner.get("detail")];
-        let message = told.into_iter().flatten().map(sentence).find(|text| !text.is_empty());
-        let message = message.unwrap_or_default();
-        Self { kind: word("type"), code: word("code"), message }
-    }
-
-    /// Whether it says anything.
-    pub(crate) fn is_said(&self) -> bool {
-        !self.message.is_empty()
-    }
-
-    /// Whether it says these words.
-    pub(crate) fn says(&self, words: &str) -> bool {
-        self.message.contains(words)
-    }
-
-    /// The failure that an error in the middle of a stream means.
-    pub(crate) fn in_stream(&self, tokens: Tokens) -> Failure {
-        let status = self.code.parse().ok().map(by_status);
-        let class = match named(&self.code).or_else(|| named(&self.kind)).or(status) {
-            Some(FailureClass::Invalid) => self.refused(),
-            Some(class) => class,
-            None => FailureClass::Unavailable,
-        };
-        let message = format!("The model provider failed in the middle of its answer{}", said(&self.message));
-        Failure { class, message, retry_after: None, tokens }
-    }
-
-    /// A refused request: the same will fail again, unless it only says that the account cannot pay.
-    fn refused(&self) -> FailureClass {
-        if self.message.to_ascii_lowercase().contains("credit balance") {
-            FailureClass::Billing
-        } else {
-            FailureClass::Invalid
-        }
-    }
-}
-
-/// A message as it is, or those of a list of what is wrong with a request.
-fn sentence(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(several) => {
-            let each = several.iter().filter_map(|wrong| wrong.get("msg").and_then(Value::as_str));
-            each.collect::<Vec<_>>().join("; ")
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
-    }
-}
-
-/// The class of a word that is right whatever the status is: an account that cannot pay comes as 429, a
-/// history that is too long as 400, 413 or 500.
-fn certain(word: &str) -> Option<FailureClass> {
-    match word {
-        "insufficient_quota" => Some(FailureClass::Billing),
-        "context_length_exceeded" | "exceed_context_size_error" => Some(FailureClass::Invalid),
-        _ => None,
-    }
-}
-
-/// The class that a provider's word for an error names.
-fn named(word: &str) -> Option<FailureClass> {
-    Some(match word {
-        "overloaded_error" => FailureClass::Overloaded,
-        "rate_limit_error" | "rate_limit_exceeded" => FailureClass::RateLimited,
-        "billing_error" => FailureClass::Billing,
-        "authentication_error" | "permission_error" | "invalid_api_key" => FailureClass::Denied,
-        "invalid_request_error" | "not_found_error" | "request_too_large" | "model_not_found" => {
-            FailureClass::Invalid
-        }
-        _ => return certain(word),
-    })
-}
-
 /// The class of a status.
-fn by_status(status: u16) -> FailureClass {
+pub(crate) fn by_status(status: u16) -> FailureClass {
     match status {
-        529 => FailureClass::Overloaded,
+        // 498 is Groq's word for a tier without room.
+        498 | 529 => FailureClass::Overloaded,
         429 => FailureClass::RateLimited,
         401 | 403 => FailureClass::Denied,
         402 => FailureClass::Billing,
@@ -145,11 +50,7 @@ pub(crate) fn answered(
 ) -> Failure {
     let route = asked.route;
     let code = status.as_u16();
-    let class = match certain(&problem.code).or_else(|| certain(&problem.kind)) {
-        Some(class) => class,
-        None if code == 400 => problem.refused(),
-        None => by_status(code),
-    };
+    let class = problem.class_of(code);
     let what = match class {
         FailureClass::Overloaded => format!("The model provider is overloaded ({code})"),
         FailureClass::RateLimited => format!("The model provider limits the rate of requests ({code})"),
@@ -161,11 +62,11 @@ pub(crate) fn answered(
             shown(route)
         ),
         FailureClass::Invalid if code == 404 => missing(problem, asked),
-        FailureClass::Invalid | FailureClass::Cut | FailureClass::NoRoute => {
+        FailureClass::Invalid | FailureClass::Cut | FailureClass::Empty | FailureClass::NoRoute => {
             format!("The model provider refused the request ({code})")
         }
     };
-    let message = format!("{what}{}", said(&without(&problem.message, asked.key)));
+    let message = format!("{what}{}", said(&without(problem.message(), asked.key)));
     Failure { class, message, retry_after: retry_after(headers), tokens: Tokens::default() }
 }
 
@@ -178,7 +79,7 @@ pub(crate) fn without(told: &str, key: Option<&str>) -> String {
 fn missing(problem: &Problem, asked: Asked<'_>) -> String {
     let (at, pattern) = (shown(asked.route), &asked.route.pattern);
     match asked.model {
-        Some(model) if problem.is_said() => {
+        Some(model) if problem.is_of_the_api() => {
             format!("{at} does not know the model `{model}`, to which the route {pattern} leads (404)")
         }
         Some(_) | None => {
@@ -197,7 +98,7 @@ fn denied(code: u16, route: &Route) -> String {
 }
 
 /// `: message` without its own full stop, cut to [`MESSAGE_CHARS`]; ends the sentence.
-fn said(message: &str) -> String {
+pub(crate) fn said(message: &str) -> String {
     let message = message.trim().trim_end_matches('.');
     if message.is_empty() {
         return ".".to_owned();

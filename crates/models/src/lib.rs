@@ -10,9 +10,14 @@ mod draft;
 mod failure;
 mod headers;
 mod keys;
+mod learned;
+mod loose;
 mod messages;
 mod net;
 mod offered;
+mod problem;
+mod reason;
+mod room;
 pub mod sse;
 mod transport;
 mod weight;
@@ -27,7 +32,12 @@ use protocol::{
 };
 use reqwest::{Client, Url};
 
-use crate::{failure::failure, net::Reach, transport::Line};
+use crate::{
+    failure::failure,
+    learned::Learned,
+    net::Reach,
+    transport::{Line, Writ},
+};
 pub use crate::{
     headers::is_ours,
     keys::Keys,
@@ -61,6 +71,8 @@ pub trait Oracle: Send + Sync + Debug {
 #[derive(Debug)]
 pub struct Models {
     routes: Routes,
+    /// What each route's provider does not take, in the order of the routes.
+    learned: Vec<Learned>,
     keys: Keys,
     reach: Reach,
     client: OnceLock<Result<Client, String>>,
@@ -112,7 +124,8 @@ impl Models {
             }
             headers::own(route)?;
         }
-        Ok(Self { routes, keys, reach: Reach::new(net)?, client: OnceLock::new() })
+        let learned = routes.0.iter().map(|_| Learned::default()).collect();
+        Ok(Self { routes, learned, keys, reach: Reach::new(net)?, client: OnceLock::new() })
     }
 
     async fn answer(
@@ -151,7 +164,14 @@ impl Models {
 
     fn line<'a>(&'a self, route: &'a Route, model: Option<&'a str>) -> Result<Line<'a>, Failure> {
         let key = self.key(route)?;
-        Ok(Line { client: self.client()?, route, key, headers: headers::all(route, key)?, model })
+        let headers = headers::all(route, key)?;
+        Ok(Line { client: self.client()?, route, key, headers, model, learned: self.learned(route) })
+    }
+
+    fn learned(&self, route: &Route) -> &Learned {
+        static NOTHING: Learned = Learned::new();
+        let known = self.routes.0.iter().position(|own| own.pattern == route.pattern);
+        known.and_then(|at| self.learned.get(at)).unwrap_or(&NOTHING)
     }
 
     fn client(&self) -> Result<&Client, Failure> {
@@ -178,9 +198,11 @@ impl Oracle for Models {
     /// The built-in script reads the prompt itself; of that the body is what another provider would be sent.
     fn request(&self, prompt: &Prompt) -> Option<Vec<u8>> {
         let route = self.routes.route(&prompt.model)?;
+        let bound = room::bound(prompt, route).unwrap_or(route.max_output);
+        let writ = Writ { omitted: self.learned(route).omitted(), bound };
         match route.provider {
-            Provider::Messages | Provider::Script => messages::body(prompt, route.max_output),
-            Provider::ChatCompletions => chat::body(prompt, route),
+            Provider::Messages | Provider::Script => messages::body(prompt, writ),
+            Provider::ChatCompletions => chat::body(prompt, route, writ),
         }
         .ok()
     }

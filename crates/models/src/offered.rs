@@ -3,17 +3,18 @@
 use core::time::Duration;
 
 use protocol::{
-    Stamp,
+    Stamp, limits,
     prompt::{Failure, FailureClass},
-    routes::{Offered, Provider},
+    routes::{Offered, Provider, Route},
 };
 use reqwest::{Response, Url};
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
     failure::{failure, shown},
+    loose::count,
+    problem::Problem,
     transport::Line,
 };
 
@@ -23,16 +24,6 @@ const WAIT: Duration = Duration::from_secs(10);
 const BYTES: usize = 2 * 1024 * 1024;
 /// Most models of it.
 const MODELS: usize = 1_000;
-
-/// A page of either wire's list.
-#[derive(Debug, Deserialize)]
-struct Page {
-    data: Vec<Value>,
-    #[serde(default)]
-    has_more: bool,
-    #[serde(default)]
-    last_id: Option<String>,
-}
 
 /// The models of the line's route that it answers for, in the provider's order.
 pub(crate) async fn offered(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
@@ -48,14 +39,18 @@ async fn listed(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
     loop {
         let response = line.get(&address(line, after.as_deref())).await?;
         let body = bounded(line, response, &mut room).await?;
-        let page: Page = serde_json::from_slice(&body).map_err(|error| {
+        let page: Value = serde_json::from_slice(&body).map_err(|error| {
             wrong(line, format_args!("gave a list of models that cannot be read: {error}"))
         })?;
-        let known = page.data.iter().filter_map(model).filter(|model| line.route.answers(&model.id));
+        let entries = entries(&page)
+            .ok_or_else(|| wrong(line, format_args!("gave what is no list of models: {}", shape(&page))))?;
+        let known = entries.iter().filter_map(|entry| model(entry, line.route));
         models.extend(known.take(MODELS - models.len()));
         // A page that leads nowhere is the last one, whatever it says; only the Messages API has pages.
-        let pages = line.route.provider == Provider::Messages && page.has_more;
-        let next = page.last_id.filter(|id| pages && after.as_ref() != Some(id));
+        let pages =
+            line.route.provider == Provider::Messages && page.get("has_more") == Some(&Value::Bool(true));
+        let last = page.get("last_id").and_then(Value::as_str).map(str::to_owned);
+        let next = last.filter(|id| pages && after.as_ref() != Some(id));
         if next.is_none() || models.len() == MODELS {
             return Ok(models);
         }
@@ -97,14 +92,62 @@ fn wrong(line: &Line<'_>, what: core::fmt::Arguments<'_>) -> Failure {
     failure(FailureClass::Unavailable, format!("The model provider at {} {what}.", shown(line.route)))
 }
 
-/// An entry of a list; what has no id is left out. Times come in seconds or as RFC 3339.
-fn model(entry: &Value) -> Option<Offered> {
-    let id = entry.get("id").and_then(Value::as_str).filter(|id| !id.is_empty())?;
-    let seconds = entry.get("created").and_then(Value::as_i64).filter(|seconds| *seconds > 0);
+/// The entries of a list in the forms that there are: a list itself or under a name, or an object with an
+/// entry for each id. None if it is no list.
+fn entries(page: &Value) -> Option<Vec<Value>> {
+    let under = |key: &&str| page.get(*key).filter(|list| list.is_array() || list.is_object());
+    match ["data", "models"].iter().find_map(under).unwrap_or(page) {
+        Value::Array(entries) => Some(entries.clone()),
+        // One that only says that there are none.
+        Value::Object(fields)
+            if fields.get("data").or_else(|| fields.get("models")) == Some(&Value::Null) =>
+        {
+            Some(Vec::new())
+        }
+        Value::Object(fields) if fields.values().all(Value::is_object) && !fields.contains_key("error") => {
+            let entry = |(id, fields): (&String, &Value)| {
+                let mut entry = fields.clone();
+                if let Value::Object(fields) = &mut entry {
+                    fields.entry("id").or_insert_with(|| Value::String(id.clone()));
+                }
+                entry
+            };
+            Some(fields.iter().map(entry).collect())
+        }
+        Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+/// What stands in the place of a list, for whoever looks why.
+fn shape(page: &Value) -> String {
+    let problem = Problem::of(page);
+    if !problem.message().is_empty() {
+        return problem.message().chars().take(limits::SHOWN_CHARS).collect();
+    }
+    match page {
+        Value::Object(fields) => {
+            let keys: Vec<&str> = fields.keys().take(8).map(String::as_str).collect();
+            format!("an object with {}", keys.join(", "))
+        }
+        Value::Array(_) => "a list".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => "no object".to_owned(),
+    }
+}
+
+/// An entry of a list that the route answers for; what has no id is left out. Times come in seconds or as RFC
+/// 3339. Google puts `models/` before each id and takes it without.
+fn model(entry: &Value, route: &Route) -> Option<Offered> {
+    let named = || ["id", "name", "model", "model_name"].iter().find_map(|key| entry.get(*key)?.as_str());
+    let id = entry.as_str().or_else(named).filter(|id| !id.is_empty())?;
+    let ids = [Some(id), id.strip_prefix("models/")];
+    let id = ids.into_iter().flatten().find(|id| route.answers(id))?;
+    let seconds = entry.get("created").and_then(count).and_then(|seconds| i64::try_from(seconds).ok());
+    let seconds = seconds.filter(|seconds| *seconds > 0);
     let written = entry.get("created_at").and_then(Value::as_str);
+    let called = ["display_name", "displayName"].iter().find_map(|key| entry.get(*key)?.as_str());
     Some(Offered {
         id: id.to_owned(),
-        display_name: entry.get("display_name").and_then(Value::as_str).map(str::to_owned),
+        display_name: called.map(str::to_owned),
         created_at: written
             .and_then(|time| time.parse().ok())
             .or_else(|| Some(Stamp::from_micros(seconds?.checked_mul(1_000_000)?))),

@@ -8,8 +8,14 @@ use core::mem;
 /// Most bytes of one line, and of one frame's data.
 pub const FRAME_BYTES: usize = 16 * 1024 * 1024;
 
-/// A frame: its data lines, joined by `\n`. The event's name is in the data's own `type`.
-pub type Frame = Vec<u8>;
+/// A frame of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Frame {
+    /// The event's name; empty where none is given, as a rule because it is in the data's own `type`.
+    pub name: Vec<u8>,
+    /// Its data lines, joined by `\n`.
+    pub data: Vec<u8>,
+}
 
 /// A frame is larger than [`FRAME_BYTES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +28,8 @@ pub struct Decoder {
     line: Vec<u8>,
     /// The data lines of the frame that is not complete yet, each with its `\n`.
     data: Vec<u8>,
+    /// The name of the event that is not complete yet.
+    name: Vec<u8>,
     /// Whether the last byte was a `\r`, so that a `\n` now is its second half.
     after_return: bool,
     /// Whether a line has been read; a byte order mark may stand before the first.
@@ -54,9 +62,13 @@ impl Decoder {
         Ok(frames)
     }
 
-    /// The line that has not ended: at the end of a body that is no stream, the whole body may be in it.
-    pub fn rest(&self) -> &[u8] {
-        &self.line
+    /// What an ended stream has left: a frame that no blank line ends. The standard drops it; a provider's
+    /// last word often stands in it.
+    pub fn finish(mut self) -> Option<Frame> {
+        if !self.line.is_empty() {
+            self.end_line().ok()?;
+        }
+        self.end_line().ok()?
     }
 
     /// Reads the complete line; a blank one ends a frame, if the frame has data.
@@ -66,14 +78,28 @@ impl Decoder {
             if mem::replace(&mut self.begun, true) { None } else { whole.strip_prefix(b"\xef\xbb\xbf") };
         let line = mark.unwrap_or(&whole);
         if line.is_empty() {
-            let mut frame = mem::take(&mut self.data);
-            return Ok(frame.pop().map(|_| frame));
+            let (name, mut data) = (mem::take(&mut self.name), mem::take(&mut self.data));
+            return Ok(data.pop().map(|_| Frame { name, data }));
         }
-        let value = match line.strip_prefix(b"data") {
-            Some([]) => &[],
-            Some([b':', b' ', value @ ..] | [b':', value @ ..]) => value,
-            Some(_) | None => return Ok(None),
+        let (field, value) = match line.iter().position(|byte| *byte == b':') {
+            // No field is called so: it is data that lacks its name.
+            _ if line.starts_with(b"{") => (&b"data"[..], line),
+            Some(at) => {
+                let value = &line[at + 1..];
+                (&line[..at], value.strip_prefix(b" ").unwrap_or(value))
+            }
+            None => (line, &[][..]),
         };
+        match field {
+            b"event" => {
+                self.name = value.to_vec();
+                return Ok(None);
+            }
+            // Some servers name the field itself so, with a failure in it.
+            b"error" => self.name = field.to_vec(),
+            b"data" => {}
+            _ => return Ok(None),
+        }
         if self.data.len() + value.len() > FRAME_BYTES {
             return Err(TooLarge);
         }
@@ -94,7 +120,7 @@ mod tests {
         for chunk in chunks {
             frames.extend(decoder.take(chunk).expect("small frames"));
         }
-        frames.into_iter().map(|frame| String::from_utf8(frame).expect("UTF-8")).collect()
+        frames.into_iter().map(|frame| String::from_utf8(frame.data).expect("UTF-8")).collect()
     }
 
     #[test]
@@ -102,6 +128,20 @@ mod tests {
         let stream = "\u{feff}: hello\n\nevent: a\ndata: one\n\ndata:two\r\ndata:  three\r\n\r\n\
                       data\n\nid: 4\nretry: 9\ndatabase: no\n\ndata: mixed\r\rdata: unfinished\n";
         assert_eq!(decoded([stream.as_bytes()]), ["one", "two\n three", "", "mixed"]);
+    }
+
+    #[test]
+    fn names_failures_and_what_no_blank_line_ends_are_kept() {
+        let mut decoder = Decoder::default();
+        let stream = b"event: error\ndata: why\n\nerror: {\"a\":1}\n\n{\"bare\":1}\n\nevent: lost\n\n\
+                       event: end\ndata:x";
+        let frames = decoder.take(stream).expect("small frames");
+        let read =
+            |frame: &Frame| [&frame.name, &frame.data].map(|part| String::from_utf8_lossy(part).into_owned());
+        let read_all: Vec<_> = frames.iter().map(read).collect();
+        assert_eq!(read_all, [["error", "why"], ["error", "{\"a\":1}"], ["", "{\"bare\":1}"]]);
+        assert_eq!(decoder.finish().as_ref().map(read), Some(["end".to_owned(), "x".to_owned()]));
+        assert_eq!(Decoder::default().finish(), None);
     }
 
     #[test]

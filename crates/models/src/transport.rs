@@ -18,8 +18,12 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    failure::{self, Asked, Problem, failure},
-    sse::{Decoder, FRAME_BYTES, TooLarge},
+    failure::{self, Asked, failure, said, shown},
+    learned::{Extra, Learned, Omitted},
+    loose::{Piece, Reader},
+    problem::{Form, Problem},
+    room,
+    sse::{Decoder, FRAME_BYTES, Frame, TooLarge},
     weight::is_readable,
 };
 
@@ -27,14 +31,16 @@ use crate::{
 const SILENCE: Duration = Duration::from_secs(limits::MODEL_SILENCE_S);
 /// Nothing of the answer for so long, whatever else came: the stream is cut too.
 const EMPTY: Duration = Duration::from_secs(limits::MODEL_EMPTY_S);
-/// How long an answer that has said why it ended waits for what may follow: its cost, and the last frame.
-const POSTSCRIPT: Duration = Duration::from_secs(10);
 /// How long the end of the body may take after the end of the answer: a connection whose body was read
 /// to its end is used again.
 const FAREWELL: Duration = Duration::from_millis(100);
 /// Most bytes of an error's body that are read, and for how long.
 const ERROR_BYTES: usize = 64 * 1024;
 const ERROR_WAIT: Duration = Duration::from_secs(10);
+/// Most bytes of a body without frames that are kept, to be read as something else than a stream.
+const UNFRAMED_BYTES: usize = 4 * 1024 * 1024;
+/// Most requests for one answer: each but the first leaves out what the one before was refused for.
+const FORMS: usize = 5;
 
 /// What a request to a route needs beside its own body.
 pub(crate) struct Line<'a> {
@@ -46,6 +52,17 @@ pub(crate) struct Line<'a> {
     pub(crate) headers: HeaderMap,
     /// Whom it asks, if a model is asked.
     pub(crate) model: Option<&'a str>,
+    /// What the route's provider does not take.
+    pub(crate) learned: &'a Learned,
+}
+
+/// How a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Writ {
+    /// What is left out of it.
+    pub(crate) omitted: Omitted,
+    /// Tokens that the answer may take.
+    pub(crate) bound: u64,
 }
 
 /// Shows neither the key nor the headers.
@@ -75,8 +92,44 @@ impl Line<'_> {
         format!("{}{path}", self.route.base_url.trim_end_matches('/'))
     }
 
-    /// Asks for a streamed answer.
-    pub(crate) async fn post(&self, path: &str, body: Vec<u8>) -> Result<Response, Unserved> {
+    /// Asks for a streamed answer of at most `bound` tokens. A provider that refuses one of `extras` is asked
+    /// once more without it, and one that finds the answer too long, once with a shorter one.
+    pub(crate) async fn ask(
+        &self,
+        path: &str,
+        bound: u64,
+        extras: &[Extra],
+        write: impl Fn(Writ) -> serde_json::Result<Vec<u8>>,
+    ) -> Result<Response, Failure> {
+        let mut writ = Writ { omitted: self.learned.omitted(), bound };
+        for _ in 1..FORMS {
+            let body = write(writ).map_err(|error| unwritable(&error))?;
+            let unserved = match self.post(path, body).await {
+                Ok(response) => {
+                    self.learned.note(writ.omitted, self.route);
+                    return Ok(response);
+                }
+                Err(unserved) => unserved,
+            };
+            let Unserved { failure, problem } = unserved;
+            let omitted = writ.omitted.after(&problem, extras);
+            let shorter = || (writ.bound == bound).then(|| room::shorter(&problem, bound)).flatten();
+            match (failure.class, omitted) {
+                (FailureClass::Invalid | FailureClass::Unavailable, Some(omitted)) => writ.omitted = omitted,
+                (FailureClass::Invalid, None) => match shorter() {
+                    Some(bound) => writ.bound = bound,
+                    None => return Err(failure),
+                },
+                _ => return Err(failure),
+            }
+        }
+        let body = write(writ).map_err(|error| unwritable(&error))?;
+        let response = self.post(path, body).await.map_err(|unserved| unserved.failure)?;
+        self.learned.note(writ.omitted, self.route);
+        Ok(response)
+    }
+
+    async fn post(&self, path: &str, body: Vec<u8>) -> Result<Response, Unserved> {
         let request = self.client.post(self.address(path));
         let request = request.header(CONTENT_TYPE, "application/json").header(ACCEPT, "text/event-stream");
         self.send(request.body(body)).await
@@ -104,7 +157,7 @@ impl Line<'_> {
         reading: impl Fold,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<Answer, Failure> {
-        read(response.bytes_stream(), reading, deltas).await.map_err(|failed| {
+        read(response.bytes_stream(), reading, self.route, deltas).await.map_err(|failed| {
             let message = failure::without(&failed.message, self.key);
             Failure { message, ..failed }
         })
@@ -153,10 +206,27 @@ pub(crate) enum Stage {
     Whole,
 }
 
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By itself: with its last frame, or with the end of the body.
+    Whole,
+    /// The connection broke, or nothing came any more.
+    Torn,
+}
+
 /// The fold of one wire's frames into an answer.
 pub(crate) trait Fold: Sized {
-    /// Takes the data of one frame; tells `deltas` what is new.
-    fn take(&mut self, data: &[u8], deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure>;
+    /// Takes an object of the stream, whose event has this name if it has one; tells `deltas` what is new.
+    fn take(
+        &mut self,
+        name: &[u8],
+        value: Value,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<(), Failure>;
+
+    /// The word came that says that all is sent.
+    fn done(&mut self);
 
     /// How far the answer is.
     fn stage(&self) -> Stage;
@@ -168,17 +238,22 @@ pub(crate) trait Fold: Sized {
     fn tokens(&self) -> Tokens;
 
     /// The whole answer, or why it is none. Called when the stream has ended.
-    fn finish(self) -> Result<Answer, Failure>;
+    fn finish(self, end: End) -> Result<Answer, Failure>;
 
     /// A failure in the middle of the answer, with what it has cost.
     fn failed(&self, class: FailureClass, message: impl Into<String>) -> Failure {
         Failure { class, message: message.into(), retry_after: None, tokens: self.tokens() }
     }
 
-    /// The failure of a frame that is not the wire's.
-    fn unreadable(&self, error: &serde_json::Error) -> Failure {
-        let message = format!("The model's stream holds an event that cannot be read: {error}.");
-        self.failed(FailureClass::Cut, message)
+    /// The failure of an answer that ended with a word that stands for one.
+    fn stopped(&self, class: FailureClass, word: &str) -> Failure {
+        let word: String = word.chars().take(limits::SHOWN_CHARS).collect();
+        self.failed(class, format!("The model provider broke the answer off: it says `{word}`."))
+    }
+
+    /// The failure of a conversation that is too long, as the answer says.
+    fn overflowed(&self) -> Failure {
+        self.failed(FailureClass::Invalid, "The conversation no longer fits the model's context window.")
     }
 
     /// The failure of a stream that ended too early.
@@ -187,72 +262,182 @@ pub(crate) trait Fold: Sized {
     }
 }
 
+/// A stream that is being read.
+struct Hearing<'d, F> {
+    reading: F,
+    reader: Reader,
+    deltas: &'d mut (dyn FnMut(Delta) + Send),
+    /// Whether an object of the stream has come.
+    heard: bool,
+    /// What has come so far without one.
+    unframed: Vec<u8>,
+    /// The last words that stood in the place of an object.
+    words: String,
+}
+
 /// Reads a streamed answer to its end.
 async fn read<E: Error>(
     stream: impl Stream<Item = Result<Bytes, E>>,
-    mut reading: impl Fold,
+    reading: impl Fold,
+    route: &Route,
     deltas: &mut (dyn FnMut(Delta) + Send),
 ) -> Result<Answer, Failure> {
     let mut stream = pin!(stream);
     let mut decoder = Decoder::default();
-    let mut ending_since = None;
-    let (mut said, mut said_at) = (0, Instant::now());
+    let (reader, unframed, words) = (Reader::default(), Vec::new(), String::new());
+    let mut hearing = Hearing { reading, reader, deltas, heard: false, unframed, words };
+    let mut last = Instant::now();
+    let (mut said, mut said_at) = (0, last);
     loop {
-        if reading.said() > said {
-            (said, said_at) = (reading.said(), Instant::now());
+        if hearing.reading.said() > said {
+            (said, said_at) = (hearing.reading.said(), Instant::now());
         }
-        let patience = match reading.stage() {
+        let patience = match hearing.reading.stage() {
             Stage::Open => SILENCE.min(EMPTY.saturating_sub(said_at.elapsed())),
-            Stage::Ending => {
-                POSTSCRIPT.saturating_sub(ending_since.get_or_insert_with(Instant::now).elapsed())
-            }
+            // Bytes that say nothing do not keep up an answer that has said why it ended.
+            Stage::Ending => SILENCE.saturating_sub(last.elapsed()),
             Stage::Whole => break,
         };
         // What is there at once is never too late for a timeout.
         if patience.is_zero() {
-            return if ending_since.is_some() { reading.finish() } else { Err(empty(reading.tokens())) };
+            return if hearing.reading.stage() == Stage::Ending {
+                hearing.ended(route, End::Torn)
+            } else {
+                Err(empty(hearing.reading.tokens()))
+            };
         }
         let chunk = match timeout(patience, stream.next()).await {
             Ok(Some(Ok(chunk))) => chunk,
-            Ok(None) if let Some(failure) = unstreamed(decoder.rest(), &reading) => return Err(failure),
-            Ok(Some(Err(_)) | None) => return reading.finish(),
-            Err(_) if ending_since.is_some() => return reading.finish(),
-            Err(_) if patience < SILENCE => return Err(empty(reading.tokens())),
-            Err(_) => return Err(silent(reading.tokens())),
+            Ok(None) => {
+                if hearing.is_bare() {
+                    return hearing.ended(route, End::Whole);
+                }
+                if let Some(frame) = decoder.finish() {
+                    // What is half a frame ends the stream as if it had not come.
+                    drop(hearing.take(&frame)?);
+                }
+                return hearing.ended(route, End::Whole);
+            }
+            Ok(Some(Err(_))) => return hearing.ended(route, End::Torn),
+            Err(_) if hearing.reading.stage() == Stage::Ending => return hearing.ended(route, End::Torn),
+            Err(_) if patience < SILENCE => return Err(empty(hearing.reading.tokens())),
+            Err(_) => return Err(silent(hearing.reading.tokens())),
         };
+        if !hearing.heard {
+            let room = UNFRAMED_BYTES - hearing.unframed.len();
+            hearing.unframed.extend(chunk.iter().take(room));
+        }
         let frames = decoder.take(&chunk).map_err(|TooLarge| {
             let message = format!("The model's stream holds an event of more than {FRAME_BYTES} bytes.");
-            reading.failed(FailureClass::Invalid, message)
+            hearing.reading.failed(FailureClass::Invalid, message)
         })?;
         for frame in frames {
-            if !is_readable(&frame) {
-                let message = "The model's stream holds an event that takes too much memory to read.";
-                return Err(reading.failed(FailureClass::Invalid, message));
+            if let Some(unreadable) = hearing.take(&frame)? {
+                return Err(unreadable);
             }
-            reading.take(&frame, deltas)?;
+            last = Instant::now();
         }
     }
     drop(timeout(FAREWELL, stream.next()).await);
-    reading.finish()
+    hearing.reading.finish(End::Whole)
 }
 
-/// Why a body that has ended too early is no stream, if all of it is one JSON object.
-fn unstreamed(body: &[u8], reading: &impl Fold) -> Option<Failure> {
-    let read = is_readable(body).then(|| serde_json::from_slice(body).ok()).flatten();
-    let body = read.filter(Value::is_object)?;
-    if reading.stage() != Stage::Open {
-        return None;
+impl<F: Fold> Hearing<'_, F> {
+    /// Takes a frame; gives the failure of one that cannot be read.
+    fn take(&mut self, frame: &Frame) -> Result<Option<Failure>, Failure> {
+        if !is_readable(&frame.data) {
+            let message = "The model's stream holds an event that takes too much memory to read.";
+            return Err(self.reading.failed(FailureClass::Invalid, message));
+        }
+        let pieces = match self.reader.read(&frame.data) {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                let message = format!("The model's stream holds an event that cannot be read: {error}.");
+                return Ok(Some(self.reading.failed(FailureClass::Cut, message)));
+            }
+        };
+        for piece in pieces {
+            if self.reading.stage() == Stage::Whole {
+                break;
+            }
+            match piece {
+                Piece::Value(value) => {
+                    self.heard = true;
+                    self.unframed = Vec::new();
+                    // Some wrap each in a list.
+                    let values = if let Value::Array(several) = value { several } else { vec![value] };
+                    for value in values {
+                        self.reading.take(&frame.name, value, self.deltas)?;
+                    }
+                }
+                Piece::Done => {
+                    self.heard = true;
+                    self.reading.done();
+                }
+                Piece::Words(words) => self.words = words,
+            }
+        }
+        Ok(None)
     }
-    let problem = Problem::of(&body);
-    if problem.is_said() {
-        return Some(problem.in_stream(reading.tokens()));
+
+    /// Whether all that has come is JSON without any frame.
+    fn is_bare(&self) -> bool {
+        !self.heard && self.unframed.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first))
     }
-    let message = "The model provider sent its answer in one piece, not as a stream.";
-    Some(reading.failed(FailureClass::Invalid, message))
+
+    fn ended(mut self, route: &Route, end: End) -> Result<Answer, Failure> {
+        if !self.heard && end == End::Whole {
+            let unframed = core::mem::take(&mut self.unframed);
+            return self.unstreamed(&unframed, route);
+        }
+        let words = self.words;
+        self.reading.finish(end).map_err(|failed| {
+            if failed.class != FailureClass::Cut || words.is_empty() {
+                return failed;
+            }
+            let message = format!("{}{}", failed.message.trim_end_matches('.'), said(&words));
+            Failure { message, ..failed }
+        })
+    }
+
+    /// Reads a body that is no stream: an answer in one piece, or why there is none.
+    fn unstreamed(mut self, body: &[u8], route: &Route) -> Result<Answer, Failure> {
+        let pieces = if is_readable(body) { self.reader.read(body).unwrap_or_default() } else { Vec::new() };
+        if let [Piece::Value(value)] = &pieces[..] {
+            let taken = self.reading.take(b"", value.clone(), self.deltas);
+            if taken.is_err() || self.reading.stage() != Stage::Open {
+                return taken.and_then(|()| self.reading.finish(End::Whole));
+            }
+        }
+        // What keeps a connection up says nothing.
+        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b":"));
+        let problem = Problem::read(&lines.collect::<Vec<_>>().join(&b'\n'));
+        match problem.form() {
+            Form::Api => Err(problem.in_stream(self.reading.tokens())),
+            Form::Page => {
+                let (at, pattern, page) = (shown(route), &route.pattern, said(problem.message()));
+                let message = format!(
+                    "{at} answered with a web page, not with a stream; check the base URL of the route \
+                     {pattern}{page}"
+                );
+                Err(self.reading.failed(FailureClass::Invalid, message))
+            }
+            Form::Lines => {
+                let message = format!("The model's stream ended in the middle{}", said(problem.message()));
+                Err(self.reading.failed(FailureClass::Cut, message))
+            }
+            Form::Silent if pieces.is_empty() => self.reading.finish(End::Whole),
+            Form::Silent => {
+                let message =
+                    "The model provider sent its answer in one piece, in a form that is not its API's.";
+                Err(self.reading.failed(FailureClass::Invalid, message))
+            }
+        }
+    }
 }
 
 /// The failure of a prompt that is no JSON.
-pub(crate) fn unwritable(error: &serde_json::Error) -> Failure {
+fn unwritable(error: &serde_json::Error) -> Failure {
     failure(FailureClass::Invalid, format!("The prompt cannot be written: {error}."))
 }
 
@@ -272,6 +457,10 @@ mod tests {
     const ENDING: &str = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n\
                           data: {\"type\":\"message_stop\"}\n\n";
 
+    fn route() -> Route {
+        Route::script("m")
+    }
+
     fn chunks(chunks: &[&'static str]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
         stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect::<Vec<_>>())
     }
@@ -279,8 +468,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_falls_silent_is_cut_after_the_limit() {
         let begun = Instant::now();
-        let outcome =
-            read(chunks(&[OPENING, TEXT]).chain(stream::pending()), Reading::default(), &mut |_| {}).await;
+        let outcome = read(
+            chunks(&[OPENING, TEXT]).chain(stream::pending()),
+            Reading::default(),
+            &route(),
+            &mut |_| {},
+        )
+        .await;
         let message = "The model provider sent nothing for 120 seconds.".to_owned();
         let tokens = Tokens { input: 3, ..Tokens::default() };
         assert_eq!(outcome, Err(Failure { class: FailureClass::Cut, message, retry_after: None, tokens }));
@@ -293,7 +487,7 @@ mod tests {
             sleep(SILENCE * 9 / 10).await;
             chunk
         });
-        let answer = read(slow, Reading::default(), &mut |_| {}).await;
+        let answer = read(slow, Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
         assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
@@ -351,9 +545,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_does_not_wait_for_a_body_that_never_ends() {
         let begun = Instant::now();
-        let answer =
-            read(chunks(&[OPENING, TEXT, ENDING]).chain(stream::pending()), Reading::default(), &mut |_| {})
-                .await;
+        let answer = read(
+            chunks(&[OPENING, TEXT, ENDING]).chain(stream::pending()),
+            Reading::default(),
+            &route(),
+            &mut |_| {},
+        )
+        .await;
         assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
         assert_eq!(begun.elapsed(), FAREWELL);
     }
@@ -363,7 +561,7 @@ mod tests {
         let input = "[],".repeat(2 * 1024 * 1024);
         let event = format!("data: {{\"type\":\"ping\",\"a\":[{input}[]]}}\n\n");
         let stream = stream::iter([Ok::<_, Infallible>(Bytes::from(event))]);
-        let failure = read(stream, Reading::default(), &mut |_| {}).await.expect_err("a failure");
+        let failure = read(stream, Reading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
         assert_eq!(failure.class, FailureClass::Invalid);
         assert!(failure.message.contains("too much memory"), "{failure:?}");
     }
@@ -371,28 +569,51 @@ mod tests {
     const WORDS: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
     const REASON: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\n";
+    const BOTH: &str =
+        "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
 
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_has_said_its_reason_waits_for_its_cost_but_not_for_ever() {
-        let pause = POSTSCRIPT * 3 / 4;
-        let begun = Instant::now();
-        let late = chunks(&[REASON, USAGE]).then(async |chunk| {
+    fn spaced(parts: &[&'static str], pause: Duration) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        chunks(parts).then(move |chunk| async move {
             sleep(pause).await;
             chunk
-        });
-        let stream = chunks(&[WORDS]).chain(late).chain(stream::pending());
-        let answer = read(stream, chat::Reading::default(), &mut |_| {}).await;
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_has_said_its_reason_waits_for_what_follows_but_not_for_ever() {
+        let pause = SILENCE * 3 / 4;
+        let begun = Instant::now();
+        // What only keeps the connection up is not waited for.
+        let pings = spaced(&[": ping\n\n"; 9], SILENCE / 2);
+        let stream = chunks(&[WORDS]).chain(spaced(&[REASON, USAGE], pause)).chain(pings);
+        let stream = stream.chain(stream::pending());
+        let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
         assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
-        assert_eq!(begun.elapsed(), pause + POSTSCRIPT, "from the reason on, whatever came since");
+        assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_with_a_reason_in_every_chunk_is_heard_to_its_end() {
+        let begun = Instant::now();
+        let pause = SILENCE * 3 / 4;
+        let stream = spaced(&[BOTH, BOTH, BOTH, "data: [DONE]\n\n"], pause).chain(stream::pending());
+        let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await.expect("an answer");
+        assert_eq!(answer.blocks, [AnswerBlock::Text { text: "hihihi".to_owned() }]);
+        assert_eq!(begun.elapsed(), pause * 4 + FAREWELL);
+        let silent = spaced(&[BOTH, BOTH], pause).chain(stream::pending());
+        let failure =
+            read(silent, chat::Reading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
+        assert_eq!(failure.class, FailureClass::Cut, "such a reason is no end");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_without_a_reason_is_waited_for_as_long_as_any() {
         let begun = Instant::now();
         let stream = chunks(&[WORDS, USAGE]).chain(stream::pending());
-        let failure = read(stream, chat::Reading::default(), &mut |_| {}).await.expect_err("a failure");
+        let failure =
+            read(stream, chat::Reading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
         assert_eq!((failure.class, failure.tokens.input), (FailureClass::Cut, 3));
         assert_eq!(begun.elapsed(), SILENCE);
     }

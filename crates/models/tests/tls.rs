@@ -88,7 +88,8 @@ async fn asked(base_url: String, extra_ca_pem: Option<Vec<u8>>) -> Result<Answer
     let models = Models::new(Routes(vec![route]), Keys::default(), net).expect("good settings");
     let parts = vec![Part::Content(Block::text("hi"))];
     let messages = vec![Arc::new(Message { role: Role::User, parts })];
-    let prompt = Prompt { model: "claude-test".to_owned(), system: None, tools: vec![], messages };
+    let prompt =
+        Prompt { model: "claude-test".to_owned(), system: None, tools: vec![], messages, counted: None };
     models.ask(&prompt, &mut |_| {}).await
 }
 

@@ -106,6 +106,10 @@ pub const ALLOWED_HOSTS: usize = 256;
 pub const REQUESTS_PER_TURN: u32 = 200;
 /// Attempts at one model request (rules.md 4).
 pub const ATTEMPTS: u32 = 8;
+/// Attempts at a request whose answers are empty: each is paid for.
+pub const EMPTY_ATTEMPTS: u32 = 3;
+/// Tokens of an answer below which asking for one is of no use: the conversation no longer fits the window.
+pub const ANSWER_TOKENS_MIN: u64 = 1_024;
 /// First pause between attempts, in milliseconds; it doubles (rules.md 4).
 pub const BACKOFF_MS_MIN: u64 = 500;
 /// Longest pause between attempts, in milliseconds.

@@ -23,6 +23,17 @@ pub struct Prompt {
     /// The history. Roles alternate, the first and the last are the user's, every tool use is
     /// answered in the very next message.
     pub messages: Vec<Arc<Message>>,
+    /// How long the history was when it was last counted; `None` if no provider has told.
+    pub counted: Option<Counted>,
+}
+
+/// The length of a history, as a provider counted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Tokens that the provider read.
+    pub tokens: u64,
+    /// How many messages of the history it was given.
+    pub messages: usize,
 }
 
 /// A tool as the model sees it.
@@ -233,6 +244,8 @@ pub enum FailureClass {
     Unavailable,
     /// The stream ended or fell silent in the middle.
     Cut,
+    /// An answer came, and there was nothing in it.
+    Empty,
     /// 400, 404, 413 and the like: the same request will fail again. Also context overflow.
     Invalid,
     /// 401, 403, or no key is set.

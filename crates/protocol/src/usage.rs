@@ -21,6 +21,13 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// All that was read, from whichever cache.
+    #[must_use]
+    pub fn read(self) -> u64 {
+        let parts = [self.cache_read, self.cache_write_5m, self.cache_write_1h];
+        parts.into_iter().fold(self.input, u64::saturating_add)
+    }
+
     /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

@@ -57,7 +57,8 @@ impl Outcome {
         outcome.calls = calls(answer).map(|(name, told)| (name.to_owned(), told)).collect();
         for block in &answer.blocks {
             match block {
-                AnswerBlock::Text { text } if text.is_empty() => {}
+                // An answer of nothing else is asked for again.
+                AnswerBlock::Text { text } if text.trim().is_empty() => {}
                 AnswerBlock::Text { text } => outcome.texts.push(text.clone()),
                 AnswerBlock::ToolUse { .. } | AnswerBlock::Thinking { .. } => {}
             }
@@ -85,7 +86,7 @@ impl Outcome {
         }
         let of = |kind: &'static str| lines.iter().filter(move |line| line.kind == kind);
         let texts: Vec<&str> =
-            of("agent.message").flat_map(Line::texts).filter(|text| !text.is_empty()).collect();
+            of("agent.message").flat_map(Line::texts).filter(|text| !text.trim().is_empty()).collect();
         law!(texts == self.texts, "outcome: the model said {:?} and the log {texts:?}", self.texts);
         let calls: Vec<&Line> = lines.iter().filter(|line| line.kind.ends_with("tool_use")).collect();
         let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();

@@ -135,10 +135,23 @@ impl Message<'_> {
     fn said(&self) -> Vec<&str> {
         match &self.content {
             None => Vec::new(),
-            Some(Content::Text(text)) => vec![text],
+            Some(Content::Text(text)) => parted(text),
             Some(Content::Parts(parts)) => parts.iter().filter_map(Part::text).collect(),
         }
     }
+}
+
+/// The texts that are one string: a script among them begins its own.
+fn parted(text: &str) -> Vec<&str> {
+    let begins = text.match_indices(SCRIPT_BEHIND).map(|(at, _)| at);
+    let mut texts = Vec::new();
+    let mut begun = 0;
+    for at in begins {
+        texts.push(&text[begun..at]);
+        begun = at + "\n\n".len();
+    }
+    texts.push(&text[begun..]);
+    texts
 }
 
 impl Part<'_> {
@@ -150,9 +163,14 @@ impl Part<'_> {
     }
 }
 
+/// How a script begins behind other texts of one string.
+const SCRIPT_BEHIND: &str = "\n\nscript:";
+/// What a client says in the model's place, so that no user stands behind a tool.
+const BETWEEN: &str = "I have the results.";
+
 impl Said for Message<'_> {
     fn is_answer(&self) -> bool {
-        self.role == "assistant"
+        self.role == "assistant" && (self.tool_calls.is_some() || self.said() != [BETWEEN])
     }
 
     fn texts(&self) -> Vec<&str> {
@@ -216,6 +234,9 @@ fn tools(tools: &[Tool<'_>]) -> Result<(), Breach> {
                 format!("tools.{place}.function.parameters.type is not `object`"),
             );
         }
+        if !tool.function.parameters["properties"].is_object() {
+            return breach("schema_properties", format!("tools.{place}.function.parameters names none"));
+        }
     }
     Ok(())
 }
@@ -223,6 +244,8 @@ fn tools(tools: &[Tool<'_>]) -> Result<(), Breach> {
 /// What the messages so far leave open.
 #[derive(Default)]
 struct History<'m> {
+    /// Whether the last message is a tool's.
+    tool_last: bool,
     /// Every id that a call has had.
     ids: HashSet<&'m str>,
     /// The calls of the nearest assistant's message that are not answered yet.
@@ -244,6 +267,9 @@ fn history(messages: &[Message<'_>]) -> Result<(), Breach> {
 impl<'m> History<'m> {
     fn message(&mut self, path: &str, place: usize, message: &'m Message<'_>) -> Result<(), Breach> {
         let role = message.role.as_ref();
+        if core::mem::replace(&mut self.tool_last, role == "tool") && role == "user" {
+            return breach("user_not_behind_tool", path);
+        }
         let calls = message.tool_calls.is_some();
         if (calls && role != "assistant") || (role == "tool") != message.tool_call_id.is_some() {
             return breach("fields_of_the_role", format!("{path} of `{role}`"));
@@ -310,6 +336,11 @@ fn filled(path: &str, role: &str, content: &Content<'_>) -> Result<(), Breach> {
         Content::Text(text) if text.trim().is_empty() => return breach("text_not_blank", path),
         Content::Text(_) => return Ok(()),
         Content::Parts(parts) if parts.is_empty() => return breach("content_not_empty", path),
+        Content::Parts(parts)
+            if parts.iter().all(|part| part.text().is_some_and(|text| !text.trim().is_empty())) =>
+        {
+            return breach("texts_alone_are_a_string", path);
+        }
         Content::Parts(parts) => parts,
     };
     for (place, part) in parts.iter().enumerate() {
@@ -337,7 +368,8 @@ mod tests {
         let call = |id: &str| json!({"id": id, "type": "function", "function": called});
         json!({
             "model": "m", "stream": true, "stream_options": {"include_usage": true}, "max_tokens": 9,
-            "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+            "tools": [{"type": "function", "function": {
+                "name": "look", "parameters": {"type": "object", "properties": {}}}}],
             "messages": [
                 {"role": "system", "content": "be brief"},
                 {"role": "user", "content": [
@@ -348,7 +380,7 @@ mod tests {
                 {"role": "assistant", "content": null, "tool_calls": [call("c1"), call("c2")]},
                 {"role": "tool", "tool_call_id": "c2", "content": "x"},
                 {"role": "tool", "tool_call_id": "c1", "content": "x"},
-                {"role": "user", "content": "more"},
+                {"role": "assistant", "content": "more"},
                 {"role": "assistant", "content": "so"},
                 {"role": "user", "content": "b"},
             ],
@@ -397,12 +429,16 @@ mod tests {
         assert_eq!(tool("type", json!("custom")), "tool_type");
         assert_eq!(tool("function/name", json!("a b")), "tool_name");
         assert_eq!(tool("function/parameters/type", json!("array")), "schema_object");
+        assert_eq!(tool("function/parameters/properties", json!(null)), "schema_properties");
         let twice = json!([legal()["tools"][0], legal()["tools"][0]]);
         assert_eq!(set("tools", twice), "tool_name_unique");
     }
 
     #[test]
     fn each_law_of_messages_is_noticed() {
+        assert_eq!(in_message(5, "role", json!("user")), "user_not_behind_tool");
+        let texts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
+        assert_eq!(in_message(7, "content", texts), "texts_alone_are_a_string");
         assert_eq!(in_message(1, "role", json!("person")), "role_known");
         assert_eq!(in_message(1, "role", json!("system")), "system_first");
         assert_eq!(in_message(1, "tool_call_id", json!("c1")), "fields_of_the_role");
@@ -423,6 +459,20 @@ mod tests {
             broken(|r| drop(r["messages"].as_array_mut().expect("a list").pop())),
             "last_is_not_the_models"
         );
+    }
+
+    #[test]
+    fn a_script_is_found_among_the_texts_of_one_string_and_a_bridge_is_no_answer() {
+        let message = |role: &str, content: &str| json!({"role": role, "content": content}).to_string();
+        let user = message("user", "Message from dyer:\n\nscript:[{}]\n\nscript:[]");
+        let read: Message<'_> = serde_json::from_str(&user).expect("a message");
+        assert_eq!(read.texts(), ["Message from dyer:", "script:[{}]", "script:[]"]);
+        let said = [("assistant", "so", true), ("assistant", BETWEEN, false), ("user", "so", false)];
+        for (role, content, is_answer) in said {
+            let written = message(role, content);
+            let read: Message<'_> = serde_json::from_str(&written).expect("a message");
+            assert_eq!(read.is_answer(), is_answer, "{role}: {content}");
+        }
     }
 
     #[test]

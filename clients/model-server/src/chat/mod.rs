@@ -17,7 +17,10 @@ use self::{laws::Request, wire::Dialect};
 use crate::{
     Memory, later,
     laws::{Breach, breach},
-    next, streamed,
+    next,
+    played::played,
+    shapes::Wire,
+    streamed,
     wire::{Asked, digest},
 };
 
@@ -37,6 +40,9 @@ fn answer(memory: &Memory, headers: &HeaderMap, body: &Bytes) -> Result<Response
     let said = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if said.and_then(|said| said.strip_prefix("Bearer ")).is_none_or(str::is_empty) {
         return breach("key_header", "there is no header authorization with a Bearer key");
+    }
+    if let Some(response) = played(body, Wire::Chat) {
+        return Ok(response);
     }
     let request: Request<'_> = serde_json::from_slice(body)
         .map_err(|error| Breach { law: "readable", detail: error.to_string() })?;

@@ -349,6 +349,7 @@ fn a_child_that_sent_nothing_and_said_nothing_reports_so() {
         r#"
         message "go"
         answer tool Agent {"agent": "spinner", "task": "spin"}
+        @1 answer tool nope
         @1 answer thinking
         "#
     ), @r#"
@@ -367,15 +368,21 @@ fn a_child_that_sent_nothing_and_said_nothing_reports_so() {
       @1 #10 agent.thread_message_received from primary "spin" as task
       @1 #11 span.model_request_start
       = running, ask #11
-    > @1 answer thinking
-      @1 #12 agent.thinking
+    > @1 answer tool nope
+      @1 #12 agent.tool_use nope {} denied
       @1 #13 span.model_request_end #11 answered
-      @1 #14 agent.thread_message_sent to primary "(no output)"
-      @1 #15 session.thread_status_idle child1 end_turn
-      #16 agent.thread_message_received from child1 from spinner "(no output)" as result
+      @1 #14 agent.tool_result #12 "There is no tool named `nope`. Use one of the tools you were given." error
+      @1 #15 span.model_request_start
+      = running, ask #15
+    > @1 answer thinking
+      @1 #16 agent.thinking
+      @1 #17 span.model_request_end #15 answered
+      @1 #18 agent.thread_message_sent to primary "(no output)"
+      @1 #19 session.thread_status_idle child1 end_turn
+      #20 agent.thread_message_received from child1 from spinner "(no output)" as result
       note settled #5 "(no output)"
-      #18 span.model_request_start
-      = running, ask #18
+      #22 span.model_request_start
+      = running, ask #22
     "#);
 }
 

@@ -512,3 +512,154 @@ fn recovered_at_the_last_request_of_a_turn_meets_the_guard() {
       = running, ask #805
     "#);
 }
+
+#[test]
+fn an_answer_with_nothing_in_it_is_asked_for_again_and_then_an_error() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer text ""
+        woke
+        answer thinking
+        woke
+        answer max_tokens
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer text ""
+      #5 span.model_request_end #4 failed error
+      #6 session.error model_request_failed_error, retrying: "The model's answer was empty."
+      note retry at 2.448 s
+      #8 session.thread_status_rescheduled primary
+      #9 session.status_rescheduled
+      = rescheduling, wake at 2.448 s
+    > woke
+      #10 session.status_running
+      #11 session.thread_status_running primary
+      #12 span.model_request_start
+      = running, ask #12
+    > answer thinking
+      #13 span.model_request_end #12 failed error
+      #14 session.error model_request_failed_error, retrying: "The model thought, and then said nothing."
+      note retry at 4.693 s
+      #16 session.thread_status_rescheduled primary
+      #17 session.status_rescheduled
+      = rescheduling, wake at 4.693 s
+    > woke
+      #18 session.status_running
+      #19 session.thread_status_running primary
+      #20 span.model_request_start
+      = running, ask #20
+    > answer max_tokens
+      #21 span.model_request_end #20 failed error
+      #22 session.error model_request_failed_error, exhausted: "The model met its output limit before it said anything; see `max_output` of its route."
+      #23 session.thread_status_idle primary retries_exhausted
+      #24 session.usage 30 in, 15 out, 3.0 s
+      #25 session.status_idle retries_exhausted
+      = idle, retries_exhausted
+    "#);
+}
+
+#[test]
+fn after_a_result_an_answer_may_be_empty_if_it_was_written() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool look_up
+        result 1 "a"
+        answer thinking
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool look_up
+      #5 agent.custom_tool_use look_up {}
+      #6 span.model_request_end #4 answered
+      #7 session.thread_status_idle primary requires_action #5
+      #8 session.usage 10 in, 5 out, 1.0 s
+      #9 session.status_idle requires_action #5
+      = idle, requires_action #5
+    > result 1 "a"
+      #10 session.status_running
+      #11 session.thread_status_running primary
+      #12 user.custom_tool_result #5 "a"
+      #13 span.model_request_start
+      = running, ask #13
+    > answer thinking
+      #14 agent.thinking
+      #15 span.model_request_end #13 answered
+      #16 session.thread_status_idle primary end_turn
+      #17 session.usage 20 in, 10 out, 2.0 s
+      #18 session.status_idle end_turn
+      = idle, end_turn
+    "#);
+}
+
+#[test]
+fn after_a_result_an_answer_that_was_not_even_written_is_asked_for_again() {
+    let told = play(
+        r#"
+        message "hi"
+        answer tool look_up
+        result 1 "a"
+        answer unwritten
+        woke
+        answer
+        "#,
+    );
+    assert!(told.contains("retrying: \"The model's answer was empty.\""), "{told}");
+    assert!(told.trim_end().ends_with("= idle, end_turn"), "{told}");
+}
+
+#[test]
+fn after_a_result_and_a_message_an_answer_says_something() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        message "and?"
+        answer tool look_up
+        result 1 "a"
+        answer
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > message "and?"
+      #5 note queued "and?"
+      = running, ask #4, 1 queued
+    > answer tool look_up
+      #6 agent.custom_tool_use look_up {}
+      #7 span.model_request_end #4 answered
+      #8 session.thread_status_idle primary requires_action #6
+      #9 session.usage 10 in, 5 out, 2.0 s
+      #10 session.status_idle requires_action #6
+      = idle, requires_action #6, 1 queued
+    > result 1 "a"
+      #11 session.status_running
+      #12 session.thread_status_running primary
+      #13 user.custom_tool_result #6 "a"
+      #5 user.message "and?"
+      #15 span.model_request_start
+      = running, ask #15
+    > answer
+      #16 span.model_request_end #15 failed error
+      #17 session.error model_request_failed_error, retrying: "The model's answer was empty."
+      note retry at 5.401 s
+      #19 session.thread_status_rescheduled primary
+      #20 session.status_rescheduled
+      = rescheduling, wake at 5.401 s
+    "#);
+}

@@ -197,13 +197,17 @@ fn blank_texts_are_not_told() {
         message "one"
         answer text " "; text "ok"
         message "two"
+        answer tool weigh
+        result 1 "a"
         answer text " "
         message "three"
         "#
     ), @r#"
     user: "one"
     assistant: "ok"
-    user: "two" | "three"
+    user: "two"
+    assistant: call toolu_0 weigh {}
+    user: result toolu_0 "a" | "three"
     "#);
 }
 

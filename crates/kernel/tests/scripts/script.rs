@@ -537,7 +537,7 @@ fn tokens() -> Tokens {
 
 fn answer(line: &str) -> Answer {
     let mut blocks = Vec::new();
-    let mut stop = None;
+    let (mut stop, mut tokens) = (None, tokens());
     for (index, part) in line.split("; ").filter(|part| !part.is_empty()).enumerate() {
         let (verb, rest) = part.split_once(' ').unwrap_or((part, ""));
         let (name, input) = rest.split_once(' ').unwrap_or((rest, "{}"));
@@ -552,6 +552,7 @@ fn answer(line: &str) -> Answer {
             "cut" => blocks.push(AnswerBlock::ToolUse { id, name: name.into(), input: None }),
             "max_tokens" => stop = Some(AnswerStop::MaxTokens),
             "pause" => stop = Some(AnswerStop::PauseTurn),
+            "unwritten" => tokens.output = 0,
             "refusal" => {
                 let details = RefusalDetails { category: Some("bio".into()), explanation: None };
                 stop = Some(AnswerStop::Refusal(details));
@@ -561,7 +562,7 @@ fn answer(line: &str) -> Answer {
     }
     let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));
     let natural = if calls { AnswerStop::ToolUse } else { AnswerStop::EndTurn };
-    Answer { blocks, stop: stop.unwrap_or(natural), tokens: tokens() }
+    Answer { blocks, stop: stop.unwrap_or(natural), tokens }
 }
 
 fn failure(line: &str) -> Failure {

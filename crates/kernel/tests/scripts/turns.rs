@@ -28,15 +28,11 @@ fn a_plain_turn_is_two_commits() {
 }
 
 #[test]
-fn neighbouring_texts_are_one_message_and_blank_answers_none() {
+fn neighbouring_texts_are_one_message() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
         answer text "a"; text "b"; thinking; text "c"
-        message "more"
-        answer text ""
-        message "more"
-        answer
         "#
     ), @r#"
     > message "hi"
@@ -53,30 +49,6 @@ fn neighbouring_texts_are_one_message_and_blank_answers_none() {
       #9 session.thread_status_idle primary end_turn
       #10 session.usage 10 in, 5 out, 1.0 s
       #11 session.status_idle end_turn
-      = idle, end_turn
-    > message "more"
-      #12 session.status_running
-      #13 session.thread_status_running primary
-      #14 user.message "more"
-      #15 span.model_request_start
-      = running, ask #15
-    > answer text ""
-      #16 span.model_request_end #15 answered
-      #17 session.thread_status_idle primary end_turn
-      #18 session.usage 20 in, 10 out, 2.0 s
-      #19 session.status_idle end_turn
-      = idle, end_turn
-    > message "more"
-      #20 session.status_running
-      #21 session.thread_status_running primary
-      #22 user.message "more"
-      #23 span.model_request_start
-      = running, ask #23
-    > answer
-      #24 span.model_request_end #23 answered
-      #25 session.thread_status_idle primary end_turn
-      #26 session.usage 30 in, 15 out, 3.0 s
-      #27 session.status_idle end_turn
       = idle, end_turn
     "#);
 }

@@ -11,12 +11,20 @@ use protocol::{
     content::{Block, Source},
     prompt::{Message, Part, Prompt, Role},
 };
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use crate::blank::{EMPTY, says_something};
+use super::short;
+use crate::{
+    blank::{EMPTY, says_something},
+    learned::Extra,
+    transport::Writ,
+};
 
 /// Begins the result of a tool that failed: this wire has no field for it.
 const FAILED: &str = "Error: ";
+/// What the model says between the results of its tools and a person: strict servers (Mistral's) take no user
+/// right behind a tool.
+const BETWEEN: &str = "I have the results.";
 /// What a PDF is called if it has no name: this wire wants one.
 const UNNAMED: &str = "document.pdf";
 
@@ -28,6 +36,14 @@ pub(super) enum Bound {
 }
 
 impl Bound {
+    /// What a provider refuses that does not take it.
+    pub(super) fn extra(self) -> Extra {
+        match self {
+            Self::MaxTokens => Extra::MaxTokens,
+            Self::MaxCompletionTokens => Extra::MaxCompletionTokens,
+        }
+    }
+
     /// The field of the body.
     fn field(self) -> &'static str {
         match self {
@@ -37,8 +53,8 @@ impl Bound {
     }
 }
 
-/// The body of `POST …/chat/completions` for a streamed answer of at most `max_output` tokens.
-pub(super) fn body(prompt: &Prompt, max_output: u64, bound: Bound) -> serde_json::Result<Vec<u8>> {
+/// The body of `POST …/chat/completions` for a streamed answer, its bound under that name if under any.
+pub(super) fn body(prompt: &Prompt, writ: Writ, bound: Option<Bound>) -> serde_json::Result<Vec<u8>> {
     let tools = prompt.tools.iter().map(|tool| WireTool::Function {
         function: Function {
             name: &tool.name,
@@ -46,13 +62,14 @@ pub(super) fn body(prompt: &Prompt, max_output: u64, bound: Bound) -> serde_json
             parameters: &tool.input_schema,
         },
     });
+    let stream_options = StreamOptions { include_usage: true };
     let body = Body {
         model: &prompt.model,
         stream: true,
-        stream_options: StreamOptions { include_usage: true },
-        bound: BTreeMap::from([(bound.field(), max_output)]),
+        stream_options: (!writ.omitted.has(Extra::StreamOptions)).then_some(stream_options),
+        bound: bound.map(|bound| (bound.field(), writ.bound)).into_iter().collect(),
         tools: tools.collect(),
-        messages: messages(prompt),
+        messages: messages(prompt, writ.omitted.has(Extra::CallIds)),
     };
     serde_json::to_vec(&body)
 }
@@ -61,7 +78,8 @@ pub(super) fn body(prompt: &Prompt, max_output: u64, bound: Bound) -> serde_json
 struct Body<'a> {
     model: &'a str,
     stream: bool,
-    stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
     #[serde(flatten)]
     bound: BTreeMap<&'static str, u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -85,7 +103,20 @@ struct Function<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     description: &'a str,
+    #[serde(serialize_with = "with_properties")]
     parameters: &'a Object,
+}
+
+/// A schema that names its properties, also when there are none: OpenAI refuses one that does not.
+fn with_properties<S: Serializer>(schema: &Object, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    for (key, value) in schema {
+        map.serialize_entry(key, value)?;
+    }
+    if !schema.contains_key("properties") {
+        map.serialize_entry("properties", &Object::new())?;
+    }
+    map.end()
 }
 
 #[derive(Serialize)]
@@ -104,12 +135,12 @@ enum WireMessage<'a> {
         tool_calls: Vec<WireCall<'a>>,
     },
     Tool {
-        tool_call_id: &'a str,
+        tool_call_id: Cow<'a, str>,
         content: Cow<'a, str>,
     },
 }
 
-/// A lone text is a string: that is what every server takes, also those that know no parts.
+/// Texts alone are one string: that is what every server takes, also those that know no parts.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Said<'a> {
@@ -155,7 +186,7 @@ impl Serialize for Address<'_> {
 
 #[derive(Serialize)]
 struct WireCall<'a> {
-    id: &'a str,
+    id: Cow<'a, str>,
     #[serde(rename = "type")]
     kind: &'static str,
     function: Called<'a>,
@@ -174,7 +205,12 @@ fn as_text<S: Serializer>(arguments: &Object, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&text)
 }
 
-fn messages(prompt: &Prompt) -> Vec<WireMessage<'_>> {
+/// An id of a call, as it is or as one of nine letters and digits.
+fn id(id: &str, is_short: bool) -> Cow<'_, str> {
+    if is_short { short::id(id) } else { id.into() }
+}
+
+fn messages(prompt: &Prompt, is_short: bool) -> Vec<WireMessage<'_>> {
     let system = prompt.system.as_deref().filter(|text| says_something(text));
     let mut messages: Vec<WireMessage<'_>> =
         system.map(|content| WireMessage::System { content }).into_iter().collect();
@@ -183,9 +219,9 @@ fn messages(prompt: &Prompt) -> Vec<WireMessage<'_>> {
         match message.role {
             Role::Assistant => {
                 tools = called(message);
-                messages.push(assistant(message));
+                messages.push(assistant(message, is_short));
             }
-            Role::User => user(message, &tools, &mut messages),
+            Role::User => user(message, &tools, is_short, &mut messages),
         }
     }
     messages
@@ -200,14 +236,14 @@ fn called(message: &Message) -> BTreeMap<&str, &str> {
     calls.collect()
 }
 
-fn assistant(message: &Message) -> WireMessage<'_> {
+fn assistant(message: &Message, is_short: bool) -> WireMessage<'_> {
     let (mut texts, mut tool_calls) = (Vec::new(), Vec::new());
     for part in &message.parts {
         match part {
             Part::Content(block) => texts.extend(text(block)),
-            Part::ToolUse { id, name, input } => {
+            Part::ToolUse { id: given, name, input } => {
                 tool_calls.push(WireCall {
-                    id,
+                    id: id(given, is_short),
                     kind: "function",
                     function: Called { name, arguments: input },
                 });
@@ -223,12 +259,17 @@ fn assistant(message: &Message) -> WireMessage<'_> {
 }
 
 /// The answers to calls, each a message of its own, then one message with everything else.
-fn user<'a>(message: &'a Message, tools: &BTreeMap<&str, &str>, messages: &mut Vec<WireMessage<'a>>) {
+fn user<'a>(
+    message: &'a Message,
+    tools: &BTreeMap<&str, &str>,
+    is_short: bool,
+    messages: &mut Vec<WireMessage<'a>>,
+) {
     let (mut attached, mut said) = (Vec::new(), Vec::new());
     let mut answers = false;
     for part in &message.parts {
         match part {
-            Part::ToolResult { id, content, is_error } => {
+            Part::ToolResult { id: given, content, is_error } => {
                 answers = true;
                 let (mut texts, mut beside) = (Vec::new(), Vec::new());
                 for block in content {
@@ -238,12 +279,13 @@ fn user<'a>(message: &'a Message, tools: &BTreeMap<&str, &str>, messages: &mut V
                     }
                 }
                 messages.push(WireMessage::Tool {
-                    tool_call_id: id,
+                    tool_call_id: id(given, is_short),
                     content: told(texts, *is_error, !beside.is_empty()),
                 });
                 if !beside.is_empty() {
-                    let tool = tools.get(id.as_str()).copied().unwrap_or("a tool");
-                    let intro = format!("What {tool} returned with the result of call {id}:");
+                    let tool = tools.get(given.as_str()).copied().unwrap_or("a tool");
+                    let call = id(given, is_short);
+                    let intro = format!("What {tool} returned with the result of call {call}:");
                     attached.push(WirePart::Text { text: intro.into() });
                     attached.extend(beside);
                 }
@@ -256,12 +298,21 @@ fn user<'a>(message: &'a Message, tools: &BTreeMap<&str, &str>, messages: &mut V
     if attached.is_empty() && !answers {
         attached.push(WirePart::Text { text: EMPTY.into() });
     }
-    match <[WirePart<'a>; 1]>::try_from(attached) {
-        Ok([WirePart::Text { text }]) => messages.push(WireMessage::User { content: Said::Text(text) }),
-        Ok(one) => messages.push(WireMessage::User { content: Said::Parts(one.into()) }),
-        Err(several) if several.is_empty() => {}
-        Err(several) => messages.push(WireMessage::User { content: Said::Parts(several) }),
+    if attached.is_empty() {
+        return;
     }
+    if matches!(messages.last(), Some(WireMessage::Tool { .. })) {
+        messages.push(WireMessage::Assistant { content: Some(BETWEEN.into()), tool_calls: Vec::new() });
+    }
+    let texts = attached.iter().map(|part| match part {
+        WirePart::Text { text } => Some(text.clone()),
+        WirePart::ImageUrl { .. } | WirePart::File { .. } => None,
+    });
+    let content = match texts.collect::<Option<Vec<_>>>() {
+        Some(texts) => Said::Text(joined(texts, "\n\n")),
+        None => Said::Parts(attached),
+    };
+    messages.push(WireMessage::User { content });
 }
 
 /// The text of a tool's result, which is never empty.
@@ -351,6 +402,7 @@ fn address(source: &Source) -> Option<Address<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learned::Omitted;
     use protocol::prompt::ToolSpec;
     use serde_json::{Value, json};
     use std::sync::Arc;
@@ -382,11 +434,12 @@ mod tests {
 
     fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
         let messages = messages.into_iter().map(Arc::new).collect();
-        Prompt { model: "m".to_owned(), system: system.map(str::to_owned), tools, messages }
+        Prompt { model: "m".to_owned(), system: system.map(str::to_owned), tools, messages, counted: None }
     }
 
     fn written(prompt: &Prompt, bound: Bound) -> Value {
-        serde_json::from_slice(&body(prompt, 9, bound).expect("a body")).expect("JSON")
+        let writ = Writ { omitted: Omitted::default(), bound: 9 };
+        serde_json::from_slice(&body(prompt, writ, Some(bound)).expect("a body")).expect("JSON")
     }
 
     fn told(messages: Vec<Message>) -> Value {
@@ -450,15 +503,24 @@ mod tests {
                      "tool_calls": [called("c1", "{\"z\":1,\"a\":\"é\\\"\"}"), called("c2", "{}")]},
                     {"role": "tool", "tool_call_id": "c1", "content": "seen\ntwice"},
                     {"role": "tool", "tool_call_id": "c2", "content": "Error: no"},
+                    {"role": "assistant", "content": "I have the results."},
                     {"role": "user", "content": "and?"},
                     {"role": "assistant", "content": null, "tool_calls": [called("c3", "{}")]},
                     {"role": "tool", "tool_call_id": "c3", "content": "(empty)"},
                     {"role": "assistant", "content": "2\n\n3"},
-                    {"role": "user", "content": [
-                        {"type": "text", "text": "four"}, {"type": "text", "text": "five"}]},
+                    {"role": "user", "content": "four\n\nfive"},
                 ],
             })
         );
+    }
+
+    #[test]
+    fn a_schema_names_its_properties_even_if_there_are_none() {
+        let input_schema = json!({"type": "object"}).as_object().expect("an object").clone();
+        let tool = ToolSpec { name: "bare".to_owned(), description: String::new(), input_schema };
+        let written = written(&prompt(None, vec![tool], vec![user(vec![text("one")])]), Bound::MaxTokens);
+        let parameters = &written["tools"][0]["function"]["parameters"];
+        assert_eq!(*parameters, json!({"type": "object", "properties": {}}));
     }
 
     #[test]
@@ -525,10 +587,31 @@ mod tests {
                 {"role": "tool", "tool_call_id": "c2",
                  "content": format!("Error: half\nS\nhere\n\nfound\nit\n{note}")},
                 {"role": "tool", "tool_call_id": "c3", "content": "plain"},
+                {"role": "assistant", "content": "I have the results."},
                 {"role": "user", "content": [
                     intro("c1"), shown_png(), intro("c2"), shown_png(), {"type": "text", "text": "and?"}]},
             ])
         );
+    }
+
+    #[test]
+    fn what_a_provider_refuses_is_left_out_and_ids_are_made_short() {
+        let messages = vec![
+            assistant(vec![call("call_1", &json!({})), call("abcDEF123", &json!({}))]),
+            user(vec![result("call_1", false, vec![block(png())]), result("abcDEF123", false, vec![])]),
+        ];
+        let omitted = Omitted::default().and(Extra::StreamOptions).and(Extra::CallIds);
+        let bytes = body(&prompt(None, vec![], messages), Writ { omitted, bound: 9 }, None).expect("a body");
+        let written: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let keys: Vec<&String> = written.as_object().expect("an object").keys().collect();
+        assert_eq!(keys, ["model", "stream", "messages"]);
+        let told = &written["messages"];
+        let id = told[0]["tool_calls"][0]["id"].as_str().expect("an id");
+        assert!(id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{id}");
+        assert_eq!(told[0]["tool_calls"][1]["id"], "abcDEF123");
+        assert_eq!((&told[1]["tool_call_id"], &told[2]["tool_call_id"]), (&json!(id), &json!("abcDEF123")));
+        let intro = told[4]["content"][0]["text"].as_str().expect("a text");
+        assert!(intro.contains(id), "{intro}");
     }
 
     #[test]

@@ -1,95 +1,77 @@
 //! The fold of a streamed chat completion: chunks in, deltas and one answer out. No clock, no net.
 //!
-//! Read loosely, because no two servers stream alike: a call may come whole or in pieces, with or without an
-//! id, with an index that is the same for all; the last word may be missing, and so may the cost.
-
-use std::collections::BTreeMap;
+//! Read loosely, because no two servers stream alike: what does not carry the answer may be missing, null or
+//! of another kind, and cannot lose it.
 
 use protocol::{
     Object,
     event::RefusalDetails,
-    prompt::{Answer, AnswerStop, Delta, Failure, FailureClass},
+    prompt::{Answer, AnswerStop, Delta, Failure},
     usage::Tokens,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::calls::Calls;
 use crate::{
     blank::says_something,
     draft::{Draft, Writing, append},
-    failure::Problem,
-    transport::{Fold, Stage},
+    loose::{count, list, word},
+    problem::{Problem, is_error},
+    reason::Reason,
+    transport::{End, Fold, Stage},
 };
 
-/// The last frame of a stream.
-const DONE: &[u8] = b"[DONE]";
 /// The field of a thinking block that holds its text. Its type keeps it apart from other providers' thinking.
 const THOUGHT: &str = "reasoning";
+/// The members of a delta that thinking stands in. Those that send several send the same in each, the old
+/// name for old clients.
+const THOUGHTS: [&str; 3] = ["reasoning", "reasoning_content", "thinking"];
 
-/// A chunk, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Chunk {
-    object: Option<String>,
-    choices: Option<Vec<Choice>>,
-    usage: Option<Value>,
-    error: Option<Value>,
+/// What a usage says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    input: Option<u64>,
+    output: Option<u64>,
+    cached: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Choice {
-    index: Option<u64>,
-    delta: Option<Piece>,
-    finish_reason: Option<String>,
-    usage: Option<Value>,
-}
+impl Cost {
+    /// Later figures replace earlier ones: they are sums, not steps.
+    fn update(&mut self, usage: &Value) {
+        let told = |pointers: &[&str]| pointers.iter().filter_map(|at| usage.pointer(at)).find_map(count);
+        *self = Self {
+            input: told(&["/prompt_tokens", "/input_tokens"]).or(self.input),
+            output: told(&["/completion_tokens", "/output_tokens"]).or(self.output),
+            cached: told(&["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens"])
+                .or(self.cached),
+        };
+    }
 
-#[derive(Debug, Deserialize)]
-struct Piece {
-    content: Option<Value>,
-    reasoning: Option<Value>,
-    reasoning_content: Option<Value>,
-    refusal: Option<String>,
-    tool_calls: Option<Vec<CallPiece>>,
-    function_call: Option<FunctionPiece>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct CallPiece {
-    index: Option<u64>,
-    id: Option<String>,
-    function: Option<FunctionPiece>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct FunctionPiece {
-    name: Option<String>,
-    /// A text of JSON, a piece of one, or the object itself.
-    arguments: Option<Value>,
-}
-
-/// What a usage says; what it does not say is zero.
-fn tokens(usage: &Value) -> Tokens {
-    let told = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-    let (input, cached) = (told("/prompt_tokens"), told("/prompt_tokens_details/cached_tokens"));
-    let cache_read = cached.min(input);
-    Tokens { input: input - cache_read, output: told("/completion_tokens"), cache_read, ..Tokens::default() }
+    fn tokens(self) -> Tokens {
+        let input = self.input.unwrap_or(0);
+        let cache_read = self.cached.unwrap_or(0).min(input);
+        Tokens {
+            input: input - cache_read,
+            output: self.output.unwrap_or(0),
+            cache_read,
+            ..Tokens::default()
+        }
+    }
 }
 
 /// An answer that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     draft: Draft,
-    /// The blocks of the calls, in their order.
-    calls: Vec<usize>,
-    /// Of the last call under each index that the server gave.
-    indexes: BTreeMap<u64, usize>,
-    /// Of each call that the server gave an id.
-    ids: BTreeMap<String, usize>,
+    calls: Calls,
     /// Blank text that no block has begun with yet: it is dropped if nothing visible follows.
     blank: String,
     refusal: String,
-    tokens: Tokens,
+    cost: Cost,
+    /// The last word that said why the answer ends.
     finish: Option<String>,
+    /// Whether the answer went on after such a word, so that the word is no end.
+    went_on: bool,
     done: bool,
 }
 
@@ -103,49 +85,84 @@ impl Fold for Reading {
     }
 
     fn tokens(&self) -> Tokens {
-        self.tokens
+        self.cost.tokens()
     }
 
     fn said(&self) -> usize {
         self.draft.said()
     }
 
-    fn take(&mut self, data: &[u8], deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
-        let data = data.trim_ascii();
-        if data.is_empty() || self.done {
-            return Ok(());
+    fn take(
+        &mut self,
+        name: &[u8],
+        value: Value,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<(), Failure> {
+        let mut choices = list(value.get("choices").cloned());
+        let failed = choices.first().and_then(|choice| choice.get("error")).is_some_and(Value::is_object);
+        if is_error(name, &value) || failed {
+            let problem = Problem::of(if failed { &choices[0] } else { &value });
+            return Err(problem.in_stream(self.tokens()));
         }
-        if data == DONE {
-            self.done = true;
-            return Ok(());
+        // A single answer was asked for.
+        let first = choices
+            .iter()
+            .position(|choice| choice.get("index").and_then(count).is_none_or(|index| index == 0));
+        let choice = first.map_or(Value::Null, |at| choices.swap_remove(at));
+        for usage in
+            ["/usage", "/x_groq/usage"].iter().filter_map(|at| value.pointer(at)).chain(choice.get("usage"))
+        {
+            self.cost.update(usage);
         }
-        let chunk: Chunk = serde_json::from_slice(data).map_err(|error| self.unreadable(&error))?;
-        if chunk.error.is_some() || chunk.object.as_deref() == Some("error") {
-            return Err(Problem::read(data).in_stream(self.tokens()));
+        // An answer in one piece says it all in `message`; one in many may say it all again.
+        let message = choice.get("message").filter(|_| self.draft.last().is_none());
+        let piece = choice.get("delta").filter(|delta| delta.is_object());
+        if let Some(piece) = piece.or(message) {
+            self.piece(piece, deltas)?;
         }
-        self.chunk(chunk, deltas)
+        if piece.is_none() && message.is_some() {
+            self.finish.get_or_insert_default();
+        }
+        // Who hands on another's answer may say more exactly why that one ended.
+        let reasons = ["finish_reason", "native_finish_reason"].map(|key| word(choice.get(key)));
+        let failed = |reason: &&String| matches!(Reason::of(reason), Reason::Failed(_));
+        let reason = reasons.iter().find(failed).or(reasons.first()).filter(|reason| !reason.is_empty());
+        if let Some(reason) = reason {
+            self.draft.grow(reason.len(), self.cost.tokens())?;
+            self.finish = Some(reason.clone());
+        }
+        Ok(())
     }
 
-    fn finish(mut self) -> Result<Answer, Failure> {
+    fn done(&mut self) {
+        self.done = true;
+    }
+
+    fn finish(mut self, end: End) -> Result<Answer, Failure> {
         let said = self.draft.last().is_some() || !self.refusal.is_empty();
-        let stop = match self.finish.as_deref() {
+        let finish = match self.finish.take() {
+            Some(_) if end == End::Torn && self.went_on => return Err(self.broken()),
+            Some(finish) => finish,
             // Who says that all is sent and has sent something has only forgotten the reason.
-            None if !self.done || !said => return Err(self.broken()),
-            Some("error" | "abort") => return Err(self.broken()),
-            Some("insufficient_system_resource") => {
-                let message = "The model provider is overloaded: it broke the answer off.";
-                return Err(self.failed(FailureClass::Overloaded, message));
-            }
-            _ if !self.refusal.is_empty() => refused(core::mem::take(&mut self.refusal)),
-            Some("content_filter") => refused("The provider's content filter stopped the answer.".to_owned()),
-            Some("length" | "model_length") => AnswerStop::MaxTokens,
-            // `stop`, `tool_calls`, `function_call` and words we do not know: the calls decide, since some
-            // servers say `stop` although there are calls.
-            Some(_) | None if self.draft.calls() => AnswerStop::ToolUse,
-            Some(_) | None => AnswerStop::EndTurn,
+            None if self.done && said => String::new(),
+            None => return Err(self.broken()),
         };
-        self.name_calls();
-        Ok(Answer { blocks: self.draft.finish(&stop), stop, tokens: self.tokens })
+        let calls = self.draft.calls();
+        let stop = match Reason::of(&finish) {
+            Reason::Failed(class) => return Err(self.stopped(class, &finish)),
+            Reason::Overflow => return Err(self.overflowed()),
+            _ if !self.refusal.is_empty() => refused(core::mem::take(&mut self.refusal)),
+            Reason::Filtered => refused("The provider's content filter stopped the answer.".to_owned()),
+            Reason::Declined => AnswerStop::Refusal(RefusalDetails::default()),
+            Reason::Length => AnswerStop::MaxTokens,
+            Reason::Paused if !calls => AnswerStop::PauseTurn,
+            // The calls decide, since some servers say `stop` although there are calls.
+            Reason::Ended | Reason::Paused if calls => AnswerStop::ToolUse,
+            Reason::Ended | Reason::Paused => AnswerStop::EndTurn,
+        };
+        self.calls.name(&mut self.draft);
+        let tokens = self.cost.tokens();
+        Ok(Answer { blocks: self.draft.finish(&stop), stop, tokens })
     }
 }
 
@@ -154,51 +171,41 @@ fn refused(explanation: String) -> AnswerStop {
 }
 
 impl Reading {
-    fn chunk(&mut self, chunk: Chunk, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
-        // A single answer was asked for.
-        let choice =
-            chunk.choices.into_iter().flatten().find(|choice| choice.index.is_none_or(|index| index == 0));
-        let (delta, finish, beside) = match choice {
-            Some(choice) => (choice.delta, choice.finish_reason, choice.usage),
-            None => (None, None, None),
-        };
-        if let Some(usage) = chunk.usage.or(beside) {
-            self.tokens = tokens(&usage);
-        }
-        if let Some(piece) = delta {
-            self.piece(piece, deltas)?;
-        }
-        if let Some(reason) = finish.filter(|reason| !reason.is_empty()) {
-            self.grow(reason.len())?;
-            self.finish = Some(reason);
-        }
-        Ok(())
-    }
-
-    fn piece(&mut self, piece: Piece, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
-        // Those that send both send the same twice, the old name for old clients.
-        let thought = [piece.reasoning, piece.reasoning_content].into_iter().flatten().map(words);
-        if let Some(thought) = thought.into_iter().find(|thought| !thought.is_empty()) {
+    fn piece(&mut self, piece: &Value, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+        let thoughts = THOUGHTS.iter().filter_map(|key| piece.get(*key)).map(words);
+        if let Some(thought) = thoughts.into_iter().find(|thought| !thought.is_empty()) {
             self.think(&thought, deltas)?;
         }
-        if let Some(content) = piece.content {
-            self.say(words(content), deltas)?;
+        match piece.get("content") {
+            // Thinking and text may lie beside each other.
+            Some(Value::Array(parts)) => {
+                for part in parts {
+                    match part.get("thinking") {
+                        Some(thought) => self.think(&words(thought), deltas)?,
+                        None => self.say(words(part), deltas)?,
+                    }
+                }
+            }
+            Some(content) => self.say(words(content), deltas)?,
+            None => {}
         }
-        if let Some(refusal) = piece.refusal {
-            self.grow(refusal.len())?;
-            self.refusal.push_str(&refusal);
-        }
-        for call in piece.tool_calls.into_iter().flatten() {
-            self.call(call, deltas)?;
-        }
-        if let Some(function) = piece.function_call {
-            self.call(CallPiece { function: Some(function), ..CallPiece::default() }, deltas)?;
+        let refusal = piece.get("refusal").map(words).unwrap_or_default();
+        self.grow(refusal.len())?;
+        self.refusal.push_str(&refusal);
+        let mut calls = list(piece.get("tool_calls").cloned());
+        calls.extend(piece.get("function_call").filter(|call| call.is_object()).cloned());
+        if !calls.is_empty() {
+            self.grow(calls.len())?;
+            self.blank.clear();
+            self.calls.take(&calls, &mut self.draft, self.cost.tokens(), deltas)?;
         }
         Ok(())
     }
 
+    /// Makes room for further content, which says that the answer goes on.
     fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.draft.grow(bytes, self.tokens)
+        self.went_on |= bytes > 0 && self.finish.is_some();
+        self.draft.grow(bytes, self.cost.tokens())
     }
 
     /// A text begins with its first visible character, so that the line breaks that models put before a call
@@ -238,98 +245,33 @@ impl Reading {
 
     fn open(&mut self, block: Writing, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<usize, Failure> {
         self.blank.clear();
-        self.draft.grow_block(self.tokens)?;
+        self.draft.grow_block(self.cost.tokens())?;
         Ok(self.draft.open(block, deltas))
-    }
-
-    fn call(&mut self, piece: CallPiece, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
-        let function = piece.function.unwrap_or_default();
-        let (given_id, given_name) = (piece.id.unwrap_or_default(), function.name.unwrap_or_default());
-        let arguments = match function.arguments {
-            Some(Value::String(text)) => text,
-            Some(Value::Null) | None => String::new(),
-            Some(whole) => whole.to_string(),
-        };
-        // The id is kept twice: with the block, and to find it by. Some say it and the name with every piece.
-        self.draft.hold(2 * given_id.len() + given_name.len(), self.tokens)?;
-        self.grow(arguments.len())?;
-        let known = self.known(piece.index, &given_id);
-        let known = known.filter(|at| !self.begins(*at, &given_id, &given_name, &arguments));
-        let at = if let Some(at) = known {
-            at
-        } else {
-            let (id, name, given) = (String::new(), String::new(), Object::new());
-            let at = self.open(Writing::ToolUse { id, name, given, json: String::new() }, deltas)?;
-            self.grow(given_name.len())?;
-            self.calls.push(at);
-            self.indexes.extend(piece.index.map(|index| (index, at)));
-            at
-        };
-        if let Some(Writing::ToolUse { id, name, json, .. }) = self.draft.at(at) {
-            // Said once or with every piece.
-            if id.is_empty() && !given_id.is_empty() {
-                id.clone_from(&given_id);
-                self.ids.insert(given_id, at);
-            }
-            if name.is_empty() {
-                *name = given_name;
-            }
-            json.push_str(&arguments);
-        }
-        Ok(())
-    }
-
-    /// The block of the call that a piece seems to go on with: the last one under its index; without an index
-    /// the one with its id, else the last one.
-    fn known(&self, index: Option<u64>, given_id: &str) -> Option<usize> {
-        match index {
-            Some(index) => self.indexes.get(&index).copied(),
-            None => self.ids.get(given_id).or(self.calls.last()).copied(),
-        }
-    }
-
-    /// Whether a piece that names a tool begins a call of its own, under an index that is not: it has another
-    /// id, or the arguments of the call at `at` are complete and it brings further ones.
-    fn begins(&self, at: usize, given_id: &str, given_name: &str, arguments: &str) -> bool {
-        let Some(Writing::ToolUse { id, json, .. }) = self.draft.block(at) else { return false };
-        if given_name.is_empty() {
-            return false;
-        }
-        let other = !given_id.is_empty() && !id.is_empty() && given_id != id;
-        let same = !given_id.is_empty() && given_id == id;
-        let further = !same && says_something(arguments) && json.ends_with('}');
-        other || (further && serde_json::from_str::<Object>(json).is_ok())
-    }
-
-    /// Gives each call without an id one of its place; the history keeps ids apart across answers.
-    fn name_calls(&mut self) {
-        for (place, at) in self.calls.iter().enumerate() {
-            if let Some(Writing::ToolUse { id, .. }) = self.draft.at(*at)
-                && id.is_empty()
-            {
-                *id = format!("call_{place}");
-            }
-        }
     }
 }
 
 /// The text of a piece: itself, or that of its parts.
-fn words(value: Value) -> String {
+fn words(value: &Value) -> String {
     match value {
-        Value::String(text) => text,
-        Value::Array(parts) => {
-            parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect()
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().map(words).collect(),
+        Value::Object(fields) => {
+            let told = ["text", "content", "refusal"].iter().filter_map(|key| fields.get(*key));
+            told.map(words).find(|text| !text.is_empty()).unwrap_or_default()
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => String::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sse::Decoder;
+    use crate::{
+        loose::{Piece, Reader},
+        sse::Decoder,
+    };
     use proptest::{collection::vec, prelude::*, sample::Index};
-    use protocol::prompt::{AnswerBlock, DeltaKind};
+    use protocol::prompt::{AnswerBlock, DeltaKind, FailureClass};
 
     /// A part of an answer, in the words of the wire.
     #[derive(Debug, Clone)]
@@ -416,11 +358,19 @@ mod tests {
         let (mut decoder, mut reading, mut told) = (Decoder::default(), Reading::default(), Vec::new());
         for chunk in chunks {
             for frame in decoder.take(chunk).expect("small frames") {
-                reading.take(&frame, &mut |delta| told.push(delta)).expect("a good frame");
+                for piece in Reader::default().read(&frame.data).expect("a good frame") {
+                    match piece {
+                        Piece::Value(value) => {
+                            reading.take(b"", value, &mut |delta| told.push(delta)).expect("a good chunk");
+                        }
+                        Piece::Done => reading.done(),
+                        Piece::Words(words) => panic!("{words}"),
+                    }
+                }
             }
         }
         assert_eq!(reading.stage(), Stage::Whole);
-        let answer = reading.finish().expect("an answer");
+        let answer = reading.finish(End::Whole).expect("an answer");
         let mut shown = vec![String::new(); answer.blocks.len()];
         let mut kinds = Vec::new();
         for delta in told {
@@ -480,14 +430,14 @@ mod tests {
             json!({"tool_calls": (0..4_000).map(|_| json!({"function": {"name": "x", "arguments": "{}"}}))
                 .collect::<Vec<_>>()}),
         ] {
-            let chunk = json!({"choices": [{"delta": delta}]}).to_string();
+            let chunk = json!({"choices": [{"delta": delta}]});
             let mut reading = Reading::default();
-            let taken = (0..=32).map(|_| reading.take(chunk.as_bytes(), &mut |_| {})).find_map(Result::err);
+            let taken = (0..=32).map(|_| reading.take(b"", chunk.clone(), &mut |_| {})).find_map(Result::err);
             assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
         }
-        let chunk = json!({"choices": [{"delta": {}, "finish_reason": megabyte}]}).to_string();
+        let chunk = json!({"choices": [{"delta": {}, "finish_reason": megabyte}]});
         let mut reading = Reading::default();
-        let taken = (0..=32).map(|_| reading.take(chunk.as_bytes(), &mut |_| {})).find_map(Result::err);
+        let taken = (0..=32).map(|_| reading.take(b"", chunk.clone(), &mut |_| {})).find_map(Result::err);
         assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
     }
 }

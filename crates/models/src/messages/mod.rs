@@ -7,15 +7,18 @@ use protocol::prompt::{Answer, Delta, Failure, Prompt};
 
 pub(crate) use self::request::body;
 pub(crate) use self::stream::Reading;
-use crate::transport::{self, Line};
+use crate::{learned::Extra, room, transport::Line};
 
-/// Asks the provider of the line's route once.
+/// What a provider may refuse.
+const EXTRAS: [Extra; 1] = [Extra::CacheControl];
+
+/// Asks the provider of the line's route.
 pub(crate) async fn ask(
     line: &Line<'_>,
     prompt: &Prompt,
     deltas: &mut (dyn FnMut(Delta) + Send),
 ) -> Result<Answer, Failure> {
-    let body = body(prompt, line.route.max_output).map_err(|error| transport::unwritable(&error))?;
-    let response = line.post("/v1/messages", body).await.map_err(|unserved| unserved.failure)?;
+    let bound = room::bound(prompt, line.route)?;
+    let response = line.ask("/v1/messages", bound, &EXTRAS, |writ| body(prompt, writ)).await?;
     line.hear(response, Reading::default(), deltas).await
 }

@@ -10,21 +10,26 @@ use protocol::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::blank::{EMPTY, says_something};
+use crate::{
+    blank::{EMPTY, says_something},
+    learned::Extra,
+    transport::Writ,
+};
 
 /// User messages from the end whose last block carries a cache mark (rules.md 9).
 const MARKED_MESSAGES: usize = 2;
 
-/// The body of `POST /v1/messages` for a streamed answer of at most `max_tokens` tokens.
-pub(crate) fn body(prompt: &Prompt, max_tokens: u64) -> serde_json::Result<Vec<u8>> {
+/// The body of `POST /v1/messages` for a streamed answer.
+pub(crate) fn body(prompt: &Prompt, writ: Writ) -> serde_json::Result<Vec<u8>> {
+    let mark = if writ.omitted.has(Extra::CacheControl) { None } else { MARK };
     let system = prompt.system.iter().filter(|text| says_something(text));
     let body = Body {
         model: &prompt.model,
-        max_tokens,
+        max_tokens: writ.bound,
         stream: true,
-        system: system.map(|text| Wire::Text { text, cache_control: MARK }).collect(),
-        tools: tools(prompt),
-        messages: messages(prompt),
+        system: system.map(|text| Wire::Text { text, cache_control: mark }).collect(),
+        tools: tools(prompt, mark),
+        messages: messages(prompt, mark),
     };
     serde_json::to_vec(&body)
 }
@@ -115,19 +120,19 @@ enum Wire<'a> {
 
 impl Wire<'_> {
     /// Sets the cache mark; what only an assistant says carries none.
-    fn mark(&mut self) {
+    fn mark(&mut self, mark: Option<Mark>) {
         match self {
             Self::Text { cache_control, .. }
             | Self::Image { cache_control, .. }
             | Self::Document { cache_control, .. }
             | Self::SearchResult { cache_control, .. }
-            | Self::ToolResult { cache_control, .. } => *cache_control = MARK,
+            | Self::ToolResult { cache_control, .. } => *cache_control = mark,
             Self::ToolUse { .. } | Self::Thinking(_) => {}
         }
     }
 }
 
-fn tools(prompt: &Prompt) -> Vec<WireTool<'_>> {
+fn tools(prompt: &Prompt, mark: Option<Mark>) -> Vec<WireTool<'_>> {
     let mut tools: Vec<WireTool<'_>> = prompt
         .tools
         .iter()
@@ -139,16 +144,16 @@ fn tools(prompt: &Prompt) -> Vec<WireTool<'_>> {
         })
         .collect();
     if let Some(last) = tools.last_mut() {
-        last.cache_control = MARK;
+        last.cache_control = mark;
     }
     tools
 }
 
-fn messages(prompt: &Prompt) -> Vec<WireMessage<'_>> {
+fn messages(prompt: &Prompt, mark: Option<Mark>) -> Vec<WireMessage<'_>> {
     let mut messages: Vec<WireMessage<'_>> = prompt.messages.iter().map(|said| message(said)).collect();
     let users = messages.iter_mut().rev().filter(|message| message.role == "user");
     for last in users.take(MARKED_MESSAGES).filter_map(|message| message.content.last_mut()) {
-        last.mark();
+        last.mark(mark);
     }
     messages
 }
@@ -158,11 +163,7 @@ fn message(message: &Message) -> WireMessage<'_> {
         Role::User => "user",
         Role::Assistant => "assistant",
     };
-    let mut content: Vec<Wire<'_>> = message.parts.iter().filter_map(part).collect();
-    if content.is_empty() {
-        content.push(Wire::Text { text: EMPTY, cache_control: None });
-    }
-    WireMessage { role, content }
+    WireMessage { role, content: filled(message.parts.iter().filter_map(part).collect()) }
 }
 
 fn part(part: &Part) -> Option<Wire<'_>> {
@@ -172,11 +173,19 @@ fn part(part: &Part) -> Option<Wire<'_>> {
         Part::ToolUse { id, name, input } => Some(Wire::ToolUse { id, name, input }),
         Part::ToolResult { id, content, is_error } => Some(Wire::ToolResult {
             tool_use_id: id,
-            content: content.iter().filter_map(wire).collect(),
+            content: filled(content.iter().filter_map(wire).collect()),
             is_error: *is_error,
             cache_control: None,
         }),
     }
+}
+
+/// Content that is never empty: a failed call's may not be, and some take no empty one at all.
+fn filled(mut content: Vec<Wire<'_>>) -> Vec<Wire<'_>> {
+    if content.is_empty() {
+        content.push(Wire::Text { text: EMPTY, cache_control: None });
+    }
+    content
 }
 
 /// Whether a thinking block is this API's: another provider's has no signature, and would be refused.
@@ -206,6 +215,7 @@ fn wire(block: &Block) -> Option<Wire<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::learned::Omitted;
     use protocol::prompt::ToolSpec;
     use serde_json::json;
     use std::sync::Arc;
@@ -233,11 +243,18 @@ mod tests {
 
     fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
         let messages = messages.into_iter().map(Arc::new).collect();
-        Prompt { model: "claude-test".to_owned(), system: system.map(str::to_owned), tools, messages }
+        Prompt {
+            model: "claude-test".to_owned(),
+            system: system.map(str::to_owned),
+            tools,
+            messages,
+            counted: None,
+        }
     }
 
     fn written(prompt: &Prompt) -> Value {
-        let bytes = body(prompt, 4_096).expect("a body");
+        let writ = Writ { omitted: Omitted::default(), bound: 4_096 };
+        let bytes = body(prompt, writ).expect("a body");
         serde_json::from_slice(&bytes).expect("JSON")
     }
 
@@ -297,6 +314,15 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_refuses_cache_marks_gets_none() {
+        let tools = vec![tool("look", "Looks.")];
+        let prompt = prompt(Some("be brief"), tools, vec![user(vec![text("one")])]);
+        let omitted = Omitted::default().and(Extra::CacheControl);
+        let bytes = body(&prompt, Writ { omitted, bound: 9 }).expect("a body");
+        assert!(!String::from_utf8_lossy(&bytes).contains("cache_control"));
+    }
+
+    #[test]
     fn blank_texts_are_left_out_and_a_message_of_nothing_else_says_so() {
         let result = Part::ToolResult { id: "t1".into(), content: vec![Block::text(" \n")], is_error: false };
         let messages = vec![
@@ -313,8 +339,8 @@ mod tests {
                     {"role": "user", "content": [{"type": "text", "text": "(empty)", "cache_control": mark}]},
                     {"role": "assistant", "content": [{"type": "text", "text": "(empty)"}]},
                     {"role": "user", "content": [
-                        {"type": "tool_result", "tool_use_id": "t1", "is_error": false, "content": [],
-                         "cache_control": mark}]},
+                        {"type": "tool_result", "tool_use_id": "t1", "is_error": false,
+                         "content": [{"type": "text", "text": "(empty)"}], "cache_control": mark}]},
                 ],
             })
         );

@@ -1,4 +1,7 @@
 //! The fold of a streamed answer: events of the Messages API in, deltas and one answer out. No clock, no net.
+//!
+//! Read loosely, since many others speak this wire: what does not carry the answer may be missing, null or of
+//! another kind, and cannot lose it.
 
 use std::collections::BTreeMap;
 
@@ -9,97 +12,25 @@ use protocol::{
     prompt::{Answer, AnswerStop, Delta, Failure, FailureClass},
     usage::Tokens,
 };
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     draft::{Draft, Writing, append},
-    failure::Problem,
-    transport::{Fold, Stage},
+    loose::{count, list, word},
+    problem::{Problem, is_error},
+    reason::Reason,
+    transport::{End, Fold, Stage},
 };
 
-/// An event of the stream, as far as it matters here.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Event {
-    MessageStart {
-        message: Opening,
-    },
-    ContentBlockStart {
-        index: u64,
-        content_block: Value,
-    },
-    ContentBlockDelta {
-        index: u64,
-        delta: Piece,
-    },
-    MessageDelta {
-        delta: Ending,
-        #[serde(default)]
-        usage: WireUsage,
-    },
-    MessageStop,
-    Error {
-        error: Value,
-    },
-    /// `ping`, `content_block_stop`, and what the API may add.
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Debug, Deserialize)]
-struct Opening {
-    #[serde(default)]
-    usage: WireUsage,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Piece {
-    TextDelta {
-        text: String,
-    },
-    ThinkingDelta {
-        thinking: String,
-    },
-    SignatureDelta {
-        signature: String,
-    },
-    InputJsonDelta {
-        partial_json: String,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Ending {
-    stop_reason: Option<String>,
-    stop_details: Option<RefusedFor>,
-}
-
-/// The `stop_details` of a refusal; read loosely, since it only informs.
-#[derive(Debug, Deserialize)]
-struct RefusedFor {
-    category: Option<String>,
-    explanation: Option<String>,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct WireUsage {
-    input_tokens: Option<u64>,
-    output_tokens: Option<u64>,
-    cache_read_input_tokens: Option<u64>,
-    cache_creation_input_tokens: Option<u64>,
-    cache_creation: Option<WireCreation>,
-}
-
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-struct WireCreation {
-    #[serde(default)]
-    ephemeral_5m_input_tokens: u64,
-    #[serde(default)]
-    ephemeral_1h_input_tokens: u64,
+/// What a usage says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    input: Option<u64>,
+    output: Option<u64>,
+    cache_read: Option<u64>,
+    cache_write: Option<u64>,
+    five_minutes: Option<u64>,
+    hour: Option<u64>,
 }
 
 /// Where a block of the provider's goes.
@@ -113,13 +44,28 @@ enum Place {
     Dropped,
 }
 
+/// More of a block.
+#[derive(Debug)]
+enum Piece {
+    Text(String),
+    Thinking(String),
+    Signature(String),
+    Input(String),
+}
+
 /// An answer that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     places: BTreeMap<u64, Place>,
+    /// The index of the block that began last, for pieces without one.
+    last: u64,
     draft: Draft,
-    usage: WireUsage,
-    ending: Ending,
+    cost: Cost,
+    /// The last word that said why the answer ends.
+    reason: Option<String>,
+    refused_for: RefusalDetails,
+    /// Whether the answer went on after such a word, so that the word is no end.
+    went_on: bool,
     /// Whether `message_stop` came: the answer is whole.
     stopped: bool,
     /// Whether the log was told of a block that is left out.
@@ -128,53 +74,92 @@ pub(crate) struct Reading {
 
 impl Fold for Reading {
     fn stage(&self) -> Stage {
-        if self.stopped { Stage::Whole } else { Stage::Open }
+        match (self.stopped, &self.reason) {
+            (true, _) => Stage::Whole,
+            (false, Some(_)) => Stage::Ending,
+            (false, None) => Stage::Open,
+        }
     }
 
     fn tokens(&self) -> Tokens {
-        self.usage.tokens()
+        self.cost.tokens()
     }
 
     fn said(&self) -> usize {
         self.draft.said()
     }
 
-    fn take(&mut self, data: &[u8], deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
-        if data.is_empty() || self.stopped {
-            return Ok(());
+    fn take(
+        &mut self,
+        name: &[u8],
+        value: Value,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<(), Failure> {
+        let kind = word(value.get("type"));
+        // The event's name is what its data's `type` is too, as a rule.
+        let kind = if kind.is_empty() { String::from_utf8_lossy(name).into_owned() } else { kind };
+        if is_error(name, &value) {
+            return Err(Problem::of(&value).in_stream(self.tokens()));
         }
-        match serde_json::from_slice(data) {
-            Ok(event) => self.event(event, deltas),
-            Err(error) => Err(self.unreadable(&error)),
+        let Value::Object(mut event) = value else { return Ok(()) };
+        match kind.as_str() {
+            "message_start" => {
+                if let Some(usage) = event.get("message").and_then(|message| message.get("usage")) {
+                    self.cost.update(usage);
+                }
+            }
+            "content_block_start" => {
+                let index = self.index(&event, true);
+                self.begin(index, event.remove("content_block").unwrap_or_default(), deltas)?;
+            }
+            "content_block_delta" => {
+                let index = self.index(&event, false);
+                let piece = event.get("delta").and_then(Piece::read);
+                piece.map_or(Ok(()), |piece| self.piece(index, piece, deltas))?;
+            }
+            "message_delta" => self.ending(&event)?,
+            "message_stop" => self.stopped = true,
+            // An answer in one piece.
+            "message" => {
+                for block in list(event.remove("content")) {
+                    self.begin(self.places.len() as u64, block, deltas)?;
+                }
+                self.ending(&event)?;
+                self.stopped = self.reason.is_some();
+            }
+            // `ping`, `content_block_stop`, and what the API may add.
+            _ => {}
         }
+        Ok(())
     }
 
-    fn finish(mut self) -> Result<Answer, Failure> {
-        if !self.stopped {
-            return Err(self.broken());
-        }
-        let ending = std::mem::take(&mut self.ending);
+    fn done(&mut self) {
+        self.stopped = true;
+    }
+
+    fn finish(mut self, end: End) -> Result<Answer, Failure> {
+        let reason = match self.reason.take() {
+            Some(_) if !self.stopped && end == End::Torn && self.went_on => return Err(self.broken()),
+            Some(reason) => reason,
+            // Who says that all is sent and has sent something has only forgotten the reason.
+            None if self.stopped && self.draft.last().is_some() => String::new(),
+            None if self.stopped => {
+                return Err(self.failed(FailureClass::Cut, "The model's stream ended without a stop reason."));
+            }
+            None => return Err(self.broken()),
+        };
         let calls = self.draft.calls();
-        let stop = match ending.stop_reason.as_deref() {
-            Some("max_tokens") => AnswerStop::MaxTokens,
-            Some("refusal") => {
-                AnswerStop::Refusal(ending.stop_details.map_or_else(Default::default, |details| {
-                    RefusalDetails { category: details.category, explanation: details.explanation }
-                }))
+        let stop = match Reason::of(&reason) {
+            Reason::Failed(class) => return Err(self.stopped(class, &reason)),
+            Reason::Overflow => return Err(self.overflowed()),
+            Reason::Length => AnswerStop::MaxTokens,
+            Reason::Declined | Reason::Filtered => {
+                AnswerStop::Refusal(core::mem::take(&mut self.refused_for))
             }
-            Some("pause_turn") => AnswerStop::PauseTurn,
-            Some("model_context_window_exceeded") => {
-                let message = "The conversation no longer fits the model's context window.";
-                return Err(self.failed(FailureClass::Invalid, message.to_owned()));
-            }
-            None => {
-                let message = "The model's stream ended without a stop reason.";
-                return Err(self.failed(FailureClass::Cut, message.to_owned()));
-            }
-            // `end_turn`, `stop_sequence`, `tool_use` and words we do not know: the calls decide, since
-            // a call must be answered whatever the word is.
-            Some(_) if calls => AnswerStop::ToolUse,
-            Some(_) => AnswerStop::EndTurn,
+            Reason::Paused => AnswerStop::PauseTurn,
+            // The calls decide, since a call must be answered whatever the word is.
+            Reason::Ended if calls => AnswerStop::ToolUse,
+            Reason::Ended => AnswerStop::EndTurn,
         };
         let tokens = self.tokens();
         let blocks = self.draft.finish(&stop);
@@ -183,22 +168,36 @@ impl Fold for Reading {
 }
 
 impl Reading {
-    fn event(&mut self, event: Event, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
-        match event {
-            Event::MessageStart { message } => self.usage.update(message.usage),
-            Event::ContentBlockStart { index, content_block } => {
-                self.draft.grow_block(self.usage.tokens())?;
-                self.begin(index, content_block, deltas)?;
-            }
-            Event::ContentBlockDelta { index, delta } => self.piece(index, delta, deltas)?,
-            Event::MessageDelta { delta, usage } => {
-                self.draft.hold(delta.bytes(), self.usage.tokens())?;
-                self.ending = delta;
-                self.usage.update(usage);
-            }
-            Event::MessageStop => self.stopped = true,
-            Event::Error { error } => return Err(Problem::of(&error).in_stream(self.tokens())),
-            Event::Other => {}
+    /// The index of a block's event; without one, that of a block that begins, or of the one that began last.
+    fn index(&mut self, event: &Object, begins: bool) -> u64 {
+        let next = || self.places.keys().next_back().map_or(0, |last| last.saturating_add(1));
+        let given = event.get("index").and_then(count);
+        let index = given.unwrap_or_else(|| if begins { next() } else { self.last });
+        if begins {
+            self.last = index;
+        }
+        index
+    }
+
+    /// Why the answer ends, and what it cost; a later event says more and takes nothing back.
+    fn ending(&mut self, event: &Object) -> Result<(), Failure> {
+        let delta = event.get("delta");
+        let told = |key: &str| delta.and_then(|delta| delta.get(key)).or_else(|| event.get(key));
+        let reason = word(told("stop_reason"));
+        let details =
+            told("stop_details").map(|details| ["category", "explanation"].map(|key| word(details.get(key))));
+        let details = details.unwrap_or_default();
+        let bytes = reason.len() + details.iter().map(String::len).sum::<usize>();
+        self.draft.hold(bytes, self.cost.tokens())?;
+        if !reason.is_empty() {
+            self.reason = Some(reason);
+        }
+        let [category, explanation] = details.map(|said| (!said.is_empty()).then_some(said));
+        let known = &mut self.refused_for;
+        known.category = category.or(known.category.take());
+        known.explanation = explanation.or(known.explanation.take());
+        if let Some(usage) = event.get("usage").or_else(|| delta.and_then(|delta| delta.get("usage"))) {
+            self.cost.update(usage);
         }
         Ok(())
     }
@@ -209,6 +208,8 @@ impl Reading {
         block: Value,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
+        self.went_on |= self.reason.is_some();
+        self.draft.grow_block(self.tokens())?;
         let Value::Object(mut block) = block else {
             self.places.insert(index, Place::Dropped);
             return Ok(());
@@ -218,21 +219,21 @@ impl Reading {
         let place = match kind.as_str() {
             "text" => {
                 self.places.insert(index, Place::Silent);
-                let text = string(&mut block, "text");
-                return self.piece(index, Piece::TextDelta { text }, deltas);
+                return self.piece(index, Piece::Text(string(&mut block, "text")), deltas);
             }
             "thinking" | "redacted_thinking" => {
                 self.grow(memory::object(&block))?;
                 Place::At(self.draft.open(Writing::Thinking(block), deltas))
             }
             "tool_use" => {
-                let given = match block.remove("input") {
-                    Some(Value::Object(input)) => input,
-                    Some(_) | None => Object::new(),
+                let (given, json) = match block.remove("input") {
+                    Some(Value::Object(input)) => (input, String::new()),
+                    Some(Value::String(json)) => (Object::new(), json),
+                    Some(_) | None => (Object::new(), String::new()),
                 };
-                let (id, name) = (string(&mut block, "id"), string(&mut block, "name"));
-                self.grow(id.len() + name.len() + memory::object(&given))?;
-                let call = Writing::ToolUse { id, name, given, json: String::new() };
+                let (id, name) = (word(block.get("id")), string(&mut block, "name"));
+                self.grow(id.len() + name.len() + json.len() + memory::object(&given))?;
+                let call = Writing::ToolUse { id, name, given, json };
                 Place::At(self.draft.open(call, deltas))
             }
             _ => {
@@ -253,31 +254,47 @@ impl Reading {
         piece: Piece,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
+        self.went_on |= piece.bytes() > 0 && self.reason.is_some();
         self.grow(piece.bytes())?;
-        let place = self.places.get(&index).copied().unwrap_or(Place::Dropped);
+        let place = self.places.get(&index).copied();
         let at = match (place, &piece) {
-            (Place::Silent, Piece::TextDelta { text }) if !text.is_empty() => {
-                let at = self.draft.open(Writing::Text(String::new()), deltas);
-                self.places.insert(index, Place::At(at));
-                at
+            (Some(Place::At(at)), _) => at,
+            // A block that nobody began is begun by what it says.
+            (Some(Place::Silent) | None, Piece::Text(text)) if !text.is_empty() => {
+                self.open(index, Writing::Text(String::new()), place.is_none(), deltas)?
             }
-            (Place::At(at), _) => at,
-            (Place::Silent | Place::Dropped, _) => return Ok(()),
+            (None, Piece::Thinking(thought)) if !thought.is_empty() => {
+                let block = Object::from_iter([("type".to_owned(), json!("thinking"))]);
+                self.open(index, Writing::Thinking(block), true, deltas)?
+            }
+            (Some(Place::Dropped | Place::Silent) | None, _) => return Ok(()),
         };
         match (self.draft.at(at), piece) {
-            (Some(Writing::Text(_)), Piece::TextDelta { text }) => self.draft.say(at, text, deltas),
-            (Some(Writing::Thinking(raw)), Piece::ThinkingDelta { thinking }) => {
-                append(raw, "thinking", &thinking);
-            }
-            (Some(Writing::Thinking(raw)), Piece::SignatureDelta { signature }) => {
+            (Some(Writing::Text(_)), Piece::Text(text)) => self.draft.say(at, text, deltas),
+            (Some(Writing::Thinking(raw)), Piece::Thinking(thinking)) => append(raw, "thinking", &thinking),
+            (Some(Writing::Thinking(raw)), Piece::Signature(signature)) => {
                 append(raw, "signature", &signature);
             }
-            (Some(Writing::ToolUse { json, .. }), Piece::InputJsonDelta { partial_json }) => {
-                json.push_str(&partial_json);
-            }
+            (Some(Writing::ToolUse { json, .. }), Piece::Input(more)) => json.push_str(&more),
             (Some(Writing::Text(_) | Writing::Thinking(_) | Writing::ToolUse { .. }) | None, _) => {}
         }
         Ok(())
+    }
+
+    fn open(
+        &mut self,
+        index: u64,
+        block: Writing,
+        is_new: bool,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<usize, Failure> {
+        if is_new {
+            self.draft.grow_block(self.tokens())?;
+            self.last = index;
+        }
+        let at = self.draft.open(block, deltas);
+        self.places.insert(index, Place::At(at));
+        Ok(at)
     }
 
     fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
@@ -286,49 +303,54 @@ impl Reading {
     }
 }
 
-impl Ending {
-    fn bytes(&self) -> usize {
-        let details = self.stop_details.iter().flat_map(|details| [&details.category, &details.explanation]);
-        details.chain([&self.stop_reason]).flatten().map(String::len).sum()
-    }
-}
-
 impl Piece {
+    /// The piece that a delta is, by what it holds: its `type` says no more.
+    fn read(delta: &Value) -> Option<Self> {
+        let text = |key: &str| match delta.get(key) {
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(whole @ Value::Object(_)) if key == "partial_json" => Some(whole.to_string()),
+            Some(_) | None => None,
+        };
+        let pieces = [
+            text("text").map(Self::Text),
+            text("thinking").map(Self::Thinking),
+            text("signature").map(Self::Signature),
+            text("partial_json").map(Self::Input),
+        ];
+        pieces.into_iter().flatten().next()
+    }
+
     fn bytes(&self) -> usize {
         match self {
-            Self::TextDelta { text } => text.len(),
-            Self::ThinkingDelta { thinking } => thinking.len(),
-            Self::SignatureDelta { signature } => signature.len(),
-            Self::InputJsonDelta { partial_json } => partial_json.len(),
-            Self::Other => 0,
+            Self::Text(text) | Self::Thinking(text) | Self::Signature(text) | Self::Input(text) => text.len(),
         }
     }
 }
 
-impl WireUsage {
+impl Cost {
     /// Later figures replace earlier ones: they are sums, not steps.
-    fn update(&mut self, later: Self) {
+    fn update(&mut self, usage: &Value) {
+        let told = |pointer: &str| usage.pointer(pointer).and_then(count);
         *self = Self {
-            input_tokens: later.input_tokens.or(self.input_tokens),
-            output_tokens: later.output_tokens.or(self.output_tokens),
-            cache_read_input_tokens: later.cache_read_input_tokens.or(self.cache_read_input_tokens),
-            cache_creation_input_tokens: later
-                .cache_creation_input_tokens
-                .or(self.cache_creation_input_tokens),
-            cache_creation: later.cache_creation.or(self.cache_creation),
+            input: told("/input_tokens").or(self.input),
+            output: told("/output_tokens").or(self.output),
+            cache_read: told("/cache_read_input_tokens").or(self.cache_read),
+            cache_write: told("/cache_creation_input_tokens").or(self.cache_write),
+            five_minutes: told("/cache_creation/ephemeral_5m_input_tokens").or(self.five_minutes),
+            hour: told("/cache_creation/ephemeral_1h_input_tokens").or(self.hour),
         };
     }
 
     fn tokens(self) -> Tokens {
         // Providers that do not tell the two kinds apart write for five minutes, as we ask.
-        let (five_minutes, hour) = match self.cache_creation {
-            Some(split) => (split.ephemeral_5m_input_tokens, split.ephemeral_1h_input_tokens),
-            None => (self.cache_creation_input_tokens.unwrap_or(0), 0),
+        let (five_minutes, hour) = match (self.five_minutes, self.hour) {
+            (None, None) => (self.cache_write.unwrap_or(0), 0),
+            (five_minutes, hour) => (five_minutes.unwrap_or(0), hour.unwrap_or(0)),
         };
         Tokens {
-            input: self.input_tokens.unwrap_or(0),
-            output: self.output_tokens.unwrap_or(0),
-            cache_read: self.cache_read_input_tokens.unwrap_or(0),
+            input: self.input.unwrap_or(0),
+            output: self.output.unwrap_or(0),
+            cache_read: self.cache_read.unwrap_or(0),
             cache_write_5m: five_minutes,
             cache_write_1h: hour,
         }
@@ -353,12 +375,12 @@ mod tests {
         let mut reading = Reading::default();
         let mut deltas = Vec::new();
         for event in events {
-            let taken = reading.take(event.to_string().as_bytes(), &mut |delta| deltas.push(delta));
+            let taken = reading.take(b"", event.clone(), &mut |delta| deltas.push(delta));
             if let Err(failure) = taken {
                 return (Err(failure), deltas);
             }
         }
-        (reading.finish(), deltas)
+        (reading.finish(End::Whole), deltas)
     }
 
     fn start(index: u64, block: Value) -> Value {
@@ -460,7 +482,7 @@ mod tests {
             start(2, json!({"type": "text", "text": "begun "})),
             delta(2, json!({"type": "text_delta", "text": "well"})),
             delta(2, json!({"type": "novel_delta", "x": 1})),
-            delta(9, json!({"type": "text_delta", "text": "nowhere"})),
+            delta(9, json!({"type": "input_json_delta", "partial_json": "nowhere"})),
             json!({"type": "novel_event"}),
         ];
         events.extend(ending(json!("a_new_word")));
@@ -554,10 +576,10 @@ mod tests {
     #[test]
     fn an_answer_without_end_is_refused_at_the_bound() {
         let mut reading = Reading::default();
-        let block = start(0, json!({"type": "text", "text": ""})).to_string();
-        reading.take(block.as_bytes(), &mut |_| {}).expect("a block");
-        let megabyte = delta(0, json!({"type": "text_delta", "text": "x".repeat(1024 * 1024)})).to_string();
-        let taken = (0..32).map(|_| reading.take(megabyte.as_bytes(), &mut |_| {})).find_map(Result::err);
+        let block = start(0, json!({"type": "text", "text": ""}));
+        reading.take(b"", block, &mut |_| {}).expect("a block");
+        let megabyte = delta(0, json!({"type": "text_delta", "text": "x".repeat(1024 * 1024)}));
+        let taken = (0..32).map(|_| reading.take(b"", megabyte.clone(), &mut |_| {})).find_map(Result::err);
         assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
     }
 
@@ -586,10 +608,9 @@ mod tests {
             ),
         ] {
             let mut reading = Reading::default();
-            let block = start(0, json!({"type": "thinking", "thinking": ""})).to_string();
-            reading.take(block.as_bytes(), &mut |_| {}).expect("a block");
-            let event = event.to_string();
-            let taken = (0..33).map(|_| reading.take(event.as_bytes(), &mut |_| {})).find_map(Result::err);
+            let block = start(0, json!({"type": "thinking", "thinking": ""}));
+            reading.take(b"", block, &mut |_| {}).expect("a block");
+            let taken = (0..33).map(|_| reading.take(b"", event.clone(), &mut |_| {})).find_map(Result::err);
             assert_eq!(taken.map(|failure| failure.class), Some(FailureClass::Invalid), "{part}");
         }
     }

@@ -7,3 +7,7 @@ mod messages;
 mod offered;
 mod provider;
 mod refusals;
+mod rows;
+#[path = "../../../../clients/model-server/src/shapes/mod.rs"]
+mod shapes;
+mod streams;

@@ -38,7 +38,7 @@ async fn a_chat_provider_lists_its_models_and_those_of_other_routes_are_left_out
     let data = json!([
         {"id": "chat-b", "object": "model", "created": 1_700_000_000, "owned_by": "x"},
         {"id": "other", "object": "model", "created": 1},
-        {"object": "model"}, "x",
+        {"object": "model"}, "x", 7,
         {"id": "chat-a", "created": 0},
     ]);
     // This wire has no pages, whatever a list says.
@@ -50,6 +50,34 @@ async fn a_chat_provider_lists_its_models_and_those_of_other_routes_are_left_out
     let seen = provider.seen();
     let asked: Vec<_> = seen.iter().map(|seen| (seen.uri.as_str(), seen.header("authorization"))).collect();
     assert_eq!(asked, [("/v1/models", Some("Bearer secret"))]);
+}
+
+#[tokio::test]
+async fn a_list_is_read_in_each_form_that_there_is() {
+    for list in [
+        json!([{"id": "chat-a"}, {"id": "chat-b"}]),
+        json!(["chat-a", "chat-b"]),
+        json!({"data": ["chat-a", "chat-b"]}),
+        json!({"models": [{"name": "chat-a"}, {"model": "chat-b"}]}),
+        json!({"models": [{"name": "models/chat-a"}, {"id": "models/chat-b", "name": "B"}], "more": "x"}),
+        json!({"data": [{"model_name": "chat-a"}, {"id": "chat-b", "created": "0"}], "has_more": null}),
+        json!({"chat-a": {"object": "model"}, "chat-b": {}}),
+    ] {
+        let answer = list.clone();
+        let provider = Fake::start(move |_| answered(&answer)).await;
+        let read = offered(route(&provider.base_url)).await;
+        assert_eq!(read, Ok(vec![named("chat-a"), named("chat-b")]), "{list}");
+    }
+    let none = Fake::start(|_| answered(&json!({"object": "list", "data": null}))).await;
+    assert_eq!(offered(route(&none.base_url)).await, Ok(vec![]));
+    for (wrong, words) in [
+        (json!({"error": {"message": "why"}}), "gave what is no list of models: why."),
+        (json!({"status": "ok", "n": 1}), "gave what is no list of models: an object with status, n."),
+    ] {
+        let provider = Fake::start(move |_| answered(&wrong)).await;
+        let failure = offered(route(&provider.base_url)).await.expect_err("a failure");
+        assert!(failure.message.ends_with(words), "{failure}");
+    }
 }
 
 /// Two pages, then the end.
@@ -108,7 +136,7 @@ async fn a_list_without_bound_a_garbled_one_and_a_refused_one_are_failures() {
     assert_eq!(failure.message, format!("{begin} lists its models in more than 2097152 bytes."));
     let garbled = Fake::start(|_| answered(&json!("<html>"))).await;
     let failure = failed(&garbled).await;
-    assert!(failure.message.contains("gave a list of models that cannot be read"), "{failure}");
+    assert!(failure.message.contains("gave what is no list of models: <html>"), "{failure}");
     assert_eq!(failure.class, FailureClass::Unavailable);
     let denied = Fake::failing(401, &[], json!({"error": {"message": "no"}})).await;
     let failure = failed(&denied).await;

@@ -106,7 +106,7 @@ pub(crate) fn direct() -> Net {
 pub(crate) fn prompt(model: &str) -> Prompt {
     let parts = vec![Part::Content(Block::text("hi"))];
     let messages = vec![Arc::new(Message { role: Role::User, parts })];
-    Prompt { model: model.to_owned(), system: None, tools: vec![], messages }
+    Prompt { model: model.to_owned(), system: None, tools: vec![], messages, counted: None }
 }
 
 /// A text block.

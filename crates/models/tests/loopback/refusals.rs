@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use axum::{body::Body, http::Response};
-use protocol::prompt::FailureClass::{
-    self, Billing, Cut, Denied, Invalid, Overloaded, RateLimited, Unavailable,
-};
+use protocol::prompt::FailureClass::{self, Billing, Denied, Invalid, Overloaded, RateLimited, Unavailable};
 use serde_json::{Value, json};
 
 use crate::{
@@ -44,6 +42,7 @@ async fn each_status_has_its_class_unless_the_words_say_more() {
         (408, openai("x", "x"), Unavailable, failed),
         (500, openai("server_error", "x"), Unavailable, failed),
         (503, openai("unavailable_error", "x"), Unavailable, failed),
+        (498, openai("capacity_exceeded", "x"), Overloaded, "The model provider is overloaded"),
         (529, openai("x", "x"), Overloaded, "The model provider is overloaded"),
     ] {
         assert_eq!(
@@ -97,16 +96,16 @@ async fn an_answer_that_is_no_stream_is_told_from_one_that_broke_off() {
             "The model provider failed in the middle of its answer: Why.",
         ),
         (
-            json!({"object": "chat.completion", "choices": [{"message": {"content": "hi"}}]}),
+            json!({"object": "chat.novel", "said": [{"message": {"content": "hi"}}]}),
             Invalid,
-            "The model provider sent its answer in one piece, not as a stream.",
+            "The model provider sent its answer in one piece, in a form that is not its API's.",
         ),
         (
             json!({"error": "no such key: secret"}),
             Unavailable,
             "The model provider failed in the middle of its answer: no such key: ….",
         ),
-        (json!("hi"), Cut, "The model's stream ended in the middle."),
+        (json!("hi"), Unavailable, "The model provider failed in the middle of its answer: hi."),
     ] {
         assert_eq!(refused(200, body.clone()).await, (class, sentence.to_owned()), "{body}");
     }

@@ -1,6 +1,7 @@
-//! A failed request is followed by its error; at most eight attempts, pauses within their bounds, no wake
-//! before its time; what will fail again is not tried again. The storm's failures begin their message with
-//! their class, so that the log alone says which they were.
+//! A failed request is followed by its error; at most eight attempts (three at an answer that says nothing),
+//! pauses within their bounds, no wake before its time; what will fail again is not tried again. The storm's
+//! failures begin their message with their class, so that the log alone says which they were; those of an
+//! empty answer are the kernel's own.
 
 use protocol::Stamp;
 
@@ -8,6 +9,7 @@ use super::{Referee, law};
 use crate::line::Line;
 
 const ATTEMPTS: u32 = 8;
+const EMPTY_ATTEMPTS: u32 = 3;
 const HOPELESS: [&str; 4] = ["invalid", "denied", "billing", "no_route"];
 
 /// See the file.
@@ -29,15 +31,16 @@ impl Retries {
             return Ok(());
         }
         law!(owed, "an error without a failed request");
+        let attempts = if message.starts_with("The model") { EMPTY_ATTEMPTS } else { ATTEMPTS };
         let hopeless = HOPELESS.iter().any(|class| message.starts_with(class));
         match status.as_str() {
             "retrying" => {
                 law!(!hopeless, "tried again although it will fail again");
-                law!(self.failed < ATTEMPTS, "attempt {} of {ATTEMPTS}", self.failed + 1);
+                law!(self.failed < attempts, "attempt {} of {attempts}", self.failed + 1);
                 self.next = Some("note.retry");
             }
             "exhausted" => {
-                law!(hopeless || self.failed >= ATTEMPTS, "given up after {} attempts", self.failed);
+                law!(hopeless || self.failed >= attempts, "given up after {} attempts", self.failed);
                 self.failed = 0;
             }
             _ => return Err(format!("retry status {status}")),
@@ -122,6 +125,16 @@ mod tests {
         assert_eq!(heard(Retries::default(), &[&tries(7), &over]), Ok(()));
         assert!(heard(Retries::default(), &[&tries(8)]).is_err());
         assert!(heard(Retries::default(), &[&tries(6), &over]).is_err());
+    }
+
+    #[test]
+    fn a_fourth_attempt_at_an_empty_answer_is_objected_to() {
+        let empty = |status| [end(1, "failed"), error(status, "The model's answer was empty.")];
+        let again = [&empty("retrying")[..], &[retry(0, 30)]].concat();
+        let over = empty("exhausted");
+        assert_eq!(heard(Retries::default(), &[&again, &again, &over]), Ok(()));
+        assert!(heard(Retries::default(), &[&again, &again, &again]).is_err());
+        assert!(heard(Retries::default(), &[&again, &over]).is_err());
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Stream {
             let cut = || Hitch::Cut(format!("GET {}", self.path));
             let chunk = self.response.chunk().await.ok().flatten().ok_or_else(cut)?;
             for frame in self.decoder.take(&chunk).map_err(|_| cut())? {
-                self.frames.push_back(serde_json::from_slice(&frame).map_err(|_| cut())?);
+                self.frames.push_back(serde_json::from_slice(&frame.data).map_err(|_| cut())?);
             }
         }
     }

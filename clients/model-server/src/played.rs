@@ -1,0 +1,31 @@
+//! Rows of the table of shapes, played to whoever asks for the model `shape-NAME`.
+
+use axum::{
+    Json,
+    body::Bytes,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::Value;
+
+use crate::shapes::{self, Wire};
+
+/// `GET /shapes`: each row's model, source, wire and meaning.
+pub(crate) async fn table() -> Json<Vec<Value>> {
+    Json(shapes::all().map(shapes::Shape::told).collect())
+}
+
+/// The answer to a request that asks for a row of this wire.
+pub(crate) fn played(body: &Bytes, wire: Wire) -> Option<Response> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let shape = shapes::of(body["model"].as_str()?).filter(|shape| shape.wire == wire)?;
+    Some(match (shape.refuses)(&body) {
+        Some((status, refusal)) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, Json(refusal)).into_response()
+        }
+        None => {
+            ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], (shape.sends)()).into_response()
+        }
+    })
+}

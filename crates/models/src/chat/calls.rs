@@ -1,0 +1,186 @@
+//! The calls of a streamed answer, put together from pieces: by index, then by id, then by what is complete.
+
+use std::collections::BTreeMap;
+
+use protocol::{
+    Object,
+    prompt::{Delta, Failure},
+    usage::Tokens,
+};
+use serde_json::Value;
+
+use crate::{
+    blank::says_something,
+    draft::{Draft, Writing},
+    loose::{count, word},
+};
+
+/// A piece of a call; what it does not say is empty.
+#[derive(Debug, Default)]
+struct Piece {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Piece {
+    fn read(value: &Value) -> Self {
+        // Some leave out the object in between.
+        let function = value.get("function").filter(|function| function.is_object()).unwrap_or(value);
+        let arguments = match function.get("arguments") {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => String::new(),
+            Some(whole) => whole.to_string(),
+        };
+        Self {
+            index: value.get("index").and_then(count),
+            id: word(value.get("id")),
+            name: word(function.get("name")),
+            arguments,
+        }
+    }
+}
+
+/// The calls so far.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Their blocks, in their order.
+    blocks: Vec<usize>,
+    /// The last call under each index that the server gave.
+    indexes: BTreeMap<u64, usize>,
+    /// The last call with each id that the server gave.
+    ids: BTreeMap<String, usize>,
+}
+
+impl Calls {
+    /// Takes the pieces of a chunk. `tokens` is what the request has cost so far.
+    pub(super) fn take(
+        &mut self,
+        pieces: &[Value],
+        draft: &mut Draft,
+        tokens: Tokens,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<(), Failure> {
+        let mut touched = Vec::new();
+        for value in pieces {
+            let piece = Piece::read(value);
+            // The id is kept twice: with the block, and to find it by.
+            draft.grow(2 * piece.id.len() + piece.name.len() + piece.arguments.len(), tokens)?;
+            let known = self.known(&piece);
+            let is_named = known.is_some_and(|at| touched.contains(&at)) && !piece.name.is_empty();
+            match known.filter(|_| !is_named).map(|at| (at, going(draft.block(at), &piece))) {
+                Some((at, Going::On)) => self.go_on(at, piece, draft, &mut touched),
+                Some((_, Going::Again)) => {}
+                next => {
+                    let name = match next {
+                        Some((at, Going::Further)) => name_of(draft.block(at)),
+                        _ => String::new(),
+                    };
+                    draft.grow_block(tokens)?;
+                    let call = Writing::ToolUse {
+                        id: String::new(),
+                        name,
+                        given: Object::new(),
+                        json: String::new(),
+                    };
+                    let at = draft.open(call, deltas);
+                    self.blocks.push(at);
+                    self.go_on(at, piece, draft, &mut touched);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The block of the call that a piece seems to go on with.
+    fn known(&self, piece: &Piece) -> Option<usize> {
+        if let Some(at) = piece.index.and_then(|index| self.indexes.get(&index)) {
+            return Some(*at);
+        }
+        let with_id = self.ids.get(&piece.id);
+        match (piece.index, piece.id.is_empty(), piece.name.is_empty()) {
+            // Under an index of its own, what has a name begins.
+            (Some(_), _, false) => None,
+            (_, false, false) | (Some(_), false, true) => with_id.copied(),
+            (_, _, _) => with_id.or(self.blocks.last()).copied(),
+        }
+    }
+
+    fn go_on(&mut self, at: usize, piece: Piece, draft: &mut Draft, touched: &mut Vec<usize>) {
+        touched.push(at);
+        self.indexes.extend(piece.index.map(|index| (index, at)));
+        if let Some(Writing::ToolUse { id, name, json, .. }) = draft.at(at) {
+            // Said once or with every piece.
+            if id.is_empty() && !piece.id.is_empty() {
+                id.clone_from(&piece.id);
+                self.ids.insert(piece.id, at);
+            }
+            // In pieces, whole again each time, or once more as far as it has come.
+            if piece.name.starts_with(name.as_str()) {
+                *name = piece.name;
+            } else {
+                name.push_str(&piece.name);
+            }
+            json.push_str(&piece.arguments);
+        }
+    }
+
+    /// Gives each call without an id one of its place; the history keeps ids apart across answers.
+    pub(super) fn name(&self, draft: &mut Draft) {
+        for (place, at) in self.blocks.iter().enumerate() {
+            if let Some(Writing::ToolUse { id, .. }) = draft.at(*at)
+                && id.is_empty()
+            {
+                *id = format!("call_{place}");
+            }
+        }
+    }
+}
+
+/// What a piece is to the call that it seems to go on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Going {
+    /// More of it.
+    On,
+    /// Another call, under an index or an id that is not its own.
+    Other,
+    /// Another call of the same tool, which it does not name again.
+    Further,
+    /// The same once more.
+    Again,
+}
+
+fn going(block: Option<&Writing>, piece: &Piece) -> Going {
+    let Some(Writing::ToolUse { id, name, json, .. }) = block else { return Going::Other };
+    let same = !piece.id.is_empty() && piece.id == *id;
+    if !piece.name.is_empty() && !piece.id.is_empty() && !id.is_empty() && !same {
+        return Going::Other;
+    }
+    // An empty object often stands where the arguments are still to come.
+    if !says_something(&piece.arguments)
+        || !is_whole(json)
+        || json.trim() == "{}" && (same || piece.name.is_empty())
+    {
+        return Going::On;
+    }
+    let again = piece.arguments == *json;
+    match piece.name.is_empty() {
+        true if again => Going::Again,
+        true if is_whole(&piece.arguments) => Going::Further,
+        true => Going::On,
+        false if same && again && piece.name == *name => Going::Again,
+        false => Going::Other,
+    }
+}
+
+fn is_whole(json: &str) -> bool {
+    json.trim_end().ends_with('}') && serde_json::from_str::<Object>(json).is_ok()
+}
+
+fn name_of(block: Option<&Writing>) -> String {
+    match block {
+        Some(Writing::ToolUse { name, .. }) => name.clone(),
+        Some(Writing::Text(_) | Writing::Thinking(_)) | None => String::new(),
+    }
+}
