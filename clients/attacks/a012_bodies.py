@@ -12,8 +12,8 @@ MIB = 1024 * 1024
 WHOLE = 32 * MIB
 # Bytes that one body may cost while it is read, and several at once: three have their turn together.
 ONE, SEVERAL = 128 * MIB, 3 * 128 * MIB
-# Bytes that one may cost until it is answered where it is taken.
-TAKEN = 7 * WHOLE
+# Bytes that one may cost until it is answered where it is taken; its model's first request begins meanwhile.
+TAKEN = 10 * WHOLE
 # Seconds within which most of a neighbour's turns are over.
 NEIGHBOUR = 2.0
 

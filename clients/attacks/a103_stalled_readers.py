@@ -71,6 +71,8 @@ def readers(server: Server) -> None:
     with server.neighbour() as neighbour, concurrent.futures.ThreadPoolExecutor(ABREAST) as pool:
         for done in [pool.submit(work, server, session) for session in sessions]:
             done.result()
+    # The neighbour's last stream ends a moment after he has gone.
+    server.until("only the readers follow", lambda: server.metric("heddle_streams") <= READERS)
     grown = server.level() - before
     assert server.metric("heddle_streams") == READERS, "a reader was sent away"
     server.say(

@@ -44,7 +44,12 @@ def status(connection: socket.socket) -> tuple[int, bool]:
     return int(head.split(b" ")[1]), b"retry-after" in head
 
 
-@attack(f"{READERS} pages of 8 MiB that nobody reads, on as many connections and on one", seconds=240)
+@attack(
+    f"{READERS} pages of 8 MiB that nobody reads, on as many connections and on one",
+    seconds=240,
+    # Most of them wait for room for as long as they may, whoever the server is.
+    users=("plain",),
+)
 def pages(server: Server) -> None:
     """Most of them are not even made; another key's pages are read all the while."""
     key = server.heddle("keys", "create", "bad").stdout.split()[2]

@@ -153,7 +153,7 @@ async fn pages_that_nobody_reads_are_bounded_and_no_more_are_made() {
     let counted = Arc::clone(&made);
     let page = move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
-        async { Ok(Answer::Json(Bytes::from_static(&[b'x'; limits::PAGE_BYTES]))) }
+        async { Ok(Answer::Json(Bytes::from(vec![b'x'; limits::PAGE_BYTES]))) }
     };
     let house = House::with(Router::new().route("/pages", list(page))).await;
     let ask = || Request::get("/pages").header("x-api-key", KEY).body(Body::empty()).expect("a request");
@@ -169,6 +169,6 @@ async fn pages_that_nobody_reads_are_bounded_and_no_more_are_made() {
     assert_eq!(unread.len(), made.load(Ordering::Relaxed));
     assert!(unread.len() * limits::PAGE_BYTES <= limits::ANSWERS_LARGE_BYTES_PER_KEY);
     // Who is read makes room for who waits.
-    let (told, _) = tokio::join!(house.whole(ask()), async { drop(unread.pop()) });
+    let (told, ()) = tokio::join!(house.whole(ask()), async { drop(unread.pop()) });
     assert_eq!(told.status(), 200);
 }

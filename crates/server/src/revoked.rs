@@ -137,7 +137,10 @@ mod tests {
     use bytes::Bytes;
     use futures_util::stream;
     use protocol::Stamp;
-    use tokio::time::{Instant, timeout};
+    use tokio::{
+        task::JoinSet,
+        time::{Instant, timeout},
+    };
 
     const AT: Stamp = Stamp::from_micros(1);
 
@@ -151,10 +154,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_revoked_keys_streams_end_and_no_others() {
         let house = House::still().await;
-        let watch = tokio::spawn({
-            let watch = house.watch();
-            async move { watch.run().await }
-        });
+        let (mut watching, watch) = (JoinSet::new(), house.watch());
+        watching.spawn(async move { watch.run().await });
         let path = format!("/v1/sessions/{}", crate::testing::id(&house.session(&[]).await));
         let (store, workspace) = (house.engine().store(), WorkspaceId::from_bits(1));
         let made = async |name: &str, entropy: u8| {
@@ -185,7 +186,6 @@ mod tests {
         }
         drop((ends, stays));
         assert!(house.streaming().lock().is_empty());
-        watch.abort();
     }
 
     #[tokio::test(start_paused = true)]
@@ -195,7 +195,8 @@ mod tests {
         let (key, secret) = keys::create(&store, workspace, "bad", AT, [1; 48]).await.expect("a key");
         let caller = Caller(keys::hash(secret.expose()));
         let streaming = Streaming::default();
-        let watch = tokio::spawn({
+        let mut watching = JoinSet::new();
+        watching.spawn({
             let (streaming, store) = (streaming.clone(), store.clone());
             async move { streaming.watch(&store, workspace).await }
         });
@@ -215,6 +216,5 @@ mod tests {
         cuts[0].cancelled().await;
         assert!(revoked.elapsed() <= 2 * LOOK && !cuts[1].is_cancelled(), "{:?}", revoked.elapsed());
         drop(stalled);
-        watch.abort();
     }
 }

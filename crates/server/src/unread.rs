@@ -173,7 +173,7 @@ mod tests {
     const PAGES: usize = limits::ANSWERS_LARGE_BYTES_PER_KEY / limits::PAGE_BYTES;
 
     fn page() -> Bytes {
-        Bytes::from_static(&[b'x'; limits::PAGE_BYTES])
+        Bytes::from(vec![b'x'; limits::PAGE_BYTES])
     }
 
     #[tokio::test(start_paused = true)]
