@@ -113,13 +113,11 @@ async fn answered(door: &Door, request_id: String, request: Request, next: Next,
         tracing::info!("a stream opens");
         response =
             response.map(|body| Body::new(Streamed { body, began, span: Span::current(), ended: false }));
+    } else if response.extensions_mut().remove::<Known>().is_some() {
+        tell(door, &response, reads, began, problem.as_ref());
     } else {
-        if response.extensions_mut().remove::<Known>().is_some() {
-            tell(door, &response, reads, began, problem.as_ref());
-        } else {
-            let inner = problem.as_ref().and_then(|problem| problem.inner.as_deref());
-            tell_of_stranger(door, &response, began, inner);
-        }
+        let inner = problem.as_ref().and_then(|problem| problem.inner.as_deref());
+        tell_of_stranger(door, &response, began, inner);
     }
     if let Some(problem) = problem {
         let allow = response.headers_mut().remove(header::ALLOW);

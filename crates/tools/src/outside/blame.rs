@@ -218,6 +218,7 @@ mod tests {
         Room { bytes: mib * MIB, entries: 1_000_000, entries_all: 1_000_000, bytes_all: 10_000 * MIB }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "said beside jails that are silent")]
     fn grew(mib: u64, seconds: u64) -> Option<Said> {
         let grown = Amount { bytes: mib * MIB, entries: 1 };
         Some(Said { grown, since: Duration::from_secs(seconds), more: false, unseen: 0 })
