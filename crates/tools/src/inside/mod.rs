@@ -16,6 +16,7 @@ mod processes;
 mod read;
 mod reaper;
 mod scales;
+mod script;
 mod seats;
 mod shell;
 mod sweep;
