@@ -6,6 +6,8 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::str;
 
+use super::names::Named;
+
 /// Characters above which a text goes to a file (rules.md 10).
 pub(super) const WHOLE_CHARS: usize = 100_000;
 /// Characters of each end that the model gets then.
@@ -112,7 +114,7 @@ impl Text {
         let tail = end(&long.tail, END_CHARS);
         let left = self.chars.saturating_sub(2 * END_CHARS);
         let total = self.chars;
-        let path = self.path.display();
+        let path = Named(&self.path);
         let kept = long
             .file
             .as_mut()
