@@ -81,24 +81,25 @@ pub(super) fn run(
 
 /// What may have been meant by a pattern that finds nothing.
 fn hints(pattern: &str, folders: usize) -> String {
-    let mut hints = String::new();
+    let mut hints = Vec::new();
     if !pattern.contains('/') {
-        hints += &format!("; `**/{pattern}` looks deeper");
+        hints.push(format!("; `**/{pattern}` looks deeper"));
     }
     if pattern.ends_with('/') {
-        hints += &format!("; `{pattern}*` are the files in it");
+        hints.push(format!("; `{pattern}*` are the files in it"));
     }
     if folders > 0 {
-        hints += &format!("; {folders} folders do, and only files are shown: add `/*`");
+        hints.push(format!("; it matches folders ({folders}), and only files are shown: add `/*`"));
     }
     if pattern.split('/').any(|part| part.contains("**") && part != "**") {
-        hints += "; `**` goes through folders only as a whole part, as in `**/*.rs`";
+        hints.push("; `**` goes through folders only as a whole part, as in `**/*.rs`".to_owned());
     }
     if pattern.contains('[') {
         let escaped = pattern.replace('[', "[[]");
-        hints += &format!("; `[…]` is one character of several, so for brackets in a name send `{escaped}`");
+        hints
+            .push(format!("; `[…]` is one character of several, so for brackets in a name send `{escaped}`"));
     }
-    hints
+    hints.concat()
 }
 
 /// The folders that a pattern names without a wildcard, and the rest.

@@ -251,10 +251,10 @@ impl Found {
         }
         if let Some(first) = &self.first {
             let count = self.binary;
-            notes += &format!(
+            notes.extend([format!(
                 "\n[searched only up to a NUL byte: {count} of the files, the first {first}; search on with `grep -a` \
                  in bash]"
-            );
+            )]);
         }
         if let Some((path, error)) = skipped.first() {
             let (count, path) = (skipped.len(), Named(path));

@@ -259,18 +259,6 @@ mod tests {
                 json!({"file_path": "a", "view_range": ["1", 4]}),
                 "`view_range.0`: expected a whole",
             ),
-            (
-                Builtin::Write,
-                json!({"file_path": "a", "content": "a\0"}),
-                "`content`: must hold no NUL character, which no text file holds; write bytes with printf",
-            ),
-            (
-                Builtin::Edit,
-                json!({"file_path": "a", "old_string": "a", "new_string": "\0"}),
-                "`new_string`: must hold no NUL character",
-            ),
-            (Builtin::Read, json!({"file_path": "$'a\\x00b'"}), "`file_path`: must be a path: not empty and"),
-            (Builtin::Read, json!({"file_path": "$'\\q'"}), "`file_path`: holds an escape that is none"),
             (Builtin::Write, json!({"file_path": "a"}), "`content`: this field is required. Send write {"),
             (
                 Builtin::Edit,
@@ -289,6 +277,27 @@ mod tests {
             ),
             (Builtin::Grep, json!({"pattern": ""}), "`pattern`: must not be empty. Send grep {\"pattern\""),
             (Builtin::WebFetch, json!({}), "`web_fetch` is not served here"),
+        ] {
+            let mistake = mistake(tool, input);
+            assert!(mistake.starts_with(said), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn what_no_text_and_no_path_holds_is_refused() {
+        for (tool, input, said) in [
+            (
+                Builtin::Write,
+                json!({"file_path": "a", "content": "a\0"}),
+                "`content`: must hold no NUL character, which no text file holds; write bytes with printf",
+            ),
+            (
+                Builtin::Edit,
+                json!({"file_path": "a", "old_string": "a", "new_string": "\0"}),
+                "`new_string`: must hold no NUL character",
+            ),
+            (Builtin::Read, json!({"file_path": "$'a\\x00b'"}), "`file_path`: must be a path: not empty and"),
+            (Builtin::Read, json!({"file_path": "$'\\q'"}), "`file_path`: holds an escape that is none"),
         ] {
             let mistake = mistake(tool, input);
             assert!(mistake.starts_with(said), "{mistake}");

@@ -149,7 +149,11 @@ pub(super) fn in_any_form(path: PathBuf) -> PathBuf {
             Component::Normal(name) if !name.is_ascii() && fs::symlink_metadata(&next).is_err() => {
                 name.to_str().and_then(|name| alike(&found, name))
             }
-            _ => None,
+            Component::Prefix(_)
+            | Component::RootDir
+            | Component::CurDir
+            | Component::ParentDir
+            | Component::Normal(_) => None,
         };
         found = other.unwrap_or(next);
     }

@@ -27,25 +27,22 @@ pub(super) struct Rules {
     in_git: bool,
 }
 
-/// What a folder has.
+/// Something in the place of a file of rules that would keep us waiting or fill memory.
 #[derive(Debug)]
-pub(super) enum Found {
-    Rules(Arc<Rules>),
-    /// Something in the place of a file of rules that would keep us waiting or fill memory.
-    Trap,
-}
+pub(super) struct Trap;
 
 impl Rules {
     /// Those of a folder below `above`.
-    pub(super) fn of(folder: &Path, above: Option<&Arc<Self>>) -> Found {
-        let (Some(git), Some(own)) = (one(folder, ".gitignore"), one(folder, ".ignore")) else {
-            return Found::Trap;
-        };
+    ///
+    /// # Errors
+    /// It has such a trap.
+    pub(super) fn of(folder: &Path, above: Option<&Arc<Self>>) -> Result<Arc<Self>, Trap> {
+        let (git, own) = (one(folder, ".gitignore")?, one(folder, ".ignore")?);
         let top = fs::symlink_metadata(folder.join(".git")).is_ok();
         let in_git = top || above.is_some_and(|above| above.in_git);
         match above {
-            Some(above) if git.is_none() && own.is_none() && !top => Found::Rules(Arc::clone(above)),
-            _ => Found::Rules(Arc::new(Self { above: above.cloned(), git, own, top, in_git })),
+            Some(above) if git.is_none() && own.is_none() && !top => Ok(Arc::clone(above)),
+            _ => Ok(Arc::new(Self { above: above.cloned(), git, own, top, in_git })),
         }
     }
 
@@ -72,24 +69,24 @@ impl Rules {
     }
 }
 
-/// One file of rules: none if it is not there, and nothing if it is a trap.
-fn one(folder: &Path, name: &str) -> Option<Option<Gitignore>> {
+/// One file of rules, if it is there.
+fn one(folder: &Path, name: &str) -> Result<Option<Gitignore>, Trap> {
     let path = folder.join(name);
-    let Ok(found) = fs::metadata(&path) else { return Some(None) };
+    let Ok(found) = fs::metadata(&path) else { return Ok(None) };
     if found.is_dir() {
-        return Some(None);
+        return Ok(None);
     }
     if !found.is_file() || found.len() > BYTES {
-        return None;
+        return Err(Trap);
     }
     let mut text = Vec::new();
     // What may not be read is as if it were not there.
-    let Ok((file, _)) = files::open(&path) else { return Some(None) };
+    let Ok((file, _)) = files::open(&path) else { return Ok(None) };
     file.take(BYTES).read_to_end(&mut text).ok();
     let mut rules = GitignoreBuilder::new(folder);
     for line in String::from_utf8_lossy(&text).trim_start_matches('\u{feff}').lines() {
         // A line that is no pattern is passed over, as git does.
         rules.add_line(None, line).ok();
     }
-    Some(rules.build().ok())
+    Ok(rules.build().ok())
 }

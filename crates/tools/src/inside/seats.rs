@@ -237,7 +237,7 @@ fn no_shell(error: &io::Error) -> String {
     )
 }
 
-fn how(ended: &Ended) -> String {
+fn how(ended: Ended) -> String {
     match ended {
         Ended::Exit(status) => format!("with status {status}"),
         Ended::Signal(signal) => format!("by signal {signal}"),
@@ -361,7 +361,7 @@ impl Worker {
                     format!(
                         "[the command ended its shell {}: directory, variables and functions are as before this \
                          command, and what runs in the background goes on]",
-                        how(ended)
+                        how(*ended)
                     )
                 }
             }
@@ -372,7 +372,7 @@ impl Worker {
                     format!(
                         "[the shell itself ended {}, and what it had started was ended with it; the next command \
                          gets a new one]",
-                        how(ended)
+                        how(*ended)
                     )
                 })
             }

@@ -8,13 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{
-    ambient,
-    calls::Open,
-    files,
-    names::Named,
-    rules::{Found, Rules},
-};
+use super::{ambient, calls::Open, files, names::Named, rules::Rules};
 
 /// Entries that one walk visits (spec/behaviour.md c.5).
 const ENTRIES: usize = 50_000;
@@ -87,17 +81,13 @@ impl Walked {
 
     /// The rules of a folder below others; nothing if it is left out.
     fn enter(&mut self, folder: &Path, above: Option<&Arc<Rules>>) -> Option<Arc<Rules>> {
-        match Rules::of(folder, above) {
-            Found::Rules(rules) => {
-                self.ruled |= rules.followed();
-                Some(rules)
-            }
-            Found::Trap => {
-                self.traps += 1;
-                self.first.get_or_insert_with(|| folder.to_owned());
-                None
-            }
+        if let Ok(rules) = Rules::of(folder, above) {
+            self.ruled |= rules.followed();
+            return Some(rules);
         }
+        self.traps += 1;
+        self.first.get_or_insert_with(|| folder.to_owned());
+        None
     }
 }
 

@@ -255,7 +255,7 @@ fn a_pattern_that_finds_nothing_is_told_what_may_have_been_meant() {
         assert_eq!(glob(jail, json!({"pattern": "app/"})), none("app/", "; `app/*` are the files in it"));
         assert_eq!(
             glob(jail, json!({"pattern": "./app/*"})),
-            none("./app/*", "; 1 folders do, and only files are shown: add `/*`")
+            none("./app/*", "; it matches folders (1), and only files are shown: add `/*`")
         );
     });
 }
