@@ -1,4 +1,4 @@
-//! What `edit` finds and puts whatever ends the lines have: `\r\n` and `\n` are one when a text is looked for.
+//! What `edit` finds and puts whatever ends the lines have: `\r\n` and `\n` are one when it looks for a text.
 //!
 //! A model writes `\n` where a file has `\r\n`, and where a file has both it cannot see which line has which.
 //! So ends stay as they are where lines stay, and new lines end as most of the file's do.
@@ -140,8 +140,8 @@ fn bare(text: &[u8]) -> (Cow<'_, [u8]>, Vec<u32>) {
     (Cow::Owned(bare), without)
 }
 
-/// The lines of `new`, and how each is to end: as the line of `old` that it stands for. Equal ones at the front
-/// and at the back stand for each other, and what is between one after the other.
+/// The lines of `new`, and how each is to end: as the line of `old` that it stands for. Equal ones at the
+/// front and at the back stand for each other, and what is between one after the other.
 fn lines<'a>(old: &[u8], new: &'a [u8]) -> Vec<Line<'a>> {
     let old: Vec<_> = old.split(|byte| *byte == b'\n').collect();
     let mut lines: Vec<_> =

@@ -118,8 +118,8 @@ fn clean(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// A pattern for paths. They are compared as texts in one form, since the library's own comparison is of bytes
-/// and a `?` of one byte.
+/// A pattern for paths. They are compared as texts in one form, since the library's own comparison is of
+/// bytes and a `?` of one byte.
 #[derive(Debug)]
 struct Pattern(RegexMatcher);
 
