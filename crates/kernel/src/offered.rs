@@ -49,7 +49,7 @@ fn spec(tool: Builtin, workplace: &Workplace) -> Option<ToolSpec> {
         ),
         Builtin::Edit => (
             "Replaces text in a file. `old_string` must stand in the file exactly once, to the space, unless \
-             `replace_all` is true."
+             `replace_all` is true. Whether lines end in \\n or \\r\\n does not matter and stays as it is."
                 .into(),
             json!({
                 "file_path": {"type": "string", "description": path(workplace)},
@@ -60,7 +60,10 @@ fn spec(tool: Builtin, workplace: &Workplace) -> Option<ToolSpec> {
             &["file_path", "old_string", "new_string"],
         ),
         Builtin::Glob => (
-            "Finds files whose path matches a pattern such as `src/**/*.rs`; the newest come first, at most 200.".into(),
+            "Finds files (no directories) whose path matches a pattern such as `src/**/*.rs`; the newest come first, at most \
+             200. `**` goes through directories, `[ab]` is one character of several: for a name like `[id]` write \
+             `[[]id]`. A name that is no plain text is shown as $'…', which all tools take as it is."
+                .into(),
             json!({
                 "pattern": {"type": "string", "description": "The pattern, relative to `path`."},
                 "path": {"type": "string", "description": format!("The directory to search. Default: {}.", workplace.workspace)},
@@ -162,7 +165,7 @@ fn schema(properties: Value, required: &[&str]) -> Object {
 }
 
 fn path(workplace: &Workplace) -> String {
-    format!("The file: absolute, or relative to {}.", workplace.workspace)
+    format!("The file: absolute, relative to {}, or below your home as `~/…`.", workplace.workspace)
 }
 
 fn bash(workplace: &Workplace) -> String {
@@ -177,7 +180,8 @@ fn bash(workplace: &Workplace) -> String {
          stay. It begins in {workspace}; put finished files for the user into {outputs}. {place} A command gets \
          {seconds} seconds unless `timeout_ms` says otherwise (at most {most_ms}) and reads no input. To keep a program running, \
          start it in the background with its output in a file. Of output over 100,000 characters you see the beginning \
-         and the end, and the path of a file that holds it all."
+         and the end, and the path of a file that holds it all. A command that ends its shell (`exit`, `set -e`, `exec`) \
+         leaves directory, variables and functions as before it; what runs in the background goes on."
     )
 }
 

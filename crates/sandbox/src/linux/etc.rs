@@ -7,12 +7,15 @@ use super::root::directory;
 use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
 
-const MADE: [(&str, &str); 7] = [
+const MADE: [(&str, &str); 8] = [
     (
         "passwd",
         "root:x:0:0:root:/root:/usr/sbin/nologin\nagent:x:1000:1000:agent:/home/agent:/bin/bash\n\
                 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
     ),
+    // So that a commit needs no questions first; whatever the agent configures itself comes before it. What
+    // it is shown may be another user's.
+    ("gitconfig", "[user]\n\tname = agent\n\temail = agent@sandbox.invalid\n[safe]\n\tdirectory = *\n"),
     ("group", "root:x:0:\nagent:x:1000:\nnogroup:x:65534:\n"),
     ("hosts", "127.0.0.1 localhost sandbox\n::1 localhost sandbox\n"),
     ("hostname", "sandbox\n"),

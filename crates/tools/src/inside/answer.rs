@@ -5,6 +5,7 @@ use std::path::Path;
 
 use protocol::content::Block;
 
+use super::names::Named;
 use crate::wire::Outcome;
 
 /// A text.
@@ -43,7 +44,7 @@ pub(super) fn why(doing: &str, path: &Path, error: &Error) -> String {
         ErrorKind::InvalidFilename => "choose a shorter name",
         _ => "look at the place with bash, then try again",
     };
-    format!("cannot {doing} {}: {error}; {advice}", path.display())
+    format!("cannot {doing} {}: {error}; {advice}", Named(path))
 }
 
 #[cfg(test)]

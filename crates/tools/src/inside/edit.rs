@@ -3,15 +3,16 @@
 use std::io::Read;
 use std::path::Path;
 
-use memchr::memmem;
 use protocol::limits::EDITED_BYTES;
 use sandbox::Layout;
 
 use super::{
     answer::{good, why},
+    ends::Change,
     files,
     input::Edit,
-    write,
+    names::Named,
+    read, write,
 };
 use crate::wire::{Low, Outcome};
 
@@ -32,72 +33,57 @@ pub(super) fn run(layout: &Layout, edit: &Edit, low: Option<Low>) -> Result<Outc
     if content.len() > EDITED_BYTES {
         return Err(too_large(&path));
     }
-    let (old, new) = ends(&content, &edit.old, &edit.new);
-    let found: Vec<_> = memmem::find_iter(&content, &old).collect();
-    if found.is_empty() {
+    let change = Change::new(&content, &edit.old, &edit.new);
+    let places = change.places().count();
+    if !change.is_there() {
         return Err(missing(&path, &content, &edit.old));
     }
-    if found.len() > 1 && !edit.all {
+    let lines = lines(&content, change.places().map(|place| place.start).take(NAMED), places);
+    let shown = Named(&path);
+    if places == 0 {
         return Err(format!(
-            "`old_string` is {} times in {} ({}): add lines around it until only one place fits, or send \
-             \"replace_all\": true",
-            found.len(),
-            path.display(),
-            lines(&content, &found)
+            "nothing would change in {shown}: the lines of `old_string` end there as in `new_string`"
         ));
     }
-    if content.len() + found.len() * new.len() > EDITED_BYTES + found.len() * old.len() {
-        return Err(too_large(&path));
+    if places > 1 && !edit.all {
+        return Err(format!(
+            "`old_string` is {places} times in {shown} ({lines}): add lines around it until only one place fits, or \
+             send \"replace_all\": true"
+        ));
     }
-    let mut changed = Vec::with_capacity(content.len());
-    let mut from = 0;
-    for at in &found {
-        changed.extend_from_slice(&content[from..*at]);
-        changed.extend_from_slice(&new);
-        from = at + old.len();
-    }
-    changed.extend_from_slice(&content[from..]);
-    write::save(&path, &changed, low)?;
-    let times = if found.len() == 1 { "1 place".to_owned() } else { format!("{} places", found.len()) };
-    Ok(good(format!("changed {times} in {} ({})", path.display(), lines(&content, &found))))
+    write::save(&path, &change.made(EDITED_BYTES).ok_or_else(|| too_large(&path))?, low)?;
+    let times = if places == 1 { "1 place".to_owned() } else { format!("{places} places") };
+    Ok(good(format!("changed {times} in {shown} ({lines})")))
 }
 
 fn too_large(path: &Path) -> String {
-    format!(
-        "{} has, or would have, more than 16 MiB; change it with `sed` or a program in bash",
-        path.display()
-    )
+    format!("{} has, or would have, more than 16 MiB; change it with `sed` or a program in bash", Named(path))
 }
 
-/// What to look for and what to put there, with the ends of lines that the file has: a model writes `\n` also
-/// where the file has `\r\n`.
-fn ends(content: &[u8], old: &str, new: &str) -> (Vec<u8>, Vec<u8>) {
-    let windows = |text: &str| text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes();
-    let all = memchr::memchr_iter(b'\n', content).count();
-    let with = memmem::find_iter(content, b"\r\n").count();
-    let as_it_is = memmem::find(content, old.as_bytes()).is_some();
-    if with > 0 && (with == all || !as_it_is) {
-        (windows(old), windows(new))
-    } else {
-        (old.into(), new.into())
-    }
-}
-
-/// The lines, counted from 1, at which these places begin.
-fn lines(content: &[u8], found: &[usize]) -> String {
+/// The lines, counted from 1, in which the first of so many places begin.
+fn lines(content: &[u8], starts: impl Iterator<Item = usize>, places: usize) -> String {
     let (mut line, mut from) = (1, 0);
     let mut named = Vec::new();
-    for at in found.iter().take(NAMED) {
-        line += memchr::memchr_iter(b'\n', &content[from..*at]).count();
-        from = *at;
+    for at in starts {
+        line += memchr::memchr_iter(b'\n', &content[from..at]).count();
+        from = at;
         named.push(line.to_string());
     }
-    let more = if found.len() > NAMED { ", …" } else { "" };
-    format!("line{} {}{more}", if found.len() == 1 { "" } else { "s" }, named.join(", "))
+    let more = if places > named.len() { ", …" } else { "" };
+    format!("line{} {}{more}", if places == 1 { "" } else { "s" }, named.join(", "))
 }
 
 fn missing(path: &Path, content: &[u8], old: &str) -> String {
-    let path = path.display();
+    let path = Named(path);
+    if let Some(what) = read::binary(content) {
+        return format!("`old_string` is not in {path}, which is {what}; change it with a program in bash");
+    }
+    if old.contains('\u{fffd}') {
+        return format!(
+            "`old_string` is not in {path}: it holds U+FFFD, which stands for bytes that are no text where something \
+             is shown; leave these out"
+        );
+    }
     let content = String::from_utf8_lossy(content);
     match nearly(&content, old) {
         Some(line) => format!(

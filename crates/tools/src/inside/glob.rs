@@ -1,16 +1,21 @@
 //! `glob`: finds files by name, the newest first.
 
 use std::cmp::Reverse;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobBuilder;
+use grep_matcher::Matcher;
+use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use protocol::limits::{GLOB_PATTERN_BYTES, GLOB_RESULTS};
 use sandbox::Layout;
 
 use super::{
     answer::{good, why},
     files,
+    grep::REGEX_BYTES,
+    names::{self, Named},
     text::Text,
     walk::{Stop, walk},
 };
@@ -26,43 +31,72 @@ const BRACES: usize = 32;
 pub(super) fn run(
     layout: &Layout,
     pattern: &str,
-    path: Option<&str>,
+    path: Option<&Path>,
     stop: &Stop,
     mut text: Text,
 ) -> Result<Outcome, String> {
-    let asked = files::resolve(layout, path.unwrap_or("."));
+    let (asked, relative) = match pattern.strip_prefix("~/") {
+        Some(rest) => (layout.home.clone(), rest),
+        None => (files::resolve(layout, path.unwrap_or(Path::new("."))), pattern),
+    };
     files::folder_not_kernels(&asked)?;
     let metadata = asked.metadata().map_err(|error| why("look into", &asked, &error))?;
     if !metadata.is_dir() {
-        return Err(format!("{} is a file; `path` must be a directory to look into", asked.display()));
+        return Err(format!("{} is a file; `path` must be a directory to look into", Named(&asked)));
     }
-    let (plain, rest) = split(pattern);
-    let base = clean(&asked.join(plain));
+    let (plain, rest) = split(relative);
+    let base = names::in_any_form(clean(&asked.join(plain)));
     let matcher = matcher(rest)?;
     let mut found: Vec<(Reverse<SystemTime>, PathBuf)> = Vec::new();
-    let walked = walk(&base, stop, |entry| {
-        if matcher.is_match(entry.path().strip_prefix(&base).unwrap_or(entry.path())) {
-            let time = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
-            found.push((Reverse(time.unwrap_or(SystemTime::UNIX_EPOCH)), entry.path().to_owned()));
+    let mut folders = 0;
+    let walked = walk(&base, depth(rest), stop, |path, kind| {
+        if !matcher.is_match(path.strip_prefix(&base).unwrap_or(&path)) {
+            return;
         }
+        if kind.is_dir() {
+            folders += 1;
+            return;
+        }
+        let time = path.symlink_metadata().ok().and_then(|metadata| metadata.modified().ok());
+        found.push((Reverse(time.unwrap_or(SystemTime::UNIX_EPOCH)), path));
     });
     if found.is_empty() {
-        let deeper =
-            if pattern.contains('/') { String::new() } else { format!("; `**/{pattern}` looks deeper") };
-        let shown = clean(&asked);
-        let ruled = if walked.ruled() { "; what a .gitignore or .ignore names is left out" } else { "" };
-        let note = walked.note();
-        return Ok(good(format!("no files match `{pattern}` in {}{deeper}{ruled}{note}", shown.display())));
+        let (shown, hints, note) = (clean(&asked), hints(pattern, folders), walked.note());
+        let ruled = if walked.ruled { "; what a .gitignore or .ignore names is left out" } else { "" };
+        return Ok(good(format!("no files match `{pattern}` in {}{hints}{ruled}{note}", Named(&shown))));
     }
     found.sort();
     for (_, path) in found.iter().take(GLOB_RESULTS) {
-        text.add(format!("{}\n", files::shown(layout, path).display()).as_bytes());
+        text.add(format!("{}\n", files::shown(layout, path)).as_bytes());
     }
     let more = found.len().saturating_sub(GLOB_RESULTS);
     let more =
         if more == 0 { String::new() } else { format!("[{more} more, all older; give a narrower pattern]") };
-    text.add(format!("{more}{}", walked.note()).as_bytes());
-    Ok(good(text.finish().trim_end()))
+    text.add(format!("{more}{}", walked.note()).trim_start().as_bytes());
+    Ok(good(text.finish().trim_end_matches('\n')))
+}
+
+/// What may have been meant by a pattern that finds nothing.
+fn hints(pattern: &str, folders: usize) -> String {
+    let mut hints = Vec::new();
+    if !pattern.contains('/') {
+        hints.push(format!("; `**/{pattern}` looks deeper"));
+    }
+    if pattern.ends_with('/') {
+        hints.push(format!("; `{pattern}*` are the files in it"));
+    }
+    if folders > 0 {
+        hints.push(format!("; it matches folders ({folders}), and only files are shown: add `/*`"));
+    }
+    if pattern.split('/').any(|part| part.contains("**") && part != "**") {
+        hints.push("; `**` goes through folders only as a whole part, as in `**/*.rs`".to_owned());
+    }
+    if pattern.contains('[') {
+        let escaped = pattern.replace('[', "[[]");
+        hints
+            .push(format!("; `[…]` is one character of several, so for brackets in a name send `{escaped}`"));
+    }
+    hints.concat()
 }
 
 /// The folders that a pattern names without a wildcard, and the rest.
@@ -71,12 +105,29 @@ fn split(pattern: &str) -> (&str, &str) {
     pattern[..wild].rfind('/').map_or(("", pattern), |at| (&pattern[..=at], &pattern[at + 1..]))
 }
 
+/// How many names deep a pattern can match; counted too many in braces, which does no harm.
+fn depth(pattern: &str) -> usize {
+    if pattern.contains("**") { usize::MAX } else { 1 + pattern.matches('/').count() }
+}
+
 /// Without the `.` in it, so that what is found below can be told from the front.
 fn clean(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-fn matcher(pattern: &str) -> Result<GlobMatcher, String> {
+/// A pattern for paths. They are compared as texts in one form, since the library's own comparison is of
+/// bytes and a `?` of one byte.
+#[derive(Debug)]
+struct Pattern(RegexMatcher);
+
+impl Pattern {
+    fn is_match(&self, path: &Path) -> bool {
+        let path = path.to_string_lossy();
+        self.0.is_match(names::composed(&path).as_bytes()).unwrap_or_default()
+    }
+}
+
+fn matcher(pattern: &str) -> Result<Pattern, String> {
     if pattern.len() > GLOB_PATTERN_BYTES {
         let bytes = pattern.len();
         return Err(format!(
@@ -95,9 +146,46 @@ fn matcher(pattern: &str) -> Result<GlobMatcher, String> {
             return Err(format!("`pattern`: braces may lie in each other {BRACES} deep at most"));
         }
     }
-    let glob = GlobBuilder::new(pattern).literal_separator(true).backslash_escape(true).build();
-    glob.map(|glob| glob.compile_matcher())
-        .map_err(|error| format!("`pattern`: {error}; it takes *, **, ?, [a-z] and {{a,b}}"))
+    let wrong = |error: &dyn Display| {
+        format!(
+            "`pattern`: {error}; it takes *, **, ?, [a-z] and {{a,b}}, and each of these in brackets is itself: [[]"
+        )
+    };
+    let pattern = names::composed(pattern);
+    let glob = GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).build();
+    let glob = glob.map_err(|error| wrong(&error))?;
+    let expression = RegexMatcherBuilder::new()
+        .dot_matches_new_line(true)
+        .size_limit(REGEX_BYTES)
+        .dfa_size_limit(REGEX_BYTES)
+        .build(&of_characters(glob.regex()));
+    expression.map(Pattern).map_err(|error| wrong(&error))
+}
+
+/// The library's regular expression of bytes as one of characters.
+fn of_characters(regex: &str) -> String {
+    let regex = regex.strip_prefix("(?-u)").unwrap_or(regex);
+    let mut bytes = Vec::with_capacity(regex.len());
+    let mut rest = regex.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        let escaped = if *first == b'\\' { after } else { &[] };
+        match escaped {
+            [b'x', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                let digits = [*high, *low];
+                let byte =
+                    str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
+                bytes.extend(byte);
+                rest = &escaped[3..];
+            }
+            [letter, ..] => {
+                bytes.extend([b'\\', *letter]);
+                rest = &escaped[1..];
+            }
+            [] => bytes.push(*first),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -107,7 +195,7 @@ mod tests {
     #[test]
     fn braces_in_braces_and_long_patterns_are_refused_in_words() {
         let nested = |depth: usize| "{".repeat(depth) + "a" + &"}".repeat(depth);
-        assert!(matcher(&nested(BRACES)).is_ok_and(|glob| glob.is_match("a")));
+        assert!(matcher(&nested(BRACES)).is_ok_and(|glob| glob.is_match(Path::new("a"))));
         for depth in [BRACES + 1, 500, 2_000] {
             assert_eq!(
                 matcher(&nested(depth)).err(),
@@ -130,7 +218,7 @@ mod tests {
             }
             dice = dice.wrapping_add(1).wrapping_mul(6_364_136_223_846_793_005);
             if let Ok(glob) = matcher(&pattern) {
-                glob.is_match("a/b/ab");
+                glob.is_match(Path::new("a/b/ab"));
             }
         }
     }

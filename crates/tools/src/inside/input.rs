@@ -1,5 +1,6 @@
 //! Reads the input of each tool (spec/behaviour.md c.5). A mistake names its field and says what to send.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::{
@@ -9,6 +10,8 @@ use protocol::{
     tool::Builtin,
 };
 use serde_json::Value;
+
+use super::names;
 
 /// Bytes of a path; the system takes no longer one.
 const PATH_BYTES: usize = 4_096;
@@ -33,29 +36,29 @@ pub(super) struct Bash {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Task {
     Read {
-        path: String,
+        path: PathBuf,
         /// First line from 1, and last, which counts too; without it, to the end.
         range: Option<(u64, Option<u64>)>,
     },
     Write {
-        path: String,
+        path: PathBuf,
         content: String,
     },
     Edit(Edit),
     Glob {
         pattern: String,
-        path: Option<String>,
+        path: Option<PathBuf>,
     },
     Grep {
         pattern: String,
-        path: Option<String>,
+        path: Option<PathBuf>,
     },
 }
 
 /// A change of a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Edit {
-    pub(super) path: String,
+    pub(super) path: PathBuf,
     pub(super) old: String,
     pub(super) new: String,
     pub(super) all: bool,
@@ -131,14 +134,14 @@ fn file(fields: &mut Fields) -> Result<Input, Invalid> {
 
 fn write(fields: &mut Fields) -> Result<Input, Invalid> {
     let path = fields.required("file_path", path)?;
-    let content = fields.required("content", parse::string)?;
+    let content = fields.required("content", plain)?;
     Ok(Input::File(Task::Write { path, content }))
 }
 
 fn edit(fields: &mut Fields) -> Result<Input, Invalid> {
     let path = fields.required("file_path", path)?;
-    let old = fields.required("old_string", parse::string)?;
-    let new = fields.required("new_string", parse::string)?;
+    let old = fields.required("old_string", plain)?;
+    let new = fields.required("new_string", plain)?;
     let all = fields.optional("replace_all", parse::boolean)?.unwrap_or_default();
     if old.is_empty() {
         return Err(fields.wrong("old_string", "must not be empty; make a file with `write`"));
@@ -159,7 +162,7 @@ fn grep(fields: &mut Fields) -> Result<Input, Invalid> {
     Ok(Input::File(Task::Grep { pattern, path }))
 }
 
-fn search(fields: &mut Fields) -> Result<(String, Option<String>), Invalid> {
+fn search(fields: &mut Fields) -> Result<(String, Option<PathBuf>), Invalid> {
     let pattern = fields.required("pattern", parse::string)?;
     if pattern.is_empty() {
         return Err(fields.wrong("pattern", "must not be empty"));
@@ -170,15 +173,26 @@ fn search(fields: &mut Fields) -> Result<(String, Option<String>), Invalid> {
     Ok((pattern, fields.optional("path", path)?))
 }
 
-fn path(value: Value, at: &str) -> Result<String, Invalid> {
-    let path = parse::string(value, at)?;
-    if path.is_empty() || path.contains('\0') {
+fn path(value: Value, at: &str) -> Result<PathBuf, Invalid> {
+    let path = names::sent(&parse::string(value, at)?).map_err(|wrong| Invalid::new(at, wrong))?;
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.is_empty() || bytes.contains(&0) {
         return Err(Invalid::new(at, "must be a path: not empty and without NUL"));
     }
-    if path.len() > PATH_BYTES {
+    if bytes.len() > PATH_BYTES {
         return Err(Invalid::new(at, "must have at most 4096 bytes, as every path on this system"));
     }
     Ok(path)
+}
+
+/// A text for a file: NUL stands in none, and `read` would take the file for a binary one.
+fn plain(value: Value, at: &str) -> Result<String, Invalid> {
+    let text = parse::string(value, at)?;
+    if text.contains('\0') {
+        let message = "must hold no NUL character, which no text file holds; write bytes with printf in bash";
+        return Err(Invalid::new(at, message));
+    }
+    Ok(text)
 }
 
 fn line(value: Value, at: &str) -> Result<i64, Invalid> {
@@ -256,6 +270,27 @@ mod tests {
             ),
             (Builtin::Grep, json!({"pattern": ""}), "`pattern`: must not be empty. Send grep {\"pattern\""),
             (Builtin::WebFetch, json!({}), "`web_fetch` is not served here"),
+        ] {
+            let mistake = mistake(tool, input);
+            assert!(mistake.starts_with(said), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn what_no_text_and_no_path_holds_is_refused() {
+        for (tool, input, said) in [
+            (
+                Builtin::Write,
+                json!({"file_path": "a", "content": "a\0"}),
+                "`content`: must hold no NUL character, which no text file holds; write bytes with printf",
+            ),
+            (
+                Builtin::Edit,
+                json!({"file_path": "a", "old_string": "a", "new_string": "\0"}),
+                "`new_string`: must hold no NUL character",
+            ),
+            (Builtin::Read, json!({"file_path": "$'a\\x00b'"}), "`file_path`: must be a path: not empty and"),
+            (Builtin::Read, json!({"file_path": "$'\\q'"}), "`file_path`: holds an escape that is none"),
         ] {
             let mistake = mistake(tool, input);
             assert!(mistake.starts_with(said), "{mistake}");

@@ -23,6 +23,9 @@ use super::{
 /// Between two looks at a group that was killed; no system call waits for one.
 const GLANCE: Duration = Duration::from_millis(10);
 
+/// Whether orphans come to this process, so that a shell's copy of itself can be its next one.
+pub(super) const ADOPTS: bool = false;
+
 /// The groups of the shells that were started and not ended.
 #[derive(Debug)]
 pub(super) struct Processes(Mutex<Vec<Pid>>);
@@ -39,9 +42,9 @@ impl Processes {
     }
 
     /// Kills them, and returns when they are gone or two seconds have passed.
-    pub(super) fn end(&self, whose: Whose) {
+    pub(super) fn end(&self, whose: Whose<'_>) {
         let ended = match whose {
-            Whose::Shell(shell) => vec![shell],
+            Whose::Shells(shells) => shells.to_vec(),
             Whose::All => locked(&self.0).clone(),
         };
         let mut left = ended.clone();

@@ -10,10 +10,10 @@ pub(super) const GOING: Duration = Duration::from_secs(2);
 
 /// Whose processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// Of the shell that has, or had, this pid: its process group and, where that can be told, whatever
-    /// descends from either.
-    Shell(Pid),
+pub(super) enum Whose<'a> {
+    /// Of the shells that have, or had, these pids: their process groups and, where that can be told,
+    /// whatever descends from either.
+    Shells(&'a [Pid]),
     /// All that were ever started here.
     All,
 }

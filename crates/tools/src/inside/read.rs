@@ -15,6 +15,7 @@ use super::{
     answer::{good, why},
     files,
     media::Media,
+    names::Named,
     text::Text,
     walk::Stop,
 };
@@ -33,7 +34,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// What the model is told.
 pub(super) fn run(
     layout: &Layout,
-    path: &str,
+    path: &Path,
     range: Option<(u64, Option<u64>)>,
     stop: &Stop,
     text: Text,
@@ -47,14 +48,15 @@ pub(super) fn run(
         return block(&path, file, first, media, range.is_some());
     }
     if let Some(what) = binary(&first) {
-        let path = path.display();
+        let path = Named(&path);
         return Err(format!(
             "{path} is {what}; look at it with bash, for instance with `file` or `xxd | head`"
         ));
     }
     match range {
-        Some(range) => lines(&path, file, first, range, stop, text),
-        None => whole(&path, file, first, &metadata, text),
+        // Whatever its lines are, what matters is that there are none.
+        Some(range) if !first.is_empty() => lines(&path, file, first, range, stop, text),
+        Some(_) | None => whole(&path, file, first, &metadata, text),
     }
 }
 
@@ -76,7 +78,7 @@ fn whole(
         return Err(format!(
             "{} is too large to be read at once{size}: read some lines with `view_range`, as [1, 200], or search \
              it with `grep`",
-            path.display()
+            Named(path)
         ));
     }
     if bytes.is_empty() {
@@ -84,14 +86,14 @@ fn whole(
         return match media {
             Some(media) => Err(format!(
                 "{} is empty: what should have written this {} has not, or not yet; look at how it was made",
-                path.display(),
+                Named(path),
                 media.name()
             )),
             None => Ok(good("(the file is empty)")),
         };
     }
     if let Some(what) = binary(&bytes) {
-        return Err(format!("{} is {what}; look at it with bash", path.display()));
+        return Err(format!("{} is {what}; look at it with bash", Named(path)));
     }
     text.add(&bytes);
     Ok(good(text.finish()))
@@ -119,7 +121,7 @@ fn lines(
         if stop.now() {
             return Err(format!(
                 "{} is too long to be read up to line {line} in time; take the lines out with `sed -n` in bash",
-                path.display()
+                Named(path)
             ));
         }
         piece.resize(PIECE_BYTES, 0);
@@ -128,13 +130,13 @@ fn lines(
     }
     if text.is_empty() {
         let count = line - u64::from(!ends_open);
-        return Err(format!("{} has only {count} lines; begin at one of them", path.display()));
+        return Err(format!("{} has only {count} lines; begin at one of them", Named(path)));
     }
     Ok(good(text.finish()))
 }
 
 fn block(path: &Path, file: File, mut bytes: Vec<u8>, media: Media, ranged: bool) -> Result<Outcome, String> {
-    let (path_shown, media_type) = (path.display(), media.name());
+    let (path_shown, media_type) = (Named(path), media.name());
     if ranged {
         return Err(format!(
             "{path_shown} is {media_type}, which has no lines: read it without `view_range`"
@@ -161,7 +163,7 @@ fn block(path: &Path, file: File, mut bytes: Vec<u8>, media: Media, ranged: bool
 }
 
 /// What it is if it is no text in UTF-8. The bytes may end in the middle of a character.
-fn binary(bytes: &[u8]) -> Option<&'static str> {
+pub(super) fn binary(bytes: &[u8]) -> Option<&'static str> {
     let text = match std::str::from_utf8(bytes) {
         Ok(_) => true,
         Err(error) => error.error_len().is_none(),

@@ -6,7 +6,9 @@ use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, kill_process, wait, waitid,
+};
 
 use super::{ambient::locked, host::Wake};
 
@@ -33,6 +35,17 @@ impl Life {
     }
 }
 
+/// A shell that was put aside, when it is asked for.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// It runs on, as a process that we started.
+    Taken(Arc<Life>),
+    /// It has not stopped itself yet.
+    Runs,
+    /// It is no child of ours, or no more.
+    Gone,
+}
+
 /// The one who waits for children. Nobody else may.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
@@ -55,6 +68,29 @@ impl Reaper {
         known.insert(pid.as_raw_nonzero().get(), Arc::clone(&life));
         self.some.notify_all();
         Ok((pid, life))
+    }
+
+    /// Lets an orphan that has stopped itself go on, and rings `wake` when it ends.
+    pub(super) fn adopt(&self, pid: Pid, wake: &Arc<Wake>) -> Kept {
+        // Held, so that nobody takes its status meanwhile and its pid stays its own.
+        let mut known = locked(&self.known);
+        match look(pid) {
+            Ok(None) => Kept::Runs,
+            Ok(Some(true)) if kill_process(pid, Signal::CONT).is_ok() => {
+                let life = Arc::new(Life { ended: Mutex::new(None), wake: Arc::clone(wake) });
+                known.insert(pid.as_raw_nonzero().get(), Arc::clone(&life));
+                Kept::Taken(life)
+            }
+            Ok(Some(_)) | Err(_) => Kept::Gone,
+        }
+    }
+
+    /// Kills an orphan, if it is one of ours.
+    pub(super) fn dismiss(&self, pid: Pid) {
+        let _known = locked(&self.known);
+        if look(pid).is_ok() {
+            kill_process(pid, Signal::KILL).ok();
+        }
     }
 
     /// Takes the status of whatever ends, for ever.
@@ -82,6 +118,13 @@ impl Reaper {
             life.wake.ring();
         }
     }
+}
+
+/// Whether a child has stopped, or ended; an error if it is no child of ours.
+fn look(pid: Pid) -> rustix::io::Result<Option<bool>> {
+    let changes = WaitIdOptions::EXITED | WaitIdOptions::STOPPED;
+    let status = waitid(WaitId::Pid(pid), changes | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT)?;
+    Ok(status.map(|status| status.stopped()))
 }
 
 fn ended(status: WaitStatus) -> Ended {

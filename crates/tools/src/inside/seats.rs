@@ -48,7 +48,7 @@ pub(super) struct Seats {
     seats: Mutex<Table>,
     living: Mutex<usize>,
     lives: Condvar,
-    reaper: Reaper,
+    reaper: Arc<Reaper>,
     calls: Arc<Calls>,
     layout: Layout,
     processes: Arc<Processes>,
@@ -88,7 +88,7 @@ impl Seats {
             seats: Mutex::default(),
             living: Mutex::new(0),
             lives: Condvar::new(),
-            reaper: Reaper::default(),
+            reaper: Arc::default(),
             calls,
             layout,
             processes,
@@ -241,6 +241,13 @@ fn no_shell(error: &io::Error) -> String {
     )
 }
 
+fn how(ended: Ended) -> String {
+    match ended {
+        Ended::Exit(status) => format!("with status {status}"),
+        Ended::Signal(signal) => format!("by signal {signal}"),
+    }
+}
+
 /// The one who works at a seat, on a thread of its own.
 #[derive(Debug)]
 struct Worker {
@@ -355,21 +362,31 @@ impl Worker {
                 }
                 format!("[exit status {status}]")
             }
+            End::Left(ended) => {
+                self.lost(*ended);
+                if let Some(why) = self.all.killed(&self.seat) {
+                    // Then what was put aside goes too.
+                    self.end(|piece| text.add(piece));
+                    why
+                } else {
+                    format!(
+                        "[the command ended its shell {}: directory, variables and functions are as before this \
+                         command, and what runs in the background goes on]",
+                        how(*ended)
+                    )
+                }
+            }
             End::Died(ended) => {
                 self.end(|piece| text.add(piece));
                 self.lost(*ended);
-                if let Some(why) = self.all.killed(&self.seat) {
-                    why
-                } else {
-                    let how = match ended {
-                        Ended::Exit(status) => format!("with status {status}"),
-                        Ended::Signal(signal) => format!("by signal {signal}"),
-                    };
+                let why = self.all.killed(&self.seat);
+                why.unwrap_or_else(|| {
                     format!(
-                        "[the shell itself ended {how}, and what it had started was ended with it; the next \
-                         command gets a new one]"
+                        "[the shell itself ended {}, and what it had started was ended with it; the next command \
+                         gets a new one]",
+                        how(*ended)
                     )
-                }
+                })
             }
             End::Late => {
                 self.stop(&mut text);
@@ -387,7 +404,11 @@ impl Worker {
         let said = text.finish();
         let gap = if said.is_empty() || said.ends_with('\n') { "" } else { "\n" };
         let outcome = format!("{said}{gap}{note}");
-        if matches!(end, End::Died(Ended::Exit(0))) { good(outcome) } else { bad(outcome) }
+        if matches!(end, End::Left(Ended::Exit(0)) | End::Died(Ended::Exit(0))) {
+            good(outcome)
+        } else {
+            bad(outcome)
+        }
     }
 
     /// Tells the server of a shell that somebody else than we has killed.

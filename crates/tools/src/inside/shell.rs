@@ -3,6 +3,9 @@
 //! Commands come to it on its standard input, a socket, which is also where it tells that one is over. While
 //! a command runs, standard input is /dev/null; bash keeps the socket in a descriptor that no program
 //! inherits. The word that tells the end is random and new with each command.
+//!
+//! A command can end the shell that runs it (`exit`, `set -e`, `exec`, a signal). So the shell puts a copy of
+//! itself aside before each, which goes away when the command is over and takes over when the shell is gone.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,9 +23,10 @@ use rustix::process::{Pid, setpriority_process};
 
 use super::{
     ambient,
-    host::{Processes, Wake},
+    host::{ADOPTS, Processes, Wake},
     processes::{self, Whose},
-    reaper::{Ended, Life, Reaper},
+    reaper::{Ended, Kept, Life, Reaper},
+    script::{Reader, said, script},
     text::Text,
 };
 
@@ -44,7 +48,9 @@ const WORD_BYTES: usize = 256;
 pub(super) enum End {
     /// With this status, and the shell lives on.
     Status(i32),
-    /// The shell ended with it.
+    /// The shell ended with it, and one that was put aside before it lives on.
+    Left(Ended),
+    /// The shell ended with it, and there is no other.
     Died(Ended),
     /// It took too long.
     Late,
@@ -55,8 +61,14 @@ pub(super) enum End {
 /// A bash and its two descriptors.
 #[derive(Debug)]
 pub(super) struct Shell {
+    /// Those that it took over from and whose groups still live, and then its own.
+    pids: Vec<Pid>,
     pid: Pid,
     life: Arc<Life>,
+    /// The copy that was put aside for the command that runs.
+    kept: Option<Pid>,
+    reader: Reader,
+    reaper: Arc<Reaper>,
     wake: Arc<Wake>,
     script: OwnedFd,
     output: Output,
@@ -76,7 +88,7 @@ impl Shell {
     ///
     /// # Errors
     /// There is no bash, or no room for one more process.
-    pub(super) fn start(reaper: &Reaper, workspace: &Path, wake: &Arc<Wake>) -> io::Result<Self> {
+    pub(super) fn start(reaper: &Arc<Reaper>, workspace: &Path, wake: &Arc<Wake>) -> io::Result<Self> {
         let (script, its_script) = UnixStream::pair()?;
         script.set_nonblocking(true)?;
         let (pipe, its_output) = io::pipe()?;
@@ -93,8 +105,18 @@ impl Shell {
         // Behind the tools themselves, which must answer while commands use all there is.
         setpriority_process(Some(pid), 19).ok();
         let output = Output { pipe: pipe.into(), open: true, piece: vec![0; PIECE_BYTES] };
-        let later = VecDeque::new();
-        Ok(Self { pid, life, wake: Arc::clone(wake), script: script.into(), output, later })
+        Ok(Self {
+            pids: vec![pid],
+            pid,
+            life,
+            kept: None,
+            reader: Reader::Bash,
+            reaper: Arc::clone(reaper),
+            wake: Arc::clone(wake),
+            script: script.into(),
+            output,
+            later: VecDeque::new(),
+        })
     }
 
     /// Its process, which leads its group.
@@ -121,14 +143,25 @@ impl Shell {
         text: &mut Text,
     ) -> io::Result<End> {
         let token = ambient::token()?;
-        let script = script(command, low, &token);
+        let script = script(command, low, &token, self.reader, ADOPTS.then_some(self.pid));
+        if self.reader != Reader::Bash {
+            self.reader = Reader::Kept { first: false };
+        }
         let mut left = script.as_bytes();
-        let mut word = Vec::new();
+        let mut words = Vec::new();
         let mut listens = true;
         loop {
             if let Some(ended) = self.life.ended() {
+                while ioctl_fionread(&self.script).is_ok_and(|count| count > 0)
+                    && hear(&self.script, &mut words)
+                {}
+                self.kept = said(&words, &token).kept.or(self.kept);
                 self.output.drain(|piece| text.add(piece));
-                return Ok(End::Died(ended));
+                return Ok(if self.take_over(until, &cancelled) {
+                    End::Left(ended)
+                } else {
+                    End::Died(ended)
+                });
             }
             if cancelled() {
                 return Ok(End::Cancelled);
@@ -142,13 +175,45 @@ impl Shell {
             self.wake.clear();
             self.output.read(|piece| text.add(piece));
             if listens {
-                listens = tell(&self.script, &mut left) && hear(&self.script, &mut word);
-                if let Some(status) = status(&word, &token) {
+                listens = tell(&self.script, &mut left) && hear(&self.script, &mut words);
+                let said = said(&words, &token);
+                self.kept = said.kept.or(self.kept);
+                if let Some(status) = said.status {
+                    self.dismiss();
                     // What the command wrote is in the pipe by now. What comes later is of its background.
                     self.output.drain(|piece| text.add(piece));
                     return Ok(End::Status(status));
                 }
             }
+        }
+    }
+
+    /// Makes the copy that was put aside the shell; false if there is none.
+    fn take_over(&mut self, until: Instant, cancelled: &impl Fn() -> bool) -> bool {
+        let Some(kept) = self.kept else { return false };
+        loop {
+            match self.reaper.adopt(kept, &self.wake) {
+                Kept::Taken(life) => {
+                    self.pids.retain(|pid| processes::lives(*pid));
+                    self.pids.push(kept);
+                    (self.pid, self.life, self.kept) = (kept, life, None);
+                    self.reader = Reader::Kept { first: true };
+                    return true;
+                }
+                // It was put aside a moment ago and has not stopped yet.
+                Kept::Runs if ambient::now() < until && !cancelled() => {
+                    wait(None, None, &self.wake, GLANCE);
+                    self.wake.clear();
+                }
+                Kept::Runs | Kept::Gone => return false,
+            }
+        }
+    }
+
+    /// Ends the copy that was put aside.
+    fn dismiss(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            self.reaper.dismiss(kept);
         }
     }
 
@@ -167,6 +232,7 @@ impl Shell {
 
     /// SIGINT to its group, and a second for it to end; what it says is added to `text`.
     pub(super) fn interrupt(&mut self, text: &mut Text) {
+        self.dismiss();
         processes::interrupt(self.pid);
         let until = ambient::now() + GRACE;
         while self.life.ended().is_none() || processes::lives(self.pid) {
@@ -182,7 +248,8 @@ impl Shell {
 
     /// Kills it and what descends from it, or, if it is the last one, everything; its last words go to `to`.
     pub(super) fn end(mut self, last: bool, processes: &Processes, to: impl FnMut(&[u8])) {
-        processes.end(if last { Whose::All } else { Whose::Shell(self.pid) });
+        self.dismiss();
+        processes.end(if last { Whose::All } else { Whose::Shells(&self.pids) });
         let until = ambient::now() + BURIAL;
         while self.life.ended().is_none() && ambient::now() < until {
             wait(None, None, &self.wake, GLANCE);
@@ -217,24 +284,6 @@ impl Output {
     }
 }
 
-/// Two lines: the command as one quoted word, and the end of it. They are two because some errors make bash
-/// drop the rest of a line; and after a quote without end bash takes the first word of the next line for none
-/// of its own language, so that an empty one stands between. Standard output and error are redirected to
-/// themselves so that bash puts them back after an `exec` in the command. The options that would end the
-/// shell at the next small failure do not outlive a command.
-fn script(command: &str, low: bool, token: &str) -> String {
-    let command = command.replace('\'', "'\\''");
-    let eval = format!("\\builtin eval '{command}'");
-    // In a shell below this one, because a limit cannot be raised again. The signal would end programs that
-    // can say what is wrong.
-    let eval =
-        if low { format!("( \\builtin ulimit -HSf 0; \\builtin trap '' XFSZ; {eval} )") } else { eval };
-    format!(
-        "{eval} </dev/null 1>&2 2>&1\n\n\
-         {{ \\builtin printf '{token} %d\\n' \"$?\" >&0; \\builtin set +euxv; }} 2>/dev/null\n"
-    )
-}
-
 /// Writes what the socket takes; false when it takes nothing any more.
 fn tell(script: &OwnedFd, left: &mut &[u8]) -> bool {
     if left.is_empty() {
@@ -266,14 +315,6 @@ fn hear(script: &OwnedFd, word: &mut Vec<u8>) -> bool {
         Err(Errno::AGAIN | Errno::INTR) => true,
         Err(_) => false,
     }
-}
-
-/// The status, if the whole line with the token has come.
-fn status(word: &[u8], token: &str) -> Option<i32> {
-    let word = String::from_utf8_lossy(word);
-    let (_, rest) = word.split_once(token)?;
-    let (status, _) = rest.split_once('\n')?;
-    status.trim().parse().ok()
 }
 
 fn keep(later: &mut VecDeque<u8>, piece: &[u8]) {

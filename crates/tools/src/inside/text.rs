@@ -8,6 +8,8 @@ use std::str;
 
 use protocol::limits::{OUTPUT_CHARS, OUTPUT_END_CHARS, OUTPUT_FILE_BYTES};
 
+use super::names::Named;
+
 /// Bytes of the tail above which it is cut down to what can be needed of it.
 const TAIL_BYTES: usize = 128 * 1024;
 
@@ -18,6 +20,7 @@ pub(super) struct Text {
     /// All of it, until it is too long; its first characters then.
     head: String,
     chars: usize,
+    lines: usize,
     /// The start of a character whose rest has not come yet.
     partial: Vec<u8>,
     path: PathBuf,
@@ -39,7 +42,7 @@ impl Text {
     /// With `low`, which says that the disk is nearly full, there will be no file.
     pub(super) fn new(results: &Path, event: &str, low: bool) -> Self {
         let path = results.join(format!("{event}.txt"));
-        Self { head: String::new(), chars: 0, partial: Vec::new(), path, low, long: None }
+        Self { head: String::new(), chars: 0, lines: 1, partial: Vec::new(), path, low, long: None }
     }
 
     /// Whether nothing was added.
@@ -79,6 +82,7 @@ impl Text {
 
     fn keep(&mut self, text: &str) {
         self.chars += text.chars().count();
+        self.lines += text.matches('\n').count();
         if let Some(long) = &mut self.long {
             long.add(text);
             return;
@@ -108,21 +112,23 @@ impl Text {
         let tail = end(&long.tail, OUTPUT_END_CHARS);
         let left = self.chars.saturating_sub(2 * OUTPUT_END_CHARS);
         let total = self.chars;
-        let path = self.path.display();
+        let path = Named(&self.path);
         let kept = long
             .file
             .as_mut()
             .map_err(|error| error.to_string())
             .and_then(|file| file.flush().map_err(|error| error.to_string()));
+        // Of a longer line `read` would show both ends again.
+        let how = if total / self.lines > 2 * OUTPUT_END_CHARS {
+            "take parts of its long lines with `cut -c` in bash"
+        } else {
+            "read parts of it with `read` and `view_range`"
+        };
         let whole = match kept {
-            Ok(()) if long.cut => format!(
-                "Its first 64 MiB are in {path}, the rest is lost: read parts of the file with `read` and \
-                 `view_range`, or search it with `grep`."
-            ),
-            Ok(()) => format!(
-                "The whole text is in {path}: read parts of it with `read` and `view_range`, or search it \
-                 with `grep`."
-            ),
+            Ok(()) if long.cut => {
+                format!("Its first 64 MiB are in {path}, the rest is lost: {how}, or search it with `grep`.")
+            }
+            Ok(()) => format!("The whole text is in {path}: {how}, or search it with `grep`."),
             Err(error) => format!(
                 "The whole text could not be kept in {path} ({error}): free some space and ask for less at once."
             ),
@@ -221,6 +227,15 @@ mod tests {
         assert_eq!(
             said,
             format!("{}{note}{}", &file[..OUTPUT_END_CHARS], &file[file.len() - OUTPUT_END_CHARS..])
+        );
+    }
+
+    #[test]
+    fn a_text_of_long_lines_is_to_be_cut_and_not_read() {
+        let text = said(&["x".repeat(OUTPUT_CHARS + 1).as_bytes()]);
+        assert!(
+            text.contains(": take parts of its long lines with `cut -c` in bash, or search it"),
+            "{text}"
         );
     }
 

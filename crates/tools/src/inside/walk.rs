@@ -1,22 +1,20 @@
-//! Walks a tree as ripgrep does, within bounds.
+//! Walks a tree with ripgrep's rules, within bounds: what lies shallow first, and no folder before its fair
+//! share of the bound.
 
-use std::fs;
+use std::collections::VecDeque;
+use std::fs::{self, FileType, ReadDir};
 use std::mem;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
-use ignore::{DirEntry, WalkBuilder};
 use protocol::limits::WALK_ENTRIES;
 
-use super::{
-    ambient::{self, locked},
-    calls::Open,
-    files,
-};
+use super::{ambient, calls::Open, files, names::Named, rules::Rules};
 
-/// Bytes of a file of rules; a larger one would be read into memory whole.
-const RULES_BYTES: u64 = 1024 * 1024;
+/// Entries of one folder that are read before others have their turn. So no walk holds more than some dozens
+/// of folders open.
+const TURN: usize = 1_000;
 
 /// When a search has to stop.
 #[derive(Debug)]
@@ -52,18 +50,17 @@ pub(super) enum Reach {
 #[derive(Debug)]
 pub(super) struct Walked {
     pub(super) reach: Reach,
-    rules: Rules,
+    /// Whether rules were followed that can have left out something.
+    pub(super) ruled: bool,
+    /// Folders whose rules cannot be read, and the first of them.
+    traps: usize,
+    first: Option<PathBuf>,
 }
 
 impl Walked {
     /// Of what needs no walk.
     pub(super) fn none() -> Self {
-        Self { reach: Reach::All, rules: Rules::default() }
-    }
-
-    /// Whether rules were followed that can have left out something.
-    pub(super) fn ruled(&self) -> bool {
-        self.rules.followed
+        Self { reach: Reach::All, ruled: false, traps: 0, first: None }
     }
 
     /// Lines for the end of an answer that is not of everything.
@@ -73,81 +70,144 @@ impl Walked {
             Reach::Full => "\n[only the first 50,000 entries were looked at; give a narrower `path`]",
             Reach::Stopped => "\n[stopped after 40 s; this is not all: give a narrower `path`]",
         };
-        let Rules { traps, first: Some(first), followed: _ } = &self.rules else { return reach.to_owned() };
+        let Some(first) = &self.first else { return reach.to_owned() };
         format!(
-            "{reach}\n[not looked into: {traps} folders, the first {}: its .gitignore or .ignore is no file, or has \
+            "{reach}\n[not looked into: {} folders, the first {}: its .gitignore or .ignore is no file, or has \
              more than 1 MiB; remove that, or search there with bash]",
-            first.display()
+            self.traps,
+            Named(first)
         )
     }
+
+    /// The rules of a folder below others; nothing if it is left out.
+    fn enter(&mut self, folder: &Path, above: Option<&Arc<Rules>>) -> Option<Arc<Rules>> {
+        if let Ok(rules) = Rules::of(folder, above) {
+            self.ruled |= rules.followed();
+            return Some(rules);
+        }
+        self.traps += 1;
+        self.first.get_or_insert_with(|| folder.to_owned());
+        None
+    }
 }
 
-/// What was seen of `.gitignore` and `.ignore`.
-#[derive(Debug, Default)]
-struct Rules {
-    followed: bool,
-    /// Folders whose rules cannot be read, and the first of them.
-    traps: usize,
-    first: Option<PathBuf>,
+/// Shows everything below `base`, at most so many names deep, that no `.gitignore` (in a git repository) or
+/// `.ignore` leaves out, folders too and hidden files, but nothing of `.git`. Links are not followed.
+pub(super) fn walk(base: &Path, depth_max: usize, stop: &Stop, see: impl FnMut(PathBuf, FileType)) -> Walked {
+    // So that what is above it can be told from its name.
+    let named = if base.components().any(|part| part == Component::ParentDir) {
+        fs::canonicalize(base).ok()
+    } else {
+        None
+    };
+    let base = named.as_deref().unwrap_or(base);
+    let mut walked = Walked::none();
+    let mut above = None;
+    let ancestors: Vec<_> = base.ancestors().skip(1).collect();
+    for folder in ancestors.into_iter().rev() {
+        let Some(rules) = walked.enter(folder, above.as_ref()) else { return walked };
+        above = Some(rules);
+    }
+    let mut root =
+        Folder { path: base.to_owned(), depth: 0, left: Left::All { above }, below: VecDeque::new() };
+    let mut walk = Walk { depth_max, stop, see, seen: 0, walked };
+    while walk.walked.reach == Reach::All && root.turn(&mut walk) {}
+    walk.walked
 }
 
-impl Rules {
-    /// Whether the rules in this folder are files. They are read by a library that would wait for a FIFO for
-    /// ever and take a file without end whole, so a folder with such a trap is left out.
-    fn honest(&mut self, folder: &Path) -> bool {
-        for name in [".gitignore", ".ignore"] {
-            let Ok(found) = fs::metadata(folder.join(name)) else { continue };
-            let readable = found.is_file() && found.len() <= RULES_BYTES;
-            if !(readable || found.is_dir()) {
-                self.traps += 1;
-                self.first.get_or_insert_with(|| folder.to_owned());
-                return false;
+/// A walk under way.
+#[derive(Debug)]
+struct Walk<'a, See> {
+    depth_max: usize,
+    stop: &'a Stop,
+    see: See,
+    seen: usize,
+    walked: Walked,
+}
+
+/// A folder, with what is left to see of it and those below it that are not finished.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    depth: usize,
+    left: Left,
+    below: VecDeque<Folder>,
+}
+
+#[derive(Debug)]
+enum Left {
+    /// Everything; the rules are those above it.
+    All { above: Option<Arc<Rules>> },
+    /// What this has not read yet.
+    Rest { read: ReadDir, rules: Arc<Rules> },
+    /// Nothing but what is below.
+    Nothing,
+}
+
+impl Folder {
+    /// Reads on in this folder or in one of those below, whose turn it is; false if all is seen.
+    fn turn<See: FnMut(PathBuf, FileType)>(&mut self, walk: &mut Walk<'_, See>) -> bool {
+        let (read, rules) = match mem::replace(&mut self.left, Left::Nothing) {
+            Left::Nothing => {
+                if let Some(mut below) = self.below.pop_front()
+                    && below.turn(walk)
+                {
+                    self.below.push_back(below);
+                }
+                return !self.below.is_empty();
             }
-            let git = || folder.ancestors().any(|above| above.join(".git").exists());
-            self.followed = self.followed || (readable && (name == ".ignore" || git()));
-        }
-        true
+            Left::Rest { read, rules } => (read, rules),
+            Left::All { above } => {
+                let Some(rules) = walk.walked.enter(&self.path, above.as_ref()) else { return false };
+                // What cannot be read is left out, as ripgrep does after a message.
+                let Ok(read) = fs::read_dir(&self.path) else { return false };
+                (read, rules)
+            }
+        };
+        self.read(read, rules, walk);
+        !self.below.is_empty()
     }
-}
 
-/// Shows everything below `base` that is no folder and that no `.gitignore` (in a git repository) or
-/// `.ignore` leaves out, hidden files too, but nothing of `.git`. Links are not followed.
-pub(super) fn walk(base: &Path, stop: &Stop, see: impl FnMut(&DirEntry)) -> Walked {
-    let rules = Arc::new(Mutex::new(Rules::default()));
-    let honest = base.ancestors().all(|folder| locked(&rules).honest(folder));
-    let reach = if honest { below(base, stop, &rules, see) } else { Reach::All };
-    let rules = mem::take(&mut *locked(&rules));
-    Walked { reach, rules }
-}
-
-fn below(base: &Path, stop: &Stop, rules: &Arc<Mutex<Rules>>, mut see: impl FnMut(&DirEntry)) -> Reach {
-    let rules = Arc::clone(rules);
-    let walk = WalkBuilder::new(base)
-        .hidden(false)
-        .follow_links(false)
-        .git_global(false)
-        .git_exclude(false)
-        .filter_entry(move |entry| {
-            let folder = entry.file_type().is_some_and(|kind| kind.is_dir());
-            entry.file_name() != ".git"
-                && (!folder
-                    || (!["proc", "sys"].iter().any(|name| {
-                        entry.file_name() == *name && files::folder_not_kernels(entry.path()).is_err()
-                    }) && locked(&rules).honest(entry.path())))
-        })
-        .build();
-    for (seen, entry) in walk.enumerate() {
-        if seen > WALK_ENTRIES {
-            return Reach::Full;
+    fn read<See: FnMut(PathBuf, FileType)>(
+        &mut self,
+        mut read: ReadDir,
+        rules: Arc<Rules>,
+        walk: &mut Walk<'_, See>,
+    ) {
+        for _ in 0..TURN {
+            let Some(entry) = read.next() else { return };
+            if walk.stop.now() {
+                walk.walked.reach = Reach::Stopped;
+                return;
+            }
+            let Ok((entry, kind)) = entry.and_then(|entry| entry.file_type().map(|kind| (entry, kind)))
+            else {
+                continue;
+            };
+            let (path, name) = (entry.path(), entry.file_name());
+            let kernels = || {
+                kind.is_dir()
+                    && (name == "proc" || name == "sys")
+                    && files::folder_not_kernels(&path).is_err()
+            };
+            if name == ".git" || rules.leave_out(&path, kind.is_dir()) || kernels() {
+                continue;
+            }
+            walk.seen += 1;
+            if walk.seen > WALK_ENTRIES {
+                walk.walked.reach = Reach::Full;
+                return;
+            }
+            if kind.is_dir() && self.depth + 1 < walk.depth_max {
+                let left = Left::All { above: Some(Arc::clone(&rules)) };
+                let (path, depth) = (path.clone(), self.depth + 1);
+                self.below.push_back(Self { path, depth, left, below: VecDeque::new() });
+            }
+            (walk.see)(path, kind);
         }
-        if stop.now() {
-            return Reach::Stopped;
-        }
-        // What cannot be read is left out, as ripgrep does after a message.
-        let Ok(entry) = entry else { continue };
-        if entry.file_type().is_some_and(|kind| !kind.is_dir()) {
-            see(&entry);
-        }
+        // As one of those below it: its turn comes after theirs.
+        let left = Left::Rest { read, rules };
+        let (path, depth) = (self.path.clone(), self.depth);
+        self.below.push_back(Self { path, depth, left, below: VecDeque::new() });
     }
-    Reach::All
 }

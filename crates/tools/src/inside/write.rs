@@ -11,6 +11,7 @@ use sandbox::Layout;
 use super::{
     answer::{good, why},
     files,
+    names::Named,
 };
 use crate::wire::{Low, Outcome};
 
@@ -18,11 +19,14 @@ use crate::wire::{Low, Outcome};
 ///
 /// # Errors
 /// What the model is told.
-pub(super) fn run(layout: &Layout, path: &str, content: &str, low: Option<Low>) -> Result<Outcome, String> {
+pub(super) fn run(layout: &Layout, path: &Path, content: &str, low: Option<Low>) -> Result<Outcome, String> {
     let path = files::resolve(layout, path);
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(format!("{} is the name of a directory; name a file in it", Named(&path)));
+    }
     let existed = save(&path, content.as_bytes(), low)?;
     let done = if existed { "overwrote" } else { "created" };
-    Ok(good(format!("{done} {} ({} bytes)", path.display(), content.len())))
+    Ok(good(format!("{done} {} ({} bytes)", Named(&path), content.len())))
 }
 
 /// Gives the file this content, all of it or nothing, and says whether it was there before. Its mode stays;
@@ -48,7 +52,7 @@ pub(super) fn save(path: &Path, content: &[u8], low: Option<Low>) -> Result<bool
         return Err(format!(
             "{} was not written: the server's disk has {free_mib} MiB left, and under {least_mib} MiB no file can grow. \
              Delete what is not needed, with `rm` in bash, then try again",
-            path.display()
+            Named(path)
         ));
     }
     // A rename would put a file in the place of the link, or cut one name of several off from the rest: what

@@ -4,9 +4,23 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::{APART, Answer, Jail, bad, everywhere, good, now};
+use crate::support::{APART, Answer, FINDS_ALL, Jail, bad, everywhere, good, now};
 
 const RESTARTED: &str = "[shell restarted: working directory and variables are gone]\n";
+
+/// What is said of a command that ended its shell.
+fn ended(how: &str) -> String {
+    if FINDS_ALL {
+        format!(
+            "[the command ended its shell {how}: directory, variables and functions are as before this command, and \
+             what runs in the background goes on]"
+        )
+    } else {
+        format!(
+            "[the shell itself ended {how}, and what it had started was ended with it; the next command gets a new one]"
+        )
+    }
+}
 
 #[test]
 fn directory_variables_and_functions_survive_between_commands() {
@@ -76,46 +90,115 @@ fn wrong_texts_fail_and_the_shell_lives_on() {
 #[test]
 fn options_that_end_the_shell_do_not_outlive_the_command() {
     everywhere(|jail| {
-        assert_eq!(jail.bash("set -euo pipefail; x=1; echo $x"), good("1\n"));
-        assert_eq!(jail.bash("echo ${nothing}; false; echo $x"), good("\n1\n"));
-        let died = bad(
-            "[the shell itself ended with status 1, and what it had started was ended with it; the next command \
-             gets a new one]",
-        );
-        assert_eq!(jail.bash("set -e; false; echo never"), died);
-        assert_eq!(jail.bash("echo on"), good(&format!("{RESTARTED}on\n")));
-        assert_eq!(jail.bash("echo on"), good("on\n"));
         let traced = jail.bash("set -x; echo a");
         assert_eq!(traced, good("++ echo a\na\n"));
+        assert_eq!(jail.bash("set -euo pipefail; x=1; echo $x"), good("1\n"));
+        assert_eq!(jail.bash("echo ${nothing}; false; echo $x"), good("\n1\n"));
+        assert_eq!(jail.bash("set -e; false; echo never"), bad(&ended("with status 1")));
+        assert_eq!(
+            jail.bash("false; echo on"),
+            good(&format!("{}on\n", if FINDS_ALL { "" } else { RESTARTED }))
+        );
         assert_eq!(jail.bash("echo b"), good("b\n"));
     });
 }
 
 #[test]
-fn a_shell_that_ends_from_inside_says_how_and_the_next_answer_says_what_is_lost() {
+fn a_command_that_ends_its_shell_takes_nothing_along() {
     everywhere(|jail| {
+        let workspace = jail.layout.workspace.display().to_string();
         for (command, how, is_error) in [
             ("echo out; exit 3", "with status 3", true),
             ("echo out; exit", "with status 0", false),
+            ("echo out; set -euo pipefail; false | true; exit 9", "with status 1", true),
+            ("echo out; set -u; echo $nothing 2>/dev/null", "with status 1", true),
+            ("echo out; : ${nothing?} 2>/dev/null", "with status 1", true),
+            ("trap 'exit 4' ERR; echo out; false", "with status 4", true),
+            ("trap 'echo out' EXIT; exit 5", "with status 5", true),
             ("echo out; exec sleep 0.1", "with status 0", false),
             ("echo out; exec false", "with status 1", true),
-            ("echo out; kill -9 $$", "by signal 9", true),
-            ("echo out; kill -SEGV $$", "by signal 11", true),
+            ("echo out; kill -9 $BASHPID", "by signal 9", true),
+            ("echo out; kill -SEGV $BASHPID", "by signal 11", true),
             ("echo out; exec nothing_like_it 2>/dev/null", "with status 127", true),
         ] {
-            assert!(!jail.bash("x=1; cd /").is_error);
-            let text = format!(
-                "out\n[the shell itself ended {how}, and what it had started was ended with it; the next command \
-                 gets a new one]"
-            );
-            let expected = if is_error { bad(&text) } else { good(&text) };
-            assert_eq!(jail.bash(command), expected, "{command}");
-            let workspace = jail.layout.workspace.display().to_string();
+            let before = jail.bash("cd /; x=1; f() { echo f; }; sleep 1000 & b=$!; true");
+            assert!(!before.is_error, "{before:?}");
+            let answer = jail.bash(&format!("cd /tmp; x=2; f() {{ :; }}; y=2; {command}"));
+            let text = format!("out\n{}", ended(how));
+            let tail = answer.text().find("out\n").map_or("", |at| &answer.text()[at..]);
+            // Where redirections do not reach a shell's own last words, these come too.
+            assert!(tail.ends_with(&text[4..]) && answer.is_error == is_error, "{command}: {answer:?}");
+            let next = jail.bash("echo \"<$x$y>\" $PWD; f; kill -0 $b && echo alive");
+            if FINDS_ALL {
+                assert_eq!(next, good("<1> /\nf\nalive\n"), "{command}");
+            } else {
+                let began = format!("{RESTARTED}<> {workspace}\n");
+                assert!(next.text().starts_with(&began), "{command}: {next:?}");
+            }
+        }
+    });
+}
+
+/// They are found, ended and told like those of a shell as it was started.
+#[cfg(all(target_os = "linux", not(heddle_portable)))]
+#[test]
+fn a_shell_that_was_taken_over_is_like_the_first() {
+    everywhere(|jail| {
+        let begun = jail.bash("sleep 1000 & echo $! > first; x=kept; shopt -s extglob");
+        assert_eq!(begun, good("(no output)"));
+        for _ in 0..3 {
+            assert_eq!(jail.bash("exit 1"), bad(&ended("with status 1")));
+            assert_eq!(jail.bash("echo $x; shopt -q extglob && echo set; echo $-"), good("kept\nset\nhBs\n"));
+        }
+        // Programs get SIGINT, no socket, no more children than there are, and nothing on standard input.
+        assert_eq!(jail.bash("bash -c 'kill -INT $$; echo on'; echo $?"), good("130\n"));
+        assert_eq!(jail.bash("bash -c 'readlink /proc/$$/fd/*' | grep -c socket; true"), good("0\n"));
+        assert_eq!(jail.bash("sleep 0.1 & wait; jobs; cat; echo waited"), good("waited\n"));
+        assert_eq!(jail.bash("sleep 1000 & y=$!; true"), good("(no output)"));
+        assert_eq!(jail.bash("[ $! = $y ] && jobs | wc -l"), good("1\n"));
+        for wrong in ["echo 'no end", "echo )", "if true; then", "\\", "echo $((1/0))", "echo ${x!}"] {
+            jail.bash(wrong);
+            assert_eq!(jail.bash("echo $x"), good("kept\n"), "after {wrong}");
+        }
+        let late = jail
+            .call("bash", json!({"command": "sleep 1000 & echo $! > last; sleep 1000", "timeout_ms": 1_000}));
+        assert!(late.text().contains("timed out after 1000 ms"), "{late:?}");
+        let gone =
+            "for pid in $(cat first last); do kill -0 $pid 2>/dev/null && echo alive; done; echo looked";
+        assert_eq!(jail.bash(gone), good(&format!("{RESTARTED}looked\n")));
+        if jail.isolation == sandbox::Isolation::Local {
+            // No more than the one that is put aside for this command.
+            assert_eq!(jail.bash("cat /proc/[0-9]*/stat | grep -c ') T '"), good("1\n"));
+        }
+    });
+}
+
+#[test]
+fn what_was_put_aside_for_a_command_is_not_seen_by_it() {
+    everywhere(|jail| {
+        assert_eq!(jail.bash("sleep 1000 & y=$!; true"), good("(no output)"));
+        assert_eq!(jail.bash("[ $! = $y ] && jobs | wc -l"), good("1\n"));
+        assert_eq!(jail.bash("kill %1; wait; echo waited; jobs").text().lines().last(), Some("waited"));
+        // Woken too early, it goes on waiting.
+        assert_eq!(jail.bash("kill -CONT -1 2>/dev/null; echo on"), good("on\n"));
+        assert_eq!(jail.bash("echo on"), good("on\n"));
+    });
+}
+
+#[test]
+fn a_commit_needs_no_questions_first() {
+    everywhere(|jail| {
+        let commit = "git init -q r 2>/dev/null && cd r && touch a && git add a && git commit -qm first && git log --format='%an <%ae> %s'";
+        let here = jail.isolation == sandbox::Isolation::Local && !jail.bash("git --version").is_error;
+        if here {
+            assert_eq!(jail.bash(commit), good("agent <agent@sandbox.invalid> first\n"));
             assert_eq!(
-                jail.bash("echo \"<$x>\" $PWD"),
-                good(&format!("{RESTARTED}<> {workspace}\n")),
-                "{command}"
+                jail.bash(
+                    "git config user.name me; git commit -q --allow-empty -m x; git log -1 --format=%an"
+                ),
+                good("me\n")
             );
+            assert_eq!(jail.bash("git config --get-all safe.directory"), good("*\n"));
         }
     });
 }
@@ -291,7 +374,7 @@ fn a_long_output_is_whole_in_a_file_and_both_its_ends_are_in_the_answer() {
         let found = jail.call("grep", json!({"pattern": "^77777$", "path": path}));
         assert_eq!(found, good(&format!("{}:77777:77777", path.display())));
         let failed = jail.bash("seq 1 100000; exit 7");
-        assert!(failed.is_error && failed.text().contains("100000\n[the shell itself ended with status 7"));
+        assert!(failed.is_error && failed.text().ends_with(&format!("100000\n{}", ended("with status 7"))));
     });
 }
 

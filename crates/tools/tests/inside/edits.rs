@@ -68,6 +68,8 @@ fn what_cannot_be_written_is_said_with_what_to_do() {
             write(jail, "fifo"),
             bad(&format!("{workspace}/fifo is a FIFO, not a file; use bash for it"))
         );
+        let folder = write(jail, "new/");
+        assert!(folder.is_error && folder.text().contains("name a file in it"), "{folder:?}");
         assert!(write(jail, "/dev/null").text().ends_with("is a device, not a file; use bash for it"));
         let long = write(jail, &"x".repeat(300));
         assert!(long.is_error && long.text().contains("choose a shorter name"), "{long:?}");
@@ -139,6 +141,85 @@ fn an_edit_keeps_the_ends_of_lines_the_mode_and_bytes_that_are_no_text() {
         let edit = json!({"file_path": "latin", "old_string": "one", "new_string": "two"});
         assert!(!jail.call("edit", edit).is_error);
         assert_eq!(fs::read(jail.workspace("latin")).unwrap(), b"caf\xe9 two\n");
+    });
+}
+
+#[test]
+fn an_edit_finds_what_is_shown_whatever_ends_its_lines_have() {
+    everywhere(|jail| {
+        let edit = |jail: &mut Jail, old: &str, new: &str, all: bool| {
+            let input =
+                json!({"file_path": "file", "old_string": old, "new_string": new, "replace_all": all});
+            jail.call("edit", input)
+        };
+        let path = jail.layout.workspace.join("file").display().to_string();
+        jail.put("file", "a\r\nb\nc\r\n");
+        assert_eq!(
+            edit(jail, "a\nb\nc", "x\ny\nz", false),
+            good(&format!("changed 1 place in {path} (line 1)"))
+        );
+        assert_eq!(content(jail, "file"), "x\r\ny\nz\r\n");
+        jail.put("file", "a\r\nb\r\nc\nd\r\n");
+        assert!(!edit(jail, "b", "b1\nb2", false).is_error);
+        assert_eq!(content(jail, "file"), "a\r\nb1\r\nb2\r\nc\nd\r\n");
+        // All of them are counted.
+        jail.put("file", "a\nb\r\na\r\nb\n");
+        let twice = edit(jail, "a\nb\n", "x\n", false);
+        let told = format!("`old_string` is 2 times in {path} (lines 1, 3): ");
+        assert!(twice.is_error && twice.text().starts_with(&told), "{twice:?}");
+        // The ends themselves: only what changes counts.
+        let done = edit(jail, "\r\n", "\n", true);
+        assert_eq!(done, good(&format!("changed 2 places in {path} (lines 2, 3)")));
+        assert_eq!(content(jail, "file"), "a\nb\na\nb\n");
+        assert_eq!(
+            edit(jail, "\r\n", "\n", true),
+            bad(&format!(
+                "nothing would change in {path}: the lines of `old_string` end there as in `new_string`"
+            ))
+        );
+        jail.put("file", "a\0b");
+        let binary = edit(jail, "nothing", "x", false);
+        assert!(binary.text().contains("which is a binary file; change it with"), "{binary:?}");
+        jail.put("file", "caf\u{e9}\n");
+        assert!(edit(jail, "caf\u{fffd}", "x", false).text().contains("it holds U+FFFD"));
+    });
+}
+
+#[test]
+fn no_text_gets_a_nul() {
+    everywhere(|jail| {
+        jail.put("file", "text");
+        let write = jail.call("write", json!({"file_path": "file", "content": "a\0b"}));
+        let edit = jail.call("edit", json!({"file_path": "file", "old_string": "text", "new_string": "\0"}));
+        for (answer, field) in [(write, "content"), (edit, "new_string")] {
+            let told = format!(
+                "`{field}`: must hold no NUL character, which no text file holds; write bytes with printf in bash"
+            );
+            assert!(answer.is_error && answer.text().starts_with(&told), "{answer:?}");
+        }
+        assert_eq!(content(jail, "file"), "text");
+    });
+}
+
+#[test]
+fn the_home_is_named_by_its_sign_in_every_tool() {
+    everywhere(|jail| {
+        let path = jail.layout.home.join("a/file").display().to_string();
+        let made = jail.call("write", json!({"file_path": "~/a/file", "content": "needle\n"}));
+        assert_eq!(made, good(&format!("created {path} (7 bytes)")));
+        assert_eq!(jail.bash("cat ~/a/file"), good("needle\n"));
+        assert_eq!(jail.call("read", json!({"file_path": "~/a/file"})), good("needle\n"));
+        let edit = json!({"file_path": "~/a/file", "old_string": "n", "new_string": "N"});
+        assert!(!jail.call("edit", edit).is_error);
+        assert_eq!(jail.call("glob", json!({"pattern": "a/*", "path": "~"})), good(&path));
+        assert_eq!(jail.call("glob", json!({"pattern": "~/**/fil?"})), good(&path));
+        let found = jail.call("grep", json!({"pattern": "Needle", "path": "~/a"}));
+        assert_eq!(found, good(&format!("{path}:1:Needle")));
+        // What has that name itself.
+        assert!(!jail.call("write", json!({"file_path": "./~/file", "content": "own"})).is_error);
+        assert_eq!(content(jail, "~/file"), "own");
+        assert_eq!(jail.call("glob", json!({"pattern": "*/file"})), good("./~/file"));
+        assert_eq!(jail.call("read", json!({"file_path": "./~/file"})), good("own"));
     });
 }
 

@@ -28,6 +28,8 @@ fn a_text_comes_as_it_is_and_a_range_only_with_its_lines() {
         assert_eq!(lines(jail, 6, 7), bad(&format!("{path} has only 5 lines; begin at one of them")));
         jail.put("empty", "");
         assert_eq!(read(jail, "empty"), good("(the file is empty)"));
+        let all = jail.call("read", json!({"file_path": "empty", "view_range": [1, -1]}));
+        assert_eq!(all, good("(the file is empty)"));
     });
 }
 

@@ -13,3 +13,6 @@ pub(super) use opened::Opened;
 pub(super) use processes::Processes;
 pub(super) use unlinked::{Deleted, measure as unlinked, unseen};
 pub(super) use wake::Wake;
+
+/// Whether orphans come to this process, so that a shell's copy of itself can be its next one.
+pub(super) const ADOPTS: bool = true;

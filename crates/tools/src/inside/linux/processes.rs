@@ -30,7 +30,7 @@ impl Processes {
     pub(in crate::inside) fn began(&self, _shell: Pid) {}
 
     /// Kills them, and returns when they are gone or two seconds have passed.
-    pub(in crate::inside) fn end(&self, whose: Whose) {
+    pub(in crate::inside) fn end(&self, whose: Whose<'_>) {
         let until = ambient::now() + GOING;
         let mut stopped = BTreeSet::new();
         loop {
@@ -114,7 +114,7 @@ pub(super) fn ours() -> Vec<i32> {
 }
 
 /// Those that live. Whatever is `known` is still theirs, whoever its parent is by now.
-fn find(whose: Whose, known: &BTreeSet<(i32, u64)>) -> Vec<Process> {
+fn find(whose: Whose<'_>, known: &BTreeSet<(i32, u64)>) -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut all: Vec<_> = entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -128,10 +128,11 @@ fn find(whose: Whose, known: &BTreeSet<(i32, u64)>) -> Vec<Process> {
     let ours = below(&all, known.iter().copied().chain([own]).collect());
     let wanted = match whose {
         Whose::All => ours.clone(),
-        Whose::Shell(shell) => {
-            let shell = shell.as_raw_nonzero().get();
-            let group = all.iter().filter(|process| process.group == shell).map(|process| process.name().0);
-            below(&all, group.chain(known).chain([shell]).collect())
+        Whose::Shells(shells) => {
+            let shells: BTreeSet<i32> = shells.iter().map(|shell| shell.as_raw_nonzero().get()).collect();
+            let group = all.iter().filter(|process| shells.contains(&process.group));
+            let group = group.map(|process| process.name().0);
+            below(&all, group.chain(known).chain(shells.iter().copied()).collect())
         }
     };
     all.into_iter()
