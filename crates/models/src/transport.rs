@@ -515,12 +515,12 @@ mod tests {
         let mut failures = Vec::new();
         for again in [": ping\n\n", ": ping without an end", PING, BLOCK, DELTA, USAGE] {
             let begun = Instant::now();
-            let outcome = read(paced(TEXT, again), Reading::default(), &mut |_| {}).await;
+            let outcome = read(paced(TEXT, again), Reading::default(), &route(), &mut |_| {}).await;
             failures.push((again, begun.elapsed(), outcome.expect_err("a failure")));
         }
         for (first, again) in [(WORDS, ": ping\n\n"), (WORDS, CHOICE), (CALL, CALL)] {
             let begun = Instant::now();
-            let outcome = read(paced(first, again), chat::Reading::default(), &mut |_| {}).await;
+            let outcome = read(paced(first, again), chat::Reading::default(), &route(), &mut |_| {}).await;
             failures.push((again, begun.elapsed(), outcome.expect_err("a failure")));
         }
         for (again, took, failure) in failures {
@@ -537,7 +537,7 @@ mod tests {
             sleep(SILENCE / 2).await;
             Ok::<_, Infallible>(Bytes::from_static(chunk.as_bytes()))
         });
-        let answer = read(slow, chat::Reading::default(), &mut |_| {}).await;
+        let answer = read(slow, chat::Reading::default(), &route(), &mut |_| {}).await;
         assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
         assert!(begun.elapsed() > 2 * EMPTY);
     }
