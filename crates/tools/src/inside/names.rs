@@ -197,13 +197,14 @@ mod tests {
                 if name[0] == b'~' && name[1] == b'/' { b"./~/x" } else { name }
             );
         }
+        let letters = b"a '\\$~\n\xc3\xa9\xff\x7f\xe2\x80\x8b0x";
         let mut dice = 1_u64;
         for _ in 0..5_000 {
             let name: Vec<u8> = (0..8)
                 .map(|_| {
                     dice =
                         dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    b"a '\\$~\n\xc3\xa9\xff\x7f\xe2\x80\x8b0x"[(dice >> 33) as usize % 17]
+                    letters[(dice >> 33) as usize % letters.len()]
                 })
                 .collect();
             let back = sent(&shown(&name)).expect("a name");
