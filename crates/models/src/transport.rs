@@ -295,7 +295,9 @@ async fn read<E: Error>(
         let patience = match hearing.reading.stage() {
             Stage::Open => SILENCE.min(EMPTY.saturating_sub(said_at.elapsed())),
             // Bytes that say nothing do not keep up an answer that has said why it ended.
-            Stage::Ending => SILENCE.saturating_sub(last.elapsed()),
+            Stage::Ending => {
+                SILENCE.saturating_sub(last.elapsed()).min(EMPTY.saturating_sub(said_at.elapsed()))
+            }
             Stage::Whole => break,
         };
         // What is there at once is never too late for a timeout.
@@ -513,7 +515,7 @@ mod tests {
             chunks(&[first]).chain(slow)
         };
         let mut failures = Vec::new();
-        for again in [": ping\n\n", ": ping without an end", PING, BLOCK, DELTA, USAGE] {
+        for again in [": ping\n\n", ": ping without an end", PING, BLOCK, DELTA] {
             let begun = Instant::now();
             let outcome = read(paced(TEXT, again), Reading::default(), &route(), &mut |_| {}).await;
             failures.push((again, begun.elapsed(), outcome.expect_err("a failure")));
@@ -523,6 +525,10 @@ mod tests {
             let outcome = read(paced(first, again), chat::Reading::default(), &route(), &mut |_| {}).await;
             failures.push((again, begun.elapsed(), outcome.expect_err("a failure")));
         }
+        // One that has said why it ended has only not ended its stream.
+        let begun = Instant::now();
+        let answer = read(paced(TEXT, USAGE), Reading::default(), &route(), &mut |_| {}).await;
+        assert_eq!((begun.elapsed(), answer.map(|answer| answer.stop)), (EMPTY, Ok(AnswerStop::EndTurn)));
         for (again, took, failure) in failures {
             assert_eq!((took, failure.class), (EMPTY, FailureClass::Cut), "{again}: {failure:?}");
             assert!(failure.message.contains("only signs of life"), "{failure:?}");

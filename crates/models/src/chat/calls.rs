@@ -66,18 +66,22 @@ impl Calls {
         for value in pieces {
             let piece = Piece::read(value);
             // The id is kept twice: with the block, and to find it by.
-            draft.grow(2 * piece.id.len() + piece.name.len() + piece.arguments.len(), tokens)?;
+            draft.hold(2 * piece.id.len() + piece.name.len(), tokens)?;
             let known = self.known(&piece);
             let is_named = known.is_some_and(|at| touched.contains(&at)) && !piece.name.is_empty();
             match known.filter(|_| !is_named).map(|at| (at, going(draft.block(at), &piece))) {
-                Some((at, Going::On)) => self.go_on(at, piece, draft, &mut touched),
-                Some((_, Going::Again)) => {}
+                Some((at, Going::On)) => {
+                    draft.grow(piece.arguments.len(), tokens)?;
+                    self.go_on(at, piece, draft, &mut touched);
+                }
+                Some((_, Going::Again)) => draft.hold(piece.arguments.len(), tokens)?,
                 next => {
                     let name = match next {
                         Some((at, Going::Further)) => name_of(draft.block(at)),
                         _ => String::new(),
                     };
                     draft.grow_block(tokens)?;
+                    draft.grow(piece.name.len() + piece.arguments.len(), tokens)?;
                     let call = Writing::ToolUse {
                         id: String::new(),
                         name,

@@ -128,7 +128,7 @@ impl Fold for Reading {
         let failed = |reason: &&String| matches!(Reason::of(reason), Reason::Failed(_));
         let reason = reasons.iter().find(failed).or(reasons.first()).filter(|reason| !reason.is_empty());
         if let Some(reason) = reason {
-            self.draft.grow(reason.len(), self.cost.tokens())?;
+            self.draft.hold(reason.len(), self.cost.tokens())?;
             self.finish = Some(reason.clone());
         }
         Ok(())
@@ -195,7 +195,7 @@ impl Reading {
         let mut calls = list(piece.get("tool_calls").cloned());
         calls.extend(piece.get("function_call").filter(|call| call.is_object()).cloned());
         if !calls.is_empty() {
-            self.grow(calls.len())?;
+            self.went_on |= self.finish.is_some();
             self.blank.clear();
             self.calls.take(&calls, &mut self.draft, self.cost.tokens(), deltas)?;
         }

@@ -22,6 +22,8 @@ const LARGE: usize = 100_000;
 const SMALL_BYTES: u64 = 1024 * 1024;
 /// Seconds for which growth is remembered while there is little room.
 const STALE_S: i64 = 60;
+/// The longest that a kernel is used to take from tick to tick.
+const TICK_NS: i64 = 10_000_000;
 /// Files and folders that must be free, on file systems with a fixed number.
 const ENTRIES: u64 = 20_000;
 /// Names of removed files that are told.
@@ -44,13 +46,13 @@ pub(super) struct Look {
 impl Look {
     /// Nothing seen yet: what is new from now on has grown.
     pub(super) fn none() -> Self {
-        Self { at: ambient::wall(), ..Self::default() }
+        Self { at: begun(), ..Self::default() }
     }
 
     /// Looks at these folders, of at most so many entries. A mapped file that was deleted counts as large as
     /// it was at the `last` look, or as large as a file can be.
     pub(super) fn take(folders: &[PathBuf], most: u64, last: &Self, file_bytes: u64) -> Self {
-        let at = ambient::wall();
+        let at = begun();
         // Deleted ones first: what is deleted meanwhile is missed once, and not counted twice.
         let deleted = last.deleted(folders, most, file_bytes);
         let mut sizes = BTreeMap::new();
@@ -156,6 +158,12 @@ impl Look {
         });
         taken
     }
+}
+
+/// When a look begins, as files carry it: the time of the kernel's last tick, which may be a moment ago.
+fn begun() -> (i64, i64) {
+    let (seconds, nanos) = ambient::wall();
+    if nanos < TICK_NS { (seconds - 1, nanos + 1_000_000_000 - TICK_NS) } else { (seconds, nanos - TICK_NS) }
 }
 
 /// What was taken back.
