@@ -190,11 +190,13 @@ def chat_models_are_told_all_and_nothing_more(guest: Guest) -> None:
     guest.turn(session, first)
     guest.turn(session, second)
     function = {"name": TOOL["name"], "description": TOOL["description"], "parameters": TOOL["input_schema"]}
+    sent = guest.house.kept(kept)
     body = {
         "model": PLAINEST,
         "stream": True,
         "stream_options": {"include_usage": True},
-        "max_tokens": 8192,
+        # A route that was once refused the usual name has learned the other one.
+        next(name for name in ("max_tokens", "max_completion_tokens") if name in sent): 8192,
         "tools": [{"type": "function", "function": function}],
         "messages": [
             {"role": "system", "content": "Be brief."},
@@ -203,7 +205,7 @@ def chat_models_are_told_all_and_nothing_more(guest: Guest) -> None:
             {"role": "user", "content": texts_of(second)},
         ],
     }
-    same(guest.house.kept(kept), body, "the request")
+    same(sent, body, "the request")
     thread = guest.beta.sessions.threads.list(session).data[0].id
     headers = {"authorization": f"Bearer {KEY}"}
     shown = guest.house.plain.get(

@@ -372,9 +372,9 @@ mod tests {
                     prop_assert!(full || crowd.waiting.is_empty(), "a place is free and somebody waits");
                     for (session, others) in &crowd.passed {
                         let most = others.values().copied().max().unwrap_or(0);
-                        // Once, and once more where several were let in at a moment: the crowd does not see in
-                        // which order.
-                        prop_assert!(most <= 2, "{session} waits, and of {others:?} one came {most} times");
+                        // Once, and once more where several were let in at a moment: in which order
+                        // cannot be seen here.
+                        prop_assert!(most <= 2, "{session} waits, of {others:?} one came {most} times");
                     }
                 }
             }

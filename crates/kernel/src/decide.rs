@@ -16,7 +16,7 @@ use protocol::{
 
 use crate::{
     answer,
-    call::{Made, State, only_reads},
+    call::{Call, Made, State, only_reads},
     client,
     delegation::{self, Happened},
     draft::Draft,
@@ -195,7 +195,7 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
         }
         Input::Begins { thread, call } => begins(&mut draft, thread, call)?,
         Input::Ran { thread, call, content, is_error } => {
-            if open_call(session, thread, call).and_then(State::running).is_none() {
+            if open_call(session, thread, call).and_then(|call| call.state.running()).is_none() {
                 return Err(Refusal::Stale);
             }
             let content = Some(content);
@@ -242,20 +242,21 @@ fn asked(session: &Session, thread: ThreadId, request: EventId) -> Result<Reques
     open.filter(|open| open.id == request).ok_or(Refusal::Stale)
 }
 
-/// The state of a call that waits for its answer.
-fn open_call(session: &Session, thread: ThreadId, call: EventId) -> Option<&State> {
-    session.thread(thread)?.calls().iter().find(|open| open.id == call).map(|open| &open.state)
+/// A call that waits for its answer.
+fn open_call(session: &Session, thread: ThreadId, call: EventId) -> Option<&Call> {
+    session.thread(thread)?.calls().iter().find(|open| open.id == call)
 }
 
 /// A call begins once: whoever comes second, also from another life of the server, may not run it. One that
-/// only reads may begin again and again, and nothing is written down of it.
+/// only reads may begin again and again, and nothing is written down of it; neither is it of a call in the
+/// log of an earlier version, which counts as begun from its turn on, so that another life answers it.
 fn begins(draft: &mut Draft, thread: ThreadId, call: EventId) -> Result<(), Refusal> {
-    let state = open_call(&draft.session, thread, call).ok_or(Refusal::Stale)?;
-    if matches!(state, State::Turn(_)) {
+    let open = open_call(&draft.session, thread, call).ok_or(Refusal::Stale)?;
+    if matches!(open.state, State::Turn(_)) {
         draft.note(thread, Note::Began { call });
         return Ok(());
     }
-    let again = state.begun().is_some_and(only_reads);
+    let again = open.state.begun().is_some_and(|tool| only_reads(tool) || !open.noted);
     if again { Ok(()) } else { Err(Refusal::Stale) }
 }
 

@@ -4,7 +4,7 @@ use protocol::{
     content::{Block, Source},
     limits::ANSWER_TOKENS_MIN,
     prompt::{Failure, FailureClass, Message, Part, Prompt},
-    routes::Route,
+    routes::{Route, WINDOW},
 };
 
 use crate::{failure::failure, problem::Problem};
@@ -15,11 +15,13 @@ const BYTES_PER_TOKEN: usize = 4;
 const PICTURE_TOKENS: usize = 1_500;
 
 /// Tokens that the next answer may take: the route's most, or what is left of its window if that is less.
-/// Less than a useful rest, by the provider's own count, is a failure.
+/// Less than a useful rest, by the provider's own count, is a failure; but not of the window that is taken
+/// where nobody said one, for the model may read more.
 pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, Failure> {
     let useful = useful(route.max_output);
     let (counted, seen) = prompt.counted.map_or((0, 0), |counted| (counted.tokens, counted.messages));
-    if counted > 0 && counted.saturating_add(useful) > route.window {
+    let is_said = route.window != WINDOW;
+    if is_said && counted > 0 && counted.saturating_add(useful) > route.window {
         let message = format!(
             "The conversation takes {counted} of the {} tokens of the model's window, which leaves no room \
              for an answer. Begin a new session; if the model reads more, say so with `window` in the route {}.",
@@ -127,6 +129,8 @@ mod tests {
         assert_eq!(bound(Some((27_000, 1)), &[4, 4 * 9_000]), Ok(1_024), "a guess alone refuses nothing");
         let full = bound(Some((31_800, 1)), &[4]).expect_err("a failure");
         assert_eq!(full.class, FailureClass::Invalid);
+        let unsaid = super::bound(&prompt(Some((1_000_000, 1)), &[4]), &Route::script("m"));
+        assert_eq!(unsaid, Ok(1_024), "nobody said how much the model reads");
         assert!(
             full.message.contains("31800 of the 32768 tokens") && full.message.contains("`window`"),
             "{full}"
