@@ -16,9 +16,15 @@ from wire import SILENCE, AsyncJudged, Judge, Judged
 
 KEY = "guest-key-of-the-test-run"
 MODEL_KEY = "key-of-the-scripted-model"
-# The route of the models that speak chat completions, and the variable with their key.
+# The route of the models that speak chat completions, and the variable with their key; and that of a model
+# whose window no conversation fills.
 CHAT_KEY = "KEY_OF_CHAT"
-CHAT_ROUTE = """
+ROUTES = """
+[routes.endless]
+provider = "messages"
+key = "ANTHROPIC_API_KEY"
+window = 100000000
+
 [routes."chat-*"]
 provider = "chat-completions"
 base_url = "{url}/v1"
@@ -35,7 +41,7 @@ class House:
         model_log = folder / "model-server.log"
         self.model = Process("model-server", [binary, "--listen", "127.0.0.1:0"], model_log, surroundings())
         self.settings = folder / "heddle.toml"
-        self.settings.write_text(CHAT_ROUTE.format(url=self.model.url, key=CHAT_KEY))
+        self.settings.write_text(ROUTES.format(url=self.model.url, key=CHAT_KEY))
         self.plain = httpx2.Client(trust_env=False, timeout=SILENCE)
         self.opened: list[anthropic.Anthropic] = []
         self.start()

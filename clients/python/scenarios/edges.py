@@ -147,7 +147,7 @@ def archive_and_delete_while_a_call_is_open(guest: Guest) -> None:
 @scenario
 def a_slow_reader_misses_nothing(guest: Guest) -> None:
     """A reader that does not read for many turns gets every event in order, once."""
-    session = guest.session().id
+    session = guest.session(agent=guest.agent(model="endless").id).id
     with guest.stream(session) as slow:
         for _ in range(30):
             guest.turn(session, say({"text": "word " * 12_000}))
