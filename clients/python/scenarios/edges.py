@@ -91,7 +91,9 @@ def strange_texts_come_through_unchanged(guest: Guest) -> None:
         listed = [texts(event) for event in guest.list(session, types=["agent.message"])]
         same(spoken == [text], True, "the streamed text is the model's")
         same(listed[-1] == text, True, "the listed text is the model's")
-        same(heard == text, True, "the previewed text is the model's")
+        # Of a long text the stream may leave out previews, from one on, rather than keep them for its reader.
+        whole = text == strange
+        same(heard == text if whole else text.startswith(heard), True, "the previewed text is the model's")
 
 
 @scenario

@@ -104,7 +104,9 @@ impl Caller {
     pub(crate) fn new(base: &str, key: &str) -> Result<Self, reqwest::Error> {
         // Loopback needs neither a proxy nor the system's certificates.
         let local = ["http://127.", "http://[::1]", "http://localhost"].iter().any(|at| base.starts_with(at));
-        let mut http = Client::builder().connect_timeout(Duration::from_secs(10));
+        // A stream that has nothing to tell says so every ten seconds.
+        let mut http =
+            Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_mins(1));
         if local {
             http = http.no_proxy().tls_certs_only([]);
         }

@@ -3,7 +3,11 @@
 //! Nothing here is told of a process that leaves its group, nor ends the commands of an inner process that
 //! was itself killed: docs/divergences.md says so.
 
-#![expect(clippy::unnecessary_wraps, reason = "on Linux these can fail")]
+#![expect(
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    reason = "on Linux these can fail and have something"
+)]
 
 use std::convert::Infallible;
 use std::ffi::CStr;

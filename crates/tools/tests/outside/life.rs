@@ -296,7 +296,10 @@ async fn a_command_starts_on_a_disk_that_is_nearly_full_and_is_told_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_memory_runs_short_a_jail_is_ended_and_its_call_told_why() {
     let world = jail(Isolation::Off, |settings| settings.limits.memory_free_bytes = u64::MAX);
-    let outcome = world.bash(ONE, "x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 1000").await;
+    let outcome = tokio::select! {
+        outcome = world.bash(ONE, "x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 1000") => outcome,
+        () = world.hands.watch() => panic!("the watch ended"),
+    };
     let said = text(&outcome);
     assert!(
         outcome.is_error && said.starts_with("The server's memory ran short, and the sandbox, which held "),
