@@ -13,6 +13,14 @@ for number in range(1, 65):
 print('sent')
 " """
 
+# What the patterns take is more than the window of any model.
+ENDLESS = """
+[routes."claude-*"]
+provider = "messages"
+key = "ANTHROPIC_API_KEY"
+window = 100000000
+"""
+
 
 @attack("every signal, sent to pid 1 by an agent", beside="many")
 def signals(server: Server) -> None:
@@ -26,7 +34,7 @@ def signals(server: Server) -> None:
     assert said.strip() == "X=kept", said
 
 
-@attack("patterns and paths that no library was made for", beside="many", seconds=240)
+@attack("patterns and paths that no library was made for", toml=ENDLESS, beside="many", seconds=240)
 def patterns(server: Server) -> None:
     session = server.session()
     server.bash(session, "X=kept; mkdir -p d; touch d/f; touch $(printf 'd/\\xff\\xfe')")
