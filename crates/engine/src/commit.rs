@@ -61,7 +61,7 @@ impl Engine {
         if self.stopping() {
             return Err(CommitError::Stopping);
         }
-        self.store().admits().await?;
+        self.store().admits()?;
         let (snapshot, body) = Snapshot::of(&Arc::new(new.agent))?;
         let agent = self.shared(&snapshot);
         let opening = Opening {
@@ -299,7 +299,7 @@ impl Batch<'_> {
         let accepted = match &pending.input {
             None => Vec::new(),
             Some(input) => {
-                if let Err(short) = self.engine.admit(input).await {
+                if let Err(short) = self.engine.admit(input) {
                     return Ok(Err(short.into()));
                 }
                 match self.decide(input).await? {

@@ -11,14 +11,14 @@ impl Engine {
     /// archives and for deletes: [`store::Fault::Short`] where there is none.
     pub async fn keep(&self, writes: Vec<Write>) -> Result<(), store::CommitError> {
         if writes.iter().any(is_new) {
-            self.store().admits().await?;
+            self.store().admits()?;
         }
         self.store().commit(writes).await
     }
 
     /// Refuses an input that brings something new where there is no room for it.
-    pub(crate) async fn admit(&self, input: &Input) -> Result<(), store::Fault> {
-        if input.is_new() { self.store().admits().await } else { Ok(()) }
+    pub(crate) fn admit(&self, input: &Input) -> Result<(), store::Fault> {
+        if input.is_new() { self.store().admits() } else { Ok(()) }
     }
 }
 

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{error::ErrorKind, limits};
+use protocol::limits;
 
 use crate::{
     auth::Caller,
     error::Problem,
-    lane::{InTheWay, Lane, Turn},
+    lane::{Lane, Turn},
 };
 
 /// How long a body waits for its turn.
@@ -39,18 +39,12 @@ impl Bodies {
     pub(crate) async fn turn(&self, caller: Caller, bytes: usize) -> Result<Turn, Problem> {
         let lane = if bytes > limits::BODY_LARGE_BYTES { &self.large } else { &self.small };
         lane.turn(caller, bytes, WAIT).await.map_err(|who| {
-            let (kind, message) = match who {
-                InTheWay::Own => (
-                    ErrorKind::RateLimit,
-                    "this key sends as many bytes of bodies at once as one key may; wait for their answers, \
-                     then send this again",
-                ),
-                InTheWay::Others => (
-                    ErrorKind::Overloaded,
-                    "the server reads as many bytes of bodies at once as it may; try again in a moment",
-                ),
-            };
-            Problem { wait_s: Some(limits::BODY_WAIT_S), ..Problem::new(kind, message) }
+            who.problem(
+                "this key sends as many bytes of bodies at once as one key may; wait for their answers, then \
+                 send this again",
+                "the server reads as many bytes of bodies at once as it may; try again in a moment",
+                limits::BODY_WAIT_S,
+            )
         })
     }
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use protocol::error::ErrorKind;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
-use crate::auth::Caller;
+use crate::{auth::Caller, error::Problem};
 
 /// A way that has room for so many bytes.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct Turn {
 struct User {
     lane: Arc<Lane>,
     caller: Caller,
+    /// The room of its key.
+    share: Arc<Semaphore>,
 }
 
 /// Who is in the way.
@@ -49,6 +52,17 @@ pub(crate) enum InTheWay {
     Own,
     /// All together.
     Others,
+}
+
+impl InTheWay {
+    /// The refusal: 429 with `own`, or 529 with `others`, and when to come again.
+    pub(crate) fn problem(self, own: &str, others: &str, wait_s: u64) -> Problem {
+        let (kind, message) = match self {
+            Self::Own => (ErrorKind::RateLimit, own),
+            Self::Others => (ErrorKind::Overloaded, others),
+        };
+        Problem { wait_s: Some(wait_s), ..Problem::new(kind, message) }
+    }
 }
 
 impl Lane {
@@ -70,7 +84,7 @@ impl Lane {
     ) -> Result<Turn, InTheWay> {
         let (user, permits) = (User::new(self, caller), self.permits(bytes));
         // Nobody closes a lane, so that only the time can be up.
-        let own = timeout(wait, user.share().acquire_many_owned(permits)).await;
+        let own = timeout(wait, Arc::clone(&user.share).acquire_many_owned(permits)).await;
         let own = own.ok().and_then(Result::ok).ok_or(InTheWay::Own)?;
         let all = timeout(wait, Arc::clone(&self.room).acquire_many_owned(permits)).await;
         let all = all.ok().and_then(Result::ok).ok_or(InTheWay::Others)?;
@@ -83,7 +97,7 @@ impl Lane {
     /// Who is in the way.
     pub(crate) fn now(self: &Arc<Self>, caller: Caller, bytes: usize) -> Result<Turn, InTheWay> {
         let (user, permits) = (User::new(self, caller), self.permits(bytes));
-        let own = user.share().try_acquire_many_owned(permits).map_err(|_| InTheWay::Own)?;
+        let own = Arc::clone(&user.share).try_acquire_many_owned(permits).map_err(|_| InTheWay::Own)?;
         let all = Arc::clone(&self.room).try_acquire_many_owned(permits).map_err(|_| InTheWay::Others)?;
         Ok(Turn { own, all, _user: user })
     }
@@ -114,16 +128,11 @@ impl User {
     fn new(lane: &Arc<Lane>, caller: Caller) -> Self {
         let mut keys = lane.keys();
         let fresh = || Share { room: Arc::new(Semaphore::new(lane.share)), turns: 0 };
-        keys.entry(caller).or_insert_with(fresh).turns += 1;
+        let key = keys.entry(caller).or_insert_with(fresh);
+        key.turns += 1;
+        let share = Arc::clone(&key.room);
         drop(keys);
-        Self { lane: Arc::clone(lane), caller }
-    }
-
-    fn share(&self) -> Arc<Semaphore> {
-        let keys = self.lane.keys();
-        let share = keys.get(&self.caller).map(|share| Arc::clone(&share.room));
-        // It is there for as long as one of its users is.
-        share.unwrap_or_else(|| Arc::new(Semaphore::new(self.lane.share)))
+        Self { lane: Arc::clone(lane), caller, share }
     }
 }
 

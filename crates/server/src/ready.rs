@@ -55,7 +55,7 @@ impl Ready {
         tasks.spawn(async move {
             let takes = async {
                 store.probe().await?;
-                store.admits().await
+                store.admits()
             };
             let wrote = match timeout(WRITE, takes).await {
                 Ok(wrote) => wrote.map_err(|fault| failed(&fault)),

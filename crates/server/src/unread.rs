@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::{error::ErrorKind, limits};
+use protocol::limits;
 
 use crate::{
     auth::Caller,
@@ -150,18 +150,12 @@ fn counted(bytes: Bytes, room: Room) -> Bytes {
 }
 
 fn full(who: InTheWay) -> Problem {
-    let (kind, message) = match who {
-        InTheWay::Own => (
-            ErrorKind::RateLimit,
-            "this key has as many bytes of answers unread as one key may; read them, or ask for smaller \
-             pages with `limit`, then try again",
-        ),
-        InTheWay::Others => (
-            ErrorKind::Overloaded,
-            "as many bytes of answers as the server keeps are unread; try again in a moment",
-        ),
-    };
-    Problem { wait_s: Some(limits::ANSWER_WAIT_S), ..Problem::new(kind, message) }
+    who.problem(
+        "this key has as many bytes of answers unread as one key may; read them, or ask for smaller pages with \
+         `limit`, then try again",
+        "as many bytes of answers as the server keeps are unread; try again in a moment",
+        limits::ANSWER_WAIT_S,
+    )
 }
 
 #[cfg(test)]

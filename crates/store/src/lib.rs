@@ -361,14 +361,11 @@ impl Store {
     }
 
     /// Whether there is room for something new, that somebody brings who can come again: [`Fault::Short`]
-    /// where what the disk has left is for what was begun and for deletes. Needs a tokio runtime.
-    pub async fn admits(&self) -> Result<(), Fault> {
+    /// where what the disk has left is for what was begun and for deletes. Does not wait: a file system that
+    /// a database can share memory on keeps in memory how much it has free.
+    pub fn admits(&self) -> Result<(), Fault> {
         match &*self.0 {
-            Driver::Sqlite { tables, .. } => {
-                let disk = Arc::clone(tables.database().disk());
-                let admits = tokio::task::spawn_blocking(move || disk.admits());
-                admits.await.map_err(|_| Fault::Panicked)?
-            }
+            Driver::Sqlite { tables, .. } => tables.database().disk().admits(),
             Driver::Memory(memory) => memory.admits(),
         }
     }
