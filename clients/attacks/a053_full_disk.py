@@ -6,6 +6,7 @@ import itertools
 import os
 import pathlib
 import signal
+import time
 
 from attack import Server, attack, main
 from server import PLAIN, script
