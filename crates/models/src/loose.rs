@@ -189,11 +189,11 @@ pub(crate) fn is_given(value: &Value) -> bool {
 }
 
 /// Several, or one that stands where a list should.
-pub(crate) fn list(value: Option<Value>) -> Vec<Value> {
+pub(crate) fn list(value: Option<&Value>) -> &[Value] {
     match value {
         Some(Value::Array(items)) => items,
-        Some(one @ Value::Object(_)) => vec![one],
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => Vec::new(),
+        Some(one @ Value::Object(_)) => core::slice::from_ref(one),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => &[],
     }
 }
 

@@ -57,7 +57,7 @@ impl Calls {
     /// Takes the pieces of a chunk. `tokens` is what the request has cost so far.
     pub(super) fn take(
         &mut self,
-        pieces: &[Value],
+        pieces: &[&Value],
         draft: &mut Draft,
         tokens: Tokens,
         deltas: &mut (dyn FnMut(Delta) + Send),
@@ -161,18 +161,18 @@ fn going(block: Option<&Writing>, piece: &Piece) -> Going {
     if !piece.name.is_empty() && !piece.id.is_empty() && !id.is_empty() && !same {
         return Going::Other;
     }
-    // An empty object often stands where the arguments are still to come.
-    if !says_something(&piece.arguments)
-        || !is_whole(json)
-        || json.trim() == "{}" && (same || piece.name.is_empty())
-    {
+    let (unnamed, again) = (piece.name.is_empty(), piece.arguments == *json);
+    // Looked at first, for what the call has so far may be long.
+    if unnamed && !again && !is_whole(&piece.arguments) {
         return Going::On;
     }
-    let again = piece.arguments == *json;
-    match piece.name.is_empty() {
+    // An empty object often stands where the arguments are still to come.
+    if !says_something(&piece.arguments) || !is_whole(json) || json.trim() == "{}" && (same || unnamed) {
+        return Going::On;
+    }
+    match unnamed {
         true if again => Going::Again,
-        true if is_whole(&piece.arguments) => Going::Further,
-        true => Going::On,
+        true => Going::Further,
         false if same && again && piece.name == *name => Going::Again,
         false => Going::Other,
     }

@@ -98,17 +98,17 @@ impl Fold for Reading {
         value: Value,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
-        let mut choices = list(value.get("choices").cloned());
+        let choices = list(value.get("choices"));
         let failed = choices.first().and_then(|choice| choice.get("error")).is_some_and(Value::is_object);
         if is_error(name, &value) || failed {
             let problem = Problem::of(if failed { &choices[0] } else { &value });
             return Err(problem.in_stream(self.tokens()));
         }
         // A single answer was asked for.
-        let first = choices
+        let choice = choices
             .iter()
-            .position(|choice| choice.get("index").and_then(count).is_none_or(|index| index == 0));
-        let choice = first.map_or(Value::Null, |at| choices.swap_remove(at));
+            .find(|choice| choice.get("index").and_then(count).is_none_or(|index| index == 0))
+            .unwrap_or(&Value::Null);
         for usage in
             ["/usage", "/x_groq/usage"].iter().filter_map(|at| value.pointer(at)).chain(choice.get("usage"))
         {
@@ -192,8 +192,8 @@ impl Reading {
         let refusal = piece.get("refusal").map(words).unwrap_or_default();
         self.grow(refusal.len())?;
         self.refusal.push_str(&refusal);
-        let mut calls = list(piece.get("tool_calls").cloned());
-        calls.extend(piece.get("function_call").filter(|call| call.is_object()).cloned());
+        let mut calls: Vec<_> = list(piece.get("tool_calls")).iter().collect();
+        calls.extend(piece.get("function_call").filter(|call| call.is_object()));
         if !calls.is_empty() {
             self.went_on |= self.finish.is_some();
             self.blank.clear();

@@ -121,8 +121,8 @@ impl Fold for Reading {
             "message_stop" => self.stopped = true,
             // An answer in one piece.
             "message" => {
-                for block in list(event.remove("content")) {
-                    self.begin(self.places.len() as u64, block, deltas)?;
+                for block in list(event.remove("content").as_ref()) {
+                    self.begin(self.places.len() as u64, block.clone(), deltas)?;
                 }
                 self.ending(&event)?;
                 self.stopped = self.reason.is_some();
