@@ -3,10 +3,9 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use protocol::limits::CONNECTIONS_WAITING;
-use rustix::fs::statvfs;
 use sandbox::Check;
 use store::Store;
 use tokio::net::{TcpListener, TcpSocket};
@@ -98,18 +97,17 @@ fn directory(at: &Path, served: bool) -> Check {
 fn room(settled: &Settled) -> Check {
     const NAME: &str = "room";
     let path = std::path::absolute(&settled.data).unwrap_or_else(|_| settled.data.clone());
-    let place = path.ancestors().find(|place| place.exists()).map_or_else(|| path.clone(), PathBuf::from);
-    let disk = match statvfs(&place) {
-        Ok(disk) => disk,
+    let room = match sandbox::room(&path) {
+        Ok(room) => room,
         Err(wrong) => {
-            return Check { needed: false, ..check(NAME, Err(format!("{}: {wrong}", place.display()))) };
+            return Check { needed: false, ..check(NAME, Err(format!("{}: {wrong}", path.display()))) };
         }
     };
-    let (free, kept) = (disk.f_bavail.saturating_mul(disk.f_frsize), settled.sandbox.limits.free_bytes);
+    let (free, kept) = (room.bytes, settled.sandbox.limits.free_bytes);
     let found = format!("{} MiB are free on its disk", free / MIB);
     match () {
         // What is kept for such a moment lets a server start all the same.
-        () if free < MIB && !path.join("ballast").exists() => Check {
+        () if free < MIB && !path.join(seal::BALLAST).exists() => Check {
             fix: "Free some, or name another directory with --data".to_owned(),
             ..check(NAME, Err(format!("the disk is full: {found}")))
         },

@@ -19,7 +19,7 @@ const SETTINGS: &str = "heddle.toml";
 /// What a lock is held on while the database is opened.
 const OPENING: &str = ".opening";
 /// The room that is kept in it. Who has it open could take that room away, so one that was open is made anew.
-const BALLAST: &str = "ballast";
+pub(crate) const BALLAST: &str = "ballast";
 /// The folders in it: of the store, and of the sandboxes.
 const FOLDERS: [&str; 2] = ["blobs", "sandboxes"];
 /// What others may do with what is private.

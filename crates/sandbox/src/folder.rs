@@ -46,6 +46,17 @@ pub struct Room {
     pub bytes_all: u64,
 }
 
+/// Files and folders that must be free for commands to make some, on file systems with a fixed number; a
+/// tenth of it where there are few.
+const ENTRIES: u64 = 20_000;
+
+impl Room {
+    /// Files and folders that must stay free.
+    pub fn entries_least(&self) -> u64 {
+        ENTRIES.min(self.entries_all / 10)
+    }
+}
+
 /// What the server's user can still write at this place, or where it will be made.
 ///
 /// # Errors

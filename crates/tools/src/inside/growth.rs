@@ -24,8 +24,6 @@ const SMALL_BYTES: u64 = 1024 * 1024;
 const STALE_S: i64 = 60;
 /// The longest that a kernel is used to take from tick to tick.
 const TICK_NS: i64 = 10_000_000;
-/// Files and folders that must be free, on file systems with a fixed number.
-const ENTRIES: u64 = 20_000;
 /// Names of removed files that are told.
 const TOLD: usize = 20;
 
@@ -221,17 +219,9 @@ fn shorten(spot: &Spot<'_>, length: u64) -> rustix::io::Result<()> {
 /// Whether a file system has twice as much free as is to stay free: so many bytes, and a tenth of its files
 /// or as many as anybody needs.
 pub(super) fn is_plenty(place: &Path, free_bytes: u64) -> bool {
-    let Ok(room) = rustix::fs::statvfs(place) else { return false };
-    let bytes = room.f_bavail.saturating_mul(room.f_frsize);
-    let entries = ENTRIES.min(room.f_files / 10);
-    bytes >= free_bytes.saturating_mul(2) && room.f_favail >= entries.saturating_mul(2)
-}
-
-/// What a file system has free.
-pub(super) fn room(place: &Path) -> Option<Held> {
-    let room = rustix::fs::statvfs(place).ok()?;
-    let entries = if room.f_files == 0 { u64::MAX } else { room.f_favail };
-    Some(Held { bytes: room.f_bavail.saturating_mul(room.f_frsize), entries })
+    sandbox::room(place).is_ok_and(|room| {
+        room.bytes >= free_bytes.saturating_mul(2) && room.entries >= room.entries_least().saturating_mul(2)
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sandbox::{Isolation, Layout};
 
-use super::{ambient, calls::Calls, disk::Held, growth, host, seats::Seats, sweep::Sweep};
+use super::{ambient, calls::Calls, disk::Held, host, seats::Seats, sweep::Sweep};
 use crate::wire::{Cut, FromJail, Wanted, Weight};
 
 /// A question of the watch.
@@ -52,7 +52,7 @@ impl Scales {
     }
 
     fn cut(&self, wanted: Wanted) -> Cut {
-        let room = || growth::room(&self.layout.workspace);
+        let room = || sandbox::room(&self.layout.workspace).ok();
         let left = room().map_or(0, |room| room.bytes >> 20);
         let why = format!(
             "[the server's disk is nearly full: it had {left} MiB left, and this session's files grew most, so that every \

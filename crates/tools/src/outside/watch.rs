@@ -35,9 +35,6 @@ const GROWING: Duration = Duration::from_secs(3);
 const CUTTING: Duration = Duration::from_secs(10);
 /// How long a jail that was ended may take to go before the next look.
 const GOING: Duration = Duration::from_secs(3);
-/// Files and folders that must be free for commands to make some, on file systems with a fixed number; a
-/// tenth of it where there are few.
-const ENTRIES: u64 = 20_000;
 /// So much more than what is to stay free there must be before the disk counts as having room again: one part
 /// in so many.
 const AGAIN: u64 = 16;
@@ -117,7 +114,7 @@ impl Shop {
     pub(super) fn low(&self, room: Room) -> Option<Low> {
         let least = self.settings.limits.free_bytes;
         // On a disk without room for files there is none for bytes either.
-        let free = if room.entries < entries_least(room) { 0 } else { room.bytes };
+        let free = if room.entries < room.entries_least() { 0 } else { room.bytes };
         (free < least).then_some(Low { free_mib: free >> 20, least_mib: least >> 20 })
     }
 
@@ -126,7 +123,7 @@ impl Shop {
         if room.bytes < self.settings.limits.free_bytes / 2 {
             return Some(Lack::Bytes);
         }
-        (room.entries < entries_least(room) / 2).then_some(Lack::Entries)
+        (room.entries < room.entries_least() / 2).then_some(Lack::Entries)
     }
 
     fn memory_least(&self, memory: Memory) -> u64 {
@@ -136,7 +133,7 @@ impl Shop {
     fn is_little(&self, sight: Sight) -> bool {
         let disk = sight.room.is_some_and(|room| {
             room.bytes / LITTLE < self.settings.limits.free_bytes
-                || room.entries / LITTLE < entries_least(room)
+                || room.entries / LITTLE < room.entries_least()
         });
         let memory = sight.memory.is_some_and(|now| now.available_bytes / LITTLE < self.memory_least(now));
         disk || memory
@@ -174,7 +171,7 @@ impl Shop {
         let Some((line, _)) = weights.into_iter().find(|(line, _)| line.session == session) else { return };
         let wanted = Wanted {
             bytes: self.settings.limits.free_bytes,
-            entries: entries_least(room),
+            entries: room.entries_least(),
             bytes_most: most.bytes,
             entries_most: most.entries,
         };
@@ -216,10 +213,6 @@ impl Shop {
         line.close(Ending::Memory { mib });
         gone(line).await;
     }
-}
-
-fn entries_least(room: Room) -> u64 {
-    ENTRIES.min(room.entries_all / 10)
 }
 
 async fn gone(line: &Line) {
