@@ -35,16 +35,15 @@ pub(super) fn run(layout: &Layout, edit: &Edit, low: Option<Low>) -> Result<Outc
     }
     let change = Change::new(&content, &edit.old, &edit.new);
     let places = change.places().count();
-    if !change.is_there() {
-        return Err(missing(&path, &content, &edit.old));
-    }
-    let lines = lines(&content, change.places().map(|place| place.start).take(NAMED), places);
     let shown = Named(&path);
     if places == 0 {
-        return Err(format!(
-            "nothing would change in {shown}: the lines of `old_string` end there as in `new_string`"
-        ));
+        return Err(if change.is_there() {
+            format!("nothing would change in {shown}: the lines of `old_string` end there as in `new_string`")
+        } else {
+            missing(&path, &content, &edit.old)
+        });
     }
+    let lines = lines(&content, change.places().map(|place| place.start).take(NAMED), places);
     if places > 1 && !edit.all {
         return Err(format!(
             "`old_string` is {places} times in {shown} ({lines}): add lines around it until only one place fits, or \

@@ -20,7 +20,6 @@ pub(super) struct Text {
     /// All of it, until it is too long; its first characters then.
     head: String,
     chars: usize,
-    lines: usize,
     /// The start of a character whose rest has not come yet.
     partial: Vec<u8>,
     path: PathBuf,
@@ -32,6 +31,7 @@ pub(super) struct Text {
 #[derive(Debug)]
 struct Long {
     tail: String,
+    lines: usize,
     file: io::Result<BufWriter<File>>,
     written: usize,
     cut: bool,
@@ -42,7 +42,7 @@ impl Text {
     /// With `low`, which says that the disk is nearly full, there will be no file.
     pub(super) fn new(results: &Path, event: &str, low: bool) -> Self {
         let path = results.join(format!("{event}.txt"));
-        Self { head: String::new(), chars: 0, lines: 1, partial: Vec::new(), path, low, long: None }
+        Self { head: String::new(), chars: 0, partial: Vec::new(), path, low, long: None }
     }
 
     /// Whether nothing was added.
@@ -82,14 +82,13 @@ impl Text {
 
     fn keep(&mut self, text: &str) {
         self.chars += text.chars().count();
-        self.lines += text.matches('\n').count();
         if let Some(long) = &mut self.long {
             long.add(text);
             return;
         }
         self.head.push_str(text);
         if self.chars > OUTPUT_CHARS {
-            let mut long = Long { tail: String::new(), file: self.file(), written: 0, cut: false };
+            let mut long = Long { tail: String::new(), lines: 1, file: self.file(), written: 0, cut: false };
             let head = start(&self.head, OUTPUT_END_CHARS).len();
             long.write(&self.head);
             long.tail = self.head.split_off(head);
@@ -119,7 +118,7 @@ impl Text {
             .map_err(|error| error.to_string())
             .and_then(|file| file.flush().map_err(|error| error.to_string()));
         // Of a longer line `read` would show both ends again.
-        let how = if total / self.lines > 2 * OUTPUT_END_CHARS {
+        let how = if total / long.lines > 2 * OUTPUT_END_CHARS {
             "take parts of its long lines with `cut -c` in bash"
         } else {
             "read parts of it with `read` and `view_range`"
@@ -152,6 +151,7 @@ impl Long {
     }
 
     fn write(&mut self, text: &str) {
+        self.lines += text.matches('\n').count();
         let room = OUTPUT_FILE_BYTES - self.written;
         let kept = &text[..text.floor_char_boundary(room)];
         self.cut |= kept.len() < text.len();
