@@ -11,11 +11,6 @@ pub const QUEUED_EVENTS: usize = 1_000;
 /// Most bytes of content waiting in a session's queue (rules.md 4).
 pub const QUEUED_BYTES: usize = 32 * 1024 * 1024;
 
-/// Milliseconds of a command that asks for no other time (rules.md 10).
-pub const COMMAND_MS: u64 = 120_000;
-/// Milliseconds that a command may ask for.
-pub const COMMAND_MS_MAX: u64 = 600_000;
-
 // A request
 
 /// Most events in one request (rules.md 4).
@@ -300,6 +295,10 @@ pub const ANSWER_WAIT_S: u64 = 20;
 
 // A call
 
+/// Milliseconds of a command that asks for no other time (rules.md 10).
+pub const COMMAND_MS: u64 = 120_000;
+/// Milliseconds that a command may ask for.
+pub const COMMAND_MS_MAX: u64 = 600_000;
 /// A command; the shell reads it byte by byte.
 pub const COMMAND_BYTES: usize = 1024 * 1024;
 /// A pattern of grep.
