@@ -70,7 +70,7 @@ enum Said {
     Call(EventId, String, String, Result<Object, String>),
 }
 
-fn events(request: Request, blocks: Vec<AnswerBlock>, stop: &AnswerStop) -> Vec<Said> {
+fn events(request: Request, blocks: Vec<AnswerBlock>, cut: Option<String>) -> Vec<Said> {
     let mut places = Blocks::of(request);
     let last = blocks.len().saturating_sub(1);
     let mut said: Vec<Said> = Vec::new();
@@ -88,9 +88,8 @@ fn events(request: Request, blocks: Vec<AnswerBlock>, stop: &AnswerStop) -> Vec<
             }
             AnswerBlock::ToolUse { id, name, input } => {
                 // The output limit falls into the last block; whatever else has no input was written wrong.
-                let limit = *stop == AnswerStop::MaxTokens && index == last;
-                let input =
-                    input.ok_or_else(|| if limit { turn::CUT_OFF.into() } else { turn::unreadable() });
+                let cut = cut.as_ref().filter(|_| index == last);
+                let input = input.ok_or_else(|| cut.cloned().unwrap_or_else(turn::unreadable));
                 said.push(Said::Call(places.place(index, DeltaKind::ToolUse).event, id, name, input));
             }
         }
@@ -123,22 +122,31 @@ fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
         (false, false) => "The model's answer was empty.",
     };
     let tokens = answer.tokens;
-    Some(Failure { class: FailureClass::Empty, message: message.into(), retry_after: None, tokens })
+    let (class, message, spots) = (FailureClass::Empty, message.into(), Vec::new());
+    Some(Failure { class, message, retry_after: None, tokens, spots })
+}
+
+/// Whether the output limit fell into a call.
+fn is_cut_off(answer: &Answer) -> bool {
+    let cut = |block: &AnswerBlock| matches!(block, AnswerBlock::ToolUse { input: None, .. });
+    answer.stop == AnswerStop::MaxTokens && answer.blocks.last().is_some_and(cut)
 }
 
 /// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
 pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer) {
     let told_results = draft.session.thread(thread).is_some_and(|state| state.told_results);
     if let Some(failure) = empty(&answer, told_results) {
-        return turn::failed(draft, thread, &failure);
+        return turn::failed(draft, thread, &failure, Vec::new());
     }
-    let said = events(request, answer.blocks, &answer.stop);
+    let cut = is_cut_off(&answer).then(|| turn::cut_off(answer.tokens.output));
     let ending = match answer.stop {
+        AnswerStop::MaxTokens if cut.is_some() => Ending::CutOff,
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
         AnswerStop::Refusal(details) => Ending::Refused { details },
         AnswerStop::PauseTurn => Ending::Paused,
     };
     let refused = matches!(ending, Ending::Refused { .. });
+    let said = events(request, answer.blocks, cut);
     let mut closed: Vec<(EventId, String)> = Vec::new();
     let mut errands: Vec<(EventId, Errand, Object)> = Vec::new();
     for said in said {

@@ -20,7 +20,7 @@ use crate::{
     client,
     delegation::{self, Happened},
     draft::Draft,
-    fact::{End, Fact, Note, Private, Tree},
+    fact::{End, Fact, Note, Piece, Private, Tree},
     mail,
     moment::Moment,
     refusal::Refusal,
@@ -59,6 +59,8 @@ pub enum Input {
         request: EventId,
         /// What went wrong.
         failure: Failure,
+        /// What the provider names as what it refuses, as [`crate::Transcript::pieces`] finds it.
+        named: Vec<Piece>,
     },
     /// A call has its place in a sandbox and is about to run: it may if this is accepted, and only then.
     Begins {
@@ -189,9 +191,9 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
             let request = asked(session, thread, request)?;
             answer::accept(&mut draft, thread, request, answer);
         }
-        Input::Failed { thread, request, failure } => {
+        Input::Failed { thread, request, failure, named } => {
             asked(session, thread, request)?;
-            turn::failed(&mut draft, thread, &failure);
+            turn::failed(&mut draft, thread, &failure, named);
         }
         Input::Begins { thread, call } => begins(&mut draft, thread, call)?,
         Input::Ran { thread, call, content, is_error } => {

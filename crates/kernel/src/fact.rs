@@ -162,6 +162,8 @@ pub enum Ending {
     },
     /// The model paused and wants to be asked again.
     Paused,
+    /// It met the output limit in the middle of a call, which does not run.
+    CutOff,
     /// It failed; the next fact says whether it is tried again.
     Failed,
     /// We cut it: interrupted, or the server had stopped.
@@ -242,6 +244,29 @@ pub enum Note {
         /// When.
         until: Stamp,
     },
+    /// The provider refused these and named them: from here on the model is told `reason` in their place.
+    LeftOut {
+        /// What.
+        pieces: Vec<Piece>,
+        /// Why; one of the kernel's own phrases.
+        reason: String,
+    },
+    /// The provider refused a request and named nothing: from here on the model is told `reason` in place of
+    /// all that came since its last answer; after some refusals in a row, in place of that answer too.
+    Blamed {
+        /// Why; one of the kernel's own phrases.
+        reason: String,
+    },
+}
+
+/// A piece of what a thread's model has been told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Piece {
+    /// The event that said it: a message, a thought, a call, or a call's result.
+    pub event: EventId,
+    /// The block of its content; `None`: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<usize>,
 }
 
 /// A fact as the log keeps it: `{"thread", "event", "private"?}` or `{"thread", "at", "note"}`.

@@ -8,8 +8,10 @@
 extern crate alloc;
 
 pub mod answer;
+mod blame;
 pub mod call;
 pub mod client;
+pub mod clock;
 mod decide;
 mod delegation;
 mod draft;
@@ -17,6 +19,7 @@ pub mod fact;
 mod mail;
 pub mod moment;
 mod offered;
+mod pieces;
 pub mod refusal;
 pub mod retry;
 pub mod rules;
@@ -30,7 +33,7 @@ mod want;
 
 pub use call::{Made, MadeKind};
 pub use decide::{Change, Decision, Input, Opening, decide, open};
-pub use fact::{Fact, Note, Private, Tree, What};
+pub use fact::{Fact, Note, Piece, Private, Tree, What};
 pub use moment::{Moment, Seed};
 pub use refusal::Refusal;
 pub use session::Session;

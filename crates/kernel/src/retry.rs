@@ -8,7 +8,43 @@ use protocol::{
     prompt::{Failure, FailureClass},
 };
 
-use crate::moment::Seed;
+use crate::{fact::Piece, moment::Seed, thread::Thread};
+
+/// What follows a failed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The same is asked again after this pause.
+    Later(Duration),
+    /// It is asked again at once, without what the provider names.
+    Without,
+    /// The turn is over, and what came since the last answer is to blame.
+    Blamed,
+    /// The turn is over.
+    Over,
+}
+
+/// What follows when a request of `thread` has failed so. `named` is what the provider names as what it
+/// refuses and the model is still told. A child that cannot go on ends: nobody can tell it something else.
+pub fn step(failure: &Failure, named: &[Piece], thread: &Thread, seed: Seed) -> Step {
+    match failure.class {
+        FailureClass::Overloaded
+        | FailureClass::RateLimited
+        | FailureClass::Unavailable
+        | FailureClass::Cut
+        | FailureClass::Empty => pause(failure, thread.failed, seed).map_or(Step::Over, Step::Later),
+        FailureClass::Invalid if !named.is_empty() && thread.without < limits::REQUESTS_WITHOUT_PARTS => {
+            Step::Without
+        }
+        FailureClass::Invalid | FailureClass::Overflow if thread.parent.is_none() => Step::Blamed,
+        FailureClass::Invalid
+        | FailureClass::Overflow
+        | FailureClass::Full
+        | FailureClass::Unusable
+        | FailureClass::Denied
+        | FailureClass::Billing
+        | FailureClass::NoRoute => Step::Over,
+    }
+}
 
 /// How long to wait before the attempt after `failed` attempts, or `None` when there is none.
 ///
@@ -33,7 +69,13 @@ const fn attempts(class: FailureClass) -> u32 {
         | FailureClass::Unavailable
         | FailureClass::Cut => limits::ATTEMPTS,
         FailureClass::Empty => limits::EMPTY_ATTEMPTS,
-        FailureClass::Invalid | FailureClass::Denied | FailureClass::Billing | FailureClass::NoRoute => 1,
+        FailureClass::Invalid
+        | FailureClass::Overflow
+        | FailureClass::Full
+        | FailureClass::Unusable
+        | FailureClass::Denied
+        | FailureClass::Billing
+        | FailureClass::NoRoute => 1,
     }
 }
 
@@ -46,6 +88,9 @@ pub const fn fault(class: FailureClass) -> FaultKind {
         | FailureClass::Cut
         | FailureClass::Empty
         | FailureClass::Invalid
+        | FailureClass::Overflow
+        | FailureClass::Full
+        | FailureClass::Unusable
         | FailureClass::Denied
         | FailureClass::NoRoute => FaultKind::ModelRequestFailed,
         FailureClass::Billing => FaultKind::Billing,
@@ -55,11 +100,12 @@ pub const fn fault(class: FailureClass) -> FaultKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
     use protocol::usage::Tokens;
 
     fn failure(class: FailureClass, retry_after: Option<u64>) -> Failure {
         let retry_after = retry_after.map(Duration::from_secs);
-        Failure { class, message: "no".into(), retry_after, tokens: Tokens::default() }
+        Failure { class, message: "no".into(), retry_after, tokens: Tokens::default(), spots: Vec::new() }
     }
 
     #[test]

@@ -16,8 +16,9 @@ use protocol::{
 };
 
 use crate::{
+    clock::Clock,
     fact::{Fact, Note, Private, Tree, What},
-    thread::{Clock, Thread},
+    thread::Thread,
 };
 
 /// A session as its log has made it so far.
@@ -228,6 +229,8 @@ impl Session {
             | Note::Delegated { .. }
             | Note::Settled { .. }
             | Note::Kept { .. }
+            | Note::LeftOut { .. }
+            | Note::Blamed { .. }
             | Note::Ended { .. } => {
                 if let Some(thread) = self.thread_mut(thread) {
                     thread.evolve_note(at, note);

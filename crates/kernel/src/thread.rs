@@ -10,10 +10,9 @@ use protocol::{
     usage::Tokens,
 };
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     call::{self, Call, State},
+    clock::Clock,
     fact::{End, Ending, Note, Private, Told},
     moment::Seed,
 };
@@ -47,6 +46,12 @@ pub struct Thread {
     pub requests: u32,
     /// Attempts at the current request that failed.
     pub failed: u32,
+    /// Times that the current request was made again without a part that was refused.
+    pub without: u32,
+    /// Turns since the last answer that ended because what was told was refused.
+    pub blamed: u32,
+    /// Answers in a row, with nothing said to it in between, that the output limit cut in the middle of a call.
+    pub cut_off: u32,
     /// What it used.
     pub tokens: Tokens,
     /// How long it ran.
@@ -127,52 +132,6 @@ pub struct Request {
     pub position: u64,
 }
 
-/// How long something ran.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Clock {
-    /// Microseconds up to `since`.
-    pub active: u64,
-    /// Since when it runs.
-    pub since: Option<Stamp>,
-    /// Whether its status ever changed.
-    pub ever: bool,
-    /// Whether it ever rested after work.
-    pub rested: bool,
-    /// When it first ran.
-    pub first: Option<Stamp>,
-    /// When it ended for good.
-    pub ended: Option<Stamp>,
-}
-
-impl Clock {
-    /// Microseconds it has run by `now`.
-    pub fn active(&self, now: Stamp) -> u64 {
-        self.active + self.since.map_or(0, |since| now.since(since).as_micros() as u64)
-    }
-
-    pub(crate) fn start(&mut self, at: Stamp) {
-        self.since.get_or_insert(at);
-        self.first.get_or_insert(at);
-        self.ever = true;
-    }
-
-    pub(crate) fn stop(&mut self, at: Stamp) {
-        self.active = self.active(at);
-        self.since = None;
-        self.ever = true;
-    }
-
-    pub(crate) fn rest(&mut self, at: Stamp) {
-        self.stop(at);
-        self.rested = true;
-    }
-
-    pub(crate) fn end(&mut self, at: Stamp) {
-        self.stop(at);
-        self.ended = Some(at);
-    }
-}
-
 impl Thread {
     /// The primary thread.
     pub(crate) fn primary(id: ThreadId, agent_name: String, created_at: Stamp) -> Self {
@@ -190,6 +149,9 @@ impl Thread {
             queued_bytes: 0,
             requests: 0,
             failed: 0,
+            without: 0,
+            blamed: 0,
+            cut_off: 0,
             tokens: Tokens::default(),
             clock: Clock::default(),
             report: Report::default(),
@@ -282,6 +244,8 @@ impl Thread {
             Note::Delegated { call, .. } => self.call(*call, State::Errand, false),
             Note::Settled { call, .. } => self.answer(*call),
             Note::Kept { content } => self.report.kept.extend(content.iter().cloned()),
+            Note::LeftOut { .. } => self.without += 1,
+            Note::Blamed { .. } => self.blamed += 1,
         }
     }
 
@@ -344,7 +308,7 @@ impl Thread {
             Body::SessionError { error } => {
                 if error.retry_status == RetryStatus::Exhausted {
                     self.doing = Doing::Resting(Stop::Exhausted);
-                    self.failed = 0;
+                    (self.failed, self.without) = (0, 0);
                 }
             }
             Body::SessionThreadStatusRunning { .. } => self.clock.start(at(event)),
@@ -406,13 +370,13 @@ impl Thread {
     pub(crate) fn interrupted(&mut self) {
         if !matches!(self.doing, Doing::Resting(_) | Doing::Ended(_)) {
             self.doing = Doing::Resting(Stop::EndTurn);
-            self.failed = 0;
+            (self.failed, self.without) = (0, 0);
         }
     }
 
     fn take(&mut self, event: &Event) {
         self.dequeue(event.id);
-        self.told_results = false;
+        (self.told_results, self.cut_off) = (false, 0);
         if self.rests() {
             self.doing = Doing::Due;
             self.requests = 0;
@@ -447,8 +411,8 @@ impl Thread {
         let mut calls = core::mem::take(calls);
         call::proceed(&mut calls);
         self.doing = match ending {
-            Ending::Answered | Ending::Paused if !calls.is_empty() => Doing::Calling(calls),
-            Ending::Answered => Doing::Resting(Stop::EndTurn),
+            Ending::Answered | Ending::CutOff | Ending::Paused if !calls.is_empty() => Doing::Calling(calls),
+            Ending::Answered | Ending::CutOff => Doing::Resting(Stop::EndTurn),
             Ending::Refused { details } => Doing::Resting(Stop::Refused(details.clone())),
             Ending::Paused | Ending::Failed | Ending::Cut => Doing::Due,
         };
@@ -457,9 +421,15 @@ impl Thread {
         }
         match ending {
             Ending::Failed => self.failed += 1,
-            Ending::Answered | Ending::Refused { .. } | Ending::Paused => self.failed = 0,
+            Ending::Answered | Ending::Refused { .. } | Ending::Paused => self.answered(0),
+            Ending::CutOff => self.answered(self.cut_off + 1),
             Ending::Cut => {}
         }
+    }
+
+    /// An answer has come: nothing that the thread has told is refused.
+    fn answered(&mut self, cut_off: u32) {
+        (self.failed, self.without, self.blamed, self.cut_off) = (0, 0, 0, cut_off);
     }
 
     fn confirm(&mut self, id: EventId, verdict: Verdict, message: Option<&str>) {

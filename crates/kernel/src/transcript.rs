@@ -2,20 +2,21 @@
 //! API in every state: roles alternate, each tool use is answered in the very next message, tool ids
 //! are unique, nothing is empty (rules.md 8, 9).
 
-use alloc::{collections::BTreeSet, format, string::String, sync::Arc, vec::Vec};
+use alloc::{collections::BTreeSet, format, string::String, sync::Arc, vec, vec::Vec};
 
 use protocol::{
     EventId, Object, ThreadId,
     content::Block,
     event::{Body, Event},
     limits, memory,
-    prompt::{Counted, Message, Part, Prompt, Role, ToolSpec, Workplace},
+    prompt::{Counted, Message, Part, Prompt, Role, Spot, ToolSpec, Workplace},
     tool::Tool,
 };
 
 use crate::{
-    fact::{Ending, Fact, Note, Private, Told, What},
+    fact::{Ending, Fact, Note, Piece, Private, Told, What},
     offered,
+    pieces::{self, Source},
     session::Cast,
 };
 
@@ -24,8 +25,14 @@ use crate::{
 pub struct Transcript {
     thread: ThreadId,
     messages: Vec<Arc<Message>>,
+    /// Where each part of each message stands in the log.
+    sources: Vec<Vec<Source>>,
+    /// The message, and the part in it, from which on it came since the last answer.
+    since: (usize, usize),
+    /// Turns since the last answer that ended because what was told was refused.
+    blamed: u32,
     /// The parts of the answer whose request is still open.
-    answer: Vec<Part>,
+    answer: Vec<(Part, Source)>,
     /// Calls without a result, with the id the provider knows them by.
     open: Vec<(EventId, String)>,
     /// Every provider id that the history holds.
@@ -42,6 +49,9 @@ impl Transcript {
         Self {
             thread,
             messages: Vec::new(),
+            sources: Vec::new(),
+            since: (0, 0),
+            blamed: 0,
             answer: Vec::new(),
             open: Vec::new(),
             used: BTreeSet::new(),
@@ -66,7 +76,11 @@ impl Transcript {
             Note::Delegated { call, provider_id, name, input } => {
                 self.call(*call, name, input, provider_id);
             }
-            Note::Settled { call, content, is_error, .. } => self.result(*call, content, *is_error),
+            Note::Settled { id, call, content, is_error } => self.result(*id, *call, content, *is_error),
+            Note::LeftOut { pieces, reason } => {
+                pieces.iter().for_each(|piece| self.leave_out(*piece, reason))
+            }
+            Note::Blamed { reason } => self.blame(reason),
             Note::Opened { .. }
             | Note::Queued { .. }
             | Note::Cancelled { .. }
@@ -81,13 +95,13 @@ impl Transcript {
     #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of forty kinds")]
     fn apply_event(&mut self, event: &Event, private: Option<&Private>) {
         match &event.body {
-            Body::UserMessage { content } => self.user(content.iter().cloned().map(Part::Content)),
-            Body::AgentMessage { content } => {
-                self.answer.extend(content.iter().filter(|block| says(block)).cloned().map(Part::Content));
+            Body::UserMessage { content } => {
+                self.say(Role::User, pieces::blocks(event.id, content).collect())
             }
+            Body::AgentMessage { content } => self.answer.extend(pieces::blocks(event.id, content)),
             Body::AgentThinking => {
                 if let Some(Private::Thought { block }) = private {
-                    self.answer.push(Part::Thinking(block.clone()));
+                    self.answer.push((Part::Thinking(block.clone()), Source::Whole(event.id)));
                 }
             }
             Body::AgentCustomToolUse { name, input, .. } | Body::AgentToolUse { name, input, .. } => {
@@ -99,13 +113,14 @@ impl Transcript {
             }
             Body::AgentThreadMessageReceived { from_session_thread_id, content, .. } => {
                 if let Some(Private::Mail { told }) = private {
-                    self.mail(*from_session_thread_id, told, content);
+                    self.mail(event.id, *from_session_thread_id, told, content);
                 }
             }
             Body::SpanModelRequestEnd { .. } => self.end(private),
             Body::UserCustomToolResult { custom_tool_use_id: call, content, is_error, .. }
             | Body::AgentToolResult { tool_use_id: call, content, is_error } => {
-                self.result(*call, content.as_deref().unwrap_or_default(), is_error.unwrap_or(false));
+                let content = content.as_deref().unwrap_or_default();
+                self.result(event.id, *call, content, is_error.unwrap_or(false));
             }
             // Nothing else is told to the model.
             _ => {}
@@ -113,13 +128,14 @@ impl Transcript {
     }
 
     /// A message of another thread: the task of a child is its first user message, word for word.
-    fn mail(&mut self, from: ThreadId, told: &Told, content: &[Block]) {
+    fn mail(&mut self, event: EventId, from: ThreadId, told: &Told, content: &[Block]) {
         let line = match told {
             Told::Task => None,
             Told::Letter { from: name } => Some(Block::text(format!("Message from {name} ({from}):"))),
             Told::Result => return,
         };
-        self.user(line.into_iter().chain(content.iter().cloned()).map(Part::Content));
+        let line = line.map(|line| (Part::Content(line), Source::Ours));
+        self.say(Role::User, line.into_iter().chain(pieces::blocks(event, content)).collect());
     }
 
     /// `given` is the provider's own id of the call.
@@ -132,7 +148,8 @@ impl Transcript {
             self.bytes += 2 * size_of::<String>() + memory::text(&id);
         }
         self.open.push((event, id.clone()));
-        self.answer.push(Part::ToolUse { id, name: tool_name(name), input: input.clone() });
+        let call = Part::ToolUse { id, name: tool_name(name), input: input.clone() };
+        self.answer.push((call, Source::Whole(event)));
     }
 
     fn end(&mut self, private: Option<&Private>) {
@@ -142,53 +159,119 @@ impl Transcript {
             _ => (&Ending::Cut, 0),
         };
         match ending {
-            Ending::Answered | Ending::Refused { .. } | Ending::Paused => {
+            Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff => {
                 if tokens > 0 {
                     self.counted = Some(Counted { tokens, messages: self.messages.len() });
                 }
                 // A message must not end in thinking: a provider refuses it as unfinished.
-                while matches!(parts.last(), Some(Part::Thinking(_))) {
+                while matches!(parts.last(), Some((Part::Thinking(_), _))) {
                     parts.pop();
                 }
                 // A call's result must come first; a pause that said nothing has nothing to go on from.
                 let goes_on = *ending == Ending::Paused && !parts.is_empty() && self.open.is_empty();
                 self.say(Role::Assistant, parts);
+                self.blamed = 0;
+                self.since = match self.messages.last() {
+                    Some(last) if last.role == Role::User => (self.messages.len() - 1, last.parts.len()),
+                    Some(_) | None => (self.messages.len(), 0),
+                };
                 if goes_on {
                     // Asked again with its own words last, many a model refuses to go on.
-                    self.say(Role::User, alloc::vec![Part::Content(Block::text("Continue."))]);
+                    self.say(Role::User, vec![(Part::Content(Block::text("Continue.")), Source::Ours)]);
                 }
             }
             Ending::Failed | Ending::Cut => {}
         }
     }
 
-    fn result(&mut self, call: EventId, content: &[Block], is_error: bool) {
+    fn result(&mut self, event: EventId, call: EventId, content: &[Block], is_error: bool) {
         let Some(place) = self.open.iter().position(|(open, _)| *open == call) else { return };
         let (_, id) = self.open.remove(place);
-        let content = content.iter().filter(|block| says(block)).cloned().collect();
-        self.say(Role::User, alloc::vec![Part::ToolResult { id, content, is_error }]);
-    }
-
-    fn user(&mut self, parts: impl Iterator<Item = Part>) {
-        let parts = parts.filter(|part| match part {
-            Part::Content(block) => says(block),
-            Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => true,
-        });
-        self.say(Role::User, parts.collect());
+        self.say(Role::User, vec![pieces::result(event, id, content, is_error)]);
     }
 
     /// Adds parts to the history; neighbours of one role are one message, so that roles alternate.
-    fn say(&mut self, role: Role, parts: Vec<Part>) {
+    fn say(&mut self, role: Role, parts: Vec<(Part, Source)>) {
         if parts.is_empty() {
             return;
         }
-        self.bytes += memory::list(&parts, memory::part);
-        match self.messages.last_mut() {
-            Some(last) if last.role == role => Arc::make_mut(last).parts.extend(parts),
+        let (parts, sources): (Vec<Part>, Vec<Source>) = parts.into_iter().unzip();
+        self.bytes += memory::list(&parts, memory::part) + memory::list(&sources, Source::bytes);
+        match (self.messages.last_mut(), self.sources.last_mut()) {
+            (Some(last), Some(known)) if last.role == role => {
+                Arc::make_mut(last).parts.extend(parts);
+                known.extend(sources);
+            }
             _ => {
                 self.bytes += size_of::<Message>() + memory::PIECE;
                 self.messages.push(Arc::new(Message { role, parts }));
+                self.sources.push(sources);
             }
+        }
+    }
+
+    /// The pieces that these spots of the history are; without those that are left out already. A thought that
+    /// is refused takes all of them along: they are signed for what stands before them, and that has changed.
+    pub fn pieces(&self, spots: &[Spot]) -> Vec<Piece> {
+        let part = |spot: &Spot| self.messages.get(spot.message)?.parts.get(spot.part);
+        let piece = |spot: &Spot| self.sources.get(spot.message)?.get(spot.part)?.piece(spot.block);
+        let mut pieces: BTreeSet<Piece> = spots.iter().filter_map(piece).collect();
+        if spots.iter().filter_map(part).any(is_thought) {
+            let parts = self
+                .messages
+                .iter()
+                .zip(&self.sources)
+                .flat_map(|(message, sources)| message.parts.iter().zip(sources));
+            pieces.extend(
+                parts.filter(|(part, _)| is_thought(part)).filter_map(|(_, source)| source.piece(None)),
+            );
+        }
+        pieces.into_iter().collect()
+    }
+
+    /// The provider refuses this piece: words stand in its place from now on.
+    fn leave_out(&mut self, piece: Piece, reason: &str) {
+        // Most likely it came late.
+        for (message, sources) in self.messages.iter_mut().zip(&mut self.sources).rev() {
+            let Some(place) = sources.iter().position(|source| source.holds(piece)) else { continue };
+            let parts = &mut Arc::make_mut(message).parts;
+            let before: usize = parts.iter().map(memory::part).sum();
+            if parts.len() > 1 && parts.get(place).is_some_and(is_thought) {
+                // Nobody misses it.
+                parts.remove(place);
+                sources.remove(place);
+            } else if let (Some(part), Some(source)) = (parts.get_mut(place), sources.get_mut(place)) {
+                pieces::leave_out(part, source, piece.block, reason);
+            }
+            let after: usize = parts.iter().map(memory::part).sum();
+            self.bytes = (self.bytes + after).saturating_sub(before);
+            return;
+        }
+    }
+
+    /// The provider refuses what it was told, and names nothing: words stand in place of all that came since
+    /// the last answer. What came before it was read when that was given; so if others were refused before,
+    /// only the answer itself can be to blame, with its calls.
+    fn blame(&mut self, reason: &str) {
+        self.blamed += 1;
+        let (first, part) = self.since;
+        let whole = self.blamed >= limits::REFUSALS_OF_AN_ANSWER;
+        let first = if whole { first.saturating_sub(1) } else { first };
+        let messages = self.messages.iter_mut().zip(&mut self.sources).skip(first);
+        for ((message, sources), skipped) in messages.zip(core::iter::once(part).chain(core::iter::repeat(0)))
+        {
+            let message = Arc::make_mut(message);
+            let before: usize = message.parts.iter().map(memory::part).sum();
+            if whole {
+                message.parts = vec![Part::Content(pieces::removed(reason))];
+                *sources = vec![Source::Ours];
+            } else {
+                for (part, source) in message.parts.iter_mut().zip(sources).skip(skipped) {
+                    pieces::leave_out(part, source, None, reason);
+                }
+            }
+            let after: usize = message.parts.iter().map(memory::part).sum();
+            self.bytes = (self.bytes + after).saturating_sub(before);
         }
     }
 
@@ -196,7 +279,9 @@ impl Transcript {
     pub fn bytes(&self) -> usize {
         let places = self.messages.capacity() * size_of::<Arc<Message>>();
         let open = memory::list(&self.open, |(_, id)| memory::text(id));
-        size_of::<Self>() + self.bytes + places + open + memory::list(&self.answer, memory::part)
+        let sources = self.sources.capacity() * size_of::<Vec<Source>>();
+        let answer = memory::list(&self.answer, |(part, source)| memory::part(part) + source.bytes());
+        size_of::<Self>() + self.bytes + places + sources + open + answer
     }
 
     /// The history.
@@ -217,6 +302,10 @@ impl Transcript {
     }
 }
 
+const fn is_thought(part: &Part) -> bool {
+    matches!(part, Part::Thinking(_))
+}
+
 /// The name that a call is told by. A model may call what no agent can offer; its provider would refuse to
 /// read that back, for ever.
 fn tool_name(name: &str) -> String {
@@ -233,15 +322,6 @@ fn specs(tool: &Tool, workplace: &Workplace) -> Vec<ToolSpec> {
             input_schema: custom.input_schema.clone(),
         }],
         Tool::Toolset(toolset) => offered::specs(toolset, workplace),
-    }
-}
-
-/// Whether a block says anything: providers refuse blank text.
-fn says(block: &Block) -> bool {
-    match block {
-        Block::Text { text } => !text.trim().is_empty(),
-        Block::Redacted => false,
-        Block::Image { .. } | Block::Document { .. } | Block::SearchResult { .. } => true,
     }
 }
 

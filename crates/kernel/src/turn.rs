@@ -13,21 +13,33 @@ use protocol::{
 };
 
 use crate::{
+    blame,
     call::{self, Call, State},
     draft::Draft,
-    fact::{Ending, Note, Private},
-    mail, retry,
+    fact::{Ending, Note, Piece, Private},
+    mail,
+    retry::{self, Step},
     thread::{Doing, Stop, Thread},
 };
 
 /// What an interrupted call is answered with (spec/behaviour.md e.5).
 pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before completion. Please retry.";
-/// What a call is answered with whose input the output limit cut off (rules.md 4).
-pub(crate) const CUT_OFF: &str = "cut off at the output limit";
-
 /// What a call is answered with that had started when the server stopped (rules.md 2).
 pub(crate) const UNKNOWN: &str =
     "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
+
+/// What a call is answered with whose input the output limit cut off (rules.md 4), in an answer of so many
+/// tokens; zero where nobody counted.
+pub(crate) fn cut_off(tokens: u64) -> String {
+    let fits = match tokens {
+        0 => String::new(),
+        tokens => format!(" of about {tokens} tokens"),
+    };
+    format!(
+        "cut off at the output limit{fits}: this call did not run. Make it again with a shorter input, and write \
+         what is long in parts, one call each."
+    )
+}
 
 /// What a call is answered with whose input the model wrote whole and wrong.
 pub(crate) fn unreadable() -> String {
@@ -79,11 +91,23 @@ pub(crate) fn rest(draft: &mut Draft, thread: ThreadId, why: &str) {
     }
 }
 
-/// Starts a model request, unless the turn has made too many (the runaway guard of rules.md 4).
-pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
-    let requests = draft.session.thread(thread).map_or(0, |state| state.requests);
+/// Why a turn may make no further request, if it may not (the runaway guards of rules.md 4).
+fn runaway(thread: &Thread) -> Option<String> {
+    let (requests, cut_off) = (thread.requests, thread.cut_off);
     if requests >= limits::REQUESTS_PER_TURN {
-        let message = format!("the turn was ended after {requests} model requests; send a message to go on");
+        return Some(format!("the turn was ended after {requests} model requests; send a message to go on"));
+    }
+    (cut_off >= limits::CUT_OFF_IN_A_ROW).then(|| {
+        format!(
+            "the turn was ended because the output limit cut {cut_off} answers in a row in the middle of a call: \
+             ask for less at once, or raise `max_output` of the model's route"
+        )
+    })
+}
+
+/// Starts a model request, unless the turn has run away.
+pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
+    if let Some(message) = draft.session.thread(thread).and_then(runaway) {
         let error = SessionFault {
             kind: FaultKind::ToolUseLimitReached,
             message: message.clone(),
@@ -102,7 +126,7 @@ pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
 pub(crate) fn end_request(draft: &mut Draft, thread: ThreadId, ending: Ending, tokens: Tokens) {
     let Some(request) = draft.session.thread(thread).and_then(crate::Thread::request) else { return };
     let is_error = match ending {
-        Ending::Answered | Ending::Refused { .. } | Ending::Paused => false,
+        Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff => false,
         Ending::Failed | Ending::Cut => true,
     };
     let body = Body::SpanModelRequestEnd {
@@ -113,22 +137,35 @@ pub(crate) fn end_request(draft: &mut Draft, thread: ThreadId, ending: Ending, t
     draft.say_with(thread, body, Some(Private::Ended { ending, tokens }));
 }
 
-/// The open request failed: it is asked again later, or the turn is over.
-pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure) {
+/// The open request failed: it is asked again, later or without what was refused, or the turn is over.
+/// `named` is what the provider names as that.
+pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure, named: Vec<Piece>) {
     end_request(draft, thread, Ending::Failed, failure.tokens);
-    let attempts = draft.session.thread(thread).map_or(0, |state| state.failed);
     let seed = crate::Seed::new(draft.dice.draw());
-    let pause = retry::pause(failure, attempts, seed);
-    let retry_status = if pause.is_some() { RetryStatus::Retrying } else { RetryStatus::Exhausted };
-    let error =
-        SessionFault { kind: retry::fault(failure.class), message: failure.message.clone(), retry_status };
+    let Some(state) = draft.session.thread(thread) else { return };
+    let step = retry::step(failure, &named, state, seed);
+    let retry_status = match step {
+        Step::Later(_) | Step::Without => RetryStatus::Retrying,
+        Step::Blamed | Step::Over => RetryStatus::Exhausted,
+    };
+    let message = blame::told(failure, &step, &named, state.blamed);
+    let error = SessionFault { kind: retry::fault(failure.class), message, retry_status };
     draft.say(thread, Body::SessionError { error });
-    match pause {
-        Some(pause) => {
+    let reason = blame::reason(failure.class).into();
+    match step {
+        Step::Later(pause) => {
             let until = draft.at.after(pause);
             draft.note(thread, Note::Retry { until });
         }
-        None => rest(draft, thread, &failure.message),
+        Step::Without => {
+            draft.note(thread, Note::LeftOut { pieces: named, reason });
+            ask(draft, thread);
+        }
+        Step::Blamed => {
+            draft.note(thread, Note::Blamed { reason });
+            rest(draft, thread, &failure.message);
+        }
+        Step::Over => rest(draft, thread, &failure.message),
     }
 }
 

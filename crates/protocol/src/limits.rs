@@ -103,6 +103,12 @@ pub const REQUESTS_PER_TURN: u32 = 200;
 pub const ATTEMPTS: u32 = 8;
 /// Attempts at a request whose answers are empty: each is paid for.
 pub const EMPTY_ATTEMPTS: u32 = 3;
+/// Answers in a row that the output limit cuts in the middle of a call, before the turn is ended.
+pub const CUT_OFF_IN_A_ROW: u32 = 3;
+/// Times that a request is made again at once without a part that its provider names and refuses.
+pub const REQUESTS_WITHOUT_PARTS: u32 = 4;
+/// Refusals in a row from which on the model's last answer is left out too, and not only what came since.
+pub const REFUSALS_OF_AN_ANSWER: u32 = 3;
 /// Tokens of an answer below which asking for one is of no use: the conversation no longer fits the window.
 pub const ANSWER_TOKENS_MIN: u64 = 1_024;
 /// First pause between attempts, in milliseconds; it doubles (rules.md 4).

@@ -36,6 +36,17 @@ pub struct Counted {
     pub messages: usize,
 }
 
+/// Where a part of a history stands, as far as a provider can name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Spot {
+    /// The place of its message in [`Prompt::messages`].
+    pub message: usize,
+    /// Its place in that message.
+    pub part: usize,
+    /// Of a tool's result, the place of one block in it; `None`: the whole part.
+    pub block: Option<usize>,
+}
+
 /// A tool as the model sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolSpec {
@@ -230,6 +241,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// What the failed request cost, as far as the provider said.
     pub tokens: Tokens,
+    /// The parts of the history that the provider names as what it refuses; empty if it names none.
+    pub spots: Vec<Spot>,
 }
 
 /// The kinds of failure of a model request.
@@ -246,12 +259,18 @@ pub enum FailureClass {
     Cut,
     /// An answer came, and there was nothing in it.
     Empty,
-    /// 400, 404, 413 and the like: the same request will fail again. Also context overflow.
+    /// 400, 413 and the like: the provider refuses what it was asked, and will again.
     Invalid,
+    /// The conversation does not fit the model's window, as its provider says.
+    Overflow,
+    /// The conversation leaves no room for an answer in the model's window, so that nothing was asked.
+    Full,
+    /// An answer came that cannot be taken: it is too large, or in no form that is known.
+    Unusable,
     /// 401, 403, or no key is set.
     Denied,
     /// 402, or a 400 that says the account cannot pay.
     Billing,
-    /// No route leads to the model.
+    /// No route leads to the model, or it ends where there is no such model.
     NoRoute,
 }

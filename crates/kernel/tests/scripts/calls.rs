@@ -322,8 +322,8 @@ fn a_call_that_was_cut_off_is_answered_and_the_turn_goes_on() {
     > answer text "see"; cut look_up; max_tokens
       #5 agent.message "see"
       #6 agent.custom_tool_use look_up {}
-      #7 span.model_request_end #4 answered
-      #8 user.custom_tool_result #6 "cut off at the output limit" error
+      #7 span.model_request_end #4 cut_off
+      #8 user.custom_tool_result #6 "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each." error
       #9 span.model_request_start
       = running, ask #9
     > answer text "ok"

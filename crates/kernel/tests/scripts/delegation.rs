@@ -666,8 +666,8 @@ fn wrong_errands_say_what_to_do() {
       = running, ask #20
     > answer cut create_agent; max_tokens
       note delegated #21 create_agent {}
-      #22 span.model_request_end #20 answered
-      note settled #21 error "cut off at the output limit"
+      #22 span.model_request_end #20 cut_off
+      note settled #21 error "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each."
       #24 span.model_request_start
       = running, ask #24
     > answer text "ok"

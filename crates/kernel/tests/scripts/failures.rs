@@ -165,23 +165,24 @@ fn a_400_for_ever_exhausts_at_once_and_the_session_stays_usable() {
       = running, ask #4
     > fail invalid
       #5 span.model_request_end #4 failed error
-      #6 session.error model_request_failed_error, exhausted: "it failed"
-      #7 session.thread_status_idle primary retries_exhausted
-      #8 session.usage 1 in, 0 out, 1.0 s
-      #9 session.status_idle retries_exhausted
+      #6 session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
+      note blamed: the model's provider refused it
+      #8 session.thread_status_idle primary retries_exhausted
+      #9 session.usage 1 in, 0 out, 1.0 s
+      #10 session.status_idle retries_exhausted
       = idle, retries_exhausted
     > message "again"
-      #10 session.status_running
-      #11 session.thread_status_running primary
-      #12 user.message "again"
-      #13 span.model_request_start
-      = running, ask #13
+      #11 session.status_running
+      #12 session.thread_status_running primary
+      #13 user.message "again"
+      #14 span.model_request_start
+      = running, ask #14
     > answer text "ok"
-      #14 agent.message "ok"
-      #15 span.model_request_end #13 answered
-      #16 session.thread_status_idle primary end_turn
-      #17 session.usage 11 in, 5 out, 2.0 s
-      #18 session.status_idle end_turn
+      #15 agent.message "ok"
+      #16 span.model_request_end #14 answered
+      #17 session.thread_status_idle primary end_turn
+      #18 session.usage 11 in, 5 out, 2.0 s
+      #19 session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -301,16 +302,17 @@ fn a_message_queued_while_retries_run_out_is_not_stranded() {
       = running, ask #13, 1 queued
     > fail invalid
       #14 span.model_request_end #13 failed error
-      #15 session.error model_request_failed_error, exhausted: "it failed"
+      #15 session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
+      note blamed: the model's provider refused it
       #10 user.message "still there?"
-      #17 span.model_request_start
-      = running, ask #17
+      #18 span.model_request_start
+      = running, ask #18
     > answer text "yes"
-      #18 agent.message "yes"
-      #19 span.model_request_end #17 answered
-      #20 session.thread_status_idle primary end_turn
-      #21 session.usage 12 in, 5 out, 3.0 s
-      #22 session.status_idle end_turn
+      #19 agent.message "yes"
+      #20 span.model_request_end #18 answered
+      #21 session.thread_status_idle primary end_turn
+      #22 session.usage 12 in, 5 out, 3.0 s
+      #23 session.status_idle end_turn
       = idle, end_turn
     "#);
 }

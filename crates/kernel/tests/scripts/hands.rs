@@ -467,11 +467,11 @@ fn what_is_off_not_served_unreadable_or_cut_off_is_answered_at_once() {
       #7 agent.tool_use bash {} allowed
       #8 agent.tool_use bash {} denied
       #9 agent.tool_use write {} denied
-      #10 span.model_request_end #4 answered
+      #10 span.model_request_end #4 cut_off
       #11 agent.tool_result #5 "There is no tool named `grep`. Use one of the tools you were given." error
       #12 agent.tool_result #6 "There is no tool named `web_fetch`. Use one of the tools you were given." error
       #13 agent.tool_result #8 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
-      #14 agent.tool_result #9 "cut off at the output limit" error
+      #14 agent.tool_result #9 "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each." error
       = running, run bash #7
     "#);
 }

@@ -107,7 +107,7 @@ fn failed_and_recovered_requests_leave_no_trace() {
         message "two"
         "#
     ), @r#"
-    user: "one" | "two"
+    user: "[removed: the model's provider refused it]" | "two"
     "#);
 }
 
@@ -167,7 +167,7 @@ fn cut_and_unknown_calls_are_answered() {
     ), @r#"
     user: "one"
     assistant: call toolu_0 weigh {} | call toolu_1 nope {"a":1} | call toolu_2 look_up {}
-    user: result toolu_0 error "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." | result toolu_1 error "There is no tool named `nope`. Use one of the tools you were given." | result toolu_2 error "cut off at the output limit"
+    user: result toolu_0 error "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." | result toolu_1 error "There is no tool named `nope`. Use one of the tools you were given." | result toolu_2 error "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each."
     "#);
 }
 

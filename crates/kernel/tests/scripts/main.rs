@@ -6,6 +6,7 @@ mod failures;
 mod hands;
 mod histories;
 mod interrupts;
+mod refused;
 mod script;
 mod sessions;
 mod threads;

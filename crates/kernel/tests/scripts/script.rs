@@ -3,7 +3,8 @@
 //! One line is one input; ` + ` joins the events of one request, `; ` the blocks of one answer. The first
 //! line may be `open` with messages. `#n` is the event that first stood at position n of the log; `result 1`
 //! answers the first call; `repeat 7 A then B` plays A and B seven times. Each input comes a second after
-//! the one before.
+//! the one before. `fail CLASS naming 0.1 2.0.1` is a refusal that names a part of the last history, and a block
+//! of a result in it.
 //!
 //! Threads are `primary`, then `child1`, `child2` in the order in which they were made. A line that begins
 //! with `@1` is an outcome of child1; a fact of another thread than the primary is written with it. `archive
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Change, Decision, Fact, Input, Made, Moment, Opening, Refusal, Seed, Session, Transcript, Tree, Want,
+    Change, Decision, Fact, Input, Made, Moment, Opening, Piece, Refusal, Seed, Session, Transcript, Tree,
+    Want,
 };
 use kernel::{What, decide, fact, status, wants};
 use protocol::agent::{Member, SessionAgent, SessionCoordinator, ThreadAgent};
@@ -25,7 +27,7 @@ use protocol::content::Block;
 use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role, Workplace};
+use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role, Spot, Workplace};
 use protocol::roster::Errand;
 use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
 use protocol::usage::Tokens;
@@ -203,7 +205,11 @@ impl Stage {
         let input = match verb {
             "answer" => Input::Answered { thread: whose, request: self.asked(whose), answer: answer(rest) },
             "stale" => Input::Answered { thread: whose, request: self.requests[0], answer: answer(rest) },
-            "fail" => Input::Failed { thread: whose, request: self.asked(whose), failure: failure(rest) },
+            "fail" => {
+                let (rest, spots) = rest.split_once(" naming ").unwrap_or((rest, ""));
+                let named = self.named_pieces(whose, spots);
+                Input::Failed { thread: whose, request: self.asked(whose), failure: failure(rest), named }
+            }
             "woke" => {
                 let until = self.until(whose);
                 let early = Stamp::from_micros(until.micros() - 1);
@@ -281,6 +287,17 @@ impl Stage {
             "newest" => self.threads[self.threads.len() - 1],
             number => self.threads[number.parse::<usize>().expect("a child's number")],
         }
+    }
+
+    /// What stands at places of the last history, written as `message.part` or `message.part.block`.
+    fn named_pieces(&self, whose: ThreadId, spots: &str) -> Vec<Piece> {
+        let spot = |spot: &str| {
+            let steps: Vec<usize> = spot.split('.').map(|step| step.parse().expect("a place")).collect();
+            Spot { message: steps[0], part: steps[1], block: steps.get(2).copied() }
+        };
+        let spots: Vec<Spot> = spots.split_whitespace().map(spot).collect();
+        let thread = self.threads.iter().position(|thread| *thread == whose).expect("a thread");
+        self.transcripts[thread].pieces(&spots)
     }
 
     fn asked(&self, whose: ThreadId) -> EventId {
@@ -411,6 +428,15 @@ fn told(stored: &Value) -> String {
             if let Some(about) = note[field].as_str() {
                 write!(line, " {about}").expect("written");
             }
+        }
+        for piece in note["pieces"].as_array().into_iter().flatten() {
+            write!(line, " {}", piece["event"].as_str().expect("an event")).expect("written");
+            if piece["block"].is_u64() {
+                write!(line, " block {}", piece["block"]).expect("written");
+            }
+        }
+        if let Some(reason) = note["reason"].as_str() {
+            write!(line, ": {reason}").expect("written");
         }
         if note["input"].is_object() {
             write!(line, " {}", note["input"]).expect("written");
@@ -573,6 +599,9 @@ fn failure(line: &str) -> Failure {
         ("unavailable", FailureClass::Unavailable),
         ("cut", FailureClass::Cut),
         ("invalid", FailureClass::Invalid),
+        ("overflow", FailureClass::Overflow),
+        ("full", FailureClass::Full),
+        ("unusable", FailureClass::Unusable),
         ("denied", FailureClass::Denied),
         ("billing", FailureClass::Billing),
         ("no_route", FailureClass::NoRoute),
@@ -585,6 +614,7 @@ fn failure(line: &str) -> Failure {
         message: "it failed".into(),
         retry_after,
         tokens: Tokens { input: 1, ..Tokens::default() },
+        spots: Vec::new(),
     }
 }
 

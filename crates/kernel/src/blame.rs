@@ -1,0 +1,64 @@
+//! What is left out of a history after a refusal: what the model is told in its place, and what the client is
+//! told of it. The phrases are the kernel's own: a provider's words may repeat the very thing that it refuses.
+
+use alloc::{format, string::String, vec::Vec};
+
+use protocol::{
+    limits,
+    prompt::{Failure, FailureClass},
+};
+
+use crate::{fact::Piece, retry::Step};
+
+/// Pieces that an error names.
+const NAMED: usize = 3;
+
+/// What the model is told in place of what was refused so.
+pub(crate) const fn reason(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Overflow => "it did not fit the model's window",
+        FailureClass::Overloaded
+        | FailureClass::RateLimited
+        | FailureClass::Unavailable
+        | FailureClass::Cut
+        | FailureClass::Empty
+        | FailureClass::Invalid
+        | FailureClass::Full
+        | FailureClass::Unusable
+        | FailureClass::Denied
+        | FailureClass::Billing
+        | FailureClass::NoRoute => "the model's provider refused it",
+    }
+}
+
+/// What a client is told of a failure: what went wrong, what is left out for it, and what to do. `blamed` is
+/// how many turns since the last answer have ended so before.
+pub(crate) fn told(failure: &Failure, step: &Step, named: &[Piece], blamed: u32) -> String {
+    let said = &failure.message;
+    match step {
+        Step::Later(_) | Step::Over => said.clone(),
+        Step::Without => format!("{said} It is asked again without what was named: {}.", listed(named)),
+        Step::Blamed if blamed + 1 >= limits::REFUSALS_OF_AN_ANSWER => format!(
+            "{said} The model's last answer and all that came since are left out from now on: send a short message, \
+             and if that is refused too, begin a new session."
+        ),
+        Step::Blamed => {
+            let other = if failure.class == FailureClass::Overflow { "a shorter" } else { "another" };
+            format!(
+                "{said} What came since the model's last answer is left out from now on: send {other} message."
+            )
+        }
+    }
+}
+
+fn listed(pieces: &[Piece]) -> String {
+    let one = |piece: &Piece| match piece.block {
+        Some(block) => format!("content.{block} of {}", piece.event),
+        None => format!("{}", piece.event),
+    };
+    let shown: Vec<String> = pieces.iter().take(NAMED).map(one).collect();
+    match pieces.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,50 @@
+//! How long a thread or a session has run, and when it rested.
+
+use protocol::Stamp;
+use serde::{Deserialize, Serialize};
+
+/// How long something ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Clock {
+    /// Microseconds up to `since`.
+    pub active: u64,
+    /// Since when it runs.
+    pub since: Option<Stamp>,
+    /// Whether its status ever changed.
+    pub ever: bool,
+    /// Whether it ever rested after work.
+    pub rested: bool,
+    /// When it first ran.
+    pub first: Option<Stamp>,
+    /// When it ended for good.
+    pub ended: Option<Stamp>,
+}
+
+impl Clock {
+    /// Microseconds it has run by `now`.
+    pub fn active(&self, now: Stamp) -> u64 {
+        self.active + self.since.map_or(0, |since| now.since(since).as_micros() as u64)
+    }
+
+    pub(crate) fn start(&mut self, at: Stamp) {
+        self.since.get_or_insert(at);
+        self.first.get_or_insert(at);
+        self.ever = true;
+    }
+
+    pub(crate) fn stop(&mut self, at: Stamp) {
+        self.active = self.active(at);
+        self.since = None;
+        self.ever = true;
+    }
+
+    pub(crate) fn rest(&mut self, at: Stamp) {
+        self.stop(at);
+        self.rested = true;
+    }
+
+    pub(crate) fn end(&mut self, at: Stamp) {
+        self.stop(at);
+        self.ended = Some(at);
+    }
+}
