@@ -226,8 +226,13 @@ mod tests {
 
         fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            let failed =
-                |class| Failure { class, message: "no".into(), retry_after: None, tokens: Tokens::default() };
+            let failed = |class| Failure {
+                class,
+                message: "no".into(),
+                retry_after: None,
+                tokens: Tokens::default(),
+                spots: Vec::new(),
+            };
             match route.pattern.as_str() {
                 "slow*" => Box::pin(pending()),
                 "off*" => Box::pin(ready(Err(failed(FailureClass::Unavailable)))),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kernel::{Input, Refusal, Want, answer::Blocks, thread::Request};
+use kernel::{Input, Piece, Refusal, Want, answer::Blocks, thread::Request};
 use protocol::{
     EventId, Stamp, ThreadId,
     content::Block,
@@ -17,7 +17,7 @@ use crate::{
     broadcast::Flow,
     calls, damaged,
     fault::{CommitError, Fault},
-    live::Live,
+    live::{Live, lock},
     log,
     sessions::Work,
 };
@@ -64,7 +64,7 @@ pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => {
             let failure = unavailable("the server failed while it asked the model; its log says why");
-            Input::Failed { thread, request, failure }
+            Input::Failed { thread, request, failure, named: Vec::new() }
         }
         Want::Run { thread, call, .. } => ran(thread, call, failed()),
         Want::Wake { .. } => return,
@@ -126,9 +126,17 @@ async fn ask(engine: &Engine, live: &Live, thread: ThreadId, request: EventId) -
         Ok(answer) => Input::Answered { thread, request, answer },
         Err(failure) => {
             engine.counters().failed();
-            Input::Failed { thread, request, failure }
+            let named = named(live, thread, &failure);
+            Input::Failed { thread, request, failure, named }
         }
     })
+}
+
+/// What a provider names as what it refuses. The history that it was asked with is still in memory; where it
+/// is not, nothing is known to be named.
+fn named(live: &Live, thread: ThreadId, failure: &Failure) -> Vec<Piece> {
+    let scrolls = lock(&live.scrolls);
+    scrolls.get(&thread).map(|scroll| scroll.transcript.pieces(&failure.spots)).unwrap_or_default()
 }
 
 async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt, Fault> {
@@ -158,6 +166,7 @@ fn unavailable(message: &str) -> Failure {
         message: message.into(),
         retry_after: None,
         tokens: Tokens::default(),
+        spots: Vec::new(),
     }
 }
 
@@ -168,6 +177,7 @@ async fn answer(engine: &Engine, live: &Live, request: Request, prompt: &Prompt)
             message: format!("no route answers for the model `{}` any more; see [routes]", prompt.model),
             retry_after: None,
             tokens: Tokens::default(),
+            spots: Vec::new(),
         });
     };
     let limiter = engine.limiters().of(route);

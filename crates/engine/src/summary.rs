@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kernel::{session::Session, status, thread::Clock};
+use kernel::{clock::Clock, session::Session, status};
 use protocol::{
     Stamp, ThreadId, WorkspaceId,
     agent::{Member, SessionAgent},

@@ -149,10 +149,13 @@ fn failed(route: &Route, failure: &Failure) -> Found {
             "try again in a while".to_owned()
         }
         (FailureClass::Billing, _) => "see to the account at the provider".to_owned(),
-        (FailureClass::Invalid, _) => {
+        (FailureClass::Invalid | FailureClass::Overflow | FailureClass::Full | FailureClass::Unusable, _) => {
             "check the model's id, `provider`, `base_url` and `max_output` of the route".to_owned()
         }
-        (FailureClass::NoRoute, _) => "add a route for the model".to_owned(),
+        (FailureClass::NoRoute, _) => {
+            "add a route for the model, or check its id, and `provider` and `base_url` of the route"
+                .to_owned()
+        }
     };
     Found::Failed { what: failure.message.clone(), fix }
 }
@@ -205,7 +208,13 @@ mod tests {
     }
 
     fn failure(class: FailureClass, message: &str) -> Failure {
-        Failure { class, message: message.into(), retry_after: None, tokens: Tokens::default() }
+        Failure {
+            class,
+            message: message.into(),
+            retry_after: None,
+            tokens: Tokens::default(),
+            spots: Vec::new(),
+        }
     }
 
     impl Oracle for Scripted {

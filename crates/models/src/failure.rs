@@ -5,7 +5,7 @@ use core::{error::Error, time::Duration};
 use jiff::{SignedDuration, fmt::rfc2822::DateTimeParser};
 use protocol::{
     prompt::{Failure, FailureClass},
-    routes::Route,
+    routes::{Route, WINDOW},
     usage::Tokens,
 };
 use reqwest::{
@@ -37,6 +37,7 @@ pub(crate) fn by_status(status: u16) -> FailureClass {
         401 | 403 => FailureClass::Denied,
         402 => FailureClass::Billing,
         408 | 500.. => FailureClass::Unavailable,
+        300..=399 | 404 | 405 | 410 => FailureClass::NoRoute,
         _ => FailureClass::Invalid,
     }
 }
@@ -57,17 +58,32 @@ pub(crate) fn answered(
         FailureClass::Unavailable => format!("The model provider at {} failed ({code})", shown(route)),
         FailureClass::Denied => denied(code, route),
         FailureClass::Billing => format!("The account at the model provider cannot pay ({code})"),
-        FailureClass::Invalid if status.is_redirection() => format!(
+        FailureClass::NoRoute if status.is_redirection() => format!(
             "{} answered with a redirect ({code}), which is not followed: set the base URL to where it leads",
             shown(route)
         ),
-        FailureClass::Invalid if code == 404 => missing(problem, asked),
-        FailureClass::Invalid | FailureClass::Cut | FailureClass::Empty | FailureClass::NoRoute => {
+        FailureClass::NoRoute => missing(problem, code, asked),
+        FailureClass::Overflow => format!("The conversation does not fit the model's window ({code})"),
+        FailureClass::Invalid
+        | FailureClass::Cut
+        | FailureClass::Empty
+        | FailureClass::Full
+        | FailureClass::Unusable => {
             format!("The model provider refused the request ({code})")
         }
     };
     let message = format!("{what}{}", said(&without(problem.message(), asked.key)));
-    Failure { class, message, retry_after: retry_after(headers), tokens: Tokens::default() }
+    let message = match window(route) {
+        Some(window) if class == FailureClass::Overflow => format!("{message} {window}"),
+        Some(_) | None => message,
+    };
+    Failure {
+        class,
+        message,
+        retry_after: retry_after(headers),
+        tokens: Tokens::default(),
+        spots: Vec::new(),
+    }
 }
 
 /// What a provider says, without the key that it may repeat.
@@ -75,15 +91,21 @@ pub(crate) fn without(told: &str, key: Option<&str>) -> String {
     key.filter(|key| !key.is_empty()).map_or_else(|| told.to_owned(), |key| told.replace(key, "…"))
 }
 
+/// How large the model's window is, if its route says so: what is taken where nobody said one is a guess.
+pub(crate) fn window(route: &Route) -> Option<String> {
+    let (tokens, pattern) = (route.window, &route.pattern);
+    (tokens != WINDOW).then(|| format!("By the route {pattern} the window has {tokens} tokens."))
+}
+
 /// Of a 404: with words of the provider's it is the model that is not there, without any it is the door.
-fn missing(problem: &Problem, asked: Asked<'_>) -> String {
+fn missing(problem: &Problem, code: u16, asked: Asked<'_>) -> String {
     let (at, pattern) = (shown(asked.route), &asked.route.pattern);
     match asked.model {
         Some(model) if problem.is_of_the_api() => {
-            format!("{at} does not know the model `{model}`, to which the route {pattern} leads (404)")
+            format!("{at} does not know the model `{model}`, to which the route {pattern} leads ({code})")
         }
         Some(_) | None => {
-            format!("There is no such API at {at} (404): check the base URL of the route {pattern}")
+            format!("There is no such API at {at} ({code}): check the base URL of the route {pattern}")
         }
     }
 }
@@ -158,7 +180,7 @@ pub(crate) fn shown(route: &Route) -> String {
 
 /// A failure that cost nothing and says no time to wait.
 pub(crate) fn failure(class: FailureClass, message: String) -> Failure {
-    Failure { class, message, retry_after: None, tokens: Tokens::default() }
+    Failure { class, message, retry_after: None, tokens: Tokens::default(), spots: Vec::new() }
 }
 
 #[cfg(test)]
@@ -225,14 +247,14 @@ mod tests {
             (
                 404,
                 "model: claude-x",
-                FailureClass::Invalid,
+                FailureClass::NoRoute,
                 "http://provider does not know the model `claude-x`, to which the route claude-* leads \
                  (404): model: claude-x.",
             ),
             (
                 404,
                 "",
-                FailureClass::Invalid,
+                FailureClass::NoRoute,
                 "There is no such API at http://provider (404): check the base URL of the route claude-*.",
             ),
             (413, "", FailureClass::Invalid, "The model provider refused the request (413)."),

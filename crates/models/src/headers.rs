@@ -49,7 +49,7 @@ pub(crate) fn own(route: &Route) -> Result<HeaderMap, BuildError> {
 
 /// All headers of a request to `route` but those of its body.
 pub(crate) fn all(route: &Route, key: Option<&str>) -> Result<HeaderMap, Failure> {
-    let mut headers = own(route).map_err(|error| failure(FailureClass::Invalid, format!("{error}.")))?;
+    let mut headers = own(route).map_err(|error| failure(FailureClass::NoRoute, format!("{error}.")))?;
     let (name, spelled) = match route.provider {
         Provider::Messages => {
             headers.insert(MESSAGES_VERSION, VERSION);

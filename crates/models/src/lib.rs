@@ -13,6 +13,7 @@ mod keys;
 mod learned;
 mod loose;
 mod messages;
+mod named;
 mod net;
 mod offered;
 mod problem;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     failure::{by_status, said},
     loose::{Piece, Reader, count, is_given, word},
+    named::{self, Path},
     sse::Decoder,
     weight::is_readable,
 };
@@ -46,6 +47,9 @@ const OVERFLOW: [&str; 7] = [
     "input is too long",
 ];
 
+/// Words by which a server says that its chat template does not take the conversation, as if it had failed.
+const TEMPLATE: [&str; 2] = ["jinja exception", "raise_exception"];
+
 /// What a body that says what went wrong is written in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -71,6 +75,8 @@ pub(crate) struct Problem {
     /// The status that it names, which need not be the answer's own.
     status: Option<u16>,
     message: String,
+    /// The places of the request that it names.
+    paths: Vec<Path>,
 }
 
 impl Problem {
@@ -130,7 +136,10 @@ impl Problem {
         let kind = kind.into_iter().find(|kind| !kind.is_empty() && kind != "error").unwrap_or_default();
         let message = message.unwrap_or_default();
         let form = if message.is_empty() { Form::Silent } else { Form::Api };
-        Self { form, kind, code: either(&["code", "error_code"]), param: either(&["param"]), status, message }
+        let (code, param) = (either(&["code", "error_code"]), either(&["param"]));
+        let details = [inner, outer].into_iter().find_map(|at| at.get("details"));
+        let paths = named::paths(&message, &param, details);
+        Self { form, kind, code, param, status, message, paths }
     }
 
     /// What it says, as one sentence.
@@ -156,6 +165,11 @@ impl Problem {
     /// Whether it names a member of the request.
     pub(crate) fn names(&self, member: &str) -> bool {
         self.param == member || self.says(member)
+    }
+
+    /// The places of the request that it names.
+    pub(crate) fn paths(&self) -> &[Path] {
+        &self.paths
     }
 
     /// Whether it says that the conversation does not fit.
@@ -188,7 +202,7 @@ impl Problem {
     /// The failure that an error in the middle of a stream means.
     pub(crate) fn in_stream(&self, tokens: Tokens) -> Failure {
         let message = format!("The model provider failed in the middle of its answer{}", said(&self.message));
-        Failure { class: self.class(), message, retry_after: None, tokens }
+        Failure { class: self.class(), message, retry_after: None, tokens, spots: Vec::new() }
     }
 
     /// The class that is right whatever the status is: an account that cannot pay comes as 429, a history
@@ -197,9 +211,12 @@ impl Problem {
         if [&self.code, &self.kind].into_iter().any(|word| word == "insufficient_quota") {
             return Some(FailureClass::Billing);
         }
+        if matches!(status, Some(500..)) && TEMPLATE.iter().any(|words| self.says(words)) {
+            return Some(FailureClass::Invalid);
+        }
         let by_words = !matches!(status, Some(401..=403 | 429)) && self.is_overflow();
         (by_words || [&self.code, &self.kind].into_iter().any(|word| is_overflow(word)))
-            .then_some(FailureClass::Invalid)
+            .then_some(FailureClass::Overflow)
     }
 
     /// A refused request: the same will fail again, unless it only says that the account cannot pay.
@@ -244,15 +261,14 @@ fn named(word: &str) -> Option<FailureClass> {
         | "unauthenticated" | "forbidden" | "accessdenied" => FailureClass::Denied,
         "invalidrequest"
         | "badrequest"
-        | "notfound"
         | "requesttoolarge"
-        | "modelnotfound"
         | "validation"
         | "unprocessableentity"
         | "invalidargument"
         | "failedprecondition"
         | "invalidrequestmessageorder"
         | "invalidfunctioncall" => FailureClass::Invalid,
+        "notfound" | "modelnotfound" => FailureClass::NoRoute,
         _ => return None,
     })
 }
@@ -369,7 +385,7 @@ mod tests {
         assert_eq!(class(json!({"type": "AuthenticationError"})), FailureClass::Denied);
         assert_eq!(
             class(json!({"message": "the request exceeds the available context size"})),
-            FailureClass::Invalid
+            FailureClass::Overflow
         );
         assert_eq!(class(json!({"message": "why"})), FailureClass::Unavailable);
     }

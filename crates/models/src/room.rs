@@ -27,7 +27,7 @@ pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, Failure> {
              for an answer. Begin a new session; if the model reads more, say so with `window` in the route {}.",
             route.window, route.pattern
         );
-        return Err(failure(FailureClass::Invalid, message));
+        return Err(failure(FailureClass::Full, message));
     }
     let since: usize = prompt.messages.iter().skip(seen).map(|message| tokens(message)).sum();
     let about = if seen == 0 { since + opening(prompt) } else { since };
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(bound(None, &[4 * 30_000]), Ok(2_768));
         assert_eq!(bound(Some((27_000, 1)), &[4, 4 * 9_000]), Ok(1_024), "a guess alone refuses nothing");
         let full = bound(Some((31_800, 1)), &[4]).expect_err("a failure");
-        assert_eq!(full.class, FailureClass::Invalid);
+        assert_eq!(full.class, FailureClass::Full);
         let unsaid = super::bound(&prompt(Some((1_000_000, 1)), &[4]), &Route::script("m"));
         assert_eq!(unsaid, Ok(1_024), "nobody said how much the model reads");
         assert!(

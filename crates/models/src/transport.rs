@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::{
     limits,
-    prompt::{Answer, Delta, Failure, FailureClass},
+    prompt::{Answer, Delta, Failure, FailureClass, Spot},
     routes::Route,
     usage::Tokens,
 };
@@ -21,6 +21,7 @@ use crate::{
     failure::{self, Asked, failure, said, shown},
     learned::{Extra, Learned, Omitted},
     loose::{Piece, Reader},
+    named::Path,
     problem::{Form, Problem},
     room,
     sse::{Decoder, FRAME_BYTES, Frame, TooLarge},
@@ -80,6 +81,18 @@ pub(crate) struct Unserved {
     pub(crate) problem: Problem,
 }
 
+impl Unserved {
+    /// The failure, with the parts of the history that the provider names as what it refuses: those that
+    /// `spots` finds at the places of the request's body.
+    pub(crate) fn naming(self, spots: impl Fn(Path) -> Vec<Spot>) -> Failure {
+        if self.failure.class != FailureClass::Invalid {
+            return self.failure;
+        }
+        let spots = self.problem.paths().iter().copied().flat_map(spots).collect();
+        Failure { spots, ..self.failure }
+    }
+}
+
 impl From<Failure> for Unserved {
     fn from(failure: Failure) -> Self {
         Self { failure, problem: Problem::default() }
@@ -100,7 +113,7 @@ impl Line<'_> {
         bound: u64,
         extras: &[Extra],
         write: impl Fn(Writ) -> serde_json::Result<Vec<u8>>,
-    ) -> Result<Response, Failure> {
+    ) -> Result<Response, Unserved> {
         let mut writ = Writ { omitted: self.learned.omitted(), bound };
         for _ in 1..FORMS {
             let body = write(writ).map_err(|error| unwritable(&error))?;
@@ -115,16 +128,19 @@ impl Line<'_> {
             let omitted = writ.omitted.after(&problem, extras);
             let shorter = || (writ.bound == bound).then(|| room::shorter(&problem, bound)).flatten();
             match (failure.class, omitted) {
-                (FailureClass::Invalid | FailureClass::Unavailable, Some(omitted)) => writ.omitted = omitted,
-                (FailureClass::Invalid, None) => match shorter() {
+                (
+                    FailureClass::Invalid | FailureClass::Overflow | FailureClass::Unavailable,
+                    Some(omitted),
+                ) => writ.omitted = omitted,
+                (FailureClass::Invalid | FailureClass::Overflow, None) => match shorter() {
                     Some(bound) => writ.bound = bound,
-                    None => return Err(failure),
+                    None => return Err(Unserved { failure, problem }),
                 },
-                _ => return Err(failure),
+                _ => return Err(Unserved { failure, problem }),
             }
         }
         let body = write(writ).map_err(|error| unwritable(&error))?;
-        let response = self.post(path, body).await.map_err(|unserved| unserved.failure)?;
+        let response = self.post(path, body).await?;
         self.learned.note(writ.omitted, self.route);
         Ok(response)
     }
@@ -159,6 +175,10 @@ impl Line<'_> {
     ) -> Result<Answer, Failure> {
         read(response.bytes_stream(), reading, self.route, deltas).await.map_err(|failed| {
             let message = failure::without(&failed.message, self.key);
+            let message = match failure::window(self.route) {
+                Some(window) if failed.class == FailureClass::Overflow => format!("{message} {window}"),
+                Some(_) | None => message,
+            };
             Failure { message, ..failed }
         })
     }
@@ -185,14 +205,14 @@ impl Line<'_> {
 
 fn silent(tokens: Tokens) -> Failure {
     let message = format!("The model provider sent nothing for {} seconds.", SILENCE.as_secs());
-    Failure { class: FailureClass::Cut, message, retry_after: None, tokens }
+    Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() }
 }
 
 fn empty(tokens: Tokens) -> Failure {
     let seconds = EMPTY.as_secs();
     let message =
         format!("The model provider sent nothing of an answer for {seconds} seconds, only signs of life.");
-    Failure { class: FailureClass::Cut, message, retry_after: None, tokens }
+    Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() }
 }
 
 /// How far a streamed answer is.
@@ -242,7 +262,13 @@ pub(crate) trait Fold: Sized {
 
     /// A failure in the middle of the answer, with what it has cost.
     fn failed(&self, class: FailureClass, message: impl Into<String>) -> Failure {
-        Failure { class, message: message.into(), retry_after: None, tokens: self.tokens() }
+        Failure {
+            class,
+            message: message.into(),
+            retry_after: None,
+            tokens: self.tokens(),
+            spots: Vec::new(),
+        }
     }
 
     /// The failure of an answer that ended with a word that stands for one.
@@ -253,7 +279,7 @@ pub(crate) trait Fold: Sized {
 
     /// The failure of a conversation that is too long, as the answer says.
     fn overflowed(&self) -> Failure {
-        self.failed(FailureClass::Invalid, "The conversation no longer fits the model's context window.")
+        self.failed(FailureClass::Overflow, "The conversation no longer fits the model's context window.")
     }
 
     /// The failure of a stream that ended too early.
@@ -331,7 +357,7 @@ async fn read<E: Error>(
         }
         let frames = decoder.take(&chunk).map_err(|TooLarge| {
             let message = format!("The model's stream holds an event of more than {FRAME_BYTES} bytes.");
-            hearing.reading.failed(FailureClass::Invalid, message)
+            hearing.reading.failed(FailureClass::Unusable, message)
         })?;
         for frame in frames {
             if let Some(unreadable) = hearing.take(&frame)? {
@@ -349,7 +375,7 @@ impl<F: Fold> Hearing<'_, F> {
     fn take(&mut self, frame: &Frame) -> Result<Option<Failure>, Failure> {
         if !is_readable(&frame.data) {
             let message = "The model's stream holds an event that takes too much memory to read.";
-            return Err(self.reading.failed(FailureClass::Invalid, message));
+            return Err(self.reading.failed(FailureClass::Unusable, message));
         }
         let pieces = match self.reader.read(&frame.data) {
             Ok(pieces) => pieces,
@@ -422,7 +448,7 @@ impl<F: Fold> Hearing<'_, F> {
                     "{at} answered with a web page, not with a stream; check the base URL of the route \
                      {pattern}{page}"
                 );
-                Err(self.reading.failed(FailureClass::Invalid, message))
+                Err(self.reading.failed(FailureClass::Unusable, message))
             }
             Form::Lines => {
                 let message = format!("The model's stream ended in the middle{}", said(problem.message()));
@@ -432,7 +458,7 @@ impl<F: Fold> Hearing<'_, F> {
             Form::Silent => {
                 let message =
                     "The model provider sent its answer in one piece, in a form that is not its API's.";
-                Err(self.reading.failed(FailureClass::Invalid, message))
+                Err(self.reading.failed(FailureClass::Unusable, message))
             }
         }
     }
@@ -479,7 +505,10 @@ mod tests {
         .await;
         let message = "The model provider sent nothing for 120 seconds.".to_owned();
         let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(outcome, Err(Failure { class: FailureClass::Cut, message, retry_after: None, tokens }));
+        assert_eq!(
+            outcome,
+            Err(Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() })
+        );
         assert_eq!(begun.elapsed(), SILENCE);
     }
 
@@ -568,7 +597,7 @@ mod tests {
         let event = format!("data: {{\"type\":\"ping\",\"a\":[{input}[]]}}\n\n");
         let stream = stream::iter([Ok::<_, Infallible>(Bytes::from(event))]);
         let failure = read(stream, Reading::default(), &route(), &mut |_| {}).await.expect_err("a failure");
-        assert_eq!(failure.class, FailureClass::Invalid);
+        assert_eq!(failure.class, FailureClass::Unusable);
         assert!(failure.message.contains("too much memory"), "{failure:?}");
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Law, Shape, Wire, failed, laws, looked, ok, said};
+use super::{Law, Shape, Wire, failed, laws, looked, named, ok, said};
 
 const DONE: &str = "data: [DONE]\n\n";
 
@@ -66,6 +66,11 @@ const fn row(name: &'static str, source: &'static str, sends: fn() -> String, me
 /// A row of what is refused; the answer is a plain one.
 const fn law(name: &'static str, source: &'static str, refuses: Law) -> Shape {
     Shape { name, source, wire: Wire::Chat, refuses, sends: || text("ok"), means: ok }
+}
+
+/// A row of what is refused for good.
+const fn refused(name: &'static str, source: &'static str, refuses: Law, means: fn() -> Value) -> Shape {
+    Shape { means, ..law(name, source, refuses) }
 }
 
 pub(super) const ROWS: &[Shape] = &[
@@ -207,7 +212,7 @@ pub(super) const ROWS: &[Shape] = &[
                 json!({"error_type": "context_length_exceeded", "error_message": message})
             )
         },
-        || failed("invalid", "maximum context length"),
+        || failed("overflow", "maximum context length"),
     ),
     law("vllm-window", "https://github.com/NousResearch/hermes-agent/issues/68451", laws::window),
     row(
@@ -254,7 +259,7 @@ pub(super) const ROWS: &[Shape] = &[
             let error = json!({"code": 400, "message": message, "type": "invalid_request_error"});
             format!("error: {error}\n\n{DONE}")
         },
-        || failed("invalid", "exceeds the available context size"),
+        || failed("overflow", "exceeds the available context size"),
     ),
     row(
         "llamacpp-null-content-and-no-last-line",
@@ -274,7 +279,7 @@ pub(super) const ROWS: &[Shape] = &[
             let error = json!({"error": message, "message": message});
             format!("event: error\ndata: {error}\n\n")
         },
-        || failed("invalid", "Context size has been exceeded"),
+        || failed("overflow", "Context size has been exceeded"),
     ),
     row(
         "lmstudio-nothing-said",
@@ -319,6 +324,36 @@ pub(super) const ROWS: &[Shape] = &[
         "azure-max-tokens-renamed",
         "https://github.com/owndev/Open-WebUI-Functions/issues/136",
         laws::max_tokens,
+    ),
+    refused(
+        "openai-a-part-by-its-place",
+        "https://github.com/if-ai/ComfyUI-IF_AI_tools/issues/101",
+        laws::typed_part,
+        || named("expected an object", json!([[0, 0, null], [0, 1, null]])),
+    ),
+    refused(
+        "openai-a-message-and-no-part-of-it",
+        "https://github.com/openai/openai-node/issues/1030",
+        laws::whole_message,
+        || failed("invalid", "Image URLs are only allowed"),
+    ),
+    refused(
+        "azure-a-filter-that-names-nothing",
+        "https://github.com/openai/openai-python/issues/331",
+        laws::filter,
+        || failed("invalid", "content management policy"),
+    ),
+    refused(
+        "vllm-roles-must-alternate",
+        "https://github.com/microsoft/autogen/issues/1037",
+        laws::template,
+        || failed("invalid", "roles must alternate"),
+    ),
+    refused(
+        "llamacpp-a-template-that-fails",
+        "https://github.com/eclipse-theia/theia/issues/17104",
+        laws::template_failed,
+        || failed("invalid", "Jinja Exception"),
     ),
     row(
         "litellm-an-empty-usage-in-each-chunk",

@@ -119,6 +119,81 @@ pub(super) fn openrouter(body: &Value) -> Option<(u16, Value)> {
     messages(body).next().map(|_| (400, json!({ "error": error })))
 }
 
+/// Anthropic: a part by its place in the body.
+fn part(place: &str, why: &str) -> (u16, Value) {
+    let message = format!("messages.{place}: {why}");
+    (400, json!({"type": "error", "error": {"type": "invalid_request_error", "message": message}}))
+}
+
+/// Anthropic: a picture of too many bytes, here in place of the second text.
+pub(super) fn large_picture(body: &Value) -> Option<(u16, Value)> {
+    let why = "image exceeds 5 MB maximum: 5895160 bytes > 5242880 bytes";
+    messages(body).next().map(|_| part("0.content.1.image.source.base64", why))
+}
+
+/// Anthropic: a picture of too many pixels, whose place stands beside the words, here a result of a tool.
+pub(super) fn wide_picture(body: &Value) -> Option<(u16, Value)> {
+    let details = json!({"error_code": "image_dimensions_too_large", "max_side_length_pixels": 2000,
+        "paths": ["messages.2.content.0"]});
+    let message = "An image is too large for a request with many images";
+    let error = json!({"type": "invalid_request_error", "message": message, "details": details});
+    messages(body).next().map(|_| (400, json!({"type": "error", "error": error})))
+}
+
+/// Anthropic: a thought that was signed for another conversation, here in place of what the model said.
+pub(super) fn foreign_thought(body: &Value) -> Option<(u16, Value)> {
+    messages(body).next().map(|_| part("1.content.0", "Invalid `signature` in `thinking` block"))
+}
+
+/// Anthropic: a body of too many bytes.
+pub(super) fn large_body(body: &Value) -> Option<(u16, Value)> {
+    let error = json!({"type": "request_too_large", "message": "Request exceeds the maximum size"});
+    messages(body).next().map(|_| (413, json!({ "error": error })))
+}
+
+/// OpenAI: a part by its place in the body, here all that the person said.
+pub(super) fn typed_part(body: &Value) -> Option<(u16, Value)> {
+    let param = "messages[1].content[0].image_url";
+    let message = format!("Invalid type for '{param}': expected an object, but got a string instead.");
+    let error =
+        json!({"message": message, "type": "invalid_request_error", "param": param, "code": "invalid_type"});
+    messages(body).next().map(|_| (400, json!({ "error": error })))
+}
+
+/// OpenAI: a message by its place, and no part of it.
+pub(super) fn whole_message(body: &Value) -> Option<(u16, Value)> {
+    let message = "Invalid 'messages[1]'. Image URLs are only allowed for messages with role 'user'.";
+    messages(body)
+        .next()
+        .map(|_| (400, json!({"error": {"message": message, "type": "invalid_request_error"}})))
+}
+
+/// Azure: a filter takes what is said, and says nothing of where.
+pub(super) fn filter(body: &Value) -> Option<(u16, Value)> {
+    let message = "The response was filtered due to the prompt triggering the content management policy.";
+    let error =
+        json!({"message": message, "type": null, "param": "prompt", "code": "content_filter", "status": 400});
+    messages(body).next().map(|_| (400, json!({ "error": error })))
+}
+
+/// vLLM: a chat template takes only some orders of roles.
+pub(super) fn template(body: &Value) -> Option<(u16, Value)> {
+    let message = "Conversation roles must alternate user/assistant/user/assistant/...";
+    let kind = "invalid_request_error";
+    messages(body)
+        .next()
+        .map(|_| (400, json!({"object": "error", "message": message, "type": kind, "code": null})))
+}
+
+/// llama.cpp: the same, as if the server had failed.
+pub(super) fn template_failed(body: &Value) -> Option<(u16, Value)> {
+    let message = "While executing CallExpression at line 189: Error: Jinja Exception: conversation roles must \
+                   alternate user and assistant roles except for tool calls and results.";
+    messages(body)
+        .next()
+        .map(|_| (500, json!({"error": {"code": 500, "message": message, "type": "server_error"}})))
+}
+
 /// Groq: a tier without room.
 pub(super) fn capacity(body: &Value) -> Option<(u16, Value)> {
     let error = json!({"message": "capacity_exceeded", "type": "capacity_exceeded"});

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Law, Shape, Wire, laws, looked, ok};
+use super::{Law, Shape, Wire, failed, laws, looked, named, ok};
 
 fn events(events: &[Value]) -> String {
     let frame =
@@ -57,6 +57,11 @@ const fn law(name: &'static str, source: &'static str, refuses: Law) -> Shape {
     Shape { name, source, wire: Wire::Messages, refuses, sends: plain, means: ok }
 }
 
+/// A row of what is refused for good.
+const fn refused(name: &'static str, source: &'static str, refuses: Law, means: fn() -> Value) -> Shape {
+    Shape { name, source, wire: Wire::Messages, refuses, sends: plain, means }
+}
+
 pub(super) const ROWS: &[Shape] = &[
     row(
         "gemini-blocks-without-index",
@@ -85,6 +90,30 @@ pub(super) const ROWS: &[Shape] = &[
         "https://github.com/BerriAI/litellm/pull/32159",
         || events(&[&[opening()][..], &text("ok"), &ending("end_turn")[..1]].concat()),
         ok,
+    ),
+    refused(
+        "anthropic-a-picture-of-too-many-bytes",
+        "https://github.com/anomalyco/opencode/issues/21668",
+        laws::large_picture,
+        || named("image exceeds 5 MB maximum", json!([[0, 1, null]])),
+    ),
+    refused(
+        "anthropic-a-picture-of-too-many-pixels",
+        "https://github.com/charmbracelet/crush/pull/3810",
+        laws::wide_picture,
+        || named("too large for a request with many images", json!([[2, 0, null]])),
+    ),
+    refused(
+        "anthropic-a-thought-of-another-conversation",
+        "https://github.com/anthropics/claude-code/issues/10627",
+        laws::foreign_thought,
+        || named("Invalid `signature`", json!([[1, 0, null]])),
+    ),
+    refused(
+        "anthropic-a-body-of-too-many-bytes",
+        "https://github.com/earendil-works/pi/issues/401",
+        laws::large_body,
+        || failed("invalid", "(413): Request exceeds the maximum size"),
     ),
     law("vertex-no-cache-control", "https://github.com/vercel/ai/pull/13949", laws::cache_control),
     law(

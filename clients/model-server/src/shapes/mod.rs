@@ -32,7 +32,8 @@ pub(crate) struct Shape {
     /// The body of the streamed answer.
     pub(crate) sends: fn() -> String,
     /// What that is to be read as: `thought`, `said`, `calls` (name and input), `stop` and `tokens` (read and
-    /// written); or `failed`, the class, and `words` that are told.
+    /// written); or `failed`, the class, `words` that are told, and, where the refusal names parts of what was
+    /// asked, `spots`: the message, the part of it, and the block of that.
     pub(crate) means: fn() -> Value,
 }
 
@@ -80,6 +81,11 @@ fn said(text: &str, tokens: [u64; 2]) -> Value {
 fn looked(inputs: &[Value], tokens: [u64; 2]) -> Value {
     let calls: Vec<Value> = inputs.iter().map(|input| json!(["look", input])).collect();
     json!({"thought": "", "said": [], "calls": calls, "stop": "tool_use", "tokens": tokens})
+}
+
+/// A refusal that names these parts.
+fn named(words: &str, spots: Value) -> Value {
+    json!({"failed": "invalid", "words": words, "spots": spots})
 }
 
 fn failed(class: &str, words: &str) -> Value {

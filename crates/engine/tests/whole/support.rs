@@ -103,9 +103,13 @@ impl Oracle for Puppet {
                     let block = AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input };
                     answer(vec![block], AnswerStop::ToolUse)
                 }
-                Act::Fail(class) => {
-                    Err(Failure { class, message: "no".into(), retry_after: None, tokens: Tokens::default() })
-                }
+                Act::Fail(class) => Err(Failure {
+                    class,
+                    message: "no".into(),
+                    retry_after: None,
+                    tokens: Tokens::default(),
+                    spots: Vec::new(),
+                }),
                 Act::Hang => {
                     let _cut = Cut(Arc::clone(&self.cut));
                     std::future::pending().await

@@ -6,6 +6,7 @@
 mod calls;
 mod request;
 mod short;
+mod spots;
 mod stream;
 
 use protocol::{
@@ -34,7 +35,8 @@ pub(crate) async fn ask(
     deltas: &mut (dyn FnMut(Delta) + Send),
 ) -> Result<Answer, Failure> {
     let bound = room::bound(prompt, line.route)?;
-    let response = line.ask(PATH, bound, &EXTRAS, |writ| body(prompt, line.route, writ)).await?;
+    let response = line.ask(PATH, bound, &EXTRAS, |writ| body(prompt, line.route, writ)).await;
+    let response = response.map_err(|unserved| unserved.naming(|path| spots::of(prompt, path)))?;
     line.hear(response, Reading::default(), deltas).await
 }
 

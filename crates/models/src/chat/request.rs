@@ -150,19 +150,19 @@ enum Said<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum WirePart<'a> {
+pub(super) enum WirePart<'a> {
     Text { text: Cow<'a, str> },
     ImageUrl { image_url: Link<'a> },
     File { file: File<'a> },
 }
 
 #[derive(Serialize)]
-struct Link<'a> {
+pub(super) struct Link<'a> {
     url: Address<'a>,
 }
 
 #[derive(Serialize)]
-struct File<'a> {
+pub(super) struct File<'a> {
     filename: Cow<'a, str>,
     file_data: Address<'a>,
 }
@@ -332,12 +332,12 @@ fn joined<'a>(mut texts: Vec<Cow<'a, str>>, between: &str) -> Cow<'a, str> {
 }
 
 /// A block in this wire's words; none for what says nothing.
-fn parts(block: &Block) -> Vec<WirePart<'_>> {
+pub(super) fn parts(block: &Block) -> Vec<WirePart<'_>> {
     text(block).map_or_else(|| media(block), |text| vec![WirePart::Text { text }])
 }
 
 /// What cannot be told as a text.
-fn media(block: &Block) -> Vec<WirePart<'_>> {
+pub(super) fn media(block: &Block) -> Vec<WirePart<'_>> {
     match block {
         Block::Image { source } => match address(source) {
             Some(url) => vec![WirePart::ImageUrl { image_url: Link { url } }],
@@ -355,7 +355,7 @@ fn media(block: &Block) -> Vec<WirePart<'_>> {
 }
 
 /// The text of a block that can be told as one.
-fn text(block: &Block) -> Option<Cow<'_, str>> {
+pub(super) fn text(block: &Block) -> Option<Cow<'_, str>> {
     match block {
         Block::Text { text } => says_something(text).then_some(Cow::Borrowed(text.as_str())),
         Block::SearchResult { content, source, title, citations: _ } => {

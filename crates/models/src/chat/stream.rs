@@ -433,11 +433,11 @@ mod tests {
             let chunk = json!({"choices": [{"delta": delta}]});
             let mut reading = Reading::default();
             let taken = (0..=32).map(|_| reading.take(b"", chunk.clone(), &mut |_| {})).find_map(Result::err);
-            assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
+            assert_eq!(taken.expect("a failure").class, FailureClass::Unusable);
         }
         let chunk = json!({"choices": [{"delta": {}, "finish_reason": megabyte}]});
         let mut reading = Reading::default();
         let taken = (0..=32).map(|_| reading.take(b"", chunk.clone(), &mut |_| {})).find_map(Result::err);
-        assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
+        assert_eq!(taken.expect("a failure").class, FailureClass::Unusable);
     }
 }

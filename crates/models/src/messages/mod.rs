@@ -5,7 +5,7 @@ mod stream;
 
 use protocol::prompt::{Answer, Delta, Failure, Prompt};
 
-pub(crate) use self::request::body;
+pub(crate) use self::request::{body, spots};
 pub(crate) use self::stream::Reading;
 use crate::{learned::Extra, room, transport::Line};
 
@@ -19,6 +19,7 @@ pub(crate) async fn ask(
     deltas: &mut (dyn FnMut(Delta) + Send),
 ) -> Result<Answer, Failure> {
     let bound = room::bound(prompt, line.route)?;
-    let response = line.ask("/v1/messages", bound, &EXTRAS, |writ| body(prompt, writ)).await?;
+    let response = line.ask("/v1/messages", bound, &EXTRAS, |writ| body(prompt, writ)).await;
+    let response = response.map_err(|unserved| unserved.naming(|path| spots(prompt, path)))?;
     line.hear(response, Reading::default(), deltas).await
 }

@@ -5,7 +5,7 @@
 use protocol::{
     Object,
     content::{Block, Citations, SearchText, Source},
-    prompt::{Message, Part, Prompt, Role},
+    prompt::{Message, Part, Prompt, Role, Spot},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     blank::{EMPTY, says_something},
     learned::Extra,
+    named::Path,
     transport::Writ,
 };
 
@@ -178,6 +179,25 @@ fn part(part: &Part) -> Option<Wire<'_>> {
             cache_control: None,
         }),
     }
+}
+
+/// The part of the history that stands at this place of the body.
+pub(crate) fn spots(prompt: &Prompt, path: Path) -> Vec<Spot> {
+    let find = || {
+        let parts = &prompt.messages.get(path.message)?.parts;
+        let mut written = parts.iter().enumerate().filter(|(_, told)| part(told).is_some());
+        let (place, told) = written.nth(path.content?)?;
+        let block = match (told, path.inner) {
+            (Part::ToolResult { content, .. }, Some(inner)) => {
+                let mut written = content.iter().enumerate().filter(|(_, block)| wire(block).is_some());
+                Some(written.nth(inner)?.0)
+            }
+            (Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. }, _)
+            | (Part::ToolResult { .. }, None) => None,
+        };
+        Some(Spot { message: path.message, part: place, block })
+    };
+    find().into_iter().collect()
 }
 
 /// Content that is never empty: a failed call's may not be, and some take no empty one at all.
@@ -360,6 +380,34 @@ mod tests {
         let result = Part::ToolResult { id: "t1".into(), content, is_error: false };
         let written = written(&prompt(None, vec![], vec![user(vec![result])]));
         assert_eq!(written["messages"][0]["content"][0]["content"], blocks);
+    }
+
+    #[test]
+    fn a_place_of_the_body_leads_to_the_part_that_stands_there() {
+        let foreign = Part::Thinking(json!({"type": "reasoning", "reasoning": "hm"}));
+        let call = Part::ToolUse { id: "t1".into(), name: "look".into(), input: Object::new() };
+        let content = vec![Block::text(" "), Block::text("seen"), Block::text("too")];
+        let result = Part::ToolResult { id: "t1".into(), content, is_error: false };
+        let prompt = prompt(
+            Some("be brief"),
+            vec![],
+            vec![
+                user(vec![text(""), text("one")]),
+                assistant(vec![foreign, text("1"), call]),
+                user(vec![result]),
+            ],
+        );
+        let spots = |message, content, inner| spots(&prompt, Path { message, content, inner });
+        let spot = |message, part, block| vec![Spot { message, part, block }];
+        assert_eq!(spots(0, Some(0), None), spot(0, 1, None));
+        assert_eq!(spots(1, Some(1), None), spot(1, 2, None));
+        assert_eq!(spots(2, Some(0), None), spot(2, 0, None));
+        assert_eq!(spots(2, Some(0), Some(1)), spot(2, 0, Some(2)));
+        for (message, content, inner) in
+            [(0, Some(1), None), (0, None, None), (3, Some(0), None), (2, Some(0), Some(2))]
+        {
+            assert_eq!(spots(message, content, inner), vec![], "{message} {content:?} {inner:?}");
+        }
     }
 
     #[test]

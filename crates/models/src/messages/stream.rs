@@ -525,7 +525,7 @@ mod tests {
         );
         assert_eq!(asked(&["{}"], "end_turn").stop, AnswerStop::ToolUse, "a call must be answered");
         let overflow = stop(json!("model_context_window_exceeded")).expect_err("a failure");
-        assert_eq!((overflow.class, overflow.tokens), (FailureClass::Invalid, TOKENS));
+        assert_eq!((overflow.class, overflow.tokens), (FailureClass::Overflow, TOKENS));
         assert!(overflow.message.contains("context window"), "{overflow}");
         assert_eq!(stop(Value::Null).expect_err("a failure").class, FailureClass::Cut);
     }
@@ -548,7 +548,13 @@ mod tests {
         let message = "The model's stream ended in the middle.".to_owned();
         assert_eq!(
             ended,
-            Err(Failure { class: FailureClass::Cut, message, retry_after: None, tokens: so_far })
+            Err(Failure {
+                class: FailureClass::Cut,
+                message,
+                retry_after: None,
+                tokens: so_far,
+                spots: Vec::new()
+            })
         );
         let (garbled, _) = read(&[opening(), json!({"type": "content_block_delta", "index": "x"})]);
         let garbled = garbled.expect_err("a failure");
@@ -580,7 +586,7 @@ mod tests {
         reading.take(b"", block, &mut |_| {}).expect("a block");
         let megabyte = delta(0, json!({"type": "text_delta", "text": "x".repeat(1024 * 1024)}));
         let taken = (0..32).map(|_| reading.take(b"", megabyte.clone(), &mut |_| {})).find_map(Result::err);
-        assert_eq!(taken.expect("a failure").class, FailureClass::Invalid);
+        assert_eq!(taken.expect("a failure").class, FailureClass::Unusable);
     }
 
     #[test]
@@ -611,7 +617,7 @@ mod tests {
             let block = start(0, json!({"type": "thinking", "thinking": ""}));
             reading.take(b"", block, &mut |_| {}).expect("a block");
             let taken = (0..33).map(|_| reading.take(b"", event.clone(), &mut |_| {})).find_map(Result::err);
-            assert_eq!(taken.map(|failure| failure.class), Some(FailureClass::Invalid), "{part}");
+            assert_eq!(taken.map(|failure| failure.class), Some(FailureClass::Unusable), "{part}");
         }
     }
 }

@@ -331,7 +331,13 @@ async fn the_reason_may_come_with_the_last_words_or_be_forgotten_and_the_last_fr
     let undone = format!("data: {words}\n\ndata: {}\n\n", finish("stop"));
     assert_eq!(heard(undone).await.0, whole(AnswerStop::EndTurn));
     let message = "The model's stream ended in the middle.".to_owned();
-    let cut = Failure { class: FailureClass::Cut, message, retry_after: None, tokens: Tokens::default() };
+    let cut = Failure {
+        class: FailureClass::Cut,
+        message,
+        retry_after: None,
+        tokens: Tokens::default(),
+        spots: Vec::new(),
+    };
     assert_eq!(heard(format!("data: {words}\n\n")).await.0, Err(cut.clone()), "words without an end");
     assert_eq!(heard(frames(&[])).await.0, Err(cut), "an end without words");
 }
@@ -398,7 +404,7 @@ async fn an_error_in_the_stream_is_a_failure_of_its_class_with_its_words_and_cos
             json!({"object": "error", "message": "why", "type": "BadRequestError", "code": 400}),
             FailureClass::Invalid,
         ),
-        (json!({"error": {"message": "why", "code": "context_length_exceeded"}}), FailureClass::Invalid),
+        (json!({"error": {"message": "why", "code": "context_length_exceeded"}}), FailureClass::Overflow),
         (json!({"error": {"message": "why", "type": "insufficient_quota"}}), FailureClass::Billing),
         (json!({"error": {"message": "why", "code": "rate_limit_exceeded"}}), FailureClass::RateLimited),
         (json!({"error": {"message": "why", "code": 429}, "choices": [{}]}), FailureClass::RateLimited),
@@ -406,7 +412,11 @@ async fn an_error_in_the_stream_is_a_failure_of_its_class_with_its_words_and_cos
         let failed = heard(frames(&[begun.clone(), error.clone()])).await.0;
         let message = "The model provider failed in the middle of its answer: why.".to_owned();
         let tokens = Tokens { input: 5, output: 1, ..Tokens::default() };
-        assert_eq!(failed, Err(Failure { class, message, retry_after: None, tokens }), "{error}");
+        assert_eq!(
+            failed,
+            Err(Failure { class, message, retry_after: None, tokens, spots: Vec::new() }),
+            "{error}"
+        );
     }
     let garbled = heard("data: {\"choices\": 7}\n\n".to_owned()).await.0.expect_err("a failure");
     assert_eq!(garbled.class, FailureClass::Cut);

@@ -182,7 +182,8 @@ async fn an_overloaded_provider_says_when_to_come_back() {
     let message = "The model provider is overloaded (529): Overloaded.".to_owned();
     let retry_after = Some(Duration::from_secs(7));
     let tokens = Tokens::default();
-    let failure = Failure { class: FailureClass::Overloaded, message, retry_after, tokens };
+    let failure =
+        Failure { class: FailureClass::Overloaded, message, retry_after, tokens, spots: Vec::new() };
     assert_eq!(failed(&models(&provider.base_url)).await, failure);
 }
 
@@ -194,7 +195,8 @@ async fn a_key_that_is_not_accepted_is_named_by_its_variable_and_never_shown() {
     let models = models(&provider.base_url);
     let message = "The model provider does not accept the key in THE_KEY (401): bad key ….".to_owned();
     let tokens = Tokens::default();
-    let failure = Failure { class: FailureClass::Denied, message, retry_after: None, tokens };
+    let failure =
+        Failure { class: FailureClass::Denied, message, retry_after: None, tokens, spots: Vec::new() };
     assert_eq!(failed(&models).await, failure);
     assert!(!format!("{models:?}").contains("secret"), "{models:?}");
 }
@@ -206,7 +208,8 @@ async fn without_a_key_no_request_is_sent() {
     let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
     let message = "No key for claude-*: the variable THE_KEY is not set.".to_owned();
     let tokens = Tokens::default();
-    let failure = Failure { class: FailureClass::Denied, message, retry_after: None, tokens };
+    let failure =
+        Failure { class: FailureClass::Denied, message, retry_after: None, tokens, spots: Vec::new() };
     assert_eq!(failed(&models).await, failure);
     assert_eq!(provider.seen().len(), 0);
 }
@@ -234,7 +237,10 @@ async fn a_stream_that_breaks_off_is_cut_and_keeps_its_cost() {
     let (outcome, deltas) = ask(&models(&provider.base_url)).await;
     let message = "The model's stream ended in the middle.".to_owned();
     let tokens = Tokens { input: 3, ..Tokens::default() };
-    assert_eq!(outcome, Err(Failure { class: FailureClass::Cut, message, retry_after: None, tokens }));
+    assert_eq!(
+        outcome,
+        Err(Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() })
+    );
     assert_eq!(deltas.last(), Some(&Delta::Text { index: 0, text: "hel".to_owned() }));
 }
 
@@ -247,7 +253,7 @@ async fn a_redirect_is_not_followed() {
     })
     .await;
     let failure = failed(&models(&provider.base_url)).await;
-    assert_eq!(failure.class, FailureClass::Invalid);
+    assert_eq!(failure.class, FailureClass::NoRoute);
     assert!(failure.message.contains("redirect (307), which is not followed"), "{failure}");
     assert_eq!(elsewhere.seen().len(), 0);
 }
@@ -269,7 +275,10 @@ async fn a_model_without_a_route_is_refused_and_the_table_named() {
     let outcome = models.ask(&prompt("gpt-9"), &mut |_| {}).await;
     let message = "No route leads to the model `gpt-9`; there are routes for: claude-*.".to_owned();
     let tokens = Tokens::default();
-    assert_eq!(outcome, Err(Failure { class: FailureClass::NoRoute, message, retry_after: None, tokens }));
+    assert_eq!(
+        outcome,
+        Err(Failure { class: FailureClass::NoRoute, message, retry_after: None, tokens, spots: Vec::new() })
+    );
 }
 
 #[tokio::test]

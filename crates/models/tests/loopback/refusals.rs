@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use axum::{body::Body, http::Response};
-use protocol::prompt::FailureClass::{self, Billing, Denied, Invalid, Overloaded, RateLimited, Unavailable};
+use protocol::prompt::FailureClass::{
+    self, Billing, Denied, Invalid, NoRoute, Overflow, Overloaded, RateLimited, Unavailable, Unusable,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -25,15 +27,17 @@ fn openai(kind: &str, code: &str) -> Value {
 async fn each_status_has_its_class_unless_the_words_say_more() {
     let (invalid, limit) = ("invalid_request_error", "context_length_exceeded");
     let refusal = "The model provider refused the request";
+    let long = "The conversation does not fit the model's window";
     let denied = "The model provider does not accept the key in THE_KEY";
     let poor = "The account at the model provider cannot pay";
     let slow = "The model provider limits the rate of requests";
     let failed = "The model provider at http://x/v1 failed";
     for (status, body, class, what) in [
         (400, openai(invalid, "x"), Invalid, refusal),
-        (400, openai(invalid, limit), Invalid, refusal),
-        (413, openai(invalid, limit), Invalid, refusal),
-        (500, openai("exceed_context_size_error", ""), Invalid, refusal),
+        (400, openai(invalid, limit), Overflow, long),
+        (413, openai(invalid, limit), Overflow, long),
+        (500, openai("exceed_context_size_error", ""), Overflow, long),
+        (413, openai("request_too_large", "x"), Invalid, refusal),
         (401, openai(invalid, "invalid_api_key"), Denied, denied),
         (403, openai(invalid, "x"), Denied, denied),
         (402, openai("x", "x"), Billing, poor),
@@ -81,10 +85,10 @@ async fn a_model_or_an_api_that_is_not_there_is_named_with_its_route() {
         "http://x/v1 does not know the model `chat-test`, to which the route chat-* leads (404): Why.";
     assert_eq!(
         refused(404, openai("invalid_request_error", "model_not_found")).await,
-        (Invalid, model.to_owned())
+        (NoRoute, model.to_owned())
     );
     let door = "There is no such API at http://x/v1 (404): check the base URL of the route chat-*.";
-    assert_eq!(refused(404, json!({})).await, (Invalid, door.to_owned()));
+    assert_eq!(refused(404, json!({})).await, (NoRoute, door.to_owned()));
 }
 
 #[tokio::test]
@@ -97,7 +101,7 @@ async fn an_answer_that_is_no_stream_is_told_from_one_that_broke_off() {
         ),
         (
             json!({"object": "chat.novel", "said": [{"message": {"content": "hi"}}]}),
-            Invalid,
+            Unusable,
             "The model provider sent its answer in one piece, in a form that is not its API's.",
         ),
         (

@@ -80,7 +80,10 @@ fn holds(outcome: &Result<Answer, Failure>, means: &Value) -> bool {
         Ok(answer) => told(answer) == *means,
         Err(failure) => {
             let words = means["words"].as_str();
+            let spots = failure.spots.iter().map(|spot| json!([spot.message, spot.part, spot.block]));
+            let named = means.get("spots").cloned().unwrap_or_else(|| json!([]));
             class(failure.class) == means["failed"]
+                && Value::Array(spots.collect()) == named
                 && words.is_some_and(|words| failure.message.contains(words))
         }
     }

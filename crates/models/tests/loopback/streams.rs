@@ -287,7 +287,7 @@ async fn a_body_that_is_no_stream_says_what_it_is() {
     for (body, class, words) in [
         (
             "<html><head><title>Open WebUI</title></head></html>",
-            FailureClass::Invalid,
+            FailureClass::Unusable,
             "web page, not with a stream; check the base URL of the route m: Open WebUI.",
         ),
         ("upstream connect error\n", FailureClass::Cut, "ended in the middle: upstream connect error."),
@@ -321,7 +321,7 @@ async fn a_word_that_stands_for_a_failure_is_one_on_both_wires() {
         ("network_error", FailureClass::Cut),
         ("error", FailureClass::Cut),
         ("insufficient_system_resource", FailureClass::Overloaded),
-        ("model_context_window_exceeded", FailureClass::Invalid),
+        ("model_context_window_exceeded", FailureClass::Overflow),
     ] {
         let chat = format!("{}{DONE}", chunk(&json!({"content": "so"}), Some(word)));
         let spoken = format!("{}{}{}{}", start(), text("so"), ending(&json!(word), &json!({})), stop());
