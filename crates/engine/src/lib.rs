@@ -21,6 +21,7 @@ mod limiter;
 mod live;
 mod log;
 mod page;
+mod pictures;
 mod pins;
 mod reading;
 mod room;
@@ -65,6 +66,7 @@ pub use crate::{
     feed::{Feed, Frame, PreviewKind, Previews},
     live::Committed,
     page::{EventCursor, EventPage, EventQuery, Order, Range},
+    pictures::shown,
     seldom::Seldom,
     sessions::MemoryUse,
 };

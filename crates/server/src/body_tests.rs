@@ -294,7 +294,7 @@ async fn an_unknown_field_is_refused_by_its_path_however_deep_it_lies() {
     let place = house.post("/v1/environments", &environment).await.ok();
     knows_every_field(&house, &format!("/v1/environments/{}", id(&place)), &environment).await;
 
-    let pdf = json!({"type": "base64", "media_type": "application/pdf", "data": "aGk="});
+    let pdf = json!({"type": "base64", "media_type": "application/pdf", "data": "JVBERi0xLjcKJSVFT0YK"});
     let said = json!({"type": "user.message", "content": [
         {"type": "text", "text": "hi"}, {"type": "document", "source": pdf},
         {"type": "image", "source": {"type": "url", "url": "https://a.example/x.png"}},

@@ -20,6 +20,10 @@ use super::web;
 /// Text with something to see in it; what is blank is Unicode's word.
 const NOT_BLANK: &str =
     r"[^\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
+/// A PNG of one pixel, and a PDF of no page.
+const PIXEL: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+const PAGE: &str = "JVBERi0xLjcKJSVFT0YK";
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})$";
 const HOST: &str = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$";
 
@@ -290,8 +294,8 @@ fn text_block(text: Value) -> Value {
     tagged("text", [required("text", text)])
 }
 
-fn base64(media_types: &[&str]) -> Value {
-    let mut data = like(json!({"type": "string", "minLength": 4}), BASE64, &["aGk="]);
+fn base64(media_types: &[&str], example: &str) -> Value {
+    let mut data = like(json!({"type": "string", "minLength": 4}), BASE64, &[example]);
     data["contentEncoding"] = json!("base64");
     tagged("base64", [required("data", data), required("media_type", one_of(media_types))])
 }
@@ -304,7 +308,7 @@ fn url() -> Value {
 }
 
 fn image() -> Value {
-    let source = either([base64(&["image/jpeg", "image/png", "image/gif", "image/webp"]), url()]);
+    let source = either([base64(&["image/jpeg", "image/png", "image/gif", "image/webp"], PIXEL), url()]);
     tagged("image", [required("source", source)])
 }
 
@@ -314,7 +318,7 @@ fn document() -> Value {
     tagged(
         "document",
         [
-            required("source", either([base64(&["application/pdf"]), plain, url()])),
+            required("source", either([base64(&["application/pdf"], PAGE), plain, url()])),
             optional("title", any_text()),
             optional("context", any_text()),
         ],

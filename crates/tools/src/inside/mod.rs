@@ -12,7 +12,6 @@ mod glob;
 mod grep;
 mod growth;
 mod input;
-mod media;
 mod names;
 mod processes;
 mod read;

@@ -7,22 +7,22 @@ use std::path::Path;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use protocol::{
     content::{Block, Source},
-    limits::{PDF_BYTES, PICTURE_BYTES, READ_TEXT_BYTES},
+    limits::READ_TEXT_BYTES,
 };
 use sandbox::Layout;
 
 use super::{
     answer::{good, why},
     files,
-    media::Media,
     names::Named,
     text::Text,
     walk::Stop,
 };
-use crate::wire::Outcome;
+use crate::{
+    media::{Media, Wrong},
+    wire::Outcome,
+};
 
-/// Bytes of a picture whose base64 has as many as it may.
-const IMAGE_BYTES: u64 = PICTURE_BYTES as u64 / 4 * 3;
 /// Bytes by which it is told what a file is.
 const SNIFF_BYTES: u64 = 16 * 1024;
 /// Bytes read at once.
@@ -142,24 +142,33 @@ fn block(path: &Path, file: File, mut bytes: Vec<u8>, media: Media, ranged: bool
             "{path_shown} is {media_type}, which has no lines: read it without `view_range`"
         ));
     }
-    let pdf = media == Media::Pdf;
-    let (most, bound, smaller) = if pdf {
-        (PDF_BYTES, "20 MiB", "take pages out of it in bash, or turn it into text")
-    } else {
-        (IMAGE_BYTES, "3.75 MiB", "make a smaller copy in bash and read that")
-    };
-    let left = (most + 1).saturating_sub(bytes.len() as u64);
-    file.take(left).read_to_end(&mut bytes).map_err(|error| why("read", path, &error))?;
-    if bytes.len() as u64 > most {
-        return Err(format!(
-            "{path_shown} has more than {bound}, the most that a {media_type} may have; {smaller}"
-        ));
-    }
-    media.check(&bytes).map_err(|wrong| format!("{path_shown} {wrong}"))?;
+    let left = (media.bytes_max() + 1).saturating_sub(bytes.len());
+    file.take(left as u64).read_to_end(&mut bytes).map_err(|error| why("read", path, &error))?;
+    media.check(&bytes).map_err(|wrong| format!("{path_shown} {wrong}; {}", advice(wrong)))?;
     let source = Source::Base64 { data: BASE64_STANDARD.encode(&bytes), media_type: media_type.to_owned() };
-    let content =
-        if pdf { Block::Document { source, title: None, context: None } } else { Block::Image { source } };
+    let content = if media == Media::Pdf {
+        Block::Document { source, title: None, context: None }
+    } else {
+        Block::Image { source }
+    };
     Ok(Outcome { content: vec![content], is_error: false })
+}
+
+/// What the model can do about it.
+fn advice(wrong: Wrong) -> &'static str {
+    match wrong {
+        Wrong::TooLarge { media: Media::Pdf } => "take pages out of it in bash, or turn it into text",
+        Wrong::TooLarge { media: Media::Png | Media::Jpeg | Media::Gif | Media::Webp } => {
+            "make a smaller copy in bash and read that"
+        }
+        Wrong::Incomplete { .. } => {
+            "if it is still being written wait for it, else make or fetch it again, or repair it with a program in \
+             bash"
+        }
+        Wrong::Encrypted => "decrypt it with a program in bash, or turn it into text, and read that",
+        Wrong::Sizeless { .. } => "make it again, or convert it with a program in bash and read that",
+        Wrong::TooWide { .. } => "resize it, or cut a part out of it, with a program in bash and read that",
+    }
 }
 
 /// What it is if it is no text in UTF-8. The bytes may end in the middle of a character.

@@ -4,21 +4,30 @@ use std::collections::BTreeMap;
 
 use kernel::Input;
 use protocol::{
+    Invalid,
     event::{Body, Event},
-    input,
+    input::{self, ClientEvent},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{answer::Answer, error::Problem, extract::Call};
 
 /// Answers with the events as they were taken, in order, with their ids.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let session = call.id("session_id")?;
-    let events = call.read(input::send).await?;
+    let events = call.read(events).await?;
     let input = Input::Client { events, made: BTreeMap::new() };
     let committed = call.engine().commit(call.workspace(), session, input).await?;
     let data = committed.accepted.into_iter().map(echoed).collect();
     Answer::json(&Sent { data })
+}
+
+/// The events of a body, with pictures that a model can be shown.
+fn events(body: Value) -> Result<Vec<ClientEvent>, Invalid> {
+    let events = input::send(body)?;
+    engine::shown(&events, "events")?;
+    Ok(events)
 }
 
 #[derive(Serialize)]
@@ -73,6 +82,27 @@ mod tests {
         house.settled(&path).await;
         let idle = house.get(&format!("{path}/events?order=desc&limit=1")).await.ok();
         assert_eq!(idle["data"][0]["stop_reason"], json!({"type": "end_turn"}));
+    }
+
+    #[tokio::test]
+    async fn a_picture_that_no_model_can_be_shown_is_refused_by_its_field() {
+        let house = House::open().await;
+        let made = house.session(&[]).await;
+        let path = format!("/v1/sessions/{}/events", id(&made));
+        let source = json!({"type": "base64", "media_type": "image/png", "data": "aGVsbG8="});
+        let shown = json!({"type": "user.message", "content": [{"type": "image", "source": source}]});
+        let told = house.post(&path, &json!({"events": [message("a"), shown]})).await;
+        told.refused(400, "invalid_request_error", "events.1.content.0.source.data: ");
+        let call = "sevt_1111111111111111111112";
+        let result = json!({"type": "user.custom_tool_result", "custom_tool_use_id": call, "content": shown["content"]});
+        let told = house.post(&path, &json!({"events": [result]})).await;
+        told.refused(400, "invalid_request_error", "events.0.content.0.source.data: ");
+        assert_eq!(types(&house.get(&path).await.ok()), Vec::<String>::new());
+        let body = json!({
+            "agent": made["agent"]["id"], "environment_id": made["environment_id"], "initial_events": [shown],
+        });
+        let told = house.post("/v1/sessions", &body).await;
+        told.refused(400, "invalid_request_error", "initial_events.0.content.0.source.data: ");
     }
 
     #[tokio::test]

@@ -2,7 +2,8 @@
 
 use engine::{CommitError, NewSession};
 use kernel::rules::{environment, session};
-use protocol::{AgentId, agent::Agent, session::Session};
+use protocol::{AgentId, Invalid, agent::Agent, session::Session};
+use serde_json::Value;
 use store::{Kind, Write};
 
 use crate::{
@@ -20,7 +21,7 @@ const RACES: u32 = 8;
 
 /// Answers with the session: `running` when it begins with events, else `idle`.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let request = call.read(session::create).await?;
+    let request = call.read(request).await?;
     for _ in 0..RACES {
         match open(&call, request.clone()).await? {
             Ok(session) => return Answer::json(&session),
@@ -29,6 +30,13 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         }
     }
     Err(Problem::internal("the agent or environment of a new session changed again and again"))
+}
+
+/// What a body asks for, with pictures that a model can be shown.
+fn request(body: Value) -> Result<session::Request, Invalid> {
+    let request = session::create(body)?;
+    engine::shown(&request.events, "initial_events")?;
+    Ok(request)
 }
 
 async fn open(call: &Call, request: session::Request) -> Result<Result<Session, CommitError>, Problem> {

@@ -1,26 +1,86 @@
-//! Pictures and PDFs, told by their content. One that a model's provider would not take is refused here: once
-//! in the session's history it would be sent, and refused, with every later request.
+//! Pictures and PDFs, told by their content. One that a model's provider would not take is refused here, whether
+//! a tool reads it or a client sends it: once in the session's history it would be sent, and refused, with every
+//! later request.
+
+use core::fmt;
 
 use imagesize::blob_size;
 use memchr::memmem::{find, find_iter, rfind};
-use protocol::limits::PICTURE_SIDE;
+use protocol::limits::{PDF_BYTES, PICTURE_BYTES, PICTURE_SIDE};
 
 /// Bytes at the end of a PDF in which its end mark must be.
 const END_BYTES: usize = 4 * 1024;
 
 /// What can be shown as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
+pub enum Media {
+    /// A PNG.
     Png,
+    /// A JPEG.
     Jpeg,
+    /// A GIF, which may move.
     Gif,
+    /// A WebP.
     Webp,
+    /// A PDF.
     Pdf,
+}
+
+/// Why a provider would not take a picture or a PDF; to be read after what it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// It has more bytes than it may.
+    TooLarge {
+        /// What it is.
+        media: Media,
+    },
+    /// Something of it is missing.
+    Incomplete {
+        /// What it begins as.
+        media: Media,
+        /// What it lacks.
+        lacks: &'static str,
+    },
+    /// It is a PDF with a password.
+    Encrypted,
+    /// It is a picture without a size.
+    Sizeless {
+        /// What it is.
+        media: Media,
+    },
+    /// It is a picture with too many pixels on a side.
+    TooWide {
+        /// Pixels across.
+        width: usize,
+        /// Pixels down.
+        height: usize,
+    },
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { media } => {
+                write!(f, "has more than {}, the most that a {} may have", media.bound(), media.name())
+            }
+            Self::Incomplete { media, lacks } => {
+                write!(f, "begins as {} but is not complete ({lacks})", media.name())
+            }
+            Self::Encrypted => write!(f, "is an encrypted {}, which cannot be shown", Media::Pdf.name()),
+            Self::Sizeless { media } => {
+                write!(f, "is {} without a width and a height that could be found", media.name())
+            }
+            Self::TooWide { width, height } => write!(
+                f,
+                "has {width} x {height} pixels, and {PICTURE_SIDE} on a side is the most that can be shown"
+            ),
+        }
+    }
 }
 
 impl Media {
     /// Tells it from the first bytes, and not from the name.
-    pub(super) fn of(first: &[u8]) -> Option<Self> {
+    pub fn of(first: &[u8]) -> Option<Self> {
         match first {
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Some(Self::Png),
             [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
@@ -32,7 +92,7 @@ impl Media {
     }
 
     /// What a file with this extension should hold.
-    pub(super) fn named(extension: &str) -> Option<Self> {
+    pub(crate) fn named(extension: &str) -> Option<Self> {
         match extension.to_ascii_lowercase().as_str() {
             "png" => Some(Self::Png),
             "jpg" | "jpeg" => Some(Self::Jpeg),
@@ -44,7 +104,7 @@ impl Media {
     }
 
     /// Its media type.
-    pub(super) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Png => "image/png",
             Self::Jpeg => "image/jpeg",
@@ -54,43 +114,46 @@ impl Media {
         }
     }
 
+    /// Most bytes that it may have.
+    pub const fn bytes_max(self) -> usize {
+        match self {
+            // As many as the base64 that is sent of it may have.
+            Self::Png | Self::Jpeg | Self::Gif | Self::Webp => PICTURE_BYTES / 4 * 3,
+            Self::Pdf => PDF_BYTES as usize,
+        }
+    }
+
+    /// The same in words.
+    fn bound(self) -> &'static str {
+        match self {
+            Self::Png | Self::Jpeg | Self::Gif | Self::Webp => "3.75 MiB",
+            Self::Pdf => "20 MiB",
+        }
+    }
+
     /// Whether a provider would take these bytes, which [`Media::of`] has told.
     ///
     /// # Errors
-    /// What is wrong and what to do; to be read after the file's name.
-    pub(super) fn check(self, bytes: &[u8]) -> Result<(), String> {
-        let name = self.name();
+    /// What is wrong.
+    pub fn check(self, bytes: &[u8]) -> Result<(), Wrong> {
+        let media = self;
+        if bytes.len() > self.bytes_max() {
+            return Err(Wrong::TooLarge { media });
+        }
         if let Some(lacks) = self.lacks(bytes) {
-            return Err(format!(
-                "begins as {name} but is not complete ({lacks}); if it is still being written wait for it, else \
-                 make or fetch it again, or repair it with a program in bash"
-            ));
+            return Err(Wrong::Incomplete { media, lacks });
         }
         if self == Self::Pdf {
-            return if encrypted(bytes) {
-                let advice = "decrypt it with a program in bash, or turn it into text, and read that";
-                Err(format!("is an encrypted {name}, which cannot be shown; {advice}"))
-            } else {
-                Ok(())
-            };
+            return if encrypted(bytes) { Err(Wrong::Encrypted) } else { Ok(()) };
         }
-        let size = match blob_size(bytes) {
-            Ok(size) if size.width > 0 && size.height > 0 => size,
-            Ok(_) | Err(_) => {
-                return Err(format!(
-                    "is {name} without a width and a height that could be found; make it again, or convert it \
-                     with a program in bash and read that"
-                ));
+        match blob_size(bytes) {
+            Ok(size) if size.width == 0 || size.height == 0 => Err(Wrong::Sizeless { media }),
+            Ok(size) if size.width > PICTURE_SIDE || size.height > PICTURE_SIDE => {
+                Err(Wrong::TooWide { width: size.width, height: size.height })
             }
-        };
-        if size.width > PICTURE_SIDE || size.height > PICTURE_SIDE {
-            let (width, height) = (size.width, size.height);
-            return Err(format!(
-                "has {width} x {height} pixels, and {PICTURE_SIDE} on a side is the most that can be shown; resize it, or \
-                 cut a part out of it, with a program in bash and read that"
-            ));
+            Ok(_) => Ok(()),
+            Err(_) => Err(Wrong::Sizeless { media }),
         }
-        Ok(())
     }
 
     /// What is missing of a file that was cut.
