@@ -15,8 +15,10 @@ pub(crate) const NAMES: [&str; 10] =
 const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema", "cuts", "attacks"];
 
 /// Lives of a storm in `cargo x test`: small ones with every kind of mishap, wide ones
-/// with much of each, families of threads, and the real engine with its clients and readers.
-const STORMS: [[&str; 2]; 4] = [["small", "20000"], ["wide", "1000"], ["team", "5000"], ["engine", "500"]];
+/// with much of each, families of threads, providers that refuse, and the real engine with its clients
+/// and readers.
+const STORMS: [[&str; 2]; 5] =
+    [["small", "20000"], ["wide", "1000"], ["team", "5000"], ["stern", "10000"], ["engine", "500"]];
 /// How often the power is cut: under load of all kinds, while agents run commands, and while
 /// coordinators and their children work.
 const CUTS: [[&str; 2]; 3] = [["cuts", "20"], ["toolcuts", "40"], ["teamcuts", "40"]];

@@ -133,6 +133,8 @@ names! {
         FailAgain "fails, retried",
         /// It fails for good.
         FailForever "fails for ever",
+        /// The provider refuses what it names.
+        FailNamed "refused, named",
         /// An answer to a request that is gone.
         StaleAnswer "stale answer",
         /// A failure of a request that is gone.
@@ -277,7 +279,8 @@ impl Act {
             | Self::MaxTokens
             | Self::Pause
             | Self::FailAgain
-            | Self::FailForever => only(state.asks(), Law::Accepted),
+            | Self::FailForever
+            | Self::FailNamed => only(state.asks(), Law::Accepted),
             Self::Result | Self::ResultInterrupt => only(state.asks_client(), Law::Accepted),
             Self::Allow | Self::Deny | Self::VerdictInterrupt => only(state.asks_person(), Law::Accepted),
             Self::AllResults => only(state.asks_client() || state.asks_person(), Law::Accepted),

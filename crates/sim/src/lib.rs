@@ -15,6 +15,7 @@ pub mod model;
 pub mod mood;
 pub(crate) mod outcome;
 pub mod referee;
+pub mod stern;
 pub mod storm;
 pub mod team;
 pub mod world;

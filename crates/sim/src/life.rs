@@ -149,7 +149,7 @@ fn rest(world: &mut World) -> Result<(), String> {
 
 /// The input that does `act`, and its time; `None` when there is nothing to do it to.
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
-fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> {
+pub(crate) fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> {
     let now = world.now;
     let input = match act {
         Act::Text
@@ -164,8 +164,9 @@ fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> 
         | Act::MaxTokens
         | Act::Pause
         | Act::FailAgain
-        | Act::FailForever => {
-            let asked = asked(world);
+        | Act::FailForever
+        | Act::FailNamed => {
+            let asked = world.asked();
             asked.and_then(|(thread, request)| outcome(world, thread, request, act))
         }
         Act::StaleAnswer | Act::StaleFailure => {
@@ -195,13 +196,6 @@ fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> 
         _ => client::said(world, act).map(|events| Input::Client { events, made: BTreeMap::new() }),
     };
     Ok(input.map(|input| (input, now)))
-}
-
-fn asked(world: &World) -> Option<(ThreadId, EventId)> {
-    world.jobs.iter().find_map(|job| match job {
-        Want::Ask { thread, request } => Some((*thread, *request)),
-        Want::Run { .. } | Want::Wake { .. } => None,
-    })
 }
 
 /// A request that is over, or that never was.
@@ -265,11 +259,13 @@ fn gone_wake(world: &mut World) -> (ThreadId, Stamp) {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
 fn outcome(world: &mut World, thread: ThreadId, request: EventId, act: Act) -> Option<Input> {
+    let named = if act == Act::FailNamed { world.named() } else { Vec::new() };
     let dice = &mut world.dice;
-    let failed = |failure: Failure| Some(Input::Failed { thread, request, failure });
+    let failed = |failure: Failure| Some(Input::Failed { thread, request, failure, named });
     match act {
         Act::FailAgain => failed(model::failure(dice, false)),
         Act::FailForever => failed(model::failure(dice, true)),
+        Act::FailNamed => failed(model::refusal(dice)),
         _ => {
             let answer = model::answer(dice, act, &world.kit)?;
             Some(Input::Answered { thread, request, answer })

@@ -46,6 +46,12 @@ pub struct Line {
     pub how: String,
     /// Until when a retry waits.
     pub until: Option<Stamp>,
+    /// What is left out of the history: an event, and a block of it.
+    pub pieces: Vec<(EventId, Option<usize>)>,
+    /// Why something is left out of it.
+    pub reason: String,
+    /// How many blocks of the content, from the first, the model is told that the event does not hold.
+    pub ours: usize,
 }
 
 impl Line {
@@ -91,6 +97,12 @@ impl fmt::Display for Line {
         if self.kind == "session.usage" {
             write!(f, " {:?} active {}", self.tokens, self.active)?;
         }
+        for (event, block) in &self.pieces {
+            write!(f, " {event} {block:?}")?;
+        }
+        if !self.reason.is_empty() {
+            write!(f, " {:?}", self.reason)?;
+        }
         self.until.map_or(Ok(()), |until| write!(f, " until {until}"))
     }
 }
@@ -116,8 +128,20 @@ struct Row {
 struct Note {
     kind: String,
     event: Option<Named>,
+    /// Of what a delegation call came to.
+    id: Option<EventId>,
     call: Option<EventId>,
     until: Option<Stamp>,
+    #[serde(default)]
+    pieces: Vec<Piece>,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Piece {
+    event: EventId,
+    block: Option<usize>,
 }
 
 /// The event that is queued, or the id of the one that is cancelled.
@@ -219,6 +243,9 @@ impl Row {
         if let Some(note) = self.note {
             line.kind = format!("note.{}", note.kind);
             line.until = note.until;
+            line.id = note.id;
+            line.pieces = note.pieces.into_iter().map(|piece| (piece.event, piece.block)).collect();
+            line.reason = note.reason;
             if note.kind == "began" {
                 line.about = note.call;
             }

@@ -24,6 +24,8 @@ enum Command {
     Storm(commands::storm::Args),
     /// Lives of sessions with a coordinator and its children.
     Team(commands::team::Args),
+    /// Lives of sessions whose provider refuses by content, by size and by order.
+    Stern(commands::stern::Args),
     /// The real engine on a faulty memory disk, with clients, readers and power cuts.
     Engine(commands::engine::Args),
     /// The real server, killed at random moments under load.
@@ -41,6 +43,7 @@ fn main() -> io::Result<ExitCode> {
         Command::Wide(args) => commands::wide::run(args, &mut out),
         Command::Storm(args) => commands::storm::run(args, &mut out),
         Command::Team(args) => commands::team::run(args, &mut out),
+        Command::Stern(args) => commands::stern::run(args, &mut out),
         Command::Engine(args) => commands::engine::run(args, &mut out),
         Command::Cuts(args) => commands::cuts::run(args, &mut out),
         Command::Toolcuts(args) => commands::toolcuts::run(args, &mut out),

@@ -1,11 +1,12 @@
 //! The model of a storm: answers and failures of every kind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::Object;
 use protocol::content::Block;
 use protocol::event::RefusalDetails;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass};
+use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Message, Spot};
 use protocol::tool::Builtin;
 use protocol::usage::Tokens;
 
@@ -87,24 +88,51 @@ pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
 
 /// A failure, hopeless or not. Its message begins with its class, for the referees.
 pub fn failure(dice: &mut Dice, hopeless: bool) -> Failure {
-    let classes = if hopeless {
-        [
+    let classes: &[(FailureClass, &str)] = if hopeless {
+        &[
             (FailureClass::Invalid, "invalid"),
+            (FailureClass::Overflow, "overflow"),
+            (FailureClass::Full, "full"),
+            (FailureClass::Unusable, "unusable"),
             (FailureClass::Denied, "denied"),
             (FailureClass::Billing, "billing"),
             (FailureClass::NoRoute, "no_route"),
         ]
     } else {
-        [
+        &[
             (FailureClass::Overloaded, "overloaded"),
             (FailureClass::RateLimited, "rate_limited"),
             (FailureClass::Unavailable, "unavailable"),
             (FailureClass::Cut, "cut"),
         ]
     };
-    let (class, name) = dice.pick(&classes).copied().unwrap_or((FailureClass::Cut, "cut"));
+    let (class, name) = dice.pick(classes).copied().unwrap_or((FailureClass::Cut, "cut"));
     let retry_after = dice.once_in(4).then(|| Duration::from_secs(dice.below(200)));
-    Failure { class, message: format!("{name}: the model said so"), retry_after, tokens: tokens(dice) }
+    let message = format!("{name}: the model said so");
+    Failure { class, message, retry_after, tokens: tokens(dice), spots: Vec::new() }
+}
+
+/// A refusal of what is named beside it.
+pub(crate) fn refusal(dice: &mut Dice) -> Failure {
+    let message = "invalid: the model said so".to_owned();
+    let (class, tokens) = (FailureClass::Invalid, tokens(dice));
+    Failure { class, message, retry_after: None, tokens, spots: Vec::new() }
+}
+
+/// A few places of a history, mostly of its end; some where nothing stands.
+pub(crate) fn spots(dice: &mut Dice, messages: &[Arc<Message>]) -> Vec<Spot> {
+    let mut spot = || {
+        let far = if dice.once_in(3) { messages.len() as u64 } else { 2 };
+        let message = messages.len().saturating_sub(1 + dice.below(far.max(1)) as usize);
+        let parts = messages.get(message).map_or(0, |message| message.parts.len());
+        let part = dice.below(parts as u64 + 1) as usize;
+        let block = if dice.once_in(2) { Some(dice.below(2) as usize) } else { None };
+        Spot { message, part, block }
+    };
+    let first = spot();
+    let more: Vec<Spot> = (0..2).map(|_| spot()).collect();
+    let many = dice.below(3) as usize;
+    core::iter::once(first).chain(more.into_iter().take(many)).collect()
 }
 
 pub(crate) fn tokens(dice: &mut Dice) -> Tokens {

@@ -11,7 +11,7 @@ use protocol::{EventId, Stamp};
 
 use crate::kit::{Kit, Offer};
 use crate::line::Line;
-use crate::referee::hands::{CUT_OFF, UNREADABLE, is_own, no_such_tool};
+use crate::referee::hands::{UNREADABLE, cut_off, is_own, no_such_tool};
 use crate::referee::law;
 
 /// Longest pause that a provider may ask for.
@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 pub(crate) struct Outcome {
     texts: Vec<String>,
     /// By call: its tool, and what it must be told if it has no input.
-    calls: Vec<(String, Option<&'static str>)>,
+    calls: Vec<(String, Option<String>)>,
     answered: bool,
     pause: Duration,
     /// What a tool gave for which call, and whether it failed.
@@ -93,7 +93,7 @@ impl Outcome {
         let called: Vec<&str> = self.calls.iter().map(|(name, _)| name.as_str()).collect();
         law!(names == called, "outcome: the model called {called:?} and the log {names:?}");
         for (call, (name, told)) in calls.iter().zip(&self.calls) {
-            let due = due(name, *told, kit.offer(name));
+            let due = due(name, told.as_deref(), kit.offer(name));
             let is = (call.kind.as_str(), call.permission[0].as_str());
             law!(is == (due.kind, due.permission), "outcome: {name} is {is:?}, not {due:?}");
             let result = lines.iter().find(|line| line.kind.ends_with("_result") && line.about == call.id);
@@ -129,14 +129,14 @@ struct Due {
 
 /// The calls that an answer makes, and what each must be told if it has no input: only the last block can
 /// have met the output limit.
-pub(crate) fn calls(answer: &Answer) -> impl Iterator<Item = (&str, Option<&'static str>)> {
+pub(crate) fn calls(answer: &Answer) -> impl Iterator<Item = (&str, Option<String>)> {
     let refused = matches!(answer.stop, AnswerStop::Refusal(_));
-    let full = answer.stop == AnswerStop::MaxTokens;
+    let (full, tokens) = (answer.stop == AnswerStop::MaxTokens, answer.tokens.output);
     answer.blocks.iter().rev().enumerate().rev().filter(move |_| !refused).filter_map(
         move |(behind, block)| {
             let AnswerBlock::ToolUse { name, input, .. } = block else { return None };
-            let told = if full && behind == 0 { CUT_OFF } else { UNREADABLE };
-            Some((name.as_str(), input.is_none().then_some(told)))
+            let told = || if full && behind == 0 { cut_off(tokens) } else { UNREADABLE.to_owned() };
+            Some((name.as_str(), input.is_none().then(told)))
         },
     )
 }
@@ -163,8 +163,8 @@ mod tests {
         Kit::throw(&mut Dice::new(1))
     }
 
-    fn answered(calls: &[(&str, Option<&'static str>)]) -> Outcome {
-        let calls = calls.iter().map(|(name, told)| ((*name).to_owned(), *told)).collect();
+    fn answered(calls: &[(&str, Option<String>)]) -> Outcome {
+        let calls = calls.iter().map(|(name, told)| ((*name).to_owned(), told.clone())).collect();
         Outcome { calls, answered: true, ..Outcome::default() }
     }
 
@@ -183,20 +183,20 @@ mod tests {
 
     #[test]
     fn a_call_that_was_cut_off_and_stays_open_is_objected_to() {
-        let content = Some(serde_json::json!([{"type": "text", "text": CUT_OFF}]));
+        let content = Some(serde_json::json!([{"type": "text", "text": cut_off(7)}]));
         let closed = Line { content, is_error: true, ..about(2, "user.custom_tool_result", 1) };
         assert_eq!(
-            answered(&[("look_up", Some(CUT_OFF))]).judge(&[call(1, "look_up"), closed], &kit()),
+            answered(&[("look_up", Some(cut_off(7)))]).judge(&[call(1, "look_up"), closed], &kit()),
             Ok(())
         );
-        assert!(answered(&[("look_up", Some(CUT_OFF))]).judge(&[call(1, "look_up")], &kit()).is_err());
+        assert!(answered(&[("look_up", Some(cut_off(7)))]).judge(&[call(1, "look_up")], &kit()).is_err());
     }
 
     #[test]
     fn a_call_that_is_not_what_the_kit_makes_of_it_is_objected_to() {
         let off = || [called(1, "web_fetch", "deny"), told(1, &no_such_tool("web_fetch"))];
         assert_eq!(answered(&[("web_fetch", None)]).judge(&off(), &kit()), Ok(()));
-        assert!(answered(&[("web_fetch", Some(CUT_OFF))]).judge(&off(), &kit()).is_err());
+        assert!(answered(&[("web_fetch", Some(cut_off(7)))]).judge(&off(), &kit()).is_err());
         let [call, _] = off();
         assert!(answered(&[("web_fetch", None)]).judge(&[call], &kit()).is_err());
         let runs = called(1, "web_fetch", "allow");

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Change, Decision, Fact, Input, Made, MadeKind, Moment, Opening, Refusal, Seed, Session, Transcript, Want,
-    decide, fact, wants,
+    Change, Decision, Fact, Input, Made, MadeKind, Moment, Opening, Piece, Refusal, Seed, Session,
+    Transcript, Want, decide, fact, wants,
 };
 use protocol::agent::SessionAgent;
 use protocol::content::Block;
 use protocol::event::Verdict as Confirmed;
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
-use protocol::prompt::Workplace;
+use protocol::prompt::{Prompt, Spot, Workplace};
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
 use crate::counters::Counters;
@@ -21,6 +21,7 @@ use crate::desk::{Desk, Kind, reads};
 use crate::dice::Dice;
 use crate::kit::Kit;
 use crate::line::{self, Line};
+use crate::model;
 use crate::outcome::Outcome;
 use crate::referee::{Bench, Script, hands, law, runs};
 
@@ -357,6 +358,29 @@ impl World {
         self.unknown = self.running.iter().filter(begun).copied().collect();
         self.counters.crash();
         Ok(())
+    }
+
+    /// The request that is open.
+    pub(crate) fn asked(&self) -> Option<(ThreadId, EventId)> {
+        self.jobs.iter().find_map(|job| match job {
+            Want::Ask { thread, request } => Some((*thread, *request)),
+            Want::Run { .. } | Want::Wake { .. } => None,
+        })
+    }
+
+    /// What the model is asked now.
+    pub(crate) fn prompt(&self) -> Option<Prompt> {
+        Some(self.transcript.prompt(&self.session.cast(THREAD)?, &Workplace::jail()))
+    }
+
+    /// What stands at these places of what the model is told.
+    pub(crate) fn pieces(&self, spots: &[Spot]) -> Vec<Piece> {
+        self.transcript.pieces(spots)
+    }
+
+    /// Some of what the model is told, as a provider may name it.
+    pub(crate) fn named(&mut self) -> Vec<Piece> {
+        self.transcript.pieces(&model::spots(&mut self.dice, self.transcript.messages()))
     }
 
     /// Whether the session rests, by its log: nothing is being done and nobody is waited for.

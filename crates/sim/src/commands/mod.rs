@@ -3,6 +3,7 @@
 pub(crate) mod cuts;
 pub(crate) mod engine;
 pub(crate) mod small;
+pub(crate) mod stern;
 pub(crate) mod storm;
 pub(crate) mod team;
 pub(crate) mod teamcuts;

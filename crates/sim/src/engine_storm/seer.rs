@@ -150,6 +150,7 @@ impl Oracle for Seer {
                         message: "cut: it fell silent".into(),
                         retry_after: None,
                         tokens: Tokens::default(),
+                        spots: Vec::new(),
                     }))
                 }
             }

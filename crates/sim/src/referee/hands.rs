@@ -18,9 +18,24 @@ pub(crate) const UNKNOWN: &str =
 /// What a call is answered with that begins while the disk fails: nobody knows whether that was written down.
 pub(crate) const FAILED: &str = "The server failed before this could be run to its end; its outcome is unknown. Check before you \
                                  repeat it.";
+/// How the answer to a call begins that the output limit cut.
 pub(crate) const CUT_OFF: &str = "cut off at the output limit";
 pub(crate) const UNREADABLE: &str =
     "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one.";
+
+/// What a call is answered with that the output limit cut, in an answer of so many tokens.
+pub(crate) fn cut_off(tokens: u64) -> String {
+    let of = if tokens > 0 { format!(" of about {tokens} tokens") } else { String::new() };
+    format!(
+        "{CUT_OFF}{of}: this call did not run. Make it again with a shorter input, and write what is long in parts, \
+         one call each."
+    )
+}
+
+/// Whether a call is answered so because it has no input.
+pub(crate) fn is_unread(text: &str) -> bool {
+    text == UNREADABLE || text.starts_with(CUT_OFF)
+}
 
 /// What a call of `name` is answered with that is not offered.
 pub(crate) fn no_such_tool(name: &str) -> String {
@@ -86,7 +101,7 @@ impl Hands {
         match (call.kind, call.denied()) {
             (Kind::Deny, _) => {
                 law!(self.fresh.contains(&call.id), "{} is off and was left open", call.name);
-                let right = text == no_such_tool(&call.name) || [CUT_OFF, UNREADABLE].contains(&text);
+                let right = text == no_such_tool(&call.name) || is_unread(text);
                 law!(right, "{text:?} is not what {} is refused with", call.name);
             }
             (Kind::Ask, Some(why)) => {

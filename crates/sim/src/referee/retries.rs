@@ -10,14 +10,21 @@ use crate::line::Line;
 
 const ATTEMPTS: u32 = 8;
 const EMPTY_ATTEMPTS: u32 = 3;
-const HOPELESS: [&str; 4] = ["invalid", "denied", "billing", "no_route"];
+const HOPELESS: [&str; 7] = ["invalid", "overflow", "full", "unusable", "denied", "billing", "no_route"];
+/// What the provider refuses for what it is told.
+const REFUSED: [&str; 2] = ["invalid", "overflow"];
+/// Requests that are made again without what is named.
+const WITHOUT: u32 = 4;
 
 /// See the file.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     failed: u32,
+    without: u32,
     /// What must come next.
     next: Option<&'static str>,
+    /// Whether what came since the last answer may be to blame.
+    refused: bool,
     until: Option<Stamp>,
 }
 
@@ -27,13 +34,19 @@ impl Retries {
         let owed = self.next.take() == Some("session.error");
         if kind == "tool_use_limit_reached_error" {
             law!(!owed && status == "exhausted", "the runaway guard ends a turn by itself");
-            (self.failed, self.until) = (0, None);
+            (self.failed, self.without, self.until) = (0, 0, None);
             return Ok(());
         }
+        self.refused = REFUSED.iter().any(|class| message.starts_with(class));
         law!(owed, "an error without a failed request");
         let attempts = if message.starts_with("The model") { EMPTY_ATTEMPTS } else { ATTEMPTS };
         let hopeless = HOPELESS.iter().any(|class| message.starts_with(class));
         match status.as_str() {
+            "retrying" if message.starts_with("invalid") => {
+                law!(self.without < WITHOUT, "asked again {} times without what is named", self.without);
+                self.without += 1;
+                self.next = Some("note.left_out");
+            }
             "retrying" => {
                 law!(!hopeless, "tried again although it will fail again");
                 law!(self.failed < attempts, "attempt {} of {attempts}", self.failed + 1);
@@ -41,7 +54,7 @@ impl Retries {
             }
             "exhausted" => {
                 law!(hopeless || self.failed >= attempts, "given up after {} attempts", self.failed);
-                self.failed = 0;
+                (self.failed, self.without) = (0, 0);
             }
             _ => return Err(format!("retry status {status}")),
         }
@@ -69,6 +82,8 @@ impl Referee for Retries {
         law!(self.next.is_none_or(|next| next == line.kind), "expected {}", self.next.unwrap_or_default());
         match line.kind.as_str() {
             "session.error" => return self.error(line),
+            "note.left_out" => law!(self.next.take().is_some(), "left out for nothing"),
+            "note.blamed" => law!(core::mem::take(&mut self.refused), "blamed for nothing"),
             "note.retry" => {
                 law!(self.next.take().is_some(), "a retry of nothing");
                 return self.pause(line);
@@ -83,9 +98,9 @@ impl Referee for Retries {
                     self.next = Some("session.error");
                 }
                 "cut" => {}
-                _ => self.failed = 0,
+                _ => (self.failed, self.without) = (0, 0),
             },
-            "user.interrupt" => (self.failed, self.until) = (0, None),
+            "user.interrupt" => (self.failed, self.without, self.until) = (0, 0, None),
             _ => {}
         }
         Ok(())

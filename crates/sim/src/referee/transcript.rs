@@ -1,5 +1,6 @@
 //! What the model is told obeys the Messages API, and is what the log says: roles alternate, each tool use
-//! is answered in the very next message, ids are unique, nothing is empty, each message stands once.
+//! is answered in the very next message, ids are unique, nothing is empty, each message stands once, and words
+//! stand in place of what a provider refused.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,40 +12,143 @@ use protocol::prompt::{Message, Part, Role};
 use super::law;
 use crate::line::Line;
 
+/// Refusals in a row from which on the last answer is left out too.
+const WHOLE: u32 = 3;
+
 /// What a reader of the log knows must stand in the history.
 #[derive(Debug, Default)]
 pub struct Script {
-    user: Vec<String>,
-    agent: Vec<String>,
-    /// What the open request has said.
-    saying: Vec<String>,
+    told: Vec<Told>,
+    /// Where what came since the last answer begins.
+    since: usize,
+    /// Where the agent's last message begins.
+    answer: Option<usize>,
+    /// Turns since the last answer that ended in a refusal of what was told.
+    blamed: u32,
+    /// What the open request has said, and whether it has called.
+    saying: Vec<Told>,
+    called: bool,
     /// Calls without an answer.
     open: BTreeSet<EventId>,
-    /// What calls were answered with, and whether that was an error.
-    results: Vec<(Vec<String>, bool)>,
+}
+
+/// Something that stands in the history.
+#[derive(Debug, Clone, PartialEq)]
+struct Told {
+    what: What,
+    /// The event that says it; none for our own words, and for what stands in place of something.
+    event: Option<EventId>,
+    /// Its texts, and which blocks of the event they are.
+    texts: Vec<(Option<usize>, String)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum What {
+    User,
+    Agent,
+    /// What a call was answered with, and whether that was an error.
+    Result(bool),
+}
+
+impl Told {
+    /// The blocks of a line, each a text of its own.
+    fn blocks(line: &Line, what: What) -> Vec<Self> {
+        let one = |(block, text)| Self {
+            what,
+            event: line.id.filter(|_| block >= line.ours),
+            texts: vec![(Some(block - line.ours.min(block)), text)],
+        };
+        said(line).map(one).collect()
+    }
+
+    fn ours(what: What, text: String) -> Self {
+        Self { what, event: None, texts: vec![(None, text)] }
+    }
+
+    /// Words in place of all of it.
+    fn leave_out(&mut self, removed: &str) {
+        *self = Self::ours(self.what, removed.to_owned());
+    }
+}
+
+/// The texts of a line that say anything, and which of its blocks they are.
+fn said(line: &Line) -> impl Iterator<Item = (usize, String)> {
+    let blocks = line.content.as_ref().and_then(serde_json::Value::as_array).into_iter().flatten();
+    let text =
+        |(place, block): (usize, &serde_json::Value)| Some((place, block.get("text")?.as_str()?.to_owned()));
+    blocks.enumerate().filter_map(text).filter(|(_, text)| !text.trim().is_empty())
 }
 
 impl Script {
     /// Sees the next line of the log.
     pub fn see(&mut self, line: &Line) {
-        let said = || line.texts().into_iter().filter(|text| !text.trim().is_empty()).map(String::from);
         match line.kind.as_str() {
-            "user.message" => self.user.extend(said()),
-            "agent.custom_tool_use" | "agent.tool_use" => self.open.extend(line.id),
+            "user.message" => self.told.extend(Told::blocks(line, What::User)),
+            "agent.custom_tool_use" | "agent.tool_use" => {
+                self.open.extend(line.id);
+                self.called = true;
+            }
             "user.custom_tool_result" | "agent.tool_result" => {
-                let first = line.about.is_some_and(|call| self.open.remove(&call));
-                self.results.extend(first.then(|| (said().collect(), line.is_error)));
-            }
-            "agent.message" => self.saying.extend(said()),
-            "span.model_request_end" => {
-                // A pause is answered in the user's name, unless the answer to a call comes first.
-                if line.how == "paused" && self.open.is_empty() && !self.saying.is_empty() {
-                    self.user.push("Continue.".into());
+                if line.about.is_some_and(|call| self.open.remove(&call)) {
+                    let texts = said(line).map(|(block, text)| (Some(block), text)).collect();
+                    self.told.push(Told { what: What::Result(line.is_error), event: line.id, texts });
                 }
-                self.agent.append(&mut self.saying);
             }
+            "agent.message" => self.saying.extend(Told::blocks(line, What::Agent)),
+            "span.model_request_end" => self.ended(&line.how),
+            "note.left_out" => {
+                for piece in &line.pieces {
+                    self.leave_out(*piece, &format!("[removed: {}]", line.reason));
+                }
+            }
+            "note.blamed" => self.blame(&format!("[removed: {}]", line.reason)),
             _ => {}
         }
+    }
+
+    fn ended(&mut self, how: &str) {
+        let (said, called) = (core::mem::take(&mut self.saying), core::mem::take(&mut self.called));
+        if matches!(how, "failed" | "cut") {
+            return;
+        }
+        self.blamed = 0;
+        let spoke = !said.is_empty();
+        if spoke || called {
+            self.answer = Some(self.told.len());
+        }
+        self.told.extend(said);
+        self.since = self.told.len();
+        // A pause is answered in the user's name, unless the answer to a call comes first.
+        if how == "paused" && self.open.is_empty() && spoke {
+            self.told.push(Told::ours(What::User, "Continue.".into()));
+        }
+    }
+
+    fn leave_out(&mut self, (event, block): (EventId, Option<usize>), removed: &str) {
+        let of = |told: &&mut Told| {
+            let whole = block.is_none() || matches!(told.what, What::Result(_));
+            told.event == Some(event) && (whole || told.texts.iter().any(|(place, _)| *place == block))
+        };
+        let Some(told) = self.told.iter_mut().rev().find(of) else { return };
+        match (told.what, block) {
+            (What::Result(_), Some(_)) => {
+                if let Some(text) = told.texts.iter_mut().find(|(place, _)| *place == block) {
+                    *text = (None, removed.to_owned());
+                }
+            }
+            (What::Result(_) | What::User | What::Agent, _) => told.leave_out(removed),
+        }
+    }
+
+    fn blame(&mut self, removed: &str) {
+        self.blamed += 1;
+        if self.blamed < WHOLE {
+            self.told.iter_mut().skip(self.since).for_each(|told| told.leave_out(removed));
+            return;
+        }
+        self.told.truncate(self.answer.unwrap_or(0));
+        let agent = self.answer.map(|_| What::Agent);
+        self.told.extend(agent.into_iter().chain([What::User]).map(|what| Told::ours(what, removed.into())));
     }
 
     /// Judges the history that is about to be sent to a model.
@@ -55,9 +159,21 @@ impl Script {
         shape(messages)?;
         let last = messages.last().map(|message| message.role);
         law!(last == Some(Role::User), "the last message is {last:?}'s");
-        law!(texts(messages, Role::User) == self.user, "the user's words are not those of the log");
-        law!(texts(messages, Role::Assistant) == self.agent, "the agent's words are not those of the log");
-        law!(results(messages).eq(self.results.iter().cloned()), "the results are not those of the log");
+        let words =
+            |what| self.told.iter().filter(move |told| told.what == what).flat_map(|told| &told.texts);
+        let of = |what| words(what).map(|(_, text)| text.as_str()).collect::<Vec<_>>();
+        law!(texts(messages, Role::User) == of(What::User), "the user's words are not those of the log");
+        law!(
+            texts(messages, Role::Assistant) == of(What::Agent),
+            "the agent's words are not those of the log"
+        );
+        let given = self.told.iter().filter_map(|told| match told.what {
+            What::Result(is_error) => {
+                Some((told.texts.iter().map(|(_, text)| text.clone()).collect(), is_error))
+            }
+            What::User | What::Agent => None,
+        });
+        law!(results(messages).eq(given), "the results are not those of the log");
         Ok(())
     }
 }

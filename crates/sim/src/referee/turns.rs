@@ -9,6 +9,7 @@ use super::{Referee, law};
 use crate::line::Line;
 
 const REQUESTS: u32 = 200;
+const CUT_OFF: u32 = 3;
 
 /// See the file.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub(super) struct Turns {
     asking: bool,
     waiting: bool,
     requests: u32,
+    /// Answers in a row that the output limit cut in a call.
+    cut_off: u32,
     open: BTreeSet<EventId>,
 }
 
@@ -28,12 +31,19 @@ impl Turns {
             "paused" => self.open.is_empty(),
             _ => false,
         };
+        match how {
+            "failed" | "cut" => {}
+            "cut_off" => self.cut_off += 1,
+            _ => self.cut_off = 0,
+        }
     }
 
     fn error(&mut self, line: &Line) -> Result<(), String> {
         let [kind, status, _] = &line.error;
         if kind == "tool_use_limit_reached_error" {
-            law!(self.requests == REQUESTS, "the runaway guard after {} requests", self.requests);
+            let (requests, cut_off) = (self.requests, self.cut_off);
+            let far = requests == REQUESTS || cut_off == CUT_OFF;
+            law!(far, "the runaway guard after {requests} requests and {cut_off} answers that were cut off");
             law!(self.due, "the runaway guard with nothing to ask");
         }
         if status == "exhausted" {
@@ -50,7 +60,7 @@ impl Referee for Turns {
 
     fn see(&mut self, line: &Line) -> Result<(), String> {
         match line.kind.as_str() {
-            "user.message" => (self.due, self.requests) = (true, 0),
+            "user.message" => (self.due, self.requests, self.cut_off) = (true, 0, 0),
             "agent.custom_tool_use" | "agent.tool_use" => self.open.extend(line.id),
             "user.custom_tool_result" | "agent.tool_result" => {
                 let last = line.about.is_some_and(|call| self.open.remove(&call)) && self.open.is_empty();
@@ -61,6 +71,7 @@ impl Referee for Turns {
                 (self.due, self.asking, self.waiting) = (false, true, false);
                 self.requests += 1;
                 law!(self.requests <= REQUESTS, "request {} of one turn", self.requests);
+                law!(self.cut_off < CUT_OFF, "asked after {} answers that were cut off", self.cut_off);
             }
             "span.model_request_end" => self.ended(&line.how),
             "user.interrupt" => (self.due, self.waiting) = (false, false),

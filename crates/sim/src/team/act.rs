@@ -98,6 +98,8 @@ names! {
         FailAgain "fails, retried",
         /// It fails for good.
         FailForever "fails for ever",
+        /// The provider refuses what it names.
+        FailNamed "refused, named",
         /// An answer to a request that is gone.
         StaleAnswer "stale answer",
         /// A failure of one.
@@ -294,7 +296,8 @@ impl Act {
             | Self::MaxTokens
             | Self::Pause
             | Self::FailAgain
-            | Self::FailForever => only(state.asks(), Cell::Must),
+            | Self::FailForever
+            | Self::FailNamed => only(state.asks(), Cell::Must),
             Self::Create | Self::Agent | Self::Send | Self::List => only(state.asks(), leads),
             Self::Report => only(state.asks() && role == Role::Child, Cell::Must),
             Self::Ran => match state {

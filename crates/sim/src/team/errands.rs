@@ -19,7 +19,7 @@ pub(crate) struct Errands {
     team: Arc<Team>,
     commit: Commit,
     /// The delegation calls of the last commit that were told they have no input, and how.
-    unread: Vec<(EventId, &'static str)>,
+    unread: Vec<(EventId, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ struct Commit {
     sent: Vec<(ThreadId, Option<ThreadId>, Vec<Value>)>,
     /// The child that each call has made, and its agent.
     made: BTreeMap<EventId, (ThreadId, String)>,
-    unread: Vec<(EventId, &'static str)>,
+    unread: Vec<(EventId, String)>,
 }
 
 /// What a call must be answered with.
@@ -56,7 +56,7 @@ impl Errands {
     }
 
     /// The delegation calls of the last commit that were told they have no input, and how.
-    pub(crate) fn unread(&self) -> &[(EventId, &'static str)] {
+    pub(crate) fn unread(&self) -> &[(EventId, String)] {
         &self.unread
     }
 
@@ -163,10 +163,10 @@ impl Errands {
         if waits {
             return Ok(());
         }
-        let unread = [hands::CUT_OFF, hands::UNREADABLE].into_iter().find(|told| line.text() == *told);
+        let unread = Some(line.text()).filter(|text| hands::is_unread(text)).map(str::to_owned);
         if let Some(told) = unread.filter(|_| line.plain.is_error) {
-            self.commit.unread.push((call, told));
             law!(errand.input == json!({}), "told {told:?}, with an input");
+            self.commit.unread.push((call, told));
             return Ok(());
         }
         let due = self.due(call, &errand, reading)?;

@@ -128,10 +128,14 @@ fn rested(world: &World) -> Result<(), String> {
 fn input(world: &mut World, thread: ThreadId, act: Act) -> Result<Option<(Input, Stamp)>, String> {
     let now = world.now;
     let input = match act {
-        Act::FailAgain | Act::FailForever => {
+        Act::FailAgain | Act::FailForever | Act::FailNamed => {
             let asking = world.reading.thread(thread).and_then(|thread| thread.asking);
-            let failure = small::failure(&mut world.dice, act == Act::FailForever);
-            asking.map(|request| Input::Failed { thread, request, failure })
+            let named = if act == Act::FailNamed { world.named(thread) } else { Vec::new() };
+            let failure = match act {
+                Act::FailNamed => small::refusal(&mut world.dice),
+                _ => small::failure(&mut world.dice, act == Act::FailForever),
+            };
+            asking.map(|request| Input::Failed { thread, request, failure, named })
         }
         Act::StaleAnswer => {
             let request = gone_request(world, thread);
@@ -141,7 +145,7 @@ fn input(world: &mut World, thread: ThreadId, act: Act) -> Result<Option<(Input,
         Act::StaleFailure => {
             let request = gone_request(world, thread);
             let failure = small::failure(&mut world.dice, false);
-            Some(Input::Failed { thread, request, failure })
+            Some(Input::Failed { thread, request, failure, named: Vec::new() })
         }
         Act::Ran => {
             let of = |job: &Want| match job {

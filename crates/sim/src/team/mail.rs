@@ -43,7 +43,7 @@ struct Commit {
     /// Whose mail was cancelled, and who ended.
     cancelled: BTreeSet<ThreadId>,
     ended: BTreeSet<ThreadId>,
-    /// Whose request was cut in this commit.
+    /// Whose request was cut in this commit, or is made again without what was refused.
     cut: BTreeSet<ThreadId>,
 }
 
@@ -168,6 +168,9 @@ impl Judge for Mail {
             "agent.thread_message_received" | "user.message" => self.taken(line, own, reading)?,
             "note.cancelled" => self.cancelled(line, own)?,
             "span.model_request_start" => self.asked(own, reading)?,
+            "note.left_out" => {
+                self.commit.cut.insert(own);
+            }
             "span.model_request_end" if line.plain.how == "cut" => {
                 self.commit.cut.insert(own);
             }

@@ -31,7 +31,8 @@ pub(crate) fn alike(line: &Line) -> Option<line::Line> {
                 from.filter(|_| line.told == "letter").map(|text| json!({"type": "text", "text": text}));
             let content: Vec<Value> = first.into_iter().chain(line.content()).collect();
             let content = Some(Value::Array(content));
-            Some(line::Line { kind: "user.message".into(), content, ..plain.clone() })
+            let ours = usize::from(line.told == "letter");
+            Some(line::Line { kind: "user.message".into(), content, ours, ..plain.clone() })
         }
         "note.queued" | "note.cancelled" | "note.kept" | "agent.thread_message_sent" => None,
         _ => Some(plain.clone()),

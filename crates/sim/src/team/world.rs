@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Decision, Fact, Input, Made, MadeKind, Moment, Opening, Refusal, Session, Transcript, Want, decide, fact,
-    wants,
+    Decision, Fact, Input, Made, MadeKind, Moment, Opening, Piece, Refusal, Session, Transcript, Want,
+    decide, fact, wants,
 };
 use protocol::agent::SessionAgent;
 use protocol::input::ClientEvent;
@@ -28,6 +28,7 @@ use crate::counters::Counters;
 use crate::desk::{Kind, reads};
 use crate::dice::Dice;
 use crate::kit::Kit;
+use crate::model;
 use crate::outcome::Outcome;
 use crate::referee::{hands, law, runs};
 use crate::world::{Verdict, ledger};
@@ -367,6 +368,12 @@ impl World {
         script.judge(&prompt.messages).map_err(|why| format!("transcript: {why} (of {thread})"))
     }
 
+    /// Some of what the model of this thread is told, as a provider may name it.
+    pub(crate) fn named(&mut self, thread: ThreadId) -> Vec<Piece> {
+        let Some(transcript) = self.transcripts.get(&thread) else { return Vec::new() };
+        transcript.pieces(&model::spots(&mut self.dice, transcript.messages()))
+    }
+
     /// The power goes: what was only in memory is folded from the log again, and every job is lost.
     ///
     /// # Errors
@@ -432,9 +439,14 @@ fn plain(lines: &[Line]) -> Vec<crate::line::Line> {
 
 /// Every call of an answer stands in the log, in its order; of the delegation calls exactly those
 /// without an input were told so, and rightly why.
-fn calls(input: &Input, lines: &[Line], offered: &[&str], unread: &[(EventId, &str)]) -> Result<(), String> {
+fn calls(
+    input: &Input,
+    lines: &[Line],
+    offered: &[&str],
+    unread: &[(EventId, String)],
+) -> Result<(), String> {
     let Input::Answered { thread, answer, .. } = input else { return Ok(()) };
-    let made: Vec<(&str, Option<&str>)> = crate::outcome::calls(answer).collect();
+    let made: Vec<(&str, Option<String>)> = crate::outcome::calls(answer).collect();
     let logged: Vec<crate::line::Line> = lines
         .iter()
         .filter(|line| line.thread == Some(*thread))
@@ -445,7 +457,7 @@ fn calls(input: &Input, lines: &[Line], offered: &[&str], unread: &[(EventId, &s
     let called: Vec<&str> = made.iter().map(|(name, _)| *name).collect();
     law!(names == called, "outcome: the model called {called:?} and the log {names:?}");
     for (line, (name, right)) in logged.iter().zip(made) {
-        let told = unread.iter().find(|(id, _)| line.id == Some(*id)).map(|(_, told)| *told);
+        let told = unread.iter().find(|(id, _)| line.id == Some(*id)).map(|(_, told)| told.clone());
         law!(!offered.contains(&name) || told == right, "outcome: {name} is told {told:?}, not {right:?}");
     }
     Ok(())
