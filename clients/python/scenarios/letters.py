@@ -149,7 +149,8 @@ def wrong_errands_say_what_to_do_and_are_not_shown(guest: Guest) -> None:
     named = ["spinner", "spinner", "task", "agent", none, "list_agents"]
     for said, word in zip(team.heard(first), named, strict=True):
         same((said[:7], word in said), ("error: ", True), f"what the model is told: {said!r} names {word}")
-    same(team.heard(torn), ["error: cut off at the output limit"], "a call that was cut off")
+    (said,) = team.heard(torn)
+    same(said.startswith("error: cut off at the output limit of about 5 tokens: "), True, "a call that was cut off")
     (said,) = team.heard(second)
     same((said[:7], "JSON object" in said), ("error: ", True), "a call that the model wrote whole and wrong")
     (said,) = team.heard(third)
