@@ -1,5 +1,6 @@
-//! What is left out of a history after a refusal: what the model is told in its place, and what the client is
-//! told of it. The phrases are the kernel's own: a provider's words may repeat the very thing that it refuses.
+//! What is left out of a history after a refusal: what the model is told in its place, and what the client
+//! is told of it. The phrases are the kernel's own: a provider's words may repeat the very thing that it
+//! refuses.
 
 use alloc::{format, string::String, vec::Vec};
 

@@ -50,7 +50,8 @@ pub struct Thread {
     pub without: u32,
     /// Turns since the last answer that ended because what was told was refused.
     pub blamed: u32,
-    /// Answers in a row, with nothing said to it in between, that the output limit cut in the middle of a call.
+    /// Answers in a row, with nothing said to it in between, that the output limit cut in the middle of a
+    /// call.
     pub cut_off: u32,
     /// What it used.
     pub tokens: Tokens,

@@ -210,8 +210,9 @@ impl Transcript {
         }
     }
 
-    /// The pieces that these spots of the history are; without those that are left out already. A thought that
-    /// is refused takes all of them along: they are signed for what stands before them, and that has changed.
+    /// The pieces that these spots of the history are; without those that are left out already. A thought
+    /// that is refused takes all of them along: they are signed for what stands before them, and that has
+    /// changed.
     pub fn pieces(&self, spots: &[Spot]) -> Vec<Piece> {
         let part = |spot: &Spot| self.messages.get(spot.message)?.parts.get(spot.part);
         let piece = |spot: &Spot| self.sources.get(spot.message)?.get(spot.part)?.piece(spot.block);

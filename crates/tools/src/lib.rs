@@ -2,8 +2,8 @@
 //!
 //! The engine calls [`Hands::run`] and knows no more. `outside` is the server's end: one jail a session,
 //! made at its first call. `inside` is the jail's end, where the six tools are. `wire` is what they say to
-//! each other. `media` tells whether a provider takes a picture or a PDF. Custom tools need no hands of ours: the client runs them, and the law (`kernel::client`)
-//! takes its answer.
+//! each other. `media` tells whether a provider takes a picture or a PDF. Custom tools need no hands of ours:
+//! the client runs them, and the law (`kernel::client`) takes its answer.
 
 mod inside;
 pub mod media;

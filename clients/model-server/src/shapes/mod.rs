@@ -32,8 +32,8 @@ pub(crate) struct Shape {
     /// The body of the streamed answer.
     pub(crate) sends: fn() -> String,
     /// What that is to be read as: `thought`, `said`, `calls` (name and input), `stop` and `tokens` (read and
-    /// written); or `failed`, the class, `words` that are told, and, where the refusal names parts of what was
-    /// asked, `spots`: the message, the part of it, and the block of that.
+    /// written); or `failed`, the class, `words` that are told, and, where the refusal names parts of what
+    /// was asked, `spots`: the message, the part of it, and the block of that.
     pub(crate) means: fn() -> Value,
 }
 

@@ -3,8 +3,8 @@
 //! One line is one input; ` + ` joins the events of one request, `; ` the blocks of one answer. The first
 //! line may be `open` with messages. `#n` is the event that first stood at position n of the log; `result 1`
 //! answers the first call; `repeat 7 A then B` plays A and B seven times. Each input comes a second after
-//! the one before. `fail CLASS naming 0.1 2.0.1` is a refusal that names a part of the last history, and a block
-//! of a result in it.
+//! the one before. `fail CLASS naming 0.1 2.0.1` is a refusal that names a part of the last history, and a
+//! block of a result in it.
 //!
 //! Threads are `primary`, then `child1`, `child2` in the order in which they were made. A line that begins
 //! with `@1` is an outcome of child1; a fact of another thread than the primary is written with it. `archive
