@@ -246,7 +246,10 @@ impl Life {
 
 /// Whether a model says it.
 const fn is_answer(act: Act) -> bool {
-    matches!(act, Act::Text | Act::Texts | Act::Tools | Act::Builtins | Act::CutTool | Act::Refusal | Act::Pause)
+    matches!(
+        act,
+        Act::Text | Act::Texts | Act::Tools | Act::Builtins | Act::CutTool | Act::Refusal | Act::Pause
+    )
 }
 
 /// What may happen in a state, and how likely.
