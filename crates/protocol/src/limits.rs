@@ -126,7 +126,8 @@ pub const MODEL_EMPTY_S: u64 = 600;
 
 // A request
 
-/// Bytes of one page of a list; it ends early there (rules.md 7).
+/// Bytes of one page of a list; it ends early there (rules.md 7), and at those of a small answer while as many
+/// bytes of answers are unread as may be.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 // A connection

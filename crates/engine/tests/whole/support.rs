@@ -312,6 +312,7 @@ impl World {
             order: Order::Ascending,
             after: None,
             limit: 1_000,
+            bytes: usize::MAX,
             types: std::collections::BTreeSet::new(),
             created: Range::default(),
         };

@@ -313,6 +313,7 @@ async fn pages_join_to_the_whole_list_both_ways_with_the_queue_at_its_end() {
                     order,
                     after,
                     limit,
+                    bytes: usize::MAX,
                     types: std::collections::BTreeSet::new(),
                     created: Range::default(),
                 };
