@@ -98,10 +98,10 @@ fn events(request: Request, blocks: Vec<AnswerBlock>, stop: &AnswerStop) -> Vec<
     said
 }
 
-/// What only the provider can read, its calls by their events. What stands beside a call that is not made is
-/// dropped with it.
-fn by_event(request: Request, opaque: Opaque<usize>, refused: bool) -> Opaque<EventId> {
-    let event = |index| (!refused).then(|| request.seed.event(index, request.position));
+/// What only the provider can read, its calls by their events, also those that a refusal leaves out: who reads
+/// the log finds no such call.
+fn by_event(request: Request, opaque: Opaque<usize>) -> Opaque<EventId> {
+    let event = |index| Some(request.seed.event(index, request.position));
     let beside = opaque.beside.into_iter().filter_map(|beside| beside.of(event));
     Opaque { from: opaque.from, beside: beside.collect() }
 }
@@ -140,14 +140,14 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
     if let Some(failure) = empty(&answer, told_results) {
         return turn::failed(draft, thread, &failure);
     }
-    let refused = matches!(answer.stop, AnswerStop::Refusal(_));
-    let opaque = answer.opaque.map(|opaque| by_event(request, opaque, refused));
+    let opaque = answer.opaque.map(|opaque| by_event(request, opaque));
     let said = events(request, answer.blocks, &answer.stop);
     let ending = match answer.stop {
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
         AnswerStop::Refusal(details) => Ending::Refused { details },
         AnswerStop::PauseTurn => Ending::Paused,
     };
+    let refused = matches!(ending, Ending::Refused { .. });
     let mut closed: Vec<(EventId, String)> = Vec::new();
     let mut errands: Vec<(EventId, Errand, Object)> = Vec::new();
     for said in said {
