@@ -490,7 +490,7 @@ mod tests {
         let answer = read(slow, Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
+        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
     }
 
     #[tokio::test(start_paused = true)]
@@ -594,7 +594,7 @@ mod tests {
         let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
+        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
         assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on");
     }
 

@@ -468,6 +468,7 @@ mod tests {
                 ],
                 stop: AnswerStop::ToolUse,
                 tokens: TOKENS,
+                opaque: None,
             }
         );
         assert_eq!(
