@@ -73,12 +73,12 @@ fn is_right(body: &Value, message: &Value, beside: &Value) -> bool {
     })
 }
 
-fn refusal(message: &str) -> Option<(u16, Value)> {
-    Some((400, json!({"error": {"message": message, "type": "invalid_request_error"}})))
+fn refusal(message: &str) -> (u16, Value) {
+    (400, json!({"error": {"message": message, "type": "invalid_request_error"}}))
 }
 
 fn unless(is_right: bool, message: &str) -> Option<(u16, Value)> {
-    if is_right { None } else { refusal(message) }
+    (!is_right).then(|| refusal(message))
 }
 
 const UNSIGNED: &str = "Function call is missing a thought_signature in functionCall parts.";
@@ -136,19 +136,19 @@ fn litellm(body: &Value) -> Option<(u16, Value)> {
 /// Groq: one name, and not the other.
 fn groq(body: &Value) -> Option<(u16, Value)> {
     let place = laws::messages(body).position(|said| said.get("reasoning_content").is_some())?;
-    refusal(&format!(
+    Some(refusal(&format!(
         "'messages.{place}' : for 'role:assistant' the following must be satisfied[('messages.{place}' : \
          property 'reasoning_content' is unsupported)]"
-    ))
+    )))
 }
 
 /// Groq, of a model that thinks and is not told what it thought.
 fn groq_deaf(body: &Value) -> Option<(u16, Value)> {
     let place = laws::messages(body).position(|said| said.get("reasoning").is_some())?;
-    refusal(&format!(
+    Some(refusal(&format!(
         "'messages.{place}' : for 'role:assistant' the following must be satisfied[('messages.{place}' : \
          property 'reasoning' is unsupported, did you mean 'role'?)]"
-    ))
+    )))
 }
 
 /// Mistral: nothing that its papers do not name.

@@ -102,7 +102,7 @@ fn lasting(prompt: &Prompt) -> Vec<bool> {
         let calls = message.parts.iter().any(|part| matches!(part, Part::ToolUse { .. }));
         match turns.last_mut() {
             Some((messages, called)) if !begins(message) => {
-                (*messages, *called) = (*messages + 1, *called || calls)
+                (*messages, *called) = (*messages + 1, *called || calls);
             }
             _ => turns.push((1, calls)),
         }

@@ -144,7 +144,8 @@ async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_ag
 #[tokio::test]
 async fn reasoning_is_thinking_by_either_name_and_by_both() {
     type Own<'a> = &'a dyn Fn(&str, &str) -> Beside<usize>;
-    let rows: [(Value, fn(Own<'_>) -> Vec<Beside<usize>>); 3] = [
+    type Row = (Value, fn(Own<'_>) -> Vec<Beside<usize>>);
+    let rows: [Row; 3] = [
         (json!({"reasoning_content": "hm "}), |own| vec![own("reasoning_content", "\"\\nhm well\"")]),
         (json!({"reasoning": "hm ", "content": ""}), |own| {
             vec![own("reasoning_content", "\"\\n\""), own("reasoning", "\"hm well\"")]
