@@ -98,8 +98,8 @@ fn events(request: Request, blocks: Vec<AnswerBlock>, stop: &AnswerStop) -> Vec<
     said
 }
 
-/// What only the provider can read, its calls by their events, also those that a refusal leaves out: who reads
-/// the log finds no such call.
+/// What only the provider can read, its calls by their events, also those that a refusal leaves out: who
+/// reads the log finds no such call.
 fn by_event(request: Request, opaque: Opaque<usize>) -> Opaque<EventId> {
     let event = |index| Some(request.seed.event(index, request.position));
     let beside = opaque.beside.into_iter().filter_map(|beside| beside.of(event));

@@ -1,5 +1,6 @@
-//! The rows of what providers put beside their answers for their own use: each sends some, and refuses a history
-//! in which its own is missing, changed, or somebody else's.
+//! The rows of what providers put beside their answers for their own use.
+//!
+//! Each sends some, and refuses a history in which its own is missing, changed, or somebody else's.
 //!
 //! The model calls `look` with `{"q":"a"}`; a call with another input is another provider's.
 

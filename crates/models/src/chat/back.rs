@@ -1,4 +1,4 @@
-//! What goes back to a provider of what it had put beside its answers: to the route that gave it, to no other.
+//! What goes back to a provider of what it put beside its answers: to the route that gave it, to no other.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

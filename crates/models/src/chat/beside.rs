@@ -1,8 +1,8 @@
 //! What a provider puts beside its answer for its own use: kept word for word, to be given back.
 //!
-//! The wire's own papers know none of it, and providers that do not know a member may refuse it. So each member
-//! that is kept stands in one of two tables, after a public place that says it must be given back; whatever
-//! else stands beside an answer is left alone. A request to any other route leaves it out.
+//! The wire's own papers know none of it, and providers that do not know a member may refuse it. So each
+//! member that is kept stands in one of two tables, after a public place that says it must be given back;
+//! whatever else stands beside an answer is left alone. A request to any other route leaves it out.
 
 use std::collections::BTreeMap;
 
