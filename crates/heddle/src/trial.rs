@@ -223,6 +223,7 @@ mod tests {
                         blocks: Vec::new(),
                         stop: AnswerStop::EndTurn,
                         tokens: Tokens::default(),
+                        opaque: None,
                     }),
                 }
             })

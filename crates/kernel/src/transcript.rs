@@ -9,7 +9,7 @@ use protocol::{
     content::Block,
     event::{Body, Event},
     limits, memory,
-    prompt::{Counted, Message, Part, Prompt, Role, ToolSpec, Workplace},
+    prompt::{Counted, Message, Opaque, Part, Prompt, Role, Thought, ToolSpec, Workplace},
     tool::Tool,
 };
 
@@ -87,7 +87,7 @@ impl Transcript {
             }
             Body::AgentThinking => {
                 if let Some(Private::Thought { block }) = private {
-                    self.answer.push(Part::Thinking(block.clone()));
+                    self.answer.push(Part::Thinking(Thought { raw: block.clone(), from: None }));
                 }
             }
             Body::AgentCustomToolUse { name, input, .. } | Body::AgentToolUse { name, input, .. } => {
@@ -137,9 +137,9 @@ impl Transcript {
 
     fn end(&mut self, private: Option<&Private>) {
         let mut parts = core::mem::take(&mut self.answer);
-        let (ending, tokens) = match private {
-            Some(Private::Ended { ending, tokens }) => (ending, tokens.read()),
-            _ => (&Ending::Cut, 0),
+        let (ending, tokens, opaque) = match private {
+            Some(Private::Ended { ending, tokens, opaque }) => (ending, tokens.read(), opaque.as_ref()),
+            _ => (&Ending::Cut, 0, None),
         };
         match ending {
             Ending::Answered | Ending::Refused { .. } | Ending::Paused => {
@@ -152,6 +152,9 @@ impl Transcript {
                 }
                 // A call's result must come first; a pause that said nothing has nothing to go on from.
                 let goes_on = *ending == Ending::Paused && !parts.is_empty() && self.open.is_empty();
+                if let Some(opaque) = opaque.filter(|_| !parts.is_empty()) {
+                    parts = self.with(opaque, parts);
+                }
                 self.say(Role::Assistant, parts);
                 if goes_on {
                     // Asked again with its own words last, many a model refuses to go on.
@@ -160,6 +163,20 @@ impl Transcript {
             }
             Ending::Failed | Ending::Cut => {}
         }
+    }
+
+    /// The parts of an answer with what only its provider can read; what it calls is still open.
+    fn with(&self, opaque: &Opaque<EventId>, mut parts: Vec<Part>) -> Vec<Part> {
+        let from = Arc::new(opaque.from.clone());
+        for part in &mut parts {
+            if let Part::Thinking(thought) = part {
+                thought.from = Some(Arc::clone(&from));
+            }
+        }
+        let id = |call| self.open.iter().find(|(open, _)| *open == call).map(|(_, id)| id.clone());
+        let beside = opaque.beside.iter().cloned().filter_map(|beside| beside.of(id));
+        let beside = beside.map(|beside| Part::Beside { from: Arc::clone(&from), beside });
+        beside.chain(parts).collect()
     }
 
     fn result(&mut self, call: EventId, content: &[Block], is_error: bool) {
@@ -172,7 +189,7 @@ impl Transcript {
     fn user(&mut self, parts: impl Iterator<Item = Part>) {
         let parts = parts.filter(|part| match part {
             Part::Content(block) => says(block),
-            Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => true,
+            Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } | Part::ToolResult { .. } => true,
         });
         self.say(Role::User, parts.collect());
     }
@@ -266,7 +283,7 @@ mod tests {
             let model_request_start_id = EventId::from_bits(6);
             let (is_error, model_usage) = (Some(false), tokens.into());
             let body = Body::SpanModelRequestEnd { model_request_start_id, is_error, model_usage };
-            (body, Some(Private::Ended { ending, tokens }))
+            (body, Some(Private::Ended { ending, tokens, opaque: None }))
         };
         let said = |text: &str| Body::UserMessage { content: alloc::vec![Block::text(text)] };
         assert_eq!(apply(said("one"), None), None);

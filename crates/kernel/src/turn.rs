@@ -7,7 +7,7 @@ use protocol::{
     content::Block,
     event::{Body, Event, FaultKind, RetryStatus, SessionFault},
     limits,
-    prompt::Failure,
+    prompt::{Failure, Opaque},
     tool::Builtin,
     usage::Tokens,
 };
@@ -98,8 +98,19 @@ pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
     draft.say_with(thread, Body::SpanModelRequestStart, Some(private));
 }
 
-/// Ends the open request of `thread`, if there is one.
+/// Ends the open request of `thread`, if there is one, which brought no answer.
 pub(crate) fn end_request(draft: &mut Draft, thread: ThreadId, ending: Ending, tokens: Tokens) {
+    end_with(draft, thread, ending, tokens, None);
+}
+
+/// Ends the open request of `thread`, if there is one, with what only the provider can read of its answer.
+pub(crate) fn end_with(
+    draft: &mut Draft,
+    thread: ThreadId,
+    ending: Ending,
+    tokens: Tokens,
+    opaque: Option<Opaque<EventId>>,
+) {
     let Some(request) = draft.session.thread(thread).and_then(crate::Thread::request) else { return };
     let is_error = match ending {
         Ending::Answered | Ending::Refused { .. } | Ending::Paused => false,
@@ -110,7 +121,7 @@ pub(crate) fn end_request(draft: &mut Draft, thread: ThreadId, ending: Ending, t
         is_error: Some(is_error),
         model_usage: tokens.into(),
     };
-    draft.say_with(thread, body, Some(Private::Ended { ending, tokens }));
+    draft.say_with(thread, body, Some(Private::Ended { ending, tokens, opaque }));
 }
 
 /// The open request failed: it is asked again later, or the turn is over.

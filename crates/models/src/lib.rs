@@ -201,7 +201,7 @@ impl Oracle for Models {
         let bound = room::bound(prompt, route).unwrap_or(route.max_output);
         let writ = Writ { omitted: self.learned(route).omitted(), bound };
         match route.provider {
-            Provider::Messages | Provider::Script => messages::body(prompt, writ),
+            Provider::Messages | Provider::Script => messages::body(prompt, route, writ),
             Provider::ChatCompletions => chat::body(prompt, route, writ),
         }
         .ok()

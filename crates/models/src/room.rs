@@ -78,7 +78,7 @@ fn part(part: &Part) -> usize {
     match part {
         Part::Content(block) => block_tokens(block),
         // It may not be sent at all.
-        Part::Thinking(_) => 0,
+        Part::Thinking(_) | Part::Beside { .. } => 0,
         Part::ToolUse { name, input, .. } => {
             (name.len() + protocol::memory::object(input) / 4) / BYTES_PER_TOKEN
         }

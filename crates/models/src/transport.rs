@@ -14,13 +14,12 @@ use reqwest::{
     Client, RequestBuilder, Response,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap},
 };
-use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
 use crate::{
     failure::{self, Asked, failure, said, shown},
     learned::{Extra, Learned, Omitted},
-    loose::{Piece, Reader},
+    loose::{Piece, Read, Reader},
     problem::{Form, Problem},
     room,
     sse::{Decoder, FRAME_BYTES, Frame, TooLarge},
@@ -221,7 +220,7 @@ pub(crate) trait Fold: Sized {
     fn take(
         &mut self,
         name: &[u8],
-        value: Value,
+        read: Read,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure>;
 
@@ -363,13 +362,12 @@ impl<F: Fold> Hearing<'_, F> {
                 break;
             }
             match piece {
-                Piece::Value(value) => {
+                Piece::Value(read) => {
                     self.heard = true;
                     self.unframed = Vec::new();
                     // Some wrap each in a list.
-                    let values = if let Value::Array(several) = value { several } else { vec![value] };
-                    for value in values {
-                        self.reading.take(&frame.name, value, self.deltas)?;
+                    for read in read.each() {
+                        self.reading.take(&frame.name, read, self.deltas)?;
                     }
                 }
                 Piece::Done => {
@@ -405,8 +403,8 @@ impl<F: Fold> Hearing<'_, F> {
     /// Reads a body that is no stream: an answer in one piece, or why there is none.
     fn unstreamed(mut self, body: &[u8], route: &Route) -> Result<Answer, Failure> {
         let pieces = if is_readable(body) { self.reader.read(body).unwrap_or_default() } else { Vec::new() };
-        if let [Piece::Value(value)] = &pieces[..] {
-            let taken = self.reading.take(b"", value.clone(), self.deltas);
+        if let [Piece::Value(read)] = &pieces[..] {
+            let taken = self.reading.take(b"", read.clone(), self.deltas);
             if taken.is_err() || self.reading.stage() != Stage::Open {
                 return taken.and_then(|()| self.reading.finish(End::Whole));
             }
@@ -492,7 +490,7 @@ mod tests {
         let answer = read(slow, Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
+        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
     }
 
     #[tokio::test(start_paused = true)]
@@ -596,7 +594,7 @@ mod tests {
         let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
+        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
         assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on");
     }
 

@@ -333,3 +333,6 @@ pub const WALK_ENTRIES: usize = 50_000;
 
 /// The blocks of one answer of a model: what it may take in memory, all of its parts counted.
 pub const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// What a provider may put beside one answer for its own use (signatures, its thinking) to be given back. Of
+/// an answer with more, all of it is left out and the log says so; the answer stands.
+pub const BESIDE_BYTES: usize = 4 * 1024 * 1024;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use protocol::Object;
 use protocol::content::Block;
 use protocol::event::RefusalDetails;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass};
+use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin};
+use protocol::routes::Provider;
 use protocol::tool::Builtin;
 use protocol::usage::Tokens;
 
@@ -82,7 +83,27 @@ pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
         }
         _ => return None,
     };
-    Some(Answer { blocks, stop, tokens: tokens(dice) })
+    Some(whole(dice, blocks, stop))
+}
+
+/// An answer with its cost, and with what the model put beside it.
+pub(crate) fn whole(dice: &mut Dice, blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Answer {
+    let tokens = tokens(dice);
+    let opaque = beside(tokens.input, tokens.output).map(|(from, json)| {
+        let calls = blocks.iter().rposition(|block| matches!(block, AnswerBlock::ToolUse { .. }));
+        let at = |call, name: &str| Beside { call, name: name.into(), json: json.clone() };
+        let call = calls.map(|call| at(Some(call), "extra_content"));
+        Opaque { from, beside: call.into_iter().chain([at(None, "reasoning")]).collect() }
+    });
+    Answer { blocks, stop, tokens, opaque }
+}
+
+/// What stands beside an answer of that cost and beside its last call, and the route that it came over: a
+/// referee knows it from what the log shows to everybody.
+pub(crate) fn beside(input: u64, output: u64) -> Option<(Origin, String)> {
+    let route = if output.is_multiple_of(2) { "a" } else { "b" };
+    let from = Origin { wire: Provider::ChatCompletions, route: route.into() };
+    (!input.is_multiple_of(3)).then(|| (from, format!("{{\"n\": {input}.0 ,\"of\":{output}}}")))
 }
 
 /// A failure, hopeless or not. Its message begins with its class, for the referees.

@@ -12,23 +12,23 @@ fn chunk(delta: &Value, reason: &Value) -> Value {
     json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
 }
 
-fn delta(delta: Value) -> Value {
+pub(super) fn delta(delta: Value) -> Value {
     chunk(&delta, &Value::Null)
 }
 
-fn finish(reason: &str) -> Value {
+pub(super) fn finish(reason: &str) -> Value {
     chunk(&json!({}), &json!(reason))
 }
 
-fn usage() -> Value {
+pub(super) fn usage() -> Value {
     json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
 }
 
-fn frames(chunks: &[Value]) -> String {
+pub(super) fn frames(chunks: &[Value]) -> String {
     chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).chain([DONE.to_owned()]).collect()
 }
 
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     frames(&[delta(json!({"role": "assistant", "content": text})), finish("stop"), usage()])
 }
 
@@ -43,7 +43,7 @@ fn function(name: &str, arguments: &str) -> Value {
 }
 
 /// A call of `look`, without a place.
-fn call(id: &str, arguments: &str) -> Value {
+pub(super) fn call(id: &str, arguments: &str) -> Value {
     json!({"id": id, "type": "function", "function": function("look", arguments)})
 }
 

@@ -4,6 +4,7 @@
 //! `crates/models` read them. A row is made in our own words after the place that it names; what no such
 //! place tells of is no row.
 
+mod beside;
 mod chat;
 mod laws;
 mod messages;
@@ -41,7 +42,7 @@ const PREFIX: &str = "shape-";
 
 /// All rows.
 pub(crate) fn all() -> impl Iterator<Item = &'static Shape> {
-    chat::ROWS.iter().chain(messages::ROWS)
+    chat::ROWS.iter().chain(messages::ROWS).chain(beside::ROWS)
 }
 
 /// The row that a model's name asks for.

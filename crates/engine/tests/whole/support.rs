@@ -14,7 +14,11 @@ use protocol::{
     event::Event,
     input::ClientEvent,
     model::ModelConfig,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Prompt, Workplace},
+    prompt::{
+        Answer, AnswerBlock, AnswerStop, Beside, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin,
+        Prompt, Workplace,
+    },
+    routes::Provider,
     routes::{Route, Routes},
     tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset},
     usage::Tokens,
@@ -37,6 +41,8 @@ pub(crate) enum Act {
     Calls(&'static [&'static str]),
     /// The same, once it is told to go on.
     Held(&'static str),
+    /// Calls a tool, and puts this beside the call and beside the message.
+    Signed(&'static str, &'static str),
     Fail(FailureClass),
     Hang,
     Panic,
@@ -74,7 +80,7 @@ impl Oracle for Puppet {
         let act = self.acts.lock().unwrap().pop_front().unwrap_or(Act::Say(&["ok"]));
         Box::pin(async move {
             let tokens = Tokens { input: 10, output: 2, ..Tokens::default() };
-            let answer = |blocks, stop| Ok(Answer { blocks, stop, tokens });
+            let answer = |blocks, stop| Ok(Answer { blocks, stop, tokens, opaque: None });
             match act {
                 Act::Say(pieces) | Act::Halt(pieces) => {
                     deltas(Delta::Start { index: 0, kind: DeltaKind::Text });
@@ -102,6 +108,15 @@ impl Oracle for Puppet {
                     let input = Some(Object::new());
                     let block = AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input };
                     answer(vec![block], AnswerStop::ToolUse)
+                }
+                Act::Signed(name, json) => {
+                    let (id, input) = ("toolu_1".into(), Some(Object::new()));
+                    let blocks = vec![AnswerBlock::ToolUse { id, name: name.into(), input }];
+                    let beside =
+                        [None, Some(0)].map(|call| Beside { call, name: "n".into(), json: json.into() });
+                    let from = Origin { wire: Provider::ChatCompletions, route: "m".into() };
+                    let opaque = Some(Opaque { from, beside: beside.into() });
+                    Ok(Answer { blocks, stop: AnswerStop::ToolUse, tokens, opaque })
                 }
                 Act::Fail(class) => {
                     Err(Failure { class, message: "no".into(), retry_after: None, tokens: Tokens::default() })

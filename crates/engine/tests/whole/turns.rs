@@ -8,7 +8,7 @@ use protocol::{
     EventId, WorkspaceId,
     event::{Body, StopReason},
     input::ClientEvent,
-    prompt::FailureClass,
+    prompt::{FailureClass, Part},
     session::Status,
 };
 use store::{Faults, Store};
@@ -156,6 +156,38 @@ async fn a_request_that_was_open_when_the_server_went_is_closed_and_asked_again(
             "session.status_idle",
         ]
     );
+}
+
+/// What stands beside the messages of the last prompt.
+fn beside(world: &World) -> Vec<Part> {
+    let prompts = world.puppet.prompts.lock().unwrap();
+    let parts = prompts.last().into_iter().flat_map(|prompt| &prompt.messages).flat_map(|said| &said.parts);
+    parts.filter(|part| matches!(part, Part::Beside { .. })).cloned().collect()
+}
+
+#[tokio::test]
+async fn what_a_provider_put_beside_a_call_is_told_again_after_a_restart_and_shown_to_nobody() {
+    const SIGNED: &str = "{\"signature\":\"5ecret\"}";
+    let store = Store::memory();
+    let first = world(store.clone(), vec![Act::Signed("read", SIGNED), Act::Hang]).await;
+    let session = first.open(vec![message("hi")]).await;
+    while first.puppet.prompts.lock().unwrap().len() < 2 {
+        first.puppet.asked.notified().await;
+    }
+    let told = beside(&first);
+    first.engine.stop().await;
+
+    let second = world(store, vec![]).await;
+    second.puppet.asked.notified().await;
+    assert_eq!((told.len(), &beside(&second)), (2, &told));
+    let mut feed = second.follow(session).await;
+    if second.engine.session(HOME, session).await.unwrap().unwrap().status == Status::Running {
+        until(&mut feed, IDLE).await;
+    }
+    let list = second.list(session).await;
+    assert!(list.iter().any(|event| event.body.name() == "agent.tool_use"));
+    let list: Vec<_> = list.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+    assert!(!list.concat().contains("5ecret"), "{list:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the provider under test runs beside the test")]
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
+mod beside;
 mod chat;
 mod messages;
 mod offered;

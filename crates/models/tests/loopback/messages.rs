@@ -15,7 +15,7 @@ use models::{BuildError, Keys, Models, Net, Oracle, Proxy};
 use protocol::{
     Object,
     event::RefusalDetails,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin},
     routes::{Provider, Route, Routes},
     usage::Tokens,
 };
@@ -95,7 +95,7 @@ async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_ag
     let provider = streaming(plain()).await;
     let models = models(&format!("{}/", provider.base_url));
     let tokens = Tokens { input: 3, output: 2, ..Tokens::default() };
-    let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens };
+    let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens, opaque: None };
     let deltas = vec![
         Delta::Start { index: 0, kind: DeltaKind::Text },
         Delta::Text { index: 0, text: "hel".to_owned() },
@@ -146,6 +146,8 @@ async fn thinking_a_call_and_cached_tokens_are_kept() {
         ],
         stop: AnswerStop::ToolUse,
         tokens: Tokens { input: 3, output: 11, cache_read: 7, cache_write_5m: 4, cache_write_1h: 5 },
+        // Only who gave the thinking can read it.
+        opaque: Some(Opaque { from: Origin::of(&route("")), beside: vec![] }),
     };
     let deltas = vec![
         Delta::Start { index: 0, kind: DeltaKind::Thinking },
@@ -164,7 +166,7 @@ async fn a_refusal_and_a_call_cut_off_at_the_limit_are_answers() {
     let tokens = Tokens { output: 2, ..Tokens::default() };
     assert_eq!(
         answer,
-        Ok(Answer { blocks: vec![said("I can")], stop: AnswerStop::Refusal(details), tokens })
+        Ok(Answer { blocks: vec![said("I can")], stop: AnswerStop::Refusal(details), tokens, opaque: None })
     );
 
     let cut = vec![json!({"type": "input_json_delta", "partial_json": "{\"path\": \"a"})];
@@ -172,7 +174,7 @@ async fn a_refusal_and_a_call_cut_off_at_the_limit_are_answers() {
     let provider = streaming([call, ending(json!({"stop_reason": "max_tokens"}), 2)].concat()).await;
     let (answer, _) = ask(&models(&provider.base_url)).await;
     let blocks = vec![AnswerBlock::ToolUse { id: "t".to_owned(), name: "look".to_owned(), input: None }];
-    assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::MaxTokens, tokens }));
+    assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::MaxTokens, tokens, opaque: None }));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use protocol::prompt::{Message, Part, Role};
 
 use super::law;
 use crate::line::Line;
+use crate::model;
 
 /// What a reader of the log knows must stand in the history.
 #[derive(Debug, Default)]
@@ -18,6 +19,10 @@ pub struct Script {
     agent: Vec<String>,
     /// What the open request has said.
     saying: Vec<String>,
+    /// How many calls the open request has made.
+    calling: usize,
+    /// What stands beside answers, and beside their last calls: from which route, and what.
+    beside: Vec<(String, String, bool)>,
     /// Calls without an answer.
     open: BTreeSet<EventId>,
     /// What calls were answered with, and whether that was an error.
@@ -30,7 +35,11 @@ impl Script {
         let said = || line.texts().into_iter().filter(|text| !text.trim().is_empty()).map(String::from);
         match line.kind.as_str() {
             "user.message" => self.user.extend(said()),
-            "agent.custom_tool_use" | "agent.tool_use" => self.open.extend(line.id),
+            "agent.custom_tool_use" | "agent.tool_use" => {
+                self.open.extend(line.id);
+                self.calling += 1;
+            }
+            "note.delegated" => self.calling += 1,
             "user.custom_tool_result" | "agent.tool_result" => {
                 let first = line.about.is_some_and(|call| self.open.remove(&call));
                 self.results.extend(first.then(|| (said().collect(), line.is_error)));
@@ -41,9 +50,22 @@ impl Script {
                 if line.how == "paused" && self.open.is_empty() && !self.saying.is_empty() {
                     self.user.push("Continue.".into());
                 }
+                let calls = core::mem::take(&mut self.calling) > 0;
+                if calls || !self.saying.is_empty() {
+                    self.keep(line, calls);
+                }
                 self.agent.append(&mut self.saying);
             }
             _ => {}
+        }
+    }
+
+    /// Remembers what the model put beside an answer that ended.
+    fn keep(&mut self, line: &Line, calls: bool) {
+        let [input, output, ..] = line.tokens;
+        if let Some((from, json)) = model::beside(input, output).filter(|_| !line.is_error) {
+            self.beside.extend(calls.then(|| (from.route.clone(), json.clone(), true)));
+            self.beside.push((from.route, json, false));
         }
     }
 
@@ -57,6 +79,7 @@ impl Script {
         law!(last == Some(Role::User), "the last message is {last:?}'s");
         law!(texts(messages, Role::User) == self.user, "the user's words are not those of the log");
         law!(texts(messages, Role::Assistant) == self.agent, "the agent's words are not those of the log");
+        law!(beside(messages)? == self.beside, "what stands beside answers is not what the model put there");
         law!(results(messages).eq(self.results.iter().cloned()), "the results are not those of the log");
         Ok(())
     }
@@ -72,15 +95,48 @@ fn results(messages: &[Arc<Message>]) -> impl Iterator<Item = (Vec<String>, bool
         Part::ToolResult { content, is_error, .. } => {
             Some((content.iter().filter_map(text).collect(), *is_error))
         }
-        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } => None,
+        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => None,
     })
+}
+
+/// What stands beside answers: of each the route, what it is, and whether it is beside the last call.
+fn beside(messages: &[Arc<Message>]) -> Result<Vec<(String, String, bool)>, String> {
+    let mut found = Vec::new();
+    for message in messages {
+        let last = message.parts.iter().rev().find_map(|part| match part {
+            Part::ToolUse { id, .. } => Some(id),
+            Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => None,
+        });
+        let mut route = None;
+        for part in &message.parts {
+            match part {
+                Part::Beside { from, beside } => {
+                    law!(
+                        beside.call.is_none() || beside.call.as_ref() == last,
+                        "{beside:?} stands beside another call"
+                    );
+                    route = Some(from);
+                    found.push((from.route.clone(), beside.json.clone(), beside.call.is_some()));
+                }
+                Part::Thinking(thought) => {
+                    law!(thought.from.as_ref() == route, "{thought:?} came over {route:?}");
+                }
+                Part::Content(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => {}
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn texts(messages: &[Arc<Message>], role: Role) -> Vec<&str> {
     let parts = messages.iter().filter(|message| message.role == role).flat_map(|message| &message.parts);
     let text = |part| match part {
         &Part::Content(Block::Text { ref text }) => Some(text.as_str()),
-        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+        Part::Content(_)
+        | Part::Thinking(_)
+        | Part::Beside { .. }
+        | Part::ToolUse { .. }
+        | Part::ToolResult { .. } => None,
     };
     parts.filter_map(text).collect()
 }
@@ -110,6 +166,7 @@ fn shape(messages: &[Arc<Message>]) -> Result<(), String> {
                     law!(open.remove(id.as_str()), "a result of {id}, which is not open");
                 }
                 Part::Content(_) | Part::Thinking(_) => content = true,
+                Part::Beside { .. } => {}
             }
         }
         law!(message.role == Role::Assistant || open.is_empty(), "{open:?} not answered in the next message");
@@ -127,7 +184,7 @@ fn fits(role: Role, part: &Part) -> bool {
     match part {
         Part::Content(Block::Text { text }) => !text.trim().is_empty(),
         Part::Content(_) => true,
-        Part::Thinking(_) | Part::ToolUse { .. } => role == Role::Assistant,
+        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => role == Role::Assistant,
         Part::ToolResult { .. } => role == Role::User,
     }
 }
@@ -136,7 +193,10 @@ fn fits(role: Role, part: &Part) -> bool {
 mod tests {
     use super::super::testing::{called, event, told};
     use super::*;
-    use protocol::Object;
+    use protocol::{
+        Object,
+        prompt::{Beside, Origin, Thought},
+    };
 
     fn text(text: &str) -> Part {
         Part::Content(Block::text(text))
@@ -169,7 +229,7 @@ mod tests {
 
     #[test]
     fn each_broken_law_is_objected_to() {
-        let thought = Part::Thinking(serde_json::Value::Null);
+        let thought = Part::Thinking(Thought { raw: serde_json::Value::Null, from: None });
         let odd = Part::ToolUse { id: "1".into(), name: "f.g".into(), input: Object::new() };
         let broken: [&[(Role, &[Part])]; 11] = [
             &[(U, &[text("a")]), (A, &[odd]), (U, &[result("1")])],
@@ -215,6 +275,39 @@ mod tests {
         assert_eq!(script.judge(&history(true, "b")), Ok(()));
         assert!(script.judge(&history(false, "b")).is_err());
         assert!(script.judge(&history(true, "c")).is_err());
+    }
+
+    #[test]
+    fn what_stands_beside_an_answer_and_is_lost_changed_or_somewhere_else_is_objected_to() {
+        let mut script = Script::default();
+        let content = |text: &str| Some(serde_json::json!([{"type": "text", "text": text}]));
+        script.see(&Line { content: content("a"), ..event(1, "user.message") });
+        script.see(&called(2, "bash", "allow"));
+        script.see(&Line { tokens: [1, 2, 0, 0], ..event(3, "span.model_request_end") });
+        let (from, json) = model::beside(1, 2).expect("it has");
+        let at = |from: &Origin, call: Option<&str>, json: &str| Part::Beside {
+            from: Arc::new(from.clone()),
+            beside: Beside { call: call.map(String::from), name: "n".into(), json: json.into() },
+        };
+        let judged = |parts: &[Part]| {
+            let said = [parts, &[tool("0"), tool("1")]].concat();
+            script.judge(&history(&[(U, &[text("a")]), (A, &said), (U, &[result("0"), result("1")])]))
+        };
+        let fine = [at(&from, Some("1"), &json), at(&from, None, &json)];
+        let why = judged(&fine).expect_err("the results are others");
+        assert!(why.contains("results"), "{why}");
+        let other = Origin { route: "other".into(), ..from.clone() };
+        let broken: [&[Part]; 5] = [
+            &[],
+            &fine[..1],
+            &[at(&from, Some("0"), &json), fine[1].clone()],
+            &[at(&other, Some("1"), &json), fine[1].clone()],
+            &[at(&from, Some("1"), "{}"), fine[1].clone()],
+        ];
+        for parts in broken {
+            let why = judged(parts).expect_err("broken");
+            assert!(why.contains("beside"), "{why}");
+        }
     }
 
     #[test]
