@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use protocol::routes::Route;
+use protocol::routes::{Route, Spare};
 
 use crate::problem::Problem;
 
@@ -28,10 +28,10 @@ impl Extra {
     /// Its name in a request, for the log.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::StreamOptions => "stream_options",
-            Self::MaxTokens => "max_tokens",
-            Self::MaxCompletionTokens => "max_completion_tokens",
-            Self::CacheControl => "cache_control",
+            Self::StreamOptions => Spare::StreamOptions.name(),
+            Self::MaxTokens => Spare::MaxTokens.name(),
+            Self::MaxCompletionTokens => Spare::MaxCompletionTokens.name(),
+            Self::CacheControl => Spare::CacheControl.name(),
             Self::CallIds => "tool_call_id",
         }
     }
@@ -54,6 +54,17 @@ impl Extra {
                 problem.names(self.name()) && !advised(self.name()) && (unknown || advised(other.name()))
             }
             Self::CallIds => problem.says("length of 9"),
+        }
+    }
+}
+
+impl From<Spare> for Extra {
+    fn from(spare: Spare) -> Self {
+        match spare {
+            Spare::StreamOptions => Self::StreamOptions,
+            Spare::MaxTokens => Self::MaxTokens,
+            Spare::MaxCompletionTokens => Self::MaxCompletionTokens,
+            Spare::CacheControl => Self::CacheControl,
         }
     }
 }
@@ -102,6 +113,12 @@ impl Learned {
     /// Nothing yet.
     pub(crate) const fn new() -> Self {
         Self(AtomicU8::new(0))
+    }
+
+    /// What is known of a route before it is asked: what its settings leave out.
+    pub(crate) fn of(route: &Route) -> Self {
+        let left_out = route.leave_out.iter().map(|spare| Extra::from(*spare));
+        Self(AtomicU8::new(left_out.fold(Omitted::default(), Omitted::and).0))
     }
 
     /// What is left out of the next request.

@@ -40,7 +40,7 @@ pub(crate) async fn ask(
 
 /// The body of a request for this prompt.
 pub(crate) fn body(prompt: &Prompt, route: &Route, writ: Writ) -> serde_json::Result<Vec<u8>> {
-    request::body(prompt, writ, bound(route, writ.omitted))
+    request::body(prompt, &route.body, writ, bound(route, writ.omitted))
 }
 
 /// Under which name a route's provider is told how long an answer may be.

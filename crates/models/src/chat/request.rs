@@ -53,8 +53,14 @@ impl Bound {
     }
 }
 
-/// The body of `POST …/chat/completions` for a streamed answer, its bound under that name if under any.
-pub(super) fn body(prompt: &Prompt, writ: Writ, bound: Option<Bound>) -> serde_json::Result<Vec<u8>> {
+/// The body of `POST …/chat/completions` for a streamed answer, its bound under that name if under any, with
+/// these further members.
+pub(super) fn body(
+    prompt: &Prompt,
+    further: &Object,
+    writ: Writ,
+    bound: Option<Bound>,
+) -> serde_json::Result<Vec<u8>> {
     let tools = prompt.tools.iter().map(|tool| WireTool::Function {
         function: Function {
             name: &tool.name,
@@ -68,6 +74,7 @@ pub(super) fn body(prompt: &Prompt, writ: Writ, bound: Option<Bound>) -> serde_j
         stream: true,
         stream_options: (!writ.omitted.has(Extra::StreamOptions)).then_some(stream_options),
         bound: bound.map(|bound| (bound.field(), writ.bound)).into_iter().collect(),
+        further,
         tools: tools.collect(),
         messages: messages(prompt, writ.omitted.has(Extra::CallIds)),
     };
@@ -82,6 +89,8 @@ struct Body<'a> {
     stream_options: Option<StreamOptions>,
     #[serde(flatten)]
     bound: BTreeMap<&'static str, u64>,
+    #[serde(flatten)]
+    further: &'a Object,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<WireTool<'a>>,
     messages: Vec<WireMessage<'a>>,
@@ -439,7 +448,8 @@ mod tests {
 
     fn written(prompt: &Prompt, bound: Bound) -> Value {
         let writ = Writ { omitted: Omitted::default(), bound: 9 };
-        serde_json::from_slice(&body(prompt, writ, Some(bound)).expect("a body")).expect("JSON")
+        serde_json::from_slice(&body(prompt, &Object::new(), writ, Some(bound)).expect("a body"))
+            .expect("JSON")
     }
 
     fn told(messages: Vec<Message>) -> Value {
@@ -601,7 +611,8 @@ mod tests {
             user(vec![result("call_1", false, vec![block(png())]), result("abcDEF123", false, vec![])]),
         ];
         let omitted = Omitted::default().and(Extra::StreamOptions).and(Extra::CallIds);
-        let bytes = body(&prompt(None, vec![], messages), Writ { omitted, bound: 9 }, None).expect("a body");
+        let prompt = prompt(None, vec![], messages);
+        let bytes = body(&prompt, &Object::new(), Writ { omitted, bound: 9 }, None).expect("a body");
         let written: Value = serde_json::from_slice(&bytes).expect("JSON");
         let keys: Vec<&String> = written.as_object().expect("an object").keys().collect();
         assert_eq!(keys, ["model", "stream", "messages"]);

@@ -19,6 +19,6 @@ pub(crate) async fn ask(
     deltas: &mut (dyn FnMut(Delta) + Send),
 ) -> Result<Answer, Failure> {
     let bound = room::bound(prompt, line.route)?;
-    let response = line.ask("/v1/messages", bound, &EXTRAS, |writ| body(prompt, writ)).await?;
+    let response = line.ask("/v1/messages", bound, &EXTRAS, |writ| body(prompt, line.route, writ)).await?;
     line.hear(response, Reading::default(), deltas).await
 }

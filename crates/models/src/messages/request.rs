@@ -6,6 +6,7 @@ use protocol::{
     Object,
     content::{Block, Citations, SearchText, Source},
     prompt::{Message, Part, Prompt, Role},
+    routes::Route,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -20,13 +21,14 @@ use crate::{
 const MARKED_MESSAGES: usize = 2;
 
 /// The body of `POST /v1/messages` for a streamed answer.
-pub(crate) fn body(prompt: &Prompt, writ: Writ) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn body(prompt: &Prompt, route: &Route, writ: Writ) -> serde_json::Result<Vec<u8>> {
     let mark = if writ.omitted.has(Extra::CacheControl) { None } else { MARK };
     let system = prompt.system.iter().filter(|text| says_something(text));
     let body = Body {
         model: &prompt.model,
         max_tokens: writ.bound,
         stream: true,
+        further: &route.body,
         system: system.map(|text| Wire::Text { text, cache_control: mark }).collect(),
         tools: tools(prompt, mark),
         messages: messages(prompt, mark),
@@ -39,6 +41,8 @@ struct Body<'a> {
     model: &'a str,
     max_tokens: u64,
     stream: bool,
+    #[serde(flatten)]
+    further: &'a Object,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system: Vec<Wire<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -254,7 +258,7 @@ mod tests {
 
     fn written(prompt: &Prompt) -> Value {
         let writ = Writ { omitted: Omitted::default(), bound: 4_096 };
-        let bytes = body(prompt, writ).expect("a body");
+        let bytes = body(prompt, &Route::script("m"), writ).expect("a body");
         serde_json::from_slice(&bytes).expect("JSON")
     }
 
@@ -318,7 +322,7 @@ mod tests {
         let tools = vec![tool("look", "Looks.")];
         let prompt = prompt(Some("be brief"), tools, vec![user(vec![text("one")])]);
         let omitted = Omitted::default().and(Extra::CacheControl);
-        let bytes = body(&prompt, Writ { omitted, bound: 9 }).expect("a body");
+        let bytes = body(&prompt, &Route::script("m"), Writ { omitted, bound: 9 }).expect("a body");
         assert!(!String::from_utf8_lossy(&bytes).contains("cache_control"));
     }
 
