@@ -130,13 +130,13 @@ mod tests {
         assert_eq!(full.class, FailureClass::Invalid);
         let unsaid = super::bound(&prompt(Some((1_000_000, 1)), &[4]), &Route::script("m"));
         assert_eq!(unsaid, Ok(1_024), "nobody said how much the model reads");
-        let said = Route { window_known: true, ..Route::script("m") };
-        let full = super::bound(&prompt(Some((1_000_000, 1)), &[4]), &said).expect_err("a failure");
-        assert!(full.message.contains("1000000 of the 128000 tokens"), "what is said is meant: {full}");
         assert!(
             full.message.contains("31800 of the 32768 tokens") && full.message.contains("`window`"),
             "{full}"
         );
+        let said = Route { window_known: true, ..Route::script("m") };
+        let full = super::bound(&prompt(Some((1_000_000, 1)), &[4]), &said).expect_err("a failure");
+        assert!(full.message.contains("1000000 of the 128000 tokens"), "what is said is meant: {full}");
     }
 
     #[test]
