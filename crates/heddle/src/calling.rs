@@ -53,7 +53,7 @@ pub(crate) fn missing(answer: &Answer) -> Vec<Missing> {
     let thinking = seen.contains(&Lack::Thinking).then(|| told(false, Lack::Thinking));
     let calls: Vec<(&str, Option<&Object>)> = answer.blocks.iter().filter_map(call).collect();
     let good = |(name, input): &(&str, Option<&Object>)| {
-        *name == TOOL && input.is_some_and(|input| input.get(WORD).is_some_and(|word| word.is_string()))
+        *name == TOOL && input.is_some_and(|input| input.get(WORD).is_some_and(serde_json::Value::is_string))
     };
     let wrong = if calls.iter().any(good) {
         None

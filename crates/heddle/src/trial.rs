@@ -299,7 +299,7 @@ mod tests {
                         Err(failure(FailureClass::Invalid, "no tools here"))
                     }
                     "cold" => {
-                        sleep(Duration::from_secs(300)).await;
+                        sleep(Duration::from_mins(5)).await;
                         Ok(answer(prompt))
                     }
                     _ => Ok(answer(prompt)),

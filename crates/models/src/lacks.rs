@@ -94,14 +94,13 @@ impl Lack {
         let last = answer.blocks.len().saturating_sub(1);
         let of_block = |(place, block): (usize, &AnswerBlock)| match block {
             AnswerBlock::Text { text } => Self::of_text(text),
-            AnswerBlock::Thinking { .. } => Vec::new(),
             // The output limit falls into the last block.
             AnswerBlock::ToolUse { input: None, .. }
                 if answer.stop != AnswerStop::MaxTokens || place < last =>
             {
                 vec![Self::Inputs]
             }
-            AnswerBlock::ToolUse { .. } => Vec::new(),
+            AnswerBlock::Thinking { .. } | AnswerBlock::ToolUse { .. } => Vec::new(),
         };
         let mut seen: Vec<Self> = answer.blocks.iter().enumerate().flat_map(of_block).collect();
         seen.sort_unstable();

@@ -116,7 +116,7 @@ pub(crate) fn attempts(mut failure: Failure) -> (Failure, u32) {
 
 /// Tells in the message how often the route lets the request be made.
 pub(crate) fn told(failure: &mut Failure, attempts: u32) {
-    failure.message += &format!(" (of {attempts})");
+    failure.message = format!("{} (of {attempts})", failure.message);
 }
 
 pub(crate) fn tokens(dice: &mut Dice) -> Tokens {

@@ -222,10 +222,10 @@ impl Walk<'_> {
     fn json(&mut self, value: &Spanned<DeValue<'_>>, path: &str) -> bool {
         let wrong = match value.get_ref() {
             DeValue::Array(values) => {
-                return values.iter().fold(true, |right, value| self.json(value, path) && right);
+                return values.iter().all(|value| self.json(value, path));
             }
             DeValue::Table(table) => {
-                return table.iter().fold(true, |right, (_, value)| self.json(value, path) && right);
+                return table.iter().all(|(_, value)| self.json(value, path));
             }
             DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).is_err(),
             DeValue::Float(number) => !number.as_str().parse::<f64>().is_ok_and(f64::is_finite),
@@ -362,51 +362,42 @@ mod tests {
                 "3: routes.m.window: must be 1 to 100000000, and is 0",
             ),
             (
-                "[routes.m]\nprovider = \"messages\"\nsilence = 0\n",
-                "3: routes.m.silence: must be 1 to 86400, and is 0",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\nfirst_byte = 86401\n",
-                "3: routes.m.first_byte: must be 1 to 86400, and is 86401",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\nconnect = 1.5\n",
-                "3: routes.m.connect: must be a whole number, and is a number with a point",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\nattempts = 101\n",
-                "3: routes.m.attempts: must be 1 to 100, and is 101",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\nsilense = 5\n",
-                "3: unknown key `silense`; did you mean `silence`?",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\nleave_out = [\"cache_control\",\n\"stream_option\"]\n",
-                "4: routes.m.leave_out: unknown value `stream_option`; did you mean `stream_options`?",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\nbody = \"temperature\"\n",
-                "3: routes.m.body: must be a table, and is a text",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\n[routes.m.body]\na = [{ b = 1 }, { b = nan }]\n",
-                "4: routes.m.body.a: must be what JSON can say, and is a number with a point that it cannot",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\nbody = { a = 1979-05-27 }\n",
-                "3: routes.m.body.a: must be what JSON can say, and is a time that it cannot",
-            ),
-            (
-                "[routes.m]\nprovider = \"messages\"\nbody = { a = 99999999999999999999 }\n",
-                "3: routes.m.body.a: must be what JSON can say, and is a whole number that it cannot",
-            ),
-            (
                 "[routes.m]\nprovider = \"messages\"\nheaders = { a = 1 }\n",
                 "3: routes.m.headers.a: must be a text in \"quotes\", and is a whole number",
             ),
         ] {
             assert_eq!(mistakes(text), format!("heddle.toml:{said}"), "in {text}");
+        }
+    }
+
+    #[test]
+    fn what_a_route_may_not_be_set_to_is_named_with_its_line() {
+        for (rest, said) in [
+            ("silence = 0\n", "3: routes.m.silence: must be 1 to 86400, and is 0"),
+            ("first_byte = 86401\n", "3: routes.m.first_byte: must be 1 to 86400, and is 86401"),
+            ("connect = 1.5\n", "3: routes.m.connect: must be a whole number, and is a number with a point"),
+            ("attempts = 101\n", "3: routes.m.attempts: must be 1 to 100, and is 101"),
+            ("silense = 5\n", "3: unknown key `silense`; did you mean `silence`?"),
+            (
+                "leave_out = [\"cache_control\",\n\"stream_option\"]\n",
+                "4: routes.m.leave_out: unknown value `stream_option`; did you mean `stream_options`?",
+            ),
+            ("body = \"temperature\"\n", "3: routes.m.body: must be a table, and is a text"),
+            (
+                "[routes.m.body]\na = [{ b = 1 }, { b = nan }]\n",
+                "4: routes.m.body.a: must be what JSON can say, and is a number with a point that it cannot",
+            ),
+            (
+                "body = { a = 1979-05-27 }\n",
+                "3: routes.m.body.a: must be what JSON can say, and is a time that it cannot",
+            ),
+            (
+                "body = { a = 99999999999999999999 }\n",
+                "3: routes.m.body.a: must be what JSON can say, and is a whole number that it cannot",
+            ),
+        ] {
+            let text = format!("[routes.m]\nprovider = \"messages\"\n{rest}");
+            assert_eq!(mistakes(&text), format!("heddle.toml:{said}"), "in {text}");
         }
     }
 

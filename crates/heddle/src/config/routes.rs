@@ -425,6 +425,37 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_the_wrong_place_and_members_that_are_not_the_routes_are_refused() {
+        let route = |rest: &str| format!("[routes.m]\nprovider = \"messages\"\n{rest}\n");
+        for (text, said) in [
+            (route("key_file = \"sk-secret\""), "3: routes.m.key_file: must be the path of a file"),
+            (route("key_file = \"\""), "3: routes.m.key_file: must be the path of a file"),
+            (route("key_file = \"/a\\u0000b\""), "3: routes.m.key_file: must be the path of a file"),
+            (route("key = \"K\"\nkey_file = \"/k\""), "4: routes.m.key_file: stands beside `key`"),
+            (
+                route("body = { max_tokens = 1 }"),
+                "3: routes.m.body.max_tokens: is written by Heddle itself: set `max_output`",
+            ),
+            (
+                route("[routes.m.body]\ntop_p = 1\nmessages = []"),
+                "5: routes.m.body.messages: is written by Heddle itself: it is the conversation",
+            ),
+            (
+                route(&format!("body = {{ user = \"{}\" }}", "ä".repeat(9_000))),
+                "3: routes.m.body: must be at most 16384 bytes, and is 18011",
+            ),
+            (
+                route("leave_out = [\"stream_options\"]"),
+                "3: routes.m.leave_out: the wire messages has no `stream_options` to leave out, only cache_control",
+            ),
+        ] {
+            let wrong = settled(&text, &[]).expect_err("a mistake").to_string();
+            assert!(wrong.starts_with(&format!("heddle.toml:{said}")), "{wrong} in {text}");
+            assert!(!wrong.contains("-secret"), "{wrong}");
+        }
+    }
+
+    #[test]
     fn what_a_route_cannot_mean_is_refused_at_its_line_and_no_secret_is_repeated() {
         let route = |rest: &str| format!("[routes.m]\nprovider = \"messages\"\n{rest}\n");
         for (text, said) in [
@@ -449,26 +480,6 @@ mod tests {
             (route("headers = { a = \"$SECRET\" }"), "3: routes.m.headers.a: is sent as it stands"),
             (route("headers = { a = \"x\\ny\" }"), "3: routes.m.headers.a: must be at most 4096 characters"),
             (route("headers = { \"a b\" = \"x\" }"), "3: routes.m.headers.\"a b\": is no name of a header"),
-            (route("key_file = \"sk-secret\""), "3: routes.m.key_file: must be the path of a file"),
-            (route("key_file = \"\""), "3: routes.m.key_file: must be the path of a file"),
-            (route("key_file = \"/a\\u0000b\""), "3: routes.m.key_file: must be the path of a file"),
-            (route("key = \"K\"\nkey_file = \"/k\""), "4: routes.m.key_file: stands beside `key`"),
-            (
-                route("body = { max_tokens = 1 }"),
-                "3: routes.m.body.max_tokens: is written by Heddle itself: set `max_output`",
-            ),
-            (
-                route("[routes.m.body]\ntop_p = 1\nmessages = []"),
-                "5: routes.m.body.messages: is written by Heddle itself: it is the conversation",
-            ),
-            (
-                route(&format!("body = {{ user = \"{}\" }}", "ä".repeat(9_000))),
-                "3: routes.m.body: must be at most 16384 bytes, and is 18011",
-            ),
-            (
-                route("leave_out = [\"stream_options\"]"),
-                "3: routes.m.leave_out: the wire messages has no `stream_options` to leave out, only cache_control",
-            ),
             (route("window = 10\nmax_output = 11"), "4: routes.m.max_output: must not be more than window"),
             (
                 "[routes.m]\nprovider = \"chat-completions\"\n".to_owned(),

@@ -2,35 +2,10 @@
 
 use crate::house::{ask, heddle, serve, serving, start, status, text};
 
-#[test]
-fn the_doctor_says_every_setting_and_where_it_was_said() {
-    let folder = tempfile::tempdir().expect("a directory");
-    let file = folder.path().join("heddle.toml");
-    let toml = "data = \"there\"\nlisten = \"127.0.0.1:1\"\n\n[log]\nfilter = \"warn\"\nformat = \"json\"\n\
-                [routes.\"m-*\"]\nprovider = \"chat-completions\"\nbase_url = \"http://127.0.0.1:9\"\n\
-                key = \"M_KEY\"\n";
-    std::fs::write(&file, toml).expect("written");
-    let mut doctor = heddle(&["doctor", "--listen", "127.0.0.1:0", "--sandbox=off"]);
-    doctor
-        .env("HEDDLE_CONFIG", &file)
-        .env("HEDDLE_LOG", "debug")
-        .env("HEDDLE_API_KEY", "open-sesame-and-more");
-    doctor.env("M_KEY", "key-of-the-model").env("HEDDLE_ANTHROPIC_BASE_URL", "http://127.0.0.1:3");
-    let output = doctor.output().expect("it runs");
-    let (out, wrong) = text(&output);
-    assert!(output.status.success(), "{out}{wrong}");
-    let cells = |line: &str| {
-        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let told: Vec<String> = out
-        .lines()
-        .map_while(|line| {
-            let cells = cells(line);
-            (!cells.is_empty()).then(|| cells.join(" | "))
-        })
-        .collect();
+/// Every setting of the server below, with its value and where it was said.
+fn expected(file: &std::path::Path) -> Vec<String> {
     let line = |line: usize| format!("{}:{line}", file.display());
-    let expected = [
+    vec![
         format!("config | {} | HEDDLE_CONFIG", file.display()),
         "listen | 127.0.0.1:0 | --listen".to_owned(),
         format!("data | there | {}", line(1)),
@@ -81,8 +56,37 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
         "routes.\"m-*\".leave_out | none | default".into(),
         "routes.heddle-demo | the built-in script | default".into(),
         "HEDDLE_API_KEY | set | HEDDLE_API_KEY".into(),
-    ];
-    assert_eq!(told, expected);
+    ]
+}
+
+#[test]
+fn the_doctor_says_every_setting_and_where_it_was_said() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("heddle.toml");
+    let toml = "data = \"there\"\nlisten = \"127.0.0.1:1\"\n\n[log]\nfilter = \"warn\"\nformat = \"json\"\n\
+                [routes.\"m-*\"]\nprovider = \"chat-completions\"\nbase_url = \"http://127.0.0.1:9\"\n\
+                key = \"M_KEY\"\n";
+    std::fs::write(&file, toml).expect("written");
+    let mut doctor = heddle(&["doctor", "--listen", "127.0.0.1:0", "--sandbox=off"]);
+    doctor
+        .env("HEDDLE_CONFIG", &file)
+        .env("HEDDLE_LOG", "debug")
+        .env("HEDDLE_API_KEY", "open-sesame-and-more");
+    doctor.env("M_KEY", "key-of-the-model").env("HEDDLE_ANTHROPIC_BASE_URL", "http://127.0.0.1:3");
+    let output = doctor.output().expect("it runs");
+    let (out, wrong) = text(&output);
+    assert!(output.status.success(), "{out}{wrong}");
+    let cells = |line: &str| {
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told: Vec<String> = out
+        .lines()
+        .map_while(|line| {
+            let cells = cells(line);
+            (!cells.is_empty()).then(|| cells.join(" | "))
+        })
+        .collect();
+    assert_eq!(told, expected(&file));
     for secret in ["open-sesame-and-more", "key-of-the-model"] {
         assert!(!out.contains(secret) && !wrong.contains(secret), "{out}{wrong}");
     }

@@ -44,7 +44,7 @@ fn word(provider: Provider) -> String {
         }
     };
     let data = |event: &Value| event.as_str().map_or_else(|| event.to_string(), str::to_owned);
-    events.iter().map(|event| format!("data: {}\n\n", data(event))).collect()
+    events.iter().map(|event| ["data: ", &data(event), "\n\n"].concat()).collect()
 }
 
 async fn answering(provider: Provider) -> Fake {
@@ -140,11 +140,8 @@ async fn a_key_of_a_file_is_cut_out_of_what_the_provider_says() {
     }
 }
 
-fn members(value: Value) -> Object {
-    match value {
-        Value::Object(members) => members,
-        other => panic!("{other}"),
-    }
+fn members(value: &Value) -> Object {
+    value.as_object().cloned().expect("an object")
 }
 
 #[tokio::test]
@@ -153,14 +150,14 @@ async fn further_members_stand_beside_those_of_the_wire_as_they_were_given() {
         "stop": ["Ä", "\r\n"], "top_k": 40, "größe": true});
     for provider in WIRES {
         let fake = answering(provider).await;
-        let (plain, body) = (route(provider, &fake.base_url), members(further.clone()));
+        let (plain, body) = (route(provider, &fake.base_url), members(&further));
         ask(&models(plain.clone())).await.expect("an answer");
         let more = models(Route { body: body.clone(), ..plain });
         ask(&more).await.expect("an answer");
         let [before, after] = fake.seen().try_into().expect("two requests");
-        let mut expected = members(before.body);
+        let mut expected = members(&before.body);
         expected.extend(body);
-        assert_eq!(members(after.body), expected);
+        assert_eq!(members(&after.body), expected);
         let shown = more.request(&prompt("m")).expect("a body");
         assert_eq!(serde_json::from_slice::<Object>(&shown).expect("JSON"), expected);
     }
