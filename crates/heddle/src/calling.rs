@@ -75,8 +75,8 @@ pub(crate) fn missing(answer: &Answer) -> Vec<Missing> {
     wrong.into_iter().chain(thinking).collect()
 }
 
-/// What it means that the request failed where one without a tool was answered; `fix` is for a failure that has
-/// nothing to do with the tool.
+/// What it means that the request failed where one without a tool was answered; `fix` is for a failure that
+/// has nothing to do with the tool.
 pub(crate) fn refused(failure: &Failure, fix: String) -> Missing {
     let what = format!("a request with a tool failed: {}", failure.message);
     match failure.class {

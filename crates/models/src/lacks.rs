@@ -1,4 +1,4 @@
-//! What the server of a model lacks, by signs in the model's answers. An answer is read here and never changed.
+//! What the server of a model lacks, by signs in the model's answers. An answer is only read here.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 

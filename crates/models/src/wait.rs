@@ -42,8 +42,8 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// How long the next byte may take; none is too late for no time at all. `ending`: the answer has said why
-    /// it ends, and bytes that say nothing do not keep it up.
+    /// How long the next byte may take; none is too late for no time at all. `ending`: the answer has said
+    /// why it ends, and bytes that say nothing do not keep it up.
     pub(crate) fn next(&self, ending: bool) -> Duration {
         let silence = self.silence();
         let silence = if ending { silence.saturating_sub(self.framed_at.elapsed()) } else { silence };

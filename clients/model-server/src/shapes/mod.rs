@@ -32,8 +32,8 @@ pub(crate) struct Shape {
     /// The body of the streamed answer.
     pub(crate) sends: fn() -> String,
     /// What that is to be read as: `thought`, `said`, `calls` (name and input), `stop` and `tokens` (read and
-    /// written), and `lacks` if that shows what its server lacks; or `failed`, the class, and `words` that are
-    /// told.
+    /// written), and `lacks` if that shows what its server lacks; or `failed`, the class, and `words` that
+    /// are told.
     pub(crate) means: fn() -> Value,
 }
 

@@ -173,8 +173,8 @@ pub(super) struct FileRoute {
     /// left out no key is sent.
     #[schemars(example = &"MY_MODEL_KEY")]
     pub(super) key: Option<String>,
-    /// A file that holds the provider's key and nothing else, in place of `key`: read at each request, so that
-    /// a key can be changed while the server runs. Agents must not be able to read it. None by default.
+    /// A file that holds the provider's key and nothing else, in place of `key`: read at each request, so
+    /// that a key can be changed while the server runs. Agents must not be able to read it. None by default.
     #[schemars(example = &"/run/secrets/my-model-key")]
     pub(super) key_file: Option<String>,
     /// Tokens that the model reads at most; if left out 128000, and 200000 for `claude-*`.
@@ -186,8 +186,8 @@ pub(super) struct FileRoute {
     /// Requests to it under way at once; if left out 256. Further ones wait, and sessions take turns.
     #[schemars(range(min = 1, max = CONCURRENCY), example = limits::REQUESTS_PER_ROUTE)]
     pub(super) concurrency: Option<u32>,
-    /// How often a request is made in all while it fails for a time; if left out 8. An answer that says nothing
-    /// is paid for and asked for 3 times at most.
+    /// How often a request is made in all while it fails for a time; if left out 8. An answer that says
+    /// nothing is paid for and asked for 3 times at most.
     #[schemars(range(min = 1, max = ATTEMPTS), example = limits::ATTEMPTS)]
     pub(super) attempts: Option<u32>,
     /// Seconds within which the provider must be connected to; if left out 10.

@@ -50,8 +50,8 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.chars().all(legal) && !name.starts_with(|at: char| at.is_ascii_digit())
 }
 
-/// What is wrong with where a key is to be; whether it is there is looked at with each request. `shown` are the
-/// trees that agents can read.
+/// What is wrong with where a key is to be; whether it is there is looked at with each request. `shown` are
+/// the trees that agents can read.
 fn wrong_file(file: &str, shown: &[PathBuf]) -> Option<String> {
     let is_path = ["/", "./", "../"].iter().any(|begin| file.starts_with(begin));
     if !is_path || file.chars().any(char::is_control) {
