@@ -135,10 +135,12 @@ fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
 }
 
 /// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
-pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer) {
+///
+/// One that says nothing is a failure, and is asked for `attempts` times in all at most.
+pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer, attempts: u32) {
     let told_results = draft.session.thread(thread).is_some_and(|state| state.told_results);
     if let Some(failure) = empty(&answer, told_results) {
-        return turn::failed(draft, thread, &failure);
+        return turn::failed(draft, thread, &failure, attempts);
     }
     let opaque = answer.opaque.map(|opaque| by_event(request, opaque));
     let said = events(request, answer.blocks, &answer.stop);

@@ -50,6 +50,8 @@ pub enum Input {
         request: EventId,
         /// The answer.
         answer: Answer,
+        /// As in [`Input::Failed`], for an answer that says nothing.
+        attempts: u32,
     },
     /// A model request failed.
     Failed {
@@ -59,6 +61,8 @@ pub enum Input {
         request: EventId,
         /// What went wrong.
         failure: Failure,
+        /// How often the request is made in all while it fails for a time, as its route says.
+        attempts: u32,
     },
     /// A call has its place in a sandbox and is about to run: it may if this is accepted, and only then.
     Begins {
@@ -185,13 +189,13 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
     let mut accepted = Vec::new();
     match input {
         Input::Client { events, made } => accepted = accept(&mut draft, events, &made)?,
-        Input::Answered { thread, request, answer } => {
+        Input::Answered { thread, request, answer, attempts } => {
             let request = asked(session, thread, request)?;
-            answer::accept(&mut draft, thread, request, answer);
+            answer::accept(&mut draft, thread, request, answer, attempts);
         }
-        Input::Failed { thread, request, failure } => {
+        Input::Failed { thread, request, failure, attempts } => {
             asked(session, thread, request)?;
-            turn::failed(&mut draft, thread, &failure);
+            turn::failed(&mut draft, thread, &failure, attempts);
         }
         Input::Begins { thread, call } => begins(&mut draft, thread, call)?,
         Input::Ran { thread, call, content, is_error } => {

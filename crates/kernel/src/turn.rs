@@ -124,12 +124,13 @@ pub(crate) fn end_with(
     draft.say_with(thread, body, Some(Private::Ended { ending, tokens, opaque }));
 }
 
-/// The open request failed: it is asked again later, or the turn is over.
-pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure) {
+/// The open request failed: it is asked again later, or the turn is over. It is made `attempts` times in all
+/// at most.
+pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure, attempts: u32) {
     end_request(draft, thread, Ending::Failed, failure.tokens);
-    let attempts = draft.session.thread(thread).map_or(0, |state| state.failed);
+    let failed = draft.session.thread(thread).map_or(0, |state| state.failed);
     let seed = crate::Seed::new(draft.dice.draw());
-    let pause = retry::pause(failure, attempts, seed);
+    let pause = retry::pause(failure, failed, attempts, seed);
     let retry_status = if pause.is_some() { RetryStatus::Retrying } else { RetryStatus::Exhausted };
     let error =
         SessionFault { kind: retry::fault(failure.class), message: failure.message.clone(), retry_status };

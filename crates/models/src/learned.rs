@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use protocol::routes::Route;
+use protocol::routes::{Route, Spare};
 
 use crate::{chat, problem::Problem};
 
@@ -36,10 +36,10 @@ impl Extra {
     /// Its name in a request, for the log.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::StreamOptions => "stream_options",
-            Self::MaxTokens => "max_tokens",
-            Self::MaxCompletionTokens => "max_completion_tokens",
-            Self::CacheControl => "cache_control",
+            Self::StreamOptions => Spare::StreamOptions.name(),
+            Self::MaxTokens => Spare::MaxTokens.name(),
+            Self::MaxCompletionTokens => Spare::MaxCompletionTokens.name(),
+            Self::CacheControl => Spare::CacheControl.name(),
             Self::CallIds => "tool_call_id",
             Self::Beside => "what it puts beside its answers",
         }
@@ -70,6 +70,17 @@ impl Extra {
                 let mut words = problem.message().split(|letter| !word(letter));
                 unknown && words.any(|word| chat::names().any(|name| name == word))
             }
+        }
+    }
+}
+
+impl From<Spare> for Extra {
+    fn from(spare: Spare) -> Self {
+        match spare {
+            Spare::StreamOptions => Self::StreamOptions,
+            Spare::MaxTokens => Self::MaxTokens,
+            Spare::MaxCompletionTokens => Self::MaxCompletionTokens,
+            Spare::CacheControl => Self::CacheControl,
         }
     }
 }
@@ -118,6 +129,12 @@ impl Learned {
     /// Nothing yet.
     pub(crate) const fn new() -> Self {
         Self(AtomicU8::new(0))
+    }
+
+    /// What is known of a route before it is asked: what its settings leave out.
+    pub(crate) fn of(route: &Route) -> Self {
+        let left_out = route.leave_out.iter().map(|spare| Extra::from(*spare));
+        Self(AtomicU8::new(left_out.fold(Omitted::default(), Omitted::and).0))
     }
 
     /// What is left out of the next request.

@@ -99,8 +99,10 @@ pub const ALLOWED_HOSTS: usize = 256;
 
 /// Model requests in one turn before the runaway guard ends it (rules.md 4).
 pub const REQUESTS_PER_TURN: u32 = 200;
-/// Attempts at one model request (rules.md 4).
+/// Attempts at one model request (rules.md 4). What a route's `attempts` is unless it is set.
 pub const ATTEMPTS: u32 = 8;
+/// The most that a route's `attempts` may be set to.
+pub const ATTEMPTS_MAX: u32 = 100;
 /// Attempts at a request whose answers are empty: each is paid for.
 pub const EMPTY_ATTEMPTS: u32 = 3;
 /// Tokens of an answer below which asking for one is of no use: the conversation no longer fits the window.
@@ -118,11 +120,23 @@ pub const RETRY_AFTER_S_MAX: u64 = 60;
 pub const REQUESTS_PER_ROUTE: usize = 256;
 /// The most that a route's `concurrency` may be set to.
 pub const REQUESTS_PER_ROUTE_MAX: usize = 4_096;
-/// Seconds without a byte after which a model's stream counts as cut (rules.md 4).
+/// Seconds within which a provider must be connected to. What a route's `connect` is unless it is set.
+pub const MODEL_CONNECT_S: u64 = 10;
+/// The most that a route's `connect` may be set to, in seconds.
+pub const MODEL_CONNECT_S_MAX: u64 = 600;
+/// Seconds without a byte after which a model's stream counts as cut (rules.md 4). What a route's `silence`
+/// is unless it is set.
 pub const MODEL_SILENCE_S: u64 = 120;
+/// The most that a route's `silence` and `first_byte` may be set to, in seconds.
+pub const MODEL_SILENCE_S_MAX: u64 = 86_400;
 /// Seconds without anything of the answer after which a model's stream counts as cut, whatever else keeps
-/// coming: pings, comments, empty pieces. Long, for a server that says so while it loads a model.
+/// coming: pings, comments, empty pieces. Long, for a server that says so while it loads a model; a route's
+/// `silence` or `first_byte` goes before it where it is longer.
 pub const MODEL_EMPTY_S: u64 = 600;
+/// Bytes of the file that holds a provider's key.
+pub const KEY_FILE_BYTES: u64 = 16 * 1024;
+/// Bytes of the further members of a route's requests, as JSON.
+pub const ROUTE_BODY_BYTES: usize = 16 * 1024;
 
 // A request
 

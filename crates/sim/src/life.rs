@@ -6,7 +6,7 @@ use std::time::Duration;
 use kernel::{Change, Input, Want};
 use protocol::parse::Given;
 use protocol::prompt::Failure;
-use protocol::{EventId, Stamp, ThreadId};
+use protocol::{EventId, Stamp, ThreadId, limits};
 
 use crate::act::{Act, Law, State};
 use crate::client;
@@ -266,13 +266,16 @@ fn gone_wake(world: &mut World) -> (ThreadId, Stamp) {
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
 fn outcome(world: &mut World, thread: ThreadId, request: EventId, act: Act) -> Option<Input> {
     let dice = &mut world.dice;
-    let failed = |failure: Failure| Some(Input::Failed { thread, request, failure });
+    let failed = |failure: Failure| {
+        let (failure, attempts) = model::attempts(failure);
+        Some(Input::Failed { thread, request, failure, attempts })
+    };
     match act {
         Act::FailAgain => failed(model::failure(dice, false)),
         Act::FailForever => failed(model::failure(dice, true)),
         _ => {
             let answer = model::answer(dice, act, &world.kit)?;
-            Some(Input::Answered { thread, request, answer })
+            Some(Input::Answered { thread, request, answer, attempts: limits::ATTEMPTS })
         }
     }
 }

@@ -128,6 +128,18 @@ pub fn failure(dice: &mut Dice, hopeless: bool) -> Failure {
     Failure { class, message: format!("{name}: the model said so"), retry_after, tokens: tokens(dice) }
 }
 
+/// How often a route lets a request be made that failed so; told at the end of the message, for the referees.
+pub(crate) fn attempts(mut failure: Failure) -> (Failure, u32) {
+    let attempts = [1, 2, 8, 8, 8, 8, 8, 20][(failure.tokens.input % 8) as usize];
+    told(&mut failure, attempts);
+    (failure, attempts)
+}
+
+/// Tells in the message how often the route lets the request be made.
+pub(crate) fn told(failure: &mut Failure, attempts: u32) {
+    failure.message = format!("{} (of {attempts})", failure.message);
+}
+
 pub(crate) fn tokens(dice: &mut Dice) -> Tokens {
     Tokens {
         input: dice.below(1_000),

@@ -33,7 +33,8 @@ pub(crate) struct Shape {
     /// The body of the streamed answer.
     pub(crate) sends: fn() -> String,
     /// What that is to be read as: `thought`, `said`, `calls` (name and input), `stop` and `tokens` (read and
-    /// written); or `failed`, the class, and `words` that are told.
+    /// written), and `lacks` if that shows what its server lacks; or `failed`, the class, and `words` that
+    /// are told.
     pub(crate) means: fn() -> Value,
 }
 
@@ -81,6 +82,13 @@ fn said(text: &str, tokens: [u64; 2]) -> Value {
 fn looked(inputs: &[Value], tokens: [u64; 2]) -> Value {
     let calls: Vec<Value> = inputs.iter().map(|input| json!(["look", input])).collect();
     json!({"thought": "", "said": [], "calls": calls, "stop": "tool_use", "tokens": tokens})
+}
+
+/// An answer that says this, of a server that lacks this.
+fn lacking(lack: &str, text: &str) -> Value {
+    let mut means = said(text, [5, 2]);
+    means["lacks"] = json!([lack]);
+    means
 }
 
 fn failed(class: &str, words: &str) -> Value {

@@ -228,7 +228,16 @@ pub(crate) async fn world(store: Store, acts: Vec<Act>) -> World {
 }
 
 pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<Touch>) -> World {
-    built(store, acts, touches, protocol::limits::SESSION_CACHE_BYTES, clock()).await
+    built(store, acts, touches, protocol::limits::SESSION_CACHE_BYTES, clock(), route()).await
+}
+
+fn route() -> Route {
+    Route::script("m")
+}
+
+/// A world whose model's requests are made so often in all.
+pub(crate) async fn world_with_attempts(acts: Vec<Act>, attempts: u32) -> World {
+    built(Store::memory(), acts, Vec::new(), 0, clock(), Route { attempts, ..route() }).await
 }
 
 fn clock() -> Clock {
@@ -236,17 +245,23 @@ fn clock() -> Clock {
 }
 
 pub(crate) async fn world_with_cache(store: Store, acts: Vec<Act>, cache_bytes: usize) -> World {
-    built(store, acts, Vec::new(), cache_bytes, clock()).await
+    built(store, acts, Vec::new(), cache_bytes, clock(), route()).await
 }
 
 pub(crate) async fn world_with_clock(acts: Vec<Act>, clock: Clock) -> World {
-    built(Store::memory(), acts, Vec::new(), 0, clock).await
+    built(Store::memory(), acts, Vec::new(), 0, clock, route()).await
 }
 
-async fn built(store: Store, acts: Vec<Act>, touches: Vec<Touch>, cache_bytes: usize, clock: Clock) -> World {
+async fn built(
+    store: Store,
+    acts: Vec<Act>,
+    touches: Vec<Touch>,
+    cache_bytes: usize,
+    clock: Clock,
+    route: Route,
+) -> World {
     let glove = Arc::new(Glove { touches: Mutex::new(touches.into()), ..Glove::default() });
     let puppet = Arc::new(Puppet { acts: Mutex::new(acts.into()), ..Puppet::default() });
-    let route = Route::script("m");
     let parts = Parts {
         tree: kernel::Tree::default(),
         store: store.clone(),

@@ -211,6 +211,20 @@ async fn a_failed_request_is_tried_again_after_its_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failed_request_is_made_as_often_as_its_route_says() {
+    for attempts in [1, 3, 10] {
+        let acts = (0..20).map(|_| Act::Fail(FailureClass::Cut)).collect();
+        let world = world_with_attempts(acts, attempts).await;
+        let session = world.open(vec![]).await;
+        let mut feed = world.follow(session).await;
+        world.send(session, vec![message("hi")]).await;
+        let names = names(&until(&mut feed, IDLE).await);
+        let made = names.iter().filter(|name| **name == "span.model_request_start").count();
+        assert_eq!(made, attempts as usize);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_panics_is_a_failure_that_is_tried_again() {
     let world = world(Store::memory(), vec![Act::Panic]).await;
     let session = world.open(vec![]).await;

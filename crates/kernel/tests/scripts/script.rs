@@ -32,7 +32,7 @@ use protocol::roster::Errand;
 use protocol::routes::Provider;
 use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
 use protocol::usage::Tokens;
-use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
+use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId, limits};
 use serde_json::{Value, json};
 
 const THREAD: ThreadId = ThreadId::from_bits(2);
@@ -204,9 +204,18 @@ impl Stage {
         };
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let input = match verb {
-            "answer" => Input::Answered { thread: whose, request: self.asked(whose), answer: answer(rest) },
-            "stale" => Input::Answered { thread: whose, request: self.requests[0], answer: answer(rest) },
-            "fail" => Input::Failed { thread: whose, request: self.asked(whose), failure: failure(rest) },
+            "answer" => {
+                let (rest, attempts) = attempts(rest);
+                Input::Answered { thread: whose, request: self.asked(whose), answer: answer(rest), attempts }
+            }
+            "stale" => {
+                let (rest, attempts) = attempts(rest);
+                Input::Answered { thread: whose, request: self.requests[0], answer: answer(rest), attempts }
+            }
+            "fail" => {
+                let (rest, attempts) = attempts(rest);
+                Input::Failed { thread: whose, request: self.asked(whose), failure: failure(rest), attempts }
+            }
             "woke" => {
                 let until = self.until(whose);
                 let early = Stamp::from_micros(until.micros() - 1);
@@ -586,6 +595,13 @@ fn answer(line: &str) -> Answer {
 fn from(route: &str) -> Opaque<usize> {
     let from = Origin { wire: Provider::ChatCompletions, route: route.into() };
     Opaque { from, beside: Vec::new() }
+}
+
+/// How often the route lets a request be made: `of 3` at the end of a line.
+fn attempts(line: &str) -> (&str, u32) {
+    let (rest, said) = line.rsplit_once("of ").unwrap_or((line, ""));
+    let said = said.parse().ok().map(|most| (rest.trim_end(), most));
+    said.unwrap_or((line, limits::ATTEMPTS))
 }
 
 fn failure(line: &str) -> Failure {

@@ -54,7 +54,8 @@ impl Bound {
     }
 }
 
-/// The body of `POST …/chat/completions` for a streamed answer, its bound under that name if under any.
+/// The body of `POST …/chat/completions` for a streamed answer, its bound under that name if under any, with
+/// the route's further members.
 pub(super) fn body(
     prompt: &Prompt,
     route: &Route,
@@ -74,6 +75,7 @@ pub(super) fn body(
         stream: true,
         stream_options: (!writ.omitted.has(Extra::StreamOptions)).then_some(stream_options),
         bound: bound.map(|bound| (bound.field(), writ.bound)).into_iter().collect(),
+        further: &route.body,
         tools: tools.collect(),
         messages: messages(prompt, &Back::of(prompt, route, writ.omitted)),
     };
@@ -88,6 +90,8 @@ struct Body<'a> {
     stream_options: Option<StreamOptions>,
     #[serde(flatten)]
     bound: BTreeMap<&'static str, u64>,
+    #[serde(flatten)]
+    further: &'a Object,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<WireTool<'a>>,
     messages: Vec<WireMessage<'a>>,
@@ -613,9 +617,9 @@ mod tests {
             user(vec![result("call_1", false, vec![block(png())]), result("abcDEF123", false, vec![])]),
         ];
         let omitted = Omitted::default().and(Extra::StreamOptions).and(Extra::CallIds);
-        let bytes =
-            body(&prompt(None, vec![], messages), &Route::script("m"), Writ { omitted, bound: 9 }, None)
-                .expect("a body");
+        let prompt = prompt(None, vec![], messages);
+        let writ = Writ { omitted, bound: 9 };
+        let bytes = body(&prompt, &Route::script("m"), writ, None).expect("a body");
         let written: Value = serde_json::from_slice(&bytes).expect("JSON");
         let keys: Vec<&String> = written.as_object().expect("an object").keys().collect();
         assert_eq!(keys, ["model", "stream", "messages"]);

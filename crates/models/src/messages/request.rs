@@ -28,6 +28,7 @@ pub(crate) fn body(prompt: &Prompt, route: &Route, writ: Writ) -> serde_json::Re
         model: &prompt.model,
         max_tokens: writ.bound,
         stream: true,
+        further: &route.body,
         system: system.map(|text| Wire::Text { text, cache_control: mark }).collect(),
         tools: tools(prompt, mark),
         messages: messages(prompt, route, mark),
@@ -40,6 +41,8 @@ struct Body<'a> {
     model: &'a str,
     max_tokens: u64,
     stream: bool,
+    #[serde(flatten)]
+    further: &'a Object,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system: Vec<Wire<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -9,7 +9,7 @@ use protocol::{
     prompt::{
         Answer, AnswerBlock, AnswerStop, Beside, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin,
     },
-    routes::{Provider, Route, Routes},
+    routes::{Key, Provider, Route, Routes},
     usage::Tokens,
 };
 use serde_json::{Value, json};
@@ -18,14 +18,10 @@ use crate::provider::{Fake, direct, prompt, said, streamed};
 
 pub(crate) fn route(base_url: &str) -> Route {
     Route {
-        pattern: "chat-*".to_owned(),
         provider: Provider::ChatCompletions,
         base_url: format!("{base_url}/v1"),
-        key_variable: Some("THE_KEY".to_owned()),
-        headers: Vec::new(),
-        window: 128_000,
-        max_output: 8_192,
-        concurrency: 1,
+        key: Some(Key::Variable("THE_KEY".to_owned())),
+        ..Route::script("chat-*")
     }
 }
 

@@ -9,6 +9,7 @@ mod offered;
 mod provider;
 mod refusals;
 mod rows;
+mod settings;
 #[path = "../../../../clients/model-server/src/shapes/mod.rs"]
 mod shapes;
 mod streams;

@@ -16,7 +16,7 @@ use protocol::{
     Object,
     event::RefusalDetails,
     prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin},
-    routes::{Provider, Route, Routes},
+    routes::{Key, Provider, Route, Routes},
     usage::Tokens,
 };
 use serde_json::{Value, json};
@@ -36,14 +36,13 @@ async fn streaming(events: Vec<Value>) -> Fake {
 
 fn route(base_url: &str) -> Route {
     Route {
-        pattern: "claude-*".to_owned(),
         provider: Provider::Messages,
         base_url: base_url.to_owned(),
-        key_variable: Some("THE_KEY".to_owned()),
-        headers: Vec::new(),
+        key: Some(Key::Variable("THE_KEY".to_owned())),
         window: 200_000,
+        window_known: true,
         max_output: 32_000,
-        concurrency: 1,
+        ..Route::script("claude-*")
     }
 }
 
@@ -216,7 +215,7 @@ async fn without_a_key_no_request_is_sent() {
 #[tokio::test]
 async fn a_route_without_a_key_sends_none() {
     let provider = streaming(plain()).await;
-    let routes = Routes(vec![Route { key_variable: None, ..route(&provider.base_url) }]);
+    let routes = Routes(vec![Route { key: None, ..route(&provider.base_url) }]);
     let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
     assert_eq!(ask(&models).await.0.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
     assert!(!provider.seen().remove(0).headers.contains_key("x-api-key"));

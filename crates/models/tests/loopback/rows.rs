@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{body::Body, http::Response};
-use models::{Keys, Models, Oracle};
+use models::{Keys, Lack, Models, Oracle};
 use protocol::{
     content::Block,
     prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Message, Part, Prompt, Role, ToolSpec},
@@ -43,8 +43,7 @@ fn route(shape: &Shape, base_url: &str) -> Route {
         Wire::Chat => (Provider::ChatCompletions, format!("{base_url}/v1")),
         Wire::Messages => (Provider::Messages, base_url.to_owned()),
     };
-    let window = 128_000;
-    Route { pattern: shape.model(), provider, base_url, window, ..Route::script("x") }
+    Route { provider, base_url, ..Route::script(shape.model()) }
 }
 
 fn stop(stop: &AnswerStop) -> &'static str {
@@ -77,7 +76,20 @@ fn told(answer: &Answer) -> Value {
         thought += serde_json::from_str::<Value>(text).expect("JSON").as_str().expect("a text");
     }
     let tokens = [answer.tokens.read(), answer.tokens.output];
-    json!({"thought": thought, "said": said, "calls": calls, "stop": stop(&answer.stop), "tokens": tokens})
+    let mut told = json!({"thought": thought, "said": said, "calls": calls, "stop": stop(&answer.stop), "tokens": tokens});
+    let lacks: Vec<&str> = Lack::of_answer(answer).into_iter().map(lack).collect();
+    if !lacks.is_empty() {
+        told["lacks"] = json!(lacks);
+    }
+    told
+}
+
+fn lack(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Thinking => "thinking",
+        Lack::Calls => "calls",
+        Lack::Inputs => "inputs",
+    }
 }
 
 fn class(class: FailureClass) -> Value {
