@@ -36,6 +36,28 @@ def damage(server: Server, session: str, number: int, sql: str) -> int:
     return firsts[1] if "{second}" in sql else firsts[-1] if "{last}" in sql else 0
 
 
+def damage_agent(server: Server) -> str:
+    """Damages an agent that no session has, and gives it."""
+    database = sqlite3.connect(server.data / "heddle.db")
+    newest = "SELECT id, body FROM documents WHERE kind = 'agent' ORDER BY created_at DESC LIMIT 1"
+    bits, body = database.execute(newest).fetchone()
+    database.execute("UPDATE documents SET body = x'00' WHERE id = ?", (bits,))
+    database.commit()
+    database.close()
+    return json.loads(body)["id"]
+
+
+def walked(server: Server, path: str) -> set[str]:
+    """What the pages of a list hold."""
+    found: set[str] = set()
+    page = server.must("GET", path)
+    while True:
+        found |= {one["id"] for one in page["data"]}
+        if page["next_page"] is None:
+            return found
+        page = server.must("GET", f"{path}&page={page['next_page']}")
+
+
 @attack("logs, head rows and agents that the disk has damaged", seconds=240)
 def damaged(server: Server) -> None:
     """What is lost is said with its place; a session is deleted all the same, and the others notice nothing."""
@@ -44,12 +66,14 @@ def damaged(server: Server) -> None:
         more = {"agent": server.agent()} if what == "the agent" else {}
         session = sessions[what] = server.session(**more)
         server.bash(session, "echo here > file")
+    server.agent()
     # At work when the server dies, so that the next one takes it up.
     busy = server.session()
     server.bash(busy, "true")
     after = server.ask(busy, [("bash", {"command": "echo begun > begun; sleep 60"})])
     server.until("the command runs", (server.data / "sandboxes" / busy / "workspace" / "begun").exists)
     server.kill()
+    lost = damage_agent(server)
     places = {what: damage(server, sessions[what], number, DAMAGE[what]) for number, what in enumerate(DAMAGE)}
     places["busy"] = damage(server, busy, len(sessions), DAMAGE["the last row"])
     server.start()
@@ -60,10 +84,16 @@ def damaged(server: Server) -> None:
         status, answer = server.post(f"/v1/sessions/{session}/events", message)
         server.say(f"{what}: {status} {str(answer)[:170]}")
         assert status == 500, answer
-        if what != "the agent":
-            assert "damaged" in str(answer) and "restore the data directory from a backup" in str(answer), answer
+        assert "damaged" in str(answer) and "restore the data directory from a backup" in str(answer), answer
         if what not in ("the agent", "the head row"):
             assert f"at position {places[what]} " in str(answer), (places[what], answer)
+    # Whoever lists them is shown those of which all is there that a list shows.
+    shown = {one["id"] for one in server.must("GET", "/v1/sessions?limit=100")["data"]}
+    assert shown == {*sessions.values(), busy} - {sessions["the head row"], sessions["the agent"]}, shown
+    pages = walked(server, "/v1/sessions?limit=1")
+    assert pages == shown and lost not in walked(server, "/v1/agents?limit=1"), pages
+    status, answer = server.get(f"/v1/agents/{lost}")
+    assert status == 500 and "damaged" in str(answer), answer
     status, answer = server.get(f"/v1/sessions/{sessions['the last row']}/events")
     assert status == 500 and f"at position {places['the last row']} " in str(answer), answer
     before = server.log().count(RESTS)

@@ -4,6 +4,7 @@
 //! it starts.
 
 mod ceiling;
+mod cost;
 mod line;
 mod load;
 mod memory;
@@ -45,6 +46,21 @@ enum Verb {
         #[arg(long)]
         place: PathBuf,
     },
+    /// The CPU of two servers for the same turns, turn about: for who looks where it goes
+    Cost {
+        /// The server's binary, built for release
+        #[arg(long)]
+        heddle: PathBuf,
+        /// A second one
+        #[arg(long)]
+        against: PathBuf,
+        /// Where the data directories are made
+        #[arg(long)]
+        place: PathBuf,
+        /// How often each has its turn
+        #[arg(long, default_value_t = 10)]
+        rounds: usize,
+    },
     /// A model server that reads no request and answers with the same bytes each time
     Model {
         /// How long it takes, in milliseconds
@@ -81,6 +97,9 @@ fn run(verb: Verb) -> Outcome<()> {
         // One thread for the client and one for each model leaves as much as can be to who is measured.
         Verb::Quick { heddle, against, place } => {
             one.enable_all().build()?.block_on(quick::run(heddle, against, &place))
+        }
+        Verb::Cost { heddle, against, place, rounds } => {
+            one.enable_all().build()?.block_on(cost::run([heddle, against], &place, rounds))
         }
         Verb::Model { delay_ms } => {
             one.enable_all().build()?.block_on(model::serve(Duration::from_millis(delay_ms)))

@@ -367,13 +367,15 @@ mod tests {
     fn shaped(model: &str, wire: shapes::Wire, broken: bool) -> Value {
         let call =
             |id: &str| json!({"id": id, "type": "function", "function": {"name": "look", "arguments": "{}"}});
+        let own = json!({"id": "own", "function": {"arguments": "{\"q\":\"a\"}"}, "extra_content": "x"});
         match (wire, broken) {
             (shapes::Wire::Chat, true) => json!({
                 "model": model, "stream": true, "stream_options": {}, "max_tokens": 8_192,
                 "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
                 "messages": [
                     {"role": "user", "content": [{"type": "text", "text": "a"}]},
-                    {"role": "assistant", "tool_calls": [call("call_1")]},
+                    {"role": "assistant", "reasoning_content": "x", "reasoning": "x",
+                     "tool_calls": [call("call_1"), own]},
                     {"role": "tool", "tool_call_id": "call_1", "content": "x"},
                     {"role": "user", "content": "c"}]}),
             (shapes::Wire::Chat, false) => json!({
@@ -383,13 +385,15 @@ mod tests {
             (shapes::Wire::Messages, _) => {
                 let mut result =
                     json!({"type": "tool_result", "tool_use_id": "t", "is_error": true, "content": []});
+                let mut called = json!({"type": "tool_use", "id": "t", "name": "look", "input": {"q": "b"}});
                 if broken {
+                    called["input"] = json!({"q": "a"});
                     result["cache_control"] = json!({"type": "ephemeral"});
                 } else {
                     result["content"] = json!([{"type": "text", "text": "no"}]);
                 }
                 json!({"model": model, "max_tokens": 9, "stream": true, "messages": [
-                    {"role": "user", "content": [result]}]})
+                    {"role": "assistant", "content": [called]}, {"role": "user", "content": [result]}]})
             }
         }
     }
@@ -419,7 +423,7 @@ mod tests {
             }
         }
         let laws = shapes::all().filter(|shape| (shape.refuses)(&shaped("m", shape.wire, true)).is_some());
-        assert_eq!(laws.count(), 13);
+        assert_eq!(laws.count(), 24);
         let judged = asked(address, "GET", "/referee", "").await;
         assert!(judged.contains("\"breaches\":[]"), "{judged}");
         let told = asked(address, "GET", "/shapes", "").await;

@@ -113,7 +113,7 @@ def chat_streams_as_each_server_does(guest: Guest) -> None:
 
 @scenario
 def chat_calls_are_answered_in_each_dialect(guest: Guest) -> None:
-    """Two custom calls in one answer, twice: the inputs arrive whole, the results reach their calls."""
+    """Two calls in one answer, twice: inputs come whole, results reach their calls, thinking goes back."""
     order = [*RUNNING, "user.message", START, "agent.message", *["agent.custom_tool_use"] * 2, END, *IDLE]
     for model in DIALECTS:
         talker, kept = Talker(guest, model), name("kept")
@@ -142,6 +142,7 @@ def chat_calls_are_answered_in_each_dialect(guest: Guest) -> None:
                 "role": "assistant",
                 "content": "Let me look.",
                 "tool_calls": [look(first, "a"), look(second, 'b"é')],
+                **dict.fromkeys(thoughts(model), "hm"),
             },
             {"role": "tool", "tool_call_id": second, "content": "B"},
             {"role": "tool", "tool_call_id": first, "content": "Error: nothing"},
@@ -149,6 +150,13 @@ def chat_calls_are_answered_in_each_dialect(guest: Guest) -> None:
             {"role": "tool", "tool_call_id": third, "content": "C"},
         ]
         same(asked, told, f"{model}: what the model is told")
+
+
+def thoughts(model: str) -> list[str]:
+    """Under which names a server gives what a model thinks, and is given it back."""
+    if "vllm" in model:
+        return ["reasoning_content", "reasoning"]
+    return ["reasoning"] if "ollama" in model else ["reasoning_content"]
 
 
 def texts_of(message: dict[str, Any]) -> str:
@@ -180,7 +188,7 @@ def chat_uses_the_built_in_tools(guest: Guest) -> None:
 
 @scenario
 def chat_models_are_told_all_and_nothing_more(guest: Guest) -> None:
-    """The whole request: model, system, tools, bound; no thinking comes back; show tells the same."""
+    """The whole request: model, system, tools, bound; no thinking of another turn; show tells the same."""
     kept = name("kept")
     talker = Talker(guest)
     agent = talker.agent(system="Be brief.")

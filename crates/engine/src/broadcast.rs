@@ -109,9 +109,13 @@ impl Broadcast {
     /// What comes at `next`, which then is the number behind it. Dropping the future loses nothing.
     pub(crate) async fn hear(&self, next: &mut u64) -> Heard {
         loop {
+            // Most often there is something: who hears has just been woken.
+            if let Some(heard) = lock(&self.ring).hear(next) {
+                return heard;
+            }
             let told = self.told.notified();
             let mut told = std::pin::pin!(told);
-            // Before the look, so that nothing is told between the two.
+            // Before the next look, so that nothing is told between the two.
             told.as_mut().enable();
             if let Some(heard) = lock(&self.ring).hear(next) {
                 return heard;

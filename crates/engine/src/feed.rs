@@ -2,6 +2,7 @@
 //! streams and resumes, and nothing is lost between the two (design decision 5, rules.md 7).
 
 use std::collections::{BTreeSet, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use kernel::view::Viewer;
@@ -10,7 +11,7 @@ use protocol::{
     event::{Body, Event},
     prompt::DeltaKind,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
     Engine, blobs,
@@ -75,7 +76,8 @@ pub enum PreviewKind {
 pub struct Feed {
     engine: Engine,
     ear: Ear,
-    stop: CancellationToken,
+    /// Ready when the engine stops.
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
     /// What it shows; a thread's stream ends with the thread.
     viewer: Viewer,
     previews: Previews,
@@ -141,7 +143,7 @@ impl Engine {
         Ok(Feed {
             engine: self.clone(),
             ear,
-            stop: self.stop_token(),
+            stop: Box::pin(self.stop_token().cancelled_owned()),
             viewer,
             previews,
             next,
@@ -201,12 +203,11 @@ impl Feed {
                 self.catch_up().await?;
                 continue;
             }
-            let stop = self.stop.clone();
-            let Ear { live, next } = &mut self.ear;
+            let Self { stop, ear: Ear { live, next }, .. } = self;
             let heard = tokio::select! {
                 biased;
                 heard = live.flow.hear(next) => heard,
-                () = stop.cancelled() => {
+                () = stop => {
                     self.ended = true;
                     continue;
                 }

@@ -64,7 +64,7 @@ pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => {
             let failure = unavailable("the server failed while it asked the model; its log says why");
-            Input::Failed { thread, request, failure, named: Vec::new() }
+            Input::Failed { thread, request, failure, named: Vec::new(), attempts: limits::ATTEMPTS }
         }
         Want::Run { thread, call, .. } => ran(thread, call, failed()),
         Want::Wake { .. } => return,
@@ -118,16 +118,20 @@ pub(crate) async fn deliver(engine: &Engine, live: &Live, input: Input) -> Said 
 
 async fn ask(engine: &Engine, live: &Live, thread: ThreadId, request: EventId) -> Option<Input> {
     let open = live.current()?.session.thread(thread)?.request().filter(|open| open.id == request)?;
-    let outcome = match prompt(engine, live, thread).await {
-        Ok(prompt) => answer(engine, live, open, &prompt).await,
-        Err(fault) => Err(unreadable(live, &fault)),
+    let (outcome, attempts) = match prompt(engine, live, thread).await {
+        Ok(prompt) => {
+            let attempts =
+                engine.routes().route(&prompt.model).map_or(limits::ATTEMPTS, |route| route.attempts);
+            (answer(engine, live, open, &prompt).await, attempts)
+        }
+        Err(fault) => (Err(unreadable(live, &fault)), limits::ATTEMPTS),
     };
     Some(match outcome {
-        Ok(answer) => Input::Answered { thread, request, answer },
+        Ok(answer) => Input::Answered { thread, request, answer, attempts },
         Err(failure) => {
             engine.counters().failed();
             let named = named(live, thread, &failure);
-            Input::Failed { thread, request, failure, named }
+            Input::Failed { thread, request, failure, named, attempts }
         }
     })
 }

@@ -39,7 +39,7 @@ use protocol::{
     session::Thread,
 };
 use sha2::{Digest as _, Sha256};
-use store::{HeadQuery, Store};
+use store::Store;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tools::Hands;
@@ -225,15 +225,6 @@ impl Engine {
         let summary = Summary::read(&head.body)?;
         let agent = self.agent(&summary.hash()?).await?;
         Ok(summary::session_object(head, &summary, &agent, self.now()))
-    }
-
-    /// One page of sessions.
-    pub async fn sessions(&self, query: HeadQuery) -> Result<Vec<Session>, Fault> {
-        let mut sessions = Vec::new();
-        for head in self.store().heads(query).await? {
-            sessions.push(self.object(&head).await?);
-        }
-        Ok(sessions)
     }
 
     /// The session's threads, the primary first; `None`: no such session.

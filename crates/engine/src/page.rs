@@ -7,7 +7,7 @@ use kernel::{
     thread::Queued,
     view::{self, Viewer},
 };
-use protocol::{EventId, SessionId, Stamp, ThreadId, WorkspaceId, event::Event, limits};
+use protocol::{EventId, SessionId, Stamp, ThreadId, WorkspaceId, event::Event};
 
 use crate::{
     Engine, blobs,
@@ -30,6 +30,8 @@ pub struct EventQuery {
     pub after: Option<EventCursor>,
     /// How many at most.
     pub limit: usize,
+    /// Bytes of them at most; but the first one always comes.
+    pub bytes: usize,
     /// Only these types; empty: all.
     pub types: BTreeSet<&'static str>,
     /// Only processed in this time.
@@ -177,7 +179,7 @@ fn queue(state: &State, query: &EventQuery, viewer: Viewer) -> Vec<Arc<Event>> {
 impl Page<'_> {
     /// Whether one more than the page holds has been found, or enough bytes.
     fn full(&self) -> bool {
-        self.found.len() > self.query.limit || (self.bytes > limits::PAGE_BYTES && self.found.len() > 1)
+        self.found.len() > self.query.limit || (self.bytes > self.query.bytes && self.found.len() > 1)
     }
 
     fn queued(&mut self, waiting: Vec<Arc<Event>>, end: u64) {

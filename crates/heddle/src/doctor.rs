@@ -9,6 +9,7 @@ use sandbox::{Check, Report};
 
 use crate::{
     Outcome,
+    calling::Missing,
     config::{Mode, Said, Setting, Settled},
     descriptors::Descriptors,
     ground, hands, offers, say, seal, table,
@@ -19,8 +20,8 @@ use crate::{
 /// What to look at.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Flags {
-    /// Also try each route: ask its provider for its models and one model for a word, which may cost a
-    /// little; without this nothing is sent anywhere
+    /// Also try each route: ask its provider for its models, and one model for a word and for a call of a
+    /// tool, which may cost a little; without this nothing is sent anywhere
     #[arg(long)]
     routes: bool,
     /// The model to ask where a route's pattern leaves it open; may be given for each route
@@ -63,6 +64,11 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
         let failed = found.iter().filter(|found| matches!(found, Found::Failed { .. })).count();
         if failed > 0 {
             wrong.push(format!("{failed} of {} routes failed", found.len()));
+        }
+        let useless = found.iter().filter(|found| found.lacks_what_agents_need()).count();
+        if useless > 0 {
+            wrong
+                .push(format!("{useless} of {} routes answer, but no agent can work over them", found.len()));
         }
     }
     wrong.extend(Descriptors::possible().enough().err());
@@ -127,14 +133,20 @@ fn tried(settled: &Settled, found: &[Found]) -> String {
     for (route, found) in settled.routes.0.iter().zip(found) {
         let pattern = &route.pattern;
         let _written = match found {
-            Found::Answered { model, took, offered } => {
+            Found::Answered { model, took, offered, missing } => {
                 let seconds = took.as_secs_f64();
                 let offered = match offered {
                     Ok(0) => String::new(),
                     Ok(count) => format!("; the provider names {count} models"),
                     Err(wrong) => format!("; its list of models cannot be had: {wrong}"),
                 };
-                writeln!(text, "  ok      {pattern}: {model} answered in {seconds:.2} s{offered}")
+                let answered = format!("{pattern}: {model} answered in {seconds:.2} s{offered}");
+                let mut told = writeln!(text, "  ok      {answered}");
+                for Missing { needed, what, fix } in missing {
+                    let mark = if *needed { "MISSING" } else { "without" };
+                    told = told.and_then(|()| writeln!(text, "  {mark} {pattern}: {what}\n          {fix}"));
+                }
+                told
             }
             Found::Skipped { why } => writeln!(text, "  without {pattern}: {why}"),
             Found::Failed { what, fix } => {

@@ -15,6 +15,8 @@ use protocol::limits::LOG_WAITING_BYTES;
 const PIECE: usize = 4_096;
 /// How long [`Lines::settle`] waits for a reader that takes nothing, and how long for one that does.
 const STILL: Duration = Duration::from_secs(1);
+/// How long lines are gathered behind those that were written.
+const GATHERED: Duration = Duration::from_millis(10);
 const SETTLED: u32 = 5;
 
 /// Makes the line that tells how many lines are missing, and why.
@@ -44,6 +46,8 @@ struct Queue {
     refused: u64,
     /// Whether the thread sleeps until something is put here.
     asleep: bool,
+    /// Whether nothing more is gathered: somebody waits until everything is written.
+    hurry: bool,
     /// Whether the thread is to panic, for a test.
     #[cfg(debug_assertions)]
     ends: bool,
@@ -86,6 +90,8 @@ impl Lines {
     /// Waits until everything is written; not for a reader that takes nothing for a second, and not for ever.
     pub(crate) fn settle(&self) {
         let mut queue = self.0.lock();
+        queue.hurry = true;
+        self.0.some.notify_one();
         for _ in 0..SETTLED {
             let done = queue.done;
             let waited = self.0.none.wait_timeout_while(queue, STILL, |queue| queue.held > 0);
@@ -100,7 +106,7 @@ impl Lines {
     #[cfg(debug_assertions)]
     pub(crate) fn end(&self) {
         let mut queue = self.0.lock();
-        queue.ends = true;
+        (queue.ends, queue.hurry) = (true, true);
         queue.asleep = false;
         self.0.some.notify_one();
     }
@@ -124,10 +130,14 @@ impl Shared {
 
     /// What waits, and how many lines found no room behind it.
     fn next(&self) -> (Vec<u8>, u64) {
-        let mut queue = self.lock();
+        // A line that comes alone is written at once, and of many that come together not each wakes somebody:
+        // nobody rings while this is awake but whoever waits for the last line.
+        let gathered = self.some.wait_timeout_while(self.lock(), GATHERED, |queue| !queue.hurry);
+        let mut queue = gathered.unwrap_or_else(PoisonError::into_inner).0;
         loop {
             #[cfg(debug_assertions)]
             if std::mem::take(&mut queue.ends) {
+                queue.hurry = false;
                 drop(queue);
                 panic!("ended by a test");
             }

@@ -1,5 +1,6 @@
 //! The key: the command line, the settings, the wiring.
 
+mod calling;
 mod client;
 mod complete;
 mod config;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use models::Lack;
 use protocol::Stamp;
 use serde_json::Value;
 
@@ -49,8 +50,14 @@ impl Tree {
         let at = event["processed_at"].as_str().and_then(|at| at.parse::<Stamp>().ok());
         let seconds = at.map_or(0.0, |at| at.since(self.began).as_secs_f64());
         let label = self.label(&told.thread);
-        let told = format!("{seconds:>9.3}  {label}  {word:<12} {}", line(&rest));
-        say(&format!("{}\n", told.trim_end()));
+        let told = |word: &str, rest: &str| {
+            let told = format!("{seconds:>9.3}  {label}  {word:<12} {}", line(rest));
+            say(&format!("{}\n", told.trim_end()));
+        };
+        told(word, &rest);
+        for lack in lacks(event) {
+            told("lacks", &format!("{}: `heddle doctor --routes` says what to do", lack.seen()));
+        }
     }
 
     fn label(&self, thread: &str) -> String {
@@ -124,6 +131,16 @@ fn words(event: &Value) -> Option<(&str, String)> {
     })
 }
 
+/// What a message of a model shows to be lacking where it is served, each once.
+fn lacks(event: &Value) -> Vec<Lack> {
+    let blocks = event["content"].as_array().filter(|_| event["type"] == "agent.message");
+    let texts = blocks.into_iter().flatten().filter_map(|block| block["text"].as_str());
+    let mut seen: Vec<Lack> = texts.flat_map(Lack::of_text).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    seen
+}
+
 fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -164,6 +181,22 @@ mod tests {
             ["a", "b", "c", "d"].map(|id| tree.label(id)),
             ["lead            ", "├─ writer       ", "│  ├─ a very lon", "?               "]
         );
+    }
+
+    #[test]
+    fn a_message_that_shows_what_its_server_lacks_has_a_line_more_that_fits() {
+        let said = |kind: &str, texts: &[&str]| {
+            let content: Vec<Value> =
+                texts.iter().map(|text| json!({"type": "text", "text": text})).collect();
+            lacks(&json!({"type": kind, "content": content}))
+        };
+        let (call, thought) = ("<tool_call>\n{}\n</tool_call>", "<think>hm</think>ok");
+        assert_eq!(said("agent.message", &[call, thought, call]), [Lack::Thinking, Lack::Calls]);
+        assert_eq!(said("user.message", &[call]), [], "a person may say so");
+        for lack in [Lack::Thinking, Lack::Calls] {
+            let told = format!("{}: `heddle doctor --routes` says what to do", lack.seen());
+            assert_eq!(line(&told), told);
+        }
     }
 
     #[test]

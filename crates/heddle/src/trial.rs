@@ -1,4 +1,5 @@
-//! Tries routes for real: what a provider says it has, and whether a model of it answers.
+//! Tries routes for real: what a provider says it has, whether a model of it answers, and whether it calls a
+//! tool.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -8,12 +9,14 @@ use futures_util::{StreamExt as _, stream};
 use models::Oracle;
 use protocol::{
     content::Block,
-    prompt::{Failure, FailureClass, Message, Part, Prompt, Role},
-    routes::{Offered, Route, Routes},
+    prompt::{Answer, Failure, FailureClass, Message, Part, Prompt, Role},
+    routes::{Key, Offered, Patience, Provider, Route, Routes},
 };
 use tokio::time::{Instant, timeout};
 
-/// How long one route may take, all in all.
+use crate::calling::{self, Missing};
+
+/// How long a request to a route may take whose settings give it no more.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 /// Routes that are tried side by side.
 const AT_ONCE: usize = 8;
@@ -24,12 +27,22 @@ const QUESTION: &str = "Reply with the word ok.";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
     /// This model answered; beside that, how many models the provider says it has for the route, or why it
-    /// does not say.
-    Answered { model: String, took: Duration, offered: Result<usize, String> },
+    /// does not say; and what is missing where it is served.
+    Answered { model: String, took: Duration, offered: Result<usize, String>, missing: Vec<Missing> },
     /// It was not tried, and that is all right.
     Skipped { why: String },
     /// It does not work: what happened, and what to do.
     Failed { what: String, fix: String },
+}
+
+impl Found {
+    /// Whether the model answers and agents cannot use it.
+    pub(crate) fn lacks_what_agents_need(&self) -> bool {
+        match self {
+            Self::Answered { missing, .. } => missing.iter().any(|missing| missing.needed),
+            Self::Skipped { .. } | Self::Failed { .. } => false,
+        }
+    }
 }
 
 /// Tries each of `routes`, side by side; in the order of the table. `models` are the ids to ask where a
@@ -42,12 +55,43 @@ pub(crate) async fn all(
 ) -> Vec<Found> {
     side_by_side(routes, async |route| match skipped(route) {
         Some(why) => Found::Skipped { why },
-        None => match timeout(PATIENCE, one(oracle, routes, route, models)).await {
+        None => match timeout(patience(route), one(oracle, routes, route, models)).await {
+            Ok(Found::Answered { model, took, offered, mut missing }) => {
+                missing.extend(tool(oracle, route, &model).await);
+                missing.sort_by_key(|missing| !missing.needed);
+                missing.dedup();
+                Found::Answered { model, took, offered, missing }
+            }
             Ok(found) => found,
             Err(_) => silent(route),
         },
     })
     .await
+}
+
+/// How long a request to a route may take: a model that is loaded first has the time that the route gives it.
+fn patience(route: &Route) -> Duration {
+    let first_byte = route.patience.first_byte;
+    if first_byte > Patience::DEFAULT.first_byte { first_byte + PATIENCE } else { PATIENCE }
+}
+
+/// What a call of a tool shows to be missing.
+async fn tool(oracle: &dyn Oracle, route: &Route, model: &str) -> Vec<Missing> {
+    // The built-in script calls what it likes.
+    if route.provider == Provider::Script {
+        return Vec::new();
+    }
+    let prompt = calling::prompt(model);
+    match timeout(patience(route), oracle.ask(&prompt, &mut |_| {})).await {
+        Ok(Ok(answer)) => calling::missing(&answer),
+        Ok(Err(failure)) => vec![calling::refused(&failure, fix(route, &failure))],
+        Err(_) => {
+            let what = format!("a request with a tool got {}", nothing(route));
+            let fix =
+                format!("see whether {} answers at all, and whether a proxy is in between", route.base_url);
+            vec![Missing::needed(what, fix)]
+        }
+    }
 }
 
 /// What each of `routes` offers, or why that is not known.
@@ -60,7 +104,7 @@ pub(crate) async fn offers(
         Some(why) => Err(why),
         None => match timeout(PATIENCE, oracle.offered(route)).await {
             Ok(offered) => offered.map_err(|failure| failure.message),
-            Err(_) => Err(nothing()),
+            Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
         },
     })
     .await
@@ -91,7 +135,7 @@ async fn one(oracle: &dyn Oracle, routes: &Routes, route: &Route, models: &[Stri
         let (asked, offered) = tokio::join!(ask(oracle, &model), offered);
         let offered = offered.map(|offered| offered.len()).map_err(|failure| failure.message);
         return match asked {
-            Ok(took) => Found::Answered { model, took, offered },
+            Ok((took, missing)) => Found::Answered { model, took, offered, missing },
             Err(failure) => failed(route, &failure),
         };
     }
@@ -107,15 +151,19 @@ async fn one(oracle: &dyn Oracle, routes: &Routes, route: &Route, models: &[Stri
     };
     let model = first.id.clone();
     match ask(oracle, &model).await {
-        Ok(took) => Found::Answered { model, took, offered: Ok(offered.len()) },
+        Ok((took, missing)) => Found::Answered { model, took, offered: Ok(offered.len()), missing },
         Err(failure) => failed(route, &failure),
     }
 }
 
-/// How long the model took to answer.
-async fn ask(oracle: &dyn Oracle, model: &str) -> Result<Duration, Failure> {
+/// How long the model took to answer, and what its answer shows to be missing.
+async fn ask(oracle: &dyn Oracle, model: &str) -> Result<(Duration, Vec<Missing>), Failure> {
     let began = Instant::now();
-    oracle.ask(&prompt(model), &mut |_| {}).await.map(|_| began.elapsed())
+    let answer: Answer = oracle.ask(&prompt(model), &mut |_| {}).await?;
+    let took = began.elapsed();
+    // Whether it calls tools is not asked here.
+    let seen = calling::missing(&answer).into_iter().filter(|missing| !missing.needed);
+    Ok((took, seen.collect()))
 }
 
 fn prompt(model: &str) -> Prompt {
@@ -124,19 +172,32 @@ fn prompt(model: &str) -> Prompt {
     Prompt { model: model.to_owned(), system: None, tools: Vec::new(), messages, counted: None }
 }
 
-fn nothing() -> String {
-    format!("no answer within {} seconds", PATIENCE.as_secs())
+fn nothing(route: &Route) -> String {
+    format!("no answer within {} seconds", patience(route).as_secs())
 }
 
 fn silent(route: &Route) -> Found {
-    let fix = format!("see whether {} answers at all, and whether a proxy is in between", route.base_url);
-    Found::Failed { what: nothing(), fix }
+    let fix = format!(
+        "see whether {} answers at all, and whether a proxy is in between; if its model is loaded first, say \
+         how long that may take with `first_byte`",
+        route.base_url
+    );
+    Found::Failed { what: nothing(route), fix }
 }
 
 fn failed(route: &Route, failure: &Failure) -> Found {
-    let key = route.key_variable.as_deref();
-    let fix = match (failure.class, key) {
-        (FailureClass::Denied, Some(name)) => format!("set {name} to a key that the provider takes"),
+    Found::Failed { what: failure.message.clone(), fix: fix(route, failure) }
+}
+
+/// What to do about a failure.
+fn fix(route: &Route, failure: &Failure) -> String {
+    match (failure.class, &route.key) {
+        (FailureClass::Denied, Some(Key::Variable(name))) => {
+            format!("set {name} to a key that the provider takes")
+        }
+        (FailureClass::Denied, Some(Key::File(path))) => {
+            format!("write a key that the provider takes, and nothing else, into {path}")
+        }
         (FailureClass::Denied, None) => {
             "name the environment variable that holds the provider's key in `key`".to_owned()
         }
@@ -156,8 +217,7 @@ fn failed(route: &Route, failure: &Failure) -> Found {
             "add a route for the model, or check its id, and `provider` and `base_url` of the route"
                 .to_owned()
         }
-    };
-    Found::Failed { what: failure.message.clone(), fix }
+    }
 }
 
 /// A line on the terminal that says how far it is, and is gone in the end.
@@ -194,17 +254,32 @@ mod tests {
     use super::*;
     use futures_util::future::BoxFuture;
     use protocol::{
-        prompt::{Answer, AnswerStop, Delta},
-        routes::Provider,
+        prompt::{AnswerBlock, AnswerStop, Delta},
         usage::Tokens,
     };
     use std::sync::Mutex;
+    use tokio::time::sleep;
 
     /// Offers two models, answers all but those whose name says otherwise, and remembers who was asked.
     #[derive(Debug, Default)]
     struct Scripted {
         offered: Vec<&'static str>,
         asked: Mutex<Vec<String>>,
+    }
+
+    /// The call that is asked for; else a word, behind thinking for one of them.
+    fn answer(prompt: &Prompt) -> Answer {
+        let text = if prompt.model == "thinks" { "<think>hm</think>ok" } else { "ok" };
+        let text = AnswerBlock::Text { text: text.into() };
+        let input = Some([("word".to_owned(), "ok".into())].into_iter().collect());
+        let call = |tool: &protocol::prompt::ToolSpec| AnswerBlock::ToolUse {
+            id: "c".into(),
+            name: tool.name.clone(),
+            input,
+        };
+        let call = prompt.tools.first().filter(|_| prompt.model != "talks").map(call);
+        let blocks = std::iter::once(text).chain(call).collect();
+        Answer { blocks, stop: AnswerStop::EndTurn, tokens: Tokens::default(), opaque: None }
     }
 
     fn failure(class: FailureClass, message: &str) -> Failure {
@@ -228,11 +303,15 @@ mod tests {
                 match prompt.model.as_str() {
                     "denied" => Err(failure(FailureClass::Denied, "401")),
                     "silent" => std::future::pending().await,
-                    _ => Ok(Answer {
-                        blocks: Vec::new(),
-                        stop: AnswerStop::EndTurn,
-                        tokens: Tokens::default(),
-                    }),
+                    "tool-silent" if !prompt.tools.is_empty() => std::future::pending().await,
+                    "tool-refused" if !prompt.tools.is_empty() => {
+                        Err(failure(FailureClass::Invalid, "no tools here"))
+                    }
+                    "cold" => {
+                        sleep(Duration::from_mins(5)).await;
+                        Ok(answer(prompt))
+                    }
+                    _ => Ok(answer(prompt)),
                 }
             })
         }
@@ -252,7 +331,7 @@ mod tests {
         Route {
             provider: Provider::Messages,
             base_url: "http://there".into(),
-            key_variable: key.map(str::to_owned),
+            key: key.map(|name| Key::Variable(name.to_owned())),
             ..Route::script(pattern)
         }
     }
@@ -265,7 +344,7 @@ mod tests {
 
     fn answered(model: &str, offered: Result<usize, &str>) -> Found {
         let offered = offered.map_err(str::to_owned);
-        Found::Answered { model: model.into(), took: Duration::ZERO, offered }
+        Found::Answered { model: model.into(), took: Duration::ZERO, offered, missing: Vec::new() }
     }
 
     fn failed(what: &str, fix: &str) -> Found {
@@ -292,7 +371,7 @@ mod tests {
             found(&oracle, routes(), &["other", "m-2"]).await,
             [answered("m-own", Ok(1)), answered("m-2", Ok(3)), answered("other", Ok(3))]
         );
-        assert_eq!(oracle.asked.lock().expect("a lock").len(), 5);
+        assert_eq!(oracle.asked.lock().expect("a lock").len(), 10, "each for a word and for a call");
     }
 
     #[tokio::test(start_paused = true)]
@@ -307,7 +386,8 @@ mod tests {
                 failed("401", "set KEY to a key that the provider takes"),
                 failed(
                     "no answer within 15 seconds",
-                    "see whether http://there answers at all, and whether a proxy is in between"
+                    "see whether http://there answers at all, and whether a proxy is in between; if its model \
+                     is loaded first, say how long that may take with `first_byte`"
                 ),
                 failed(
                     "no connection",
@@ -321,5 +401,46 @@ mod tests {
         );
         assert_eq!(began.elapsed(), PATIENCE);
         assert!(!oracle.asked.lock().expect("a lock").contains(&"skip".to_owned()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_missing_where_a_model_is_served_is_told_and_nobody_waits_for_ever() {
+        let began = Instant::now();
+        let routes = ["talks", "thinks", "tool-refused", "tool-silent"].map(|pattern| route(pattern, None));
+        let found = found(&Scripted::default(), routes.to_vec(), &[]).await;
+        let missing = |found: &Found| match found {
+            Found::Answered { missing, .. } => {
+                missing.iter().map(|missing| (missing.needed, missing.what.clone())).collect::<Vec<_>>()
+            }
+            Found::Skipped { .. } | Found::Failed { .. } => panic!("{found:?}"),
+        };
+        let told: Vec<_> = found.iter().map(missing).collect();
+        let told: Vec<Vec<(bool, &str)>> = told
+            .iter()
+            .map(|told| told.iter().map(|(needed, what)| (*needed, what.as_str())).collect())
+            .collect();
+        assert_eq!(
+            told,
+            [
+                vec![(true, "the model was asked to call a tool and called none")],
+                vec![(false, "thinking stands in the text")],
+                vec![(true, "a request with a tool failed: no tools here")],
+                vec![(true, "a request with a tool got no answer within 15 seconds")],
+            ]
+        );
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_model_that_is_loaded_first_has_the_time_that_its_route_gives_it() {
+        let cold = |first_byte| {
+            let patience = Patience { first_byte: Duration::from_secs(first_byte), ..Patience::DEFAULT };
+            vec![Route { patience, ..route("cold", None) }]
+        };
+        let oracle = Scripted::default();
+        assert!(matches!(&found(&oracle, cold(120), &[]).await[..], [Found::Failed { .. }]));
+        let given = found(&oracle, cold(600), &[]).await;
+        let Found::Answered { took, missing, .. } = &given[0] else { panic!("{given:?}") };
+        assert_eq!((took.as_secs(), missing.as_slice()), (300, &[][..]));
     }
 }

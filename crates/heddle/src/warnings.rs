@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::CommandFactory as _;
+use protocol::routes::{Key, Route};
 
 use crate::{
     Cli,
-    config::{Settled, environment},
+    config::{Settled, environment, variables},
 };
 
 /// One sentence for each, for a server that listens there.
@@ -15,10 +16,21 @@ pub(crate) fn warnings(settled: &Settled, listen: SocketAddr) -> Vec<String> {
     let room = std::path::absolute(&settled.data).and_then(|data| sandbox::room(&data));
     // A disk that cannot be asked is somebody else's to complain of.
     warnings.extend(room.ok().and_then(|room| little(settled.sandbox.limits.free_bytes, room)));
+    warnings.extend(settled.routes.0.iter().filter_map(keyless));
     let mut known = environment::known(&Cli::command());
-    known.extend(settled.routes.0.iter().filter_map(|route| route.key_variable.clone()));
+    known.extend(variables(&settled.routes).map(str::to_owned));
     warnings.extend(environment::strays(&environment::names(), &known));
     warnings
+}
+
+/// What follows if the file that is to hold a route's key holds none.
+fn keyless(route: &Route) -> Option<String> {
+    let Some(Key::File(path)) = &route.key else { return None };
+    let why = models::has_key(path).err()?;
+    Some(format!(
+        "no agent with a model of {} can run: the file {path} {why}; a key that is written there is taken at once",
+        route.pattern
+    ))
 }
 
 /// What follows if others can reach the server.

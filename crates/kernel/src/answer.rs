@@ -6,7 +6,7 @@ use protocol::{
     EventId, Object, ThreadId,
     content::Block,
     event::{Body, Evaluation, Permission},
-    prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind, Failure, FailureClass},
+    prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind, Failure, FailureClass, Opaque},
     roster::Errand,
     tool::{Builtin, Policy, Tool},
 };
@@ -97,6 +97,14 @@ fn events(request: Request, blocks: Vec<AnswerBlock>, cut: Option<String>) -> Ve
     said
 }
 
+/// What only the provider can read, its calls by their events, also those that a refusal leaves out: who
+/// reads the log finds no such call.
+fn by_event(request: Request, opaque: Opaque<usize>) -> Opaque<EventId> {
+    let event = |index| Some(request.seed.event(index, request.position));
+    let beside = opaque.beside.into_iter().filter_map(|beside| beside.of(event));
+    Opaque { from: opaque.from, beside: beside.collect() }
+}
+
 /// What is wrong with an answer that ended well and says nothing. After the results of tools a model may have
 /// nothing to add, if it was asked at all: it wrote something, be it only the end.
 fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
@@ -133,12 +141,16 @@ fn is_cut_off(answer: &Answer) -> bool {
 }
 
 /// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
-pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer) {
+///
+/// One that says nothing is a failure, and is asked for `attempts` times in all at most.
+pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer, attempts: u32) {
     let told_results = draft.session.thread(thread).is_some_and(|state| state.told_results);
     if let Some(failure) = empty(&answer, told_results) {
-        return turn::failed(draft, thread, &failure, Vec::new());
+        return turn::failed(draft, thread, &failure, Vec::new(), attempts);
     }
     let cut = is_cut_off(&answer).then(|| turn::cut_off(answer.tokens.output));
+    let opaque = answer.opaque.map(|opaque| by_event(request, opaque));
+    let said = events(request, answer.blocks, &answer.stop);
     let ending = match answer.stop {
         AnswerStop::MaxTokens if cut.is_some() => Ending::CutOff,
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
@@ -181,7 +193,7 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
             }
         }
     }
-    turn::end_request(draft, thread, ending, answer.tokens);
+    turn::end_with(draft, thread, ending, answer.tokens, opaque);
     let open = draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default();
     for (id, text) in closed {
         if let Some(call) = open.iter().find(|call| call.id == id) {

@@ -50,6 +50,8 @@ pub enum Input {
         request: EventId,
         /// The answer.
         answer: Answer,
+        /// As in [`Input::Failed`], for an answer that says nothing.
+        attempts: u32,
     },
     /// A model request failed.
     Failed {
@@ -61,6 +63,8 @@ pub enum Input {
         failure: Failure,
         /// What the provider names as what it refuses, as [`crate::Transcript::pieces`] finds it.
         named: Vec<Piece>,
+        /// How often the request is made in all while it fails for a time, as its route says.
+        attempts: u32,
     },
     /// A call has its place in a sandbox and is about to run: it may if this is accepted, and only then.
     Begins {
@@ -187,13 +191,13 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
     let mut accepted = Vec::new();
     match input {
         Input::Client { events, made } => accepted = accept(&mut draft, events, &made)?,
-        Input::Answered { thread, request, answer } => {
+        Input::Answered { thread, request, answer, attempts } => {
             let request = asked(session, thread, request)?;
-            answer::accept(&mut draft, thread, request, answer);
+            answer::accept(&mut draft, thread, request, answer, attempts);
         }
-        Input::Failed { thread, request, failure, named } => {
+        Input::Failed { thread, request, failure, named, attempts } => {
             asked(session, thread, request)?;
-            turn::failed(&mut draft, thread, &failure, named);
+            turn::failed(&mut draft, thread, &failure, named, attempts);
         }
         Input::Begins { thread, call } => begins(&mut draft, thread, call)?,
         Input::Ran { thread, call, content, is_error } => {

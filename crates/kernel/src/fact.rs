@@ -9,6 +9,7 @@ use protocol::{
     event::{Event, RefusalDetails},
     limits,
     parse::Metadata,
+    prompt::Opaque,
     usage::Tokens,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
@@ -72,6 +73,10 @@ pub enum Private {
         ending: Ending,
         /// What it cost, in full.
         tokens: Tokens,
+        /// What only the provider can read of an answer that ended, to be given back to it; a call by its
+        /// event. Earlier versions kept none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opaque: Option<Opaque<EventId>>,
     },
     /// Beside a tool use: the provider's own id of the call.
     Call {

@@ -101,6 +101,8 @@ pub(crate) fn leave_out(part: &mut Part, source: &mut Source, block: Option<usiz
             input.insert("removed".into(), reason.into());
         }
         Part::ToolResult { content, .. } => *content = vec![removed(reason)],
+        // It is nobody's words, and has no source by which it could be named.
+        Part::Beside { .. } => {}
     }
     *source = Source::Ours;
 }

@@ -25,13 +25,13 @@ pub enum Step {
 
 /// What follows when a request of `thread` has failed so. `named` is what the provider names as what it
 /// refuses and the model is still told. A child that cannot go on ends: nobody can tell it something else.
-pub fn step(failure: &Failure, named: &[Piece], thread: &Thread, seed: Seed) -> Step {
+pub fn step(failure: &Failure, named: &[Piece], thread: &Thread, attempts: u32, seed: Seed) -> Step {
     match failure.class {
         FailureClass::Overloaded
         | FailureClass::RateLimited
         | FailureClass::Unavailable
         | FailureClass::Cut
-        | FailureClass::Empty => pause(failure, thread.failed, seed).map_or(Step::Over, Step::Later),
+        | FailureClass::Empty => pause(failure, thread.failed, attempts, seed).map_or(Step::Over, Step::Later),
         FailureClass::Invalid if !named.is_empty() && thread.without < limits::REQUESTS_WITHOUT_PARTS => {
             Step::Without
         }
@@ -46,12 +46,13 @@ pub fn step(failure: &Failure, named: &[Piece], thread: &Thread, seed: Seed) -> 
     }
 }
 
-/// How long to wait before the attempt after `failed` attempts, or `None` when there is none.
+/// How long to wait before the attempt after `failed` attempts, or `None` when there is none. `most` is how
+/// often the route lets a request be made in all.
 ///
 /// 0.5 s doubling to 30 s, between half and the whole of it by the seed; a `retry-after` of up to 60 s is
 /// waited out.
-pub fn pause(failure: &Failure, failed: u32, seed: Seed) -> Option<Duration> {
-    if failed >= attempts(failure.class) {
+pub fn pause(failure: &Failure, failed: u32, most: u32, seed: Seed) -> Option<Duration> {
+    if failed >= attempts(failure.class, most) {
         return None;
     }
     let whole = (limits::BACKOFF_MS_MIN << failed.saturating_sub(1).min(16)).min(limits::BACKOFF_MS_MAX);
@@ -62,13 +63,13 @@ pub fn pause(failure: &Failure, failed: u32, seed: Seed) -> Option<Duration> {
 }
 
 /// How often a request that fails so is made.
-const fn attempts(class: FailureClass) -> u32 {
+fn attempts(class: FailureClass, most: u32) -> u32 {
     match class {
         FailureClass::Overloaded
         | FailureClass::RateLimited
         | FailureClass::Unavailable
-        | FailureClass::Cut => limits::ATTEMPTS,
-        FailureClass::Empty => limits::EMPTY_ATTEMPTS,
+        | FailureClass::Cut => most,
+        FailureClass::Empty => limits::EMPTY_ATTEMPTS.min(most),
         FailureClass::Invalid
         | FailureClass::Overflow
         | FailureClass::Full
@@ -113,16 +114,30 @@ mod tests {
         let cut = failure(FailureClass::Cut, None);
         for (failed, whole) in [(1, 500), (2, 1_000), (3, 2_000), (6, 16_000), (7, 30_000)] {
             for seed in 0..50 {
-                let pause = pause(&cut, failed, Seed::new(seed)).expect("tried again").as_millis();
+                let pause = pause(&cut, failed, 8, Seed::new(seed)).expect("tried again").as_millis();
                 assert!((whole / 2..=whole).contains(&pause), "{pause} ms after {failed}");
             }
         }
-        assert_eq!(pause(&cut, 8, Seed::new(1)), None);
+        assert_eq!(pause(&cut, 8, 8, Seed::new(1)), None);
+    }
+
+    #[test]
+    fn a_route_says_how_often_a_request_is_made_and_an_empty_answer_is_asked_for_no_more_often() {
+        let again = |class, most: u32| {
+            (1..=most + 1)
+                .take_while(|failed| pause(&failure(class, None), *failed, most, Seed::new(1)).is_some())
+                .count()
+        };
+        assert_eq!([1, 2, 100].map(|most| again(FailureClass::Cut, most)), [0, 1, 99]);
+        assert_eq!([1, 2, 100].map(|most| again(FailureClass::Empty, most)), [0, 1, 2]);
+        // The longest pause does not grow with them.
+        let last = pause(&failure(FailureClass::Cut, None), 99, 100, Seed::new(1)).expect("tried again");
+        assert!((15_000..=30_000).contains(&last.as_millis()), "{last:?}");
     }
 
     #[test]
     fn a_retry_after_is_waited_out_up_to_a_minute() {
-        let limited = |seconds| pause(&failure(FailureClass::RateLimited, Some(seconds)), 1, Seed::new(1));
+        let limited = |seconds| pause(&failure(FailureClass::RateLimited, Some(seconds)), 1, 8, Seed::new(1));
         assert_eq!(
             (limited(20), limited(600)),
             (Some(Duration::from_secs(20)), Some(Duration::from_mins(1)))
@@ -132,7 +147,7 @@ mod tests {
     #[test]
     fn an_empty_answer_is_paid_for_three_times_at_most() {
         let empty = failure(FailureClass::Empty, None);
-        let again = |failed| pause(&empty, failed, Seed::new(1)).is_some();
+        let again = |failed| pause(&empty, failed, 8, Seed::new(1)).is_some();
         assert_eq!([again(1), again(2), again(3)], [true, true, false]);
     }
 
@@ -141,7 +156,7 @@ mod tests {
         for class in
             [FailureClass::Invalid, FailureClass::Denied, FailureClass::Billing, FailureClass::NoRoute]
         {
-            assert_eq!(pause(&failure(class, None), 1, Seed::new(1)), None);
+            assert_eq!(pause(&failure(class, None), 1, 8, Seed::new(1)), None);
         }
     }
 }

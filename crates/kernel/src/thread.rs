@@ -295,7 +295,7 @@ impl Thread {
                 self.call(event.id, State::of(name, *evaluated_permission), noted);
             }
             Body::SpanModelRequestEnd { .. } => {
-                if let Some(Private::Ended { ending, tokens }) = private {
+                if let Some(Private::Ended { ending, tokens, .. }) = private {
                     self.tokens = self.tokens.plus(*tokens);
                     self.finish(ending);
                 }

@@ -9,7 +9,7 @@ use protocol::{
     content::Block,
     event::{Body, Event},
     limits, memory,
-    prompt::{Counted, Message, Part, Prompt, Role, Spot, ToolSpec, Workplace},
+    prompt::{Counted, Message, Opaque, Part, Prompt, Role, Spot, Thought, ToolSpec, Workplace},
     tool::Tool,
 };
 
@@ -101,7 +101,8 @@ impl Transcript {
             Body::AgentMessage { content } => self.answer.extend(pieces::blocks(event.id, content)),
             Body::AgentThinking => {
                 if let Some(Private::Thought { block }) = private {
-                    self.answer.push((Part::Thinking(block.clone()), Source::Whole(event.id)));
+                    let thought = Thought { raw: block.clone(), from: None };
+                    self.answer.push((Part::Thinking(thought), Source::Whole(event.id)));
                 }
             }
             Body::AgentCustomToolUse { name, input, .. } | Body::AgentToolUse { name, input, .. } => {
@@ -154,9 +155,9 @@ impl Transcript {
 
     fn end(&mut self, private: Option<&Private>) {
         let mut parts = core::mem::take(&mut self.answer);
-        let (ending, tokens) = match private {
-            Some(Private::Ended { ending, tokens }) => (ending, tokens.read()),
-            _ => (&Ending::Cut, 0),
+        let (ending, tokens, opaque) = match private {
+            Some(Private::Ended { ending, tokens, opaque }) => (ending, tokens.read(), opaque.as_ref()),
+            _ => (&Ending::Cut, 0, None),
         };
         match ending {
             Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff => {
@@ -169,6 +170,9 @@ impl Transcript {
                 }
                 // A call's result must come first; a pause that said nothing has nothing to go on from.
                 let goes_on = *ending == Ending::Paused && !parts.is_empty() && self.open.is_empty();
+                if let Some(opaque) = opaque.filter(|_| !parts.is_empty()) {
+                    parts = self.with(opaque, parts);
+                }
                 self.say(Role::Assistant, parts);
                 self.blamed = 0;
                 self.since = match self.messages.last() {
@@ -182,6 +186,20 @@ impl Transcript {
             }
             Ending::Failed | Ending::Cut => {}
         }
+    }
+
+    /// The parts of an answer with what only its provider can read; what it calls is still open.
+    fn with(&self, opaque: &Opaque<EventId>, mut parts: Vec<(Part, Source)>) -> Vec<(Part, Source)> {
+        let from = Arc::new(opaque.from.clone());
+        for (part, _) in &mut parts {
+            if let Part::Thinking(thought) = part {
+                thought.from = Some(Arc::clone(&from));
+            }
+        }
+        let id = |call| self.open.iter().find(|(open, _)| *open == call).map(|(_, id)| id.clone());
+        let beside = opaque.beside.iter().cloned().filter_map(|beside| beside.of(id));
+        let beside = beside.map(|beside| (Part::Beside { from: Arc::clone(&from), beside }, Source::Ours));
+        beside.chain(parts).collect()
     }
 
     fn result(&mut self, event: EventId, call: EventId, content: &[Block], is_error: bool) {
@@ -347,7 +365,7 @@ mod tests {
             let model_request_start_id = EventId::from_bits(6);
             let (is_error, model_usage) = (Some(false), tokens.into());
             let body = Body::SpanModelRequestEnd { model_request_start_id, is_error, model_usage };
-            (body, Some(Private::Ended { ending, tokens }))
+            (body, Some(Private::Ended { ending, tokens, opaque: None }))
         };
         let said = |text: &str| Body::UserMessage { content: alloc::vec![Block::text(text)] };
         assert_eq!(apply(said("one"), None), None);

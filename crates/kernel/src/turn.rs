@@ -7,7 +7,7 @@ use protocol::{
     content::Block,
     event::{Body, Event, FaultKind, RetryStatus, SessionFault},
     limits,
-    prompt::Failure,
+    prompt::{Failure, Opaque},
     tool::Builtin,
     usage::Tokens,
 };
@@ -122,8 +122,19 @@ pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
     draft.say_with(thread, Body::SpanModelRequestStart, Some(private));
 }
 
-/// Ends the open request of `thread`, if there is one.
+/// Ends the open request of `thread`, if there is one, which brought no answer.
 pub(crate) fn end_request(draft: &mut Draft, thread: ThreadId, ending: Ending, tokens: Tokens) {
+    end_with(draft, thread, ending, tokens, None);
+}
+
+/// Ends the open request of `thread`, if there is one, with what only the provider can read of its answer.
+pub(crate) fn end_with(
+    draft: &mut Draft,
+    thread: ThreadId,
+    ending: Ending,
+    tokens: Tokens,
+    opaque: Option<Opaque<EventId>>,
+) {
     let Some(request) = draft.session.thread(thread).and_then(crate::Thread::request) else { return };
     let is_error = match ending {
         Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff => false,
@@ -134,16 +145,22 @@ pub(crate) fn end_request(draft: &mut Draft, thread: ThreadId, ending: Ending, t
         is_error: Some(is_error),
         model_usage: tokens.into(),
     };
-    draft.say_with(thread, body, Some(Private::Ended { ending, tokens }));
+    draft.say_with(thread, body, Some(Private::Ended { ending, tokens, opaque }));
 }
 
 /// The open request failed: it is asked again, later or without what was refused, or the turn is over.
-/// `named` is what the provider names as that.
-pub(crate) fn failed(draft: &mut Draft, thread: ThreadId, failure: &Failure, named: Vec<Piece>) {
+/// `named` is what the provider names as that. It is made `attempts` times in all at most.
+pub(crate) fn failed(
+    draft: &mut Draft,
+    thread: ThreadId,
+    failure: &Failure,
+    named: Vec<Piece>,
+    attempts: u32,
+) {
     end_request(draft, thread, Ending::Failed, failure.tokens);
     let seed = crate::Seed::new(draft.dice.draw());
     let Some(state) = draft.session.thread(thread) else { return };
-    let step = retry::step(failure, &named, state, seed);
+    let step = retry::step(failure, &named, state, attempts, seed);
     let retry_status = match step {
         Step::Later(_) | Step::Without => RetryStatus::Retrying,
         Step::Blamed | Step::Over => RetryStatus::Exhausted,

@@ -77,7 +77,7 @@ fn script(prompt: &Prompt) -> Answer {
     let stop = if calls.is_empty() { AnswerStop::EndTurn } else { AnswerStop::ToolUse };
     let tokens = Tokens { input: words_of(prompt), output: words(&text), ..Tokens::default() };
     let blocks = core::iter::once(AnswerBlock::Text { text }).chain(calls).collect();
-    Answer { blocks, stop, tokens }
+    Answer { blocks, stop, tokens, opaque: None }
 }
 
 /// Gives each agent that may be called its task.
@@ -155,7 +155,11 @@ fn seen(part: &Part, history: &[Arc<Message>]) -> Option<String> {
     let calls = history.iter().rev().flat_map(|message| &message.parts);
     let mut names = calls.filter_map(|part| match part {
         Part::ToolUse { id: other, name, .. } if other == id => Some(name.as_str()),
-        Part::ToolUse { .. } | Part::Content(_) | Part::Thinking(_) | Part::ToolResult { .. } => None,
+        Part::ToolUse { .. }
+        | Part::Content(_)
+        | Part::Thinking(_)
+        | Part::Beside { .. }
+        | Part::ToolResult { .. } => None,
     });
     let name = names.next().unwrap_or("the tool");
     let text = blocks(content.iter());
@@ -191,7 +195,7 @@ fn blocks<'a>(blocks: impl Iterator<Item = &'a Block>) -> String {
 fn texts(parts: &[Part]) -> String {
     blocks(parts.iter().filter_map(|part| match part {
         Part::Content(block) => Some(block),
-        Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
     }))
     .trim()
     .to_owned()
@@ -205,7 +209,7 @@ fn words_of(prompt: &Prompt) -> u64 {
     let part = |part: &Part| match part {
         Part::Content(block) => words(&blocks([block].into_iter())),
         Part::ToolResult { content, .. } => words(&blocks(content.iter())),
-        Part::Thinking(_) | Part::ToolUse { .. } => 0,
+        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => 0,
     };
     let history = prompt.messages.iter().flat_map(|message| &message.parts).map(part).sum::<u64>();
     history + prompt.system.as_deref().map_or(0, words)
@@ -373,6 +377,7 @@ mod tests {
                 ],
                 stop: AnswerStop::ToolUse,
                 tokens: Tokens { input: 6, output: 16, ..Tokens::default() },
+                opaque: None,
             }
         );
     }

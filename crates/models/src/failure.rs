@@ -111,8 +111,8 @@ fn missing(problem: &Problem, code: u16, asked: Asked<'_>) -> String {
 }
 
 fn denied(code: u16, route: &Route) -> String {
-    match &route.key_variable {
-        Some(variable) => format!("The model provider does not accept the key in {variable} ({code})"),
+    match &route.key {
+        Some(key) => format!("The model provider does not accept the key in {} ({code})", key.place()),
         None => {
             format!("The model provider wants a key, and the route of {} names none ({code})", route.pattern)
         }
@@ -186,19 +186,15 @@ pub(crate) fn failure(class: FailureClass, message: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::routes::Provider;
+    use protocol::routes::{Key, Provider};
     use serde_json::json;
 
     fn route() -> Route {
         Route {
-            pattern: "claude-*".to_owned(),
             provider: Provider::Messages,
             base_url: "http://me:password@provider/".to_owned(),
-            key_variable: Some("THE_KEY".to_owned()),
-            headers: Vec::new(),
-            window: 1,
-            max_output: 1,
-            concurrency: 1,
+            key: Some(Key::Variable("THE_KEY".to_owned())),
+            ..Route::script("claude-*")
         }
     }
 

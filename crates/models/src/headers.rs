@@ -2,7 +2,7 @@
 
 use protocol::{
     prompt::{Failure, FailureClass},
-    routes::{Provider, Route},
+    routes::{Key, Provider, Route},
 };
 use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
@@ -67,8 +67,8 @@ pub(crate) fn all(route: &Route, key: Option<&str>) -> Result<HeaderMap, Failure
 /// The key as a header, which no log shows.
 fn secret(key: &str, route: &Route) -> Result<HeaderValue, Failure> {
     let mut value = HeaderValue::from_str(key).map_err(|_| {
-        let variable = route.key_variable.as_deref().unwrap_or("the route");
-        let message = format!("The key in {variable} holds characters that no HTTP header can carry.");
+        let place = route.key.as_ref().map_or("the route", Key::place);
+        let message = format!("The key in {place} holds characters that no HTTP header can carry.");
         failure(FailureClass::Denied, message)
     })?;
     value.set_sensitive(true);

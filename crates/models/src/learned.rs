@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use protocol::routes::Route;
+use protocol::routes::{Route, Spare};
 
-use crate::problem::Problem;
+use crate::{chat, problem::Problem};
 
 /// Something of a request that the answer does not depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,20 +19,29 @@ pub(crate) enum Extra {
     CacheControl,
     /// The ids of calls as they are: such a provider takes nine letters and digits.
     CallIds,
+    /// What the provider itself had put beside its answers.
+    Beside,
 }
 
 impl Extra {
-    const ALL: [Self; 5] =
-        [Self::StreamOptions, Self::MaxTokens, Self::MaxCompletionTokens, Self::CacheControl, Self::CallIds];
+    const ALL: [Self; 6] = [
+        Self::StreamOptions,
+        Self::MaxTokens,
+        Self::MaxCompletionTokens,
+        Self::CacheControl,
+        Self::CallIds,
+        Self::Beside,
+    ];
 
     /// Its name in a request, for the log.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::StreamOptions => "stream_options",
-            Self::MaxTokens => "max_tokens",
-            Self::MaxCompletionTokens => "max_completion_tokens",
-            Self::CacheControl => "cache_control",
+            Self::StreamOptions => Spare::StreamOptions.name(),
+            Self::MaxTokens => Spare::MaxTokens.name(),
+            Self::MaxCompletionTokens => Spare::MaxCompletionTokens.name(),
+            Self::CacheControl => Spare::CacheControl.name(),
             Self::CallIds => "tool_call_id",
+            Self::Beside => "what it puts beside its answers",
         }
     }
 
@@ -54,6 +63,24 @@ impl Extra {
                 problem.names(self.name()) && !advised(self.name()) && (unknown || advised(other.name()))
             }
             Self::CallIds => problem.says("length of 9"),
+            // Where one is missing, that is said in other words.
+            Self::Beside => {
+                let unknown = UNKNOWN.iter().any(|words| problem.says(words));
+                let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+                let mut words = problem.message().split(|letter| !word(letter));
+                unknown && words.any(|word| chat::names().any(|name| name == word))
+            }
+        }
+    }
+}
+
+impl From<Spare> for Extra {
+    fn from(spare: Spare) -> Self {
+        match spare {
+            Spare::StreamOptions => Self::StreamOptions,
+            Spare::MaxTokens => Self::MaxTokens,
+            Spare::MaxCompletionTokens => Self::MaxCompletionTokens,
+            Spare::CacheControl => Self::CacheControl,
         }
     }
 }
@@ -104,6 +131,12 @@ impl Learned {
         Self(AtomicU8::new(0))
     }
 
+    /// What is known of a route before it is asked: what its settings leave out.
+    pub(crate) fn of(route: &Route) -> Self {
+        let left_out = route.leave_out.iter().map(|spare| Extra::from(*spare));
+        Self(AtomicU8::new(left_out.fold(Omitted::default(), Omitted::and).0))
+    }
+
     /// What is left out of the next request.
     pub(crate) fn omitted(&self) -> Omitted {
         Omitted(self.0.load(Ordering::Relaxed))
@@ -147,6 +180,13 @@ mod tests {
         assert_eq!(
             refused("Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9."),
             only(Extra::CallIds)
+        );
+        let own = "messages.2.assistant.reasoning: property 'messages.2.assistant.reasoning' is unsupported";
+        assert_eq!(refused(own), only(Extra::Beside));
+        assert_eq!(refused("Unsupported parameter: 'reasoning_effort' is not supported."), None);
+        assert_eq!(
+            refused("The `reasoning_content` in the thinking mode must be passed back to the API."),
+            None
         );
         assert_eq!(refused("bad"), None);
     }

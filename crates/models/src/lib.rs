@@ -10,8 +10,10 @@ mod draft;
 mod failure;
 mod headers;
 mod keys;
+mod lacks;
 mod learned;
 mod loose;
+mod members;
 mod messages;
 mod named;
 mod net;
@@ -21,27 +23,35 @@ mod reason;
 mod room;
 pub mod sse;
 mod transport;
+mod wait;
 mod weight;
 
-use core::fmt::Debug;
-use std::sync::OnceLock;
+use core::{fmt::Debug, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use futures_util::future::BoxFuture;
 use protocol::{
     prompt::{Answer, Delta, Failure, FailureClass, Prompt},
-    routes::{Offered, Provider, Route, Routes},
+    routes::{Key, Offered, Provider, Route, Routes},
 };
 use reqwest::{Client, Url};
 
 use crate::{
     failure::failure,
+    lacks::Noted,
     learned::Learned,
     net::Reach,
     transport::{Line, Writ},
 };
 pub use crate::{
     headers::is_ours,
-    keys::Keys,
+    keys::{Keys, has_key},
+    lacks::Lack,
+    members::why_ours,
     net::{Net, Proxy},
 };
 
@@ -74,9 +84,12 @@ pub struct Models {
     routes: Routes,
     /// What each route's provider does not take, in the order of the routes.
     learned: Vec<Learned>,
+    /// What each route's server lacks, in the same order.
+    noted: Vec<Noted>,
     keys: Keys,
     reach: Reach,
-    client: OnceLock<Result<Client, String>>,
+    /// By the time within which a provider must be connected to.
+    clients: Mutex<BTreeMap<Duration, Client>>,
 }
 
 /// Why there can be no [`Models`]: a mistake in the settings.
@@ -102,6 +115,14 @@ pub enum BuildError {
         /// The header's name.
         name: String,
     },
+    /// A further member of a route's requests is one that we write ourselves.
+    #[error("the member `{name}` of the body of route `{pattern}` is written by heddle")]
+    OwnMember {
+        /// The route's pattern.
+        pattern: String,
+        /// The member's name.
+        name: String,
+    },
     /// A header of a route is one that we set ourselves.
     #[error("the header `{name}` of route `{pattern}` is set by heddle; a key belongs into `key`")]
     OwnHeader {
@@ -124,9 +145,12 @@ impl Models {
                 return Err(BuildError::BaseUrl { pattern: route.pattern.clone() });
             }
             headers::own(route)?;
+            members::check(route)?;
         }
-        let learned = routes.0.iter().map(|_| Learned::default()).collect();
-        Ok(Self { routes, learned, keys, reach: Reach::new(net)?, client: OnceLock::new() })
+        let learned = routes.0.iter().map(Learned::of).collect();
+        let noted = routes.0.iter().map(|_| Noted::default()).collect();
+        let clients = Mutex::default();
+        Ok(Self { routes, learned, noted, keys, reach: Reach::new(net)?, clients })
     }
 
     async fn answer(
@@ -135,15 +159,19 @@ impl Models {
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<Answer, Failure> {
         let route = self.routes.route(&prompt.model).ok_or_else(|| self.no_route(&prompt.model))?;
-        match route.provider {
+        let answer = match route.provider {
             Provider::Messages => {
-                messages::ask(&self.line(route, Some(&prompt.model))?, prompt, deltas).await
+                messages::ask(&self.line(route, Some(&prompt.model)).await?, prompt, deltas).await?
             }
             Provider::ChatCompletions => {
-                chat::ask(&self.line(route, Some(&prompt.model))?, prompt, deltas).await
+                chat::ask(&self.line(route, Some(&prompt.model)).await?, prompt, deltas).await?
             }
-            Provider::Script => Ok(demo::ask(prompt, deltas).await),
+            Provider::Script => return Ok(demo::ask(prompt, deltas).await),
+        };
+        if let Some(noted) = self.place(route).and_then(|place| self.noted.get(place)) {
+            noted.note(&answer, route);
         }
+        Ok(answer)
     }
 
     fn no_route(&self, model: &str) -> Failure {
@@ -155,31 +183,49 @@ impl Models {
     }
 
     /// The route's key, if it wants one; without it no request is worth sending.
-    fn key(&self, route: &Route) -> Result<Option<&str>, Failure> {
-        let Some(variable) = &route.key_variable else { return Ok(None) };
-        self.keys.key(variable).map(Some).ok_or_else(|| {
-            let message = format!("No key for {}: the variable {variable} is not set.", route.pattern);
-            failure(FailureClass::Denied, message)
-        })
+    async fn key(&self, route: &Route) -> Result<Option<Cow<'_, str>>, Failure> {
+        let key = match &route.key {
+            None => return Ok(None),
+            Some(Key::Variable(name)) => {
+                let key = self.keys.key(name).map(Cow::Borrowed);
+                key.ok_or_else(|| format!("the variable {name} is not set"))
+            }
+            Some(Key::File(path)) => {
+                let key = keys::in_file(path).await.map(Cow::Owned);
+                key.map_err(|why| format!("the file {path} {why}"))
+            }
+        };
+        key.map(Some)
+            .map_err(|why| failure(FailureClass::Denied, format!("No key for {}: {why}.", route.pattern)))
     }
 
-    fn line<'a>(&'a self, route: &'a Route, model: Option<&'a str>) -> Result<Line<'a>, Failure> {
-        let key = self.key(route)?;
-        let headers = headers::all(route, key)?;
-        Ok(Line { client: self.client()?, route, key, headers, model, learned: self.learned(route) })
+    async fn line<'a>(&'a self, route: &'a Route, model: Option<&'a str>) -> Result<Line<'a>, Failure> {
+        let key = self.key(route).await?;
+        let headers = headers::all(route, key.as_deref())?;
+        let client = self.client(route.patience.connect)?;
+        Ok(Line { client, route, key, headers, model, learned: self.learned(route) })
+    }
+
+    /// Where a route stands in the table.
+    fn place(&self, route: &Route) -> Option<usize> {
+        self.routes.0.iter().position(|own| own.pattern == route.pattern)
     }
 
     fn learned(&self, route: &Route) -> &Learned {
         static NOTHING: Learned = Learned::new();
-        let known = self.routes.0.iter().position(|own| own.pattern == route.pattern);
-        known.and_then(|at| self.learned.get(at)).unwrap_or(&NOTHING)
+        self.place(route).and_then(|place| self.learned.get(place)).unwrap_or(&NOTHING)
     }
 
-    fn client(&self) -> Result<&Client, Failure> {
-        let client = self.client.get_or_init(|| self.reach.client().map_err(|error| error.to_string()));
-        client.as_ref().map_err(|error| {
+    fn client(&self, connect: Duration) -> Result<Client, Failure> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&connect) {
+            return Ok(client.clone());
+        }
+        let client = self.reach.client(connect).map_err(|error| {
             failure(FailureClass::Unavailable, format!("No HTTP client can be built on this host: {error}."))
-        })
+        })?;
+        clients.insert(connect, client.clone());
+        Ok(client)
     }
 }
 
@@ -202,7 +248,7 @@ impl Oracle for Models {
         let bound = room::bound(prompt, route).unwrap_or(route.max_output);
         let writ = Writ { omitted: self.learned(route).omitted(), bound };
         match route.provider {
-            Provider::Messages | Provider::Script => messages::body(prompt, writ),
+            Provider::Messages | Provider::Script => messages::body(prompt, route, writ),
             Provider::ChatCompletions => chat::body(prompt, route, writ),
         }
         .ok()
@@ -214,7 +260,7 @@ impl Oracle for Models {
         Box::pin(async move {
             match route.provider {
                 Provider::Messages | Provider::ChatCompletions => {
-                    offered::offered(&self.line(route, None)?).await
+                    offered::offered(&self.line(route, None).await?).await
                 }
                 Provider::Script => Ok(demo::offered(route)),
             }

@@ -4,16 +4,49 @@ use serde_json::{Error, Value};
 
 use protocol::Object;
 
-use crate::weight::is_readable;
+use crate::{
+    chat::{Words, is_opaque},
+    weight::is_readable,
+};
 
 /// The last frame of a chat stream; gateways put it behind other streams too.
 const DONE: &str = "[DONE]";
+
+/// A value that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Read {
+    /// It.
+    pub(crate) value: Value,
+    /// What it was read from, where that holds what is kept as it was written.
+    pub(crate) text: Option<String>,
+}
+
+impl From<Value> for Read {
+    fn from(value: Value) -> Self {
+        Self { value, text: None }
+    }
+}
+
+impl Read {
+    fn of(value: Value, text: &str) -> Self {
+        Self { value, text: is_opaque(text).then(|| text.to_owned()) }
+    }
+
+    /// Itself, or each of several that are wrapped in a list.
+    pub(crate) fn each(self) -> Vec<Self> {
+        let Value::Array(several) = self.value else { return vec![self] };
+        let mut texts =
+            self.text.as_deref().map(|text| Words::of(text).items()).unwrap_or_default().into_iter();
+        let one = |value| Self { value, text: texts.next().map(|words| words.text().to_owned()) };
+        several.into_iter().map(one).collect()
+    }
+}
 
 /// What a frame's data is.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece {
     /// An object or a list.
-    Value(Value),
+    Value(Read),
     /// The word that says that all is sent.
     Done,
     /// What is no JSON of a wire: it carries nothing of an answer, but may say why there is none.
@@ -51,13 +84,13 @@ impl Reader {
         if !text.starts_with(['{', '[']) {
             return Ok((!text.is_empty()).then(|| Piece::Words(text.to_owned())));
         }
-        serde_json::from_str(text)
-            .or_else(|_| {
-                let half = self.half;
-                let mended = self.mended(text);
-                serde_json::from_str(&mended).inspect_err(|_| self.half = half)
-            })
-            .map(|value| Some(Piece::Value(value)))
+        let read = serde_json::from_str(text).map(|value| Read::of(value, text)).or_else(|_| {
+            let half = self.half;
+            let mended = self.mended(text);
+            let read = serde_json::from_str(&mended).map(|value| Read::of(value, &mended));
+            read.inspect_err(|_| self.half = half)
+        });
+        read.map(|read| Some(Piece::Value(read)))
     }
 
     /// The text with what no strict reader takes made good: halves of characters, characters and escapes that
@@ -148,7 +181,7 @@ pub(crate) fn object(text: &str) -> Option<Object> {
         return inner.trim_start().starts_with('{').then(|| object(&inner)).flatten();
     }
     let read = |text: &str| match Reader::default().piece(text) {
-        Ok(Some(Piece::Value(Value::Object(object)))) => Some(object),
+        Ok(Some(Piece::Value(Read { value: Value::Object(object), .. }))) => Some(object),
         Ok(_) | Err(_) => None,
     };
     read(text).or_else(|| read(text.strip_prefix("{}").filter(|rest| rest.starts_with('{'))?))
@@ -209,7 +242,7 @@ mod tests {
 
     fn value(frame: &str) -> Value {
         match read(&[frame]).pop() {
-            Some(Piece::Value(value)) => value,
+            Some(Piece::Value(read)) => read.value,
             other => panic!("{other:?}"),
         }
     }
@@ -218,7 +251,7 @@ mod tests {
     fn a_character_cut_in_two_is_put_together_over_frames() {
         let frames = [r#"{"a":"x\ud83d"}"#, r#"{"ping":1}"#, r#"{"a":"\ude00y","b":"\ud83d\ude00"}"#];
         let values = [json!({"a": "x"}), json!({"ping": 1}), json!({"a": "😀y", "b": "😀"})];
-        assert_eq!(read(&frames), values.map(Piece::Value));
+        assert_eq!(read(&frames), values.map(|value| Piece::Value(value.into())));
     }
 
     #[test]
@@ -232,16 +265,16 @@ mod tests {
         assert_eq!(value(r#"{"a":1,"a":2}"#), json!({"a": 2}), "a key that is there twice");
         let mut reader = Reader::default();
         let piece = reader.read(b"{\"a\":\"caf\xff\"}").expect("readable");
-        assert_eq!(piece, [Piece::Value(json!({"a": "caf\u{fffd}"}))]);
+        assert_eq!(piece, [Piece::Value(json!({"a": "caf\u{fffd}"}).into())]);
     }
 
     #[test]
     fn lines_that_no_blank_line_parts_are_frames_of_their_own() {
         assert_eq!(
             read(&["{\"a\":1}\n{\"a\":2}\n[DONE]"]),
-            [Piece::Value(json!({"a": 1})), Piece::Value(json!({"a": 2})), Piece::Done]
+            [Piece::Value(json!({"a": 1}).into()), Piece::Value(json!({"a": 2}).into()), Piece::Done]
         );
-        assert_eq!(read(&["{\n\"a\":\n1}"]), [Piece::Value(json!({"a": 1}))]);
+        assert_eq!(read(&["{\n\"a\":\n1}"]), [Piece::Value(json!({"a": 1}).into())]);
         assert_eq!(
             read(&["\"[DONE]\"", " [DONE] ", "", "ping"]),
             [Piece::Done, Piece::Done, Piece::Words("ping".to_owned())]

@@ -1,13 +1,11 @@
-//! The one HTTP client: proxies, certificate roots and deadlines.
+//! The HTTP client: proxies, certificate roots and deadlines. One for each time within which a provider must
+//! be connected to.
 
 use core::{fmt, time::Duration};
 
 use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
 
 use crate::BuildError;
-
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// How providers are reached.
 #[derive(Debug, Clone, Default)]
@@ -61,22 +59,23 @@ impl Reach {
         Ok(Self { extra, proxy, direct: matches!(net.proxy, Proxy::Direct) })
     }
 
-    /// The client. Reads the system's certificates, so it is built with the first request.
-    pub(crate) fn client(&self) -> Result<Client, reqwest::Error> {
+    /// A client that gives up after `connect` without a connection. Reads the system's certificates, so it is
+    /// built with the first request.
+    pub(crate) fn client(&self, connect: Duration) -> Result<Client, reqwest::Error> {
         // An error only says that someone installed a provider before.
         drop(rustls::crypto::ring::default_provider().install_default());
-        self.builder().tls_certs_merge(self.extra.clone()).build().or_else(|error| {
-            let client = self.builder().tls_certs_only(self.extra.clone()).build()?;
+        self.builder(connect).tls_certs_merge(self.extra.clone()).build().or_else(|error| {
+            let client = self.builder(connect).tls_certs_only(self.extra.clone()).build()?;
             tracing::warn!(%error, "no CA certificates found: only http:// providers can be reached");
             Ok(client)
         })
     }
 
-    fn builder(&self) -> ClientBuilder {
+    fn builder(&self, connect: Duration) -> ClientBuilder {
         let builder = Client::builder()
             .user_agent(concat!("heddle/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
-            .connect_timeout(CONNECT);
+            .connect_timeout(connect);
         match &self.proxy {
             Some(proxy) => builder.proxy(proxy.clone()),
             None if self.direct => builder.no_proxy(),

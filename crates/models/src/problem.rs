@@ -235,7 +235,7 @@ fn json(text: &[u8]) -> Option<Value> {
     }
     let pieces = Reader::default().read(text).ok()?;
     let found = pieces.into_iter().find_map(|piece| match piece {
-        Piece::Value(value) => Some(value),
+        Piece::Value(read) => Some(read.value),
         Piece::Done | Piece::Words(_) => None,
     });
     // A body that is one text is a sentence; an empty one is none.

@@ -4,7 +4,7 @@ use protocol::{
     content::{Block, Source},
     limits::ANSWER_TOKENS_MIN,
     prompt::{Failure, FailureClass, Message, Part, Prompt},
-    routes::{Route, WINDOW},
+    routes::Route,
 };
 
 use crate::{failure::failure, problem::Problem};
@@ -20,8 +20,7 @@ const PICTURE_TOKENS: usize = 1_500;
 pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, Failure> {
     let useful = useful(route.max_output);
     let (counted, seen) = prompt.counted.map_or((0, 0), |counted| (counted.tokens, counted.messages));
-    let is_said = route.window != WINDOW;
-    if is_said && counted > 0 && counted.saturating_add(useful) > route.window {
+    if route.window_known && counted > 0 && counted.saturating_add(useful) > route.window {
         let message = format!(
             "The conversation takes {counted} of the {} tokens of the model's window, which leaves no room \
              for an answer. Begin a new session; if the model reads more, say so with `window` in the route {}.",
@@ -78,7 +77,7 @@ fn part(part: &Part) -> usize {
     match part {
         Part::Content(block) => block_tokens(block),
         // It may not be sent at all.
-        Part::Thinking(_) => 0,
+        Part::Thinking(_) | Part::Beside { .. } => 0,
         Part::ToolUse { name, input, .. } => {
             (name.len() + protocol::memory::object(input) / 4) / BYTES_PER_TOKEN
         }
@@ -116,7 +115,7 @@ mod tests {
     }
 
     fn route() -> Route {
-        Route { window: 32_768, max_output: 8_192, ..Route::script("m") }
+        Route { window: 32_768, window_known: true, max_output: 8_192, ..Route::script("m") }
     }
 
     #[test]
@@ -135,6 +134,9 @@ mod tests {
             full.message.contains("31800 of the 32768 tokens") && full.message.contains("`window`"),
             "{full}"
         );
+        let said = Route { window_known: true, ..Route::script("m") };
+        let full = super::bound(&prompt(Some((1_000_000, 1)), &[4]), &said).expect_err("a failure");
+        assert!(full.message.contains("1000000 of the 128000 tokens"), "what is said is meant: {full}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The road to a provider: one request out, one bounded stream or refusal in, whatever the wire.
 
 use core::{error::Error, fmt, pin::pin, time::Duration};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -20,18 +21,15 @@ use tokio::time::{Instant, timeout};
 use crate::{
     failure::{self, Asked, failure, said, shown},
     learned::{Extra, Learned, Omitted},
-    loose::{Piece, Reader},
+    loose::{Piece, Read, Reader},
     named::Path,
     problem::{Form, Problem},
     room,
     sse::{Decoder, FRAME_BYTES, Frame, TooLarge},
+    wait::{Wait, unbegun},
     weight::is_readable,
 };
 
-/// No byte for so long: the stream is cut (rules.md 4).
-const SILENCE: Duration = Duration::from_secs(limits::MODEL_SILENCE_S);
-/// Nothing of the answer for so long, whatever else came: the stream is cut too.
-const EMPTY: Duration = Duration::from_secs(limits::MODEL_EMPTY_S);
 /// How long the end of the body may take after the end of the answer: a connection whose body was read
 /// to its end is used again.
 const FAREWELL: Duration = Duration::from_millis(100);
@@ -45,10 +43,10 @@ const FORMS: usize = 5;
 
 /// What a request to a route needs beside its own body.
 pub(crate) struct Line<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) client: Client,
     pub(crate) route: &'a Route,
     /// The key, to cut it out of what the provider says.
-    pub(crate) key: Option<&'a str>,
+    pub(crate) key: Option<Cow<'a, str>>,
     /// The route's own, the key's and the wire's.
     pub(crate) headers: HeaderMap,
     /// Whom it asks, if a model is asked.
@@ -158,10 +156,11 @@ impl Line<'_> {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, Unserved> {
-        let response = match timeout(SILENCE, request.headers(self.headers.clone()).send()).await {
+        let patience = self.route.patience.first_byte;
+        let response = match timeout(patience, request.headers(self.headers.clone()).send()).await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => return Err(failure::unanswered(&error, self.route).into()),
-            Err(_) => return Err(silent(Tokens::default()).into()),
+            Err(_) => return Err(unbegun(self.route, Tokens::default()).into()),
         };
         if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
     }
@@ -174,7 +173,7 @@ impl Line<'_> {
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<Answer, Failure> {
         read(response.bytes_stream(), reading, self.route, deltas).await.map_err(|failed| {
-            let message = failure::without(&failed.message, self.key);
+            let message = failure::without(&failed.message, self.key.as_deref());
             let message = match failure::window(self.route) {
                 Some(window) if failed.class == FailureClass::Overflow => format!("{message} {window}"),
                 Some(_) | None => message,
@@ -197,22 +196,10 @@ impl Line<'_> {
         // What came in time is enough.
         drop(timeout(ERROR_WAIT, reading).await);
         let problem = Problem::read(&body);
-        let asked = Asked { route: self.route, model: self.model, key: self.key };
+        let asked = Asked { route: self.route, model: self.model, key: self.key.as_deref() };
         let failure = failure::answered(response.status(), response.headers(), &problem, asked);
         Unserved { failure, problem }
     }
-}
-
-fn silent(tokens: Tokens) -> Failure {
-    let message = format!("The model provider sent nothing for {} seconds.", SILENCE.as_secs());
-    Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() }
-}
-
-fn empty(tokens: Tokens) -> Failure {
-    let seconds = EMPTY.as_secs();
-    let message =
-        format!("The model provider sent nothing of an answer for {seconds} seconds, only signs of life.");
-    Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() }
 }
 
 /// How far a streamed answer is.
@@ -241,7 +228,7 @@ pub(crate) trait Fold: Sized {
     fn take(
         &mut self,
         name: &[u8],
-        value: Value,
+        read: Read,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure>;
 
@@ -312,18 +299,12 @@ async fn read<E: Error>(
     let mut decoder = Decoder::default();
     let (reader, unframed, words) = (Reader::default(), Vec::new(), String::new());
     let mut hearing = Hearing { reading, reader, deltas, heard: false, unframed, words };
-    let mut last = Instant::now();
-    let (mut said, mut said_at) = (0, last);
+    let mut wait = Wait::begin(route);
     loop {
-        if hearing.reading.said() > said {
-            (said, said_at) = (hearing.reading.said(), Instant::now());
-        }
+        wait.heard(hearing.reading.said());
         let patience = match hearing.reading.stage() {
-            Stage::Open => SILENCE.min(EMPTY.saturating_sub(said_at.elapsed())),
-            // Bytes that say nothing do not keep up an answer that has said why it ended.
-            Stage::Ending => {
-                SILENCE.saturating_sub(last.elapsed()).min(EMPTY.saturating_sub(said_at.elapsed()))
-            }
+            Stage::Open => wait.next(false),
+            Stage::Ending => wait.next(true),
             Stage::Whole => break,
         };
         // What is there at once is never too late for a timeout.
@@ -331,7 +312,7 @@ async fn read<E: Error>(
             return if hearing.reading.stage() == Stage::Ending {
                 hearing.ended(route, End::Torn)
             } else {
-                Err(empty(hearing.reading.tokens()))
+                Err(wait.over(patience, hearing.reading.tokens()))
             };
         }
         let chunk = match timeout(patience, stream.next()).await {
@@ -348,8 +329,7 @@ async fn read<E: Error>(
             }
             Ok(Some(Err(_))) => return hearing.ended(route, End::Torn),
             Err(_) if hearing.reading.stage() == Stage::Ending => return hearing.ended(route, End::Torn),
-            Err(_) if patience < SILENCE => return Err(empty(hearing.reading.tokens())),
-            Err(_) => return Err(silent(hearing.reading.tokens())),
+            Err(_) => return Err(wait.over(patience, hearing.reading.tokens())),
         };
         if !hearing.heard {
             let room = UNFRAMED_BYTES - hearing.unframed.len();
@@ -363,7 +343,7 @@ async fn read<E: Error>(
             if let Some(unreadable) = hearing.take(&frame)? {
                 return Err(unreadable);
             }
-            last = Instant::now();
+            wait.framed();
         }
     }
     drop(timeout(FAREWELL, stream.next()).await);
@@ -389,13 +369,12 @@ impl<F: Fold> Hearing<'_, F> {
                 break;
             }
             match piece {
-                Piece::Value(value) => {
+                Piece::Value(read) => {
                     self.heard = true;
                     self.unframed = Vec::new();
                     // Some wrap each in a list.
-                    let values = if let Value::Array(several) = value { several } else { vec![value] };
-                    for value in values {
-                        self.reading.take(&frame.name, value, self.deltas)?;
+                    for read in read.each() {
+                        self.reading.take(&frame.name, read, self.deltas)?;
                     }
                 }
                 Piece::Done => {
@@ -431,8 +410,8 @@ impl<F: Fold> Hearing<'_, F> {
     /// Reads a body that is no stream: an answer in one piece, or why there is none.
     fn unstreamed(mut self, body: &[u8], route: &Route) -> Result<Answer, Failure> {
         let pieces = if is_readable(body) { self.reader.read(body).unwrap_or_default() } else { Vec::new() };
-        if let [Piece::Value(value)] = &pieces[..] {
-            let taken = self.reading.take(b"", value.clone(), self.deltas);
+        if let [Piece::Value(read)] = &pieces[..] {
+            let taken = self.reading.take(b"", read.clone(), self.deltas);
             if taken.is_err() || self.reading.stage() != Stage::Open {
                 return taken.and_then(|()| self.reading.finish(End::Whole));
             }
@@ -472,11 +451,14 @@ fn unwritable(error: &serde_json::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{chat, messages::Reading};
+    use crate::{chat, messages::Reading, wait::EMPTY};
     use core::convert::Infallible;
     use futures_util::stream;
-    use protocol::prompt::{AnswerBlock, AnswerStop};
-    use tokio::time::sleep;
+    use protocol::{
+        prompt::{AnswerBlock, AnswerStop},
+        routes::Patience,
+    };
+    use tokio::time::{Instant, sleep};
 
     const OPENING: &str =
         "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3}}}\n\n";
@@ -484,6 +466,8 @@ mod tests {
                         \"content_block\":{\"type\":\"text\",\"text\":\"hi\"}}\n\n";
     const ENDING: &str = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n\
                           data: {\"type\":\"message_stop\"}\n\n";
+
+    const SILENCE: Duration = Duration::from_secs(limits::MODEL_SILENCE_S);
 
     fn route() -> Route {
         Route::script("m")
@@ -521,7 +505,7 @@ mod tests {
         let answer = read(slow, Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
+        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
     }
 
     #[tokio::test(start_paused = true)]
@@ -562,6 +546,67 @@ mod tests {
             assert_eq!((took, failure.class), (EMPTY, FailureClass::Cut), "{again}: {failure:?}");
             assert!(failure.message.contains("only signs of life"), "{failure:?}");
         }
+    }
+
+    /// A stream whose first chunk comes so late, and the others behind it at once.
+    fn late(seconds: u64, parts: &[&'static str]) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+        let wait = stream::once(sleep(Duration::from_secs(seconds))).map(|()| Ok(Bytes::new()));
+        wait.chain(chunks(parts))
+    }
+
+    fn patient(first_byte: u64, silence: u64) -> Route {
+        let seconds = Duration::from_secs;
+        let patience =
+            Patience { first_byte: seconds(first_byte), silence: seconds(silence), ..Patience::DEFAULT };
+        Route { patience, ..route() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cold_model_has_the_time_that_its_route_gives_it_and_then_no_longer_than_any() {
+        let cold = patient(1_800, 30);
+        let begun = Instant::now();
+        let stream = late(1_700, &[WORDS, REASON, "data: [DONE]\n\n"]).chain(stream::pending());
+        let answer = read(stream, chat::Reading::default(), &cold, &mut |_| {}).await;
+        assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
+        assert_eq!(begun.elapsed(), Duration::from_secs(1_700) + FAREWELL);
+        let advice =
+            " If the model is loaded first, say how long that may take with `first_byte` in the route m.";
+        let pings = || {
+            stream::repeat(": loading\n\n").then(async |chunk| {
+                sleep(Duration::from_secs(100)).await;
+                Ok::<_, Infallible>(Bytes::from_static(chunk.as_bytes()))
+            })
+        };
+        let silent = format!("The model provider sent nothing for 1800 seconds.{advice}");
+        let alive = "The model provider sent nothing of an answer for 1800 seconds, only signs of life.";
+        for (stream, seconds, said) in [
+            (stream::pending().boxed(), 1_800, silent.as_str()),
+            (pings().boxed(), 1_800, alive),
+            (
+                chunks(&[WORDS]).chain(stream::pending()).boxed(),
+                30,
+                "The model provider sent nothing for 30 seconds.",
+            ),
+        ] {
+            let begun = Instant::now();
+            let failure =
+                read(stream, chat::Reading::default(), &cold, &mut |_| {}).await.expect_err("a failure");
+            assert_eq!((begun.elapsed().as_secs(), failure.message.as_str()), (seconds, said));
+            assert_eq!(failure.class, FailureClass::Cut);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_route_may_wait_longer_between_two_words_than_any_answer_goes_on_saying_nothing() {
+        let begun = Instant::now();
+        let slow = spaced(&[WORDS, WORDS, REASON, "data: [DONE]\n\n"], Duration::from_secs(3_500));
+        let answer = read(slow, chat::Reading::default(), &patient(3_600, 3_600), &mut |_| {}).await;
+        assert_eq!(answer.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
+        assert!(begun.elapsed().as_secs() >= 3 * 3_500);
+        let short = spaced(&[WORDS, WORDS], Duration::from_secs(2));
+        let failure = read(short, chat::Reading::default(), &patient(1, 60), &mut |_| {}).await;
+        let failure = failure.expect_err("a failure");
+        assert!(failure.message.starts_with("The model provider sent nothing for 1 seconds."), "{failure}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -625,7 +670,7 @@ mod tests {
         let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
-        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens }));
+        assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
         assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on");
     }
 

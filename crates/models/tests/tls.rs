@@ -75,14 +75,12 @@ async fn provider() -> String {
 
 async fn asked(base_url: String, extra_ca_pem: Option<Vec<u8>>) -> Result<Answer, Failure> {
     let route = Route {
-        pattern: "claude-*".to_owned(),
         provider: Provider::Messages,
         base_url,
-        key_variable: None,
-        headers: Vec::new(),
         window: 1,
+        window_known: true,
         max_output: 1,
-        concurrency: 1,
+        ..Route::script("claude-*")
     };
     let net = Net { extra_ca_pem, proxy: Proxy::Direct };
     let models = Models::new(Routes(vec![route]), Keys::default(), net).expect("good settings");

@@ -99,8 +99,10 @@ pub const ALLOWED_HOSTS: usize = 256;
 
 /// Model requests in one turn before the runaway guard ends it (rules.md 4).
 pub const REQUESTS_PER_TURN: u32 = 200;
-/// Attempts at one model request (rules.md 4).
+/// Attempts at one model request (rules.md 4). What a route's `attempts` is unless it is set.
 pub const ATTEMPTS: u32 = 8;
+/// The most that a route's `attempts` may be set to.
+pub const ATTEMPTS_MAX: u32 = 100;
 /// Attempts at a request whose answers are empty: each is paid for.
 pub const EMPTY_ATTEMPTS: u32 = 3;
 /// Answers in a row that the output limit cuts in the middle of a call, before the turn is ended.
@@ -124,15 +126,28 @@ pub const RETRY_AFTER_S_MAX: u64 = 60;
 pub const REQUESTS_PER_ROUTE: usize = 256;
 /// The most that a route's `concurrency` may be set to.
 pub const REQUESTS_PER_ROUTE_MAX: usize = 4_096;
-/// Seconds without a byte after which a model's stream counts as cut (rules.md 4).
+/// Seconds within which a provider must be connected to. What a route's `connect` is unless it is set.
+pub const MODEL_CONNECT_S: u64 = 10;
+/// The most that a route's `connect` may be set to, in seconds.
+pub const MODEL_CONNECT_S_MAX: u64 = 600;
+/// Seconds without a byte after which a model's stream counts as cut (rules.md 4). What a route's `silence`
+/// is unless it is set.
 pub const MODEL_SILENCE_S: u64 = 120;
+/// The most that a route's `silence` and `first_byte` may be set to, in seconds.
+pub const MODEL_SILENCE_S_MAX: u64 = 86_400;
 /// Seconds without anything of the answer after which a model's stream counts as cut, whatever else keeps
-/// coming: pings, comments, empty pieces. Long, for a server that says so while it loads a model.
+/// coming: pings, comments, empty pieces. Long, for a server that says so while it loads a model; a route's
+/// `silence` or `first_byte` goes before it where it is longer.
 pub const MODEL_EMPTY_S: u64 = 600;
+/// Bytes of the file that holds a provider's key.
+pub const KEY_FILE_BYTES: u64 = 16 * 1024;
+/// Bytes of the further members of a route's requests, as JSON.
+pub const ROUTE_BODY_BYTES: usize = 16 * 1024;
 
 // A request
 
-/// Bytes of one page of a list; it ends early there (rules.md 7).
+/// Bytes of one page of a list; it ends early there (rules.md 7), and at those of a small answer while as many
+/// bytes of answers are unread as may be.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 // A connection
@@ -338,3 +353,6 @@ pub const WALK_ENTRIES: usize = 50_000;
 
 /// The blocks of one answer of a model: what it may take in memory, all of its parts counted.
 pub const ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// What a provider may put beside one answer for its own use (signatures, its thinking) to be given back. Of
+/// an answer with more, all of it is left out and the log says so; the answer stands.
+pub const BESIDE_BYTES: usize = 4 * 1024 * 1024;

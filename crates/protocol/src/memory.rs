@@ -8,7 +8,7 @@ use crate::{
     agent::{SessionAgent, SessionCoordinator},
     content::{Block, Source},
     event::{Body, Event},
-    prompt::Part,
+    prompt::{Beside, Origin, Part},
     tool::Tool,
 };
 use serde_json::Value;
@@ -76,10 +76,17 @@ fn source(source: &Source) -> usize {
 pub fn part(part: &Part) -> usize {
     match part {
         Part::Content(content) => block(content),
-        Part::Thinking(raw) => value(raw),
+        Part::Thinking(thought) => value(&thought.raw) + thought.from.as_deref().map_or(0, origin),
+        Part::Beside { from, beside: Beside { call, name, json } } => {
+            text(name) + text(json) + option(call.as_ref()) + origin(from)
+        }
         Part::ToolUse { id, name, input } => text(id) + text(name) + object(input),
         Part::ToolResult { id, content, is_error: _ } => text(id) + list(content, block),
     }
+}
+
+fn origin(origin: &Origin) -> usize {
+    size_of::<Origin>() + text(&origin.route) + PIECE
 }
 
 /// What an event that waits in a queue points to. Only messages ever do.

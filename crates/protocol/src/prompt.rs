@@ -4,12 +4,18 @@
 //! provider's stream into [`Delta`]s and one [`Answer`] or [`Failure`].
 
 use alloc::{string::String, sync::Arc, vec::Vec};
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Object, content::Block, event::RefusalDetails, usage::Tokens};
+use crate::{
+    Object,
+    content::Block,
+    event::RefusalDetails,
+    routes::{Provider, Route},
+    usage::Tokens,
+};
 
 /// One request to a model: everything it needs to see, nothing else.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,8 +133,15 @@ pub struct Message {
 pub enum Part {
     /// Ordinary content.
     Content(Block),
-    /// A thinking block as the provider gave it, to be given back unchanged.
-    Thinking(Value),
+    /// A thinking block.
+    Thinking(Thought),
+    /// What stands beside the message or a call of it, in front of its other parts.
+    Beside {
+        /// Who put it there, and is given it back.
+        from: Arc<Origin>,
+        /// It; its call by the id that the message has it by.
+        beside: Beside<String>,
+    },
     /// The model asked for a tool.
     ToolUse {
         /// The provider's own id of the call.
@@ -149,6 +162,77 @@ pub enum Part {
     },
 }
 
+/// A thinking block as the provider gave it, to be given back unchanged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thought {
+    /// The block.
+    pub raw: Value,
+    /// Who gave it; `None` where that was not written down, as in the logs of earlier versions.
+    pub from: Option<Arc<Origin>>,
+}
+
+/// The road that an answer came by: its provider's own state goes back by this one and by no other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The wire.
+    pub wire: Provider,
+    /// The route's pattern.
+    pub route: String,
+}
+
+impl Origin {
+    /// An answer's that came over this route.
+    pub fn of(route: &Route) -> Self {
+        Self { wire: route.provider, route: route.pattern.clone() }
+    }
+
+    /// Whether it is this route.
+    pub fn is(&self, route: &Route) -> bool {
+        self.wire == route.provider && self.route == route.pattern
+    }
+}
+
+/// A member that a provider put beside its answer, or beside a call of it: opaque, and private.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside<C> {
+    /// The call that it stands beside; `None`: the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<C>,
+    /// Its name.
+    pub name: String,
+    /// Its value: JSON, word for word as the provider wrote it.
+    pub json: String,
+}
+
+impl<C> Beside<C> {
+    /// The same with its call named another way; `None` if that call is no more.
+    pub fn of<D>(self, name: impl FnOnce(C) -> Option<D>) -> Option<Beside<D>> {
+        let call = match self.call {
+            Some(call) => Some(name(call)?),
+            None => None,
+        };
+        Some(Beside { call, name: self.name, json: self.json })
+    }
+}
+
+/// Does not show the value: it is the provider's own affair.
+impl<C: fmt::Debug> fmt::Debug for Beside<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { call, name, json } = self;
+        f.debug_struct("Beside").field("call", call).field("name", name).field("bytes", &json.len()).finish()
+    }
+}
+
+/// What only the provider of an answer can read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opaque<C> {
+    /// The provider.
+    pub from: Origin,
+    /// What it put beside the answer; at most [`crate::limits::BESIDE_BYTES`].
+    #[serde(default = "Vec::new", skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside<C>>,
+}
+
 /// A complete answer of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
@@ -158,6 +242,9 @@ pub struct Answer {
     pub stop: AnswerStop,
     /// What it cost.
     pub tokens: Tokens,
+    /// Whose thinking is among the blocks, and what else only the provider can read; a call by the index of
+    /// its block. `None` if there is neither.
+    pub opaque: Option<Opaque<usize>>,
 }
 
 /// One block of an answer; its place in [`Answer::blocks`] is the block index of the previews.

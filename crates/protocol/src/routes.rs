@@ -1,10 +1,11 @@
 //! The route table: which provider answers for a model id (design decision 9). Plain data.
 
 use alloc::{string::String, vec::Vec};
+use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Stamp, limits};
+use crate::{Object, Stamp, limits};
 
 /// Which wire a route speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,88 @@ pub const WINDOW: u64 = 128_000;
 /// See [`WINDOW`].
 pub const MAX_OUTPUT: u64 = 8_192;
 
+/// Where a provider's key is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// In the environment variable of this name, read when the server starts.
+    Variable(String),
+    /// In the file at this path, read at each request.
+    File(String),
+}
+
+impl Key {
+    /// The name of the variable or the path of the file, to be told to a person.
+    pub fn place(&self) -> &str {
+        match self {
+            Self::Variable(place) | Self::File(place) => place,
+        }
+    }
+}
+
+/// How long a provider may take, each at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// To be connected to: 1 second to [`limits::MODEL_CONNECT_S_MAX`].
+    pub connect: Duration,
+    /// To begin an answer, as long as it sends nothing, to be connected to included: 1 second to
+    /// [`limits::MODEL_SILENCE_S_MAX`].
+    pub first_byte: Duration,
+    /// To send the next byte of an answer that has begun: 1 second to [`limits::MODEL_SILENCE_S_MAX`].
+    pub silence: Duration,
+}
+
+impl Patience {
+    /// With a provider of which nothing is said.
+    pub const DEFAULT: Self = Self {
+        connect: Duration::from_secs(limits::MODEL_CONNECT_S),
+        first_byte: Duration::from_secs(limits::MODEL_SILENCE_S),
+        silence: Duration::from_secs(limits::MODEL_SILENCE_S),
+    };
+}
+
+/// A member of a request without which a provider can answer as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Spare {
+    /// That the cost be told.
+    StreamOptions,
+    /// The longest answer, by its old name.
+    MaxTokens,
+    /// The longest answer, by its new name.
+    MaxCompletionTokens,
+    /// What is to be cached.
+    CacheControl,
+}
+
+impl Spare {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::StreamOptions, Self::MaxTokens, Self::MaxCompletionTokens, Self::CacheControl];
+
+    /// Its name in a request.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::StreamOptions => "stream_options",
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::CacheControl => "cache_control",
+        }
+    }
+
+    /// Whether a request by this wire has it, and can do without it.
+    pub const fn is_of(self, provider: Provider) -> bool {
+        match (provider, self) {
+            (
+                Provider::ChatCompletions,
+                Self::StreamOptions | Self::MaxTokens | Self::MaxCompletionTokens,
+            )
+            | (Provider::Messages, Self::CacheControl) => true,
+            (Provider::ChatCompletions, Self::CacheControl)
+            | (Provider::Messages, Self::StreamOptions | Self::MaxTokens | Self::MaxCompletionTokens)
+            | (Provider::Script, _) => false,
+        }
+    }
+}
+
 /// One route of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -44,17 +127,27 @@ pub struct Route {
     /// Where the provider listens: what stands before `/v1/messages` or `/chat/completions` (so that it ends
     /// in `/v1` there, as a rule); empty for the script.
     pub base_url: String,
-    /// The environment variable that holds the key, to name it in an error. `None`: no key is sent.
-    pub key_variable: Option<String>,
+    /// Where the key is. `None`: no key is sent.
+    pub key: Option<Key>,
     /// Further headers of every request: name and value, in the order given. No secret: the key has a
     /// place of its own. Those that carry the key or frame the body are refused.
     pub headers: Vec<(String, String)>,
+    /// Further members of every request's body: none that the wire writes itself.
+    pub body: Object,
+    /// What is left out of every request.
+    pub leave_out: Vec<Spare>,
     /// Tokens the model can read at most.
     pub window: u64,
+    /// Whether that is known; else it is only what is taken where nobody said it.
+    pub window_known: bool,
     /// Tokens it may write in one answer.
     pub max_output: u64,
     /// Requests under way at once: 1 to [`limits::REQUESTS_PER_ROUTE_MAX`]. Further ones wait their turn.
     pub concurrency: usize,
+    /// How long the provider may take.
+    pub patience: Patience,
+    /// How often a request is made in all while it fails for a time: 1 to [`limits::ATTEMPTS_MAX`].
+    pub attempts: u32,
 }
 
 impl Route {
@@ -64,11 +157,16 @@ impl Route {
             pattern: pattern.into(),
             provider: Provider::Script,
             base_url: String::new(),
-            key_variable: None,
+            key: None,
             headers: Vec::new(),
+            body: Object::new(),
+            leave_out: Vec::new(),
             window: WINDOW,
+            window_known: false,
             max_output: MAX_OUTPUT,
             concurrency: limits::REQUESTS_PER_ROUTE,
+            patience: Patience::DEFAULT,
+            attempts: limits::ATTEMPTS,
         }
     }
 

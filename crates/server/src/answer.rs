@@ -20,13 +20,12 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use crate::{Door, error::Problem, extract::Known};
+use crate::{Door, error::Problem, extract::Known, sse::Told};
 
 /// The `content-type` of a stream.
 const STREAM: &str = "text/event-stream";
 
 /// A good answer.
-#[derive(Debug)]
 pub(crate) enum Answer {
     /// A JSON body.
     Json(Bytes),
@@ -38,7 +37,7 @@ pub(crate) enum Answer {
         text: String,
     },
     /// A stream of server-sent events.
-    Stream(Body),
+    Stream(Told),
 }
 
 impl Answer {
@@ -69,13 +68,13 @@ impl IntoResponse for Answer {
         match self {
             Self::Json(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
             Self::Text { kind, text } => ([(header::CONTENT_TYPE, kind)], text).into_response(),
-            Self::Stream(body) => {
+            Self::Stream(told) => {
                 let headers = [
                     (header::CONTENT_TYPE, STREAM),
                     (header::CACHE_CONTROL, "no-cache, no-transform"),
                     (HeaderName::from_static("x-accel-buffering"), "no"),
                 ];
-                (headers, body).into_response()
+                (headers, Body::from_stream(told)).into_response()
             }
         }
     }
@@ -240,6 +239,7 @@ mod tests {
         testing::{House, KEY},
     };
     use axum::Router;
+    use futures_util::StreamExt as _;
     use serde_json::Value;
     use std::io;
     use std::sync::Mutex;
@@ -288,9 +288,9 @@ mod tests {
         let streams = |_| async {
             let frames = futures_util::stream::once(async {
                 tracing::info!("inside");
-                Ok::<_, axum::Error>(Bytes::from_static(b"x"))
+                Ok(Bytes::from_static(b"x"))
             });
-            Ok(Answer::Stream(Body::from_stream(frames)))
+            Ok(Answer::Stream(frames.boxed()))
         };
         let routes = Router::new()
             .route("/changes/{id}", extract::post(changes))

@@ -3,7 +3,7 @@
 use engine::Range;
 use protocol::Stamp;
 use serde::{Serialize, de::DeserializeOwned};
-use store::{CommitError, Document, DocumentQuery, Kind, Order, Write};
+use store::{CommitError, Document, DocumentQuery, Kind, Listed, Order, Write};
 
 use crate::{
     answer::Answer,
@@ -29,7 +29,7 @@ impl<T: DeserializeOwned> Stored<T> {
     /// What `row` says.
     pub(crate) fn read(row: Document) -> Result<Self, Problem> {
         let value = serde_json::from_slice(&row.body).map_err(|wrong| {
-            Problem::internal(format!("a stored {} cannot be read: {wrong}", row.kind.as_str()))
+            Problem::unreadable(format!("a stored {} cannot be read: {wrong}", row.kind.as_str()))
         })?;
         Ok(Self { row, value })
     }
@@ -81,6 +81,19 @@ where
     Err(Problem::internal("other writers of a document were first again and again"))
 }
 
+/// What a list shows of a row. One that is damaged is left out and named, for a list is of many.
+pub(crate) fn listed<T: DeserializeOwned>(row: Document) -> Option<T> {
+    let (kind, id) = (row.kind.as_str(), row.id);
+    match Stored::read(row) {
+        Ok(stored) => Some(stored.value),
+        Err(problem) => {
+            let fault = problem.inner.unwrap_or_default();
+            tracing::error!(kind, id = format!("{id:032x}"), fault, "left out of a list");
+            None
+        }
+    }
+}
+
 /// One page of documents, newest first.
 pub(crate) async fn list<T: DeserializeOwned + Serialize>(
     call: &Call,
@@ -91,14 +104,28 @@ pub(crate) async fn list<T: DeserializeOwned + Serialize>(
     let token = listing.asked(&call.query)?;
     page::within(token, Range { gte: query.created_gte, lte: query.created_lte, ..Range::default() })?;
     let after = token.map(|token| (Stamp::from_micros(token.key as i64), token.id));
-    let query = DocumentQuery { order: Order::Descending, after, limit: limit + 1, ..query };
-    let rows = call.engine().store().documents(query).await?;
-    let places: Vec<_> = rows.iter().map(|row| (row.created_at, row.id)).collect();
-    let values = rows.into_iter().map(|row| Stored::<T>::read(row).map(|stored| stored.value));
-    let items = Items::fit(values.collect::<Result<Vec<_>, _>>()?, limit)?;
-    let last = items.len().checked_sub(1).and_then(|last| places.get(last)).filter(|_| items.more);
-    let next = last.map(|(made, id)| {
-        let (key, id, at) = (made.micros() as u64, *id, Some(*made));
+    let bytes = call.page_bytes();
+    let mut query = DocumentQuery { order: Order::Descending, after, bytes, ..query };
+    let (mut items, mut last) = (Items::new(limit, bytes), None);
+    'page: loop {
+        query.limit = limit + 1 - items.len();
+        let Listed { items: rows, cut } = call.engine().store().documents(query.clone()).await?;
+        let more = cut || rows.len() == query.limit;
+        query.after = rows.last().map(|row| (row.created_at, row.id));
+        for row in rows {
+            let place = (row.created_at, row.id);
+            let Some(value) = listed::<T>(row) else { continue };
+            if !items.push(&value)? {
+                break 'page;
+            }
+            last = Some(place);
+        }
+        if !more {
+            break;
+        }
+    }
+    let next = last.filter(|_| items.more).map(|(made, id)| {
+        let (key, at) = (made.micros() as u64, Some(made));
         listing.seal(Token { backwards: false, key, id, at })
     });
     items.answer(next)

@@ -15,6 +15,9 @@ use protocol::{
     parse,
 };
 
+/// What is said of something that is neither a session's log nor its head row.
+const KEPT: &str = "what is kept of this is damaged";
+
 /// An error on its way to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -102,21 +105,30 @@ impl Problem {
         }
     }
 
-    /// What is asked for cannot be trusted any more. It will not be better at the next try.
+    /// What is asked for cannot be trusted any more.
     pub(crate) fn damaged(damage: store::Damage) -> Self {
         let what = match damage {
             store::Damage::Log { position, .. } => {
                 format!("this session's log is damaged at position {position}")
             }
             store::Damage::Head { .. } => "what is kept of this session is damaged".to_owned(),
-            store::Damage::Document { .. } => "what is kept of this is damaged".to_owned(),
+            store::Damage::Document { .. } => KEPT.to_owned(),
         };
+        Self::lost(&what, store::Fault::Damaged(damage).to_string())
+    }
+
+    /// What is asked for, or something that belongs to it, cannot be read any more.
+    pub(crate) fn unreadable(inner: impl ToString) -> Self {
+        Self::lost(KEPT, inner.to_string())
+    }
+
+    /// It will not be better at the next try.
+    fn lost(what: &str, inner: String) -> Self {
         let message = format!(
             "{what} on the server's disk; restore the data directory from a backup; everything else goes on"
         );
-        let inner = Some(store::Fault::Damaged(damage).to_string());
         let often = Some(Often::Damaged);
-        Self { inner, often, retry: Some(false), ..Self::new(ErrorKind::Api, message) }
+        Self { inner: Some(inner), often, retry: Some(false), ..Self::new(ErrorKind::Api, message) }
     }
 
     /// The server is about to stop.
@@ -216,12 +228,10 @@ impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Store(fault) => fault.into(),
-            Fault::Corrupt(_)
-            | Fault::Unreadable(_)
-            | Fault::Unwritable(_)
-            | Fault::Contended(_)
-            | Fault::Taken(_)
-            | Fault::Died => Self::internal(fault),
+            Fault::Corrupt(_) | Fault::Unreadable(_) => Self::unreadable(fault),
+            Fault::Unwritable(_) | Fault::Contended(_) | Fault::Taken(_) | Fault::Died => {
+                Self::internal(fault)
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use axum::{
 };
 use bytes::Bytes;
 use engine::Engine;
-use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, future::BoxFuture};
 use protocol::{
     Invalid, WorkspaceId,
     id::{Id, Kind},
@@ -45,6 +45,7 @@ pub(crate) struct Call {
     /// Its headers.
     pub(crate) headers: HeaderMap,
     path: Vec<(String, String)>,
+    page_bytes: usize,
     /// Taken by who reads it, so that it is not held beside what was read of it.
     body: Mutex<Bytes>,
 }
@@ -67,6 +68,11 @@ impl Call {
     /// Room for the records of a stream that it is answered with.
     pub(crate) fn records(&self) -> Records {
         self.door.unread.records(self.caller)
+    }
+
+    /// Bytes that a page may have which it is answered with.
+    pub(crate) fn page_bytes(&self) -> usize {
+        self.page_bytes
     }
 
     /// The text in the path.
@@ -189,6 +195,7 @@ where
         query,
         headers: parts.headers,
         path,
+        page_bytes: place.page_bytes,
         body: Mutex::new(bytes),
     };
     if reads {
@@ -222,17 +229,15 @@ where
 /// The answer; a stream ends when its reader is gone, or the key that opened it is revoked. The environment's
 /// key cannot be.
 fn watched(door: &Door, caller: Caller, connection: Option<Arc<Connection>>, answer: Answer) -> Answer {
-    let Answer::Stream(body) = answer else { return answer };
-    let body = match &connection {
-        Some(connection) => sse::tried(body, connection.left().clone()),
-        None => body,
-    };
+    let Answer::Stream(told) = answer else { return answer };
+    let left = connection.as_ref().map(|connection| connection.left().clone()).unwrap_or_default();
+    let told = sse::Beating::new(told, left);
     if door.settings.env_key_hash == Some(caller.0) {
-        return Answer::Stream(body);
+        return Answer::Stream(told.boxed());
     }
     let of_connection = || connection.map(|connection| connection.cut().clone());
     let cut = http2::cut().or_else(of_connection).unwrap_or_default();
-    Answer::Stream(door.streaming.until_revoked(caller, body, cut))
+    Answer::Stream(door.streaming.until_revoked(caller, told, cut).boxed())
 }
 
 /// The way into an endpoint.

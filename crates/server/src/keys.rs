@@ -94,7 +94,7 @@ pub async fn create(
 pub async fn list(store: &Store, workspace: WorkspaceId) -> Result<Vec<Key>, Fault> {
     let query =
         DocumentQuery { include_archived: true, ..DocumentQuery::new(workspace, Kind::ApiKey, LISTED) };
-    store.documents(query).await?.iter().map(read).collect()
+    store.documents(query).await?.items.iter().map(read).collect()
 }
 
 /// Revokes a key; from the next request on it opens nothing. `None`: there is no such key. A key that is

@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use engine::Range;
-use protocol::{Stamp, limits};
+use protocol::Stamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use store::Order;
@@ -143,6 +143,9 @@ pub(crate) struct Items {
     body: Vec<u8>,
     /// Where each of them lies in it.
     places: Vec<std::ops::Range<usize>>,
+    /// How many there may be, and how many bytes of them.
+    most: (usize, usize),
+    bytes: usize,
     /// Whether something was left for the next page.
     pub(crate) more: bool,
 }
@@ -151,30 +154,44 @@ pub(crate) struct Items {
 const BEGIN: &[u8] = br#"{"data":["#;
 
 impl Items {
-    /// Takes the first `limit` of `items`, or fewer when they exceed a page's bytes.
+    /// None yet, of at most `limit`, and at most so many bytes; but the first one always fits.
+    pub(crate) fn new(limit: usize, bytes: usize) -> Self {
+        Self { body: BEGIN.to_vec(), places: Vec::new(), most: (limit, bytes), bytes: 0, more: false }
+    }
+
+    /// The first of `items` that fit.
     pub(crate) fn fit<T: Serialize>(
         items: impl IntoIterator<Item = T>,
         limit: usize,
+        bytes: usize,
     ) -> Result<Self, Problem> {
-        let mut page = Self { body: BEGIN.to_vec(), places: Vec::new(), more: false };
-        let mut bytes = 0;
+        let mut page = Self::new(limit, bytes);
         for item in items {
-            let before = page.body.len();
-            if page.places.len() == limit {
-                page.more = true;
+            if !page.push(&item)? {
                 break;
             }
-            let place = page.next();
-            serde_json::to_writer(&mut page.body, &item).map_err(Problem::internal)?;
-            bytes += page.body.len() - place;
-            if bytes > limits::PAGE_BYTES && !page.places.is_empty() {
-                page.body.truncate(before);
-                page.more = true;
-                break;
-            }
-            page.places.push(place..page.body.len());
         }
         Ok(page)
+    }
+
+    /// Adds one; false: it is for the next page.
+    pub(crate) fn push<T: Serialize>(&mut self, item: &T) -> Result<bool, Problem> {
+        let before = self.body.len();
+        let (limit, bytes) = self.most;
+        if self.places.len() == limit {
+            self.more = true;
+            return Ok(false);
+        }
+        let place = self.next();
+        serde_json::to_writer(&mut self.body, item).map_err(Problem::internal)?;
+        self.bytes += self.body.len() - place;
+        if self.bytes > bytes && !self.places.is_empty() {
+            self.body.truncate(before);
+            self.more = true;
+            return Ok(false);
+        }
+        self.places.push(place..self.body.len());
+        Ok(true)
     }
 
     /// Where the next item begins.
@@ -192,14 +209,17 @@ impl Items {
 
     /// The same in the other order: a page that was read backwards.
     pub(crate) fn reversed(self) -> Self {
-        let mut turned =
-            Self { body: BEGIN.to_vec(), places: Vec::with_capacity(self.places.len()), more: self.more };
+        let mut body = BEGIN.to_vec();
+        let mut places = Vec::with_capacity(self.places.len());
         for item in self.places.iter().rev().filter_map(|place| self.body.get(place.clone())) {
-            let place = turned.next();
-            turned.body.extend(item);
-            turned.places.push(place..turned.body.len());
+            if !places.is_empty() {
+                body.push(b',');
+            }
+            let place = body.len();
+            body.extend(item);
+            places.push(place..body.len());
         }
-        turned
+        Self { body, places, ..self }
     }
 
     /// `{"data": [...], "next_page": ...}`.
@@ -227,6 +247,7 @@ impl Items {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::limits;
     use serde_json::{Value, json};
 
     const HERE: Listing = Listing { list: List::SessionEvents, parent: 7, order: Order::Ascending };
@@ -322,7 +343,7 @@ mod tests {
         let big = "x".repeat(limits::PAGE_BYTES / 2);
         let huge = "x".repeat(limits::PAGE_BYTES + 1);
         let fit = |items: &[&str], limit| {
-            let page = Items::fit(items, limit).expect("writes");
+            let page = Items::fit(items, limit, limits::PAGE_BYTES).expect("writes");
             (page.len(), page.more)
         };
         assert_eq!(fit(&["a", "b", "c"], 2), (2, true));
@@ -333,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_body_is_data_and_tokens() {
-        let page = || Items::fit([1, 2], 5).expect("writes");
+        let page = || Items::fit([1, 2], 5, 100).expect("writes");
         let one = page().answer(None).expect("writes");
         assert_eq!(json_of(one), json!({"data": [1, 2], "next_page": null}));
         let both = page().reversed().answer_both(Some("a".into()), None).expect("writes");

@@ -1,15 +1,16 @@
 //! Streams of a key that is revoked end.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 use protocol::{WorkspaceId, limits};
 use store::Store;
 use tokio::{sync::Notify, time::sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{Door, auth::Caller, keys};
 
@@ -34,9 +35,28 @@ struct Open {
     revoked: CancellationToken,
 }
 
+/// A stream that ends when the key is revoked that opened it.
+#[derive(Debug)]
+pub(crate) struct UntilRevoked<S> {
+    told: S,
+    revoked: Pin<Box<WaitForCancellationFutureOwned>>,
+    _counted: Counted,
+}
+
+impl<S: Stream + Unpin> Stream for UntilRevoked<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        match self.revoked.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => self.told.poll_next_unpin(cx),
+        }
+    }
+}
+
 /// One stream of a key.
 #[derive(Debug)]
-struct Stream {
+struct Counted {
     streaming: Streaming,
     caller: Caller,
     turn: u64,
@@ -59,9 +79,14 @@ impl KeyWatch {
 }
 
 impl Streaming {
-    /// The body, which ends when the key is revoked. A reader that has stopped reading does not see that:
+    /// The stream, which ends when the key is revoked. A reader that has stopped reading does not see that:
     /// `cut` is told a moment later.
-    pub(crate) fn until_revoked(&self, caller: Caller, body: Body, cut: CancellationToken) -> Body {
+    pub(crate) fn until_revoked<S>(
+        &self,
+        caller: Caller,
+        told: S,
+        cut: CancellationToken,
+    ) -> UntilRevoked<S> {
         let mut keys = self.lock();
         let open = keys.entry(caller).or_default();
         open.turn += 1;
@@ -70,12 +95,8 @@ impl Streaming {
         let revoked = open.revoked.clone();
         drop(keys);
         self.0.opened.notify_one();
-        let stream = Stream { streaming: self.clone(), caller, turn };
-        let frames = body.into_data_stream().take_until(revoked.cancelled_owned());
-        Body::from_stream(frames.inspect(move |_| {
-            // The stream is counted for as long as its frames can be asked for.
-            let _counted = &stream;
-        }))
+        let counted = Counted { streaming: self.clone(), caller, turn };
+        UntilRevoked { told, revoked: Box::pin(revoked.cancelled_owned()), _counted: counted }
     }
 
     /// Looks at the keys that have streams for as long as there are any. A key is revoked by another process,
@@ -117,7 +138,7 @@ impl Open {
     }
 }
 
-impl Drop for Stream {
+impl Drop for Counted {
     fn drop(&mut self) {
         let mut keys = self.streaming.lock();
         if let Some(open) = keys.get_mut(&self.caller) {
@@ -133,7 +154,7 @@ impl Drop for Stream {
 mod tests {
     use super::*;
     use crate::testing::House;
-    use axum::extract::Request;
+    use axum::{body::Body, extract::Request};
     use bytes::Bytes;
     use futures_util::stream;
     use protocol::Stamp;
@@ -202,11 +223,11 @@ mod tests {
         });
         let cuts = [CancellationToken::new(), CancellationToken::new()];
         let open = |cut: &CancellationToken| {
-            let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+            let never = stream::pending::<Bytes>();
             streaming.until_revoked(caller, never, cut.clone())
         };
         let stalled = open(&cuts[0]);
-        let mut read = open(&cuts[1]).into_data_stream();
+        let mut read = open(&cuts[1]);
         sleep(10 * LOOK).await;
         assert!(!cuts[0].is_cancelled());
         keys::revoke(&store, workspace, key.id, AT).await.expect("revoked");

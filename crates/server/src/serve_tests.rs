@@ -138,8 +138,8 @@ fn router(made: &Arc<AtomicUsize>) -> Router {
         format!("{} bytes, and a word", body.len())
     };
     let follows = |Extension(connection): Extension<Arc<Connection>>| async move {
-        let silence = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        crate::sse::tried(silence, connection.left().clone())
+        let silence = Box::pin(stream::pending());
+        Body::from_stream(crate::sse::Beating::new(silence, connection.left().clone()))
     };
     Router::new()
         .route("/later", routing::any(later))

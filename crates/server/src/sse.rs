@@ -1,16 +1,21 @@
 //! Server-sent events, byte for byte (rules.md 7, spec/behaviour.md e.6, e.7).
 
+use std::io::Write as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::BoxError;
 use bytes::Bytes;
 use engine::{Feed, Frame, PreviewKind, Previews};
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use protocol::{EventId, event::Event, limits};
 use serde_json::json;
-use tokio::time::{sleep, timeout};
-
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{error::Problem, extract::Call, unread::Records};
 
@@ -39,9 +44,11 @@ pub(crate) fn previews(call: &Call) -> Result<Previews, Problem> {
 /// How long a reader that sends no more is left alone before it is tried again, at first.
 const TRIED: Duration = Duration::from_millis(100);
 const BEAT: Duration = Duration::from_secs(limits::HEARTBEAT_S);
+/// Room for most records, so that they need not grow.
+const RECORD_BYTES: usize = 512;
 
-/// A feed as the body of an answer. A frame is made when the one before it was taken, and there is room.
-pub(crate) fn body(feed: Feed, records: Records) -> Body {
+/// A feed as the records of an answer. One is made when the one before it was taken, and there is room.
+pub(crate) fn told(feed: Feed, records: Records) -> Told {
     let frames = stream::unfold(Some(feed), |feed| async {
         let mut feed = feed?;
         match feed.next().await {
@@ -52,55 +59,75 @@ pub(crate) fn body(feed: Feed, records: Records) -> Body {
             }
         }
     });
-    let records = frames.then(move |frame| {
+    let told = frames.then(move |frame| {
         let records = records.clone();
-        async move { records.record(|| record(&frame)).await }
+        async move { records.record(|| record(&frame)).await.map_err(Into::into) }
     });
-    Body::from_stream(beating(records, BEAT))
+    told.boxed()
 }
 
-/// The body of a stream, with heartbeats when its reader sends no more: one that is only done with asking
-/// reads on, and one that is gone is noticed by the second. The first comes at once, the others ever more
-/// seldom.
-pub(crate) fn tried(body: Body, left: CancellationToken) -> Body {
-    let beat = async move |pause: &mut Option<Duration>| {
-        match *pause {
-            None => left.cancelled().await,
-            Some(pause) => sleep(pause).await,
-        }
-        *pause = Some(pause.map_or(TRIED, |pause| (pause * 2).min(BEAT)));
-        Bytes::from_static(HEARTBEAT)
-    };
-    let begun = (body.into_data_stream(), None, beat);
-    Body::from_stream(stream::unfold(begun, |(mut frames, mut pause, beat)| async move {
-        let frame = tokio::select! {
-            biased;
-            frame = frames.next() => frame?,
-            beat = beat(&mut pause) => Ok(beat),
-        };
-        Some((frame, (frames, pause, beat)))
-    }))
-}
+/// The records of a stream.
+pub(crate) type Told = BoxStream<'static, Result<Bytes, BoxError>>;
 
-/// The records, with a heartbeat whenever there was none for `pause`.
-fn beating(
-    records: impl Stream<Item = Result<Bytes, serde_json::Error>> + Send,
+/// The records, with a heartbeat whenever there was none for a while, and when their reader sends no more: one
+/// that is only done with asking reads on, and one that is gone is noticed by the second. Of these the first
+/// comes at once, and the others ever more seldom.
+pub(crate) struct Beating {
+    told: Told,
+    /// Ready when the reader sends no more; `None`: it was.
+    left: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// How long it may be silent.
     pause: Duration,
-) -> impl Stream<Item = Result<Bytes, serde_json::Error>> + Send {
-    stream::unfold(Box::pin(records), move |mut records| async move {
-        match timeout(pause, records.next()).await {
-            Ok(record) => record.map(|record| (record, records)),
-            Err(_) => Some((Ok(Bytes::from_static(HEARTBEAT)), records)),
+    /// When something came last.
+    last: Instant,
+    /// Goes off no later than the next heartbeat is due.
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Beating {
+    pub(crate) fn new(told: Told, left: CancellationToken) -> Self {
+        let left = Some(Box::pin(left.cancelled_owned()));
+        Self { told, left, pause: BEAT, last: Instant::now(), alarm: Box::pin(sleep(BEAT)) }
+    }
+
+    fn beat(&mut self, pause: Duration) -> Poll<Option<Result<Bytes, BoxError>>> {
+        (self.pause, self.last) = (pause, Instant::now());
+        self.alarm.as_mut().reset(self.last + pause);
+        Poll::Ready(Some(Ok(Bytes::from_static(HEARTBEAT))))
+    }
+}
+
+impl Stream for Beating {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if let Poll::Ready(record) = this.told.as_mut().poll_next(cx) {
+            this.last = Instant::now();
+            return Poll::Ready(record);
         }
-    })
+        if this.left.as_mut().is_some_and(|left| left.as_mut().poll(cx).is_ready()) {
+            this.left = None;
+            return this.beat(TRIED);
+        }
+        while this.alarm.as_mut().poll(cx).is_ready() {
+            let due = this.last + this.pause;
+            if due <= Instant::now() {
+                return this.beat((this.pause * 2).min(BEAT));
+            }
+            this.alarm.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
 }
 
 /// One frame as a record. Only what moves the reader's cursor has an `id:` line.
 fn record(frame: &Frame) -> Result<Bytes, serde_json::Error> {
-    let mut record = b"event: message\n".to_vec();
+    let mut record = Vec::with_capacity(RECORD_BYTES);
+    record.extend_from_slice(b"event: message\n");
     match frame {
         Frame::Event(event) => {
-            record.extend(format!("id: {}\n", event.id).into_bytes());
+            writeln!(record, "id: {}", event.id).map_err(serde_json::Error::io)?;
             data::<Event>(&mut record, event)?;
         }
         Frame::Queued(event) => data::<Event>(&mut record, event)?,
@@ -177,39 +204,42 @@ mod tests {
         );
     }
 
+    /// Seconds between what comes and what came before it.
+    async fn pause(told: &mut Beating, what: &[u8]) -> u128 {
+        let before = Instant::now();
+        assert_eq!(told.next().await.unwrap().unwrap(), what);
+        before.elapsed().as_millis()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_sends_no_more_is_tried_at_once_and_ever_more_seldom() {
         let left = CancellationToken::new();
         let (said, says) = tokio::sync::mpsc::channel(1);
         let records = stream::unfold(says, |mut says| async move { Some((says.recv().await?, says)) });
-        let mut told = tried(Body::from_stream(records), left.clone()).into_data_stream();
-        let began = Instant::now();
-        assert!(
-            timeout(Duration::from_secs(1_000), told.next()).await.is_err(),
-            "who may ask on is not tried"
-        );
+        let mut told = Beating::new(records.boxed(), left.clone());
+        for _ in 0..3 {
+            assert_eq!(pause(&mut told, HEARTBEAT).await, 10_000, "who may ask on is not tried");
+        }
         left.cancel();
         let mut pauses = Vec::new();
         for _ in 0..10 {
-            let before = Instant::now();
-            assert_eq!(told.next().await.unwrap().unwrap(), HEARTBEAT);
-            pauses.push(before.elapsed().as_millis());
+            pauses.push(pause(&mut told, HEARTBEAT).await);
         }
         assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
-        said.send(Ok::<_, axum::Error>(Bytes::from_static(b"record"))).await.unwrap();
-        assert_eq!(told.next().await.unwrap().unwrap(), "record");
+        said.send(Ok(Bytes::from_static(b"record"))).await.unwrap();
+        assert_eq!(pause(&mut told, b"record").await, 0);
         drop(said);
-        assert!(told.next().await.is_none() && began.elapsed() > Duration::from_secs(1_000));
+        assert!(told.next().await.is_none());
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_beats_and_no_record_is_lost_to_a_beat() {
-        let pause = Duration::from_secs(10);
         let records = stream::unfold(0, |n| async move {
             tokio::time::sleep(Duration::from_secs(25)).await;
             (n < 2).then(|| (Ok(Bytes::from(n.to_string())), n + 1))
         });
-        let told: Vec<_> = beating(records, pause).map(Result::unwrap).collect().await;
+        let beating = Beating::new(records.boxed(), CancellationToken::new());
+        let told: Vec<_> = beating.map(Result::unwrap).collect().await;
         let beat = Bytes::from_static(HEARTBEAT);
         let expected = [&beat, &beat, &Bytes::from("0"), &beat, &beat, &Bytes::from("1"), &beat, &beat];
         assert_eq!(told.iter().collect::<Vec<_>>(), expected);

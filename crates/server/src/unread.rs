@@ -1,7 +1,8 @@
 //! Answers that nobody has read yet: a request waits for room for its answer before it is worked on, and what
 //! it is answered with has room until the last byte is on the wire or thrown away.
 //!
-//! Small answers have a lane of their own, so that they never wait behind pages.
+//! Small answers have a lane of their own, so that they never wait behind pages; and while pages that nobody
+//! reads are in the way, further ones are made as short as small answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub(crate) struct Place {
     large: Arc<Lane>,
     caller: Caller,
     turn: Turn,
+    /// Bytes that a page may have, if it is one.
+    pub(crate) page_bytes: usize,
 }
 
 /// Room for the records of one stream. Small ones need none: a stream has one at a time.
@@ -79,13 +82,17 @@ impl Unread {
     /// # Errors
     /// 429 when what the key itself has not read is in the way for too long, 529 when others' answers are.
     pub(crate) async fn place(&self, caller: Caller, shape: Shape) -> Result<Place, Problem> {
-        let (lane, bytes) = match shape {
-            // While a page is made, its items lie beside it.
-            Shape::Page => (&self.large, 2 * limits::PAGE_BYTES),
-            Shape::Thing => (&self.small, limits::ANSWER_SMALL_BYTES),
+        let place = |turn, page_bytes| Place { large: Arc::clone(&self.large), caller, turn, page_bytes };
+        let short = limits::ANSWER_SMALL_BYTES;
+        // While a page is made, its items lie beside it.
+        let bytes = match shape {
+            Shape::Page => match self.large.now(caller, 2 * limits::PAGE_BYTES) {
+                Ok(turn) => return Ok(place(turn, limits::PAGE_BYTES)),
+                Err(_) => 2 * short,
+            },
+            Shape::Thing => short,
         };
-        let turn = lane.turn(caller, bytes, WAIT).await.map_err(full)?;
-        Ok(Place { large: Arc::clone(&self.large), caller, turn })
+        Ok(place(self.small.turn(caller, bytes, WAIT).await.map_err(full)?, short))
     }
 
     /// Room for the records of a stream of this key.
@@ -100,7 +107,7 @@ impl Place {
     /// # Errors
     /// 429 and 529 where it is larger than the place, and there is no room for it.
     pub(crate) fn read(self, answer: Bytes) -> Result<Bytes, Problem> {
-        let Self { large, caller, mut turn } = self;
+        let Self { large, caller, mut turn, .. } = self;
         if answer.len() > turn.bytes() {
             turn = large.now(caller, answer.len()).map_err(full)?;
         }
@@ -111,7 +118,7 @@ impl Place {
     /// The same of what was done and cannot be refused any more. Where it is larger than the place and there
     /// is no room for it, it keeps that of the body that it answers, which is the larger one most often.
     pub(crate) fn done(self, answer: Bytes, body: Option<Turn>) -> Bytes {
-        let Self { large, caller, mut turn } = self;
+        let Self { large, caller, mut turn, .. } = self;
         let mut instead = None;
         if answer.len() > turn.bytes() {
             match large.now(caller, answer.len()) {
@@ -151,8 +158,7 @@ fn counted(bytes: Bytes, room: Room) -> Bytes {
 
 fn full(who: InTheWay) -> Problem {
     who.problem(
-        "this key has as many bytes of answers unread as one key may; read them, or ask for smaller pages with \
-         `limit`, then try again",
+        "this key has as many bytes of answers unread as one key may; read them, then try again",
         "as many bytes of answers as the server keeps are unread; try again in a moment",
         limits::ANSWER_WAIT_S,
     )
@@ -171,25 +177,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn unread_pages_are_in_the_way_of_further_ones_and_of_nothing_small() {
+    async fn behind_unread_pages_further_ones_are_short_and_nothing_waits() {
         let unread = Unread::default();
+        let place =
+            async |caller, shape| unread.place(caller, shape).now_or_never().expect("at once").expect("room");
         let mut pages = Vec::new();
-        while let Ok(place) = unread.place(KEY, Shape::Page).await {
-            pages.push(place.read(page()).expect("it fits"));
+        while let whole = place(KEY, Shape::Page).await
+            && whole.page_bytes == limits::PAGE_BYTES
+        {
+            pages.push(whole.read(page()).expect("it fits"));
         }
         // While the last one is made there must be room for two.
         assert_eq!(pages.len(), PAGES - 1);
-        let told = unread.place(KEY, Shape::Page).await.expect_err("no room");
+        let short = place(KEY, Shape::Page).await;
+        let bytes = short.page_bytes;
+        assert_eq!(bytes, limits::ANSWER_SMALL_BYTES);
+        let _short = short.read(Bytes::from(vec![b'x'; 2 * bytes])).expect("its items may lie beside it");
+        // One thing that is larger than a short page needs the room that is not there.
+        let mut things = Vec::new();
+        let told = loop {
+            match place(KEY, Shape::Page).await.read(page()) {
+                Ok(thing) => things.push(thing),
+                Err(told) => break told,
+            }
+        };
         assert_eq!((told.status.as_u16(), told.wait_s), (429, Some(limits::ANSWER_WAIT_S)));
-        let small = unread.place(KEY, Shape::Thing).now_or_never().expect("at once").expect("room");
-        drop(small.read(Bytes::from_static(b"small")));
-        let other = Caller([2; 32]);
-        unread.place(other, Shape::Page).now_or_never().expect("at once").expect("others have theirs");
+        drop(place(KEY, Shape::Thing).await.read(Bytes::from_static(b"small")));
+        let others = place(Caller([2; 32]), Shape::Page).await;
+        assert_eq!(others.page_bytes, limits::PAGE_BYTES, "others have theirs");
         // A piece of a page holds all of it.
-        let last = pages.pop().map(|page| page.slice(..1));
-        assert!(unread.place(KEY, Shape::Page).await.is_err());
-        drop(last);
-        assert!(unread.place(KEY, Shape::Page).await.is_ok());
+        things.extend(pages.pop().map(|page| page.slice(..1)));
+        assert_eq!(place(KEY, Shape::Page).await.page_bytes, bytes);
+        things.clear();
+        assert_eq!(place(KEY, Shape::Page).await.page_bytes, limits::PAGE_BYTES);
     }
 
     #[tokio::test(start_paused = true)]

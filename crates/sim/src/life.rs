@@ -6,7 +6,7 @@ use std::time::Duration;
 use kernel::{Change, Input, Want};
 use protocol::parse::Given;
 use protocol::prompt::Failure;
-use protocol::{EventId, Stamp, ThreadId};
+use protocol::{EventId, Stamp, ThreadId, limits};
 
 use crate::act::{Act, Law, State};
 use crate::client;
@@ -261,14 +261,17 @@ fn gone_wake(world: &mut World) -> (ThreadId, Stamp) {
 fn outcome(world: &mut World, thread: ThreadId, request: EventId, act: Act) -> Option<Input> {
     let named = if act == Act::FailNamed { world.named() } else { Vec::new() };
     let dice = &mut world.dice;
-    let failed = |failure: Failure| Some(Input::Failed { thread, request, failure, named });
+    let failed = |failure: Failure| {
+        let (failure, attempts) = model::attempts(failure);
+        Some(Input::Failed { thread, request, failure, named, attempts })
+    };
     match act {
         Act::FailAgain => failed(model::failure(dice, false)),
         Act::FailForever => failed(model::failure(dice, true)),
         Act::FailNamed => failed(model::refusal(dice)),
         _ => {
             let answer = model::answer(dice, act, &world.kit)?;
-            Some(Input::Answered { thread, request, answer })
+            Some(Input::Answered { thread, request, answer, attempts: limits::ATTEMPTS })
         }
     }
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use protocol::Object;
 use protocol::content::Block;
 use protocol::event::RefusalDetails;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Message, Spot};
+use protocol::prompt::{
+    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Message, Opaque, Origin, Spot,
+};
+use protocol::routes::Provider;
 use protocol::tool::Builtin;
 use protocol::usage::Tokens;
 
@@ -83,7 +86,27 @@ pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
         }
         _ => return None,
     };
-    Some(Answer { blocks, stop, tokens: tokens(dice) })
+    Some(whole(dice, blocks, stop))
+}
+
+/// An answer with its cost, and with what the model put beside it.
+pub(crate) fn whole(dice: &mut Dice, blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Answer {
+    let tokens = tokens(dice);
+    let opaque = beside(tokens.input, tokens.output).map(|(from, json)| {
+        let calls = blocks.iter().rposition(|block| matches!(block, AnswerBlock::ToolUse { .. }));
+        let at = |call, name: &str| Beside { call, name: name.into(), json: json.clone() };
+        let call = calls.map(|call| at(Some(call), "extra_content"));
+        Opaque { from, beside: call.into_iter().chain([at(None, "reasoning")]).collect() }
+    });
+    Answer { blocks, stop, tokens, opaque }
+}
+
+/// What stands beside an answer of that cost and beside its last call, and the route that it came over: a
+/// referee knows it from what the log shows to everybody.
+pub(crate) fn beside(input: u64, output: u64) -> Option<(Origin, String)> {
+    let route = if output.is_multiple_of(2) { "a" } else { "b" };
+    let from = Origin { wire: Provider::ChatCompletions, route: route.into() };
+    (!input.is_multiple_of(3)).then(|| (from, format!("{{\"n\": {input}.0 ,\"of\":{output}}}")))
 }
 
 /// A failure, hopeless or not. Its message begins with its class, for the referees.
@@ -133,6 +156,18 @@ pub(crate) fn spots(dice: &mut Dice, messages: &[Arc<Message>]) -> Vec<Spot> {
     let more: Vec<Spot> = (0..2).map(|_| spot()).collect();
     let many = dice.below(3) as usize;
     core::iter::once(first).chain(more.into_iter().take(many)).collect()
+}
+
+/// How often a route lets a request be made that failed so; told at the end of the message, for the referees.
+pub(crate) fn attempts(mut failure: Failure) -> (Failure, u32) {
+    let attempts = [1, 2, 8, 8, 8, 8, 8, 20][(failure.tokens.input % 8) as usize];
+    told(&mut failure, attempts);
+    (failure, attempts)
+}
+
+/// Tells in the message how often the route lets the request be made.
+pub(crate) fn told(failure: &mut Failure, attempts: u32) {
+    failure.message = format!("{} (of {attempts})", failure.message);
 }
 
 pub(crate) fn tokens(dice: &mut Dice) -> Tokens {

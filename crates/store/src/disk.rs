@@ -8,10 +8,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use protocol::limits;
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
+use tokio::time::Instant;
 
 use crate::fault::Fault;
 
@@ -19,6 +21,8 @@ use crate::fault::Fault;
 const LEAST_BYTES: u64 = 1 << 20;
 /// With less free than this, a failure to write is a full disk whatever it is called.
 const NOTHING_BYTES: u64 = 1 << 20;
+/// For so long a disk that had room has room: what comes in meanwhile is little beside what is kept free.
+const PLENTY_MS: u64 = 20;
 /// Bytes that are given up for what it takes to open a database.
 pub(crate) const OPEN_BYTES: u64 = 1 << 20;
 
@@ -69,6 +73,9 @@ pub(crate) struct Disk {
     share: Share,
     /// How many bytes the ballast still has.
     ballast: Mutex<u64>,
+    /// Until when it counts as having room for what is new, in milliseconds since `begun`.
+    plenty_until: AtomicU64,
+    begun: Instant,
     /// The index, once room was made for it: whoever closes a file gives up the locks that its process holds
     /// on it, so this one stays open for as long as the database.
     #[cfg(target_os = "linux")]
@@ -93,6 +100,8 @@ impl Disk {
             folder,
             share: Share::of(all),
             ballast: Mutex::new(0),
+            plenty_until: AtomicU64::new(0),
+            begun: Instant::now(),
             #[cfg(target_os = "linux")]
             opened: Mutex::new(None),
         };
@@ -131,8 +140,17 @@ impl Disk {
         self.free_bytes() < self.share.new_bytes
     }
 
+    /// Asked for all that is new, so that it does not look each time; a disk that was short is looked at.
     pub(crate) fn admits(&self) -> Result<(), Fault> {
-        if self.is_short() { Err(Fault::Short { folder: self.folder.clone() }) } else { Ok(()) }
+        let now = self.begun.elapsed().as_millis() as u64;
+        if now < self.plenty_until.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if self.is_short() {
+            return Err(Fault::Short { folder: self.folder.clone() });
+        }
+        self.plenty_until.store(now + PLENTY_MS, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(crate) fn full(&self) -> Fault {

@@ -38,8 +38,8 @@ pub use disk::Ballast;
 pub use fault::{CommitError, Damage, Fault};
 pub use faults::Faults;
 pub use nouns::{
-    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Owner, OwnerKind, Pin, Row, Status,
-    Write,
+    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Owner, OwnerKind, Pin, Row,
+    Status, Write,
 };
 pub use threads::Ended;
 
@@ -120,7 +120,7 @@ impl Store {
     }
 
     /// One page of a workspace's sessions.
-    pub async fn heads(&self, query: HeadQuery) -> Result<Vec<Head>, Fault> {
+    pub async fn heads(&self, query: HeadQuery) -> Result<Listed<Head>, Fault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.heads(&query).await,
             Driver::Memory(memory) => Ok(memory.heads(&query)),
@@ -185,14 +185,15 @@ impl Store {
     }
 
     /// One page of a workspace's documents.
-    pub async fn documents(&self, query: DocumentQuery) -> Result<Vec<Document>, Fault> {
+    pub async fn documents(&self, query: DocumentQuery) -> Result<Listed<Document>, Fault> {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.documents(&query).await,
             Driver::Memory(memory) => Ok(memory.documents(&query)),
         }
     }
 
-    /// A document's versions, newest first, the current one included; those below `after`, if named.
+    /// A document's versions, newest first, the current one included; those below `after`, if named, and at
+    /// most so many bytes of them, as of other lists.
     pub async fn versions(
         &self,
         workspace: WorkspaceId,
@@ -200,10 +201,11 @@ impl Store {
         id: u128,
         after: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<Document>, Fault> {
+        bytes: usize,
+    ) -> Result<Listed<Document>, Fault> {
         match &*self.0 {
-            Driver::Sqlite { tables, .. } => tables.versions(workspace, kind, id, after, limit).await,
-            Driver::Memory(memory) => Ok(memory.versions(workspace, kind, id, after, limit)),
+            Driver::Sqlite { tables, .. } => tables.versions(workspace, kind, id, after, limit, bytes).await,
+            Driver::Memory(memory) => Ok(memory.versions(workspace, kind, id, after, limit, bytes)),
         }
     }
 

@@ -25,7 +25,8 @@ pub(crate) fn heads(query: &HeadQuery) -> Query {
         list.head_conditions(query, status, shelf);
         list.page(query.order.read(query.backwards), query.after.map(place), query.limit);
     }
-    list.merged(query.order.read(query.backwards), query.limit)
+    let sql = list.merged(query.order.read(query.backwards), query.limit);
+    Query { max_bytes: query.bytes, ..sql }
 }
 
 /// What leads to the sessions of one arm. It is said and not left to be guessed: SQLite keeps no statistics
@@ -57,7 +58,8 @@ pub(crate) fn documents(query: &DocumentQuery) -> Query {
         list.and("archived_at IS NULL");
     }
     list.page(query.order.read(query.backwards), query.after.map(place), query.limit);
-    list.merged(query.order.read(query.backwards), query.limit)
+    let sql = list.merged(query.order.read(query.backwards), query.limit);
+    Query { max_bytes: query.bytes, ..sql }
 }
 
 fn place(after: (Stamp, impl Into<Value>)) -> (Stamp, Value) {

@@ -10,8 +10,8 @@ use crate::blobs::{Blob, Flight, Swept, hash_of};
 use crate::fault::{CommitError, Fault};
 use crate::faults::{Fate, Faults};
 use crate::nouns::{
-    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Order, Owner, OwnerKind, Pin, Row,
-    Write,
+    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Listed, Order, Owner, OwnerKind,
+    Pin, Row, Write,
 };
 
 #[derive(Debug)]
@@ -76,11 +76,12 @@ impl Memory {
         self.state().heads.get(&session).cloned()
     }
 
-    pub(crate) fn heads(&self, query: &HeadQuery) -> Vec<Head> {
+    pub(crate) fn heads(&self, query: &HeadQuery) -> Listed<Head> {
         let state = self.state();
         let listed = state.heads.values().filter(|head| is_listed(head, query));
         let listed = listed.map(|head| ((head.created_at, head.session), head));
-        page(listed, query.order, query.backwards, query.after, query.limit)
+        let most = (query.limit, query.bytes);
+        page(listed, query.order, query.backwards, query.after, most, |head| head.body.len())
     }
 
     pub(crate) fn busy(&self) -> Vec<SessionId> {
@@ -93,14 +94,14 @@ impl Memory {
         let state = self.state();
         let rows = state.logs.get(&session).map_or(&[][..], Vec::as_slice);
         let start = rows.partition_point(|row| row.first + u64::from(row.count) <= from);
-        up_to(rows.iter().skip(start), max_bytes)
+        rows_up_to(rows.iter().skip(start), max_bytes)
     }
 
     pub(crate) fn read_back(&self, session: SessionId, before: u64, max_bytes: usize) -> Vec<Row> {
         let state = self.state();
         let rows = state.logs.get(&session).map_or(&[][..], Vec::as_slice);
         let end = rows.partition_point(|row| row.first < before);
-        up_to(rows.iter().take(end).rev(), max_bytes)
+        rows_up_to(rows.iter().take(end).rev(), max_bytes)
     }
 
     pub(crate) fn purge(&self, deleted_before: Stamp, limit: usize) -> usize {
@@ -135,7 +136,7 @@ impl Memory {
         asked.filter(|document| document.workspace == workspace).cloned()
     }
 
-    pub(crate) fn documents(&self, query: &DocumentQuery) -> Vec<Document> {
+    pub(crate) fn documents(&self, query: &DocumentQuery) -> Listed<Document> {
         let state = self.state();
         let listed = state.documents.values().filter(|document| {
             document.workspace == query.workspace
@@ -145,7 +146,8 @@ impl Memory {
                 && (query.include_archived || document.archived_at.is_none())
         });
         let listed = listed.map(|document| ((document.created_at, document.id), document));
-        page(listed, query.order, query.backwards, query.after, query.limit)
+        let most = (query.limit, query.bytes);
+        page(listed, query.order, query.backwards, query.after, most, |document| document.body.len())
     }
 
     pub(crate) fn versions(
@@ -155,15 +157,15 @@ impl Memory {
         id: u128,
         after: Option<u64>,
         limit: usize,
-    ) -> Vec<Document> {
+        bytes: usize,
+    ) -> Listed<Document> {
         let state = self.state();
         let older = state.history.range((kind, id, 0)..=(kind, id, u64::MAX)).rev();
         let all = state.documents.get(&(kind, id)).into_iter().chain(older.map(|(_, document)| document));
-        all.filter(|document| document.workspace == workspace)
-            .filter(|document| after.is_none_or(|after| document.version < after))
-            .take(limit)
-            .cloned()
-            .collect()
+        let asked = all
+            .filter(|document| document.workspace == workspace)
+            .filter(|document| after.is_none_or(|after| document.version < after));
+        up_to(asked.take(limit), bytes, |document| document.body.len())
     }
 
     pub(crate) fn find(&self, workspace: WorkspaceId, kind: Kind, key: &str) -> Option<Document> {
@@ -436,8 +438,9 @@ fn page<'a, K: Ord + Copy, T: Clone + 'a>(
     order: Order,
     backwards: bool,
     after: Option<(Stamp, K)>,
-    limit: usize,
-) -> Vec<T> {
+    (limit, bytes): (usize, usize),
+    size: impl Fn(&T) -> usize,
+) -> Listed<T> {
     let mut listed: Vec<_> = listed.collect();
     listed.sort_unstable_by_key(|(key, _)| *key);
     let read = order.read(backwards);
@@ -450,23 +453,30 @@ fn page<'a, K: Ord + Copy, T: Clone + 'a>(
             Order::Descending => *key < after,
         })
     });
-    listed.truncate(limit);
+    let mut page = up_to(listed.into_iter().map(|(_, noun)| noun).take(limit), bytes, size);
     if backwards {
-        listed.reverse();
+        page.items.reverse();
     }
-    listed.into_iter().map(|(_, noun)| noun.clone()).collect()
+    page
 }
 
-/// Rows up to and without the one with which they exceed `max_bytes`; the first always comes.
-fn up_to<'a>(rows: impl Iterator<Item = &'a Row>, max_bytes: usize) -> Vec<Row> {
-    let mut taken: Vec<Row> = Vec::new();
-    let mut bytes = 0_usize;
-    for row in rows.take(crate::sql::ROWS_AT_ONCE) {
-        bytes = bytes.saturating_add(row.body.len());
-        if bytes > max_bytes && !taken.is_empty() {
-            break;
+/// Those up to and without the one with which they exceed `max_bytes`; the first always comes.
+fn up_to<'a, T: Clone + 'a>(
+    all: impl Iterator<Item = &'a T>,
+    max_bytes: usize,
+    size: impl Fn(&T) -> usize,
+) -> Listed<T> {
+    let (mut items, mut bytes): (Vec<T>, usize) = (Vec::new(), 0);
+    for one in all {
+        bytes = bytes.saturating_add(size(one));
+        if bytes > max_bytes && !items.is_empty() {
+            return Listed { items, cut: true };
         }
-        taken.push(row.clone());
+        items.push(one.clone());
     }
-    taken
+    Listed { items, cut: false }
+}
+
+fn rows_up_to<'a>(rows: impl Iterator<Item = &'a Row>, max_bytes: usize) -> Vec<Row> {
+    up_to(rows.take(crate::sql::ROWS_AT_ONCE), max_bytes, |row| row.body.len()).items
 }

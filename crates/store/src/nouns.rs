@@ -352,6 +352,17 @@ pub struct HeadQuery {
     pub backwards: bool,
     /// How many at most.
     pub limit: usize,
+    /// Bytes of rows at most: the page ends before the one with which they exceed this, but holds one.
+    pub bytes: usize,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// What it holds, in the list's order.
+    pub items: Vec<T>,
+    /// Whether it ends for its bytes, and not for their number or because there are no more.
+    pub cut: bool,
 }
 
 impl HeadQuery {
@@ -371,6 +382,7 @@ impl HeadQuery {
             after: None,
             backwards: false,
             limit,
+            bytes: usize::MAX,
         }
     }
 }
@@ -397,6 +409,8 @@ pub struct DocumentQuery {
     pub backwards: bool,
     /// How many at most.
     pub limit: usize,
+    /// Bytes of rows at most, as of sessions.
+    pub bytes: usize,
 }
 
 impl DocumentQuery {
@@ -412,6 +426,7 @@ impl DocumentQuery {
             after: None,
             backwards: false,
             limit,
+            bytes: usize::MAX,
         }
     }
 }

@@ -64,7 +64,7 @@ pub(crate) struct Database {
 #[derive(Debug)]
 struct Asked {
     query: Query,
-    answer: oneshot::Sender<Result<Vec<Vec<Value>>, Fault>>,
+    answer: oneshot::Sender<Result<Rows, Fault>>,
 }
 
 /// What a reader is asked.
@@ -132,7 +132,7 @@ impl Database {
     }
 
     /// Runs one query on the newest committed state.
-    pub(crate) async fn rows(&self, query: Query) -> Result<Vec<Vec<Value>>, Fault> {
+    pub(crate) async fn rows(&self, query: Query) -> Result<Rows, Fault> {
         let (answer, answered) = oneshot::channel();
         let question = Question::Read(Asked { query, answer });
         self.questions.send(question).await.map_err(|_| Fault::Closed)?;
@@ -289,21 +289,30 @@ fn answer_all(connection: &Connection, disk: &Disk, asked: &Mutex<mpsc::Receiver
     }
 }
 
-pub(crate) fn read(connection: &Connection, query: &Query) -> Result<Vec<Vec<Value>>, rusqlite::Error> {
+/// What a query finds.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) rows: Vec<Vec<Value>>,
+    /// Whether it stopped for its bytes.
+    pub(crate) cut: bool,
+}
+
+pub(crate) fn read(connection: &Connection, query: &Query) -> Result<Rows, rusqlite::Error> {
     let mut prepared = prepared(connection, &query.sql)?;
     let columns = prepared.column_count();
     let mut found = prepared.query(params_from_iter(&query.params))?;
-    let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+    let (mut rows, mut bytes, mut cut) = (Vec::new(), 0_usize, false);
     while let Some(row) = found.next()? {
         let values = (0..columns).map(|column| row.get_ref(column).map(Value::from));
         let values = values.collect::<Result<Vec<_>, _>>()?;
         bytes = bytes.saturating_add(values.iter().map(size).sum());
         if bytes > query.max_bytes && !rows.is_empty() {
+            cut = true;
             break;
         }
         rows.push(values);
     }
-    Ok(rows)
+    Ok(Rows { rows, cut })
 }
 
 pub(crate) fn prepared<'a>(

@@ -17,7 +17,7 @@ fn database() -> Connection {
 
 fn plan(connection: &Connection, query: Query) -> Vec<String> {
     let explained = Query { sql: format!("EXPLAIN QUERY PLAN {}", query.sql), ..query };
-    let steps = read(connection, &explained).unwrap();
+    let steps = read(connection, &explained).unwrap().rows;
     steps.into_iter().map(|step| format!("{:?}", step.last().unwrap())).collect()
 }
 
@@ -131,7 +131,7 @@ fn a_database_of_the_first_step_is_brought_here_with_what_it_holds() {
     connection.execute_batch(rows).unwrap();
     assert_eq!(migrate(&mut connection).unwrap(), None);
     let newest = HeadQuery::new(WORKSPACE, 10);
-    assert_eq!(read(&connection, &lists::heads(&newest)).unwrap().len(), 1);
-    assert_eq!(read(&connection, &sql::log(SessionId::from_bits(0), 0, 10)).unwrap()[0][4], Value::Null);
+    assert_eq!(read(&connection, &lists::heads(&newest)).unwrap().rows.len(), 1);
+    assert_eq!(read(&connection, &sql::log(SessionId::from_bits(0), 0, 10)).unwrap().rows[0][4], Value::Null);
     assert_eq!(migrate(&mut connection).unwrap(), None);
 }

@@ -7,9 +7,9 @@ use protocol::{SessionId, Stamp, WorkspaceId};
 use crate::cells::{Cells, Value};
 use crate::fault::{CommitError, Damage, Fault};
 use crate::lists;
-use crate::nouns::{Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Owner, Row, Write};
+use crate::nouns::{Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Listed, Owner, Row, Write};
 use crate::sql::{self, Query, Statement};
-use crate::sqlite::Database;
+use crate::sqlite::{Database, Rows};
 
 /// How many log rows of a deleted session are removed in one batch, so that commits get in between.
 const PURGED_AT_ONCE: usize = 500;
@@ -45,17 +45,17 @@ impl Tables {
         self.one(sql::head_of(session), Cells::head).await
     }
 
-    pub(crate) async fn heads(&self, query: &HeadQuery) -> Result<Vec<Head>, Fault> {
+    pub(crate) async fn heads(&self, query: &HeadQuery) -> Result<Listed<Head>, Fault> {
         let mut query = query.clone();
         let mut page = Vec::new();
         loop {
-            let rows = self.database.rows(lists::heads(&query)).await?;
-            let more = rows.len() == query.limit;
+            let Rows { rows, cut } = self.database.rows(lists::heads(&query)).await?;
+            let more = cut || rows.len() == query.limit;
             let last = last_place(&rows, 5).map(|(at, id)| (at, SessionId::from_bits(id)));
             let read = readable(rows, Cells::head, &mut page);
             match go_on(query.limit, read, more, query.after, last) {
-                Some(limit) => (query.limit, query.after) = (limit, last),
-                None => return Ok(in_order(page, query.backwards)),
+                Some(limit) if !cut || page.is_empty() => (query.limit, query.after) = (limit, last),
+                Some(_) | None => return Ok(listed(page, cut, query.backwards)),
             }
         }
     }
@@ -73,7 +73,7 @@ impl Tables {
         max_bytes: usize,
     ) -> Result<Vec<Row>, Fault> {
         let mut read: Vec<Row> = Vec::new();
-        for cells in self.database.rows(sql::log(session, from, max_bytes)).await? {
+        for cells in self.database.rows(sql::log(session, from, max_bytes)).await?.rows {
             let next = read.last().map(end);
             let row = Cells::new(cells).row(session).map_err(damaged(session, next.unwrap_or(from)));
             let follows = |row: &Row| next.map_or(row.first <= from, |next| row.first == next);
@@ -98,7 +98,7 @@ impl Tables {
             return Ok(false);
         }
         // It may have come after the first look, and before the one at the head.
-        let row = self.database.rows(sql::log(session, from, 1)).await?;
+        let row = self.database.rows(sql::log(session, from, 1)).await?.rows;
         Ok(row.is_empty() && !self.is_going(session).await?)
     }
 
@@ -109,7 +109,7 @@ impl Tables {
         max_bytes: usize,
     ) -> Result<Vec<Row>, Fault> {
         let mut read: Vec<Row> = Vec::new();
-        for cells in self.database.rows(sql::log_back(session, before, max_bytes)).await? {
+        for cells in self.database.rows(sql::log_back(session, before, max_bytes)).await?.rows {
             let below = read.last().map(|row| row.first);
             let lost = below.unwrap_or(before).saturating_sub(1);
             match Cells::new(cells).row(session).map_err(damaged(session, lost)) {
@@ -178,17 +178,17 @@ impl Tables {
         self.one(query, |cells| cells.document(kind)).await
     }
 
-    pub(crate) async fn documents(&self, query: &DocumentQuery) -> Result<Vec<Document>, Fault> {
+    pub(crate) async fn documents(&self, query: &DocumentQuery) -> Result<Listed<Document>, Fault> {
         let mut query = query.clone();
         let mut page = Vec::new();
         loop {
-            let rows = self.database.rows(lists::documents(&query)).await?;
-            let more = rows.len() == query.limit;
+            let Rows { rows, cut } = self.database.rows(lists::documents(&query)).await?;
+            let more = cut || rows.len() == query.limit;
             let last = last_place(&rows, 4);
             let read = readable(rows, |cells| cells.document(query.kind), &mut page);
             match go_on(query.limit, read, more, query.after, last) {
-                Some(limit) => (query.limit, query.after) = (limit, last),
-                None => return Ok(in_order(page, query.backwards)),
+                Some(limit) if !cut || page.is_empty() => (query.limit, query.after) = (limit, last),
+                Some(_) | None => return Ok(listed(page, cut, query.backwards)),
             }
         }
     }
@@ -200,9 +200,12 @@ impl Tables {
         id: u128,
         after: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<Document>, Fault> {
-        let query = sql::versions(workspace, kind, id, after, limit);
-        self.all(query, |cells| cells.document(kind)).await
+        bytes: usize,
+    ) -> Result<Listed<Document>, Fault> {
+        let query = Query { max_bytes: bytes, ..sql::versions(workspace, kind, id, after, limit) };
+        let Rows { rows, cut } = self.database.rows(query).await?;
+        let items = rows.into_iter().map(|row| Cells::new(row).document(kind)).collect::<Result<_, _>>()?;
+        Ok(Listed { items, cut })
     }
 
     pub(crate) async fn find(
@@ -294,8 +297,8 @@ impl Tables {
         query: Query,
         noun: impl Fn(&mut Cells) -> Result<T, Fault>,
     ) -> Result<Vec<T>, Fault> {
-        let rows = self.database.rows(query).await?;
-        rows.into_iter().map(|row: Vec<Value>| noun(&mut Cells::new(row))).collect()
+        let Rows { rows, .. } = self.database.rows(query).await?;
+        rows.into_iter().map(|row| noun(&mut Cells::new(row))).collect()
     }
 
     async fn one<T>(
@@ -369,10 +372,10 @@ fn go_on<P: PartialEq>(
     (more && read < limit && last.is_some() && last != before).then_some(limit - read)
 }
 
-/// A page read backwards, turned into the list's order.
-fn in_order<T>(mut page: Vec<T>, backwards: bool) -> Vec<T> {
+/// A page; one read backwards is turned into the list's order.
+fn listed<T>(mut items: Vec<T>, cut: bool, backwards: bool) -> Listed<T> {
     if backwards {
-        page.reverse();
+        items.reverse();
     }
-    page
+    Listed { items, cut }
 }

@@ -62,7 +62,7 @@ fn group(writer: &Writer, batches: Vec<Vec<Statement>>) -> (Vec<Result<(), Commi
 }
 
 fn firsts(writer: &Writer) -> Vec<Vec<Value>> {
-    read(&writer.connection, &Query::new("SELECT first FROM log ORDER BY first", vec![])).unwrap()
+    read(&writer.connection, &Query::new("SELECT first FROM log ORDER BY first", vec![])).unwrap().rows
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Dialect {
     /// The fields that reasoning stands in.
-    reasoning: &'static [&'static str],
+    pub(crate) reasoning: &'static [&'static str],
     calls: Calls,
     usage: Usage,
     errors: Errors,

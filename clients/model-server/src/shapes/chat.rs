@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Law, Shape, Wire, failed, laws, looked, named, ok, said};
+use super::{Law, Shape, Wire, failed, lacking, laws, looked, named, ok, said};
 
 const DONE: &str = "data: [DONE]\n\n";
 
@@ -12,23 +12,23 @@ fn chunk(delta: &Value, reason: &Value) -> Value {
     json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
 }
 
-fn delta(delta: Value) -> Value {
+pub(super) fn delta(delta: Value) -> Value {
     chunk(&delta, &Value::Null)
 }
 
-fn finish(reason: &str) -> Value {
+pub(super) fn finish(reason: &str) -> Value {
     chunk(&json!({}), &json!(reason))
 }
 
-fn usage() -> Value {
+pub(super) fn usage() -> Value {
     json!({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
 }
 
-fn frames(chunks: &[Value]) -> String {
+pub(super) fn frames(chunks: &[Value]) -> String {
     chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).chain([DONE.to_owned()]).collect()
 }
 
-fn text(text: &str) -> String {
+pub(super) fn text(text: &str) -> String {
     frames(&[delta(json!({"role": "assistant", "content": text})), finish("stop"), usage()])
 }
 
@@ -43,7 +43,7 @@ fn function(name: &str, arguments: &str) -> Value {
 }
 
 /// A call of `look`, without a place.
-fn call(id: &str, arguments: &str) -> Value {
+pub(super) fn call(id: &str, arguments: &str) -> Value {
     json!({"id": id, "type": "function", "function": function("look", arguments)})
 }
 
@@ -55,6 +55,13 @@ fn two() -> Value {
 fn one() -> Value {
     looked(&[json!({"q": "a"})], [5, 2])
 }
+
+/// What servers without the right parser leave in the text.
+const CALL_IN_TEXT: &str =
+    "<tool_call>\n<function=look>\n<parameter=q>\na\n</parameter>\n</function>\n</tool_call>";
+const CALL_ALONE: &str = "```json\n{\"name\": \"look\", \"arguments\": {\"q\": \"a\"}}\n```";
+const THOUGHT: &str = "<think>\nhm\n</think>\n\nok";
+const THOUGHT_ENDS: &str = "hm\n</think>\n\nok";
 
 const A: &str = "{\"q\":\"a\"}";
 const B: &str = "{\"q\":\"b\"}";
@@ -216,6 +223,12 @@ pub(super) const ROWS: &[Shape] = &[
     ),
     law("vllm-window", "https://github.com/NousResearch/hermes-agent/issues/68451", laws::window),
     row(
+        "vllm-a-call-left-in-the-text",
+        "https://github.com/vllm-project/vllm/issues/21571",
+        || text(CALL_IN_TEXT),
+        || lacking("calls", CALL_IN_TEXT),
+    ),
+    row(
         "tgi-a-call-that-is-no-list",
         "https://github.com/huggingface/text-generation-inference/pull/2949",
         || {
@@ -252,6 +265,12 @@ pub(super) const ROWS: &[Shape] = &[
         two,
     ),
     row(
+        "ollama-a-call-that-is-all-of-the-text",
+        "https://github.com/ollama/ollama-vscode/pull/20",
+        || text(CALL_ALONE),
+        || lacking("calls", CALL_ALONE),
+    ),
+    row(
         "llamacpp-errors-in-a-field-of-their-own",
         "https://github.com/coddy-project/coddy-agent/pull/106",
         || {
@@ -270,6 +289,18 @@ pub(super) const ROWS: &[Shape] = &[
             whole.trim_end().to_owned()
         },
         ok,
+    ),
+    row(
+        "llamacpp-the-end-of-thinking-left-in-the-text",
+        "https://github.com/ggml-org/llama.cpp/issues/23320",
+        || text(THOUGHT_ENDS),
+        || lacking("thinking", THOUGHT_ENDS),
+    ),
+    row(
+        "lmstudio-thinking-left-in-the-text",
+        "https://github.com/lmstudio-ai/lmstudio-bug-tracker/issues/1569",
+        || text(THOUGHT),
+        || lacking("thinking", THOUGHT),
     ),
     row(
         "lmstudio-an-event-that-is-an-error",

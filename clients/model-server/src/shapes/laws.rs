@@ -7,7 +7,7 @@ pub(super) fn none(_: &Value) -> Option<(u16, Value)> {
     None
 }
 
-fn messages(body: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn messages(body: &Value) -> impl Iterator<Item = &Value> {
     body["messages"].as_array().into_iter().flatten()
 }
 

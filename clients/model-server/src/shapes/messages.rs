@@ -41,6 +41,12 @@ fn ending(reason: &str) -> [Value; 2] {
     ]
 }
 
+/// A call behind this block.
+pub(super) fn behind(thinking: Value) -> String {
+    let block = block(0, thinking, json!({"type": "thinking_delta", "thinking": ""}));
+    events(&[&[opening()][..], &block, &call(1), &ending("tool_use")].concat())
+}
+
 fn plain() -> String {
     events(&[&[opening()][..], &text("ok"), &ending("end_turn")].concat())
 }

@@ -4,6 +4,7 @@
 //! `crates/models` read them. A row is made in our own words after the place that it names; what no such
 //! place tells of is no row.
 
+mod beside;
 mod chat;
 mod laws;
 mod messages;
@@ -32,8 +33,9 @@ pub(crate) struct Shape {
     /// The body of the streamed answer.
     pub(crate) sends: fn() -> String,
     /// What that is to be read as: `thought`, `said`, `calls` (name and input), `stop` and `tokens` (read and
-    /// written); or `failed`, the class, `words` that are told, and, where the refusal names parts of what
-    /// was asked, `spots`: the message, the part of it, and the block of that.
+    /// written), and `lacks` if that shows what its server lacks; or `failed`, the class, `words` that are
+    /// told, and, where the refusal names parts of what was asked, `spots`: the message, the part of it, and
+    /// the block of that.
     pub(crate) means: fn() -> Value,
 }
 
@@ -42,7 +44,7 @@ const PREFIX: &str = "shape-";
 
 /// All rows.
 pub(crate) fn all() -> impl Iterator<Item = &'static Shape> {
-    chat::ROWS.iter().chain(messages::ROWS)
+    chat::ROWS.iter().chain(messages::ROWS).chain(beside::ROWS)
 }
 
 /// The row that a model's name asks for.
@@ -86,6 +88,13 @@ fn looked(inputs: &[Value], tokens: [u64; 2]) -> Value {
 /// A refusal that names these parts.
 fn named(words: &str, spots: Value) -> Value {
     json!({"failed": "invalid", "words": words, "spots": spots})
+}
+
+/// An answer that says this, of a server that lacks this.
+fn lacking(lack: &str, text: &str) -> Value {
+    let mut means = said(text, [5, 2]);
+    means["lacks"] = json!([lack]);
+    means
 }
 
 fn failed(class: &str, words: &str) -> Value {

@@ -14,7 +14,11 @@ use protocol::{
     event::Event,
     input::ClientEvent,
     model::ModelConfig,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Prompt, Workplace},
+    prompt::{
+        Answer, AnswerBlock, AnswerStop, Beside, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin,
+        Prompt, Workplace,
+    },
+    routes::Provider,
     routes::{Route, Routes},
     tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset},
     usage::Tokens,
@@ -37,6 +41,8 @@ pub(crate) enum Act {
     Calls(&'static [&'static str]),
     /// The same, once it is told to go on.
     Held(&'static str),
+    /// Calls a tool, and puts this beside the call and beside the message.
+    Signed(&'static str, &'static str),
     Fail(FailureClass),
     Hang,
     Panic,
@@ -74,7 +80,7 @@ impl Oracle for Puppet {
         let act = self.acts.lock().unwrap().pop_front().unwrap_or(Act::Say(&["ok"]));
         Box::pin(async move {
             let tokens = Tokens { input: 10, output: 2, ..Tokens::default() };
-            let answer = |blocks, stop| Ok(Answer { blocks, stop, tokens });
+            let answer = |blocks, stop| Ok(Answer { blocks, stop, tokens, opaque: None });
             match act {
                 Act::Say(pieces) | Act::Halt(pieces) => {
                     deltas(Delta::Start { index: 0, kind: DeltaKind::Text });
@@ -102,6 +108,15 @@ impl Oracle for Puppet {
                     let input = Some(Object::new());
                     let block = AnswerBlock::ToolUse { id: "toolu_1".into(), name: name.into(), input };
                     answer(vec![block], AnswerStop::ToolUse)
+                }
+                Act::Signed(name, json) => {
+                    let (id, input) = ("toolu_1".into(), Some(Object::new()));
+                    let blocks = vec![AnswerBlock::ToolUse { id, name: name.into(), input }];
+                    let beside =
+                        [None, Some(0)].map(|call| Beside { call, name: "n".into(), json: json.into() });
+                    let from = Origin { wire: Provider::ChatCompletions, route: "m".into() };
+                    let opaque = Some(Opaque { from, beside: beside.into() });
+                    Ok(Answer { blocks, stop: AnswerStop::ToolUse, tokens, opaque })
                 }
                 Act::Fail(class) => Err(Failure {
                     class,
@@ -217,7 +232,16 @@ pub(crate) async fn world(store: Store, acts: Vec<Act>) -> World {
 }
 
 pub(crate) async fn world_with_hands(store: Store, acts: Vec<Act>, touches: Vec<Touch>) -> World {
-    built(store, acts, touches, protocol::limits::SESSION_CACHE_BYTES, clock()).await
+    built(store, acts, touches, protocol::limits::SESSION_CACHE_BYTES, clock(), route()).await
+}
+
+fn route() -> Route {
+    Route::script("m")
+}
+
+/// A world whose model's requests are made so often in all.
+pub(crate) async fn world_with_attempts(acts: Vec<Act>, attempts: u32) -> World {
+    built(Store::memory(), acts, Vec::new(), 0, clock(), Route { attempts, ..route() }).await
 }
 
 fn clock() -> Clock {
@@ -225,17 +249,23 @@ fn clock() -> Clock {
 }
 
 pub(crate) async fn world_with_cache(store: Store, acts: Vec<Act>, cache_bytes: usize) -> World {
-    built(store, acts, Vec::new(), cache_bytes, clock()).await
+    built(store, acts, Vec::new(), cache_bytes, clock(), route()).await
 }
 
 pub(crate) async fn world_with_clock(acts: Vec<Act>, clock: Clock) -> World {
-    built(Store::memory(), acts, Vec::new(), 0, clock).await
+    built(Store::memory(), acts, Vec::new(), 0, clock, route()).await
 }
 
-async fn built(store: Store, acts: Vec<Act>, touches: Vec<Touch>, cache_bytes: usize, clock: Clock) -> World {
+async fn built(
+    store: Store,
+    acts: Vec<Act>,
+    touches: Vec<Touch>,
+    cache_bytes: usize,
+    clock: Clock,
+    route: Route,
+) -> World {
     let glove = Arc::new(Glove { touches: Mutex::new(touches.into()), ..Glove::default() });
     let puppet = Arc::new(Puppet { acts: Mutex::new(acts.into()), ..Puppet::default() });
-    let route = Route::script("m");
     let parts = Parts {
         tree: kernel::Tree::default(),
         store: store.clone(),
@@ -316,6 +346,7 @@ impl World {
             order: Order::Ascending,
             after: None,
             limit: 1_000,
+            bytes: usize::MAX,
             types: std::collections::BTreeSet::new(),
             created: Range::default(),
         };

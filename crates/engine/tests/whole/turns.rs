@@ -8,7 +8,7 @@ use protocol::{
     EventId, WorkspaceId,
     event::{Body, StopReason},
     input::ClientEvent,
-    prompt::FailureClass,
+    prompt::{FailureClass, Part},
     session::Status,
 };
 use store::{Faults, Store};
@@ -158,6 +158,38 @@ async fn a_request_that_was_open_when_the_server_went_is_closed_and_asked_again(
     );
 }
 
+/// What stands beside the messages of the last prompt.
+fn beside(world: &World) -> Vec<Part> {
+    let prompts = world.puppet.prompts.lock().unwrap();
+    let parts = prompts.last().into_iter().flat_map(|prompt| &prompt.messages).flat_map(|said| &said.parts);
+    parts.filter(|part| matches!(part, Part::Beside { .. })).cloned().collect()
+}
+
+#[tokio::test]
+async fn what_a_provider_put_beside_a_call_is_told_again_after_a_restart_and_shown_to_nobody() {
+    const SIGNED: &str = "{\"signature\":\"5ecret\"}";
+    let store = Store::memory();
+    let first = world(store.clone(), vec![Act::Signed("read", SIGNED), Act::Hang]).await;
+    let session = first.open(vec![message("hi")]).await;
+    while first.puppet.prompts.lock().unwrap().len() < 2 {
+        first.puppet.asked.notified().await;
+    }
+    let told = beside(&first);
+    first.engine.stop().await;
+
+    let second = world(store, vec![]).await;
+    second.puppet.asked.notified().await;
+    assert_eq!((told.len(), &beside(&second)), (2, &told));
+    let mut feed = second.follow(session).await;
+    if second.engine.session(HOME, session).await.unwrap().unwrap().status == Status::Running {
+        until(&mut feed, IDLE).await;
+    }
+    let list = second.list(session).await;
+    assert!(list.iter().any(|event| event.body.name() == "agent.tool_use"));
+    let list: Vec<_> = list.iter().map(|event| serde_json::to_string(event).unwrap()).collect();
+    assert!(!list.concat().contains("5ecret"), "{list:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_request_is_tried_again_after_its_pause() {
     let acts = vec![Act::Fail(FailureClass::Overloaded), Act::Fail(FailureClass::Overloaded)];
@@ -176,6 +208,20 @@ async fn a_failed_request_is_tried_again_after_its_pause() {
         "span.model_request_start",
     ];
     assert_eq!(names[4..18], [retry, retry].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_request_is_made_as_often_as_its_route_says() {
+    for attempts in [1, 3, 10] {
+        let acts = (0..20).map(|_| Act::Fail(FailureClass::Cut)).collect();
+        let world = world_with_attempts(acts, attempts).await;
+        let session = world.open(vec![]).await;
+        let mut feed = world.follow(session).await;
+        world.send(session, vec![message("hi")]).await;
+        let names = names(&until(&mut feed, IDLE).await);
+        let made = names.iter().filter(|name| **name == "span.model_request_start").count();
+        assert_eq!(made, attempts as usize);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,6 +359,7 @@ async fn pages_join_to_the_whole_list_both_ways_with_the_queue_at_its_end() {
                     order,
                     after,
                     limit,
+                    bytes: usize::MAX,
                     types: std::collections::BTreeSet::new(),
                     created: Range::default(),
                 };

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use protocol::{limits, routes::Provider};
+use protocol::{
+    Object, limits,
+    routes::{Provider, Spare},
+};
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +23,10 @@ const TOKENS: u64 = 100_000_000;
 const USERS: u32 = u32::MAX - 1;
 /// The most requests to a route at once.
 const CONCURRENCY: usize = limits::REQUESTS_PER_ROUTE_MAX;
+/// The most attempts at a request, and the most seconds that a provider is waited for.
+const ATTEMPTS: u32 = limits::ATTEMPTS_MAX;
+const CONNECT: u64 = limits::MODEL_CONNECT_S_MAX;
+const SILENCE: u64 = limits::MODEL_SILENCE_S_MAX;
 /// The most bytes that the cache of sessions may be given.
 const CACHE: u64 = 1 << 40;
 
@@ -166,6 +173,10 @@ pub(super) struct FileRoute {
     /// left out no key is sent.
     #[schemars(example = &"MY_MODEL_KEY")]
     pub(super) key: Option<String>,
+    /// A file that holds the provider's key and nothing else, in place of `key`: read at each request, so
+    /// that a key can be changed while the server runs. Agents must not be able to read it. None by default.
+    #[schemars(example = &"/run/secrets/my-model-key")]
+    pub(super) key_file: Option<String>,
     /// Tokens that the model reads at most; if left out 128000, and 200000 for `claude-*`.
     #[schemars(range(min = 1, max = TOKENS), example = 128_000)]
     pub(super) window: Option<u64>,
@@ -175,10 +186,78 @@ pub(super) struct FileRoute {
     /// Requests to it under way at once; if left out 256. Further ones wait, and sessions take turns.
     #[schemars(range(min = 1, max = CONCURRENCY), example = limits::REQUESTS_PER_ROUTE)]
     pub(super) concurrency: Option<u32>,
+    /// How often a request is made in all while it fails for a time; if left out 8. An answer that says
+    /// nothing is paid for and asked for 3 times at most.
+    #[schemars(range(min = 1, max = ATTEMPTS), example = limits::ATTEMPTS)]
+    pub(super) attempts: Option<u32>,
+    /// Seconds within which the provider must be connected to; if left out 10.
+    #[schemars(range(min = 1, max = CONNECT), example = limits::MODEL_CONNECT_S)]
+    pub(super) connect: Option<u64>,
+    /// Seconds without a byte after which an answer that has begun counts as cut off; if left out 120.
+    #[schemars(range(min = 1, max = SILENCE), example = limits::MODEL_SILENCE_S)]
+    pub(super) silence: Option<u64>,
+    /// Seconds without a byte that an answer may take to begin, the connection included: more where the model
+    /// is loaded first or reads slowly; if left out the same as `silence`.
+    #[schemars(range(min = 1, max = SILENCE), example = limits::MODEL_EMPTY_S)]
+    pub(super) first_byte: Option<u64>,
     /// Further headers of every request, sent as they stand: no place for a secret. None by default.
     #[serde(default)]
     #[schemars(example = team())]
     pub(super) headers: BTreeMap<String, String>,
+    /// Further members of every request's body, sent as they stand: what a provider takes beside what Heddle
+    /// writes itself. No place for a secret. None by default.
+    #[serde(default)]
+    #[schemars(example = cool())]
+    pub(super) body: Object,
+    /// Members of a request that the provider does not take. Heddle leaves them out by itself once they were
+    /// refused; named here they are never sent. `max_tokens` and `max_completion_tokens` are two names of one
+    /// bound: without the one the other is sent. None by default.
+    #[serde(default)]
+    #[schemars(example = [LeftOut::StreamOptions])]
+    pub(super) leave_out: Vec<LeftOut>,
+}
+
+impl FileRoute {
+    /// A route of which only the wire is said.
+    pub(super) fn plain(provider: Wire) -> Self {
+        Self {
+            provider,
+            base_url: None,
+            key: None,
+            key_file: None,
+            window: None,
+            max_output: None,
+            concurrency: None,
+            attempts: None,
+            connect: None,
+            silence: None,
+            first_byte: None,
+            headers: BTreeMap::new(),
+            body: Object::new(),
+            leave_out: Vec::new(),
+        }
+    }
+}
+
+/// A member of a request that can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LeftOut {
+    StreamOptions,
+    MaxTokens,
+    MaxCompletionTokens,
+    CacheControl,
+}
+
+impl From<LeftOut> for Spare {
+    fn from(left_out: LeftOut) -> Self {
+        match left_out {
+            LeftOut::StreamOptions => Self::StreamOptions,
+            LeftOut::MaxTokens => Self::MaxTokens,
+            LeftOut::MaxCompletionTokens => Self::MaxCompletionTokens,
+            LeftOut::CacheControl => Self::CacheControl,
+        }
+    }
 }
 
 /// The wires that a route of the file may speak; the built-in script is `heddle-demo`'s alone.
@@ -191,6 +270,10 @@ pub(super) enum Wire {
 
 fn team() -> BTreeMap<String, String> {
     BTreeMap::from([("x-team".into(), "weavers".into())])
+}
+
+fn cool() -> Object {
+    Object::from_iter([("temperature".to_owned(), 0.2.into())])
 }
 
 impl From<Wire> for Provider {

@@ -7,6 +7,7 @@ mod flags;
 mod listen;
 mod origins;
 mod read;
+mod route_key;
 pub(crate) mod routes;
 mod sample;
 mod source;
@@ -19,7 +20,7 @@ use engine::Tree;
 use models::{Keys, Net, Proxy};
 use protocol::{
     WorkspaceId,
-    routes::{Route, Routes},
+    routes::{Key, Route, Routes},
 };
 use reqwest::{Certificate, header::HeaderValue};
 use sandbox::Wanted;
@@ -160,7 +161,10 @@ impl Settled {
 
     /// The variable that should hold the key of `route`, while nobody has set it.
     pub(crate) fn unset_key<'a>(&self, route: &'a Route) -> Option<&'a str> {
-        route.key_variable.as_deref().filter(|name| !self.keys.has(name))
+        match route.key.as_ref()? {
+            Key::Variable(name) => (!self.keys.has(name)).then_some(name),
+            Key::File(_) => None,
+        }
     }
 }
 
@@ -184,14 +188,14 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         filter: filter(said.with("log", flags.log.clone()), file.log.filter.0, &mut ledger),
     };
     let origins = origins::settle(file.cors.origins, &mut ledger);
-    let routes = routes::settle(
-        file.routes,
-        variable(environment::BASE_URL),
-        &|name| variable(name).is_some(),
-        &mut ledger,
-    );
-    let names = routes.0.iter().filter_map(|route| route.key_variable.clone());
-    let keys = names.filter_map(|name| variable(&name).map(|key| (name, key))).collect();
+    let around = routes::Around {
+        base: variable(environment::BASE_URL),
+        is_set: &|name| variable(name).is_some(),
+        shown: &sandbox.readonly,
+    };
+    let routes = routes::settle(file.routes, &around, &mut ledger);
+    let names = variables(&routes);
+    let keys = names.filter_map(|name| Some((name.to_owned(), variable(name)?))).collect();
     let env_key = variable(environment::API_KEY);
     let (state, source) = match &env_key {
         Some(_) => ("set", Source::Variable(environment::API_KEY.into())),
@@ -219,6 +223,14 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         env_key_hash: env_key.as_deref().map(|key| server::keys::hash(key.trim())),
         weak_key: weak_key.map(|weak| format!("{} {weak}", environment::API_KEY)),
         settings,
+    })
+}
+
+/// The variables that hold the providers' keys.
+pub(crate) fn variables(routes: &Routes) -> impl Iterator<Item = &str> {
+    routes.0.iter().filter_map(|route| match route.key.as_ref()? {
+        Key::Variable(name) => Some(name.as_str()),
+        Key::File(_) => None,
     })
 }
 

@@ -184,6 +184,10 @@ impl Walk<'_> {
 
     /// Whether a value may stand.
     fn value(&mut self, schema: &Schema, value: &mut Spanned<DeValue<'_>>, path: &str) -> bool {
+        // What may be anything is what JSON can say.
+        if schema.as_bool() == Some(true) {
+            return self.json(value, path);
+        }
         let at = value.span().start;
         let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str()).unwrap_or("string");
         let wrong = match (kind, value.get_mut()) {
@@ -212,6 +216,30 @@ impl Walk<'_> {
             self.wrong(at, &format!("{path}: {wrong}"));
         }
         wrong.is_none()
+    }
+
+    /// Whether JSON can say a value.
+    fn json(&mut self, value: &Spanned<DeValue<'_>>, path: &str) -> bool {
+        let wrong = match value.get_ref() {
+            DeValue::Array(values) => {
+                return values.iter().all(|value| self.json(value, path));
+            }
+            DeValue::Table(table) => {
+                return table.iter().all(|(_, value)| self.json(value, path));
+            }
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).is_err(),
+            DeValue::Float(number) => !number.as_str().parse::<f64>().is_ok_and(f64::is_finite),
+            DeValue::Datetime(_) => true,
+            DeValue::String(_) | DeValue::Boolean(_) => false,
+        };
+        if wrong {
+            let found = found(value.get_ref());
+            self.wrong(
+                value.span().start,
+                &format!("{path}: must be what JSON can say, and is {found} that it cannot"),
+            );
+        }
+        !wrong
     }
 }
 
@@ -339,6 +367,37 @@ mod tests {
             ),
         ] {
             assert_eq!(mistakes(text), format!("heddle.toml:{said}"), "in {text}");
+        }
+    }
+
+    #[test]
+    fn what_a_route_may_not_be_set_to_is_named_with_its_line() {
+        for (rest, said) in [
+            ("silence = 0\n", "3: routes.m.silence: must be 1 to 86400, and is 0"),
+            ("first_byte = 86401\n", "3: routes.m.first_byte: must be 1 to 86400, and is 86401"),
+            ("connect = 1.5\n", "3: routes.m.connect: must be a whole number, and is a number with a point"),
+            ("attempts = 101\n", "3: routes.m.attempts: must be 1 to 100, and is 101"),
+            ("silense = 5\n", "3: unknown key `silense`; did you mean `silence`?"),
+            (
+                "leave_out = [\"cache_control\",\n\"stream_option\"]\n",
+                "4: routes.m.leave_out: unknown value `stream_option`; did you mean `stream_options`?",
+            ),
+            ("body = \"temperature\"\n", "3: routes.m.body: must be a table, and is a text"),
+            (
+                "[routes.m.body]\na = [{ b = 1 }, { b = nan }]\n",
+                "4: routes.m.body.a: must be what JSON can say, and is a number with a point that it cannot",
+            ),
+            (
+                "body = { a = 1979-05-27 }\n",
+                "3: routes.m.body.a: must be what JSON can say, and is a time that it cannot",
+            ),
+            (
+                "body = { a = 99999999999999999999 }\n",
+                "3: routes.m.body.a: must be what JSON can say, and is a whole number that it cannot",
+            ),
+        ] {
+            let text = format!("[routes.m]\nprovider = \"messages\"\n{rest}");
+            assert_eq!(mistakes(&text), format!("heddle.toml:{said}"), "in {text}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! The route table: the built-in routes, then what the file adds or replaces.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use protocol::{
-    limits,
-    routes::{MAX_OUTPUT, Provider, Route, Routes, WINDOW},
+    Object, limits,
+    routes::{MAX_OUTPUT, Patience, Provider, Route, Routes, Spare, WINDOW},
 };
 use reqwest::{
     Url,
@@ -13,7 +13,7 @@ use reqwest::{
 
 use super::{
     environment::BASE_URL,
-    file::{FileRoute, Wire, spelled},
+    file::{FileRoute, LeftOut, Wire, spelled},
     listed,
     source::{Ledger, Source},
 };
@@ -39,56 +39,55 @@ pub(crate) fn path(pattern: &str) -> String {
 }
 
 /// The route table. Exact names come before patterns, longer patterns before shorter ones, so that the order
-/// in the file means nothing. `base` is what `HEDDLE_ANTHROPIC_BASE_URL` says, `is_set` whether a variable
-/// is set.
+/// in the file means nothing.
 pub(super) fn settle(
     mut given: BTreeMap<String, FileRoute>,
-    base: Option<String>,
-    is_set: &dyn Fn(&str) -> bool,
+    around: &Around<'_>,
     ledger: &mut Ledger,
 ) -> Routes {
     if given.contains_key(DEMO) {
         ledger.mistake_at(&path(DEMO), "this is the built-in script's own name; give the route another");
     }
-    given.entry(CLAUDE.to_owned()).or_insert_with(|| FileRoute {
-        provider: Wire::Messages,
-        base_url: None,
-        key: Some(MESSAGES_KEY.into()),
-        window: None,
-        max_output: None,
-        concurrency: None,
-        headers: BTreeMap::new(),
-    });
+    given
+        .entry(CLAUDE.to_owned())
+        .or_insert_with(|| FileRoute { key: Some(MESSAGES_KEY.into()), ..FileRoute::plain(Wire::Messages) });
     let mut routes: Vec<Route> = Vec::from([Route::script(DEMO)]);
     for (pattern, route) in given {
-        routes.push(Entry { path: path(&pattern), ledger: &mut *ledger, is_set }.settle(
-            pattern,
-            route,
-            base.as_deref(),
-        ));
+        routes.push(Entry { path: path(&pattern), ledger: &mut *ledger, around }.settle(pattern, route));
     }
     ledger.enter(&path(DEMO), "the built-in script".into(), Source::Default);
     routes.sort_by_key(|route| (route.pattern.ends_with('*'), usize::MAX - route.pattern.len()));
     Routes(routes)
 }
 
+/// What a route is settled by beside what the file says of it.
+pub(super) struct Around<'a> {
+    /// What `HEDDLE_ANTHROPIC_BASE_URL` says.
+    pub(super) base: Option<String>,
+    /// Whether a variable is set.
+    pub(super) is_set: &'a dyn Fn(&str) -> bool,
+    /// The trees that agents can read beside their own.
+    pub(super) shown: &'a [PathBuf],
+}
+
 /// One route on its way into the table.
-struct Entry<'a> {
-    path: String,
-    ledger: &'a mut Ledger,
-    is_set: &'a dyn Fn(&str) -> bool,
+pub(super) struct Entry<'a> {
+    pub(super) path: String,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) around: &'a Around<'a>,
 }
 
 impl Entry<'_> {
-    fn settle(mut self, pattern: String, route: FileRoute, base: Option<&str>) -> Route {
+    fn settle(mut self, pattern: String, route: FileRoute) -> Route {
         if let Some(wrong) = wrong_pattern(&pattern) {
             self.ledger.mistake_at(&self.path, wrong);
         }
         let provider = Provider::from(route.provider);
         self.enter("provider", provider.name().to_owned());
-        let base_url = self.base_url(route.provider, route.base_url, base);
-        let key_variable = self.key(route.key);
+        let base_url = self.base_url(route.provider, route.base_url);
+        let key = self.key(route.key, route.key_file);
         let (window, max_output) = if pattern.starts_with("claude-") { CLAUDE_TOKENS } else { OTHER_TOKENS };
+        let window_known = route.window.is_some() || pattern.starts_with("claude-");
         let window = route.window.unwrap_or(window);
         self.enter("window", window.to_string());
         // A small window makes the default smaller; what was said stays as it was said.
@@ -99,21 +98,53 @@ impl Entry<'_> {
         }
         let concurrency = route.concurrency.map_or(limits::REQUESTS_PER_ROUTE, |given| given as usize);
         self.enter("concurrency", concurrency.to_string());
+        let attempts = route.attempts.unwrap_or(limits::ATTEMPTS);
+        self.enter("attempts", attempts.to_string());
+        let patience = self.patience(route.connect, route.first_byte, route.silence);
         let headers = self.headers(route.headers);
-        Route { pattern, provider, base_url, key_variable, headers, window, max_output: output, concurrency }
+        let body = self.body(provider, route.body);
+        let leave_out = self.leave_out(provider, route.leave_out);
+        Route {
+            pattern,
+            provider,
+            base_url,
+            key,
+            headers,
+            body,
+            leave_out,
+            window,
+            window_known,
+            max_output: output,
+            concurrency,
+            patience,
+            attempts,
+        }
     }
 
-    fn enter(&mut self, key: &str, value: String) {
+    fn patience(&mut self, connect: Option<u64>, first_byte: Option<u64>, silence: Option<u64>) -> Patience {
+        let mut seconds = |key: &str, given: Option<u64>, usual: Duration| {
+            let meant = given.map_or(usual, Duration::from_secs);
+            self.enter(key, meant.as_secs().to_string());
+            meant
+        };
+        let connect = seconds("connect", connect, Patience::DEFAULT.connect);
+        let silence = seconds("silence", silence, Patience::DEFAULT.silence);
+        let first_byte = seconds("first_byte", first_byte, silence);
+        Patience { connect, first_byte, silence }
+    }
+
+    pub(super) fn enter(&mut self, key: &str, value: String) {
         let path = format!("{}.{key}", self.path);
         let source = self.ledger.source(&path);
         self.ledger.enter(&path, value, source);
     }
 
-    fn mistake(&mut self, key: &str, message: impl std::fmt::Display) {
+    pub(super) fn mistake(&mut self, key: &str, message: impl std::fmt::Display) {
         self.ledger.mistake(&format!("{}.{key}", self.path), message);
     }
 
-    fn base_url(&mut self, wire: Wire, given: Option<String>, base: Option<&str>) -> String {
+    fn base_url(&mut self, wire: Wire, given: Option<String>) -> String {
+        let base = self.around.base.as_deref();
         let path = format!("{}.base_url", self.path);
         let (url, source) = match (given, wire, base) {
             (Some(url), _, _) => (url, self.ledger.source(&path)),
@@ -138,23 +169,32 @@ impl Entry<'_> {
         url
     }
 
-    fn key(&mut self, given: Option<String>) -> Option<String> {
-        let name = given.map(|name| name.trim().to_owned());
-        let shown = match &name {
-            None => "none is sent".to_owned(),
-            Some(name) if !is_variable(name) => "(wrong)".to_owned(),
-            Some(name) if (self.is_set)(name) => format!("set ({name})"),
-            Some(name) => format!("not set ({name})"),
-        };
-        self.enter("key", shown);
-        if name.as_deref().is_some_and(|name| !is_variable(name)) {
+    fn body(&mut self, provider: Provider, given: Object) -> Object {
+        self.enter("body", listed(given.keys().cloned()));
+        let bytes = serde_json::to_vec(&given).map_or(0, |text| text.len());
+        if bytes > limits::ROUTE_BODY_BYTES {
             self.mistake(
-                "key",
-                "must be the name of an environment variable that holds the key, such as MY_MODEL_KEY \
-                 (capital letters, digits, _), never the key itself; if a key stood here, take it out of the file",
+                "body",
+                format!("must be at most {} bytes, and is {bytes}", limits::ROUTE_BODY_BYTES),
             );
         }
-        name
+        for (name, why) in given.keys().filter_map(|name| Some((name, models::why_ours(provider, name)?))) {
+            let path = format!("{}.body.{}", self.path, spelled(name));
+            self.ledger.mistake_at(&path, format!("is written by Heddle itself: {why}"));
+        }
+        given
+    }
+
+    fn leave_out(&mut self, provider: Provider, given: Vec<LeftOut>) -> Vec<Spare> {
+        let given: Vec<Spare> = given.into_iter().map(Spare::from).collect();
+        self.enter("leave_out", listed(given.iter().map(|spare| spare.name().to_owned())));
+        if let Some(foreign) = given.iter().find(|spare| !spare.is_of(provider)) {
+            let known = Spare::ALL.into_iter().filter(|spare| spare.is_of(provider)).map(Spare::name);
+            let (wire, known) = (provider.name(), known.collect::<Vec<_>>().join(", "));
+            let message = format!("the wire {wire} has no `{}` to leave out, only {known}", foreign.name());
+            self.mistake("leave_out", message);
+        }
+        given
     }
 
     fn headers(&mut self, given: BTreeMap<String, String>) -> Vec<(String, String)> {
@@ -197,13 +237,6 @@ fn wrong_url(url: &str) -> Option<&'static str> {
 }
 
 const WEB: &str = "must be an http or https address such as http://127.0.0.1:8000";
-
-/// Capital letters, digits and `_`, and no digit first, as variables are named everywhere; hardly any key is
-/// spelled like that.
-fn is_variable(name: &str) -> bool {
-    let legal = |at: char| at.is_ascii_uppercase() || at.is_ascii_digit() || at == '_';
-    !name.is_empty() && name.chars().all(legal) && !name.starts_with(|at: char| at.is_ascii_digit())
-}
 
 fn wrong_header(name: &str, value: &str) -> Option<String> {
     let Ok(header) = HeaderName::try_from(name) else { return Some("is no name of a header".into()) };
@@ -266,11 +299,16 @@ mod tests {
                 pattern: "m".into(),
                 provider: super::Provider::ChatCompletions,
                 base_url: "http://a".into(),
-                key_variable: Some("K".into()),
+                key: Some(protocol::routes::Key::Variable("K".into())),
                 headers: vec![("x-team".into(), "weavers".into())],
+                body: super::Object::new(),
+                leave_out: Vec::new(),
                 window: 4_096,
+                window_known: true,
                 max_output: 4_096,
                 concurrency: 7,
+                patience: super::Patience::DEFAULT,
+                attempts: 8,
             }
         );
         let told: Vec<String> = settled
@@ -285,12 +323,136 @@ mod tests {
                 "routes.m.provider: chat-completions (heddle.toml:2)",
                 "routes.m.base_url: http://a (heddle.toml:3)",
                 "routes.m.key: set (K) (heddle.toml:4)",
+                "routes.m.key_file: none (default)",
                 "routes.m.window: 4096 (heddle.toml:5)",
                 "routes.m.max_output: 4096 (default)",
                 "routes.m.concurrency: 7 (heddle.toml:7)",
+                "routes.m.attempts: 8 (default)",
+                "routes.m.connect: 10 (default)",
+                "routes.m.silence: 120 (default)",
+                "routes.m.first_byte: 120 (default)",
                 "routes.m.headers: x-team (heddle.toml:6)",
+                "routes.m.body: none (default)",
+                "routes.m.leave_out: none (default)",
             ]
         );
+    }
+
+    #[test]
+    fn what_a_route_says_of_its_provider_is_meant_and_told_with_its_line() {
+        let file = "[routes.m]\nprovider = \"chat-completions\"\nbase_url = \"http://a\"\nwindow = 128000\n\
+                    key_file = \"/run/secrets/größe\"\r\nattempts = 100\nconnect = 600\nsilence = 86400\n\
+                    leave_out = [\"stream_options\", \"max_tokens\"]\n\
+                    [routes.m.body]\ntemperature = 0.2\ntop_k = 40\nuser = \"ü\"\nstop = [\"\\r\\n\"]\n\
+                    chat_template_kwargs = { enable_thinking = false, a = { b = [1.5, -1] } }\n";
+        let settled = settled(file, &[]).expect("legal");
+        let route = settled.routes.route("m").expect("a route");
+        let body = serde_json::json!({"temperature": 0.2, "top_k": 40, "user": "ü", "stop": ["\r\n"],
+            "chat_template_kwargs": {"enable_thinking": false, "a": {"b": [1.5, -1]}}});
+        let seconds = super::Duration::from_secs;
+        assert_eq!(
+            route,
+            &super::Route {
+                provider: super::Provider::ChatCompletions,
+                base_url: "http://a".into(),
+                key: Some(protocol::routes::Key::File("/run/secrets/größe".into())),
+                body: body.as_object().cloned().expect("an object"),
+                leave_out: vec![super::Spare::StreamOptions, super::Spare::MaxTokens],
+                window_known: true,
+                patience: super::Patience {
+                    connect: seconds(600),
+                    // What is not said is the same as `silence`.
+                    first_byte: seconds(86_400),
+                    silence: seconds(86_400),
+                },
+                attempts: 100,
+                ..super::Route::script("m")
+            }
+        );
+        let mut told = Vec::new();
+        for name in ["key", "key_file", "attempts", "connect", "silence", "first_byte", "body", "leave_out"] {
+            let name = format!("routes.m.{name}");
+            let setting = settled.settings.iter().find(|setting| setting.name == name).expect("a setting");
+            told.push(format!("{} ({})", setting.value, setting.source));
+        }
+        assert_eq!(
+            told,
+            [
+                "in key_file (default)",
+                "/run/secrets/größe (heddle.toml:5)",
+                "100 (heddle.toml:6)",
+                "600 (heddle.toml:7)",
+                "86400 (heddle.toml:8)",
+                "86400 (default)",
+                "chat_template_kwargs, stop, temperature, top_k, user (heddle.toml:10)",
+                "stream_options, max_tokens (heddle.toml:9)",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_window_that_was_said_is_known_whatever_its_number_is() {
+        let known = |rest: &str, model: &str| {
+            let file = format!("[routes.m]\nprovider = \"messages\"\n{rest}");
+            settled(&file, &[]).expect("legal").routes.route(model).expect("a route").window_known
+        };
+        assert!(known("window = 128000\n", "m"));
+        assert!(!known("", "m"));
+        assert!(known("", "claude-x"), "what those models read is known");
+    }
+
+    #[test]
+    fn a_key_file_that_agents_can_read_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let real = folder.path().canonicalize().expect("a real path");
+        std::fs::create_dir(real.join("tools")).expect("made");
+        std::os::unix::fs::symlink(real.join("tools"), real.join("link")).expect("a link");
+        let tools = real.join("tools");
+        let refused = |file: &std::path::Path| {
+            let text = format!(
+                "[sandbox]\nreadonly = [{tools:?}]\n[routes.m]\nprovider = \"messages\"\nkey_file = {file:?}\n"
+            );
+            settled(&text, &[]).err().map(|wrong| wrong.to_string())
+        };
+        let lies =
+            format!("heddle.toml:5: routes.m.key_file: lies in {}, which agents can read", tools.display());
+        for file in [tools.join("key"), real.join("link/key")] {
+            std::fs::write(&file, "sesame").expect("written");
+            let wrong = refused(&file).expect("a mistake");
+            assert!(wrong.starts_with(&lies), "{wrong}");
+        }
+        assert_eq!(refused(&real.join("key")), None);
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_place_and_members_that_are_not_the_routes_are_refused() {
+        let route = |rest: &str| format!("[routes.m]\nprovider = \"messages\"\n{rest}\n");
+        for (text, said) in [
+            (route("key_file = \"sk-secret\""), "3: routes.m.key_file: must be the path of a file"),
+            (route("key_file = \"\""), "3: routes.m.key_file: must be the path of a file"),
+            (route("key_file = \"/a\\u0000b\""), "3: routes.m.key_file: must be the path of a file"),
+            (route("key = \"K\"\nkey_file = \"/k\""), "4: routes.m.key_file: stands beside `key`"),
+            (
+                route("body = { max_tokens = 1 }"),
+                "3: routes.m.body.max_tokens: is written by Heddle itself: set `max_output`",
+            ),
+            (
+                route("[routes.m.body]\ntop_p = 1\nmessages = []"),
+                "5: routes.m.body.messages: is written by Heddle itself: it is the conversation",
+            ),
+            (
+                route(&format!("body = {{ user = \"{}\" }}", "ä".repeat(9_000))),
+                "3: routes.m.body: must be at most 16384 bytes, and is 18011",
+            ),
+            (
+                route("leave_out = [\"stream_options\"]"),
+                "3: routes.m.leave_out: the wire messages has no `stream_options` to leave out, only cache_control",
+            ),
+        ] {
+            let wrong = settled(&text, &[]).expect_err("a mistake").to_string();
+            assert!(wrong.starts_with(&format!("heddle.toml:{said}")), "{wrong} in {text}");
+            assert!(!wrong.contains("-secret"), "{wrong}");
+        }
     }
 
     #[test]

@@ -68,9 +68,12 @@ fn said(schema: &Schema) -> String {
 
 /// What a value may be, as far as it is bounded.
 fn bounds(key: &Schema) -> String {
-    let choices = choices(key);
-    if !choices.is_empty() {
-        return format!(" One of {}.", choices.join(", "));
+    let (one, some) = (choices(key), choices(&key["items"]));
+    if !one.is_empty() {
+        return format!(" One of {}.", one.join(", "));
+    }
+    if !some.is_empty() {
+        return format!(" Some of {}.", some.join(", "));
     }
     match (key["minimum"].as_u64(), key["maximum"].as_u64()) {
         (Some(least), Some(most)) => format!(" From {least} to {most}."),
@@ -147,7 +150,8 @@ mod tests {
         assert_eq!(read.mistakes, []);
         let mut keys: Vec<String> = read.lines.of.into_keys().collect();
         keys.retain(|key| !key.starts_with("routes.") || key.starts_with("routes.\"my-model-*\"."));
-        let mut known = Vec::from(["routes.\"my-model-*\".headers.x-team".to_owned()]);
+        let given = ["headers.x-team", "body.temperature"];
+        let mut known = given.map(|key| format!("routes.\"my-model-*\".{key}")).to_vec();
         let mut open = vec![(String::new(), file::schema().to_value())];
         while let Some((path, table)) = open.pop() {
             for (name, key) in properties(&table) {

@@ -1,5 +1,6 @@
-//! A provider of the Messages API on a thread of its own: answers everybody with one word, except at a base
-//! URL that ends in `/denied`, and counts its callers.
+//! A provider of the Messages API on a thread of its own: answers everybody with one word, and with a call to
+//! whoever offers a tool, and counts its callers. At a base URL that ends in `/denied` it answers nobody, at
+//! `/talks` it writes the call into the text, at `/thinks` it leaves its thinking there.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -36,18 +37,17 @@ impl Provider {
     }
 }
 
-/// One word, as a stream says it.
-fn word() -> String {
+/// One block and why it ends, as a stream says it.
+fn block(block: &Value, delta: &Value, reason: &str) -> String {
     let message = json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [],
         "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 1},
     });
-    let stop = json!({"stop_reason": "end_turn", "stop_sequence": null});
-    let block = json!({"type": "text", "text": ""});
+    let stop = json!({"stop_reason": reason, "stop_sequence": null});
     let events = [
         json!({"type": "message_start", "message": message}),
         json!({"type": "content_block_start", "index": 0, "content_block": block}),
-        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "ok"}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": delta}),
         json!({"type": "content_block_stop", "index": 0}),
         json!({"type": "message_delta", "delta": stop, "usage": {"output_tokens": 2}}),
         json!({"type": "message_stop"}),
@@ -55,6 +55,28 @@ fn word() -> String {
     let kind = |event: &Value| event["type"].as_str().expect("a type").to_owned();
     let record = |event: &Value| ["event: ", &kind(event), "\ndata: ", &event.to_string(), "\n\n"].concat();
     events.iter().map(record).collect()
+}
+
+fn word(word: &str) -> String {
+    block(&json!({"type": "text", "text": ""}), &json!({"type": "text_delta", "text": word}), "end_turn")
+}
+
+/// A call of the tool that the doctor offers.
+fn call() -> String {
+    let input = json!({"type": "input_json_delta", "partial_json": "{\"word\": \"ok\"}"});
+    let call = json!({"type": "tool_use", "id": "toolu_1", "name": "note_word", "input": {}});
+    block(&call, &input, "tool_use")
+}
+
+fn said(path: &str, body: &str) -> String {
+    match (body.contains("\"tools\":"), path) {
+        (true, path) if path.starts_with("/talks/") => {
+            word("<tool_call>\n{\"name\": \"note_word\"}\n</tool_call>")
+        }
+        (true, _) => call(),
+        (false, path) if path.starts_with("/thinks/") => word("hm\n</think>\n\nok"),
+        (false, _) => word("ok"),
+    }
 }
 
 fn models() -> String {
@@ -84,11 +106,13 @@ fn answer(socket: TcpStream) {
             break;
         }
     }
-    reader.read_exact(&mut vec![0; length]).expect("a body");
+    let mut asked = vec![0; length];
+    reader.read_exact(&mut asked).expect("a body");
+    let asked = String::from_utf8(asked).expect("a text");
     let (status, kind, body) = match head.split(' ').nth(1).expect("a path") {
         path if path.starts_with("/denied/") => ("401 Unauthorized", "application/json", denied()),
         path if path.starts_with("/v1/models") => ("200 OK", "application/json", models()),
-        _ => ("200 OK", "text/event-stream", word()),
+        path => ("200 OK", "text/event-stream", said(path, &asked)),
     };
     let length = body.len();
     let answer = format!(

@@ -68,7 +68,41 @@ fn the_doctor_tries_each_route_and_fails_if_one_does() {
     }
     assert_eq!(lines.len(), 10, "{tried}");
     assert!(!out.contains("sesame"), "{out}");
-    assert!(provider.calls() >= 3, "three models are asked");
+    assert!(provider.calls() >= 5, "two models are asked twice, and one is denied");
+}
+
+#[test]
+fn the_doctor_says_what_is_missing_where_a_model_is_served_and_fails_if_no_agent_can_work() {
+    let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
+    let (url, file) = (&provider.url, folder.path().join("heddle.toml"));
+    let tried = |names: &[&str]| {
+        let route = |name: &&str| {
+            format!(
+                "[routes.m-{name}]\nprovider = \"messages\"\nbase_url = \"{url}/{name}\"\nbody = {{ top_k = 1 }}\n"
+            )
+        };
+        std::fs::write(&file, names.iter().map(route).collect::<String>()).expect("written");
+        let mut doctor = heddle(&["doctor", "--sandbox=off", "--listen=127.0.0.1:0", "--routes", "--config"]);
+        let output = doctor.arg(&file).output().expect("it runs");
+        let (out, wrong) = text(&output);
+        let (_, tried) = out.split_once("routes, tried\n").expect("the routes");
+        (output.status.code(), tried.to_owned(), wrong)
+    };
+    let (code, out, wrong) = tried(&["good", "thinks"]);
+    assert_eq!((code, wrong.as_str()), (Some(0), ""), "{out}");
+    assert_eq!(out.matches("without m-").count(), 1, "{out}");
+    assert!(
+        out.contains("  without m-thinks: thinking stands in the text\n          start its server"),
+        "{out}"
+    );
+    assert!(out.contains("--reasoning-parser"), "{out}");
+    let (code, out, wrong) = tried(&["good", "talks"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert_eq!(wrong, "heddle: 1 of 4 routes answer, but no agent can work over them\n");
+    let told =
+        "  MISSING m-talks: a tool call stands in the text, so that nothing runs\n          start its server";
+    assert!(out.contains("  ok      m-talks: ") && out.contains(told), "{out}");
+    assert!(out.contains("--tool-call-parser") && out.contains("--jinja"), "{out}");
 }
 
 #[test]

@@ -2,6 +2,63 @@
 
 use crate::house::{ask, heddle, serve, serving, start, status, text};
 
+/// Every setting of the server below, with its value and where it was said.
+fn expected(file: &std::path::Path) -> Vec<String> {
+    let line = |line: usize| format!("{}:{line}", file.display());
+    vec![
+        format!("config | {} | HEDDLE_CONFIG", file.display()),
+        "listen | 127.0.0.1:0 | --listen".to_owned(),
+        format!("data | there | {}", line(1)),
+        "extra_ca | none | default".into(),
+        "sandbox.mode | off | --sandbox".into(),
+        "sandbox.readonly | none | default".into(),
+        "sandbox.uids | 2000000000:4096 | default".into(),
+        "sandbox.user | none | default".into(),
+        "sandbox.jails | 64 | default".into(),
+        "sandbox.keep_days | 30 | default".into(),
+        "sandbox.memory_mib | 4096 | default".into(),
+        "sandbox.memory_free_mib | 0 | default".into(),
+        "sandbox.disk_mib | 10240 | default".into(),
+        "sandbox.disk_free_mib | 1024 | default".into(),
+        "threads.max | 25 | default".into(),
+        "threads.max_depth | 1 | default".into(),
+        "cache.bytes | 67108864 | default".into(),
+        format!("log.format | json | {}", line(6)),
+        "log.filter | debug | HEDDLE_LOG".into(),
+        "cors.origins | none | default".into(),
+        "routes.\"claude-*\".provider | messages | default".into(),
+        "routes.\"claude-*\".base_url | http://127.0.0.1:3 | HEDDLE_ANTHROPIC_BASE_URL".into(),
+        "routes.\"claude-*\".key | not set (ANTHROPIC_API_KEY) | default".into(),
+        "routes.\"claude-*\".key_file | none | default".into(),
+        "routes.\"claude-*\".window | 200000 | default".into(),
+        "routes.\"claude-*\".max_output | 32000 | default".into(),
+        "routes.\"claude-*\".concurrency | 256 | default".into(),
+        "routes.\"claude-*\".attempts | 8 | default".into(),
+        "routes.\"claude-*\".connect | 10 | default".into(),
+        "routes.\"claude-*\".silence | 120 | default".into(),
+        "routes.\"claude-*\".first_byte | 120 | default".into(),
+        "routes.\"claude-*\".headers | none | default".into(),
+        "routes.\"claude-*\".body | none | default".into(),
+        "routes.\"claude-*\".leave_out | none | default".into(),
+        format!("routes.\"m-*\".provider | chat-completions | {}", line(8)),
+        format!("routes.\"m-*\".base_url | http://127.0.0.1:9 | {}", line(9)),
+        format!("routes.\"m-*\".key | set (M_KEY) | {}", line(10)),
+        "routes.\"m-*\".key_file | none | default".into(),
+        "routes.\"m-*\".window | 128000 | default".into(),
+        "routes.\"m-*\".max_output | 8192 | default".into(),
+        "routes.\"m-*\".concurrency | 256 | default".into(),
+        "routes.\"m-*\".attempts | 8 | default".into(),
+        "routes.\"m-*\".connect | 10 | default".into(),
+        "routes.\"m-*\".silence | 120 | default".into(),
+        "routes.\"m-*\".first_byte | 120 | default".into(),
+        "routes.\"m-*\".headers | none | default".into(),
+        "routes.\"m-*\".body | none | default".into(),
+        "routes.\"m-*\".leave_out | none | default".into(),
+        "routes.heddle-demo | the built-in script | default".into(),
+        "HEDDLE_API_KEY | set | HEDDLE_API_KEY".into(),
+    ]
+}
+
 #[test]
 fn the_doctor_says_every_setting_and_where_it_was_said() {
     let folder = tempfile::tempdir().expect("a directory");
@@ -29,46 +86,7 @@ fn the_doctor_says_every_setting_and_where_it_was_said() {
             (!cells.is_empty()).then(|| cells.join(" | "))
         })
         .collect();
-    let line = |line: usize| format!("{}:{line}", file.display());
-    let expected = [
-        format!("config | {} | HEDDLE_CONFIG", file.display()),
-        "listen | 127.0.0.1:0 | --listen".to_owned(),
-        format!("data | there | {}", line(1)),
-        "extra_ca | none | default".into(),
-        "sandbox.mode | off | --sandbox".into(),
-        "sandbox.readonly | none | default".into(),
-        "sandbox.uids | 2000000000:4096 | default".into(),
-        "sandbox.user | none | default".into(),
-        "sandbox.jails | 64 | default".into(),
-        "sandbox.keep_days | 30 | default".into(),
-        "sandbox.memory_mib | 4096 | default".into(),
-        "sandbox.memory_free_mib | 0 | default".into(),
-        "sandbox.disk_mib | 10240 | default".into(),
-        "sandbox.disk_free_mib | 1024 | default".into(),
-        "threads.max | 25 | default".into(),
-        "threads.max_depth | 1 | default".into(),
-        "cache.bytes | 67108864 | default".into(),
-        format!("log.format | json | {}", line(6)),
-        "log.filter | debug | HEDDLE_LOG".into(),
-        "cors.origins | none | default".into(),
-        "routes.\"claude-*\".provider | messages | default".into(),
-        "routes.\"claude-*\".base_url | http://127.0.0.1:3 | HEDDLE_ANTHROPIC_BASE_URL".into(),
-        "routes.\"claude-*\".key | not set (ANTHROPIC_API_KEY) | default".into(),
-        "routes.\"claude-*\".window | 200000 | default".into(),
-        "routes.\"claude-*\".max_output | 32000 | default".into(),
-        "routes.\"claude-*\".concurrency | 256 | default".into(),
-        "routes.\"claude-*\".headers | none | default".into(),
-        format!("routes.\"m-*\".provider | chat-completions | {}", line(8)),
-        format!("routes.\"m-*\".base_url | http://127.0.0.1:9 | {}", line(9)),
-        format!("routes.\"m-*\".key | set (M_KEY) | {}", line(10)),
-        "routes.\"m-*\".window | 128000 | default".into(),
-        "routes.\"m-*\".max_output | 8192 | default".into(),
-        "routes.\"m-*\".concurrency | 256 | default".into(),
-        "routes.\"m-*\".headers | none | default".into(),
-        "routes.heddle-demo | the built-in script | default".into(),
-        "HEDDLE_API_KEY | set | HEDDLE_API_KEY".into(),
-    ];
-    assert_eq!(told, expected);
+    assert_eq!(told, expected(&file));
     for secret in ["open-sesame-and-more", "key-of-the-model"] {
         assert!(!out.contains(secret) && !wrong.contains(secret), "{out}{wrong}");
     }
@@ -109,6 +127,29 @@ fn what_is_legal_but_worth_a_word_is_a_warning() {
     ] {
         assert!(out.contains(said), "no {said} in {out}");
     }
+}
+
+#[test]
+fn a_key_file_that_holds_no_key_is_a_warning_with_its_path() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (file, key) = (folder.path().join("heddle.toml"), folder.path().join("key"));
+    let toml = format!("[routes.m]\nprovider = \"messages\"\nkey_file = {key:?}\n");
+    std::fs::write(&file, toml).expect("written");
+    let told = || {
+        let mut doctor = heddle(&["doctor", "--listen", "127.0.0.1:0", "--sandbox=off"]);
+        let output = doctor.env("HEDDLE_CONFIG", &file).output().expect("it runs");
+        assert!(output.status.success(), "{:?}", text(&output));
+        text(&output).0
+    };
+    let warned = format!("WARNING: no agent with a model of m can run: the file {} ", key.display());
+    let out = told();
+    assert!(out.contains(&format!("{warned}cannot be read: No such file")), "{out}");
+    std::fs::write(&key, "open-sesame\nand-more\n").expect("written");
+    let out = told();
+    assert!(out.contains(&format!("{warned}holds more than one line")) && !out.contains("sesame"), "{out}");
+    std::fs::write(&key, "open-sesame\r\n").expect("written");
+    let out = told();
+    assert!(!out.contains(&warned) && !out.contains("sesame"), "{out}");
 }
 
 #[test]

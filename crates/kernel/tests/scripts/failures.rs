@@ -268,6 +268,59 @@ fn eight_attempts_and_no_more() {
 }
 
 #[test]
+fn as_many_attempts_as_the_route_says_and_no_more() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        fail unavailable of 2
+        woke
+        fail unavailable of 2
+        message "again"
+        answer of 1
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > fail unavailable of 2
+      #5 span.model_request_end #4 failed error
+      #6 session.error model_request_failed_error, retrying: "it failed"
+      note retry at 2.448 s
+      #8 session.thread_status_rescheduled primary
+      #9 session.status_rescheduled
+      = rescheduling, wake at 2.448 s
+    > woke
+      #10 session.status_running
+      #11 session.thread_status_running primary
+      #12 span.model_request_start
+      = running, ask #12
+    > fail unavailable of 2
+      #13 span.model_request_end #12 failed error
+      #14 session.error model_request_failed_error, exhausted: "it failed"
+      #15 session.thread_status_idle primary retries_exhausted
+      #16 session.usage 2 in, 0 out, 2.0 s
+      #17 session.status_idle retries_exhausted
+      = idle, retries_exhausted
+    > message "again"
+      #18 session.status_running
+      #19 session.thread_status_running primary
+      #20 user.message "again"
+      #21 span.model_request_start
+      = running, ask #21
+    > answer of 1
+      #22 span.model_request_end #21 failed error
+      #23 session.error model_request_failed_error, exhausted: "The model's answer was empty."
+      #24 session.thread_status_idle primary retries_exhausted
+      #25 session.usage 12 in, 5 out, 3.0 s
+      #26 session.status_idle retries_exhausted
+      = idle, retries_exhausted
+    "#);
+}
+
+#[test]
 fn a_message_queued_while_retries_run_out_is_not_stranded() {
     insta::assert_snapshot!(play(
         r#"

@@ -1,6 +1,6 @@
 //! Histories: what the model reads after each kind of turn.
 
-use crate::script::history;
+use crate::script::{histories, history};
 
 #[test]
 fn after_a_plain_turn_and_a_new_message() {
@@ -252,5 +252,110 @@ fn a_name_that_no_provider_takes_back_is_told_otherwise() {
     user: "one"
     assistant: call toolu_0 functions_look_up {} | call toolu_1 w_gen {}
     user: result toolu_0 error "There is no tool named `functions.look_up`. Use one of the tools you were given." | result toolu_1 error "There is no tool named `wägen`. Use one of the tools you were given."
+    "#);
+}
+
+#[test]
+fn what_a_provider_put_beside_its_answer_stands_with_the_message_and_its_calls() {
+    insta::assert_snapshot!(history(
+        r#"
+        message "hi"
+        answer thinking; tool look_up; tool weigh; beside reasoning "hm"; beside 2 extra_content {"n": 1.0}
+        result 1 "found"
+        result 2 "light"
+        answer text "done"; beside reasoning " \n"
+        message "more"
+        "#
+    ), @r#"
+    user: "hi"
+    assistant: beside reasoning "hm" of r | beside toolu_2 extra_content {"n": 1.0} of r | thinking "hm" of r | call toolu_1 look_up {} | call toolu_2 weigh {}
+    user: result toolu_1 "found" | result toolu_2 "light"
+    assistant: beside reasoning " \n" of r | "done"
+    user: "more"
+    "#);
+}
+
+#[test]
+fn what_stands_beside_an_answer_is_told_by_where_it_came_from_also_if_that_changes() {
+    insta::assert_snapshot!(history(
+        r#"
+        message "hi"
+        answer from a; thinking; text "1"
+        message "more"
+        answer thinking; text "2"
+        message "and"
+        answer from b; thinking; text "3"
+        message "end"
+        "#
+    ), @r#"
+    user: "hi"
+    assistant: thinking "hm" of a | "1"
+    user: "more"
+    assistant: thinking "hm" | "2"
+    user: "and"
+    assistant: thinking "hm" of b | "3"
+    user: "end"
+    "#);
+}
+
+#[test]
+fn nothing_stands_beside_an_answer_that_did_not_end_or_says_nothing() {
+    insta::assert_snapshot!(history(
+        r#"
+        message "one"
+        interrupt
+        stale text "late"; beside reasoning "hm"
+        message "two"
+        answer thinking; beside reasoning "hm"
+        woke
+        fail overloaded
+        woke
+        answer text "ok"
+        message "three"
+        "#
+    ), @r#"
+    user: "one" | "two"
+    assistant: "ok"
+    user: "three"
+    "#);
+}
+
+#[test]
+fn what_stands_beside_a_call_that_is_not_made_is_dropped_with_it() {
+    insta::assert_snapshot!(history(
+        r#"
+        message "hi"
+        answer text "no"; tool look_up; refusal; beside reasoning "hm"; beside 1 extra_content {"n": 1}
+        message "more"
+        "#
+    ), @r#"
+    user: "hi"
+    assistant: beside reasoning "hm" of r | "no"
+    user: "more"
+    "#);
+}
+
+#[test]
+fn each_thread_has_its_own_and_a_delegation_keeps_what_stands_beside_it() {
+    insta::assert_snapshot!(histories(
+        r#"
+        message "go"
+        answer tool create_agent {"agent": "spinner", "task": "spin"}; beside 0 extra_content {"n": 1}; beside reasoning "a"
+        answer text "started"
+        @1 answer tool no_such; beside 0 extra_content {"n": 2}; beside reasoning "b"
+        @1 answer text "spun"
+        "#
+    ), @r#"
+    primary:
+    user: "go"
+    assistant: beside toolu_0 extra_content {"n": 1} of r | beside reasoning "a" of r | call toolu_0 create_agent {"agent":"spinner","task":"spin"}
+    user: result toolu_0 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
+    assistant: "started"
+    user: "Message from spinner (child1):" | "spun"
+    child1:
+    user: "spin"
+    assistant: beside toolu_0 extra_content {"n": 2} of r | beside reasoning "b" of r | call toolu_0 no_such {}
+    user: result toolu_0 error "There is no tool named `no_such`. Use one of the tools you were given."
+    assistant: "spun"
     "#);
 }

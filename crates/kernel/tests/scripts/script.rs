@@ -27,11 +27,14 @@ use protocol::content::Block;
 use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
-use protocol::prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Part, Role, Spot, Workplace};
+use protocol::prompt::{
+    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin, Part, Role, Spot, Workplace,
+};
 use protocol::roster::Errand;
+use protocol::routes::Provider;
 use protocol::tool::{Builtin, CustomTool, Policy, Tool, ToolConfig, ToolDefault, Toolset};
 use protocol::usage::Tokens;
-use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
+use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId, limits};
 use serde_json::{Value, json};
 
 const THREAD: ThreadId = ThreadId::from_bits(2);
@@ -91,7 +94,7 @@ pub(crate) fn last_result(script: &str) -> String {
     let last = stage.transcripts[0].messages().last().expect("a message");
     let content = last.parts.iter().rev().find_map(|part| match part {
         Part::ToolResult { content, .. } => Some(content),
-        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } => None,
+        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => None,
     });
     stage.named(json!(content)[0]["text"].as_str().expect("a text"))
 }
@@ -203,12 +206,19 @@ impl Stage {
         };
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let input = match verb {
-            "answer" => Input::Answered { thread: whose, request: self.asked(whose), answer: answer(rest) },
-            "stale" => Input::Answered { thread: whose, request: self.requests[0], answer: answer(rest) },
+            "answer" => {
+                let (rest, attempts) = attempts(rest);
+                Input::Answered { thread: whose, request: self.asked(whose), answer: answer(rest), attempts }
+            }
+            "stale" => {
+                let (rest, attempts) = attempts(rest);
+                Input::Answered { thread: whose, request: self.requests[0], answer: answer(rest), attempts }
+            }
             "fail" => {
+                let (rest, attempts) = attempts(rest);
                 let (rest, spots) = rest.split_once(" naming ").unwrap_or((rest, ""));
-                let named = self.named_pieces(whose, spots);
-                Input::Failed { thread: whose, request: self.asked(whose), failure: failure(rest), named }
+                let (request, named) = (self.asked(whose), self.named_pieces(whose, spots));
+                Input::Failed { thread: whose, request, failure: failure(rest), named, attempts }
             }
             "woke" => {
                 let until = self.until(whose);
@@ -406,7 +416,14 @@ impl Stage {
 fn part(part: &Part) -> String {
     match part {
         Part::Content(block) => quoted(&json!([block])),
-        Part::Thinking(raw) => format!("thinking {}", raw["thinking"]),
+        Part::Thinking(thought) => {
+            let from = thought.from.as_ref().map(|from| format!(" of {}", from.route)).unwrap_or_default();
+            format!("thinking {}{from}", thought.raw["thinking"])
+        }
+        Part::Beside { from, beside: Beside { call, name, json } } => {
+            let call = call.as_ref().map(|call| format!("{call} ")).unwrap_or_default();
+            format!("beside {call}{name} {json} of {}", from.route)
+        }
         Part::ToolUse { id, name, input } => format!("call {id} {name} {}", Value::Object(input.clone())),
         Part::ToolResult { id, content, is_error } => {
             let error = if *is_error { " error" } else { "" };
@@ -563,7 +580,7 @@ fn tokens() -> Tokens {
 
 fn answer(line: &str) -> Answer {
     let mut blocks = Vec::new();
-    let (mut stop, mut tokens) = (None, tokens());
+    let (mut stop, mut tokens, mut opaque) = (None, tokens(), None);
     for (index, part) in line.split("; ").filter(|part| !part.is_empty()).enumerate() {
         let (verb, rest) = part.split_once(' ').unwrap_or((part, ""));
         let (name, input) = rest.split_once(' ').unwrap_or((rest, "{}"));
@@ -579,6 +596,14 @@ fn answer(line: &str) -> Answer {
             "max_tokens" => stop = Some(AnswerStop::MaxTokens),
             "pause" => stop = Some(AnswerStop::PauseTurn),
             "unwritten" => tokens.output = 0,
+            "from" => opaque = Some(from(rest)),
+            "beside" => {
+                let call = name.parse().ok();
+                let (name, json) =
+                    if call.is_some() { input.split_once(' ').expect("JSON") } else { (name, input) };
+                let beside = Beside { call, name: name.into(), json: json.into() };
+                opaque.get_or_insert_with(|| from("r")).beside.push(beside);
+            }
             "refusal" => {
                 let details = RefusalDetails { category: Some("bio".into()), explanation: None };
                 stop = Some(AnswerStop::Refusal(details));
@@ -588,7 +613,19 @@ fn answer(line: &str) -> Answer {
     }
     let calls = blocks.iter().any(|block| matches!(block, AnswerBlock::ToolUse { .. }));
     let natural = if calls { AnswerStop::ToolUse } else { AnswerStop::EndTurn };
-    Answer { blocks, stop: stop.unwrap_or(natural), tokens }
+    Answer { blocks, stop: stop.unwrap_or(natural), tokens, opaque }
+}
+
+fn from(route: &str) -> Opaque<usize> {
+    let from = Origin { wire: Provider::ChatCompletions, route: route.into() };
+    Opaque { from, beside: Vec::new() }
+}
+
+/// How often the route lets a request be made: `of 3` at the end of a line.
+fn attempts(line: &str) -> (&str, u32) {
+    let (rest, said) = line.rsplit_once("of ").unwrap_or((line, ""));
+    let said = said.parse().ok().map(|most| (rest.trim_end(), most));
+    said.unwrap_or((line, limits::ATTEMPTS))
 }
 
 fn failure(line: &str) -> Failure {

@@ -54,15 +54,16 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Takes the pieces of a chunk. `tokens` is what the request has cost so far.
+    /// Takes the pieces of a chunk; gives the block that each belongs to. `tokens` is what the request has
+    /// cost so far.
     pub(super) fn take(
         &mut self,
         pieces: &[&Value],
         draft: &mut Draft,
         tokens: Tokens,
         deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure> {
-        let mut touched = Vec::new();
+    ) -> Result<Vec<usize>, Failure> {
+        let (mut touched, mut places) = (Vec::new(), Vec::new());
         for value in pieces {
             let piece = Piece::read(value);
             // The id is kept twice: with the block, and to find it by.
@@ -73,8 +74,12 @@ impl Calls {
                 Some((at, Going::On)) => {
                     draft.grow(piece.arguments.len(), tokens)?;
                     self.go_on(at, piece, draft, &mut touched);
+                    places.push(at);
                 }
-                Some((_, Going::Again)) => draft.hold(piece.arguments.len(), tokens)?,
+                Some((at, Going::Again)) => {
+                    draft.hold(piece.arguments.len(), tokens)?;
+                    places.push(at);
+                }
                 next => {
                     let name = match next {
                         Some((at, Going::Further)) => name_of(draft.block(at)),
@@ -91,10 +96,11 @@ impl Calls {
                     let at = draft.open(call, deltas);
                     self.blocks.push(at);
                     self.go_on(at, piece, draft, &mut touched);
+                    places.push(at);
                 }
             }
         }
-        Ok(())
+        Ok(places)
     }
 
     /// The block of the call that a piece seems to go on with.

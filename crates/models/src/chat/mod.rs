@@ -3,11 +3,14 @@
 //! The base URL of a route is what stands before `/chat/completions`, word for word: most servers want `/v1`
 //! at its end, and whether one does cannot be known from its address, so nothing is added.
 
+mod back;
+mod beside;
 mod calls;
 mod request;
 mod short;
 mod spots;
 mod stream;
+mod words;
 
 use protocol::{
     prompt::{Answer, Delta, Failure, Prompt},
@@ -16,7 +19,11 @@ use protocol::{
 use reqwest::Url;
 
 use self::request::Bound;
-pub(crate) use self::stream::Reading;
+pub(crate) use self::{
+    beside::{is_opaque, names},
+    stream::Reading,
+    words::Words,
+};
 use crate::{
     learned::{Extra, Omitted},
     room,
@@ -25,8 +32,8 @@ use crate::{
 
 const PATH: &str = "/chat/completions";
 /// What a provider may refuse.
-const EXTRAS: [Extra; 4] =
-    [Extra::StreamOptions, Extra::MaxTokens, Extra::MaxCompletionTokens, Extra::CallIds];
+const EXTRAS: [Extra; 5] =
+    [Extra::StreamOptions, Extra::MaxTokens, Extra::MaxCompletionTokens, Extra::CallIds, Extra::Beside];
 
 /// Asks the provider of the line's route.
 pub(crate) async fn ask(
@@ -37,12 +44,12 @@ pub(crate) async fn ask(
     let bound = room::bound(prompt, line.route)?;
     let response = line.ask(PATH, bound, &EXTRAS, |writ| body(prompt, line.route, writ)).await;
     let response = response.map_err(|unserved| unserved.naming(|path| spots::of(prompt, path)))?;
-    line.hear(response, Reading::default(), deltas).await
+    line.hear(response, Reading::of(line.route), deltas).await
 }
 
 /// The body of a request for this prompt.
 pub(crate) fn body(prompt: &Prompt, route: &Route, writ: Writ) -> serde_json::Result<Vec<u8>> {
-    request::body(prompt, writ, bound(route, writ.omitted))
+    request::body(prompt, route, writ, bound(route, writ.omitted))
 }
 
 /// Under which name a route's provider is told how long an answer may be.

@@ -2,7 +2,7 @@
 //!
 //! Borrows what is large from the prompt: a picture is written once, into the body's bytes. A tool's result
 //! is a `tool` message and can hold text alone; what else it holds stands in the user's message that follows.
-//! Thinking is not sent back: it is another provider's, or one that does not want it.
+//! Thinking is not sent back as such, but what its provider put beside its answers is.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -10,10 +10,11 @@ use protocol::{
     Object,
     content::{Block, Source},
     prompt::{Message, Part, Prompt, Role},
+    routes::Route,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::short;
+use super::back::{Back, Members};
 use crate::{
     blank::{EMPTY, says_something},
     learned::Extra,
@@ -53,8 +54,14 @@ impl Bound {
     }
 }
 
-/// The body of `POST …/chat/completions` for a streamed answer, its bound under that name if under any.
-pub(super) fn body(prompt: &Prompt, writ: Writ, bound: Option<Bound>) -> serde_json::Result<Vec<u8>> {
+/// The body of `POST …/chat/completions` for a streamed answer, its bound under that name if under any, with
+/// the route's further members.
+pub(super) fn body(
+    prompt: &Prompt,
+    route: &Route,
+    writ: Writ,
+    bound: Option<Bound>,
+) -> serde_json::Result<Vec<u8>> {
     let tools = prompt.tools.iter().map(|tool| WireTool::Function {
         function: Function {
             name: &tool.name,
@@ -68,8 +75,9 @@ pub(super) fn body(prompt: &Prompt, writ: Writ, bound: Option<Bound>) -> serde_j
         stream: true,
         stream_options: (!writ.omitted.has(Extra::StreamOptions)).then_some(stream_options),
         bound: bound.map(|bound| (bound.field(), writ.bound)).into_iter().collect(),
+        further: &route.body,
         tools: tools.collect(),
-        messages: messages(prompt, writ.omitted.has(Extra::CallIds)),
+        messages: messages(prompt, &Back::of(prompt, route, writ.omitted)),
     };
     serde_json::to_vec(&body)
 }
@@ -82,6 +90,8 @@ struct Body<'a> {
     stream_options: Option<StreamOptions>,
     #[serde(flatten)]
     bound: BTreeMap<&'static str, u64>,
+    #[serde(flatten)]
+    further: &'a Object,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<WireTool<'a>>,
     messages: Vec<WireMessage<'a>>,
@@ -133,6 +143,8 @@ enum WireMessage<'a> {
         content: Option<Cow<'a, str>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         tool_calls: Vec<WireCall<'a>>,
+        #[serde(flatten)]
+        beside: Members<'a>,
     },
     Tool {
         tool_call_id: Cow<'a, str>,
@@ -190,6 +202,8 @@ struct WireCall<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     function: Called<'a>,
+    #[serde(flatten)]
+    beside: Members<'a>,
 }
 
 #[derive(Serialize)]
@@ -205,23 +219,18 @@ fn as_text<S: Serializer>(arguments: &Object, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(&text)
 }
 
-/// An id of a call, as it is or as one of nine letters and digits.
-fn id(id: &str, is_short: bool) -> Cow<'_, str> {
-    if is_short { short::id(id) } else { id.into() }
-}
-
-fn messages(prompt: &Prompt, is_short: bool) -> Vec<WireMessage<'_>> {
+fn messages<'a>(prompt: &'a Prompt, back: &Back<'a>) -> Vec<WireMessage<'a>> {
     let system = prompt.system.as_deref().filter(|text| says_something(text));
     let mut messages: Vec<WireMessage<'_>> =
         system.map(|content| WireMessage::System { content }).into_iter().collect();
     let mut tools = BTreeMap::new();
-    for message in &prompt.messages {
+    for (at, message) in prompt.messages.iter().enumerate() {
         match message.role {
             Role::Assistant => {
                 tools = called(message);
-                messages.push(assistant(message, is_short));
+                messages.push(assistant(at, message, back));
             }
-            Role::User => user(message, &tools, is_short, &mut messages),
+            Role::User => user(message, &tools, back, &mut messages),
         }
     }
     messages
@@ -231,38 +240,39 @@ fn messages(prompt: &Prompt, is_short: bool) -> Vec<WireMessage<'_>> {
 fn called(message: &Message) -> BTreeMap<&str, &str> {
     let calls = message.parts.iter().filter_map(|part| match part {
         Part::ToolUse { id, name, .. } => Some((id.as_str(), name.as_str())),
-        Part::Content(_) | Part::Thinking(_) | Part::ToolResult { .. } => None,
+        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => None,
     });
     calls.collect()
 }
 
-fn assistant(message: &Message, is_short: bool) -> WireMessage<'_> {
+fn assistant<'a>(at: usize, message: &'a Message, back: &Back<'a>) -> WireMessage<'a> {
     let (mut texts, mut tool_calls) = (Vec::new(), Vec::new());
     for part in &message.parts {
         match part {
             Part::Content(block) => texts.extend(text(block)),
             Part::ToolUse { id: given, name, input } => {
                 tool_calls.push(WireCall {
-                    id: id(given, is_short),
+                    id: back.id(given),
                     kind: "function",
                     function: Called { name, arguments: input },
+                    beside: back.call(given),
                 });
             }
-            Part::Thinking(_) | Part::ToolResult { .. } => {}
+            Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => {}
         }
     }
     if texts.is_empty() && tool_calls.is_empty() {
         texts.push(EMPTY.into());
     }
     let content = if texts.is_empty() { None } else { Some(joined(texts, "\n\n")) };
-    WireMessage::Assistant { content, tool_calls }
+    WireMessage::Assistant { content, tool_calls, beside: back.message(at) }
 }
 
 /// The answers to calls, each a message of its own, then one message with everything else.
 fn user<'a>(
     message: &'a Message,
     tools: &BTreeMap<&str, &str>,
-    is_short: bool,
+    back: &Back<'a>,
     messages: &mut Vec<WireMessage<'a>>,
 ) {
     let (mut attached, mut said) = (Vec::new(), Vec::new());
@@ -279,19 +289,19 @@ fn user<'a>(
                     }
                 }
                 messages.push(WireMessage::Tool {
-                    tool_call_id: id(given, is_short),
+                    tool_call_id: back.id(given),
                     content: told(texts, *is_error, !beside.is_empty()),
                 });
                 if !beside.is_empty() {
                     let tool = tools.get(given.as_str()).copied().unwrap_or("a tool");
-                    let call = id(given, is_short);
+                    let call = back.id(given);
                     let intro = format!("What {tool} returned with the result of call {call}:");
                     attached.push(WirePart::Text { text: intro.into() });
                     attached.extend(beside);
                 }
             }
             Part::Content(block) => said.extend(parts(block)),
-            Part::Thinking(_) | Part::ToolUse { .. } => {}
+            Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => {}
         }
     }
     attached.append(&mut said);
@@ -302,7 +312,8 @@ fn user<'a>(
         return;
     }
     if matches!(messages.last(), Some(WireMessage::Tool { .. })) {
-        messages.push(WireMessage::Assistant { content: Some(BETWEEN.into()), tool_calls: Vec::new() });
+        let (content, beside) = (Some(BETWEEN.into()), Members::new());
+        messages.push(WireMessage::Assistant { content, tool_calls: Vec::new(), beside });
     }
     let texts = attached.iter().map(|part| match part {
         WirePart::Text { text } => Some(text.clone()),
@@ -403,12 +414,16 @@ fn address(source: &Source) -> Option<Address<'_>> {
 mod tests {
     use super::*;
     use crate::learned::Omitted;
-    use protocol::prompt::ToolSpec;
+    use protocol::prompt::{Thought, ToolSpec};
     use serde_json::{Value, json};
     use std::sync::Arc;
 
     fn text(text: &str) -> Part {
         Part::Content(Block::text(text))
+    }
+
+    fn thought(raw: Value) -> Part {
+        Part::Thinking(Thought { raw, from: None })
     }
 
     fn block(block: Value) -> Block {
@@ -439,7 +454,8 @@ mod tests {
 
     fn written(prompt: &Prompt, bound: Bound) -> Value {
         let writ = Writ { omitted: Omitted::default(), bound: 9 };
-        serde_json::from_slice(&body(prompt, writ, Some(bound)).expect("a body")).expect("JSON")
+        serde_json::from_slice(&body(prompt, &Route::script("m"), writ, Some(bound)).expect("a body"))
+            .expect("JSON")
     }
 
     fn told(messages: Vec<Message>) -> Value {
@@ -462,7 +478,7 @@ mod tests {
             description: description.to_owned(),
             input_schema: schema.as_object().expect("an object").clone(),
         };
-        let thinking = Part::Thinking(json!({"type": "thinking", "thinking": "hm", "signature": "s"}));
+        let thinking = thought(json!({"type": "thinking", "thinking": "hm", "signature": "s"}));
         let messages = vec![
             user(vec![text("one")]),
             assistant(vec![
@@ -601,7 +617,9 @@ mod tests {
             user(vec![result("call_1", false, vec![block(png())]), result("abcDEF123", false, vec![])]),
         ];
         let omitted = Omitted::default().and(Extra::StreamOptions).and(Extra::CallIds);
-        let bytes = body(&prompt(None, vec![], messages), Writ { omitted, bound: 9 }, None).expect("a body");
+        let prompt = prompt(None, vec![], messages);
+        let writ = Writ { omitted, bound: 9 };
+        let bytes = body(&prompt, &Route::script("m"), writ, None).expect("a body");
         let written: Value = serde_json::from_slice(&bytes).expect("JSON");
         let keys: Vec<&String> = written.as_object().expect("an object").keys().collect();
         assert_eq!(keys, ["model", "stream", "messages"]);
@@ -616,7 +634,7 @@ mod tests {
 
     #[test]
     fn blank_texts_are_left_out_and_a_message_of_nothing_else_says_so() {
-        let thought = Part::Thinking(json!({"type": "reasoning", "reasoning": "hm"}));
+        let thought = thought(json!({"type": "reasoning", "reasoning": "hm"}));
         let messages =
             vec![user(vec![text("  "), Part::Content(Block::Redacted)]), assistant(vec![thought, text("")])];
         let empty = |role: &str| json!({"role": role, "content": "(empty)"});

@@ -45,7 +45,7 @@ fn layout(prompt: &Prompt) -> Vec<Vec<Entry>> {
 fn assistant(place: usize, message: &Message) -> Entry {
     let texts = message.parts.iter().enumerate().filter(|(_, part)| match part {
         Part::Content(block) => request::text(block).is_some(),
-        Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => false,
+        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } | Part::ToolResult { .. } => false,
     });
     let spots = texts.map(|(part, _)| Spot { message: place, part, block: None }).collect();
     Entry { spots, is_text: true }
@@ -72,7 +72,7 @@ fn user(place: usize, message: &Message, layout: &mut Vec<Vec<Entry>>) {
                 }
             }
             Part::Content(block) => said.extend(entries(spot(None), request::parts(block))),
-            Part::Thinking(_) | Part::ToolUse { .. } => {}
+            Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => {}
         }
     }
     attached.append(&mut said);
@@ -131,7 +131,7 @@ mod tests {
         let message = |role, parts| Arc::new(Message { role, parts });
         let messages = vec![
             message(Role::User, vec![text("one"), Part::Content(png())]),
-            message(Role::Assistant, vec![Part::Thinking(json!({})), text("1"), call("a"), call("b")]),
+            message(Role::Assistant, vec![Part::Thinking(protocol::prompt::Thought { raw: json!({}), from: None }), text("1"), call("a"), call("b")]),
             message(
                 Role::User,
                 vec![

@@ -6,22 +6,28 @@
 use protocol::{
     Object,
     event::RefusalDetails,
-    prompt::{Answer, AnswerStop, Delta, Failure},
+    prompt::{Answer, AnswerStop, Delta, Failure, Opaque, Origin},
+    routes::Route,
     usage::Tokens,
 };
 use serde_json::{Value, json};
 
-use super::calls::Calls;
+use super::{
+    beside::{self, Collected},
+    calls::Calls,
+    words::Words,
+};
 use crate::{
     blank::says_something,
     draft::{Draft, Writing, append},
-    loose::{count, list, word},
+    loose::{Read, count, list, word},
     problem::{Problem, is_error},
     reason::Reason,
     transport::{End, Fold, Stage},
 };
 
-/// The field of a thinking block that holds its text. Its type keeps it apart from other providers' thinking.
+/// The field of a thinking block that holds its text, unless that stands beside the answer. Its type keeps it
+/// apart from other providers' thinking.
 const THOUGHT: &str = "reasoning";
 /// The members of a delta that thinking stands in. Those that send several send the same in each, the old
 /// name for old clients.
@@ -62,8 +68,10 @@ impl Cost {
 /// An answer that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
+    from: Option<Origin>,
     draft: Draft,
     calls: Calls,
+    beside: Collected,
     /// Blank text that no block has begun with yet: it is dropped if nothing visible follows.
     blank: String,
     refusal: String,
@@ -95,7 +103,7 @@ impl Fold for Reading {
     fn take(
         &mut self,
         name: &[u8],
-        value: Value,
+        Read { value, text }: Read,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
         let choices = list(value.get("choices"));
@@ -105,10 +113,9 @@ impl Fold for Reading {
             return Err(problem.in_stream(self.tokens()));
         }
         // A single answer was asked for.
-        let choice = choices
-            .iter()
-            .find(|choice| choice.get("index").and_then(count).is_none_or(|index| index == 0))
-            .unwrap_or(&Value::Null);
+        let is_it = |choice: &Value| choice.get("index").and_then(count).is_none_or(|index| index == 0);
+        let place = choices.iter().position(is_it);
+        let choice = place.and_then(|place| choices.get(place)).unwrap_or(&Value::Null);
         for usage in
             ["/usage", "/x_groq/usage"].iter().filter_map(|at| value.pointer(at)).chain(choice.get("usage"))
         {
@@ -117,10 +124,16 @@ impl Fold for Reading {
         // An answer in one piece says it all in `message`; one in many may say it all again.
         let message = choice.get("message").filter(|_| self.draft.last().is_none());
         let piece = choice.get("delta").filter(|delta| delta.is_object());
+        let has_piece = piece.is_some();
         if let Some(piece) = piece.or(message) {
-            self.piece(piece, deltas)?;
+            let name = if has_piece { "delta" } else { "message" };
+            let written = text.as_deref().zip(place).and_then(|(text, place)| {
+                let choices = Words::of(text).member("choices")?.items();
+                choices.get(place)?.member(name)
+            });
+            self.piece(piece, written, deltas)?;
         }
-        if piece.is_none() && message.is_some() {
+        if !has_piece && message.is_some() {
             self.finish.get_or_insert_default();
         }
         // Who hands on another's answer may say more exactly why that one ended.
@@ -162,7 +175,12 @@ impl Fold for Reading {
         };
         self.calls.name(&mut self.draft);
         let tokens = self.cost.tokens();
-        Ok(Answer { blocks: self.draft.finish(&stop), stop, tokens })
+        let blocks = self.draft.finish(&stop);
+        let opaque = self.from.and_then(|from| {
+            let beside = self.beside.finish(&blocks, &from.route);
+            (!beside.is_empty()).then_some(Opaque { from, beside })
+        });
+        Ok(Answer { blocks, stop, tokens, opaque })
     }
 }
 
@@ -171,17 +189,30 @@ fn refused(explanation: String) -> AnswerStop {
 }
 
 impl Reading {
-    fn piece(&mut self, piece: &Value, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
-        let thoughts = THOUGHTS.iter().filter_map(|key| piece.get(*key)).map(words);
-        if let Some(thought) = thoughts.into_iter().find(|thought| !thought.is_empty()) {
-            self.think(&thought, deltas)?;
+    /// The reading of an answer over this route.
+    pub(crate) fn of(route: &Route) -> Self {
+        Self { from: Some(Origin::of(route)), ..Self::default() }
+    }
+
+    /// `written` is the piece as it was, if something of it is to be kept so.
+    fn piece(
+        &mut self,
+        piece: &Value,
+        written: Option<Words<'_>>,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<(), Failure> {
+        self.beside.message(piece, written);
+        let thoughts = THOUGHTS.iter().filter_map(|key| Some((key, piece.get(*key)?)));
+        let mut thoughts = thoughts.map(|(key, value)| (beside::keeps(key, value), words(value)));
+        if let Some((is_kept, thought)) = thoughts.find(|(_, thought)| !thought.is_empty()) {
+            self.think(&thought, is_kept, deltas)?;
         }
         match piece.get("content") {
             // Thinking and text may lie beside each other.
             Some(Value::Array(parts)) => {
                 for part in parts {
                     match part.get("thinking") {
-                        Some(thought) => self.think(&words(thought), deltas)?,
+                        Some(thought) => self.think(&words(thought), false, deltas)?,
                         None => self.say(words(part), deltas)?,
                     }
                 }
@@ -197,7 +228,11 @@ impl Reading {
         if !calls.is_empty() {
             self.went_on |= self.finish.is_some();
             self.blank.clear();
-            self.calls.take(&calls, &mut self.draft, self.cost.tokens(), deltas)?;
+            let places = self.calls.take(&calls, &mut self.draft, self.cost.tokens(), deltas)?;
+            let calls = written.and_then(|piece| piece.member("tool_calls")).map(Words::items);
+            for (at, call) in places.into_iter().zip(calls.unwrap_or_default()) {
+                self.beside.call(at, call);
+            }
         }
         Ok(())
     }
@@ -225,7 +260,13 @@ impl Reading {
         Ok(())
     }
 
-    fn think(&mut self, thought: &str, deltas: &mut (dyn FnMut(Delta) + Send)) -> Result<(), Failure> {
+    /// What is kept beside the answer its block need not hold.
+    fn think(
+        &mut self,
+        thought: &str,
+        is_kept: bool,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<(), Failure> {
         self.grow(thought.len())?;
         let (at, more) = if let Some((at, Writing::Thinking(_))) = self.draft.last() {
             (at, thought)
@@ -237,7 +278,7 @@ impl Reading {
             let block = Object::from_iter([("type".to_owned(), json!(THOUGHT))]);
             (self.open(Writing::Thinking(block), deltas)?, begun)
         };
-        if let Some(Writing::Thinking(raw)) = self.draft.at(at) {
+        if let Some(Writing::Thinking(raw)) = self.draft.at(at).filter(|_| !is_kept) {
             append(raw, THOUGHT, more);
         }
         Ok(())
@@ -360,8 +401,8 @@ mod tests {
             for frame in decoder.take(chunk).expect("small frames") {
                 for piece in Reader::default().read(&frame.data).expect("a good frame") {
                     match piece {
-                        Piece::Value(value) => {
-                            reading.take(b"", value, &mut |delta| told.push(delta)).expect("a good chunk");
+                        Piece::Value(read) => {
+                            reading.take(b"", read, &mut |delta| told.push(delta)).expect("a good chunk");
                         }
                         Piece::Done => reading.done(),
                         Piece::Words(words) => panic!("{words}"),
@@ -432,12 +473,14 @@ mod tests {
         ] {
             let chunk = json!({"choices": [{"delta": delta}]});
             let mut reading = Reading::default();
-            let taken = (0..=32).map(|_| reading.take(b"", chunk.clone(), &mut |_| {})).find_map(Result::err);
+            let taken =
+                (0..=32).map(|_| reading.take(b"", chunk.clone().into(), &mut |_| {})).find_map(Result::err);
             assert_eq!(taken.expect("a failure").class, FailureClass::Unusable);
         }
         let chunk = json!({"choices": [{"delta": {}, "finish_reason": megabyte}]});
         let mut reading = Reading::default();
-        let taken = (0..=32).map(|_| reading.take(b"", chunk.clone(), &mut |_| {})).find_map(Result::err);
+        let taken =
+            (0..=32).map(|_| reading.take(b"", chunk.clone().into(), &mut |_| {})).find_map(Result::err);
         assert_eq!(taken.expect("a failure").class, FailureClass::Unusable);
     }
 }

@@ -19,7 +19,7 @@ pub(crate) async fn ask(
     deltas: &mut (dyn FnMut(Delta) + Send),
 ) -> Result<Answer, Failure> {
     let bound = room::bound(prompt, line.route)?;
-    let response = line.ask("/v1/messages", bound, &EXTRAS, |writ| body(prompt, writ)).await;
-    let response = response.map_err(|unserved| unserved.naming(|path| spots(prompt, path)))?;
-    line.hear(response, Reading::default(), deltas).await
+    let response = line.ask("/v1/messages", bound, &EXTRAS, |writ| body(prompt, line.route, writ)).await;
+    let response = response.map_err(|unserved| unserved.naming(|path| spots(prompt, line.route, path)))?;
+    line.hear(response, Reading::of(line.route), deltas).await
 }

@@ -5,7 +5,8 @@
 use protocol::{
     Object,
     content::{Block, Citations, SearchText, Source},
-    prompt::{Message, Part, Prompt, Role, Spot},
+    prompt::{Message, Part, Prompt, Role, Spot, Thought},
+    routes::Route,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -21,16 +22,17 @@ use crate::{
 const MARKED_MESSAGES: usize = 2;
 
 /// The body of `POST /v1/messages` for a streamed answer.
-pub(crate) fn body(prompt: &Prompt, writ: Writ) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn body(prompt: &Prompt, route: &Route, writ: Writ) -> serde_json::Result<Vec<u8>> {
     let mark = if writ.omitted.has(Extra::CacheControl) { None } else { MARK };
     let system = prompt.system.iter().filter(|text| says_something(text));
     let body = Body {
         model: &prompt.model,
         max_tokens: writ.bound,
         stream: true,
+        further: &route.body,
         system: system.map(|text| Wire::Text { text, cache_control: mark }).collect(),
         tools: tools(prompt, mark),
-        messages: messages(prompt, mark),
+        messages: messages(prompt, route, mark),
     };
     serde_json::to_vec(&body)
 }
@@ -40,6 +42,8 @@ struct Body<'a> {
     model: &'a str,
     max_tokens: u64,
     stream: bool,
+    #[serde(flatten)]
+    further: &'a Object,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system: Vec<Wire<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -150,8 +154,9 @@ fn tools(prompt: &Prompt, mark: Option<Mark>) -> Vec<WireTool<'_>> {
     tools
 }
 
-fn messages(prompt: &Prompt, mark: Option<Mark>) -> Vec<WireMessage<'_>> {
-    let mut messages: Vec<WireMessage<'_>> = prompt.messages.iter().map(|said| message(said)).collect();
+fn messages<'a>(prompt: &'a Prompt, route: &Route, mark: Option<Mark>) -> Vec<WireMessage<'a>> {
+    let mut messages: Vec<WireMessage<'_>> =
+        prompt.messages.iter().map(|said| message(said, route)).collect();
     let users = messages.iter_mut().rev().filter(|message| message.role == "user");
     for last in users.take(MARKED_MESSAGES).filter_map(|message| message.content.last_mut()) {
         last.mark(mark);
@@ -159,18 +164,20 @@ fn messages(prompt: &Prompt, mark: Option<Mark>) -> Vec<WireMessage<'_>> {
     messages
 }
 
-fn message(message: &Message) -> WireMessage<'_> {
+fn message<'a>(message: &'a Message, route: &Route) -> WireMessage<'a> {
     let role = match message.role {
         Role::User => "user",
         Role::Assistant => "assistant",
     };
-    WireMessage { role, content: filled(message.parts.iter().filter_map(part).collect()) }
+    WireMessage { role, content: filled(message.parts.iter().filter_map(|said| part(said, route)).collect()) }
 }
 
-fn part(part: &Part) -> Option<Wire<'_>> {
+fn part<'a>(part: &'a Part, route: &Route) -> Option<Wire<'a>> {
     match part {
         Part::Content(block) => wire(block),
-        Part::Thinking(raw) => is_own(raw).then_some(Wire::Thinking(raw)),
+        Part::Thinking(thought) => is_own(thought, route).then_some(Wire::Thinking(&thought.raw)),
+        // This wire puts all into its blocks.
+        Part::Beside { .. } => None,
         Part::ToolUse { id, name, input } => Some(Wire::ToolUse { id, name, input }),
         Part::ToolResult { id, content, is_error } => Some(Wire::ToolResult {
             tool_use_id: id,
@@ -182,17 +189,17 @@ fn part(part: &Part) -> Option<Wire<'_>> {
 }
 
 /// The part of the history that stands at this place of the body.
-pub(crate) fn spots(prompt: &Prompt, path: Path) -> Vec<Spot> {
+pub(crate) fn spots(prompt: &Prompt, route: &Route, path: Path) -> Vec<Spot> {
     let find = || {
         let parts = &prompt.messages.get(path.message)?.parts;
-        let mut written = parts.iter().enumerate().filter(|(_, told)| part(told).is_some());
+        let mut written = parts.iter().enumerate().filter(|(_, told)| part(told, route).is_some());
         let (place, told) = written.nth(path.content?)?;
         let block = match (told, path.inner) {
             (Part::ToolResult { content, .. }, Some(inner)) => {
                 let mut written = content.iter().enumerate().filter(|(_, block)| wire(block).is_some());
                 Some(written.nth(inner)?.0)
             }
-            (Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. }, _)
+            (Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. }, _)
             | (Part::ToolResult { .. }, None) => None,
         };
         Some(Spot { message: path.message, part: place, block })
@@ -208,10 +215,12 @@ fn filled(mut content: Vec<Wire<'_>>) -> Vec<Wire<'_>> {
     content
 }
 
-/// Whether a thinking block is this API's: another provider's has no signature, and would be refused.
-fn is_own(thinking: &Value) -> bool {
-    let kind = thinking.get("type").and_then(Value::as_str);
+/// Whether a thinking block is this API's, and came over this route if that is known: another provider's has
+/// no signature, or one that nobody else can read, and would be refused.
+fn is_own(thought: &Thought, route: &Route) -> bool {
+    let kind = thought.raw.get("type").and_then(Value::as_str);
     matches!(kind, Some("thinking" | "redacted_thinking"))
+        && thought.from.as_ref().is_none_or(|from| from.is(route))
 }
 
 /// The block, unless the API would refuse it: a blank text, or what was redacted from view.
@@ -236,7 +245,10 @@ fn wire(block: &Block) -> Option<Wire<'_>> {
 mod tests {
     use super::*;
     use crate::learned::Omitted;
-    use protocol::prompt::ToolSpec;
+    use protocol::{
+        prompt::{Origin, ToolSpec},
+        routes::Provider,
+    };
     use serde_json::json;
     use std::sync::Arc;
 
@@ -246,6 +258,10 @@ mod tests {
 
     fn text(text: &str) -> Part {
         Part::Content(Block::text(text))
+    }
+
+    fn thought(raw: &Value, from: Option<Origin>) -> Part {
+        Part::Thinking(Thought { raw: raw.clone(), from: from.map(Arc::new) })
     }
 
     fn user(parts: Vec<Part>) -> Message {
@@ -274,7 +290,7 @@ mod tests {
 
     fn written(prompt: &Prompt) -> Value {
         let writ = Writ { omitted: Omitted::default(), bound: 4_096 };
-        let bytes = body(prompt, writ).expect("a body");
+        let bytes = body(prompt, &Route::script("claude-*"), writ).expect("a body");
         serde_json::from_slice(&bytes).expect("JSON")
     }
 
@@ -300,7 +316,7 @@ mod tests {
             user(vec![text("one")]),
             assistant(vec![text("1")]),
             user(vec![text("two"), text("and")]),
-            assistant(vec![Part::Thinking(thinking.clone()), text("2"), call]),
+            assistant(vec![thought(&thinking, None), text("2"), call]),
             user(vec![result]),
         ];
         let tools = vec![tool("look", "Looks."), tool("bare", "")];
@@ -338,7 +354,7 @@ mod tests {
         let tools = vec![tool("look", "Looks.")];
         let prompt = prompt(Some("be brief"), tools, vec![user(vec![text("one")])]);
         let omitted = Omitted::default().and(Extra::CacheControl);
-        let bytes = body(&prompt, Writ { omitted, bound: 9 }).expect("a body");
+        let bytes = body(&prompt, &Route::script("claude-*"), Writ { omitted, bound: 9 }).expect("a body");
         assert!(!String::from_utf8_lossy(&bytes).contains("cache_control"));
     }
 
@@ -384,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_place_of_the_body_leads_to_the_part_that_stands_there() {
-        let foreign = Part::Thinking(json!({"type": "reasoning", "reasoning": "hm"}));
+        let foreign = thought(&json!({"type": "reasoning", "reasoning": "hm"}), None);
         let call = Part::ToolUse { id: "t1".into(), name: "look".into(), input: Object::new() };
         let content = vec![Block::text(" "), Block::text("seen"), Block::text("too")];
         let result = Part::ToolResult { id: "t1".into(), content, is_error: false };
@@ -397,7 +413,7 @@ mod tests {
                 user(vec![result]),
             ],
         );
-        let spots = |message, content, inner| spots(&prompt, Path { message, content, inner });
+        let spots = |message, content, inner| spots(&prompt, &Route::script("claude-*"), Path { message, content, inner });
         let spot = |message, part, block| vec![Spot { message, part, block }];
         assert_eq!(spots(0, Some(0), None), spot(0, 1, None));
         assert_eq!(spots(1, Some(1), None), spot(1, 2, None));
@@ -411,8 +427,25 @@ mod tests {
     }
 
     #[test]
+    fn thinking_goes_back_by_the_road_it_came_and_by_no_other() {
+        let raw = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
+        let from = |wire, route: &str| Some(Origin { wire, route: route.to_owned() });
+        for (from, is_sent) in [
+            (None, true),
+            (from(Provider::Script, "claude-*"), true),
+            (from(Provider::Script, "claude-test"), false),
+            (from(Provider::Messages, "claude-*"), false),
+        ] {
+            let said = assistant(vec![thought(&raw, from), text("1")]);
+            let written = written(&prompt(None, vec![], vec![user(vec![text("one")]), said]));
+            let blocks = written["messages"][1]["content"].as_array().expect("blocks");
+            assert_eq!(blocks.contains(&raw), is_sent, "{blocks:?}");
+        }
+    }
+
+    #[test]
     fn another_providers_thinking_is_not_sent() {
-        let foreign = Part::Thinking(json!({"type": "reasoning", "reasoning": "hm"}));
+        let foreign = thought(&json!({"type": "reasoning"}), None);
         let messages =
             vec![user(vec![text("one")]), assistant(vec![foreign, text("1")]), user(vec![text("two")])];
         let written = written(&prompt(None, vec![], messages));

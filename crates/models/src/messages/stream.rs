@@ -9,14 +9,15 @@ use protocol::{
     Object,
     event::RefusalDetails,
     limits, memory,
-    prompt::{Answer, AnswerStop, Delta, Failure, FailureClass},
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, Failure, FailureClass, Opaque, Origin},
+    routes::Route,
     usage::Tokens,
 };
 use serde_json::{Value, json};
 
 use crate::{
     draft::{Draft, Writing, append},
-    loose::{count, list, word},
+    loose::{Read, count, list, word},
     problem::{Problem, is_error},
     reason::Reason,
     transport::{End, Fold, Stage},
@@ -56,6 +57,7 @@ enum Piece {
 /// An answer that is being written.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
+    from: Option<Origin>,
     places: BTreeMap<u64, Place>,
     /// The index of the block that began last, for pieces without one.
     last: u64,
@@ -92,7 +94,7 @@ impl Fold for Reading {
     fn take(
         &mut self,
         name: &[u8],
-        value: Value,
+        Read { value, .. }: Read,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
         let kind = word(value.get("type"));
@@ -163,11 +165,19 @@ impl Fold for Reading {
         };
         let tokens = self.tokens();
         let blocks = self.draft.finish(&stop);
-        Ok(Answer { blocks, stop, tokens })
+        // Only who gave them can read them.
+        let thoughts = blocks.iter().any(|block| matches!(block, AnswerBlock::Thinking { .. }));
+        let opaque = self.from.filter(|_| thoughts).map(|from| Opaque { from, beside: Vec::new() });
+        Ok(Answer { blocks, stop, tokens, opaque })
     }
 }
 
 impl Reading {
+    /// The reading of an answer over this route.
+    pub(crate) fn of(route: &Route) -> Self {
+        Self { from: Some(Origin::of(route)), ..Self::default() }
+    }
+
     /// The index of a block's event; without one, that of a block that begins, or of the one that began last.
     fn index(&mut self, event: &Object, begins: bool) -> u64 {
         let next = || self.places.keys().next_back().map_or(0, |last| last.saturating_add(1));
@@ -375,7 +385,7 @@ mod tests {
         let mut reading = Reading::default();
         let mut deltas = Vec::new();
         for event in events {
-            let taken = reading.take(b"", event.clone(), &mut |delta| deltas.push(delta));
+            let taken = reading.take(b"", event.clone().into(), &mut |delta| deltas.push(delta));
             if let Err(failure) = taken {
                 return (Err(failure), deltas);
             }
@@ -458,6 +468,7 @@ mod tests {
                 ],
                 stop: AnswerStop::ToolUse,
                 tokens: TOKENS,
+                opaque: None,
             }
         );
         assert_eq!(
@@ -583,9 +594,10 @@ mod tests {
     fn an_answer_without_end_is_refused_at_the_bound() {
         let mut reading = Reading::default();
         let block = start(0, json!({"type": "text", "text": ""}));
-        reading.take(b"", block, &mut |_| {}).expect("a block");
+        reading.take(b"", block.into(), &mut |_| {}).expect("a block");
         let megabyte = delta(0, json!({"type": "text_delta", "text": "x".repeat(1024 * 1024)}));
-        let taken = (0..32).map(|_| reading.take(b"", megabyte.clone(), &mut |_| {})).find_map(Result::err);
+        let taken =
+            (0..32).map(|_| reading.take(b"", megabyte.clone().into(), &mut |_| {})).find_map(Result::err);
         assert_eq!(taken.expect("a failure").class, FailureClass::Unusable);
     }
 
@@ -615,8 +627,9 @@ mod tests {
         ] {
             let mut reading = Reading::default();
             let block = start(0, json!({"type": "thinking", "thinking": ""}));
-            reading.take(b"", block, &mut |_| {}).expect("a block");
-            let taken = (0..33).map(|_| reading.take(b"", event.clone(), &mut |_| {})).find_map(Result::err);
+            reading.take(b"", block.into(), &mut |_| {}).expect("a block");
+            let taken =
+                (0..33).map(|_| reading.take(b"", event.clone().into(), &mut |_| {})).find_map(Result::err);
             assert_eq!(taken.map(|failure| failure.class), Some(FailureClass::Unusable), "{part}");
         }
     }

@@ -6,8 +6,10 @@ use models::{BuildError, Keys, Models, Oracle};
 use protocol::{
     Object,
     event::RefusalDetails,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
-    routes::{Provider, Route, Routes},
+    prompt::{
+        Answer, AnswerBlock, AnswerStop, Beside, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin,
+    },
+    routes::{Key, Provider, Route, Routes},
     usage::Tokens,
 };
 use serde_json::{Value, json};
@@ -16,14 +18,10 @@ use crate::provider::{Fake, direct, prompt, said, streamed};
 
 pub(crate) fn route(base_url: &str) -> Route {
     Route {
-        pattern: "chat-*".to_owned(),
         provider: Provider::ChatCompletions,
         base_url: format!("{base_url}/v1"),
-        key_variable: Some("THE_KEY".to_owned()),
-        headers: Vec::new(),
-        window: 128_000,
-        max_output: 8_192,
-        concurrency: 1,
+        key: Some(Key::Variable("THE_KEY".to_owned())),
+        ..Route::script("chat-*")
     }
 }
 
@@ -98,8 +96,9 @@ fn call(id: &str, name: &str, input: Option<Value>) -> AnswerBlock {
     AnswerBlock::ToolUse { id: id.to_owned(), name: name.to_owned(), input }
 }
 
-fn thought(text: &str) -> AnswerBlock {
-    AnswerBlock::Thinking { raw: json!({"type": "reasoning", "reasoning": text}) }
+/// Thinking whose text stands beside the answer.
+fn thought() -> AnswerBlock {
+    AnswerBlock::Thinking { raw: json!({"type": "reasoning"}) }
 }
 
 fn text_delta(index: usize, text: &str) -> Delta {
@@ -120,7 +119,7 @@ async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_ag
     let provider = Fake::start(move |_| streamed(frames(&chunks))).await;
     let models = models(&provider.base_url);
     let tokens = Tokens { input: 3, output: 2, cache_read: 7, ..Tokens::default() };
-    let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens };
+    let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens, opaque: None };
     let deltas =
         vec![Delta::Start { index: 0, kind: DeltaKind::Text }, text_delta(0, "hel"), text_delta(0, "lo")];
     assert_eq!(ask(&models).await, (Ok(answer.clone()), deltas.clone()));
@@ -140,11 +139,18 @@ async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_ag
 
 #[tokio::test]
 async fn reasoning_is_thinking_by_either_name_and_by_both() {
-    for fields in [
-        json!({"reasoning_content": "hm "}),
-        json!({"reasoning": "hm ", "content": ""}),
-        json!({"reasoning": "hm ", "reasoning_content": "hm ", "content": null}),
-    ] {
+    type Own<'a> = &'a dyn Fn(&str, &str) -> Beside<usize>;
+    type Row = (Value, fn(Own<'_>) -> Vec<Beside<usize>>);
+    let rows: [Row; 3] = [
+        (json!({"reasoning_content": "hm "}), |own| vec![own("reasoning_content", "\"\\nhm well\"")]),
+        (json!({"reasoning": "hm ", "content": ""}), |own| {
+            vec![own("reasoning_content", "\"\\n\""), own("reasoning", "\"hm well\"")]
+        }),
+        (json!({"reasoning": "hm ", "reasoning_content": "hm ", "content": null}), |own| {
+            vec![own("reasoning_content", "\"\\nhm well\""), own("reasoning", "\"hm well\"")]
+        }),
+    ];
+    for (fields, beside) in rows {
         let mut more = fields.clone();
         for (_, value) in more.as_object_mut().expect("an object").iter_mut().filter(|(_, v)| *v == "hm ") {
             *value = json!("well");
@@ -158,7 +164,11 @@ async fn reasoning_is_thinking_by_either_name_and_by_both() {
             finish("stop"),
         ];
         let (answer, deltas) = heard(frames(&chunks)).await;
-        assert_eq!(answer.expect("an answer").blocks, [thought("hm well"), said("\n\nso")]);
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.blocks, [thought(), said("\n\nso")]);
+        let own =
+            |name: &str, json: &str| Beside { call: None, name: name.to_owned(), json: json.to_owned() };
+        assert_eq!(answer.opaque, Some(Opaque { from: Origin::of(&route("")), beside: beside(&own) }));
         let [first, second] = [DeltaKind::Thinking, DeltaKind::Text];
         let starts = [Delta::Start { index: 0, kind: first }, Delta::Start { index: 1, kind: second }];
         assert_eq!(deltas, [&starts[..], &[text_delta(1, "\n\nso")]].concat());
@@ -182,7 +192,10 @@ async fn several_calls_are_put_together_by_their_index() {
         call("a", "look", Some(json!({"word": "x"}))),
         call("b", "list", Some(json!({"n": 2}))),
     ];
-    assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::ToolUse, tokens: Tokens::default() }));
+    assert_eq!(
+        answer,
+        Ok(Answer { blocks, stop: AnswerStop::ToolUse, tokens: Tokens::default(), opaque: None })
+    );
     let starts = [1, 2].map(|index| Delta::Start { index, kind: DeltaKind::ToolUse });
     assert_eq!(deltas[2..], starts);
 }
@@ -321,7 +334,7 @@ async fn each_finish_reason_has_its_meaning() {
 
 #[tokio::test]
 async fn the_reason_may_come_with_the_last_words_or_be_forgotten_and_the_last_frame_too() {
-    let whole = |stop| Ok(Answer { blocks: vec![said("hi")], stop, tokens: Tokens::default() });
+    let whole = |stop| Ok(Answer { blocks: vec![said("hi")], stop, tokens: Tokens::default(), opaque: None });
     let together = json!({"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "length"}]});
     assert_eq!(heard(frames(&[together])).await.0, whole(AnswerStop::MaxTokens));
     let words = delta(json!({"content": "hi"}));

@@ -15,8 +15,8 @@ use models::{BuildError, Keys, Models, Net, Oracle, Proxy};
 use protocol::{
     Object,
     event::RefusalDetails,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass},
-    routes::{Provider, Route, Routes},
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin},
+    routes::{Key, Provider, Route, Routes},
     usage::Tokens,
 };
 use serde_json::{Value, json};
@@ -36,14 +36,13 @@ async fn streaming(events: Vec<Value>) -> Fake {
 
 fn route(base_url: &str) -> Route {
     Route {
-        pattern: "claude-*".to_owned(),
         provider: Provider::Messages,
         base_url: base_url.to_owned(),
-        key_variable: Some("THE_KEY".to_owned()),
-        headers: Vec::new(),
+        key: Some(Key::Variable("THE_KEY".to_owned())),
         window: 200_000,
+        window_known: true,
         max_output: 32_000,
-        concurrency: 1,
+        ..Route::script("claude-*")
     }
 }
 
@@ -95,7 +94,7 @@ async fn a_plain_answer_comes_piece_by_piece_over_one_connection_that_is_used_ag
     let provider = streaming(plain()).await;
     let models = models(&format!("{}/", provider.base_url));
     let tokens = Tokens { input: 3, output: 2, ..Tokens::default() };
-    let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens };
+    let answer = Answer { blocks: vec![said("hello")], stop: AnswerStop::EndTurn, tokens, opaque: None };
     let deltas = vec![
         Delta::Start { index: 0, kind: DeltaKind::Text },
         Delta::Text { index: 0, text: "hel".to_owned() },
@@ -146,6 +145,8 @@ async fn thinking_a_call_and_cached_tokens_are_kept() {
         ],
         stop: AnswerStop::ToolUse,
         tokens: Tokens { input: 3, output: 11, cache_read: 7, cache_write_5m: 4, cache_write_1h: 5 },
+        // Only who gave the thinking can read it.
+        opaque: Some(Opaque { from: Origin::of(&route("")), beside: vec![] }),
     };
     let deltas = vec![
         Delta::Start { index: 0, kind: DeltaKind::Thinking },
@@ -164,7 +165,7 @@ async fn a_refusal_and_a_call_cut_off_at_the_limit_are_answers() {
     let tokens = Tokens { output: 2, ..Tokens::default() };
     assert_eq!(
         answer,
-        Ok(Answer { blocks: vec![said("I can")], stop: AnswerStop::Refusal(details), tokens })
+        Ok(Answer { blocks: vec![said("I can")], stop: AnswerStop::Refusal(details), tokens, opaque: None })
     );
 
     let cut = vec![json!({"type": "input_json_delta", "partial_json": "{\"path\": \"a"})];
@@ -172,7 +173,7 @@ async fn a_refusal_and_a_call_cut_off_at_the_limit_are_answers() {
     let provider = streaming([call, ending(json!({"stop_reason": "max_tokens"}), 2)].concat()).await;
     let (answer, _) = ask(&models(&provider.base_url)).await;
     let blocks = vec![AnswerBlock::ToolUse { id: "t".to_owned(), name: "look".to_owned(), input: None }];
-    assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::MaxTokens, tokens }));
+    assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::MaxTokens, tokens, opaque: None }));
 }
 
 #[tokio::test]
@@ -217,7 +218,7 @@ async fn without_a_key_no_request_is_sent() {
 #[tokio::test]
 async fn a_route_without_a_key_sends_none() {
     let provider = streaming(plain()).await;
-    let routes = Routes(vec![Route { key_variable: None, ..route(&provider.base_url) }]);
+    let routes = Routes(vec![Route { key: None, ..route(&provider.base_url) }]);
     let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
     assert_eq!(ask(&models).await.0.map(|answer| answer.stop), Ok(AnswerStop::EndTurn));
     assert!(!provider.seen().remove(0).headers.contains_key("x-api-key"));

@@ -6,7 +6,7 @@ use models::{Keys, Models, Oracle};
 use protocol::{
     Stamp,
     prompt::{Failure, FailureClass},
-    routes::{Offered, Provider, Route, Routes},
+    routes::{Key, Offered, Provider, Route, Routes},
 };
 use serde_json::{Value, json};
 
@@ -142,7 +142,7 @@ async fn a_list_without_bound_a_garbled_one_and_a_refused_one_are_failures() {
     let failure = failed(&denied).await;
     let sentence = "The model provider does not accept the key in THE_KEY (401): no.";
     assert_eq!((failure.class, failure.message.as_str()), (FailureClass::Denied, sentence));
-    let keyless = Route { key_variable: Some("OTHER".to_owned()), ..route("http://127.0.0.1:9") };
+    let keyless = Route { key: Some(Key::Variable("OTHER".to_owned())), ..route("http://127.0.0.1:9") };
     assert_eq!(offered(keyless).await.expect_err("a failure").class, FailureClass::Denied);
 }
 

@@ -14,7 +14,7 @@ use axum::{
 use models::{Net, Proxy};
 use protocol::{
     content::Block,
-    prompt::{AnswerBlock, Message, Part, Prompt, Role},
+    prompt::{Answer, AnswerBlock, Message, Part, Prompt, Role, Thought},
 };
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -27,6 +27,8 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
     /// Null if there is none.
     pub(crate) body: Value,
+    /// The same as it was written.
+    pub(crate) text: String,
 }
 
 impl Seen {
@@ -54,8 +56,9 @@ impl Fake {
             async move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request| {
                 let (head, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, usize::MAX).await.expect("a body");
+                let text = String::from_utf8_lossy(&body).into_owned();
                 let body = if body.is_empty() { Value::Null } else { json(&body) };
-                let seen = Seen { peer, uri: head.uri.to_string(), headers: head.headers, body };
+                let seen = Seen { peer, uri: head.uri.to_string(), headers: head.headers, body, text };
                 let response = answer(&seen);
                 notes.lock().expect("no panic").push(seen);
                 response
@@ -107,6 +110,44 @@ pub(crate) fn prompt(model: &str) -> Prompt {
     let parts = vec![Part::Content(Block::text("hi"))];
     let messages = vec![Arc::new(Message { role: Role::User, parts })];
     Prompt { model: model.to_owned(), system: None, tools: vec![], messages, counted: None }
+}
+
+/// An answer as a history tells it: what stands beside it in front, ids in plain letters.
+pub(crate) fn told(answer: &Answer) -> Message {
+    let id = |index: usize| match &answer.blocks[index] {
+        AnswerBlock::ToolUse { id, .. } if id.contains('+') => format!("toolu_{index}"),
+        AnswerBlock::ToolUse { id, .. } => id.clone(),
+        AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => panic!("no call"),
+    };
+    let from = answer.opaque.as_ref().map(|opaque| Arc::new(opaque.from.clone()));
+    let beside = answer.opaque.iter().flat_map(|opaque| opaque.beside.clone());
+    let beside = beside.filter_map(|beside| {
+        Some(Part::Beside { from: from.clone()?, beside: beside.of(|index| Some(id(index)))? })
+    });
+    let blocks = answer.blocks.iter().enumerate().map(|(index, block)| match block {
+        AnswerBlock::Text { text } => Part::Content(Block::text(text)),
+        AnswerBlock::Thinking { raw } => Part::Thinking(Thought { raw: raw.clone(), from: from.clone() }),
+        AnswerBlock::ToolUse { name, input, .. } => {
+            Part::ToolUse { id: id(index), name: name.clone(), input: input.clone().unwrap_or_default() }
+        }
+    });
+    Message { role: Role::Assistant, parts: beside.chain(blocks).collect() }
+}
+
+/// What comes behind that: each call is answered.
+pub(crate) fn answered(message: &Message) -> Message {
+    let result = |part: &Part| match part {
+        Part::ToolUse { id, .. } => {
+            Some(Part::ToolResult { id: id.clone(), content: vec![Block::text("seen")], is_error: false })
+        }
+        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => None,
+    };
+    Message { role: Role::User, parts: message.parts.iter().filter_map(result).collect() }
+}
+
+/// A person says this.
+pub(crate) fn user(text: &str) -> Message {
+    Message { role: Role::User, parts: vec![Part::Content(Block::text(text))] }
 }
 
 /// A text block.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{body::Body, http::Response};
-use models::{Keys, Models, Oracle};
+use models::{Keys, Lack, Models, Oracle};
 use protocol::{
     content::Block,
     prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Message, Part, Prompt, Role, ToolSpec},
@@ -12,7 +12,7 @@ use protocol::{
 use serde_json::{Value, json};
 
 use crate::{
-    provider::{Fake, direct, streamed},
+    provider::{self, Fake, answered, direct, streamed, user},
     shapes::{self, Shape, Wire},
 };
 
@@ -43,8 +43,7 @@ fn route(shape: &Shape, base_url: &str) -> Route {
         Wire::Chat => (Provider::ChatCompletions, format!("{base_url}/v1")),
         Wire::Messages => (Provider::Messages, base_url.to_owned()),
     };
-    let window = 128_000;
-    Route { pattern: shape.model(), provider, base_url, window, ..Route::script("x") }
+    Route { provider, base_url, ..Route::script(shape.model()) }
 }
 
 fn stop(stop: &AnswerStop) -> &'static str {
@@ -63,12 +62,34 @@ fn told(answer: &Answer) -> Value {
     for block in &answer.blocks {
         match block {
             AnswerBlock::Text { text } => said.push(text.clone()),
-            AnswerBlock::Thinking { raw } => thought += raw["reasoning"].as_str().unwrap_or_default(),
+            AnswerBlock::Thinking { raw } => {
+                let texts = ["reasoning", "thinking"].iter().filter_map(|name| raw[*name].as_str());
+                thought.extend(texts);
+            }
             AnswerBlock::ToolUse { name, input, .. } => calls.push(json!([name, input])),
         }
     }
+    let beside = answer.opaque.iter().flat_map(|opaque| &opaque.beside);
+    if let Some(text) =
+        beside.filter(|beside| beside.name.starts_with("reasoning")).map(|text| &text.json).next()
+    {
+        thought += serde_json::from_str::<Value>(text).expect("JSON").as_str().expect("a text");
+    }
     let tokens = [answer.tokens.read(), answer.tokens.output];
-    json!({"thought": thought, "said": said, "calls": calls, "stop": stop(&answer.stop), "tokens": tokens})
+    let mut told = json!({"thought": thought, "said": said, "calls": calls, "stop": stop(&answer.stop), "tokens": tokens});
+    let lacks: Vec<&str> = Lack::of_answer(answer).into_iter().map(lack).collect();
+    if !lacks.is_empty() {
+        told["lacks"] = json!(lacks);
+    }
+    told
+}
+
+fn lack(lack: Lack) -> &'static str {
+    match lack {
+        Lack::Thinking => "thinking",
+        Lack::Calls => "calls",
+        Lack::Inputs => "inputs",
+    }
 }
 
 fn class(class: FailureClass) -> Value {
@@ -89,6 +110,11 @@ fn holds(outcome: &Result<Answer, Failure>, means: &Value) -> bool {
     }
 }
 
+fn refusal(status: u16, body: &Value) -> Response<Body> {
+    let response = Response::builder().status(status).header("content-type", "application/json");
+    response.body(Body::from(body.to_string())).expect("a response")
+}
+
 #[tokio::test]
 async fn every_row_is_asked_as_it_wants_and_read_as_it_means() {
     for shape in shapes::all() {
@@ -96,10 +122,7 @@ async fn every_row_is_asked_as_it_wants_and_read_as_it_means() {
         assert!(shapes::of(&shape.model()).is_some_and(|found| found.name == shape.name), "{}", shape.name);
         assert_eq!(shape.told()["source"], shape.source);
         let provider = Fake::start(move |seen| match (shape.refuses)(&seen.body) {
-            Some((status, body)) => {
-                let response = Response::builder().status(status).header("content-type", "application/json");
-                response.body(Body::from(body.to_string())).expect("a response")
-            }
+            Some((status, body)) => refusal(status, &body),
             None => streamed((shape.sends)()),
         })
         .await;
@@ -115,4 +138,78 @@ async fn every_row_is_asked_as_it_wants_and_read_as_it_means() {
         let more = if shape.name == "vllm-window" { 2 } else { 1 };
         assert_eq!(provider.seen().len(), first + more, "{}", shape.name);
     }
+}
+
+/// The members that stand beside messages and calls.
+const NAMES: [&str; 6] = [
+    "reasoning_content",
+    "reasoning",
+    "reasoning_details",
+    "thinking_blocks",
+    "extra_content",
+    "provider_specific_fields",
+];
+
+/// A request with each thing in it that only a provider can read made another.
+fn bent(body: &Value, other: &Value) -> Value {
+    let mut body = body.clone();
+    for said in body["messages"].as_array_mut().expect("messages") {
+        let blocks = said.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten();
+        for block in blocks.filter(|block| block["type"] == "thinking") {
+            *block = other.clone();
+        }
+        for call in said.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+            if call["id"].as_str().is_some_and(|id| id.contains('+')) {
+                call["id"] = other.clone();
+            }
+            for name in NAMES {
+                call.get_mut(name).into_iter().for_each(|value| *value = other.clone());
+            }
+        }
+        if said["role"] == "assistant" {
+            for name in NAMES {
+                said.get_mut(name).into_iter().for_each(|value| *value = other.clone());
+            }
+        }
+    }
+    body
+}
+
+#[tokio::test]
+async fn what_a_row_puts_beside_its_answer_goes_back_to_it_and_to_no_other() {
+    let mut picky = Vec::new();
+    for shape in shapes::all() {
+        let provider = Fake::start(move |seen| match (shape.refuses)(&seen.body) {
+            Some((status, body)) => refusal(status, &body),
+            None => streamed((shape.sends)()),
+        })
+        .await;
+        let own = route(shape, &provider.base_url);
+        let models =
+            |route| Models::new(Routes(vec![route]), Keys::default(), direct()).expect("good settings");
+        let (here, there) = (models(own.clone()), models(Route { pattern: "*".to_owned(), ..own }));
+        let mut prompt = history(&shape.model());
+        let first = here.ask(&prompt, &mut |_| {}).await;
+        let Ok(answer @ Answer { opaque: Some(_), .. }) = &first else { continue };
+        let said = provider::told(answer);
+        prompt.messages.extend([Arc::new(said.clone()), Arc::new(answered(&said))]);
+        let means = (shape.means)();
+        // With the results, and in the next turn.
+        for _ in 0..2 {
+            let again = here.ask(&prompt, &mut |_| {}).await;
+            assert!(holds(&again, &means), "{}: {again:?}", shape.name);
+            let body = provider.seen().last().expect("a request").body.clone();
+            let [missing, changed] =
+                [Value::Null, json!("x")].map(|other| (shape.refuses)(&bent(&body, &other)));
+            assert_eq!(missing.is_some(), changed.is_some(), "{}", shape.name);
+            // By another road, which has nothing of its own to give.
+            let elsewhere = there.ask(&prompt, &mut |_| {}).await;
+            assert_eq!(holds(&elsewhere, &means), missing.is_none(), "{}: {elsewhere:?}", shape.name);
+            let body = provider.seen().last().expect("a request").body.clone();
+            assert_eq!(bent(&body, &Value::Null), body, "{}", shape.name);
+            picky.extend(missing.is_some().then_some(shape.name));
+            prompt.messages.push(Arc::new(user("and now?")));
+        }
+    }
+    assert_eq!(picky.len(), 2 * 8, "{picky:?}");
 }

@@ -102,7 +102,11 @@ impl Hands for Echo {
 fn said(message: &Message) -> String {
     let mut texts = message.parts.iter().filter_map(|part| match part {
         Part::Content(Block::Text { text, .. }) => Some(text.clone()),
-        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+        Part::Content(_)
+        | Part::Thinking(_)
+        | Part::Beside { .. }
+        | Part::ToolUse { .. }
+        | Part::ToolResult { .. } => None,
     });
     texts.next_back().unwrap_or_default()
 }
@@ -121,5 +125,5 @@ fn called(name: &str, input: serde_json::Value) -> AnswerBlock {
 }
 
 fn answer(blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Answer {
-    Answer { blocks, stop, tokens: Tokens { input: 3, output: 5, ..Tokens::default() } }
+    Answer { blocks, stop, tokens: Tokens { input: 3, output: 5, ..Tokens::default() }, opaque: None }
 }

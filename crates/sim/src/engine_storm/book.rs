@@ -281,7 +281,7 @@ impl Book {
     pub(super) async fn refresh_all(&self) {
         let query =
             HeadQuery { include_archived: true, order: Order::Ascending, ..HeadQuery::new(HOME, 1_000) };
-        for head in self.store.heads(query).await.unwrap_or_default() {
+        for head in self.store.heads(query).await.map(|page| page.items).unwrap_or_default() {
             let rows = self.store.read(head.session, 0, 1).await.unwrap_or_default();
             let facts = rows.first().and_then(|row| kernel::fact::decode(&row.body).ok()).unwrap_or_default();
             let number = facts.first().and_then(|fact| match &fact.what {

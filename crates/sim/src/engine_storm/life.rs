@@ -146,8 +146,10 @@ impl Life {
         self.now = self.now.after(Duration::from_millis(self.dice.below(50_000)));
         let clock = Clock::from(self.now);
         let seed = u128::from(self.dice.bits()) << 64 | u128::from(self.dice.bits());
-        let seer = Seer::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
-        let route = Route::script(MODEL);
+        // No fewer than an empty answer is asked for.
+        let attempts = [3, 8, 20][(seed % 3) as usize];
+        let seer = Seer::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()), attempts);
+        let route = Route { attempts, ..Route::script(MODEL) };
         let hands = Workshop::new(Arc::clone(&self.book), clock, Dice::new(self.dice.bits()));
         let parts = Parts {
             tree: engine::Tree::default(),

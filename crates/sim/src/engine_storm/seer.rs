@@ -26,6 +26,8 @@ pub(super) struct Seer {
     book: Arc<Book>,
     clock: Clock,
     dice: Mutex<Dice>,
+    /// How often the route lets a request be made.
+    attempts: u32,
 }
 
 /// What it does about one prompt.
@@ -38,8 +40,8 @@ enum Plan {
 
 impl Seer {
     /// A seer for the sessions of `book`.
-    pub(super) fn new(book: Arc<Book>, clock: Clock, dice: Dice) -> Self {
-        Self { book, clock, dice: Mutex::new(dice) }
+    pub(super) fn new(book: Arc<Book>, clock: Clock, dice: Dice, attempts: u32) -> Self {
+        Self { book, clock, dice: Mutex::new(dice), attempts }
     }
 
     fn plan(&self, prompt: &Prompt) -> Plan {
@@ -100,7 +102,8 @@ impl Seer {
         Ok(())
     }
 
-    fn failed(&self, failure: Failure) -> Failure {
+    fn failed(&self, mut failure: Failure) -> Failure {
+        model::told(&mut failure, self.attempts);
         self.book.count("model failure");
         if failure.class == FailureClass::RateLimited {
             let least = Duration::from_millis(limits::BACKOFF_MS_MIN);

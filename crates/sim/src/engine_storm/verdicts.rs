@@ -9,7 +9,7 @@ use protocol::content::Block;
 use protocol::event::Event;
 use protocol::input::ClientEvent;
 use protocol::session::Status;
-use protocol::{EventId, Stamp};
+use protocol::{EventId, Stamp, limits};
 use tools::Outcome;
 
 use super::book::{Book, Fate, HOME, Sent};
@@ -105,7 +105,8 @@ async fn list(
     let mut after: Option<EventCursor> = None;
     loop {
         let (types, created) = (std::collections::BTreeSet::new(), Range::default());
-        let query = EventQuery { thread: None, order, after, limit, types, created };
+        let query =
+            EventQuery { thread: None, order, after, limit, bytes: limits::PAGE_BYTES, types, created };
         let page = engine.events(HOME, id, query).await.map_err(|why| format!("list: {why}"))?;
         let Some(page) = page else { return Err("list: there is no such session".into()) };
         law!(page.events.len() <= limit, "list: a page of {} by {limit}", page.events.len());

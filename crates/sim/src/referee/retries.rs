@@ -1,13 +1,14 @@
-//! A failed request is followed by its error; at most eight attempts (three at an answer that says nothing),
-//! pauses within their bounds, no wake before its time; what will fail again is not tried again. The storm's
-//! failures begin their message with their class, so that the log alone says which they were; those of an
-//! empty answer are the kernel's own.
+//! A failed request is followed by its error; at most as many attempts as its route says (three at an answer
+//! that says nothing), pauses within their bounds, no wake before its time; what will fail again is not tried
+//! again. The storm's failures begin their message with their class and end it with the route's attempts, so
+//! that the log alone says both; those of an empty answer are the kernel's own.
 
 use protocol::Stamp;
 
 use super::{Referee, law};
 use crate::line::Line;
 
+/// Of a route that says nothing.
 const ATTEMPTS: u32 = 8;
 const EMPTY_ATTEMPTS: u32 = 3;
 const HOPELESS: [&str; 7] = ["invalid", "overflow", "full", "unusable", "denied", "billing", "no_route"];
@@ -39,7 +40,9 @@ impl Retries {
         }
         self.refused = REFUSED.iter().any(|class| message.starts_with(class));
         law!(owed, "an error without a failed request");
-        let attempts = if message.starts_with("The model") { EMPTY_ATTEMPTS } else { ATTEMPTS };
+        let said = message.strip_suffix(')').and_then(|message| message.rsplit_once(" (of ")?.1.parse().ok());
+        let attempts =
+            if message.starts_with("The model") { EMPTY_ATTEMPTS } else { said.unwrap_or(ATTEMPTS) };
         let hopeless = HOPELESS.iter().any(|class| message.starts_with(class));
         match status.as_str() {
             "retrying" if message.starts_with("invalid") => {
@@ -140,6 +143,16 @@ mod tests {
         assert_eq!(heard(Retries::default(), &[&tries(7), &over]), Ok(()));
         assert!(heard(Retries::default(), &[&tries(8)]).is_err());
         assert!(heard(Retries::default(), &[&tries(6), &over]).is_err());
+    }
+
+    #[test]
+    fn an_attempt_more_than_the_route_says_and_giving_up_sooner_are_objected_to() {
+        let failed = |status| [end(1, "failed"), error(status, "cut: gone (of 2)")];
+        let again = [&failed("retrying")[..], &[retry(0, 1)]].concat();
+        let over = failed("exhausted");
+        assert_eq!(heard(Retries::default(), &[&again, &over]), Ok(()));
+        assert!(heard(Retries::default(), &[&again, &again]).is_err());
+        assert!(heard(Retries::default(), &[&over]).is_err());
     }
 
     #[test]

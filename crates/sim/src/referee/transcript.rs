@@ -11,6 +11,7 @@ use protocol::prompt::{Message, Part, Role};
 
 use super::law;
 use crate::line::Line;
+use crate::model;
 
 /// Refusals in a row from which on the last answer is left out too.
 const WHOLE: u32 = 3;
@@ -25,9 +26,13 @@ pub struct Script {
     answer: Option<usize>,
     /// Turns since the last answer that ended in a refusal of what was told.
     blamed: u32,
-    /// What the open request has said, and whether it has called.
+    /// What the open request has said.
     saying: Vec<Told>,
-    called: bool,
+    /// How many calls the open request has made.
+    calling: usize,
+    /// What stands beside answers, and beside their last calls: where the answer begins, from which route, and
+    /// what.
+    beside: Vec<(usize, (String, String, bool))>,
     /// Calls without an answer.
     open: BTreeSet<EventId>,
 }
@@ -86,8 +91,9 @@ impl Script {
             "user.message" => self.told.extend(Told::blocks(line, What::User)),
             "agent.custom_tool_use" | "agent.tool_use" => {
                 self.open.extend(line.id);
-                self.called = true;
+                self.calling += 1;
             }
+            "note.delegated" => self.calling += 1,
             "user.custom_tool_result" | "agent.tool_result" => {
                 if line.about.is_some_and(|call| self.open.remove(&call)) {
                     let texts = said(line).map(|(block, text)| (Some(block), text)).collect();
@@ -95,7 +101,7 @@ impl Script {
                 }
             }
             "agent.message" => self.saying.extend(Told::blocks(line, What::Agent)),
-            "span.model_request_end" => self.ended(&line.how),
+            "span.model_request_end" => self.ended(line),
             "note.left_out" => {
                 for piece in &line.pieces {
                     self.leave_out(*piece, &format!("[removed: {}]", line.reason));
@@ -106,20 +112,22 @@ impl Script {
         }
     }
 
-    fn ended(&mut self, how: &str) {
-        let (said, called) = (core::mem::take(&mut self.saying), core::mem::take(&mut self.called));
-        if matches!(how, "failed" | "cut") {
+    fn ended(&mut self, line: &Line) {
+        let said = core::mem::take(&mut self.saying);
+        let called = core::mem::take(&mut self.calling) > 0;
+        if matches!(line.how.as_str(), "failed" | "cut") {
             return;
         }
         self.blamed = 0;
         let spoke = !said.is_empty();
         if spoke || called {
             self.answer = Some(self.told.len());
+            self.keep(line, called);
         }
         self.told.extend(said);
         self.since = self.told.len();
         // A pause is answered in the user's name, unless the answer to a call comes first.
-        if how == "paused" && self.open.is_empty() && spoke {
+        if line.how == "paused" && self.open.is_empty() && spoke {
             self.told.push(Told::ours(What::User, "Continue.".into()));
         }
     }
@@ -146,9 +154,21 @@ impl Script {
             self.told.iter_mut().skip(self.since).for_each(|told| told.leave_out(removed));
             return;
         }
-        self.told.truncate(self.answer.unwrap_or(0));
+        let answer = self.answer.unwrap_or(0);
+        self.told.truncate(answer);
+        self.beside.retain(|(at, _)| *at < answer);
         let agent = self.answer.map(|_| What::Agent);
         self.told.extend(agent.into_iter().chain([What::User]).map(|what| Told::ours(what, removed.into())));
+    }
+
+    /// Remembers what the model put beside an answer that ended.
+    fn keep(&mut self, line: &Line, calls: bool) {
+        let [input, output, ..] = line.tokens;
+        let at = self.told.len();
+        if let Some((from, json)) = model::beside(input, output).filter(|_| !line.is_error) {
+            self.beside.extend(calls.then(|| (at, (from.route.clone(), json.clone(), true))));
+            self.beside.push((at, (from.route, json, false)));
+        }
     }
 
     /// Judges the history that is about to be sent to a model.
@@ -167,6 +187,8 @@ impl Script {
             texts(messages, Role::Assistant) == of(What::Agent),
             "the agent's words are not those of the log"
         );
+        let kept = self.beside.iter().map(|(_, beside)| beside);
+        law!(beside(messages)?.iter().eq(kept), "what stands beside answers is not what the model put there");
         let given = self.told.iter().filter_map(|told| match told.what {
             What::Result(is_error) => {
                 Some((told.texts.iter().map(|(_, text)| text.clone()).collect(), is_error))
@@ -188,15 +210,48 @@ fn results(messages: &[Arc<Message>]) -> impl Iterator<Item = (Vec<String>, bool
         Part::ToolResult { content, is_error, .. } => {
             Some((content.iter().filter_map(text).collect(), *is_error))
         }
-        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } => None,
+        Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => None,
     })
+}
+
+/// What stands beside answers: of each the route, what it is, and whether it is beside the last call.
+fn beside(messages: &[Arc<Message>]) -> Result<Vec<(String, String, bool)>, String> {
+    let mut found = Vec::new();
+    for message in messages {
+        let last = message.parts.iter().rev().find_map(|part| match part {
+            Part::ToolUse { id, .. } => Some(id),
+            Part::Content(_) | Part::Thinking(_) | Part::Beside { .. } | Part::ToolResult { .. } => None,
+        });
+        let mut route = None;
+        for part in &message.parts {
+            match part {
+                Part::Beside { from, beside } => {
+                    law!(
+                        beside.call.is_none() || beside.call.as_ref() == last,
+                        "{beside:?} stands beside another call"
+                    );
+                    route = Some(from);
+                    found.push((from.route.clone(), beside.json.clone(), beside.call.is_some()));
+                }
+                Part::Thinking(thought) => {
+                    law!(thought.from.as_ref() == route, "{thought:?} came over {route:?}");
+                }
+                Part::Content(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => {}
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn texts(messages: &[Arc<Message>], role: Role) -> Vec<&str> {
     let parts = messages.iter().filter(|message| message.role == role).flat_map(|message| &message.parts);
     let text = |part| match part {
         &Part::Content(Block::Text { ref text }) => Some(text.as_str()),
-        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+        Part::Content(_)
+        | Part::Thinking(_)
+        | Part::Beside { .. }
+        | Part::ToolUse { .. }
+        | Part::ToolResult { .. } => None,
     };
     parts.filter_map(text).collect()
 }
@@ -226,6 +281,7 @@ fn shape(messages: &[Arc<Message>]) -> Result<(), String> {
                     law!(open.remove(id.as_str()), "a result of {id}, which is not open");
                 }
                 Part::Content(_) | Part::Thinking(_) => content = true,
+                Part::Beside { .. } => {}
             }
         }
         law!(message.role == Role::Assistant || open.is_empty(), "{open:?} not answered in the next message");
@@ -243,7 +299,7 @@ fn fits(role: Role, part: &Part) -> bool {
     match part {
         Part::Content(Block::Text { text }) => !text.trim().is_empty(),
         Part::Content(_) => true,
-        Part::Thinking(_) | Part::ToolUse { .. } => role == Role::Assistant,
+        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => role == Role::Assistant,
         Part::ToolResult { .. } => role == Role::User,
     }
 }
@@ -252,7 +308,10 @@ fn fits(role: Role, part: &Part) -> bool {
 mod tests {
     use super::super::testing::{called, event, told};
     use super::*;
-    use protocol::Object;
+    use protocol::{
+        Object,
+        prompt::{Beside, Origin, Thought},
+    };
 
     fn text(text: &str) -> Part {
         Part::Content(Block::text(text))
@@ -285,7 +344,7 @@ mod tests {
 
     #[test]
     fn each_broken_law_is_objected_to() {
-        let thought = Part::Thinking(serde_json::Value::Null);
+        let thought = Part::Thinking(Thought { raw: serde_json::Value::Null, from: None });
         let odd = Part::ToolUse { id: "1".into(), name: "f.g".into(), input: Object::new() };
         let broken: [&[(Role, &[Part])]; 11] = [
             &[(U, &[text("a")]), (A, &[odd]), (U, &[result("1")])],
@@ -331,6 +390,39 @@ mod tests {
         assert_eq!(script.judge(&history(true, "b")), Ok(()));
         assert!(script.judge(&history(false, "b")).is_err());
         assert!(script.judge(&history(true, "c")).is_err());
+    }
+
+    #[test]
+    fn what_stands_beside_an_answer_and_is_lost_changed_or_somewhere_else_is_objected_to() {
+        let mut script = Script::default();
+        let content = |text: &str| Some(serde_json::json!([{"type": "text", "text": text}]));
+        script.see(&Line { content: content("a"), ..event(1, "user.message") });
+        script.see(&called(2, "bash", "allow"));
+        script.see(&Line { tokens: [1, 2, 0, 0], ..event(3, "span.model_request_end") });
+        let (from, json) = model::beside(1, 2).expect("it has");
+        let at = |from: &Origin, call: Option<&str>, json: &str| Part::Beside {
+            from: Arc::new(from.clone()),
+            beside: Beside { call: call.map(String::from), name: "n".into(), json: json.into() },
+        };
+        let judged = |parts: &[Part]| {
+            let said = [parts, &[tool("0"), tool("1")]].concat();
+            script.judge(&history(&[(U, &[text("a")]), (A, &said), (U, &[result("0"), result("1")])]))
+        };
+        let fine = [at(&from, Some("1"), &json), at(&from, None, &json)];
+        let why = judged(&fine).expect_err("the results are others");
+        assert!(why.contains("results"), "{why}");
+        let other = Origin { route: "other".into(), ..from.clone() };
+        let broken: [&[Part]; 5] = [
+            &[],
+            &fine[..1],
+            &[at(&from, Some("0"), &json), fine[1].clone()],
+            &[at(&other, Some("1"), &json), fine[1].clone()],
+            &[at(&from, Some("1"), "{}"), fine[1].clone()],
+        ];
+        for parts in broken {
+            let why = judged(parts).expect_err("broken");
+            assert!(why.contains("beside"), "{why}");
+        }
     }
 
     #[test]

@@ -122,6 +122,7 @@ impl Order {
                 Part::ToolResult { .. } => results = true,
                 Part::ToolUse { .. } => calls = true,
                 Part::Content(_) | Part::Thinking(_) => others = true,
+                Part::Beside { .. } => {}
             }
         }
         match self {
@@ -143,8 +144,8 @@ fn texts(message: &Message) -> Vec<((usize, Option<usize>), String)> {
     for (place, part) in message.parts.iter().enumerate() {
         match part {
             Part::Content(block) => found.push(((place, None), said(block))),
-            Part::Thinking(raw) => found.push(((place, None), raw.to_string())),
-            Part::ToolUse { .. } => {}
+            Part::Thinking(thought) => found.push(((place, None), thought.raw.to_string())),
+            Part::ToolUse { .. } | Part::Beside { .. } => {}
             Part::ToolResult { content, .. } => {
                 found.extend(content.iter().enumerate().map(|(at, block)| ((place, Some(at)), said(block))));
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kernel::{Change, Input, Want};
 use protocol::parse::Given;
-use protocol::{EventId, Stamp, ThreadId};
+use protocol::{EventId, Stamp, ThreadId, limits};
 
 use super::act::{self, Act, Cell, Role, State};
 use super::cover::Cover;
@@ -135,17 +135,18 @@ fn input(world: &mut World, thread: ThreadId, act: Act) -> Result<Option<(Input,
                 Act::FailNamed => small::refusal(&mut world.dice),
                 _ => small::failure(&mut world.dice, act == Act::FailForever),
             };
-            asking.map(|request| Input::Failed { thread, request, failure, named })
+            let (failure, attempts) = small::attempts(failure);
+            asking.map(|request| Input::Failed { thread, request, failure, named, attempts })
         }
         Act::StaleAnswer => {
             let request = gone_request(world, thread);
             let answer = model::answer(world, thread, Act::Text);
-            answer.map(|answer| Input::Answered { thread, request, answer })
+            answer.map(|answer| Input::Answered { thread, request, answer, attempts: limits::ATTEMPTS })
         }
         Act::StaleFailure => {
             let request = gone_request(world, thread);
-            let failure = small::failure(&mut world.dice, false);
-            Some(Input::Failed { thread, request, failure, named: Vec::new() })
+            let (failure, attempts) = small::attempts(small::failure(&mut world.dice, false));
+            Some(Input::Failed { thread, request, failure, named: Vec::new(), attempts })
         }
         Act::Ran => {
             let of = |job: &Want| match job {
@@ -184,7 +185,9 @@ fn input(world: &mut World, thread: ThreadId, act: Act) -> Result<Option<(Input,
             let asking = world.reading.thread(thread).and_then(|thread| thread.asking);
             let answer = asking.and_then(|request| Some((request, model::answer(world, thread, act)?)));
             match answer {
-                Some((request, answer)) => Some(Input::Answered { thread, request, answer }),
+                Some((request, answer)) => {
+                    Some(Input::Answered { thread, request, answer, attempts: limits::ATTEMPTS })
+                }
                 None => client::said(world, thread, act)
                     .map(|events| Input::Client { events, made: BTreeMap::new() }),
             }

@@ -65,11 +65,12 @@ pub(crate) fn answer(world: &mut World, thread: ThreadId, act: Act) -> Option<An
         }
         _ => return None,
     };
-    Some(Answer { blocks: [said, blocks].concat(), stop, tokens: model::tokens(&mut world.dice) })
+    Some(model::whole(&mut world.dice, [said, blocks].concat(), stop))
 }
 
 fn done(world: &mut World, stop: AnswerStop) -> Answer {
-    Answer { blocks: vec![text(world)], stop, tokens: model::tokens(&mut world.dice) }
+    let blocks = vec![text(world)];
+    model::whole(&mut world.dice, blocks, stop)
 }
 
 fn several(

@@ -128,14 +128,14 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
     let damaged = Fault::Damaged(Damage::Document { kind: Kind::Agent, id: 4 });
     assert_eq!(store.document(HERE, Kind::Agent, 4, None).await, Err(damaged));
 
-    let listed = store.heads(HeadQuery::new(HERE, 2)).await.unwrap();
+    let listed = store.heads(HeadQuery::new(HERE, 2)).await.unwrap().items;
     assert_eq!(listed.iter().map(|head| head.session.bits()).collect::<Vec<_>>(), [3, 2]);
     let back = HeadQuery { backwards: true, ..HeadQuery::new(HERE, 3) };
-    assert_eq!(store.heads(back).await.unwrap().len(), 3);
-    let listed = store.documents(DocumentQuery::new(HERE, Kind::Agent, 2)).await.unwrap();
+    assert_eq!(store.heads(back).await.unwrap().items.len(), 3);
+    let listed = store.documents(DocumentQuery::new(HERE, Kind::Agent, 2)).await.unwrap().items;
     assert_eq!(listed.iter().map(|document| document.id).collect::<Vec<_>>(), [3, 2]);
     // What history keeps has the sum it had.
-    let versions = store.versions(HERE, Kind::Agent, 2, None, 9).await.unwrap();
+    let versions = store.versions(HERE, Kind::Agent, 2, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(versions, [Document { ..agent(2, 2) }, agent(2, 1)]);
 }
 

@@ -27,7 +27,7 @@ async fn with_key(store: &Store, key: &str) -> Option<Document> {
 }
 
 async fn versions(store: &Store, id: u128) -> Vec<Document> {
-    store.versions(HERE, Kind::Agent, id, None, 100).await.unwrap()
+    store.versions(HERE, Kind::Agent, id, None, 100, usize::MAX).await.unwrap().items
 }
 
 pub(crate) async fn a_new_document_reads_back_by_id_version_and_key(store: Store) {
@@ -46,7 +46,7 @@ pub(crate) async fn a_new_document_reads_back_by_id_version_and_key(store: Store
     assert_eq!(store.document(ELSEWHERE, Kind::Agent, u128::MAX, Some(1)).await.unwrap(), None);
     assert_eq!(store.find(ELSEWHERE, Kind::Agent, "a key: $1 'ü'").await.unwrap(), None);
     assert_eq!(store.find(HERE, Kind::ApiKey, "a key: $1 'ü'").await.unwrap(), None);
-    assert_eq!(store.versions(ELSEWHERE, Kind::Agent, u128::MAX, None, 9).await.unwrap(), []);
+    assert_eq!(store.versions(ELSEWHERE, Kind::Agent, u128::MAX, None, 9, 1).await.unwrap().items, []);
 }
 
 pub(crate) async fn an_id_can_be_created_once(store: Store) {
@@ -150,7 +150,7 @@ pub(crate) async fn versions_come_newest_first_in_pages(store: Store) {
         (Some(u64::MAX), 9, vec![5, 4, 3, 2, 1]),
         (None, 0, vec![]),
     ] {
-        let page = store.versions(HERE, Kind::Agent, 1, after, limit).await.unwrap();
+        let page = store.versions(HERE, Kind::Agent, 1, after, limit, usize::MAX).await.unwrap().items;
         let expected: Vec<_> = expected.into_iter().map(|version| agent(1, version)).collect();
         assert_eq!(page, expected, "after {after:?}");
     }

@@ -1,14 +1,14 @@
 //! Lists of sessions and documents: filters, order, and pages that meet.
 
 use protocol::{AgentId, Stamp};
-use store::{Document, DocumentQuery, Head, HeadQuery, Kind, Order, Status, Store, Write};
+use store::{Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Status, Store, Write};
 
 use crate::{ELSEWHERE, HERE, agent, at, create, head, session};
 
 const ORDERS: [Order; 2] = [Order::Ascending, Order::Descending];
 
 async fn listed(store: &Store, query: HeadQuery) -> Vec<u128> {
-    store.heads(query).await.unwrap().iter().map(|head| head.session.bits()).collect()
+    store.heads(query).await.unwrap().items.iter().map(|head| head.session.bits()).collect()
 }
 
 pub(crate) async fn sessions_are_listed_newest_first_and_never_deleted_ones(store: Store) {
@@ -17,7 +17,7 @@ pub(crate) async fn sessions_are_listed_newest_first_and_never_deleted_ones(stor
     create(&store, Head { deleted_at: Some(at(1)), ..head(3, 1) }).await;
     create(&store, Head { workspace: ELSEWHERE, ..head(4, 1) }).await;
     create(&store, Head { archived_at: Some(at(1)), ..head(5, 1) }).await;
-    let page = store.heads(HeadQuery::new(HERE, 10)).await.unwrap();
+    let page = store.heads(HeadQuery::new(HERE, 10)).await.unwrap().items;
     assert_eq!(page, [Head { status: Status::Running, due: Some(at(3)), ..head(2, 4) }, head(1, 1)]);
     let everything = HeadQuery { include_archived: true, ..HeadQuery::new(HERE, 10) };
     assert_eq!(listed(&store, everything.clone()).await, [5, 2, 1]);
@@ -132,7 +132,7 @@ pub(crate) async fn pages_of_sessions_meet_without_gap_or_overlap(store: Store) 
             let page = async |after: Option<(Stamp, u128)>, backwards| {
                 let after = after.map(|(at, number)| (at, session(number)));
                 let query = HeadQuery { order, after, backwards, ..HeadQuery::new(HERE, limit) };
-                let heads = store.heads(query).await.unwrap();
+                let heads = store.heads(query).await.unwrap().items;
                 heads.iter().map(|head| (head.created_at, head.session.bits())).collect()
             };
             walk!(sorted(order), limit, page);
@@ -150,12 +150,46 @@ pub(crate) async fn pages_of_documents_meet_without_gap_or_overlap(store: Store)
             let page = async |after, backwards| {
                 let all = DocumentQuery::new(HERE, Kind::Agent, limit);
                 let query = DocumentQuery { order, after, backwards, ..all };
-                let documents = store.documents(query).await.unwrap();
+                let documents = store.documents(query).await.unwrap().items;
                 documents.iter().map(|document| (document.created_at, document.id)).collect()
             };
             walk!(sorted(order), limit, page);
         }
     }
+}
+
+/// Both ways, and of versions too.
+pub(crate) async fn a_page_ends_at_its_bytes_but_holds_one(store: Store) {
+    const KIB: usize = 1_024;
+    for number in 1..=4 {
+        let body = vec![b'x'; 100 * KIB];
+        let document = Document { body, ..agent(number, 1) };
+        store.commit(vec![Write::Create(document.clone())]).await.unwrap();
+        let document = Document { version: 2, ..document };
+        let revise = Write::Revise { document, expected: 1, keep_history: true };
+        store.commit(vec![revise]).await.unwrap();
+    }
+    let ids = |page: &Listed<Document>| (page.items.iter().map(|one| one.id).collect::<Vec<_>>(), page.cut);
+    for (bytes, backwards, expected) in [
+        (1, false, (vec![4], true)),
+        (250 * KIB, false, (vec![4, 3], true)),
+        (250 * KIB, true, (vec![2, 1], true)),
+        (500 * KIB, false, (vec![4, 3, 2, 1], false)),
+    ] {
+        let query = DocumentQuery { bytes, backwards, ..DocumentQuery::new(HERE, Kind::Agent, 10) };
+        assert_eq!(ids(&store.documents(query).await.unwrap()), expected, "{bytes} {backwards}");
+    }
+    for number in 1..=3 {
+        create(&store, Head { body: vec![b'x'; 100 * KIB], ..head(number, 1) }).await;
+    }
+    let page = store.heads(HeadQuery { bytes: 250 * KIB, ..HeadQuery::new(HERE, 10) }).await.unwrap();
+    assert_eq!((page.items.len(), page.cut), (2, true));
+    let versions = async |bytes| {
+        let page = store.versions(HERE, Kind::Agent, 1, None, 10, bytes).await.unwrap();
+        (page.items.iter().map(|one| one.version).collect::<Vec<_>>(), page.cut)
+    };
+    assert_eq!(versions(1).await, (vec![2], true));
+    assert_eq!(versions(250 * KIB).await, (vec![2, 1], false));
 }
 
 pub(crate) async fn a_page_goes_on_where_its_last_entry_was_deleted(store: Store) {
@@ -165,9 +199,9 @@ pub(crate) async fn a_page_goes_on_where_its_last_entry_was_deleted(store: Store
     let after = Some((at(3), 3));
     store.commit(vec![Write::Drop { kind: Kind::Agent, id: 3 }]).await.unwrap();
     let all = DocumentQuery::new(HERE, Kind::Agent, 10);
-    let next = store.documents(DocumentQuery { after, ..all.clone() }).await.unwrap();
+    let next = store.documents(DocumentQuery { after, ..all.clone() }).await.unwrap().items;
     assert_eq!(next, [agent(2, 1), agent(1, 1)]);
-    let back = store.documents(DocumentQuery { after, backwards: true, ..all }).await.unwrap();
+    let back = store.documents(DocumentQuery { after, backwards: true, ..all }).await.unwrap().items;
     assert_eq!(back, [agent(4, 1)]);
 }
 
@@ -194,6 +228,6 @@ pub(crate) async fn documents_are_listed_by_kind_workspace_time_and_archive(stor
         (DocumentQuery { created_lte: Some(at(1)), ..all.clone() }, vec![agent(1, 2)]),
         (DocumentQuery { limit: 0, ..all }, vec![]),
     ] {
-        assert_eq!(store.documents(query.clone()).await.unwrap(), expected, "{query:?}");
+        assert_eq!(store.documents(query.clone()).await.unwrap().items, expected, "{query:?}");
     }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn a_commit_is_all_or_nothing(store: Store) {
     assert_eq!(store.head(HERE, session(8)).await.unwrap(), None);
     assert_eq!(store.read(session(8), 0, ALL).await.unwrap(), []);
     let kind = store::Kind::Agent;
-    let kept: Vec<Document> = store.versions(HERE, kind, 1, None, 9).await.unwrap();
+    let kept: Vec<Document> = store.versions(HERE, kind, 1, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(kept, [agent(1, 1)]);
     assert_eq!(store.document(HERE, kind, 2, None).await.unwrap(), None);
     assert_eq!(store.snapshot(&[9; 32]).await.unwrap(), None);

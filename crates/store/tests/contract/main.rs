@@ -67,6 +67,7 @@ promises! {
         filters_work_together,
         pages_of_sessions_meet_without_gap_or_overlap,
         pages_of_documents_meet_without_gap_or_overlap,
+        a_page_ends_at_its_bytes_but_holds_one,
         a_page_goes_on_where_its_last_entry_was_deleted,
         documents_are_listed_by_kind_workspace_time_and_archive;
     documents:

@@ -114,7 +114,7 @@ async fn kept(store: &Store) -> Kept {
         logs.push(store.read_back(session(number), 3, 20).await.unwrap());
     }
     for number in 0..AGENTS {
-        versions.push(store.versions(HERE, Kind::Agent, number, None, 9).await.unwrap());
+        versions.push(store.versions(HERE, Kind::Agent, number, None, 9, usize::MAX).await.unwrap().items);
     }
     let (mut keys, mut snapshots) = (Vec::new(), Vec::new());
     for key in ["a", "b"] {
@@ -126,11 +126,11 @@ async fn kept(store: &Store) -> Kept {
     let documents = DocumentQuery { order: Order::Ascending, ..DocumentQuery::new(HERE, Kind::Agent, 2) };
     Kept {
         heads,
-        listed: store.heads(HeadQuery::new(HERE, 2)).await.unwrap(),
+        listed: store.heads(HeadQuery::new(HERE, 2)).await.unwrap().items,
         logs,
         busy: store.busy().await.unwrap(),
         versions,
-        documents: store.documents(documents).await.unwrap(),
+        documents: store.documents(documents).await.unwrap().items,
         keys,
         snapshots,
         commits: store.commits(),

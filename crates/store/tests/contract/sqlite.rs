@@ -39,7 +39,7 @@ async fn fill(store: &Store) -> [u8; 32] {
 async fn assert_filled(store: &Store, blob: &[u8; 32]) {
     assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), [row(0, 2)]);
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 2)));
-    let versions = store.versions(HERE, Kind::Agent, 1, None, 9).await.unwrap();
+    let versions = store.versions(HERE, Kind::Agent, 1, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(versions, [keyed(1, 2, "k"), keyed(1, 1, "k")]);
     assert_eq!(store.find(HERE, Kind::Agent, "k").await.unwrap(), Some(keyed(1, 2, "k")));
     assert_eq!(store.snapshot(&[5; 32]).await.unwrap().as_deref(), Some(&b"snapshot"[..]));
@@ -135,7 +135,7 @@ async fn eight_stores_can_open_one_new_file_at_once() {
         store.commit(vec![Write::Append(append(number, 0, 1))]).await.unwrap();
     }
     let all = HeadQuery::new(HERE, 100);
-    assert_eq!(open(place.path()).heads(all).await.unwrap().len(), 8);
+    assert_eq!(open(place.path()).heads(all).await.unwrap().items.len(), 8);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -280,7 +280,7 @@ async fn a_table_that_is_gone_fails_what_needs_it_and_nothing_else() {
     let failed = store.commit(vec![Write::Create(agent(1, 1)), write]).await;
     assert!(matches!(failed, Err(CommitError::Fault(Fault::Disk(_)))), "{failed:?}");
     assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), None);
-    assert!(matches!(store.versions(HERE, Kind::Agent, 1, None, 9).await, Err(Fault::Disk(_))));
+    assert!(matches!(store.versions(HERE, Kind::Agent, 1, None, 9, 1).await, Err(Fault::Disk(_))));
     store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
     assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), Some(agent(1, 1)));
 }

@@ -26,6 +26,11 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// Whether orphans come to this process, so that a shell's copy of itself can be its next one.
 pub(super) const ADOPTS: bool = false;
 
+/// Whether so many further processes can begin now: nobody says.
+pub(super) fn has_room_for(_many: usize) -> bool {
+    true
+}
+
 /// The groups of the shells that were started and not ended.
 #[derive(Debug)]
 pub(super) struct Processes(Mutex<Vec<Pid>>);

@@ -23,7 +23,7 @@ use rustix::process::{Pid, setpriority_process};
 
 use super::{
     ambient,
-    host::{ADOPTS, Processes, Wake},
+    host::{ADOPTS, Processes, Wake, has_room_for},
     processes::{self, Whose},
     reaper::{Ended, Kept, Life, Reaper},
     script::{Reader, said, script},
@@ -36,6 +36,12 @@ const GRACE: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(20);
 /// How long the status of a killed shell may take to come.
 const BURIAL: Duration = Duration::from_secs(5);
+/// Processes that a copy of the shell needs to be put aside; one of them ends at once.
+const KEEPING: usize = 2;
+/// What the output begins with where there is no room for these.
+const CROWDED: &[u8] =
+    b"[this session has as many processes as it may have, so that programs can hardly start; \
+what the shell does by itself works: `kill -9 -1` ends all the others]\n";
 /// Bytes read at once; also what a pipe holds.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Bytes that are kept of what background processes say between two commands: the last ones.
@@ -143,7 +149,12 @@ impl Shell {
         text: &mut Text,
     ) -> io::Result<End> {
         let token = ambient::token()?;
-        let script = script(command, low, &token, self.reader, ADOPTS.then_some(self.pid));
+        // What the shell does by itself must work where nothing can begin any more: it is what ends the others.
+        let keeps = ADOPTS && has_room_for(KEEPING);
+        if ADOPTS && !keeps {
+            text.add(CROWDED);
+        }
+        let script = script(command, low, &token, self.reader, keeps.then_some(self.pid));
         if self.reader != Reader::Bash {
             self.reader = Reader::Kept { first: false };
         }

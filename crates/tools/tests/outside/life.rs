@@ -46,6 +46,32 @@ async fn a_thread_that_leaves_takes_its_shell_along_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_without_room_for_processes_runs_what_its_shell_does_by_itself() {
+    let world = jail(Isolation::Local, |settings| settings.limits.processes = 64);
+    // It takes what becomes free, too.
+    let fill = "python3 -c '
+import os, signal, time
+while True:
+    try:
+        if os.fork() == 0: signal.pause()
+    except BlockingIOError:
+        open(\"full\", \"a\").write(\"x\")
+        time.sleep(0.01)' & x=kept; until [ -s full ]; do :; done";
+    assert!(!within(30, world.bash(ONE, fill)).await.is_error);
+    let crowded = within(10, world.bash(ONE, "echo $x; kill -9 -1; echo on")).await;
+    let told = text(&crowded);
+    assert!(
+        told.starts_with("[this session has as many processes") && told.ends_with("]\nkept\non\n"),
+        "{told}"
+    );
+    let programs = async { while text(&world.bash(ONE, "ls -d /workspace").await).trim() != "/workspace" {} };
+    within(10, programs).await;
+    // Copies of it are put aside again.
+    assert!(text(&world.bash(ONE, "exit 3").await).starts_with("[the command ended its shell with status 3"));
+    assert_eq!(text(&world.bash(ONE, "echo $x").await).trim(), "kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_do_not_see_each_other() {
     let world = jail(Isolation::Local, |_| {});
     let secret = world.bash(ONE, "echo secret > here; sleep 600 & pwd").await;

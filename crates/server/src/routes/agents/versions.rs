@@ -6,7 +6,7 @@ use store::{Kind, Order};
 use super::current;
 use crate::{
     answer::Answer,
-    document::Stored,
+    document::listed,
     error::Problem,
     extract::Call,
     page::{Items, List, Listing, Token},
@@ -17,18 +17,29 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = call.id("agent_id")?;
     let limit = call.query.limit(RESOURCES)?;
     let listing = Listing { list: List::Versions, parent: id.bits(), order: Order::Descending };
-    let after = listing.asked(&call.query)?.map(|token| token.key);
+    let mut after = listing.asked(&call.query)?.map(|token| token.key);
     let now = current(&call, id).await?.value;
-    let rows =
-        call.engine().store().versions(call.workspace(), Kind::Agent, id.bits(), after, limit + 1).await?;
-    let mut versions = Vec::with_capacity(rows.len());
-    for row in rows {
-        let Stored { value, .. } = Stored::<Agent>::read(row)?;
-        versions.push(Agent { archived_at: now.archived_at, ..value });
+    let (store, workspace, bytes) = (call.engine().store(), call.workspace(), call.page_bytes());
+    let (mut items, mut last) = (Items::new(limit, bytes), None);
+    'page: loop {
+        let most = limit + 1 - items.len();
+        let found = store.versions(workspace, Kind::Agent, id.bits(), after, most, bytes).await?;
+        let more = found.cut || found.items.len() == most;
+        after = found.items.last().map(|row| row.version);
+        for row in found.items {
+            let version = row.version;
+            let Some(agent) = listed::<Agent>(row) else { continue };
+            if !items.push(&Agent { archived_at: now.archived_at, ..agent })? {
+                break 'page;
+            }
+            last = Some(version);
+        }
+        if !more {
+            break;
+        }
     }
-    let items = Items::fit(&versions, limit)?;
-    let last = items.len().checked_sub(1).and_then(|last| versions.get(last)).filter(|_| items.more);
-    let next = last.map(|last| listing.seal(Token { backwards: false, key: last.version, id: 0, at: None }));
+    let next = last.filter(|_| items.more);
+    let next = next.map(|key| listing.seal(Token { backwards: false, key, id: 0, at: None }));
     items.answer(next)
 }
 

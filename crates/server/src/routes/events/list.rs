@@ -21,6 +21,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         order,
         after: None,
         limit: call.query.limit(LOGS)?,
+        bytes: call.page_bytes(),
         types: call.query.names("types", Body::LISTED)?.into_iter().collect(),
         created: call.query.created()?,
     };

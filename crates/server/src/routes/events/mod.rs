@@ -32,7 +32,7 @@ pub(super) async fn page(
     let limit = query.limit;
     let found = call.engine().events(call.workspace(), session, query).await?;
     let EventPage { events, ends, next } = found.ok_or_else(missing)?;
-    let items = Items::fit(events.iter().map(AsRef::<Event>::as_ref), limit)?;
+    let items = Items::fit(events.iter().map(AsRef::<Event>::as_ref), limit, call.page_bytes())?;
     let last = items.len().checked_sub(1);
     // Too many bytes: the page ends with what fits, and so does its cursor.
     let next = if items.more { last.and_then(|last| ends.get(last)).copied() } else { next };

@@ -7,7 +7,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let session = call.id("session_id")?;
     let (after, previews) = (sse::after(&call)?, sse::previews(&call)?);
     let feed = call.engine().follow(call.workspace(), session, None, after, previews).await?;
-    Ok(Answer::Stream(sse::body(feed, call.records())))
+    Ok(Answer::Stream(sse::told(feed, call.records())))
 }
 
 #[cfg(test)]

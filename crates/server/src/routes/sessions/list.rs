@@ -1,7 +1,7 @@
 //! `GET /v1/sessions`: the sessions; the one list that runs both ways.
 
 use protocol::{SessionId, Stamp, page::RESOURCES, session};
-use store::{Head, HeadQuery, Order, Status};
+use store::{Head, HeadQuery, Listed, Order, Status};
 
 use crate::{
     answer::Answer,
@@ -22,37 +22,57 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let query = filters(&call, order, token, limit)?;
     // Neither exists yet, so no session belongs to one.
     if ["deployment_id", "memory_store_id"].iter().any(|name| call.query.scalar(name).is_some()) {
-        return Items::fit::<()>([], limit)?.answer_both(None, None);
+        return Items::new(limit, 0).answer_both(None, None);
     }
-    let store = call.engine().store();
-    let mut heads = store.heads(HeadQuery { limit: limit + 1, ..query.clone() }).await?;
     let backwards = query.backwards;
-    if backwards {
-        heads.reverse();
-    }
-    let mut sessions = Vec::with_capacity(heads.len());
-    for head in &heads {
-        sessions.push(call.engine().object(head).await?);
-    }
-    let items = Items::fit(&sessions, limit)?;
-    heads.truncate(items.len());
+    let (items, places) = page(&call, limit, query.clone()).await?;
     // On the side that the token came from. An empty page has the token's own place on that side.
-    let near = heads.first().map(place).or(query.after.map(|after| one_on(after, order, backwards)));
+    let near = places.first().copied().or(query.after.map(|after| one_on(after, order, backwards)));
     let near = near.filter(|_| token.is_some());
     let near = match near {
         None => None,
         Some(near) => {
             let back = HeadQuery { after: Some(near), backwards: !backwards, limit: 1, ..query };
-            (!store.heads(back).await?.is_empty()).then_some(near)
+            (!call.engine().store().heads(back).await?.items.is_empty()).then_some(near)
         }
     };
-    let far = heads.last().map(place).filter(|_| items.more);
+    let far = places.last().copied().filter(|_| items.more);
     let (next, prev, items) = if backwards { (near, far, items.reversed()) } else { (far, near, items) };
     let seal = |backwards: bool, (created_at, session): Place| {
         let (key, id, at) = (created_at.micros() as u64, session.bits(), Some(created_at));
         listing.seal(Token { backwards, key, id, at })
     };
     items.answer_both(next.map(|place| seal(false, place)), prev.map(|place| seal(true, place)))
+}
+
+/// The items of a page in the order of reading, and their places. One whose agent is damaged is left out and
+/// named, for a list is of many.
+async fn page(call: &Call, limit: usize, query: HeadQuery) -> Result<(Items, Vec<Place>), Problem> {
+    let bytes = call.page_bytes();
+    let mut query = HeadQuery { bytes, ..query };
+    let (mut items, mut places) = (Items::new(limit, bytes), Vec::new());
+    loop {
+        query.limit = limit + 1 - items.len();
+        let Listed { items: mut heads, cut } = call.engine().store().heads(query.clone()).await?;
+        let more = cut || heads.len() == query.limit;
+        if query.backwards {
+            heads.reverse();
+        }
+        query.after = heads.last().map(place);
+        for head in &heads {
+            match call.engine().object(head).await {
+                Ok(session) if items.push(&session)? => places.push(place(head)),
+                Ok(_) => return Ok((items, places)),
+                Err(fault) if fault.is_damage() => {
+                    tracing::error!(session = %head.session, %fault, "left out of a list");
+                }
+                Err(fault) => return Err(fault.into()),
+            }
+        }
+        if !more {
+            return Ok((items, places));
+        }
+    }
 }
 
 fn place(head: &Head) -> Place {

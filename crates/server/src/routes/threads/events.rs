@@ -23,6 +23,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         order,
         after: None,
         limit: call.query.limit(LOGS)?,
+        bytes: call.page_bytes(),
         types: BTreeSet::new(),
         created: Range::default(),
     };

@@ -25,7 +25,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         .skip(from)
         .filter(|(_, thread)| statuses.is_empty() || statuses.contains(&thread.status.name()))
         .collect();
-    let items = Items::fit(shown.iter().map(|(_, thread)| thread), limit)?;
+    let items = Items::fit(shown.iter().map(|(_, thread)| thread), limit, call.page_bytes())?;
     let next = shown.get(items.len()).filter(|_| items.more);
     let next = next.map(|(place, _)| listing.seal(Token { backwards: false, key: *place, id: 0, at: None }));
     items.answer(next)

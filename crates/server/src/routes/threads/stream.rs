@@ -8,7 +8,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let (session, thread) = named(&call).await?;
     let (after, previews) = (sse::after(&call)?, sse::previews(&call)?);
     let feed = call.engine().follow(call.workspace(), session, Some(thread.id), after, previews).await?;
-    Ok(Answer::Stream(sse::body(feed, call.records())))
+    Ok(Answer::Stream(sse::told(feed, call.records())))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod born;
 mod memory;
 mod opened;
 mod processes;
+mod spare;
 mod unlinked;
 mod wake;
 
@@ -11,6 +12,7 @@ pub(super) use born::{born, is_kernels};
 pub(super) use memory::held_bytes as memory_bytes;
 pub(super) use opened::Opened;
 pub(super) use processes::Processes;
+pub(super) use spare::has_room_for;
 pub(super) use unlinked::{Deleted, measure as unlinked, unseen};
 pub(super) use wake::Wake;
 

@@ -1,0 +1,152 @@
+//! Whether a model can call a tool over its route: one request with one small tool, and what the answer shows
+//! to be missing where the model is served.
+
+use std::sync::Arc;
+
+use models::Lack;
+use protocol::{
+    Object,
+    content::Block,
+    prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass, Message, Part, Prompt, Role, ToolSpec},
+};
+use serde_json::json;
+
+const TOOL: &str = "note_word";
+const WORD: &str = "word";
+/// What a model is asked, in words that leave it no choice.
+const QUESTION: &str =
+    "Call the tool note_word once, with the word ok. Answer with that call and nothing else.";
+
+/// Something that is missing where a model is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// Whether no agent can work without it.
+    pub(crate) needed: bool,
+    pub(crate) what: String,
+    pub(crate) fix: String,
+}
+
+impl Missing {
+    pub(crate) fn needed(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { needed: true, what: what.into(), fix: fix.into() }
+    }
+}
+
+/// The request.
+pub(crate) fn prompt(model: &str) -> Prompt {
+    let word = json!({"type": "string", "description": "The word."});
+    let schema = json!({"type": "object", "properties": {WORD: word}, "required": [WORD]});
+    let tool = ToolSpec {
+        name: TOOL.into(),
+        description: "Notes a word.".into(),
+        input_schema: schema.as_object().cloned().unwrap_or_default(),
+    };
+    let parts = vec![Part::Content(Block::text(QUESTION))];
+    let messages = vec![Arc::new(Message { role: Role::User, parts })];
+    Prompt { model: model.to_owned(), system: None, tools: vec![tool], messages, counted: None }
+}
+
+/// What the answer to it shows to be missing.
+pub(crate) fn missing(answer: &Answer) -> Vec<Missing> {
+    let seen = Lack::of_answer(answer);
+    let told = |needed, lack: Lack| Missing { needed, what: lack.seen().into(), fix: lack.cure().into() };
+    let thinking = seen.contains(&Lack::Thinking).then(|| told(false, Lack::Thinking));
+    let calls: Vec<(&str, Option<&Object>)> = answer.blocks.iter().filter_map(call).collect();
+    let good = |(name, input): &(&str, Option<&Object>)| {
+        *name == TOOL && input.is_some_and(|input| input.get(WORD).is_some_and(serde_json::Value::is_string))
+    };
+    let wrong = if calls.iter().any(good) {
+        None
+    } else if seen.contains(&Lack::Inputs) {
+        Some(told(true, Lack::Inputs))
+    } else if calls.iter().any(|(name, _)| *name == TOOL) {
+        Some(Missing::needed("a tool call came without its input", Lack::Inputs.cure()))
+    } else if !calls.is_empty() {
+        Some(Missing::needed("a tool was called that was not offered", Lack::Inputs.cure()))
+    } else if seen.contains(&Lack::Calls) {
+        Some(told(true, Lack::Calls))
+    } else if answer.stop == AnswerStop::MaxTokens {
+        let fix = "let it write more: `max_output` of the route";
+        Some(Missing::needed("the answer was cut off at its output limit before it called a tool", fix))
+    } else {
+        let fix = format!("take a model that calls tools; if it is one, {}", Lack::Calls.cure());
+        Some(Missing::needed("the model was asked to call a tool and called none", fix))
+    };
+    wrong.into_iter().chain(thinking).collect()
+}
+
+/// What it means that the request failed where one without a tool was answered; `fix` is for a failure that
+/// has nothing to do with the tool.
+pub(crate) fn refused(failure: &Failure, fix: String) -> Missing {
+    let what = format!("a request with a tool failed: {}", failure.message);
+    match failure.class {
+        FailureClass::Invalid => Missing::needed(what, Lack::Calls.cure()),
+        FailureClass::Overloaded
+        | FailureClass::RateLimited
+        | FailureClass::Unavailable
+        | FailureClass::Cut
+        | FailureClass::Empty
+        | FailureClass::Denied
+        | FailureClass::Billing
+        | FailureClass::NoRoute => Missing::needed(what, fix),
+    }
+}
+
+fn call(block: &AnswerBlock) -> Option<(&str, Option<&Object>)> {
+    match block {
+        AnswerBlock::ToolUse { name, input, .. } => Some((name, input.as_ref())),
+        AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::usage::Tokens;
+
+    fn called(name: &str, input: Option<serde_json::Value>) -> AnswerBlock {
+        let input = input.and_then(|input| input.as_object().cloned());
+        AnswerBlock::ToolUse { id: "c".into(), name: name.into(), input }
+    }
+
+    fn text(text: &str) -> AnswerBlock {
+        AnswerBlock::Text { text: text.into() }
+    }
+
+    fn told(blocks: Vec<AnswerBlock>, stop: AnswerStop) -> Vec<(bool, String)> {
+        let missing = missing(&Answer { blocks, stop, tokens: Tokens::default(), opaque: None });
+        missing.into_iter().map(|missing| (missing.needed, missing.what)).collect()
+    }
+
+    #[test]
+    fn a_call_that_came_as_it_should_misses_nothing_whatever_stands_beside_it() {
+        let good = || called(TOOL, Some(json!({WORD: "ok"})));
+        assert_eq!(told(vec![good()], AnswerStop::ToolUse), []);
+        assert_eq!(told(vec![text("I note it."), good(), called("x", None)], AnswerStop::ToolUse), []);
+        let thinking = (false, Lack::Thinking.seen().to_owned());
+        assert_eq!(told(vec![text("<think>hm</think>"), good()], AnswerStop::ToolUse), [thinking]);
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_what_came_instead_of_the_call() {
+        use AnswerStop::{EndTurn, MaxTokens, ToolUse};
+        let json_of_a_call = format!("{{\"name\": \"{TOOL}\", \"arguments\": {{}}}}");
+        for (blocks, stop, what) in [
+            (vec![text("<tool_call>\n{}\n</tool_call>")], EndTurn, Lack::Calls.seen()),
+            (vec![text(&json_of_a_call)], EndTurn, Lack::Calls.seen()),
+            (vec![called(TOOL, None)], ToolUse, Lack::Inputs.seen()),
+            (vec![called(TOOL, Some(json!({})))], ToolUse, "a tool call came without its input"),
+            (vec![called(TOOL, Some(json!({WORD: 1})))], ToolUse, "a tool call came without its input"),
+            (vec![called("other", Some(json!({})))], ToolUse, "a tool was called that was not offered"),
+            (
+                vec![text("ok")],
+                MaxTokens,
+                "the answer was cut off at its output limit before it called a tool",
+            ),
+            (vec![text("ok")], EndTurn, "the model was asked to call a tool and called none"),
+            (vec![], EndTurn, "the model was asked to call a tool and called none"),
+        ] {
+            assert_eq!(told(blocks, stop), [(true, what.to_owned())]);
+        }
+    }
+}

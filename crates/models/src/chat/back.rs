@@ -1,0 +1,117 @@
+//! What goes back to a provider of what it put beside its answers: to the route that gave it, to no other.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use protocol::{
+    prompt::{Beside, Message, Part, Prompt, Role},
+    routes::Route,
+};
+use serde_json::value::RawValue;
+
+use super::{
+    beside::{self, Until},
+    short,
+};
+use crate::learned::{Extra, Omitted};
+
+/// Members of an object, word for word.
+pub(super) type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
+
+/// What goes back, by where it stood.
+#[derive(Debug)]
+pub(super) struct Back<'a> {
+    /// By the place of the message.
+    messages: BTreeMap<usize, Members<'a>>,
+    /// By the id that the history has of the call.
+    calls: BTreeMap<&'a str, Members<'a>>,
+    ids: BTreeMap<&'a str, String>,
+    is_short: bool,
+}
+
+impl<'a> Back<'a> {
+    /// What goes back of this conversation over this route.
+    pub(super) fn of(prompt: &'a Prompt, route: &Route, omitted: Omitted) -> Self {
+        let is_short = omitted.has(Extra::CallIds);
+        let mut back =
+            Self { messages: BTreeMap::new(), calls: BTreeMap::new(), ids: BTreeMap::new(), is_short };
+        let lasts = lasting(prompt);
+        for ((at, message), lasts) in prompt.messages.iter().enumerate().zip(lasts) {
+            for beside in message.parts.iter().filter_map(|part| own(part, route)) {
+                let is_due = match beside::until(beside) {
+                    Some(Until::Always) => true,
+                    Some(Until::TurnWithoutCalls) => lasts,
+                    None => false,
+                };
+                if is_due {
+                    back.put(at, beside, omitted.has(Extra::Beside));
+                }
+            }
+        }
+        back
+    }
+
+    fn put(&mut self, at: usize, beside: &'a Beside<String>, is_refused: bool) {
+        let Beside { call, name, json } = beside;
+        match call {
+            Some(call) if name == beside::ID => {
+                self.ids.extend(serde_json::from_str(json).ok().map(|id| (call.as_str(), id)));
+            }
+            _ if is_refused => {}
+            call => {
+                let members = match call {
+                    Some(call) => self.calls.entry(call.as_str()).or_default(),
+                    None => self.messages.entry(at).or_default(),
+                };
+                members.extend(serde_json::from_str(json).ok().map(|json| (name.as_str(), json)));
+            }
+        }
+    }
+
+    /// What stood beside the message at this place of the history.
+    pub(super) fn message(&self, at: usize) -> Members<'a> {
+        self.messages.get(&at).cloned().unwrap_or_default()
+    }
+
+    /// What stood beside a call.
+    pub(super) fn call(&self, id: &str) -> Members<'a> {
+        self.calls.get(id).cloned().unwrap_or_default()
+    }
+
+    /// The id of a call as this provider is told it: the one it gave if that is more than an id, else the
+    /// history's, as it is or as one of nine letters and digits.
+    pub(super) fn id(&self, id: &'a str) -> Cow<'a, str> {
+        match self.ids.get(id) {
+            _ if self.is_short => short::id(id),
+            Some(given) => given.clone().into(),
+            None => id.into(),
+        }
+    }
+}
+
+fn own<'a>(part: &'a Part, route: &Route) -> Option<&'a Beside<String>> {
+    match part {
+        Part::Beside { from, beside } => from.is(route).then_some(beside),
+        Part::Content(_) | Part::Thinking(_) | Part::ToolUse { .. } | Part::ToolResult { .. } => None,
+    }
+}
+
+/// Of each message whether its turn goes on or had calls. A turn begins with what a person says.
+fn lasting(prompt: &Prompt) -> Vec<bool> {
+    let mut turns: Vec<(usize, bool)> = Vec::new();
+    for message in &prompt.messages {
+        let calls = message.parts.iter().any(|part| matches!(part, Part::ToolUse { .. }));
+        match turns.last_mut() {
+            Some((messages, called)) if !begins(message) => {
+                (*messages, *called) = (*messages + 1, *called || calls);
+            }
+            _ => turns.push((1, calls)),
+        }
+    }
+    let last = turns.len().saturating_sub(1);
+    let each = turns.into_iter().enumerate();
+    each.flat_map(|(at, (messages, called))| std::iter::repeat_n(called || at == last, messages)).collect()
+}
+
+fn begins(message: &Message) -> bool {
+    message.role == Role::User && message.parts.iter().any(|part| matches!(part, Part::Content(_)))
+}

@@ -1,0 +1,323 @@
+//! What a provider puts beside its answer for its own use: kept word for word, to be given back.
+//!
+//! The wire's own papers know none of it, and providers that do not know a member may refuse it. So each
+//! member that is kept stands in one of two tables, after a public place that says it must be given back;
+//! whatever else stands beside an answer is left alone. A request to any other route leaves it out.
+
+use std::collections::BTreeMap;
+
+use protocol::{
+    limits::BESIDE_BYTES,
+    prompt::{self, AnswerBlock},
+};
+use serde_json::Value;
+
+use super::words::Words;
+
+/// Until when a member is given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// As long as the conversation goes on.
+    Always,
+    /// As long as its turn goes on, and always if tools were called in it: of other turns it is ignored, and
+    /// refused by some.
+    TurnWithoutCalls,
+}
+
+/// How the pieces of a member become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pieces {
+    /// A text: one behind the other.
+    Text,
+    /// A list of objects, each of which may come in pieces itself.
+    List,
+}
+
+/// What stands beside a message.
+///
+/// - `reasoning_content`: DeepSeek refuses a turn with calls without it and ignores it of others
+///   (<https://api-docs.deepseek.com/guides/thinking_mode>), where the model before that refused it
+///   (<https://api-docs.deepseek.com/guides/reasoning_model>); Moonshot wants it beside calls
+///   (<https://github.com/continuedev/continue/pull/11806>).
+/// - `reasoning`: vLLM's name of the same (<https://github.com/vllm-project/vllm/issues/27755>), and Groq's
+///   (<https://github.com/vercel/ai/pull/8057>).
+/// - `reasoning_details`: OpenRouter
+///   (<https://openrouter.ai/docs/guides/best-practices/reasoning-tokens>).
+/// - `thinking_blocks`: LiteLLM before Anthropic's models (<https://docs.litellm.ai/docs/reasoning_content>).
+const MESSAGE: [(&str, Pieces, Until); 4] = [
+    ("reasoning_content", Pieces::Text, Until::TurnWithoutCalls),
+    ("reasoning", Pieces::Text, Until::TurnWithoutCalls),
+    ("reasoning_details", Pieces::List, Until::Always),
+    ("thinking_blocks", Pieces::List, Until::Always),
+];
+
+/// What stands beside a call, always whole, and is always given back.
+///
+/// - `extra_content`: Gemini refuses a call without its signature
+///   (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
+/// - `provider_specific_fields`: where LiteLLM puts the same (<https://docs.litellm.ai/blog/gemini_3>).
+const CALL: [&str; 2] = ["extra_content", "provider_specific_fields"];
+
+/// The id of a call that is more than an id, as LiteLLM's are that hold a signature
+/// (<https://github.com/BerriAI/litellm/pull/16895>): the history names its calls in letters that every
+/// provider takes.
+pub(super) const ID: &str = "id";
+
+/// What an item of a list, and a member that it gets later, costs of [`BESIDE_BYTES`] beside what it says.
+const PIECE_BYTES: usize = 64;
+
+/// Members of an item that come in pieces; whatever else one has, it has it whole.
+const TEXTS: [&str; 3] = ["text", "summary", "thinking"];
+
+/// Until when a member of that name is given back; never what is not in the tables.
+pub(super) fn until(beside: &prompt::Beside<String>) -> Option<Until> {
+    match &beside.call {
+        Some(_) => (beside.name == ID || CALL.contains(&beside.name.as_str())).then_some(Until::Always),
+        None => MESSAGE.iter().find(|(name, ..)| *name == beside.name).map(|(.., until)| *until),
+    }
+}
+
+/// The names of all, for a refusal that names one.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    MESSAGE.iter().map(|(name, ..)| *name).chain(CALL)
+}
+
+/// Whether thinking under that name is kept here.
+pub(super) fn keeps(name: &str, thought: &Value) -> bool {
+    thought.is_string() && MESSAGE.iter().any(|(own, pieces, _)| *own == name && *pieces == Pieces::Text)
+}
+
+/// Whether a frame holds what must be kept as it was written.
+pub(crate) fn is_opaque(frame: &str) -> bool {
+    let lists = MESSAGE.iter().filter(|(_, pieces, _)| *pieces == Pieces::List).map(|(name, ..)| *name);
+    lists.chain(CALL).any(|name| frame.contains(name))
+}
+
+/// What has come so far.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    texts: BTreeMap<&'static str, String>,
+    lists: BTreeMap<&'static str, Vec<Entry>>,
+    /// By the index of the call's block.
+    calls: BTreeMap<(usize, &'static str), String>,
+    bytes: usize,
+}
+
+impl Collected {
+    /// Takes what stands in a piece of the message: its texts as they were read, the rest as it was written.
+    pub(super) fn message(&mut self, piece: &Value, words: Option<Words<'_>>) {
+        for (name, pieces, _) in MESSAGE {
+            match (pieces, piece.get(name)) {
+                (Pieces::Text, Some(Value::String(more))) => self.text(name, more),
+                (Pieces::Text, _) => {}
+                (Pieces::List, _) => {
+                    let list = words.and_then(|words| words.member(name));
+                    list.map(Words::items).into_iter().flatten().for_each(|item| self.item(name, item));
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, name: &'static str, more: &str) {
+        if !self.is_too_much() {
+            self.texts.entry(name).or_default().push_str(more);
+            self.hold(more.len());
+        }
+    }
+
+    fn item(&mut self, name: &'static str, item: Words<'_>) {
+        if !self.is_too_much() {
+            let bytes = put(self.lists.entry(name).or_default(), item);
+            self.hold(bytes);
+        }
+    }
+
+    /// Takes what stands in a piece of the call in the block `at`. What is said twice counts as it is last.
+    pub(super) fn call(&mut self, at: usize, words: Words<'_>) {
+        for (name, words) in CALL.into_iter().filter_map(|name| Some((name, words.member(name)?))) {
+            self.insert(at, name, words.text().to_owned());
+        }
+    }
+
+    fn insert(&mut self, at: usize, name: &'static str, json: String) {
+        if !self.is_too_much() {
+            let bytes = json.len();
+            self.calls.insert((at, name), json);
+            self.hold(bytes);
+        }
+    }
+
+    /// Counts what has come to be kept; nothing is once it is too much.
+    fn hold(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.is_too_much() {
+            (self.texts, self.lists, self.calls) = Default::default();
+        }
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.bytes > BESIDE_BYTES
+    }
+
+    /// All of it; what belongs to a call by the index of its block among `blocks`.
+    pub(super) fn finish(mut self, blocks: &[AnswerBlock], route: &str) -> Vec<prompt::Beside<usize>> {
+        for (at, block) in blocks.iter().enumerate() {
+            match block {
+                AnswerBlock::ToolUse { id, .. } if !is_plain(id) => self.insert(at, ID, json(id)),
+                AnswerBlock::ToolUse { .. } | AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => {}
+            }
+        }
+        if self.is_too_much() {
+            let (bytes, most) = (self.bytes, BESIDE_BYTES);
+            tracing::warn!(%route, bytes, most, "what the provider put beside an answer is too much; it is left out");
+        }
+        let Self { mut texts, mut lists, calls, .. } = self;
+        let message = MESSAGE.iter().filter_map(|(name, ..)| {
+            let text = texts.remove(name).map(|text| json(&text));
+            Some((name, text.or_else(|| lists.remove(name).map(listed))?))
+        });
+        let message =
+            message.map(|(name, json)| prompt::Beside { call: None, name: (*name).to_owned(), json });
+        let calls = calls.into_iter().map(|((at, name), json)| prompt::Beside {
+            call: Some(at),
+            name: name.to_owned(),
+            json,
+        });
+        message.chain(calls).collect()
+    }
+}
+
+/// Whether an id is no more than one: it stands in the history as it is.
+fn is_plain(id: &str) -> bool {
+    id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+/// An item of a list.
+#[derive(Debug)]
+enum Entry {
+    /// As it came.
+    Whole(String),
+    /// Put together from pieces: its members in their order.
+    Pieces(Vec<(String, Part)>),
+}
+
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    Words(String),
+}
+
+/// Puts an item behind the others, or what goes on with the last one into that; gives the bytes that it adds.
+fn put(entries: &mut Vec<Entry>, item: Words<'_>) -> usize {
+    match entries.last_mut() {
+        Some(last) if last.goes_on(item) => last.go_on(item),
+        Some(_) | None => {
+            entries.push(Entry::Whole(item.text().to_owned()));
+            item.text().len() + PIECE_BYTES
+        }
+    }
+}
+
+impl Entry {
+    fn member(&self, name: &str) -> Option<String> {
+        match self {
+            Self::Whole(text) => Words::of(text).member(name).map(|words| words.text().to_owned()),
+            Self::Pieces(parts) => {
+                let found = parts.iter().find(|(own, part)| own == name && !part.is_null());
+                found.map(|(_, part)| part.json())
+            }
+        }
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Whole(text) => Words::of(text).member(name).is_some(),
+            Self::Pieces(parts) => parts.iter().any(|(own, part)| own == name && !part.is_null()),
+        }
+    }
+
+    /// Whether an item is more of this one: of its kind, of the same place and name where both say one, no
+    /// cipher, which comes whole, and no new text behind a signature.
+    fn goes_on(&self, item: Words<'_>) -> bool {
+        let told = |name| item.member(name).map(Words::text);
+        let same = |name| match (self.member(name), told(name)) {
+            (Some(own), Some(other)) => own == other,
+            (None, _) | (_, None) => true,
+        };
+        let is_ciphered = self.has("data") || told("data").is_some();
+        let says = TEXTS.iter().any(|name| told(name).is_some_and(|text| text != "\"\""));
+        let is_signed = self.has("signature");
+        told("type").is_some()
+            && same("type")
+            && same("index")
+            && same("id")
+            && !is_ciphered
+            && !(is_signed && says)
+    }
+
+    fn go_on(&mut self, item: Words<'_>) -> usize {
+        if let Self::Whole(text) = self {
+            let parts = Words::of(text).members().into_iter().map(|(name, words)| {
+                let part = Part::of(&name, words);
+                (name, part)
+            });
+            *self = Self::Pieces(parts.collect());
+        }
+        let Self::Pieces(parts) = self else { return 0 };
+        let mut bytes = 0;
+        for (name, words) in item.members().into_iter().filter(|(_, words)| words.text() != "null") {
+            let more = Part::of(&name, words);
+            match (parts.iter_mut().find(|(own, _)| *own == name), more) {
+                (Some((_, Part::Text(text))), Part::Text(more)) => {
+                    bytes += more.len();
+                    text.push_str(&more);
+                }
+                (Some((_, part)), more) => *part = more,
+                (None, more) => {
+                    bytes += words.text().len() + name.len() + PIECE_BYTES;
+                    parts.push((name, more));
+                }
+            }
+        }
+        bytes
+    }
+
+    fn json(self) -> String {
+        match self {
+            Self::Whole(text) => text,
+            Self::Pieces(parts) => {
+                let parts: Vec<_> =
+                    parts.iter().map(|(name, part)| format!("{}:{}", json(name), part.json())).collect();
+                format!("{{{}}}", parts.join(","))
+            }
+        }
+    }
+}
+
+impl Part {
+    fn of(name: &str, words: Words<'_>) -> Self {
+        let text = TEXTS.contains(&name).then(|| words.said()).flatten();
+        text.map_or_else(|| Self::Words(words.text().to_owned()), Self::Text)
+    }
+
+    fn is_null(&self) -> bool {
+        matches!(self, Self::Words(words) if words == "null")
+    }
+
+    fn json(&self) -> String {
+        match self {
+            Self::Text(text) => json(text),
+            Self::Words(words) => words.clone(),
+        }
+    }
+}
+
+fn listed(entries: Vec<Entry>) -> String {
+    let entries: Vec<_> = entries.into_iter().map(Entry::json).collect();
+    format!("[{}]", entries.join(","))
+}
+
+/// A text as JSON.
+fn json(text: &str) -> String {
+    Value::from(text).to_string()
+}
