@@ -256,7 +256,7 @@ fn thoughts(request: &Request<'_>) -> Result<(), Breach> {
         let own: Vec<_> = own.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).collect();
         let all = own.iter().map(|(name, _)| *name).eq(names.iter().copied());
         let same = own.windows(2).all(|pair| pair[0].1 == pair[1].1);
-        if !own.is_empty() && !(all && same && message.role == "assistant") {
+        if !(own.is_empty() || all && same && message.role == "assistant") {
             return breach("thinking_as_given", format!("messages.{place} of `{}`: {own:?}", message.role));
         }
     }
