@@ -1,5 +1,5 @@
-//! The processor time of two servers for the same number of turns. Unlike the rates of the quick run it hardly
-//! minds who else uses the cores.
+//! The processor time of two servers for the same number of turns. Unlike the rates of the quick run it
+//! hardly minds who else uses the cores.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

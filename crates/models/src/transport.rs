@@ -15,8 +15,7 @@ use reqwest::{
     Client, RequestBuilder, Response,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap},
 };
-use serde_json::Value;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::{
     failure::{self, Asked, failure, said, shown},

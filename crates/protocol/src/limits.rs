@@ -146,8 +146,8 @@ pub const ROUTE_BODY_BYTES: usize = 16 * 1024;
 
 // A request
 
-/// Bytes of one page of a list; it ends early there (rules.md 7), and at those of a small answer while as many
-/// bytes of answers are unread as may be.
+/// Bytes of one page of a list; it ends early there (rules.md 7), and at those of a small answer while as
+/// many bytes of answers are unread as may be.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 // A connection

@@ -69,9 +69,9 @@ pub(crate) fn told(feed: Feed, records: Records) -> Told {
 /// The records of a stream.
 pub(crate) type Told = BoxStream<'static, Result<Bytes, BoxError>>;
 
-/// The records, with a heartbeat whenever there was none for a while, and when their reader sends no more: one
-/// that is only done with asking reads on, and one that is gone is noticed by the second. Of these the first
-/// comes at once, and the others ever more seldom.
+/// The records, with a heartbeat whenever there was none for a while, and when their reader sends no more:
+/// one that is only done with asking reads on, and one that is gone is noticed by the second. Of these the
+/// first comes at once, and the others ever more seldom.
 pub(crate) struct Beating {
     told: Told,
     /// Ready when the reader sends no more; `None`: it was.

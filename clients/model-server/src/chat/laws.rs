@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    chat::wire::Dialect,
     laws::{Breach, breach, is_tool_name},
     media::{self, Linked},
     script::Said,
@@ -69,6 +70,10 @@ pub(crate) struct Message<'a> {
     tool_calls: Option<Vec<Call<'a>>>,
     #[serde(borrow, default)]
     tool_call_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    reasoning: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<Cow<'a, str>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -206,6 +211,7 @@ pub(crate) fn check(request: &Request<'_>) -> Result<(), Breach> {
         bounds => return breach("one_bound", format!("max_tokens and max_completion_tokens are {bounds:?}")),
     }
     tools(&request.tools)?;
+    thoughts(request)?;
     history(&request.messages)
 }
 
@@ -236,6 +242,22 @@ fn tools(tools: &[Tool<'_>]) -> Result<(), Breach> {
         }
         if !tool.function.parameters["properties"].is_object() {
             return breach("schema_properties", format!("tools.{place}.function.parameters names none"));
+        }
+    }
+    Ok(())
+}
+
+/// What the model thought comes back, if it does, beside what it said, by the names that this server gave it.
+fn thoughts(request: &Request<'_>) -> Result<(), Breach> {
+    let mut names = Dialect::of(&request.model).reasoning.to_vec();
+    names.sort_unstable();
+    for (place, message) in request.messages.iter().enumerate() {
+        let own = [("reasoning", &message.reasoning), ("reasoning_content", &message.reasoning_content)];
+        let own: Vec<_> = own.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?))).collect();
+        let all = own.iter().map(|(name, _)| *name).eq(names.iter().copied());
+        let same = own.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        if !(own.is_empty() || all && same && message.role == "assistant") {
+            return breach("thinking_as_given", format!("messages.{place} of `{}`: {own:?}", message.role));
         }
     }
     Ok(())
@@ -448,7 +470,10 @@ mod tests {
         assert_eq!(in_message(7, "content", json!([])), "content_not_empty");
         assert_eq!(in_message(7, "content", json!([{"type": "text", "text": ""}])), "text_not_blank");
         assert_eq!(in_message(6, "content", legal()["messages"][1]["content"].clone()), "part_of_the_role");
-        assert!(in_message(6, "reasoning_content", json!("hm")).contains("unknown field"));
+        assert!(in_message(6, "reasoning_details", json!([])).contains("unknown field"));
+        assert_eq!(in_message(6, "reasoning_content", json!("hm")), "");
+        assert_eq!(in_message(6, "reasoning", json!("hm")), "thinking_as_given");
+        assert_eq!(in_message(7, "reasoning_content", json!("hm")), "thinking_as_given");
         let picture = |url: &str| json!([{"type": "image_url", "image_url": {"url": url}}]);
         assert_eq!(in_message(7, "content", picture("https://example.com/a.png")), "");
         assert_eq!(in_message(7, "content", picture("data:image/gif;base64,aGk=")), "media_as_named");

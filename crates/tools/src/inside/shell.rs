@@ -149,7 +149,7 @@ impl Shell {
         text: &mut Text,
     ) -> io::Result<End> {
         let token = ambient::token()?;
-        // What the shell does by itself must work where nothing can begin any more: it is what ends the others.
+        // What the shell does by itself must work where nothing can begin any more: it ends the others.
         let keeps = ADOPTS && has_room_for(KEEPING);
         if ADOPTS && !keeps {
             text.add(CROWDED);
