@@ -86,6 +86,9 @@ pub(crate) fn refused(failure: &Failure, fix: String) -> Missing {
         | FailureClass::Unavailable
         | FailureClass::Cut
         | FailureClass::Empty
+        | FailureClass::Overflow
+        | FailureClass::Full
+        | FailureClass::Unusable
         | FailureClass::Denied
         | FailureClass::Billing
         | FailureClass::NoRoute => Missing::needed(what, fix),

@@ -150,7 +150,6 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
     }
     let cut = is_cut_off(&answer).then(|| turn::cut_off(answer.tokens.output));
     let opaque = answer.opaque.map(|opaque| by_event(request, opaque));
-    let said = events(request, answer.blocks, &answer.stop);
     let ending = match answer.stop {
         AnswerStop::MaxTokens if cut.is_some() => Ending::CutOff,
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,

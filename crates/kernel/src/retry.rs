@@ -31,7 +31,9 @@ pub fn step(failure: &Failure, named: &[Piece], thread: &Thread, attempts: u32, 
         | FailureClass::RateLimited
         | FailureClass::Unavailable
         | FailureClass::Cut
-        | FailureClass::Empty => pause(failure, thread.failed, attempts, seed).map_or(Step::Over, Step::Later),
+        | FailureClass::Empty => {
+            pause(failure, thread.failed, attempts, seed).map_or(Step::Over, Step::Later)
+        }
         FailureClass::Invalid if !named.is_empty() && thread.without < limits::REQUESTS_WITHOUT_PARTS => {
             Step::Without
         }

@@ -28,7 +28,8 @@ use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{
-    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin, Part, Role, Spot, Workplace,
+    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin, Part, Role, Spot,
+    Workplace,
 };
 use protocol::roster::Errand;
 use protocol::routes::Provider;

@@ -105,7 +105,7 @@ fn entries(spot: Spot, parts: Vec<WirePart<'_>>) -> impl Iterator<Item = Entry> 
 mod tests {
     use super::*;
     use crate::{learned::Omitted, transport::Writ};
-    use protocol::content::Block;
+    use protocol::{content::Block, routes::Route};
     use serde_json::{Value, json};
     use std::sync::Arc;
 
@@ -131,7 +131,15 @@ mod tests {
         let message = |role, parts| Arc::new(Message { role, parts });
         let messages = vec![
             message(Role::User, vec![text("one"), Part::Content(png())]),
-            message(Role::Assistant, vec![Part::Thinking(protocol::prompt::Thought { raw: json!({}), from: None }), text("1"), call("a"), call("b")]),
+            message(
+                Role::Assistant,
+                vec![
+                    Part::Thinking(protocol::prompt::Thought { raw: json!({}), from: None }),
+                    text("1"),
+                    call("a"),
+                    call("b"),
+                ],
+            ),
             message(
                 Role::User,
                 vec![
@@ -152,8 +160,10 @@ mod tests {
     #[test]
     fn the_layout_is_that_of_the_body() {
         let writ = Writ { omitted: Omitted::default(), bound: 9 };
-        let body: Value =
-            serde_json::from_slice(&request::body(&prompt(), writ, None).expect("a body")).expect("JSON");
+        let body: Value = serde_json::from_slice(
+            &request::body(&prompt(), &Route::script("m"), writ, None).expect("a body"),
+        )
+        .expect("JSON");
         let entries = |message: &Value| message["content"].as_array().map_or(1, Vec::len);
         let written: Vec<usize> =
             body["messages"].as_array().expect("messages").iter().map(entries).collect();

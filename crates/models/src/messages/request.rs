@@ -413,7 +413,9 @@ mod tests {
                 user(vec![result]),
             ],
         );
-        let spots = |message, content, inner| spots(&prompt, &Route::script("claude-*"), Path { message, content, inner });
+        let spots = |message, content, inner| {
+            spots(&prompt, &Route::script("claude-*"), Path { message, content, inner })
+        };
         let spot = |message, part, block| vec![Spot { message, part, block }];
         assert_eq!(spots(0, Some(0), None), spot(0, 1, None));
         assert_eq!(spots(1, Some(1), None), spot(1, 2, None));

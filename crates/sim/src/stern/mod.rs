@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use kernel::Input;
 use protocol::content::Block;
 use protocol::input::ClientEvent;
+use protocol::limits;
 use protocol::prompt::Prompt;
 
 use self::provider::Provider;
@@ -169,7 +170,7 @@ impl Life {
         let (word, failure, spots) = self.provider.refuses(&prompt, &mut self.world.dice)?;
         self.counts.count(word);
         let named = self.world.pieces(&spots);
-        Some(Input::Failed { thread, request, failure, named })
+        Some(Input::Failed { thread, request, failure, named, attempts: limits::ATTEMPTS })
     }
 
     fn commit(&mut self, input: Input) -> Result<(), String> {
