@@ -423,7 +423,7 @@ mod tests {
             }
         }
         let laws = shapes::all().filter(|shape| (shape.refuses)(&shaped("m", shape.wire, true)).is_some());
-        assert_eq!(laws.count(), 24);
+        assert_eq!(laws.count(), 33);
         let judged = asked(address, "GET", "/referee", "").await;
         assert!(judged.contains("\"breaches\":[]"), "{judged}");
         let told = asked(address, "GET", "/shapes", "").await;
