@@ -78,7 +78,9 @@ impl Transcript {
             }
             Note::Settled { id, call, content, is_error } => self.result(*id, *call, content, *is_error),
             Note::LeftOut { pieces, reason } => {
-                pieces.iter().for_each(|piece| self.leave_out(*piece, reason))
+                for piece in pieces {
+                    self.leave_out(*piece, reason);
+                }
             }
             Note::Blamed { reason } => self.blame(reason),
             Note::Opened { .. }
@@ -96,7 +98,7 @@ impl Transcript {
     fn apply_event(&mut self, event: &Event, private: Option<&Private>) {
         match &event.body {
             Body::UserMessage { content } => {
-                self.say(Role::User, pieces::blocks(event.id, content).collect())
+                self.say(Role::User, pieces::blocks(event.id, content).collect());
             }
             Body::AgentMessage { content } => self.answer.extend(pieces::blocks(event.id, content)),
             Body::AgentThinking => {

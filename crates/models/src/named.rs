@@ -107,7 +107,7 @@ mod tests {
         let found = paths(said, "", Some(&details));
         assert_eq!(found, [of(0, Some(1), None), of(0, Some(3), None), of(2, Some(0), Some(1))]);
         let many = "messages.0.content.1 messages.1.content.1 ".repeat(200)
-            + &(0..200).map(|at| format!("messages.{at}.content.0 ")).collect::<String>();
+            + &(0..200).map(|at| format!("messages.{at}.content.0 ")).collect::<Vec<_>>().concat();
         assert_eq!(paths(&many, "", None).len(), PATHS);
     }
 }

@@ -95,10 +95,10 @@ impl Script {
             }
             "note.delegated" => self.calling += 1,
             "user.custom_tool_result" | "agent.tool_result" => {
-                if line.about.is_some_and(|call| self.open.remove(&call)) {
-                    let texts = said(line).map(|(block, text)| (Some(block), text)).collect();
-                    self.told.push(Told { what: What::Result(line.is_error), event: line.id, texts });
-                }
+                let first = line.about.is_some_and(|call| self.open.remove(&call));
+                let texts = || said(line).map(|(block, text)| (Some(block), text)).collect();
+                let what = What::Result(line.is_error);
+                self.told.extend(first.then(|| Told { what, event: line.id, texts: texts() }));
             }
             "agent.message" => self.saying.extend(Told::blocks(line, What::Agent)),
             "span.model_request_end" => self.ended(line),

@@ -102,7 +102,7 @@ impl Provider {
         let Some(rarity) = self.content else { return Vec::new() };
         let bad = |text: &str| {
             let ours = text.starts_with("[removed: ") || text.starts_with("fine ") || text == "Continue.";
-            !ours && self.hash(text) % rarity == 0
+            !ours && self.hash(text).is_multiple_of(rarity)
         };
         let found = texts(message).into_iter().filter(|(_, text)| bad(text));
         found.map(|((part, block), _)| Spot { message: at, part, block }).collect()
