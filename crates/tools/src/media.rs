@@ -1,6 +1,6 @@
-//! Pictures and PDFs, told by their content. One that a model's provider would not take is refused here, whether
-//! a tool reads it or a client sends it: once in the session's history it would be sent, and refused, with every
-//! later request.
+//! Pictures and PDFs, told by their content. One that a model's provider would not take is refused here,
+//! whether a tool reads it or a client sends it: once in the session's history it would be sent, and refused,
+//! with every later request.
 
 use core::fmt;
 

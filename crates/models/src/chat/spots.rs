@@ -1,4 +1,5 @@
-//! Which part of the history stands at a place of the body: a prompt's messages are not one to one this wire's.
+//! Which part of the history stands at a place of the body: a prompt's messages are not one to one those of
+//! this wire.
 
 use protocol::prompt::{Message, Part, Prompt, Role, Spot};
 

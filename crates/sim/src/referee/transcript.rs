@@ -1,6 +1,6 @@
 //! What the model is told obeys the Messages API, and is what the log says: roles alternate, each tool use
-//! is answered in the very next message, ids are unique, nothing is empty, each message stands once, and words
-//! stand in place of what a provider refused.
+//! is answered in the very next message, ids are unique, nothing is empty, each message stands once, and
+//! words stand in place of what a provider refused.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub struct Script {
     saying: Vec<Told>,
     /// How many calls the open request has made.
     calling: usize,
-    /// What stands beside answers, and beside their last calls: where the answer begins, from which route, and
-    /// what.
+    /// What stands beside answers, and beside their last calls: where the answer begins, from which route,
+    /// and what.
     beside: Vec<(usize, (String, String, bool))>,
     /// Calls without an answer.
     open: BTreeSet<EventId>,

@@ -1,5 +1,5 @@
-//! A provider that refuses what it is told: by its content, by its size and by its order. What it has read once
-//! it reads again, also with more behind it, unless that is wrong itself.
+//! A provider that refuses what it is told: by its content, by its size and by its order. What it has read
+//! once it reads again, also with more behind it, unless that is wrong itself.
 
 use protocol::content::Block;
 use protocol::prompt::{Failure, FailureClass, Message, Part, Prompt, Spot};
