@@ -23,6 +23,7 @@ const MANY: usize = 3;
 /// parts of the body mean together.
 const REASONS: &[&str] = &[
     "no route answers for the model",
+    "and the data begins as",
     "this domain is already in the list",
     "Only one of allowed_domains or blocked_domains may be set",
     "must leave at least one source",
