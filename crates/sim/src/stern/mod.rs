@@ -1,6 +1,6 @@
 //! The storm of a provider that refuses: by content, by size and by order. From any state that is reached
-//! there is a next message that is answered, or an error that says the one thing to do; each request keeps the
-//! laws of the wire; and the power going at any point changes no request.
+//! there is a next message that is answered, or an error that says the one thing to do; each request keeps
+//! the laws of the wire; and the power going at any point changes no request.
 
 mod provider;
 
