@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import struct
 import threading
 import time
+import zlib
 
 from attack import Server, attack, main
 
@@ -51,9 +53,21 @@ def filled(piece: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
     return before + piece * count + after
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """A piece of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def picture(size: int) -> bytes:
+    """A PNG of one pixel, and of about so many bytes."""
+    head, pixel = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0), zlib.compress(b"\0\0")
+    chunks = [(b"IHDR", head), (b"IDAT", pixel), (b"paDd", bytes(size)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
 def pictures() -> bytes:
     """A hundred messages with a picture each."""
-    data = base64.b64encode(b"\x89PNG" + bytes(235 * 1024 - 4))
+    data = base64.b64encode(picture(235 * 1024 - 100))
     image = b'{"type":"image","source":{"type":"base64","media_type":"image/png","data":"' + data + b'"}}'
     message = b'{"type":"user.message","content":[' + image + b"]}"
     events = b",".join([message] * 100)
