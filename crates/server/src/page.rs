@@ -209,17 +209,14 @@ impl Items {
 
     /// The same in the other order: a page that was read backwards.
     pub(crate) fn reversed(self) -> Self {
-        let mut body = BEGIN.to_vec();
-        let mut places = Vec::with_capacity(self.places.len());
+        let (limit, bytes) = self.most;
+        let mut turned = Self { bytes: self.bytes, more: self.more, ..Self::new(limit, bytes) };
         for item in self.places.iter().rev().filter_map(|place| self.body.get(place.clone())) {
-            if !places.is_empty() {
-                body.push(b',');
-            }
-            let place = body.len();
-            body.extend(item);
-            places.push(place..body.len());
+            let place = turned.next();
+            turned.body.extend(item);
+            turned.places.push(place..turned.body.len());
         }
-        Self { body, places, ..self }
+        turned
     }
 
     /// `{"data": [...], "next_page": ...}`.
