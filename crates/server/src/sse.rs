@@ -204,7 +204,7 @@ mod tests {
         );
     }
 
-    /// Seconds between what comes and what came before it.
+    /// Milliseconds between what comes and what came before it.
     async fn pause(told: &mut Beating, what: &[u8]) -> u128 {
         let before = Instant::now();
         assert_eq!(told.next().await.unwrap().unwrap(), what);
