@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 
 use crate::client::{CallError, Caller, Stream};
 
-/// Between two attempts to reach a server that is away, and how often it is tried.
+/// Between two attempts to reach a server that is away, and how often it is tried: for a minute, since one that
+/// ends in order and is started again may take longer than half of it.
 const PAUSE: Duration = Duration::from_millis(200);
-const ATTEMPTS: u32 = 100;
+const ATTEMPTS: u32 = 300;
 
 /// An event, and the thread whose own it is.
 #[derive(Debug)]

@@ -274,6 +274,8 @@ pub const ANSWERS_SMALL_BYTES_PER_KEY: usize = 32 * 1024 * 1024;
 
 // A connection
 
+/// Milliseconds that a new connection has to ask before it may go for a newer one.
+pub const NEW_CONNECTION_MS: u64 = 100;
 /// Seconds for the first byte of a new connection.
 pub const FIRST_BYTE_S: u64 = 10;
 /// Seconds for the head of a request: of a connection's first since it was accepted, of a later one since

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::limits;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 const FIRST_BYTE: Duration = Duration::from_secs(limits::FIRST_BYTE_S);
@@ -18,6 +21,9 @@ const HEAD: Duration = Duration::from_secs(limits::HEAD_S);
 pub(crate) const IDLE: Duration = Duration::from_secs(limits::IDLE_S);
 /// How many of those that were told to leave may be there still before no new one is taken.
 const LEAVING: usize = 64;
+/// How long a new connection may take to ask before it goes for a newer one: as others hold all places and
+/// never leave, it is the first in line from the moment it comes.
+const NEW: Duration = Duration::from_millis(limits::NEW_CONNECTION_MS);
 
 /// Why a connection may be closed for another; the first of these goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,17 +129,9 @@ impl Connections {
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Arc<Connection> {
         let address = network(address);
         let mut table = self.lock();
-        let crowded = |table: &Table| table.addresses.get(&address).is_some_and(|own| own.open >= self.share);
-        if crowded(&table) {
-            let first = table.addresses.get(&address).and_then(|own| own.line.first().copied());
-            table.dismiss(first);
-        }
-        if table.open - table.leaving >= self.room {
-            let first = table.line.first_key_value().map(|(place, _)| *place);
-            table.dismiss(first);
-        }
         table.open += 1;
         table.addresses.entry(address).or_default().open += 1;
+        self.crowd(&mut table, address);
         drop(table);
         let pulse = Pulse {
             since: Instant::now(),
@@ -164,6 +162,18 @@ impl Connections {
         let mut table = self.lock();
         let first = table.line.first_key_value().map(|(place, _)| *place);
         table.dismiss(first);
+    }
+
+    /// One of this address has come or stays: where the address or the whole has too many, another leaves.
+    fn crowd(&self, table: &mut Table, address: IpAddr) {
+        let own = table.addresses.get(&address).filter(|own| own.open > self.share);
+        if let Some(first) = own.and_then(|own| own.line.first().copied()) {
+            table.dismiss(Some(first));
+        }
+        if table.open - table.leaving > self.room {
+            let first = table.line.first_key_value().map(|(place, _)| *place);
+            table.dismiss(first);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -269,20 +279,33 @@ impl Connection {
         })
     }
 
-    /// Ready when it is told to leave, unless a request came in between.
+    /// Ready when it is told to leave, unless it asked for something since it was told to.
     pub(crate) async fn leaves(self: &Arc<Self>) {
         loop {
             self.leave.notified().await;
+            if let Some(still_new) = self.still_new() {
+                sleep_until(still_new).await;
+            }
             let mut pulse = self.lock();
-            if pulse.requests == 0 || !pulse.known {
+            let now = pulse.class();
+            if now.is_some() && now <= pulse.place.map(|(class, _)| class) {
                 pulse.leaves = true;
                 return;
             }
-            pulse.place = None;
             let mut table = self.all.lock();
             table.leaving -= 1;
             table.addresses.entry(self.address).or_default().open += 1;
+            pulse.place = now.map(|class| table.stand(self, class));
+            self.all.crowd(&mut table, self.address);
+            drop(table);
+            self.all.freed.notify_one();
         }
+    }
+
+    /// Until when it counts as new; `None`: it does not.
+    fn still_new(&self) -> Option<Instant> {
+        let pulse = self.lock();
+        (!pulse.asked).then(|| pulse.since + NEW)
     }
 
     /// Whether a key was ever shown on it.

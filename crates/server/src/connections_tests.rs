@@ -80,6 +80,36 @@ async fn one_that_begins_to_work_when_it_is_told_to_leave_stays() {
     assert!(!dismissed(&first), "it stands in line again");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_new_one_has_time_to_ask_where_others_hold_all_places_and_do_not_read() {
+    let all = Connections::new(2);
+    let unread = [1, 2].map(|last| all.enter(elsewhere(last)));
+    let _answers = unread.each_ref().map(|connection| connection.request(false));
+    let first = all.enter(elsewhere(3));
+    let _second = all.enter(elsewhere(4));
+    assert_eq!(told(&unread), [true, false]);
+    assert!(dismissed(&first), "it is the first in line");
+    let mut leaves = std::pin::pin!(first.leaves());
+    assert!(futures_util::poll!(leaves.as_mut()).is_pending(), "it is new");
+    let work = first.request(false);
+    tokio::time::sleep(NEW).await;
+    assert!(futures_util::poll!(leaves.as_mut()).is_pending(), "it has asked");
+    assert_eq!(told(&unread), [true, true], "another goes for it");
+    assert!(!dismissed(&first));
+    drop(work);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_one_that_says_nothing_goes_when_it_is_no_longer_new() {
+    let all = Connections::new(1);
+    let first = all.enter(elsewhere(1));
+    let _second = all.enter(elsewhere(2));
+    let mut leaves = std::pin::pin!(first.leaves());
+    assert!(futures_util::poll!(leaves.as_mut()).is_pending());
+    tokio::time::sleep(NEW).await;
+    assert!(futures_util::poll!(leaves.as_mut()).is_ready());
+}
+
 #[tokio::test]
 async fn everything_is_counted_back() {
     let all = Connections::new(3);

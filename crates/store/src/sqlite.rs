@@ -321,8 +321,13 @@ pub(crate) fn prepared<'a>(
 ) -> Result<rusqlite::CachedStatement<'a>, rusqlite::Error> {
     #[cfg(debug_assertions)]
     assert!(sql != PANIC, "told to panic");
-    // To SQLite `$1` is a name; what numbers a parameter is `?1`.
-    connection.prepare_cached(&sql.replace('$', "?"))
+    let prepared = connection.prepare_cached(sql)?;
+    // To SQLite `$1` is a name, and a name's number is when it first comes up.
+    #[cfg(debug_assertions)]
+    for number in 1..=prepared.parameter_count() {
+        assert_eq!(prepared.parameter_name(number), Some(&*format!("${number}")), "out of order in {sql}");
+    }
+    Ok(prepared)
 }
 
 pub(crate) fn execute(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {

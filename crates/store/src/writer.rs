@@ -122,17 +122,14 @@ impl Writer {
         }
     }
 
-    /// One transaction for the group, one savepoint for each batch of it.
+    /// One transaction for the group.
     ///
     /// After a fault a conflict inside the group may have been with a batch that is now undone: all get the
     /// fault.
     fn attempt(&self, group: &[Batch]) -> Result<Vec<Outcome>, Fault> {
-        let tried = begin(&self.connection)
-            .and_then(|()| {
-                let outcomes = group.iter().map(|batch| self.write_batch(&batch.statements));
-                outcomes.collect::<Result<Vec<_>, _>>()
-            })
-            .and_then(|outcomes| execute(&self.connection, "COMMIT").map(|()| outcomes));
+        let tried = self.together(group).and_then(|written| {
+            if written { Ok(group.iter().map(|_| Ok(())).collect()) } else { self.one_by_one(group) }
+        });
         tried.map_err(|error| {
             let fault = self.disk.fault(&error);
             // Of a full disk everybody hears who asked, and says so.
@@ -145,6 +142,26 @@ impl Writer {
             }
             fault
         })
+    }
+
+    /// Writes the group without a way back for a single batch, which costs SQLite a copy of each page that is
+    /// changed. False: one of them could not be written, and none is.
+    fn together(&self, group: &[Batch]) -> Result<bool, rusqlite::Error> {
+        let connection = &self.connection;
+        begin(connection)?;
+        let mut statements = group.iter().flat_map(|batch| &batch.statements);
+        let written = statements.all(|statement| write(connection, statement).is_ok());
+        if written { execute(connection, "COMMIT")? } else { end(connection)? }
+        Ok(written)
+    }
+
+    /// Writes the group with a savepoint for each batch of it.
+    fn one_by_one(&self, group: &[Batch]) -> Result<Vec<Outcome>, rusqlite::Error> {
+        begin(&self.connection)?;
+        let outcomes = group.iter().map(|batch| self.write_batch(&batch.statements));
+        let outcomes = outcomes.collect::<Result<Vec<_>, _>>()?;
+        execute(&self.connection, "COMMIT")?;
+        Ok(outcomes)
     }
 
     /// The outer error undoes the whole group, the inner one only this batch.

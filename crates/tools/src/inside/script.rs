@@ -29,15 +29,15 @@ pub(super) struct Said {
 /// shell with job control, which leaves it its SIGINT and gives it a group of its own. It stops itself once,
 /// and again if somebody wakes it while the shell lives. Afterwards it reads up to a NUL what the shell has
 /// left unread, and then goes on as the shell. Where a function stands in the place of `builtin`, none is put
-/// aside: its loops would have no end.
+/// aside: its loops would have no end. Its one variable has a name that no command gives attributes to.
 fn keep(pid: Pid, token: &str) -> String {
     let pid = pid.as_raw_nonzero();
     format!(
-        "( \\builtin printf -v REPLY {token}; [[ $REPLY == {token} ]] || \\builtin exit; \\builtin set -m; \
+        "( \\builtin printf -v __line {token}; [[ $__line == {token} ]] || \\builtin exit; \\builtin set -m; \
          ( {{ while {{ \\builtin kill -STOP \"$BASHPID\" || \\builtin exit; }}; \\builtin kill -0 {pid}; do \
          \\builtin :; done; \\builtin set +m; }} 2>/dev/null; \
-         IFS= \\builtin read -r -d '' REPLY; \
-         while IFS= \\builtin read -r -d '' REPLY; do \\builtin eval \"$REPLY\"; done ) <&0 & \
+         IFS= \\builtin read -r -d '' __line; \
+         while IFS= \\builtin read -r -d '' __line; do \\builtin eval \"$__line\"; done ) <&0 & \
          \\builtin printf '{token} keep %d\\n' \"$!\" >&0 )\n"
     )
 }
@@ -60,8 +60,8 @@ pub(super) fn script(command: &str, low: bool, token: &str, reader: Reader, keep
     };
     let (before, after) = match reader {
         Reader::Bash => ("", ""),
-        Reader::Kept { first: false } => ("\\builtin unset REPLY\n", "\0"),
-        Reader::Kept { first: true } => ("\0\\builtin unset REPLY\n", "\0"),
+        Reader::Kept { first: false } => ("\\builtin unset __line\n", "\0"),
+        Reader::Kept { first: true } => ("\0\\builtin unset __line\n", "\0"),
     };
     format!(
         "{before}{keep}{eval} </dev/null 1>&2 2>&1\n\n\

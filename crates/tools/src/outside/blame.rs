@@ -87,6 +87,15 @@ impl Ledger {
         self.past.push_back((now, amount(room)));
     }
 
+    /// When no file can be made any more, at the pace of the last moment; `None`: hardly any is made. Files are
+    /// made one at a time, so that their pace tells something; room for bytes may be taken at once.
+    pub(super) fn entries_last(&self, now: Instant, room: Room) -> Option<Duration> {
+        let (at, was) = self.past.iter().rev().find(|(at, _)| now - *at >= STEP)?;
+        let gone = was.entries.checked_sub(room.entries).filter(|gone| *gone >= GROWN_ENTRIES)?;
+        let passed_ms = u64::try_from((now - *at).as_millis()).unwrap_or(u64::MAX);
+        Some(Duration::from_millis(passed_ms.saturating_mul(room.entries) / gone))
+    }
+
     /// Judges by what every jail said, nothing from those that were silent, and what there was afterwards.
     pub(super) fn judge(
         &mut self,
@@ -303,6 +312,22 @@ mod tests {
         assert_eq!(disk.judge(500, &[None]), Verdict::Nobody);
         assert_eq!(disk.judge(400, &[hides(0)]), Verdict::Nobody);
         assert_eq!(disk.judge(300, &[None]), Verdict::Nobody, "it has answered meanwhile");
+    }
+
+    #[test]
+    fn the_pace_at_which_files_are_made_tells_when_there_is_room_for_none() {
+        let mut disk = Disk::new(2_000);
+        let mut after = |seconds, entries| {
+            disk.now += Duration::from_secs(seconds);
+            let room = Room { entries, ..room(2_000) };
+            let last = disk.ledger.entries_last(disk.now, room);
+            disk.ledger.see(disk.now, room);
+            last
+        };
+        assert_eq!(after(1, 999_950), None);
+        assert_eq!(after(1, 969_950), Some(Duration::from_millis(32_331)));
+        assert_eq!(after(2, 0), Some(Duration::ZERO));
+        assert_eq!(after(1, 500_000), None, "there are more than before");
     }
 
     #[test]

@@ -31,6 +31,9 @@ const LITTLE: u64 = 4;
 /// How long a jail has to say what memory it holds, and what its files have grown by, which it looks for.
 const WEIGHING: Duration = Duration::from_secs(1);
 const GROWING: Duration = Duration::from_secs(3);
+/// Where few files can be made, and none in this time, somebody is looked for already: no later than the looking
+/// takes.
+const SOON: Duration = Duration::from_secs(2);
 /// How long it has to end its processes and take back what grew.
 const CUTTING: Duration = Duration::from_secs(10);
 /// How long a jail that was ended may take to go before the next look.
@@ -72,7 +75,7 @@ impl LocalHands {
                 continue;
             }
             pause = if shop.is_little(sight) { SHORT } else { PAUSE };
-            if let Some(lack) = sight.room.and_then(|room| shop.lack(room)) {
+            if let Some(lack) = sight.room.and_then(|room| shop.lack(room, &ledger)) {
                 shop.cut_back(lack, &mut ledger).await;
             } else if sight.memory.is_some_and(|memory| memory.available_bytes < shop.memory_least(memory)) {
                 shop.end_the_heaviest().await;
@@ -119,11 +122,13 @@ impl Shop {
     }
 
     /// What is so little that somebody may have to be stopped.
-    fn lack(&self, room: Room) -> Option<Lack> {
+    fn lack(&self, room: Room, ledger: &Ledger) -> Option<Lack> {
         if room.bytes < self.settings.limits.free_bytes / 2 {
             return Some(Lack::Bytes);
         }
-        (room.entries < room.entries_least() / 2).then_some(Lack::Entries)
+        let soon = || ledger.entries_last(Instant::now(), room).is_some_and(|last| last < SOON);
+        let lack = room.entries < room.entries_least() / 2 || (has_few_entries(room) && soon());
+        lack.then_some(Lack::Entries)
     }
 
     fn memory_least(&self, memory: Memory) -> u64 {
@@ -132,8 +137,7 @@ impl Shop {
 
     fn is_little(&self, sight: Sight) -> bool {
         let disk = sight.room.is_some_and(|room| {
-            room.bytes / LITTLE < self.settings.limits.free_bytes
-                || room.entries / LITTLE < room.entries_least()
+            room.bytes / LITTLE < self.settings.limits.free_bytes || has_few_entries(room)
         });
         let memory = sight.memory.is_some_and(|now| now.available_bytes / LITTLE < self.memory_least(now));
         disk || memory
@@ -213,6 +217,10 @@ impl Shop {
         line.close(Ending::Memory { mib });
         gone(line).await;
     }
+}
+
+fn has_few_entries(room: Room) -> bool {
+    room.entries / LITTLE < room.entries_least()
 }
 
 async fn gone(line: &Line) {

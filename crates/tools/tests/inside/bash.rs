@@ -104,6 +104,20 @@ fn options_that_end_the_shell_do_not_outlive_the_command() {
 }
 
 #[test]
+fn a_shell_that_took_over_goes_on_whatever_attributes_its_variables_are_given() {
+    everywhere(|jail| {
+        for attribute in ["declare -i REPLY", "declare -n REPLY=x", "unset -n REPLY; declare -a REPLY", "readonly REPLY=1"] {
+            jail.bash("exit 3");
+            assert!(!jail.bash("x=kept").is_error);
+            assert_eq!(jail.bash(attribute), good("(no output)"), "{attribute}");
+            assert_eq!(jail.bash("echo $x"), good("kept\n"), "{attribute}");
+            assert_eq!(jail.bash("exit 4"), bad(&ended("with status 4")), "{attribute}");
+        }
+        assert!(!jail.bash("set").text().contains("__line"), "it is to be seen");
+    });
+}
+
+#[test]
 fn a_command_that_ends_its_shell_takes_nothing_along() {
     everywhere(|jail| {
         let workspace = jail.layout.workspace.display().to_string();

@@ -60,10 +60,9 @@ while True:
     assert!(!within(30, world.bash(ONE, fill)).await.is_error);
     let crowded = within(10, world.bash(ONE, "echo $x; kill -9 -1; echo on")).await;
     let told = text(&crowded);
-    assert!(
-        told.starts_with("[this session has as many processes") && told.ends_with("]\nkept\non\n"),
-        "{told}"
-    );
+    // What the shell says of its own background job may come behind it.
+    let said = told.starts_with("[this session has as many processes") && told.contains("]\nkept\non\n");
+    assert!(said, "{told}");
     let programs = async { while text(&world.bash(ONE, "ls -d /workspace").await).trim() != "/workspace" {} };
     within(10, programs).await;
     // Copies of it are put aside again.
