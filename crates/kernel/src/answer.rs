@@ -140,6 +140,15 @@ fn is_cut_off(answer: &Answer) -> bool {
     answer.stop == AnswerStop::MaxTokens && answer.blocks.last().is_some_and(cut)
 }
 
+/// Whether it calls tools, and the inputs of all calls were written wrong.
+fn is_unread(blocks: &[AnswerBlock]) -> bool {
+    let mut inputs = blocks.iter().filter_map(|block| match block {
+        AnswerBlock::ToolUse { input, .. } => Some(input.is_none()),
+        AnswerBlock::Text { .. } | AnswerBlock::Thinking { .. } => None,
+    });
+    inputs.next().is_some_and(|first| first && inputs.all(|other| other))
+}
+
 /// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
 ///
 /// One that says nothing is a failure, and is asked for `attempts` times in all at most.
@@ -152,6 +161,7 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
     let opaque = answer.opaque.map(|opaque| by_event(request, opaque));
     let ending = match answer.stop {
         AnswerStop::MaxTokens if cut.is_some() => Ending::CutOff,
+        AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens if is_unread(&answer.blocks) => Ending::Unread,
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
         AnswerStop::Refusal(details) => Ending::Refused { details },
         AnswerStop::PauseTurn => Ending::Paused,

@@ -169,6 +169,8 @@ pub enum Ending {
     Paused,
     /// It met the output limit in the middle of a call, which does not run.
     CutOff,
+    /// It called tools, and no call had an input that can be read; none of them runs.
+    Unread,
     /// It failed; the next fact says whether it is tried again.
     Failed,
     /// We cut it: interrupted, or the server had stopped.

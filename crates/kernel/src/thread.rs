@@ -53,6 +53,8 @@ pub struct Thread {
     /// Answers in a row, with nothing said to it in between, that the output limit cut in the middle of a
     /// call.
     pub cut_off: u32,
+    /// The same of answers that called tools without one input that can be read.
+    pub unread: u32,
     /// What it used.
     pub tokens: Tokens,
     /// How long it ran.
@@ -153,6 +155,7 @@ impl Thread {
             without: 0,
             blamed: 0,
             cut_off: 0,
+            unread: 0,
             tokens: Tokens::default(),
             clock: Clock::default(),
             report: Report::default(),
@@ -377,7 +380,7 @@ impl Thread {
 
     fn take(&mut self, event: &Event) {
         self.dequeue(event.id);
-        (self.told_results, self.cut_off) = (false, 0);
+        (self.told_results, self.cut_off, self.unread) = (false, 0, 0);
         if self.rests() {
             self.doing = Doing::Due;
             self.requests = 0;
@@ -412,8 +415,10 @@ impl Thread {
         let mut calls = core::mem::take(calls);
         call::proceed(&mut calls);
         self.doing = match ending {
-            Ending::Answered | Ending::CutOff | Ending::Paused if !calls.is_empty() => Doing::Calling(calls),
-            Ending::Answered | Ending::CutOff => Doing::Resting(Stop::EndTurn),
+            Ending::Answered | Ending::CutOff | Ending::Unread | Ending::Paused if !calls.is_empty() => {
+                Doing::Calling(calls)
+            }
+            Ending::Answered | Ending::CutOff | Ending::Unread => Doing::Resting(Stop::EndTurn),
             Ending::Refused { details } => Doing::Resting(Stop::Refused(details.clone())),
             Ending::Paused | Ending::Failed | Ending::Cut => Doing::Due,
         };
@@ -422,15 +427,17 @@ impl Thread {
         }
         match ending {
             Ending::Failed => self.failed += 1,
-            Ending::Answered | Ending::Refused { .. } | Ending::Paused => self.answered(0),
-            Ending::CutOff => self.answered(self.cut_off + 1),
+            Ending::Answered | Ending::Refused { .. } | Ending::Paused => self.answered(0, 0),
+            Ending::CutOff => self.answered(self.cut_off + 1, 0),
+            Ending::Unread => self.answered(0, self.unread + 1),
             Ending::Cut => {}
         }
     }
 
     /// An answer has come: nothing that the thread has told is refused.
-    fn answered(&mut self, cut_off: u32) {
-        (self.failed, self.without, self.blamed, self.cut_off) = (0, 0, 0, cut_off);
+    fn answered(&mut self, cut_off: u32, unread: u32) {
+        (self.failed, self.without, self.blamed) = (0, 0, 0);
+        (self.cut_off, self.unread) = (cut_off, unread);
     }
 
     fn confirm(&mut self, id: EventId, verdict: Verdict, message: Option<&str>) {

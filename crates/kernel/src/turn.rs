@@ -93,14 +93,20 @@ pub(crate) fn rest(draft: &mut Draft, thread: ThreadId, why: &str) {
 
 /// Why a turn may make no further request, if it may not (the runaway guards of rules.md 4).
 fn runaway(thread: &Thread) -> Option<String> {
-    let (requests, cut_off) = (thread.requests, thread.cut_off);
-    if requests >= limits::REQUESTS_PER_TURN {
+    let Thread { requests, cut_off, unread, .. } = thread;
+    if *requests >= limits::REQUESTS_PER_TURN {
         return Some(format!("the turn was ended after {requests} model requests; send a message to go on"));
     }
-    (cut_off >= limits::CUT_OFF_IN_A_ROW).then(|| {
-        format!(
+    if *cut_off >= limits::CUT_OFF_IN_A_ROW {
+        return Some(format!(
             "the turn was ended because the output limit cut {cut_off} answers in a row in the middle of a call: \
              ask for less at once, or raise `max_output` of the model's route"
+        ));
+    }
+    (*unread >= limits::UNREAD_IN_A_ROW).then(|| {
+        format!(
+            "the turn was ended because in {unread} answers in a row the inputs of all calls were no JSON objects: \
+             send another message, or look at how the model is served (`heddle doctor --routes` tries a call)"
         )
     })
 }
@@ -137,7 +143,11 @@ pub(crate) fn end_with(
 ) {
     let Some(request) = draft.session.thread(thread).and_then(crate::Thread::request) else { return };
     let is_error = match ending {
-        Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff => false,
+        Ending::Answered
+        | Ending::Refused { .. }
+        | Ending::Paused
+        | Ending::CutOff
+        | Ending::Unread => false,
         Ending::Failed | Ending::Cut => true,
     };
     let body = Body::SpanModelRequestEnd {

@@ -107,6 +107,8 @@ pub const ATTEMPTS_MAX: u32 = 100;
 pub const EMPTY_ATTEMPTS: u32 = 3;
 /// Answers in a row that the output limit cuts in the middle of a call, before the turn is ended.
 pub const CUT_OFF_IN_A_ROW: u32 = 3;
+/// Answers in a row that call tools without one input that can be read, before the turn is ended.
+pub const UNREAD_IN_A_ROW: u32 = 5;
 /// Times that a request is made again at once without a part that its provider names and refuses.
 pub const REQUESTS_WITHOUT_PARTS: u32 = 4;
 /// Refusals in a row from which on the model's last answer is left out too, and not only what came since.

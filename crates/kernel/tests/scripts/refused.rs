@@ -437,6 +437,44 @@ fn three_calls_in_a_row_that_the_output_limit_cuts_end_the_turn() {
 }
 
 #[test]
+fn the_fifth_answer_in_a_row_without_an_input_that_can_be_read_ends_the_turn() {
+    let told = play(
+        r#"
+        message "hi"
+        repeat 4 answer text "now"; cut look_up
+        answer cut look_up; cut weigh
+        "#,
+    );
+    let (_, last) = told.split_once("> answer cut look_up; cut weigh\n").expect("it was played");
+    insta::assert_snapshot!(last, @r#"
+      #25 agent.custom_tool_use look_up {}
+      #26 agent.custom_tool_use weigh {}
+      #27 span.model_request_end #24 unread
+      #28 user.custom_tool_result #25 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
+      #29 user.custom_tool_result #26 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
+      #30 session.error tool_use_limit_reached_error, exhausted: "the turn was ended because in 5 answers in a row the inputs of all calls were no JSON objects: send another message, or look at how the model is served (`heddle doctor --routes` tries a call)"
+      #31 session.thread_status_idle primary retries_exhausted
+      #32 session.usage 50 in, 25 out, 5.0 s
+      #33 session.status_idle retries_exhausted
+      = idle, retries_exhausted
+    "#);
+}
+
+#[test]
+fn an_input_that_can_be_read_begins_the_count_of_those_that_cannot_anew() {
+    let unread = "answer cut look_up";
+    for (between, ended) in [
+        ("answer tool nope; cut weigh", false),
+        ("answer cut look_up; max_tokens", false),
+        ("message \"two\"", false),
+        ("recovered", true),
+    ] {
+        let told = play(&format!("message \"hi\"\nrepeat 4 {unread}\n{between}\n{unread}"));
+        assert_eq!(told.contains("tool_use_limit_reached_error"), ended, "{between}: {told}");
+    }
+}
+
+#[test]
 fn another_answer_or_word_in_between_begins_the_count_of_cut_calls_anew() {
     let cut = "answer cut look_up; max_tokens";
     for (between, ended) in [

@@ -10,6 +10,7 @@ use crate::line::Line;
 
 const REQUESTS: u32 = 200;
 const CUT_OFF: u32 = 3;
+const UNREAD: u32 = 5;
 
 /// See the file.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(super) struct Turns {
     requests: u32,
     /// Answers in a row that the output limit cut in a call.
     cut_off: u32,
+    /// Answers in a row that called tools without one input that can be read.
+    unread: u32,
     open: BTreeSet<EventId>,
 }
 
@@ -33,17 +36,18 @@ impl Turns {
         };
         match how {
             "failed" | "cut" => {}
-            "cut_off" => self.cut_off += 1,
-            _ => self.cut_off = 0,
+            "cut_off" => (self.cut_off, self.unread) = (self.cut_off + 1, 0),
+            "unread" => (self.cut_off, self.unread) = (0, self.unread + 1),
+            _ => (self.cut_off, self.unread) = (0, 0),
         }
     }
 
     fn error(&mut self, line: &Line) -> Result<(), String> {
         let [kind, status, _] = &line.error;
         if kind == "tool_use_limit_reached_error" {
-            let (requests, cut_off) = (self.requests, self.cut_off);
-            let far = requests == REQUESTS || cut_off == CUT_OFF;
-            law!(far, "the runaway guard after {requests} requests and {cut_off} answers that were cut off");
+            let Self { requests, cut_off, unread, .. } = self;
+            let far = *requests == REQUESTS || *cut_off == CUT_OFF || *unread == UNREAD;
+            law!(far, "the runaway guard after {requests} requests, {cut_off} answers cut off, {unread} unread");
             law!(self.due, "the runaway guard with nothing to ask");
         }
         if status == "exhausted" {
@@ -60,7 +64,10 @@ impl Referee for Turns {
 
     fn see(&mut self, line: &Line) -> Result<(), String> {
         match line.kind.as_str() {
-            "user.message" => (self.due, self.requests, self.cut_off) = (true, 0, 0),
+            "user.message" => {
+                (self.due, self.requests) = (true, 0);
+                (self.cut_off, self.unread) = (0, 0);
+            }
             "agent.custom_tool_use" | "agent.tool_use" => self.open.extend(line.id),
             "user.custom_tool_result" | "agent.tool_result" => {
                 let last = line.about.is_some_and(|call| self.open.remove(&call)) && self.open.is_empty();
@@ -72,6 +79,7 @@ impl Referee for Turns {
                 self.requests += 1;
                 law!(self.requests <= REQUESTS, "request {} of one turn", self.requests);
                 law!(self.cut_off < CUT_OFF, "asked after {} answers that were cut off", self.cut_off);
+                law!(self.unread < UNREAD, "asked after {} answers without an input", self.unread);
             }
             "span.model_request_end" => self.ended(&line.how),
             "user.interrupt" => (self.due, self.waiting) = (false, false),
