@@ -1,11 +1,11 @@
 //! How a model's answer becomes events, and which ids they get before they exist (rules.md 7).
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
     EventId, Object, ThreadId,
     content::Block,
-    event::{Body, Evaluation, Permission},
+    event::{Body, Evaluation, Permission, RefusalDetails},
     prompt::{Answer, AnswerBlock, AnswerStop, DeltaKind, Failure, FailureClass, Opaque},
     roster::Errand,
     tool::{Builtin, Policy, Tool},
@@ -149,11 +149,26 @@ fn is_unread(blocks: &[AnswerBlock]) -> bool {
     inputs.next().is_some_and(|first| first && inputs.all(|other| other))
 }
 
+/// Why the model declined, and what to do once it has declined `before`: it is told all of it each time.
+fn declines(mut details: RefusalDetails, before: u32) -> RefusalDetails {
+    if before > 0 {
+        let times = before + 1;
+        let why = details.explanation.filter(|why| !why.trim().is_empty());
+        let why = why.map(|why| format!("{} ", why.trim())).unwrap_or_default();
+        details.explanation = Some(format!(
+            "{why}The model has declined {times} times in a row, and reads what it declines each time: begin a new \
+             session without that."
+        ));
+    }
+    details
+}
+
 /// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
 ///
 /// One that says nothing is a failure, and is asked for `attempts` times in all at most.
 pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer, attempts: u32) {
-    let told_results = draft.session.thread(thread).is_some_and(|state| state.told_results);
+    let state = draft.session.thread(thread);
+    let (told_results, declined) = state.map_or((false, 0), |state| (state.told_results, state.declined));
     if let Some(failure) = empty(&answer, told_results) {
         return turn::failed(draft, thread, &failure, Vec::new(), attempts);
     }
@@ -163,7 +178,7 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
         AnswerStop::MaxTokens if cut.is_some() => Ending::CutOff,
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens if is_unread(&answer.blocks) => Ending::Unread,
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
-        AnswerStop::Refusal(details) => Ending::Refused { details },
+        AnswerStop::Refusal(details) => Ending::Refused { details: declines(details, declined) },
         AnswerStop::PauseTurn => Ending::Paused,
     };
     let refused = matches!(ending, Ending::Refused { .. });

@@ -9,7 +9,7 @@ use protocol::{
     prompt::{Failure, FailureClass},
 };
 
-use crate::{fact::Piece, retry::Step};
+use crate::{fact::Piece, retry::{self, Step};
 
 /// Pieces that an error names.
 const NAMED: usize = 3;
@@ -33,10 +33,15 @@ pub(crate) const fn reason(class: FailureClass) -> &'static str {
 }
 
 /// What a client is told of a failure: what went wrong, what is left out for it, and what to do. `blamed` is
-/// how many turns since the last answer have ended so before.
-pub(crate) fn told(failure: &Failure, step: &Step, named: &[Piece], blamed: u32) -> String {
+/// how many turns since the last answer have ended so before; `child` is whether nobody can tell the thread
+/// something else.
+pub(crate) fn told(failure: &Failure, step: &Step, named: &[Piece], blamed: u32, child: bool) -> String {
     let said = &failure.message;
     match step {
+        // What passes and never does: the provider may refuse something of this session without saying so.
+        Step::Over if retry::passes(failure.class) && !child => format!(
+            "{said} Send a message to ask again; if other sessions are answered and this one is not, begin a new one."
+        ),
         Step::Later(_) | Step::Over => said.clone(),
         Step::Without => format!("{said} It is asked again without what was named: {}.", listed(named)),
         Step::Blamed if blamed + 1 >= limits::REFUSALS_OF_AN_ANSWER => format!(

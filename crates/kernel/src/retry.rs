@@ -48,6 +48,24 @@ pub fn step(failure: &Failure, named: &[Piece], thread: &Thread, attempts: u32, 
     }
 }
 
+/// Whether the same may be answered when it is asked again.
+pub const fn passes(class: FailureClass) -> bool {
+    match class {
+        FailureClass::Overloaded
+        | FailureClass::RateLimited
+        | FailureClass::Unavailable
+        | FailureClass::Cut
+        | FailureClass::Empty => true,
+        FailureClass::Invalid
+        | FailureClass::Overflow
+        | FailureClass::Full
+        | FailureClass::Unusable
+        | FailureClass::Denied
+        | FailureClass::Billing
+        | FailureClass::NoRoute => false,
+    }
+}
+
 /// How long to wait before the attempt after `failed` attempts, or `None` when there is none. `most` is how
 /// often the route lets a request be made in all.
 ///

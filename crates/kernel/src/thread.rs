@@ -55,6 +55,8 @@ pub struct Thread {
     pub cut_off: u32,
     /// The same of answers that called tools without one input that can be read.
     pub unread: u32,
+    /// Answers in a row by which its model declined.
+    pub declined: u32,
     /// What it used.
     pub tokens: Tokens,
     /// How long it ran.
@@ -156,6 +158,7 @@ impl Thread {
             blamed: 0,
             cut_off: 0,
             unread: 0,
+            declined: 0,
             tokens: Tokens::default(),
             clock: Clock::default(),
             report: Report::default(),
@@ -427,7 +430,12 @@ impl Thread {
         }
         match ending {
             Ending::Failed => self.failed += 1,
-            Ending::Answered | Ending::Refused { .. } | Ending::Paused => self.answered(0, 0),
+            Ending::Answered | Ending::Paused => self.answered(0, 0),
+            Ending::Refused { .. } => {
+                let declined = self.declined + 1;
+                self.answered(0, 0);
+                self.declined = declined;
+            }
             Ending::CutOff => self.answered(self.cut_off + 1, 0),
             Ending::Unread => self.answered(0, self.unread + 1),
             Ending::Cut => {}
@@ -437,7 +445,7 @@ impl Thread {
     /// An answer has come: nothing that the thread has told is refused.
     fn answered(&mut self, cut_off: u32, unread: u32) {
         (self.failed, self.without, self.blamed) = (0, 0, 0);
-        (self.cut_off, self.unread) = (cut_off, unread);
+        (self.cut_off, self.unread, self.declined) = (cut_off, unread, 0);
     }
 
     fn confirm(&mut self, id: EventId, verdict: Verdict, message: Option<&str>) {

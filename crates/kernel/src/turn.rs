@@ -175,7 +175,7 @@ pub(crate) fn failed(
         Step::Later(_) | Step::Without => RetryStatus::Retrying,
         Step::Blamed | Step::Over => RetryStatus::Exhausted,
     };
-    let message = blame::told(failure, &step, &named, state.blamed);
+    let message = blame::told(failure, &step, &named, state.blamed, state.parent.is_some());
     let error = SessionFault { kind: retry::fault(failure.class), message, retry_status };
     draft.say(thread, Body::SessionError { error });
     let reason = blame::reason(failure.class).into();

@@ -36,7 +36,8 @@ pub(crate) fn by_status(status: u16) -> FailureClass {
         429 => FailureClass::RateLimited,
         401 | 403 => FailureClass::Denied,
         402 => FailureClass::Billing,
-        408 | 500.. => FailureClass::Unavailable,
+        // Those that say "not now": a lock, what is locked, what came too early, a client that went.
+        408 | 409 | 421 | 423..=425 | 499 | 500.. => FailureClass::Unavailable,
         300..=399 | 404 | 405 | 410 => FailureClass::NoRoute,
         _ => FailureClass::Invalid,
     }

@@ -47,6 +47,25 @@ const OVERFLOW: [&str; 7] = [
     "input is too long",
 ];
 
+/// Words by which providers say that it is the content that they do not take, under whatever status: a filter's,
+/// and those of a model that takes no pictures.
+const CONTENT: [&str; 14] = [
+    "content exists risk",
+    "content filter",
+    "content policy",
+    "content management policy",
+    "usage policies",
+    "inappropriate content",
+    "sensitive content",
+    "prohibited content",
+    "input flagged",
+    "flagged by",
+    "moderation",
+    "image input",
+    "failed to load image",
+    "failed to process image",
+];
+
 /// Words by which a server says that its chat template does not take the conversation, as if it had failed.
 const TEMPLATE: [&str; 2] = ["jinja exception", "raise_exception"];
 
@@ -214,6 +233,13 @@ impl Problem {
         if matches!(status, Some(500..)) && TEMPLATE.iter().any(|words| self.says(words)) {
             return Some(FailureClass::Invalid);
         }
+        let of_content = || {
+            [&self.code, &self.kind].into_iter().any(|word| is_filter(word))
+                || CONTENT.iter().any(|words| self.says(words))
+        };
+        if !matches!(status, Some(401 | 402 | 429)) && of_content() {
+            return Some(FailureClass::Invalid);
+        }
         let by_words = !matches!(status, Some(401..=403 | 429)) && self.is_overflow();
         (by_words || [&self.code, &self.kind].into_iter().any(|word| is_overflow(word)))
             .then_some(FailureClass::Overflow)
@@ -221,8 +247,25 @@ impl Problem {
 
     /// A refused request: the same will fail again, unless it only says that the account cannot pay.
     fn refused(&self) -> FailureClass {
-        if self.says("credit balance") { FailureClass::Billing } else { FailureClass::Invalid }
+        // At its beginning: a refusal may quote what somebody said.
+        let said = self.message.trim_start().to_ascii_lowercase();
+        if said.starts_with("your credit balance") { FailureClass::Billing } else { FailureClass::Invalid }
     }
+}
+
+/// Whether a word for an error is a filter's. 1301 is Zhipu's.
+fn is_filter(word: &str) -> bool {
+    let letters = word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    matches!(
+        letters.trim_end_matches("error"),
+        "contentfilter"
+            | "contentpolicyviolation"
+            | "responsibleaipolicyviolation"
+            | "datainspectionfailed"
+            | "prohibitedcontent"
+            | "promptblocked"
+            | "1301"
+    )
 }
 
 fn is_overflow(word: &str) -> bool {
@@ -388,5 +431,26 @@ mod tests {
             FailureClass::Overflow
         );
         assert_eq!(class(json!({"message": "why"})), FailureClass::Unavailable);
+    }
+
+    #[test]
+    fn what_is_refused_for_its_content_is_that_under_any_status() {
+        for (status, error) in [
+            (403, json!({"message": "Input flagged by policy x", "code": 403})),
+            (404, json!({"message": "No endpoints found that support image input", "code": 404})),
+            (500, json!("Failed to load image or audio file")),
+            (200, json!({"code": "content_filter"})),
+            (200, json!({"code": "1301", "message": "…"})),
+            (503, json!({"type": "data_inspection_failed"})),
+        ] {
+            let problem = Problem::of(&json!({ "error": error }));
+            assert_eq!(problem.class_of(status), FailureClass::Invalid, "{error}");
+            assert_eq!(problem.class(), FailureClass::Invalid, "{error} in a stream");
+        }
+        let class = |status, message: &str| Problem::of(&json!({"error": {"message": message}})).class_of(status);
+        assert_eq!(class(403, "Forbidden"), FailureClass::Denied);
+        assert_eq!(class(429, "flagged by the rate limit"), FailureClass::RateLimited);
+        assert_eq!(class(400, "Your credit balance is too low"), FailureClass::Billing);
+        assert_eq!(class(400, "messages.0: \"what is my credit balance\""), FailureClass::Invalid);
     }
 }

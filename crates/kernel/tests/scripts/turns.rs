@@ -170,6 +170,38 @@ fn messages_of_one_request_are_taken_in_order() {
 }
 
 #[test]
+fn a_model_that_declines_again_and_again_says_what_to_do_and_another_answer_begins_the_count_anew() {
+    let told = play(
+        r#"
+        message "one"
+        answer refusal
+        message "two"
+        answer refusal
+        message "three"
+        answer refusal
+        message "four"
+        answer text "well"
+        message "five"
+        answer refusal
+        "#,
+    );
+    let idle: Vec<&str> = told.lines().filter(|line| line.contains("session.status_idle")).collect();
+    let idle = idle.iter().filter_map(|line| line.split_once("session.status_idle ").map(|(_, stop)| stop));
+    assert_eq!(
+        idle.collect::<Vec<_>>(),
+        [
+            "refusal \"bio\"",
+            "refusal \"bio\": The model has declined 2 times in a row, and reads what it declines each time: begin a \
+             new session without that.",
+            "refusal \"bio\": The model has declined 3 times in a row, and reads what it declines each time: begin a \
+             new session without that.",
+            "end_turn",
+            "refusal \"bio\"",
+        ]
+    );
+}
+
+#[test]
 fn a_refused_turn_rests_on_refusal_and_calls_nothing() {
     insta::assert_snapshot!(play(
         r#"
