@@ -9,7 +9,10 @@ use protocol::{
     prompt::{Failure, FailureClass},
 };
 
-use crate::{fact::Piece, retry::{self, Step};
+use crate::{
+    fact::Piece,
+    retry::{self, Step},
+};
 
 /// Pieces that an error names.
 const NAMED: usize = 3;

@@ -515,6 +515,9 @@ fn details(event: &Value, private: &Value) -> String {
     }
     if let Some(details) = event["stop_details"].as_object() {
         write!(line, " {}", details["category"]).expect("written");
+        if let Some(why) = details["explanation"].as_str() {
+            write!(line, ": {why}").expect("written");
+        }
     }
     let error = &event["error"];
     if let (Some(kind), Some(retry)) = (error["type"].as_str(), error["retry_status"]["type"].as_str()) {
