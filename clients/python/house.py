@@ -12,22 +12,31 @@ import anthropic
 import httpx2
 
 from process import Process, binary_of, jail_of, surroundings
+from retold import retold
 from wire import SILENCE, AsyncJudged, Judge, Judged
 
 KEY = "guest-key-of-the-test-run"
 MODEL_KEY = "key-of-the-scripted-model"
-# The route of the models that speak chat completions, and the variable with their key; and that of a model
-# whose window no conversation fills.
-CHAT_KEY = "KEY_OF_CHAT"
+# The variables with the keys of the models that most scenarios ask, and of those that speak chat completions
+# in each dialect.
+OWN_KEY, CHAT_KEY = "ANTHROPIC_API_KEY", "KEY_OF_CHAT"
+# The wires that those models may be asked over, and what their routes say for it.
+WIRES = {"messages": 'provider = "messages"', "chat": 'provider = "chat-completions"\nbase_url = "{url}/v1"'}
+# The route of `claude-*`, which is there without being named over the Messages API.
+CLAUDE = """
+[routes."claude-*"]
+{wire}
+key = "{own}"
+"""
+# The route of a model whose window no conversation fills, and that of the dialects of chat completions.
 ROUTES = """
 [routes.endless]
-provider = "messages"
-key = "ANTHROPIC_API_KEY"
+{wire}
+key = "{own}"
 window = 100000000
 
 [routes."chat-*"]
-provider = "chat-completions"
-base_url = "{url}/v1"
+{chat}
 key = "{key}"
 """
 
@@ -35,24 +44,29 @@ key = "{key}"
 class House:
     """One server with one data directory, which may be killed and started again."""
 
-    def __init__(self, folder: pathlib.Path, judge: Judge) -> None:
-        self.folder, self.judge = folder, judge
+    def __init__(self, folder: pathlib.Path, judge: Judge, wire: str = "messages") -> None:
+        self.folder, self.judge, self.wire = folder, judge, wire
         binary = binary_of("MODEL_SERVER_BIN")
         model_log = folder / "model-server.log"
         self.model = Process("model-server", [binary, "--listen", "127.0.0.1:0"], model_log, surroundings())
         self.settings = folder / "heddle.toml"
-        self.settings.write_text(ROUTES.format(url=self.model.url, key=CHAT_KEY))
+        self.settings.write_text(self.routes())
         self.plain = httpx2.Client(trust_env=False, timeout=SILENCE)
         self.opened: list[anthropic.Anthropic] = []
         self.start()
+
+    def routes(self) -> str:
+        """The settings that say which model is asked where and over which wire."""
+        wire, chat = (WIRES[name].format(url=self.model.url) for name in (self.wire, "chat"))
+        routes = ROUTES if self.wire == "messages" else CLAUDE + ROUTES
+        return routes.format(wire=wire, chat=chat, own=OWN_KEY, key=CHAT_KEY)
 
     def start(self) -> None:
         """Starts the server."""
         env = surroundings(
             HEDDLE_API_KEY=KEY,
             HEDDLE_ANTHROPIC_BASE_URL=self.model.url,
-            ANTHROPIC_API_KEY=MODEL_KEY,
-            **{CHAT_KEY: MODEL_KEY},
+            **{OWN_KEY: MODEL_KEY, CHAT_KEY: MODEL_KEY},
         )
         command = [
             binary_of("HEDDLE_BIN"),
@@ -133,6 +147,14 @@ class House:
     def kept(self, name: str) -> dict[str, Any]:
         """The request that a step with `keep` answered."""
         return self.plain.get(f"{self.model.url}/kept/{name}").raise_for_status().json()
+
+    def asked(self, name: str) -> dict[str, Any]:
+        """The same, in the words of the Messages API on either wire."""
+        kept = self.kept(name)
+        wire = "chat" if "stream_options" in kept else "messages"
+        if wire != self.wire:
+            raise AssertionError(f"{name} was asked over {wire}, not over {self.wire}")
+        return retold(kept) if wire == "chat" else kept
 
     def sandbox(self, session: str) -> pathlib.Path:
         """Where the files of a session's sandbox are."""

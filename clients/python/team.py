@@ -183,7 +183,7 @@ class Team:
 
     def heard(self, kept: str) -> list[str]:
         """What the last message of a kept request says: results, errors and texts."""
-        return [heard(block) for block in self.guest.house.kept(kept)["messages"][-1]["content"]]
+        return [heard(block) for block in self.guest.house.asked(kept)["messages"][-1]["content"]]
 
     def shows(self, wanted: Iterable[str], **children: Iterable[str]) -> list[Any]:
         """The lists of the session and of the children named hold exactly these lines.

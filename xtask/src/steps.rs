@@ -19,6 +19,8 @@ const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema
 /// and readers.
 const STORMS: [[&str; 2]; 5] =
     [["small", "20000"], ["wide", "1000"], ["team", "5000"], ["stern", "10000"], ["engine", "500"]];
+/// The programs of the guests, with their arguments.
+const GUESTS: [(&str, &[&str]); 2] = [("python/run.py", &["--wire", "both"]), ("fixtures/open.py", &[])];
 /// How often the power is cut: under load of all kinds, while agents run commands, and while
 /// coordinators and their children work.
 const CUTS: [[&str; 2]; 3] = [["cuts", "20"], ["toolcuts", "40"], ["teamcuts", "40"]];
@@ -133,13 +135,13 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
         step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
         step(
             "guests",
-            "the official SDK against the real binary, and directories of earlier versions",
+            "the official SDK against the real binary over either wire, and directories of earlier versions",
             Some(10),
             false,
             {
                 Box::new(move || {
-                    run::in_turn(["python/run.py", "fixtures/open.py"].map(|program| {
-                        Box::new(move || guests(tree, strict, "guests", "python", program, &[]))
+                    run::in_turn(GUESTS.map(|(program, args)| {
+                        Box::new(move || guests(tree, strict, "guests", "python", program, args))
                             as Box<dyn FnOnce() -> Ended>
                     }))
                 })

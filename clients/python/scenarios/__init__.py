@@ -8,7 +8,7 @@ from typing import Any
 
 Scenario = Callable[[Any], None]
 FOUND: list[Scenario] = []
-# The order of the files is the order of the run; the last one asks the referee.
+# The order of the files is the order of the run.
 FILES = (
     "judge",
     "agents",

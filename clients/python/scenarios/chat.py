@@ -423,9 +423,3 @@ def chat_survives_ends_of_the_server(guest: Guest) -> None:
     guest = Guest(guest.house)
     seen = guest.turn(session, result(call, "found"))
     same(texts(seen[4]), "done", "the answer")
-
-
-@scenario
-def chat_requests_broke_no_law(guest: Guest) -> None:
-    """Every request of these scenarios obeyed the laws of chat completions."""
-    same(guest.house.referee()["breaches"], [], "breaches")

@@ -80,7 +80,7 @@ def every_child_of_many_reports_once(guest: Guest) -> None:
         wanted = {"user.custom_tool_result": 2, "agent.message": 1, "agent.thread_message_sent to parent": 1}
         same({kind: answers[kind] for kind in wanted}, wanted, "what else a child did")
     guest.turn(team.session, say({"text": "all heard", "keep": kept}))
-    history = guest.house.kept(kept)["messages"]
+    history = guest.house.asked(kept)["messages"]
     letters = [
         block["text"]
         for message in history

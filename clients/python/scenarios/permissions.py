@@ -95,7 +95,7 @@ def the_web_tools_are_shown_and_not_offered(guest: Guest) -> None:
         guest.session(agent=agent.id).id,
         say(uses(use("web_fetch", url="https://example.com"), keep=kept), {"text": "done"}),
     )
-    offered = [tool["name"] for tool in guest.house.kept(kept)["tools"]]
+    offered = [tool["name"] for tool in guest.house.asked(kept)["tools"]]
     same(sorted(offered), ["bash", "edit", "glob", "grep", "read", "write"], "what is offered")
     same([failed for _, failed, _ in ran(seen)], [True], "a call all the same")
 
@@ -253,7 +253,7 @@ def a_tool_that_is_off_is_denied_at_once(guest: Guest) -> None:
     same([event.type for event in seen], turn_of(1), "the stream")
     same((seen[4].evaluated_permission, seen[4].evaluation), ("deny", None), "the permission")
     same([(tool, failed) for tool, failed, _ in ran(seen)], [("bash", True)], "its answer")
-    offered = [tool["name"] for tool in guest.house.kept(kept)["tools"]]
+    offered = [tool["name"] for tool in guest.house.asked(kept)["tools"]]
     same("bash" in offered, False, "whether it is offered")
     refuses(BadRequestError, lambda: guest.send(session, confirm(seen[4].id)), "events")
     nothing_ran(guest, session)
@@ -283,4 +283,4 @@ def the_tools_of_a_session_change_while_it_rests(guest: Guest) -> None:
     kept = name("kept")
     sessions.update(session, agent={"tools": []})
     guest.turn(session, say({"text": "x", "keep": kept}))
-    same(guest.house.kept(kept).get("tools") or [], [], "no tools")
+    same(guest.house.asked(kept).get("tools") or [], [], "no tools")

@@ -1,4 +1,4 @@
-"""Ends of the server: killed or asked to stop, it goes on where it was. At last the referee is asked."""
+"""Ends of the server: killed or asked to stop, it goes on where it was."""
 
 from __future__ import annotations
 
@@ -77,11 +77,3 @@ def a_retry_survives_a_kill(guest: Guest) -> None:
         stream.idle()
         wanted = [*RUNNING, START, "agent.message", END, *PLAIN[6:]]
         same([event.type for event in stream.processed()], wanted, "after the kill")
-
-
-@scenario
-def the_referee_saw_no_breach(guest: Guest) -> None:
-    """Every request that the model got obeyed the Messages API's laws."""
-    judged = guest.house.referee()
-    same(judged["breaches"], [], "breaches")
-    same(int(judged["requests"]) > 0, True, f"the model was asked ({judged['requests']})")

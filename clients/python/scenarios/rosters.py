@@ -160,7 +160,7 @@ def an_update_of_a_session_keeps_its_roster_and_its_children(guest: Guest) -> No
     after = sessions.update(team.session, agent={"tools": []}).agent
     same((after.tools, after.multiagent), ([], before.multiagent), "the agent")
     guest.turn(team.session, say({"text": "on", "keep": kept}))
-    same([tool["name"] for tool in guest.house.kept(kept)["tools"]], FOUR, "what it is offered")
+    same([tool["name"] for tool in guest.house.asked(kept)["tools"]], FOUR, "what it is offered")
     same(team.thread("spinner").agent, child.agent, "the child's agent")
 
 
@@ -187,7 +187,7 @@ def a_session_shows_the_roster_whole_and_its_overrides_reach_the_self_copy(guest
     same(guest.beta.sessions.retrieve(session.id).agent, session.agent, "read back")
     kept = name("kept")
     guest.turn(session.id, say(uses(wait(lead.name, {"text": "done", "keep": kept})), {"text": "well"}))
-    asked = guest.house.kept(kept)
+    asked = guest.house.asked(kept)
     same([text["text"] for text in asked["system"]], ["Lead well."], "the copy's system prompt")
     same([tool["name"] for tool in asked["tools"]], ["other", UP], "the copy's tools")
     child = guest.beta.sessions.threads.list(session.id).data[1]
@@ -205,12 +205,12 @@ def who_delegates_is_offered_the_tools_for_it(guest: Guest) -> None:
             uses(create("spinner", {"text": "spun", "keep": child}), keep=lead), {"text": "a"}, {"text": "b"}
         ),
     )
-    offered = {tool["name"]: tool for tool in guest.house.kept(lead)["tools"]}
+    offered = {tool["name"]: tool for tool in guest.house.asked(lead)["tools"]}
     same(list(offered), ["look_up", *FOUR], "the coordinator's")
     for tool in FOUR[:2]:
         given = offered[tool]["input_schema"]["properties"]
         same(given["agent"]["enum"], ["spinner", "dyer"], "whom it may call")
-    same([tool["name"] for tool in guest.house.kept(child)["tools"]], [UP], "the child's")
+    same([tool["name"] for tool in guest.house.asked(child)["tools"]], [UP], "the child's")
     alone = name("kept")
     guest.turn(guest.session(agent=team.agents["dyer"].id).id, say({"text": "x", "keep": alone}))
-    same(guest.house.kept(alone).get("tools") or [], [], "of one alone")
+    same(guest.house.asked(alone).get("tools") or [], [], "of one alone")

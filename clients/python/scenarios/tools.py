@@ -118,7 +118,7 @@ def shown_everywhere(guest: Guest, session: str, file: str, block: dict[str, Any
     same(guest.list(session, types=["agent.tool_result"])[-1], given, "in the list")
     with guest.stream(session, after=cursor) as stream:
         same(stream.take(len(seen))[6], given, "in the resumed stream")
-    (answer,) = guest.house.kept(kept)["messages"][-1]["content"]
+    (answer,) = guest.house.asked(kept)["messages"][-1]["content"]
     sent = {field: value for field, value in block.items() if value is not None}
     same((answer["type"], answer["content"]), ("tool_result", [sent]), "what the model is sent")
 
@@ -159,7 +159,7 @@ def the_model_is_told_of_its_tools_and_of_nothing_else(guest: Guest) -> None:
     kept = name("kept")
     agent = guest.agent(tools=[TOOLSET], system="Be brief.")
     guest.turn(guest.session(agent=agent.id).id, say({"text": "x", "keep": kept}))
-    asked = guest.house.kept(kept)
+    asked = guest.house.asked(kept)
     offered = {tool["name"]: tool for tool in asked["tools"]}
     same(sorted(offered), ["bash", "edit", "glob", "grep", "read", "write"], "the tools")
     same([text["text"] for text in asked["system"]], ["Be brief."], "the system prompt")

@@ -127,7 +127,9 @@ def a_refused_turn_ends_idle_with_refusal(guest: Guest) -> None:
     seen = guest.turn(session, say({"text": "", "stop": "refusal", "category": "bio"}), stop="refusal")
     wanted = [event for event in PLAIN if event != "agent.message"]
     same([event.type for event in seen], wanted, "the stream")
-    same((seen[-1].stop_details.type, seen[-1].stop_details.category), ("refusal", "bio"), "the details")
+    # Chat completions have no word for what is refused.
+    category = "bio" if guest.house.wire == "messages" else None
+    same((seen[-1].stop_details.type, seen[-1].stop_details.category), ("refusal", category), "the details")
     guest.turn(session, say({"text": "better"}))
     guest.shows(session, [*wanted, *PLAIN])
 
