@@ -18,7 +18,7 @@ const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema
 /// with much of each, families of threads, providers that refuse, and the real engine with its clients
 /// and readers.
 const STORMS: [[&str; 2]; 5] =
-    [["small", "20000"], ["wide", "1000"], ["team", "5000"], ["stern", "10000"], ["engine", "500"]];
+    [["small", "12000"], ["wide", "600"], ["team", "3000"], ["stern", "5000"], ["engine", "400"]];
 /// The programs of the guests, with their arguments.
 const GUESTS: [(&str, &[&str]); 2] = [("python/run.py", &["--wire", "both"]), ("fixtures/open.py", &[])];
 /// How often the power is cut: under load of all kinds, while agents run commands, and while

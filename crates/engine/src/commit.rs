@@ -61,7 +61,7 @@ impl Engine {
         if self.stopping() {
             return Err(CommitError::Stopping);
         }
-        self.store().admits()?;
+        self.admit_new(&new.events)?;
         let (snapshot, body) = Snapshot::of(&Arc::new(new.agent))?;
         let agent = self.shared(&snapshot);
         let opening = Opening {

@@ -17,6 +17,9 @@ pub enum Fault {
     /// A body cannot be written.
     #[error("a body cannot be written: {0}")]
     Unwritable(String),
+    /// The machine has so little memory left that nothing large is taken from clients.
+    #[error("the machine has less memory available than is to stay so: nothing large is taken from clients")]
+    Memory,
     /// Another writer was first, again and again.
     #[error("other writers were first {0} times in a row")]
     Contended(u32),

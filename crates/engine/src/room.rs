@@ -1,10 +1,11 @@
-//! Room on the disk: where little is left, nothing new is taken from clients, so that what was begun can end
-//! and whoever makes room can be heard.
+//! Room on the disk and in memory: where little is left, nothing new is taken from clients, so that what was
+//! begun can end and whoever makes room can be heard.
 
 use kernel::Input;
+use protocol::{input::ClientEvent, limits};
 use store::Write;
 
-use crate::Engine;
+use crate::{Engine, Fault};
 
 impl Engine {
     /// Writes documents. One that is made or made anew needs room beyond what is kept for what was begun, for
@@ -17,8 +18,32 @@ impl Engine {
     }
 
     /// Refuses an input that brings something new where there is no room for it.
-    pub(crate) fn admit(&self, input: &Input) -> Result<(), store::Fault> {
-        if input.is_new() { self.store().admits() } else { Ok(()) }
+    pub(crate) fn admit(&self, input: &Input) -> Result<(), Fault> {
+        if input.is_new() { self.admit_new(events(input)) } else { Ok(()) }
+    }
+
+    /// Refuses something new where there is no room for it. What a session at work has to hold is in memory until
+    /// it rests, also after a restart: so memory is looked at before something large.
+    pub(crate) fn admit_new(&self, events: &[ClientEvent]) -> Result<(), Fault> {
+        self.store().admits()?;
+        let bytes: usize = events.iter().map(ClientEvent::weight).sum();
+        if bytes >= limits::LARGE_INPUT_BYTES && !self.hands().has_memory() { Err(Fault::Memory) } else { Ok(()) }
+    }
+}
+
+fn events(input: &Input) -> &[ClientEvent] {
+    match input {
+        Input::Client { events, .. } => events,
+        Input::Answered { .. }
+        | Input::Failed { .. }
+        | Input::Begins { .. }
+        | Input::Ran { .. }
+        | Input::Woke { .. }
+        | Input::Recovered
+        | Input::Update(_)
+        | Input::Archive
+        | Input::ArchiveThread { .. }
+        | Input::Delete => &[],
     }
 }
 

@@ -32,6 +32,9 @@ pub(crate) async fn run(said: Said) -> Outcome {
         return Err(weak.clone().into());
     }
     log::begin(&settled.log)?;
+    // A limit on the size of files (`LimitFSIZE=`) is to fail a write, as a full disk does, and to end nobody:
+    // for that it is enough that somebody listens.
+    drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     let files = Descriptors::raised();
     files.enough()?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
@@ -74,6 +77,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
     let settings = server::Settings {
         workspace: HOME,
         env_key_hash: settled.env_key_hash,
+        connections: files.connections(),
         origins: settled.origins.clone(),
         #[cfg(debug_assertions)]
         end: supervise::end(&engine, &hands),
@@ -100,6 +104,7 @@ fn unstarted(fault: Fault) -> Wrong {
         | Fault::Corrupt(_)
         | Fault::Unreadable(_)
         | Fault::Unwritable(_)
+        | Fault::Memory
         | Fault::Contended(_)
         | Fault::Taken(_)
         | Fault::Died => fault.into(),

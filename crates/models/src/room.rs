@@ -3,7 +3,6 @@
 use protocol::{
     content::{Block, Source},
     limits::ANSWER_TOKENS_MIN,
-    memory,
     prompt::{Failure, FailureClass, Message, Part, Prompt},
     routes::Route,
 };
@@ -12,21 +11,19 @@ use crate::{failure::failure, problem::Problem};
 
 /// Bytes of text to a token: few tokenizers take less of one, so that what was not counted is not overrated.
 const BYTES_PER_TOKEN: usize = 4;
-/// Tokens of a picture or a page, about; and what no provider takes a picture for.
+/// Tokens of a picture or a page, about.
 const PICTURE_TOKENS: usize = 1_500;
-const PICTURE_TOKENS_MOST: usize = 10_000;
-/// Tokens that a provider may count beside what it was sent: templates, and prompts of its own.
-const UNSEEN_TOKENS: usize = 20_000;
 
 /// Tokens that the next answer may take: the route's most, or what is left of its window if that is less.
 /// Less than a useful rest, by the provider's own count, is a failure. Where nobody said how large the window is,
-/// the provider refuses what does not fit, and is asked for less then.
+/// and where an answer came at a count that is larger, the provider itself refuses what does not fit, and is
+/// asked for less then: a count that is wrong could never be corrected by one who is not asked again.
 pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, Failure> {
-    if !route.window_known {
+    let useful = useful(route.max_output);
+    let (counted, seen) = prompt.counted.map_or((0, 0), |counted| (counted.tokens, counted.messages));
+    if !route.window_known || counted > route.window {
         return Ok(route.max_output);
     }
-    let useful = useful(route.max_output);
-    let (counted, seen) = counted(prompt);
     if counted > 0 && counted.saturating_add(useful) > route.window {
         let message = format!(
             "The conversation takes {counted} of the {} tokens of the model's window, which leaves no room \
@@ -39,36 +36,6 @@ pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, Failure> {
     let about = if seen == 0 { since + opening(prompt) } else { since };
     let rest = route.window.saturating_sub(counted).saturating_sub(about as u64);
     Ok(route.max_output.min(rest.max(useful)))
-}
-
-/// The provider's count of the first messages, and how many these are. One that they cannot come to is none: who
-/// is never asked again because of it could never correct it.
-fn counted(prompt: &Prompt) -> (u64, usize) {
-    let Some(counted) = prompt.counted else { return (0, 0) };
-    let parts = prompt.messages.iter().take(counted.messages).flat_map(|message| &message.parts);
-    let tools = prompt.tools.iter().map(|tool| {
-        tool.name.len() + tool.description.len() + memory::object(&tool.input_schema)
-    });
-    let before = UNSEEN_TOKENS + prompt.system.as_deref().map_or(0, str::len) + tools.sum::<usize>();
-    let most = parts.map(|part| most(part)).fold(before, usize::saturating_add);
-    if counted.tokens > most as u64 { (0, 0) } else { (counted.tokens, counted.messages) }
-}
-
-/// More tokens than a part can be: no token is less than a byte.
-fn most(part: &Part) -> usize {
-    let content = match part {
-        Part::Content(block) => core::slice::from_ref(block),
-        Part::ToolResult { content, .. } => content,
-        Part::Thinking(_) | Part::Beside { .. } | Part::ToolUse { .. } => &[],
-    };
-    let shown = content.iter().map(|block| match block {
-        Block::Image { source: Source::Base64 { .. } } => PICTURE_TOKENS_MOST,
-        Block::Image { .. } | Block::Document { source: Source::Base64 { .. }, .. } => usize::MAX,
-        Block::Document { source: Source::Text { .. }, .. } => 0,
-        Block::Document { .. } => usize::MAX,
-        Block::Text { .. } | Block::SearchResult { .. } | Block::Redacted => 0,
-    });
-    shown.fold(memory::part(part), usize::saturating_add)
 }
 
 /// A shorter bound to ask once more with, after a refusal that says `asked` is too long beside the
@@ -158,13 +125,12 @@ mod tests {
     #[test]
     fn an_answer_may_be_as_long_as_the_window_leaves_room_for() {
         let bound = |counted, said: &[usize]| bound(&prompt(counted, said), &route());
-        let long = 40_000;
         assert_eq!(bound(None, &[4]), Ok(8_192), "never counted");
-        assert_eq!(bound(Some((24_000, 1)), &[long, 400]), Ok(8_192));
-        assert_eq!(bound(Some((27_000, 1)), &[long, 400]), Ok(32_768 - 27_000 - 100));
+        assert_eq!(bound(Some((24_000, 1)), &[4, 400]), Ok(8_192));
+        assert_eq!(bound(Some((27_000, 1)), &[4, 400]), Ok(32_768 - 27_000 - 100));
         assert_eq!(bound(None, &[4 * 30_000]), Ok(2_768));
-        assert_eq!(bound(Some((27_000, 1)), &[long, 4 * 9_000]), Ok(1_024), "a guess alone refuses nothing");
-        let full = bound(Some((31_800, 1)), &[long]).expect_err("a failure");
+        assert_eq!(bound(Some((27_000, 1)), &[4, 4 * 9_000]), Ok(1_024), "a guess alone refuses nothing");
+        let full = bound(Some((31_800, 1)), &[4]).expect_err("a failure");
         assert_eq!(full.class, FailureClass::Full);
         let unsaid = super::bound(&prompt(Some((1_000_000, 1)), &[4]), &Route::script("m"));
         assert_eq!(unsaid, Ok(8_192), "nobody said how much the model reads");
@@ -173,24 +139,16 @@ mod tests {
             "{full}"
         );
         let said = Route { window_known: true, ..Route::script("m") };
-        let full = super::bound(&prompt(Some((1_000_000, 1)), &[4_000_000]), &said).expect_err("a failure");
-        assert!(full.message.contains("1000000 of the 128000 tokens"), "what is said is meant: {full}");
+        let full = super::bound(&prompt(Some((127_500, 1)), &[4]), &said).expect_err("a failure");
+        assert!(full.message.contains("127500 of the 128000 tokens"), "what is said is meant: {full}");
     }
 
     #[test]
-    fn a_count_that_the_conversation_cannot_come_to_keeps_nobody_from_asking_again() {
-        let bound = |counted, prompt: Prompt| {
-            super::bound(&Prompt { counted: Some(Counted { tokens: counted, messages: 1 }), ..prompt }, &route())
-        };
-        for tokens in [40_000, u64::MAX] {
-            assert_eq!(bound(tokens, prompt(None, &[400])), Ok(8_192), "{tokens}");
+    fn a_count_beyond_the_window_keeps_nobody_from_asking_again() {
+        for tokens in [32_769, 40_000, u64::MAX] {
+            assert_eq!(bound(&prompt(Some((tokens, 1)), &[400]), &route()), Ok(8_192), "{tokens}");
         }
-        let picture = |source| {
-            let parts = vec![Part::Content(Block::Document { source, title: None, context: None })];
-            Prompt { messages: vec![Arc::new(Message { role: Role::User, parts })], ..prompt(None, &[]) }
-        };
-        let pdf = Source::Base64 { data: "JVBERi0=".into(), media_type: "application/pdf".into() };
-        assert!(bound(40_000, picture(pdf)).is_err(), "its pages may be many");
+        assert!(bound(&prompt(Some((32_768, 1)), &[400]), &route()).is_err());
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub const BODY_DEPTH: usize = 64;
 pub const BODY_SILENCE_S: u64 = 30;
 /// Seconds for a whole request body: what the SDKs wait for an answer.
 pub const BODY_S: u64 = 600;
+/// The same for one that says it is small.
+pub const BODY_SMALL_S: u64 = 60;
 /// Characters that an error repeats of a text it was sent.
 pub const SHOWN_CHARS: usize = 128;
 
@@ -235,6 +237,12 @@ pub const OPEN_FILES_MIN: usize = 256;
 /// Connections at once, where the limit on open files leaves room for them: at most half of that limit, so
 /// that the other half is there for sandboxes, the store, blobs and requests to models.
 pub const CONNECTIONS: usize = 8_192;
+/// Which part of all connections streams leave to requests: one in this many.
+pub const CONNECTIONS_LEFT_PART: usize = 4;
+/// Bytes of an input from which on the machine's memory is looked at before it is taken.
+pub const LARGE_INPUT_BYTES: usize = 64 * 1024;
+/// Seconds after which who was refused for want of memory is told to try again.
+pub const MEMORY_WAIT_S: u64 = 5;
 /// Connections that wait to be accepted; a host may allow fewer.
 pub const CONNECTIONS_WAITING: u32 = 1_024;
 /// Bytes of large bodies under way at once; the others wait.
@@ -264,10 +272,14 @@ pub const CONNECTIONS_PER_ADDRESS_PART: usize = 2;
 
 // A key
 
+/// Which part of all connections the streams of one key leave to others: one in this many.
+pub const CONNECTIONS_LEFT_PART_OF_A_KEY: usize = 2;
+/// Seconds after which who may open no further stream is told to try again.
+pub const STREAM_WAIT_S: u64 = 5;
 /// Bytes of large bodies under way at once.
 pub const BODIES_LARGE_BYTES_PER_KEY: usize = 64 * 1024 * 1024;
 /// Bytes of other bodies under way at once.
-pub const BODIES_SMALL_BYTES_PER_KEY: usize = 32 * 1024 * 1024;
+pub const BODIES_SMALL_BYTES_PER_KEY: usize = 16 * 1024 * 1024;
 /// Bytes of answers that are made or unread, of those that may be large. While a page is made it counts
 /// twice.
 pub const ANSWERS_LARGE_BYTES_PER_KEY: usize = 64 * 1024 * 1024;

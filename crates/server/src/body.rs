@@ -17,6 +17,7 @@ use crate::{auth::Caller, bodies::Bodies, error::Problem, lane::Turn};
 /// How long a client may fall silent, and how long it may take in all.
 const SILENCE: Duration = Duration::from_secs(limits::BODY_SILENCE_S);
 const WHOLE: Duration = Duration::from_secs(limits::BODY_S);
+const WHOLE_SMALL: Duration = Duration::from_secs(limits::BODY_SMALL_S);
 /// What some editors write in front of UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -48,7 +49,11 @@ pub(crate) async fn whole(
     if length.is_some_and(|length| length > 2 * limits::BODY_BYTES) {
         return Err(too_large());
     }
-    let mut coming = Coming { body: Limited::new(body, 2 * limits::BODY_BYTES), end: Instant::now() + WHOLE };
+    let began = Instant::now();
+    let mut coming = Coming { body: Limited::new(body, 2 * limits::BODY_BYTES), end: began + WHOLE_SMALL };
+    if length.is_some_and(|length| length > limits::BODY_LARGE_BYTES) {
+        coming.end = began + WHOLE;
+    }
     let (bytes, turn) = match coming.kept(bodies, caller, length).await {
         Ok(kept) => kept,
         Err(Stop::Broken(problem)) => return Err(problem),
@@ -60,7 +65,8 @@ pub(crate) async fn whole(
     Ok(Whole { bytes: bytes.into(), turn: Some(turn) })
 }
 
-/// A body that comes.
+/// A body that comes. What it has of the room is taken from others until its end, so that a small one has less
+/// time.
 struct Coming {
     body: Limited<Body>,
     end: Instant,
@@ -113,6 +119,7 @@ impl Coming {
                 room = limits::BODY_BYTES;
                 turn = bodies.turn(caller, room).await.map_err(Stop::Refused)?;
                 bytes.reserve_exact(room - bytes.len());
+                self.end += WHOLE - WHOLE_SMALL;
             }
             bytes.extend_from_slice(&data);
         }
@@ -241,9 +248,10 @@ fn cut() -> Problem {
 
 fn slow() -> Problem {
     let message = format!(
-        "the body did not come in time: no byte for {} s, or not whole after {} s; send it again",
+        "the body did not come in time: no byte for {} s, or not whole after {} s (a small one: {} s); send it again",
         limits::BODY_SILENCE_S,
-        limits::BODY_S
+        limits::BODY_S,
+        limits::BODY_SMALL_S
     );
     Problem { code: Some("request_body_timeout"), ..wrong_body(message) }
 }

@@ -124,9 +124,14 @@ async fn a_slow_body_is_waited_for_and_a_silent_one_is_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_trickles_ends_after_ten_minutes() {
+async fn a_body_that_trickles_ends_after_ten_minutes_and_a_small_one_after_one() {
     let began = Instant::now();
     let told = read(chunks(Duration::from_secs(1), 1_200)).await.expect_err("it never ends");
+    assert_eq!((told.code, began.elapsed()), (Some("request_body_timeout"), WHOLE_SMALL));
+    let large = Bytes::from(vec![b' '; limits::BODY_LARGE_BYTES + 1]);
+    let began = Instant::now();
+    let slow = stream::iter([Ok(large)]).chain(chunks(Duration::from_secs(1), 1_200));
+    let told = read(slow).await.expect_err("it never ends");
     assert_eq!((told.code, began.elapsed()), (Some("request_body_timeout"), WHOLE));
 }
 

@@ -73,6 +73,7 @@ mod tests {
         let settings = Settings {
             workspace: WorkspaceId::from_bits(1),
             env_key_hash: Some(keys::hash(KEY)),
+            connections: protocol::limits::CONNECTIONS,
             origins: origins.iter().copied().map(HeaderValue::from_static).collect(),
             #[cfg(debug_assertions)]
             end: crate::End::default(),

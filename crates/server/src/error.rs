@@ -12,7 +12,7 @@ use kernel::{Refusal, rules::Refused};
 use protocol::{
     Invalid, Object,
     error::{ErrorBody, ErrorDetail, ErrorKind},
-    parse,
+    limits, parse,
 };
 
 /// What is said of something that is neither a session's log nor its head row.
@@ -98,6 +98,16 @@ impl Problem {
     /// Nothing can be written, and it is not for us to mend.
     pub(crate) fn full(inner: impl std::fmt::Display) -> Self {
         let message = "the server's disk is full; nothing was written; try again when there is room";
+        Self {
+            inner: Some(inner.to_string()),
+            often: Some(Often::Full),
+            ..Self::new(ErrorKind::Api, message)
+        }
+    }
+
+    /// What is written would be lost.
+    fn gone(inner: impl std::fmt::Display) -> Self {
+        let message = "the server's data directory was removed or moved away: nothing new is taken";
         Self {
             inner: Some(inner.to_string()),
             often: Some(Often::Full),
@@ -213,6 +223,7 @@ impl From<store::Fault> for Problem {
         match fault {
             store::Fault::Full { .. } | store::Fault::Short { .. } => Self::full(fault),
             store::Fault::Damaged(damage) => Self::damaged(damage),
+            store::Fault::Gone { .. } => Self::gone(fault),
             store::Fault::Open { .. }
             | store::Fault::Newer { .. }
             | store::Fault::Disk(_)
@@ -229,6 +240,14 @@ impl From<Fault> for Problem {
         match fault {
             Fault::Store(fault) => fault.into(),
             Fault::Corrupt(_) | Fault::Unreadable(_) => Self::unreadable(fault),
+            Fault::Memory => Problem {
+                inner: Some(fault.to_string()),
+                wait_s: Some(limits::MEMORY_WAIT_S),
+                ..Self::new(
+                    ErrorKind::Overloaded,
+                    "the server has little memory left and takes nothing large now; try again in a moment",
+                )
+            },
             Fault::Unwritable(_) | Fault::Contended(_) | Fault::Taken(_) | Fault::Died => {
                 Self::internal(fault)
             }

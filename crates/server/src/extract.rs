@@ -157,7 +157,10 @@ where
         connection.known();
     }
     let mut response = match answered(Arc::clone(&door), caller, request, shape, run).await {
-        Ok(answer) => watched(&door, caller, connection, answer).into_response(),
+        Ok(answer) => match watched(&door, caller, connection, answer) {
+            Ok(answer) => answer.into_response(),
+            Err(problem) => problem.into_response(),
+        },
         Err(problem) => problem.into_response(),
     };
     response.extensions_mut().insert(Known);
@@ -228,16 +231,22 @@ where
 
 /// The answer; a stream ends when its reader is gone, or the key that opened it is revoked. The environment's
 /// key cannot be.
-fn watched(door: &Door, caller: Caller, connection: Option<Arc<Connection>>, answer: Answer) -> Answer {
-    let Answer::Stream(told) = answer else { return answer };
+fn watched(
+    door: &Door,
+    caller: Caller,
+    connection: Option<Arc<Connection>>,
+    answer: Answer,
+) -> Result<Answer, Problem> {
+    let Answer::Stream(told) = answer else { return Ok(answer) };
+    let place = door.streams.place(caller)?;
     let left = connection.as_ref().map(|connection| connection.left().clone()).unwrap_or_default();
-    let told = sse::Beating::new(told, left);
+    let told = place.of(sse::Beating::new(told, left));
     if door.settings.env_key_hash == Some(caller.0) {
-        return Answer::Stream(told.boxed());
+        return Ok(Answer::Stream(told.boxed()));
     }
     let of_connection = || connection.map(|connection| connection.cut().clone());
     let cut = http2::cut().or_else(of_connection).unwrap_or_default();
-    Answer::Stream(door.streaming.until_revoked(caller, told, cut).boxed())
+    Ok(Answer::Stream(door.streaming.until_revoked(caller, told, cut).boxed()))
 }
 
 /// The way into an endpoint.

@@ -27,6 +27,7 @@ mod revoked;
 mod routes;
 mod serve;
 mod sse;
+mod streams;
 #[cfg(test)]
 mod testing;
 mod unread;
@@ -43,6 +44,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Retried, revoked::Streaming,
+    streams::Streams,
     unread::Unread,
 };
 
@@ -61,6 +63,8 @@ pub struct Settings {
     pub workspace: WorkspaceId,
     /// The hash ([`keys::hash`]) of a key that the environment names, valid while this server runs.
     pub env_key_hash: Option<[u8; 32]>,
+    /// Connections at once; streams leave a part of them to requests.
+    pub connections: usize,
     /// The origins whose web pages may call from a browser; with none, nothing of CORS is answered.
     pub origins: Vec<HeaderValue>,
     /// Lets a task of the server panic, for a test.
@@ -82,6 +86,7 @@ struct Door {
     ready: Ready,
     retried: Retried,
     streaming: Streaming,
+    streams: Arc<Streams>,
     unread: Unread,
     /// Requests that show no key that opens.
     strangers: Seldom,
@@ -103,6 +108,7 @@ impl Door {
     }
 
     fn new(engine: Engine, settings: Settings) -> Arc<Self> {
+        let streams = Streams::new(settings.connections);
         Arc::new(Self {
             engine,
             settings,
@@ -110,6 +116,7 @@ impl Door {
             ready: Ready::default(),
             retried: Retried::default(),
             streaming: Streaming::default(),
+            streams,
             unread: Unread::default(),
             strangers: Seldom::every(STRANGERS),
             failures: Seldom::every(STRANGERS),

@@ -73,6 +73,9 @@ fn failed(fault: &Fault) -> Problem {
         Fault::Short { .. } => {
             "the disk is nearly full: what is left is for what was begun and for deletes; free some room on it"
         }
+        Fault::Gone { .. } => {
+            "the data directory was removed or moved away while the server runs: put it back, or stop the server"
+        }
         Fault::Closed => "the store has stopped; restart the server, its log says why it did",
         Fault::Panicked => "a write failed in the store; the server's log says where",
         Fault::Open { .. }

@@ -9,7 +9,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protocol::limits;
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
@@ -67,6 +67,9 @@ pub enum Ballast {
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: PathBuf,
+    database: PathBuf,
+    /// The database's own number, once it was looked at.
+    number: OnceLock<u64>,
     /// The write-ahead log, and its index.
     log: PathBuf,
     index: PathBuf,
@@ -98,6 +101,8 @@ impl Disk {
             log: beside("-wal"),
             index: beside("-shm"),
             folder,
+            database: database.to_owned(),
+            number: OnceLock::new(),
             share: Share::of(all),
             ballast: Mutex::new(0),
             plenty_until: AtomicU64::new(0),
@@ -146,11 +151,20 @@ impl Disk {
         if now < self.plenty_until.load(Ordering::Relaxed) {
             return Ok(());
         }
+        if self.is_gone() {
+            return Err(Fault::Gone { folder: self.folder.clone() });
+        }
         if self.is_short() {
             return Err(Fault::Short { folder: self.folder.clone() });
         }
         self.plenty_until.store(now + PLENTY_MS, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether the file is not where it was opened: removed, moved away, or another lies there.
+    fn is_gone(&self) -> bool {
+        let number = std::fs::metadata(&self.database).map(|found| found.ino());
+        number.map_or(self.number.get().is_some(), |number| *self.number.get_or_init(|| number) != number)
     }
 
     pub(crate) fn full(&self) -> Fault {

@@ -49,6 +49,16 @@ pub enum Fault {
         /// The folder of the database.
         folder: PathBuf,
     },
+    /// The database's file is not where it was opened, so that what is written is lost with the next start.
+    #[error(
+        "the database in {} was removed or moved away while it is open: put it back, or stop the server, which \
+         loses what was written since",
+        folder.display()
+    )]
+    Gone {
+        /// The folder of the database.
+        folder: PathBuf,
+    },
     /// The disk or the database failed. Of a commit: whether it happened is not known.
     #[error("the database failed: {0}")]
     Disk(String),

@@ -323,6 +323,7 @@ fn damaged(session: SessionId, position: u64) -> impl Fn(Fault) -> Fault {
         | Fault::Newer { .. }
         | Fault::Full { .. }
         | Fault::Short { .. }
+        | Fault::Gone { .. }
         | Fault::Disk(_)
         | Fault::Damaged(_)
         | Fault::Misuse(_)

@@ -38,6 +38,11 @@ pub trait Hands: Debug + Send + Sync {
     /// Where the session's tools work, as far as its models must know.
     fn workplace(&self, session: SessionId) -> Workplace;
 
+    /// Whether the machine has as much memory available as is to stay so.
+    fn has_memory(&self) -> bool {
+        true
+    }
+
     /// A thread of a session is over, and calls no more: ends its shell and what that started.
     fn leave(&self, _session: SessionId, _thread: ThreadId) {}
 

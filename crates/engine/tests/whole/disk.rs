@@ -1,6 +1,7 @@
 //! A disk that is nearly full, and one that has damaged what it keeps.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::{CommitError, Fault, NewSession};
@@ -53,6 +54,22 @@ async fn where_little_room_is_left_what_was_begun_ends_and_nothing_new_is_taken(
     world.engine.commit(HOME, busy, Input::Archive).await.unwrap();
     world.engine.delete(HOME, session).await.unwrap();
     assert_eq!(world.engine.session(HOME, session).await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_little_memory_is_left_nothing_large_is_taken_and_all_else_is() {
+    let world = world_with_hands(Store::memory(), vec![Act::Say(&["small"]), Act::Say(&["large"])], vec![]).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.glove.memory_is_short.store(true, Ordering::Relaxed);
+    let large = "x".repeat(protocol::limits::LARGE_INPUT_BYTES);
+    let sent = world.engine.commit(HOME, session, client(vec![message(&large)])).await;
+    assert!(matches!(sent, Err(CommitError::Fault(Fault::Memory))), "{sent:?}");
+    world.send(session, vec![message("small")]).await;
+    until(&mut feed, IDLE).await;
+    world.glove.memory_is_short.store(false, Ordering::Relaxed);
+    world.send(session, vec![message(&large)]).await;
+    until(&mut feed, IDLE).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! What the engine's tests share: a model that answers what it is told, and an engine around it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
 
 use engine::{Clock, Dice, Engine, EventQuery, Feed, Frame, NewSession, Order, Parts, Previews, Range};
 use futures_util::future::BoxFuture;
@@ -167,9 +170,15 @@ pub(crate) struct Glove {
     pub(crate) cut: Arc<Notify>,
     /// Told when a session is parted with.
     pub(crate) part: Notify,
+    /// Whether the machine has little memory left.
+    pub(crate) memory_is_short: AtomicBool,
 }
 
 impl Hands for Glove {
+    fn has_memory(&self) -> bool {
+        !self.memory_is_short.load(Ordering::Relaxed)
+    }
+
     fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>> {
         let given = |content| Some(Outcome { content, is_error: false });
         let touch = self.touches.lock().unwrap().pop_front().unwrap_or(Touch::Give(vec![Block::text("ok")]));

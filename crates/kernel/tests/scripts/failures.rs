@@ -259,7 +259,7 @@ fn eight_attempts_and_no_more() {
     > 7 times fail unavailable then woke
     > fail unavailable
       #61 span.model_request_end #60 failed error
-      #62 session.error model_request_failed_error, exhausted: "it failed"
+      #62 session.error model_request_failed_error, exhausted: "it failed Send a message to ask again; if other sessions are answered and this one is not, begin a new one."
       #63 session.thread_status_idle primary retries_exhausted
       #64 session.usage 8 in, 0 out, 8.0 s
       #65 session.status_idle retries_exhausted
@@ -299,7 +299,7 @@ fn as_many_attempts_as_the_route_says_and_no_more() {
       = running, ask #12
     > fail unavailable of 2
       #13 span.model_request_end #12 failed error
-      #14 session.error model_request_failed_error, exhausted: "it failed"
+      #14 session.error model_request_failed_error, exhausted: "it failed Send a message to ask again; if other sessions are answered and this one is not, begin a new one."
       #15 session.thread_status_idle primary retries_exhausted
       #16 session.usage 2 in, 0 out, 2.0 s
       #17 session.status_idle retries_exhausted
@@ -312,7 +312,7 @@ fn as_many_attempts_as_the_route_says_and_no_more() {
       = running, ask #21
     > answer of 1
       #22 span.model_request_end #21 failed error
-      #23 session.error model_request_failed_error, exhausted: "The model's answer was empty."
+      #23 session.error model_request_failed_error, exhausted: "The model's answer was empty. Send a message to ask again; if other sessions are answered and this one is not, begin a new one."
       #24 session.thread_status_idle primary retries_exhausted
       #25 session.usage 12 in, 5 out, 3.0 s
       #26 session.status_idle retries_exhausted
@@ -612,7 +612,7 @@ fn an_answer_with_nothing_in_it_is_asked_for_again_and_then_an_error() {
       = running, ask #20
     > answer max_tokens
       #21 span.model_request_end #20 failed error
-      #22 session.error model_request_failed_error, exhausted: "The model met its output limit before it said anything; see `max_output` of its route."
+      #22 session.error model_request_failed_error, exhausted: "The model met its output limit before it said anything; see `max_output` of its route. Send a message to ask again; if other sessions are answered and this one is not, begin a new one."
       #23 session.thread_status_idle primary retries_exhausted
       #24 session.usage 30 in, 15 out, 3.0 s
       #25 session.status_idle retries_exhausted

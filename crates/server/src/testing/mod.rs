@@ -24,7 +24,7 @@ use engine::{Clock, Dice, Engine, Parts, Tree};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use protocol::{
-    Stamp, WorkspaceId,
+    Stamp, WorkspaceId, limits,
     routes::{Route, Routes},
 };
 use serde_json::{Value, json};
@@ -85,13 +85,14 @@ impl House {
             clock,
             dice: Dice::seeded(7),
             tree,
-            cache_bytes: protocol::limits::SESSION_CACHE_BYTES,
+            cache_bytes: limits::SESSION_CACHE_BYTES,
         };
         let engine = Engine::start(parts).await.expect("an engine");
         let workspace = WorkspaceId::from_bits(1);
         let settings = Settings {
             workspace,
             env_key_hash: Some(keys::hash(KEY)),
+            connections: limits::CONNECTIONS,
             origins: Vec::new(),
             #[cfg(debug_assertions)]
             end: crate::End::new(|name| std::future::ready(name == "known")),

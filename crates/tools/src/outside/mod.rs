@@ -366,6 +366,11 @@ impl Hands for LocalHands {
         Box::pin(self.call(call, begin))
     }
 
+    fn has_memory(&self) -> bool {
+        let limits = &self.0.settings.limits;
+        sandbox::memory().is_none_or(|now| now.available_bytes >= limits.memory_least(now.total_bytes))
+    }
+
     fn workplace(&self, session: SessionId) -> Workplace {
         let Settings { isolation, root, .. } = &self.0.settings;
         let layout = Layout::new(*isolation, &root.join(session.to_string()));
