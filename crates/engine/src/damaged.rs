@@ -60,7 +60,7 @@ impl Fault {
         match self {
             Self::Store(fault) => matches!(fault, store::Fault::Damaged(_) | store::Fault::Corrupt(_)),
             Self::Corrupt(_) | Self::Unreadable(_) => true,
-            Self::Unwritable(_) | Self::Contended(_) | Self::Taken(_) | Self::Died => false,
+            Self::Memory | Self::Unwritable(_) | Self::Contended(_) | Self::Taken(_) | Self::Died => false,
         }
     }
 }

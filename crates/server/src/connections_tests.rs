@@ -70,12 +70,13 @@ async fn one_that_begins_to_work_when_it_is_told_to_leave_stays() {
     let all = Connections::new(1);
     let first = all.enter(HERE);
     first.known();
-    let _second = all.enter(HERE);
+    let second = all.enter(HERE);
     assert!(dismissed(&first));
     let work = first.request(false);
     let mut leaves = std::pin::pin!(first.leaves());
     assert!(futures_util::poll!(leaves.as_mut()).is_pending());
-    assert_eq!(staying(&all), 2);
+    assert!(dismissed(&second), "another goes for it");
+    assert_eq!(staying(&all), 1);
     drop(work);
     assert!(!dismissed(&first), "it stands in line again");
 }
@@ -86,7 +87,7 @@ async fn a_new_one_has_time_to_ask_where_others_hold_all_places_and_do_not_read(
     let unread = [1, 2].map(|last| all.enter(elsewhere(last)));
     let _answers = unread.each_ref().map(|connection| connection.request(false));
     let first = all.enter(elsewhere(3));
-    let _second = all.enter(elsewhere(4));
+    let second = all.enter(elsewhere(4));
     assert_eq!(told(&unread), [true, false]);
     assert!(dismissed(&first), "it is the first in line");
     let mut leaves = std::pin::pin!(first.leaves());
@@ -94,8 +95,13 @@ async fn a_new_one_has_time_to_ask_where_others_hold_all_places_and_do_not_read(
     let work = first.request(false);
     tokio::time::sleep(NEW).await;
     assert!(futures_util::poll!(leaves.as_mut()).is_pending(), "it has asked");
-    assert_eq!(told(&unread), [true, true], "another goes for it");
-    assert!(!dismissed(&first));
+    assert!(!dismissed(&first) && dismissed(&second), "a newer one is the first in line");
+    let mut leaves = std::pin::pin!(second.leaves());
+    let _more = second.request(false);
+    assert!(futures_util::poll!(leaves.as_mut()).is_pending());
+    tokio::time::sleep(NEW).await;
+    assert!(futures_util::poll!(leaves.as_mut()).is_pending(), "it has asked");
+    assert_eq!(told(&unread), [true, true], "one goes that does not read");
     drop(work);
 }
 
