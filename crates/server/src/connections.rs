@@ -73,6 +73,7 @@ struct Address {
 pub(crate) struct Connection {
     all: Arc<Connections>,
     address: IpAddr,
+    came: Instant,
     pulse: Mutex<Pulse>,
     leave: Notify,
     /// Told when its peer sends no more, and waits for an answer.
@@ -131,10 +132,11 @@ impl Connections {
         let mut table = self.lock();
         table.open += 1;
         table.addresses.entry(address).or_default().open += 1;
-        self.crowd(&mut table, address);
+        self.crowd(&mut table, address, None);
         drop(table);
+        let came = Instant::now();
         let pulse = Pulse {
-            since: Instant::now(),
+            since: came,
             head: None,
             requests: 0,
             asked: false,
@@ -148,6 +150,7 @@ impl Connections {
         let connection = Arc::new(Connection {
             all,
             address,
+            came,
             pulse: Mutex::new(pulse),
             leave: Notify::new(),
             left: CancellationToken::new(),
@@ -164,14 +167,16 @@ impl Connections {
         table.dismiss(first);
     }
 
-    /// One of this address has come or stays: where the address or the whole has too many, another leaves.
-    fn crowd(&self, table: &mut Table, address: IpAddr) {
+    /// One of this address has come or stays, at this place: where the address or the whole has too many, another
+    /// leaves.
+    fn crowd(&self, table: &mut Table, address: IpAddr, stays: Option<Place>) {
+        let other = |place: &&Place| Some(**place) != stays;
         let own = table.addresses.get(&address).filter(|own| own.open > self.share);
-        if let Some(first) = own.and_then(|own| own.line.first().copied()) {
+        if let Some(first) = own.and_then(|own| own.line.iter().find(other).copied()) {
             table.dismiss(Some(first));
         }
         if table.open - table.leaving > self.room {
-            let first = table.line.first_key_value().map(|(place, _)| *place);
+            let first = table.line.keys().find(other).copied();
             table.dismiss(first);
         }
     }
@@ -283,8 +288,9 @@ impl Connection {
     pub(crate) async fn leaves(self: &Arc<Self>) {
         loop {
             self.leave.notified().await;
-            if let Some(still_new) = self.still_new() {
-                sleep_until(still_new).await;
+            // Whether it shows a key that opens may not be known yet, though it has asked.
+            if self.came.elapsed() < NEW {
+                sleep_until(self.came + NEW).await;
             }
             let mut pulse = self.lock();
             let now = pulse.class();
@@ -296,16 +302,10 @@ impl Connection {
             table.leaving -= 1;
             table.addresses.entry(self.address).or_default().open += 1;
             pulse.place = now.map(|class| table.stand(self, class));
-            self.all.crowd(&mut table, self.address);
+            self.all.crowd(&mut table, self.address, pulse.place);
             drop(table);
             self.all.freed.notify_one();
         }
-    }
-
-    /// Until when it counts as new; `None`: it does not.
-    fn still_new(&self) -> Option<Instant> {
-        let pulse = self.lock();
-        (!pulse.asked).then(|| pulse.since + NEW)
     }
 
     /// Whether a key was ever shown on it.

@@ -65,11 +65,12 @@ async fn an_address_with_too_many_loses_its_own_and_one_that_works_may_have_more
     drop(working);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn one_that_begins_to_work_when_it_is_told_to_leave_stays() {
     let all = Connections::new(1);
     let first = all.enter(HERE);
     first.known();
+    tokio::time::sleep(NEW).await;
     let second = all.enter(HERE);
     assert!(dismissed(&first));
     let work = first.request(false);
