@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use protocol::{
-    limits::BESIDE_BYTES,
+    limits::{BESIDE_BYTES, BODY_DEPTH},
     prompt::{self, AnswerBlock},
 };
 use serde_json::Value;
 
 use super::words::Words;
+use crate::weight::depth;
 
 /// Until when a member is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +102,8 @@ pub(super) struct Collected {
     /// By the index of the call's block.
     calls: BTreeMap<(usize, &'static str), String>,
     bytes: usize,
+    /// How deep the deepest of it lies, also if it was left out.
+    depth: usize,
 }
 
 impl Collected {
@@ -126,6 +129,8 @@ impl Collected {
     }
 
     fn item(&mut self, name: &'static str, item: Words<'_>) {
+        // It lies in a list.
+        self.sink(depth(item.text()) + 1);
         if !self.is_too_much() {
             let bytes = put(self.lists.entry(name).or_default(), item);
             self.hold(bytes);
@@ -140,6 +145,7 @@ impl Collected {
     }
 
     fn insert(&mut self, at: usize, name: &'static str, json: String) {
+        self.sink(depth(&json));
         if !self.is_too_much() {
             let bytes = json.len();
             self.calls.insert((at, name), json);
@@ -155,8 +161,14 @@ impl Collected {
         }
     }
 
+    /// Counts how deep it lies: deeper than is read, nothing is kept.
+    fn sink(&mut self, depth: usize) {
+        self.depth = self.depth.max(depth);
+        self.hold(0);
+    }
+
     fn is_too_much(&self) -> bool {
-        self.bytes > BESIDE_BYTES
+        self.bytes > BESIDE_BYTES || self.depth > BODY_DEPTH
     }
 
     /// All of it; what belongs to a call by the index of its block among `blocks`.
@@ -168,8 +180,12 @@ impl Collected {
             }
         }
         if self.is_too_much() {
-            let (bytes, most) = (self.bytes, BESIDE_BYTES);
-            tracing::warn!(%route, bytes, most, "what the provider put beside an answer is too much; it is left out");
+            let (bytes, depth) = (self.bytes, self.depth);
+            tracing::warn!(
+                %route, bytes, depth,
+                "what the provider put beside an answer is larger than {BESIDE_BYTES} bytes or deeper than \
+                 {BODY_DEPTH} levels; it is left out"
+            );
         }
         let Self { mut texts, mut lists, calls, .. } = self;
         let message = MESSAGE.iter().filter_map(|(name, ..)| {

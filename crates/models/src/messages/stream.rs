@@ -16,7 +16,7 @@ use protocol::{
 use serde_json::{Value, json};
 
 use crate::{
-    draft::{Draft, Writing, append},
+    draft::{Draft, Writing, append, is_shallow},
     loose::{Read, count, list, word},
     problem::{Problem, is_error},
     reason::Reason,
@@ -230,6 +230,11 @@ impl Reading {
             "text" => {
                 self.places.insert(index, Place::Silent);
                 return self.piece(index, Piece::Text(string(&mut block, "text")), deltas);
+            }
+            "thinking" | "redacted_thinking" if !is_shallow(&block) => {
+                let most = limits::BODY_DEPTH;
+                tracing::warn!(most, "a thinking block whose members lie too deep in each other is left out");
+                Place::Dropped
             }
             "thinking" | "redacted_thinking" => {
                 self.grow(memory::object(&block))?;
@@ -509,6 +514,28 @@ mod tests {
                 Delta::Text { index: 0, text: "well".to_owned() },
             ]
         );
+    }
+
+    #[test]
+    fn thinking_that_lies_too_deep_to_be_read_again_is_left_out_whole() {
+        let deep = |depth: usize| (2..depth).fold(json!([]), |deep, _| json!([deep]));
+        for (kind, member) in [("thinking", "x"), ("thinking", "signature"), ("redacted_thinking", "data")] {
+            let kept = |depth: usize| {
+                let mut events = vec![
+                    start(0, json!({"type": kind, member: deep(depth)})),
+                    delta(0, json!({"thinking": "hm", "signature": deep(depth)})),
+                    start(1, json!({"type": "text", "text": "hi"})),
+                ];
+                events.extend(ending(json!("end_turn")));
+                let blocks = read(&events).0.expect("an answer").blocks;
+                let thoughts = blocks.iter().filter(|block| matches!(block, AnswerBlock::Thinking { .. }));
+                (thoughts.count(), blocks.len())
+            };
+            assert_eq!(kept(limits::BODY_DEPTH), (1, 2), "{kind} {member}");
+            for depth in [limits::BODY_DEPTH + 1, 124] {
+                assert_eq!(kept(depth), (0, 1), "{kind} {member} {depth}");
+            }
+        }
     }
 
     #[test]

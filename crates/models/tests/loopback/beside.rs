@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use models::{Keys, Models, Oracle};
 use protocol::{
-    limits::BESIDE_BYTES,
+    limits::{BESIDE_BYTES, BODY_DEPTH},
     prompt::{Answer, Beside, Message, Opaque, Origin},
     routes::{Provider, Route, Routes},
 };
@@ -128,6 +128,23 @@ async fn more_than_the_bound_is_left_out_and_the_answer_stands() {
     ] {
         let answer = answer(frames(&chunks)).await;
         assert_eq!((answer.opaque.is_some(), answer.blocks.is_empty()), (is_kept, false));
+    }
+}
+
+#[tokio::test]
+async fn what_lies_too_deep_to_be_read_again_is_left_out_and_the_answer_stands() {
+    let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let signed = |depth: usize| {
+        let call = format!("{{\"id\": \"a\", {CALL}, \"extra_content\": {}}}", deep(depth));
+        frame(&format!("{{\"tool_calls\": [{call}]}}"))
+    };
+    let details = |depth: usize| {
+        let item = format!("{{\"type\": \"x\", \"n\": {}}}", deep(depth - 2));
+        frame(&format!("{{\"content\": \"ok\", \"reasoning_details\": [{item}]}}"))
+    };
+    for (depth, count) in [(BODY_DEPTH, 1), (BODY_DEPTH + 1, 0), (110, 0)] {
+        assert_eq!(kept([signed(depth), end("tool_calls")].concat()).await.len(), count, "{depth}");
+        assert_eq!(kept([details(depth), end("stop")].concat()).await.len(), count, "{depth}");
     }
 }
 
