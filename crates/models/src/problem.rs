@@ -7,9 +7,10 @@ use protocol::{
 use serde_json::Value;
 
 use crate::{
-    failure::{by_status, said},
+    failure::by_status,
     loose::{Piece, Reader, count, is_given, word},
     named::{self, Path},
+    secret::Secret,
     sse::Decoder,
     weight::is_readable,
 };
@@ -200,8 +201,9 @@ impl Problem {
     }
 
     /// The failure that an error in the middle of a stream means.
-    pub(crate) fn in_stream(&self, tokens: Tokens) -> Failure {
-        let message = format!("The model provider failed in the middle of its answer{}", said(&self.message));
+    pub(crate) fn in_stream(&self, tokens: Tokens, secret: &Secret) -> Failure {
+        let why = secret.said(&self.message);
+        let message = format!("The model provider failed in the middle of its answer{why}");
         Failure { class: self.class(), message, retry_after: None, tokens, spots: Vec::new() }
     }
 

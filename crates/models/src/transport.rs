@@ -1,12 +1,10 @@
 //! The road to a provider: one request out, one bounded stream or refusal in, whatever the wire.
 
 use core::{error::Error, fmt, pin::pin, time::Duration};
-use std::borrow::Cow;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::{
-    limits,
     prompt::{Answer, Delta, Failure, FailureClass, Spot},
     routes::Route,
     usage::Tokens,
@@ -18,12 +16,13 @@ use reqwest::{
 use tokio::time::timeout;
 
 use crate::{
-    failure::{self, Asked, failure, said, shown},
+    failure::{self, Asked, failure, shown},
     learned::{Extra, Learned, Omitted},
     loose::{Piece, Read, Reader},
     named::Path,
     problem::{Form, Problem},
     room,
+    secret::Secret,
     sse::{Decoder, FRAME_BYTES, Frame, TooLarge},
     wait::{Wait, unbegun},
     weight::is_readable,
@@ -44,8 +43,8 @@ const FORMS: usize = 5;
 pub(crate) struct Line<'a> {
     pub(crate) client: Client,
     pub(crate) route: &'a Route,
-    /// The key, to cut it out of what the provider says.
-    pub(crate) key: Option<Cow<'a, str>>,
+    /// What is cut out of what the provider says.
+    pub(crate) secret: Secret,
     /// The route's own, the key's and the wire's.
     pub(crate) headers: HeaderMap,
     /// Whom it asks, if a model is asked.
@@ -172,12 +171,10 @@ impl Line<'_> {
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<Answer, Failure> {
         read(response.bytes_stream(), reading, self.route, deltas).await.map_err(|failed| {
-            let message = failure::without(&failed.message, self.key.as_deref());
-            let message = match failure::window(self.route) {
-                Some(window) if failed.class == FailureClass::Overflow => format!("{message} {window}"),
-                Some(_) | None => message,
-            };
-            Failure { message, ..failed }
+            match failure::window(self.route).filter(|_| failed.class == FailureClass::Overflow) {
+                Some(window) => Failure { message: format!("{} {window}", failed.message), ..failed },
+                None => failed,
+            }
         })
     }
 
@@ -185,17 +182,21 @@ impl Line<'_> {
     async fn refused(&self, mut response: Response) -> Unserved {
         let mut body = Vec::new();
         let reading = async {
-            while let Ok(Some(chunk)) = response.chunk().await {
-                body.extend(chunk.iter().take(ERROR_BYTES - body.len()));
-                if body.len() == ERROR_BYTES {
-                    break;
+            while body.len() < ERROR_BYTES {
+                match response.chunk().await {
+                    Ok(Some(chunk)) => body.extend(chunk.iter().take(ERROR_BYTES - body.len())),
+                    Ok(None) => return true,
+                    Err(_) => return false,
                 }
             }
+            false
         };
         // What came in time is enough.
-        drop(timeout(ERROR_WAIT, reading).await);
+        if !timeout(ERROR_WAIT, reading).await.unwrap_or(false) {
+            self.secret.unfinished(&mut body);
+        }
         let problem = Problem::read(&body);
-        let asked = Asked { route: self.route, model: self.model, key: self.key.as_deref() };
+        let asked = Asked { route: self.route, model: self.model, secret: &self.secret };
         let failure = failure::answered(response.status(), response.headers(), &problem, asked);
         Unserved { failure, problem }
     }
@@ -243,6 +244,9 @@ pub(crate) trait Fold: Sized {
     /// What the provider has said about the cost so far.
     fn tokens(&self) -> Tokens;
 
+    /// What is cut out of what the provider says.
+    fn secret(&self) -> &Secret;
+
     /// The whole answer, or why it is none. Called when the stream has ended.
     fn finish(self, end: End) -> Result<Answer, Failure>;
 
@@ -259,7 +263,7 @@ pub(crate) trait Fold: Sized {
 
     /// The failure of an answer that ended with a word that stands for one.
     fn stopped(&self, class: FailureClass, word: &str) -> Failure {
-        let word: String = word.chars().take(limits::SHOWN_CHARS).collect();
+        let word = self.secret().shown(word);
         self.failed(class, format!("The model provider broke the answer off: it says `{word}`."))
     }
 
@@ -396,12 +400,12 @@ impl<F: Fold> Hearing<'_, F> {
             let unframed = core::mem::take(&mut self.unframed);
             return self.unstreamed(&unframed, route);
         }
-        let words = self.words;
+        let (words, secret) = (self.words, self.reading.secret().clone());
         self.reading.finish(end).map_err(|failed| {
             if failed.class != FailureClass::Cut || words.is_empty() {
                 return failed;
             }
-            let message = format!("{}{}", failed.message.trim_end_matches('.'), said(&words));
+            let message = format!("{}{}", failed.message.trim_end_matches('.'), secret.said(&words));
             Failure { message, ..failed }
         })
     }
@@ -418,18 +422,19 @@ impl<F: Fold> Hearing<'_, F> {
         // What keeps a connection up says nothing.
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b":"));
         let problem = Problem::read(&lines.collect::<Vec<_>>().join(&b'\n'));
+        let said = self.reading.secret().said(problem.message());
         match problem.form() {
-            Form::Api => Err(problem.in_stream(self.reading.tokens())),
+            Form::Api => Err(problem.in_stream(self.reading.tokens(), self.reading.secret())),
             Form::Page => {
-                let (at, pattern, page) = (shown(route), &route.pattern, said(problem.message()));
+                let (at, pattern) = (shown(route), &route.pattern);
                 let message = format!(
                     "{at} answered with a web page, not with a stream; check the base URL of the route \
-                     {pattern}{page}"
+                     {pattern}{said}"
                 );
                 Err(self.reading.failed(FailureClass::Unusable, message))
             }
             Form::Lines => {
-                let message = format!("The model's stream ended in the middle{}", said(problem.message()));
+                let message = format!("The model's stream ended in the middle{said}");
                 Err(self.reading.failed(FailureClass::Cut, message))
             }
             Form::Silent if pieces.is_empty() => self.reading.finish(End::Whole),
@@ -454,6 +459,7 @@ mod tests {
     use core::convert::Infallible;
     use futures_util::stream;
     use protocol::{
+        limits,
         prompt::{AnswerBlock, AnswerStop},
         routes::Patience,
     };

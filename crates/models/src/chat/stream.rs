@@ -23,6 +23,7 @@ use crate::{
     loose::{Read, count, list, word},
     problem::{Problem, is_error},
     reason::Reason,
+    secret::Secret,
     transport::{End, Fold, Stage},
 };
 
@@ -69,6 +70,7 @@ impl Cost {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     from: Option<Origin>,
+    secret: Secret,
     draft: Draft,
     calls: Calls,
     beside: Collected,
@@ -100,6 +102,10 @@ impl Fold for Reading {
         self.draft.said()
     }
 
+    fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
     fn take(
         &mut self,
         name: &[u8],
@@ -110,7 +116,7 @@ impl Fold for Reading {
         let failed = choices.first().and_then(|choice| choice.get("error")).is_some_and(Value::is_object);
         if is_error(name, &value) || failed {
             let problem = Problem::of(if failed { &choices[0] } else { &value });
-            return Err(problem.in_stream(self.tokens()));
+            return Err(problem.in_stream(self.tokens(), &self.secret));
         }
         // A single answer was asked for.
         let is_it = |choice: &Value| choice.get("index").and_then(count).is_none_or(|index| index == 0);
@@ -190,8 +196,8 @@ fn refused(explanation: String) -> AnswerStop {
 
 impl Reading {
     /// The reading of an answer over this route.
-    pub(crate) fn of(route: &Route) -> Self {
-        Self { from: Some(Origin::of(route)), ..Self::default() }
+    pub(crate) fn of(route: &Route, secret: &Secret) -> Self {
+        Self { from: Some(Origin::of(route)), secret: secret.clone(), ..Self::default() }
     }
 
     /// `written` is the piece as it was, if something of it is to be kept so.

@@ -20,6 +20,7 @@ use crate::{
     loose::{Read, count, list, word},
     problem::{Problem, is_error},
     reason::Reason,
+    secret::Secret,
     transport::{End, Fold, Stage},
 };
 
@@ -58,6 +59,7 @@ enum Piece {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     from: Option<Origin>,
+    secret: Secret,
     places: BTreeMap<u64, Place>,
     /// The index of the block that began last, for pieces without one.
     last: u64,
@@ -91,6 +93,10 @@ impl Fold for Reading {
         self.draft.said()
     }
 
+    fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
     fn take(
         &mut self,
         name: &[u8],
@@ -101,7 +107,7 @@ impl Fold for Reading {
         // The event's name is what its data's `type` is too, as a rule.
         let kind = if kind.is_empty() { String::from_utf8_lossy(name).into_owned() } else { kind };
         if is_error(name, &value) {
-            return Err(Problem::of(&value).in_stream(self.tokens()));
+            return Err(Problem::of(&value).in_stream(self.tokens(), &self.secret));
         }
         let Value::Object(mut event) = value else { return Ok(()) };
         match kind.as_str() {
@@ -174,8 +180,8 @@ impl Fold for Reading {
 
 impl Reading {
     /// The reading of an answer over this route.
-    pub(crate) fn of(route: &Route) -> Self {
-        Self { from: Some(Origin::of(route)), ..Self::default() }
+    pub(crate) fn of(route: &Route, secret: &Secret) -> Self {
+        Self { from: Some(Origin::of(route)), secret: secret.clone(), ..Self::default() }
     }
 
     /// The index of a block's event; without one, that of a block that begins, or of the one that began last.
@@ -253,7 +259,7 @@ impl Reading {
             }
             _ => {
                 if !std::mem::replace(&mut self.warned, true) {
-                    let kind: String = kind.chars().take(limits::SHOWN_CHARS).collect();
+                    let kind = self.secret.shown(&kind);
                     tracing::warn!(kind, "blocks of an unknown kind are left out of the answer");
                 }
                 Place::Dropped
