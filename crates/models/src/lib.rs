@@ -4,6 +4,7 @@
 //! chat-completions API, or the built-in script of `heddle-demo`.
 
 mod blank;
+mod broken;
 mod chat;
 mod demo;
 mod draft;

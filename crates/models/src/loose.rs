@@ -210,17 +210,6 @@ pub(crate) fn word(value: Option<&Value>) -> String {
     }
 }
 
-/// Whether a member is there and is not just a way to write that it is not.
-pub(crate) fn is_given(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => items.iter().any(is_given),
-        Value::Object(fields) => !fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) => true,
-    }
-}
-
 /// Several, or one that stands where a list should.
 pub(crate) fn list(value: Option<&Value>) -> &[Value] {
     match value {

@@ -13,9 +13,11 @@ use reqwest::{
     Client, RequestBuilder, Response,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap},
 };
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
+    broken::is_named,
     failure::{self, Asked, failure, shown},
     learned::{Extra, Learned, Omitted},
     loose::{Piece, Read, Reader},
@@ -36,6 +38,8 @@ const ERROR_BYTES: usize = 64 * 1024;
 const ERROR_WAIT: Duration = Duration::from_secs(10);
 /// Most bytes of a body without frames that are kept, to be read as something else than a stream.
 const UNFRAMED_BYTES: usize = 4 * 1024 * 1024;
+/// Words that only keep a stream up.
+const ALIVE: [&str; 4] = ["ping", "keep-alive", "keepalive", "heartbeat"];
 /// Most requests for one answer: each but the first leaves out what the one before was refused for.
 const FORMS: usize = 5;
 
@@ -235,6 +239,12 @@ pub(crate) trait Fold: Sized {
     /// The word came that says that all is sent.
     fn done(&mut self);
 
+    /// Whether an object is one of the wire's own.
+    fn is_piece(&self, name: &[u8], value: &Value) -> bool;
+
+    /// Whether it was said why the answer ends.
+    fn is_reasoned(&self) -> bool;
+
     /// How far the answer is.
     fn stage(&self) -> Stage;
 
@@ -289,6 +299,8 @@ struct Hearing<'d, F> {
     unframed: Vec<u8>,
     /// The last words that stood in the place of an object.
     words: String,
+    /// How much of the answer there was when something last came that is not of the wire.
+    odd: Option<usize>,
 }
 
 /// Reads a streamed answer to its end.
@@ -301,7 +313,7 @@ async fn read<E: Error>(
     let mut stream = pin!(stream);
     let mut decoder = Decoder::default();
     let (reader, unframed, words) = (Reader::default(), Vec::new(), String::new());
-    let mut hearing = Hearing { reading, reader, deltas, heard: false, unframed, words };
+    let mut hearing = Hearing { reading, reader, deltas, heard: false, unframed, words, odd: None };
     let mut wait = Wait::begin(route);
     loop {
         wait.heard(hearing.reading.said());
@@ -350,7 +362,7 @@ async fn read<E: Error>(
         }
     }
     drop(timeout(FAREWELL, stream.next()).await);
-    hearing.reading.finish(End::Whole)
+    hearing.ended(route, End::Whole)
 }
 
 impl<F: Fold> Hearing<'_, F> {
@@ -367,6 +379,9 @@ impl<F: Fold> Hearing<'_, F> {
                 return Ok(Some(self.reading.failed(FailureClass::Cut, message)));
             }
         };
+        if pieces.is_empty() && is_named(&String::from_utf8_lossy(&frame.name)) {
+            return Err(self.failed(&frame.data));
+        }
         for piece in pieces {
             if self.reading.stage() == Stage::Whole {
                 break;
@@ -377,6 +392,9 @@ impl<F: Fold> Hearing<'_, F> {
                     self.unframed = Vec::new();
                     // Some wrap each in a list.
                     for read in read.each() {
+                        if !self.reading.is_piece(&frame.name, &read.value) {
+                            self.odd = Some(self.reading.said());
+                        }
                         self.reading.take(&frame.name, read, self.deltas)?;
                     }
                 }
@@ -384,10 +402,23 @@ impl<F: Fold> Hearing<'_, F> {
                     self.heard = true;
                     self.reading.done();
                 }
-                Piece::Words(words) => self.words = words,
+                Piece::Words(words) if is_named(&String::from_utf8_lossy(&frame.name)) => {
+                    return Err(self.failed(words.as_bytes()));
+                }
+                Piece::Words(words) => {
+                    if !ALIVE.contains(&words.to_ascii_lowercase().as_str()) {
+                        self.odd = Some(self.reading.said());
+                    }
+                    self.words = words;
+                }
             }
         }
         Ok(None)
+    }
+
+    /// The failure that the data of an event of that name means.
+    fn failed(&self, data: &[u8]) -> Failure {
+        Problem::read(data).in_stream(self.reading.tokens(), self.reading.secret())
     }
 
     /// Whether all that has come is JSON without any frame.
@@ -401,7 +432,10 @@ impl<F: Fold> Hearing<'_, F> {
             return self.unstreamed(&unframed, route);
         }
         let (words, secret) = (self.words, self.reading.secret().clone());
-        self.reading.finish(end).map_err(|failed| {
+        // What nobody can read may say that it failed: then only a reason makes it whole.
+        let is_half = self.odd == Some(self.reading.said()) && !self.reading.is_reasoned();
+        let outcome = if is_half { Err(self.reading.broken()) } else { self.reading.finish(end) };
+        outcome.map_err(|failed| {
             if failed.class != FailureClass::Cut || words.is_empty() {
                 return failed;
             }

@@ -19,9 +19,10 @@ use super::{
 };
 use crate::{
     blank::says_something,
+    broken::{is_error, is_failure},
     draft::{Draft, Writing, append},
     loose::{Read, count, list, word},
-    problem::{Problem, is_error},
+    problem::Problem,
     reason::Reason,
     secret::Secret,
     transport::{End, Fold, Stage},
@@ -113,8 +114,8 @@ impl Fold for Reading {
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
         let choices = list(value.get("choices"));
-        let failed = choices.first().and_then(|choice| choice.get("error")).is_some_and(Value::is_object);
-        if is_error(name, &value) || failed {
+        let failed = choices.first().and_then(|choice| choice.get("error")).is_some_and(is_failure);
+        if is_error(name, &value, !choices.is_empty()) || failed {
             let problem = Problem::of(if failed { &choices[0] } else { &value });
             return Err(problem.in_stream(self.tokens(), &self.secret));
         }
@@ -155,6 +156,15 @@ impl Fold for Reading {
 
     fn done(&mut self) {
         self.done = true;
+    }
+
+    fn is_piece(&self, _: &[u8], value: &Value) -> bool {
+        let is_chunk = value.get("object").and_then(Value::as_str).is_some_and(|kind| kind.contains("chunk"));
+        is_chunk || ["choices", "usage", "x_groq"].iter().any(|key| value.get(*key).is_some())
+    }
+
+    fn is_reasoned(&self) -> bool {
+        self.finish.is_some()
     }
 
     fn finish(mut self, end: End) -> Result<Answer, Failure> {

@@ -16,13 +16,26 @@ use protocol::{
 use serde_json::{Value, json};
 
 use crate::{
+    broken::is_error,
     draft::{Draft, Writing, append, is_shallow},
     loose::{Read, count, list, word},
-    problem::{Problem, is_error},
+    problem::Problem,
     reason::Reason,
     secret::Secret,
     transport::{End, Fold, Stage},
 };
+
+/// The events that there are.
+const KINDS: [&str; 8] = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "message",
+    "ping",
+];
 
 /// What a usage says.
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,10 +116,8 @@ impl Fold for Reading {
         Read { value, .. }: Read,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
-        let kind = word(value.get("type"));
-        // The event's name is what its data's `type` is too, as a rule.
-        let kind = if kind.is_empty() { String::from_utf8_lossy(name).into_owned() } else { kind };
-        if is_error(name, &value) {
+        let kind = kind(name, &value);
+        if is_error(name, &value, KINDS.contains(&kind.as_str())) {
             return Err(Problem::of(&value).in_stream(self.tokens(), &self.secret));
         }
         let Value::Object(mut event) = value else { return Ok(()) };
@@ -143,6 +154,14 @@ impl Fold for Reading {
 
     fn done(&mut self) {
         self.stopped = true;
+    }
+
+    fn is_piece(&self, name: &[u8], value: &Value) -> bool {
+        KINDS.contains(&kind(name, value).as_str())
+    }
+
+    fn is_reasoned(&self) -> bool {
+        self.reason.is_some()
     }
 
     fn finish(mut self, end: End) -> Result<Answer, Failure> {
@@ -376,6 +395,12 @@ impl Cost {
             cache_write_1h: hour,
         }
     }
+}
+
+/// What an event is: as a rule its name is what its data's `type` is too.
+fn kind(name: &[u8], value: &Value) -> String {
+    let kind = word(value.get("type"));
+    if kind.is_empty() { String::from_utf8_lossy(name).into_owned() } else { kind }
 }
 
 /// Takes a string out of a block; empty if it is none.
