@@ -6,6 +6,7 @@
 mod back;
 mod beside;
 mod calls;
+mod pieced;
 mod request;
 mod short;
 mod spots;

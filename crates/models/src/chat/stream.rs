@@ -189,7 +189,7 @@ impl Fold for Reading {
             Reason::Ended | Reason::Paused if calls => AnswerStop::ToolUse,
             Reason::Ended | Reason::Paused => AnswerStop::EndTurn,
         };
-        self.calls.name(&mut self.draft);
+        self.calls.finish(&mut self.draft);
         let tokens = self.cost.tokens();
         let blocks = self.draft.finish(&stop);
         let opaque = self.from.and_then(|from| {

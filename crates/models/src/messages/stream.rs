@@ -65,6 +65,7 @@ enum Piece {
     Text(String),
     Thinking(String),
     Signature(String),
+    Data(String),
     Input(String),
 }
 
@@ -133,8 +134,9 @@ impl Fold for Reading {
             }
             "content_block_delta" => {
                 let index = self.index(&event, false);
-                let piece = event.get("delta").and_then(Piece::read);
-                piece.map_or(Ok(()), |piece| self.piece(index, piece, deltas))?;
+                for piece in event.get("delta").map(Piece::read).unwrap_or_default() {
+                    self.piece(index, piece, deltas)?;
+                }
             }
             "message_delta" => self.ending(&event)?,
             "message_stop" => self.stopped = true,
@@ -312,9 +314,8 @@ impl Reading {
         match (self.draft.at(at), piece) {
             (Some(Writing::Text(_)), Piece::Text(text)) => self.draft.say(at, text, deltas),
             (Some(Writing::Thinking(raw)), Piece::Thinking(thinking)) => append(raw, "thinking", &thinking),
-            (Some(Writing::Thinking(raw)), Piece::Signature(signature)) => {
-                append(raw, "signature", &signature);
-            }
+            (Some(Writing::Thinking(raw)), Piece::Signature(signature)) => seal(raw, "signature", &signature),
+            (Some(Writing::Thinking(raw)), Piece::Data(data)) => seal(raw, "data", &data),
             (Some(Writing::ToolUse { json, .. }), Piece::Input(more)) => json.push_str(&more),
             (Some(Writing::Text(_) | Writing::Thinking(_) | Writing::ToolUse { .. }) | None, _) => {}
         }
@@ -344,8 +345,8 @@ impl Reading {
 }
 
 impl Piece {
-    /// The piece that a delta is, by what it holds: its `type` says no more.
-    fn read(delta: &Value) -> Option<Self> {
+    /// The pieces that a delta is, by what it holds: its `type` says no more.
+    fn read(delta: &Value) -> Vec<Self> {
         let text = |key: &str| match delta.get(key) {
             Some(Value::String(text)) => Some(text.clone()),
             Some(whole @ Value::Object(_)) if key == "partial_json" => Some(whole.to_string()),
@@ -355,14 +356,19 @@ impl Piece {
             text("text").map(Self::Text),
             text("thinking").map(Self::Thinking),
             text("signature").map(Self::Signature),
+            text("data").map(Self::Data),
             text("partial_json").map(Self::Input),
         ];
-        pieces.into_iter().flatten().next()
+        pieces.into_iter().flatten().collect()
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Text(text) | Self::Thinking(text) | Self::Signature(text) | Self::Input(text) => text.len(),
+            Self::Text(text)
+            | Self::Thinking(text)
+            | Self::Signature(text)
+            | Self::Data(text)
+            | Self::Input(text) => text.len(),
         }
     }
 }
@@ -394,6 +400,13 @@ impl Cost {
             cache_write_5m: five_minutes,
             cache_write_1h: hour,
         }
+    }
+}
+
+/// Goes on with what seals a block; the same once more is no more of it.
+fn seal(raw: &mut Object, key: &str, more: &str) {
+    if raw.get(key).and_then(Value::as_str) != Some(more) {
+        append(raw, key, more);
     }
 }
 
@@ -518,6 +531,43 @@ mod tests {
                 Delta::Start { index: 3, kind: DeltaKind::ToolUse },
             ]
         );
+    }
+
+    #[test]
+    fn what_seals_thinking_is_kept_once_wherever_it_comes() {
+        for (begun, pieces, kept) in [
+            (
+                json!({"type": "thinking", "thinking": ""}),
+                vec![json!({"thinking": "hm", "signature": "S"})],
+                json!({"type": "thinking", "thinking": "hm", "signature": "S"}),
+            ),
+            (
+                json!({"type": "thinking", "thinking": "hm", "signature": "S"}),
+                vec![json!({"signature": "S"}), json!({"signature": ""})],
+                json!({"type": "thinking", "thinking": "hm", "signature": "S"}),
+            ),
+            (
+                json!({"type": "thinking", "thinking": "hm", "signature": ""}),
+                vec![json!({"signature": "S"}), json!({"signature": "T"})],
+                json!({"type": "thinking", "thinking": "hm", "signature": "ST"}),
+            ),
+            (
+                json!({"type": "redacted_thinking", "data": ""}),
+                vec![json!({"data": "D"})],
+                json!({"type": "redacted_thinking", "data": "D"}),
+            ),
+            (
+                json!({"type": "redacted_thinking"}),
+                vec![json!({"data": "D"}), json!({"data": "D"})],
+                json!({"type": "redacted_thinking", "data": "D"}),
+            ),
+        ] {
+            let mut events = vec![start(0, begun)];
+            events.extend(pieces.into_iter().map(|piece| delta(0, piece)));
+            events.extend(ending(json!("end_turn")));
+            let blocks = read(&events).0.expect("an answer").blocks;
+            assert_eq!(blocks, [AnswerBlock::Thinking { raw: kept }]);
+        }
     }
 
     #[test]
