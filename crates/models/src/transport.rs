@@ -5,13 +5,14 @@ use core::{error::Error, fmt, pin::pin, time::Duration};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::{
+    limits::{ANSWER_BYTES, SHOWN_CHARS},
     prompt::{Answer, Delta, Failure, FailureClass, Spot},
     routes::Route,
     usage::Tokens,
 };
 use reqwest::{
-    Client, RequestBuilder, Response,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap},
+    Client, RequestBuilder, Response, StatusCode,
+    header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap},
 };
 use serde_json::Value;
 use tokio::time::timeout;
@@ -36,7 +37,8 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// Most bytes of an error's body that are read, and for how long.
 const ERROR_BYTES: usize = 64 * 1024;
 const ERROR_WAIT: Duration = Duration::from_secs(10);
-/// Most bytes of a body without frames that are kept, to be read as something else than a stream.
+/// Most bytes of a body without frames that are kept, to be read as something else than a stream or an answer
+/// in one piece.
 const UNFRAMED_BYTES: usize = 4 * 1024 * 1024;
 /// Words that only keep a stream up.
 const ALIVE: [&str; 4] = ["ping", "keep-alive", "keepalive", "heartbeat"];
@@ -164,7 +166,12 @@ impl Line<'_> {
             Ok(Err(error)) => return Err(failure::unanswered(&error, self.route).into()),
             Err(_) => return Err(unbegun(self.route, Tokens::default()).into()),
         };
-        if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
+        let coding = response.headers().get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+        match coding.map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")) {
+            Some(coding) => Err(self.coded(response.status(), coding).into()),
+            None if response.status().is_success() => Ok(response),
+            None => Err(self.refused(response).await),
+        }
     }
 
     /// Reads the streamed answer to a request.
@@ -180,6 +187,17 @@ impl Line<'_> {
                 None => failed,
             }
         })
+    }
+
+    /// The failure of an answer that nobody here can read.
+    fn coded(&self, status: StatusCode, coding: &str) -> Failure {
+        let (at, code, coding) = (shown(self.route), status.as_u16(), self.secret.shown(coding));
+        let class = if status.is_success() { FailureClass::Unusable } else { failure::by_status(code) };
+        let message = format!(
+            "The answer of {at} ({code}) is compressed ({coding}), which was not asked for: see that nothing \
+             between here and the provider compresses answers."
+        );
+        failure(class, message)
     }
 
     /// Why the provider gave no answer.
@@ -346,19 +364,27 @@ async fn read<E: Error>(
             Err(_) if hearing.reading.stage() == Stage::Ending => return hearing.ended(route, End::Torn),
             Err(_) => return Err(wait.over(patience, hearing.reading.tokens())),
         };
-        if !hearing.heard {
-            let room = UNFRAMED_BYTES - hearing.unframed.len();
-            hearing.unframed.extend(chunk.iter().take(room));
-        }
-        let frames = decoder.take(&chunk).map_err(|TooLarge| {
-            let message = format!("The model's stream holds an event of more than {FRAME_BYTES} bytes.");
-            hearing.reading.failed(FailureClass::Unusable, message)
-        })?;
+        hearing.keep(&chunk)?;
+        let frames = match decoder.take(&chunk) {
+            Ok(frames) => frames,
+            // An answer in one piece may be one line.
+            Err(TooLarge) if hearing.is_bare() => {
+                decoder = Decoder::default();
+                continue;
+            }
+            Err(TooLarge) => {
+                let message = format!("The model's stream holds an event of more than {FRAME_BYTES} bytes.");
+                return Err(hearing.reading.failed(FailureClass::Unusable, message));
+            }
+        };
         for frame in frames {
+            let before = hearing.progress();
             if let Some(unreadable) = hearing.take(&frame)? {
                 return Err(unreadable);
             }
-            wait.framed();
+            if hearing.progress() != before {
+                wait.framed();
+            }
         }
     }
     drop(timeout(FAREWELL, stream.next()).await);
@@ -421,9 +447,34 @@ impl<F: Fold> Hearing<'_, F> {
         Problem::read(data).in_stream(self.reading.tokens(), self.reading.secret())
     }
 
+    /// What a frame that says anything changes.
+    fn progress(&self) -> (usize, Tokens, bool) {
+        (self.reading.said(), self.reading.tokens(), self.reading.is_reasoned())
+    }
+
+    /// Keeps what may be no stream: an answer in one piece up to the bound of any answer.
+    fn keep(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        if self.heard {
+            return Ok(());
+        }
+        let chunk = if self.unframed.is_empty() { chunk.trim_ascii_start() } else { chunk };
+        let is_bare = begins_json(if self.unframed.is_empty() { chunk } else { &self.unframed });
+        let most = if is_bare { ANSWER_BYTES } else { UNFRAMED_BYTES };
+        let room = most - self.unframed.len();
+        if is_bare && chunk.len() > room {
+            let message = format!("The model's answer is larger than {ANSWER_BYTES} bytes.");
+            return Err(self.reading.failed(FailureClass::Unusable, message));
+        }
+        self.unframed.extend(chunk.iter().take(room));
+        if chunk.len() > room {
+            self.reading.secret().unfinished(&mut self.unframed);
+        }
+        Ok(())
+    }
+
     /// Whether all that has come is JSON without any frame.
     fn is_bare(&self) -> bool {
-        !self.heard && self.unframed.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first))
+        !self.heard && begins_json(&self.unframed)
     }
 
     fn ended(mut self, route: &Route, end: End) -> Result<Answer, Failure> {
@@ -447,11 +498,16 @@ impl<F: Fold> Hearing<'_, F> {
     /// Reads a body that is no stream: an answer in one piece, or why there is none.
     fn unstreamed(mut self, body: &[u8], route: &Route) -> Result<Answer, Failure> {
         let pieces = if is_readable(body) { self.reader.read(body).unwrap_or_default() } else { Vec::new() };
-        if let [Piece::Value(read)] = &pieces[..] {
-            let taken = self.reading.take(b"", read.clone(), self.deltas);
+        let is_silent = pieces.is_empty();
+        if let Ok([Piece::Value(read)]) = <[Piece; 1]>::try_from(pieces) {
+            let taken = self.reading.take(b"", read, self.deltas);
             if taken.is_err() || self.reading.stage() != Stage::Open {
                 return taken.and_then(|()| self.reading.finish(End::Whole));
             }
+        }
+        // Half of an answer says nothing about why it is half.
+        if is_silent && begins_json(body) && body.len() > SHOWN_CHARS {
+            return Err(self.reading.broken());
         }
         // What keeps a connection up says nothing.
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b":"));
@@ -471,7 +527,7 @@ impl<F: Fold> Hearing<'_, F> {
                 let message = format!("The model's stream ended in the middle{said}");
                 Err(self.reading.failed(FailureClass::Cut, message))
             }
-            Form::Silent if pieces.is_empty() => self.reading.finish(End::Whole),
+            Form::Silent if is_silent => self.reading.finish(End::Whole),
             Form::Silent => {
                 let message =
                     "The model provider sent its answer in one piece, in a form that is not its API's.";
@@ -479,6 +535,12 @@ impl<F: Fold> Hearing<'_, F> {
             }
         }
     }
+}
+
+/// Whether a body begins as an object or a list does.
+fn begins_json(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.first().is_some_and(|first| b"{[".contains(first))
 }
 
 /// The failure of a prompt that is no JSON.
@@ -580,7 +642,8 @@ mod tests {
         // One that has said why it ended has only not ended its stream.
         let begun = Instant::now();
         let answer = read(paced(TEXT, USAGE), Reading::default(), &route(), &mut |_| {}).await;
-        assert_eq!((begun.elapsed(), answer.map(|answer| answer.stop)), (EMPTY, Ok(AnswerStop::EndTurn)));
+        let took = SILENCE / 2 + SILENCE;
+        assert_eq!((begun.elapsed(), answer.map(|answer| answer.stop)), (took, Ok(AnswerStop::EndTurn)));
         for (again, took, failure) in failures {
             assert_eq!((took, failure.class), (EMPTY, FailureClass::Cut), "{again}: {failure:?}");
             assert!(failure.message.contains("only signs of life"), "{failure:?}");
@@ -688,6 +751,7 @@ mod tests {
     const WORDS: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
     const REASON: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\n";
+    const EMPTY_CHUNK: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\n\n";
     const BOTH: &str =
         "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
 
@@ -703,14 +767,15 @@ mod tests {
         let pause = SILENCE * 3 / 4;
         let begun = Instant::now();
         // What only keeps the connection up is not waited for.
-        let pings = spaced(&[": ping\n\n"; 9], SILENCE / 2);
+        let idle = [": ping\n\n", EMPTY_CHUNK].repeat(5);
+        let pings = spaced(&idle, SILENCE / 2);
         let stream = chunks(&[WORDS]).chain(spaced(&[REASON, USAGE], pause)).chain(pings);
         let stream = stream.chain(stream::pending());
         let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
         assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
-        assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on");
+        assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on that says something");
     }
 
     #[tokio::test(start_paused = true)]

@@ -128,10 +128,14 @@ impl Fold for Reading {
         {
             self.cost.update(usage);
         }
-        // An answer in one piece says it all in `message`; one in many may say it all again.
+        // An answer in one piece says it all in `message`; one in many may say it all again, or the rest too.
+        let rest = choice.get("message").and_then(|message| self.rest(message));
         let message = choice.get("message").filter(|_| self.draft.last().is_none());
         let piece = choice.get("delta").filter(|delta| delta.is_object());
         let has_piece = piece.is_some();
+        if let Some(rest) = rest.filter(|_| !has_piece) {
+            self.say(rest, deltas)?;
+        }
         if let Some(piece) = piece.or(message) {
             let name = if has_piece { "delta" } else { "message" };
             let written = text.as_deref().zip(place).and_then(|(text, place)| {
@@ -210,6 +214,14 @@ impl Reading {
         Self { from: Some(Origin::of(route)), secret: secret.clone(), ..Self::default() }
     }
 
+    /// What a message says of the text beyond what is there, if it begins with that.
+    fn rest(&self, message: &Value) -> Option<String> {
+        let Some((_, Writing::Text(text))) = self.draft.last() else { return None };
+        let whole = words(message.get("content")?);
+        let rest = whole.strip_prefix(text.as_str())?;
+        (!rest.is_empty()).then(|| rest.to_owned())
+    }
+
     /// `written` is the piece as it was, if something of it is to be kept so.
     fn piece(
         &mut self,
@@ -267,8 +279,10 @@ impl Reading {
             self.draft.say(at, text, deltas);
             return Ok(());
         }
+        // All before it is blank.
+        let begins = says_something(&text);
         self.blank.push_str(&text);
-        if says_something(&self.blank) {
+        if begins {
             let text = core::mem::take(&mut self.blank);
             let at = self.open(Writing::Text(String::new()), deltas)?;
             self.draft.say(at, text, deltas);

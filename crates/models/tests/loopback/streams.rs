@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use models::{Keys, Models, Oracle};
 use protocol::{
+    limits::ANSWER_BYTES,
     prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass},
     routes::{Provider, Route, Routes},
 };
@@ -183,6 +184,12 @@ fn chatted() -> Vec<Case> {
         ("an answer in one piece of many lines", format!("{message:#}\n")),
         ("an answer in one piece within a stream", format!("{}{DONE}", bare(&message))),
         ("all of it once more at the end", format!("{hi}{}{DONE}", bare(&message))),
+        (
+            "its end only in the whole",
+            format!("{}{}{DONE}", chunk(&json!({"content": "h"}), None), bare(&message)),
+        ),
+        ("[done]", format!("{hi}data: [done]\n\n")),
+        ("a mark before each", good.replace("data: ", "data: \u{feff}")),
     ]
 }
 
@@ -279,6 +286,36 @@ async fn a_word_in_every_chunk_that_says_why_it_ends_is_no_end() {
         assert_eq!(torn, Err(FailureClass::Cut), "{wire:?}: a broken connection is no end");
         let ended = ask(unended, false).await.map(|answer| answer.blocks);
         assert_eq!(ended, Ok(vec![said("abc")]), "{wire:?}: the end of the body is one");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_in_one_piece_may_be_as_large_as_any_and_half_of_one_is_not_quoted() {
+    let whole = |bytes: usize| {
+        let message = json!({"role": "assistant", "content": "y".repeat(bytes)});
+        json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).to_string()
+    };
+    for bytes in [3_000_000, 5_000_000, 20_000_000] {
+        let answer = heard(Chat, whole(bytes)).await.expect("an answer");
+        assert_eq!(answer.blocks, [said(&"y".repeat(bytes))], "{bytes}");
+    }
+    let failure = heard(Chat, whole(ANSWER_BYTES)).await.expect_err("a failure");
+    let message = format!("The model's answer is larger than {ANSWER_BYTES} bytes.");
+    assert_eq!((failure.class, failure.message), (FailureClass::Unusable, message));
+    let half = whole(5_000).replace('}', "");
+    let failure = heard(Chat, half).await.expect_err("a failure");
+    let message = "The model's stream ended in the middle.";
+    assert_eq!((failure.class, failure.message.as_str()), (FailureClass::Cut, message));
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_called_one() {
+    for (status, class) in [(200, FailureClass::Unusable), (400, FailureClass::Invalid)] {
+        let provider = Fake::failing(status, &[("content-encoding", "gzip")], json!("\u{1f}")).await;
+        let failure = models(Chat, &provider.base_url).ask(&prompt("m"), &mut |_| {}).await;
+        let failure = failure.expect_err("a failure");
+        assert!(failure.message.contains("is compressed (gzip), which was not asked for"), "{failure}");
+        assert_eq!(failure.class, class);
     }
 }
 
