@@ -9,6 +9,7 @@ mod chat;
 mod demo;
 mod draft;
 mod failure;
+mod fold;
 mod headers;
 mod keys;
 mod lacks;

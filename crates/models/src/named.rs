@@ -52,7 +52,7 @@ fn alone(text: &str) -> Option<Path> {
 /// 'messages[0].content[1]'.`
 fn leading(text: &str) -> Option<Path> {
     let (before, rest) = text.split_once(ROOT)?;
-    let opening = before.trim_end_matches(['\'', '`', '"', '/']);
+    let opening = before.trim_end_matches(['\'', '`', '/']);
     let are_words = opening.chars().all(|letter| letter.is_ascii_alphabetic() || letter == ' ');
     let is_apart = before.len() > opening.len() || opening.is_empty() || opening.ends_with(' ');
     let is_first = are_words && is_apart && opening.split_whitespace().count() <= WORDS;

@@ -287,13 +287,6 @@ impl Entry {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
-        match self {
-            Self::Whole(text) => Words::of(text).member(name).is_some(),
-            Self::Pieces(parts) => parts.iter().any(|(own, part)| own == name && !part.is_null()),
-        }
-    }
-
     /// Whether an item says no more than this one has.
     fn is_again(&self, item: Words<'_>) -> bool {
         let same = |name: &str, told: Words<'_>| {
@@ -310,9 +303,10 @@ impl Entry {
             (Some(own), Some(other)) => own == other,
             (None, _) | (_, None) => true,
         };
-        let is_ciphered = self.has("data") || told("data").is_some();
+        let seals = |name: &str| self.member(name).is_some_and(|own| !is_blank(&own));
+        let is_ciphered = seals("data") || told("data").is_some_and(|data| !is_blank(data));
         let says = TEXTS.iter().any(|name| told(name).is_some_and(|text| text != "\"\""));
-        let is_signed = self.has("signature");
+        let is_signed = seals("signature");
         told("type").is_some()
             && same("type")
             && same("index")

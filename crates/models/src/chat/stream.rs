@@ -21,11 +21,11 @@ use crate::{
     blank::says_something,
     broken::{is_error, is_failure},
     draft::{Draft, Writing, append},
+    fold::{End, Fold, Stage},
     loose::{Read, count, list, word},
     problem::Problem,
     reason::Reason,
     secret::Secret,
-    transport::{End, Fold, Stage},
 };
 
 /// The field of a thinking block that holds its text, unless that stands beside the answer. Its type keeps it
@@ -129,11 +129,12 @@ impl Fold for Reading {
             self.cost.update(usage);
         }
         // An answer in one piece says it all in `message`; one in many may say it all again, or the rest too.
-        let rest = choice.get("message").and_then(|message| self.rest(message));
-        let message = choice.get("message").filter(|_| self.draft.last().is_none());
+        let message = choice.get("message");
         let piece = choice.get("delta").filter(|delta| delta.is_object());
         let has_piece = piece.is_some();
-        if let Some(rest) = rest.filter(|_| !has_piece) {
+        let rest = message.filter(|_| !has_piece).and_then(|message| self.rest(message));
+        let message = message.filter(|_| self.draft.last().is_none());
+        if let Some(rest) = rest {
             self.say(rest, deltas)?;
         }
         if let Some(piece) = piece.or(message) {

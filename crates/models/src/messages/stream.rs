@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 use crate::{
     broken::is_error,
     draft::{Draft, Writing, append, is_shallow},
+    fold::{End, Fold, Stage},
     loose::{Read, count, list, word},
     problem::Problem,
     reason::Reason,
     secret::Secret,
-    transport::{End, Fold, Stage},
 };
 
 /// The events that there are.
