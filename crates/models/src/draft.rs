@@ -126,12 +126,16 @@ impl Writing {
                 } else {
                     loose::object(&json)
                 };
-                // What lies too deep could be written into the log and never be read from it again.
-                let input = input.filter(|input: &Object| is_flat(input.values(), limits::BODY_DEPTH - 1));
+                let input = input.filter(is_shallow);
                 AnswerBlock::ToolUse { id, name, input }
             }
         }
     }
+}
+
+/// Whether an object may be kept: what lies too deep could be written into the log and never be read again.
+pub(crate) fn is_shallow(fields: &Object) -> bool {
+    is_flat(fields.values(), limits::BODY_DEPTH - 1)
 }
 
 /// Whether objects and arrays lie in each other at most `depth` deep.

@@ -13,10 +13,7 @@ use reqwest::{
     header::{DATE, HeaderMap, RETRY_AFTER},
 };
 
-use crate::problem::Problem;
-
-/// Most characters of a provider's own message that are passed on.
-const MESSAGE_CHARS: usize = 500;
+use crate::{problem::Problem, secret::Secret};
 
 /// Who was asked what, for the sentence that says why it failed.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +21,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) route: &'a Route,
     /// The model, if one was asked.
     pub(crate) model: Option<&'a str>,
-    /// The key, which is cut out of what the provider says.
-    pub(crate) key: Option<&'a str>,
+    /// What is cut out of what the provider says.
+    pub(crate) secret: &'a Secret,
 }
 
 /// The class of a status.
@@ -73,7 +70,7 @@ pub(crate) fn answered(
             format!("The model provider refused the request ({code})")
         }
     };
-    let message = format!("{what}{}", said(&without(problem.message(), asked.key)));
+    let message = format!("{what}{}", asked.secret.said(problem.message()));
     let message = match window(route) {
         Some(window) if class == FailureClass::Overflow => format!("{message} {window}"),
         Some(_) | None => message,
@@ -85,11 +82,6 @@ pub(crate) fn answered(
         tokens: Tokens::default(),
         spots: Vec::new(),
     }
-}
-
-/// What a provider says, without the key that it may repeat.
-pub(crate) fn without(told: &str, key: Option<&str>) -> String {
-    key.filter(|key| !key.is_empty()).map_or_else(|| told.to_owned(), |key| told.replace(key, "…"))
 }
 
 /// How large the model's window is, if its route says so: what is taken where nobody said one is a guess.
@@ -120,18 +112,6 @@ fn denied(code: u16, route: &Route) -> String {
     }
 }
 
-/// `: message` without its own full stop, cut to [`MESSAGE_CHARS`]; ends the sentence.
-pub(crate) fn said(message: &str) -> String {
-    let message = message.trim().trim_end_matches('.');
-    if message.is_empty() {
-        return ".".to_owned();
-    }
-    match message.char_indices().nth(MESSAGE_CHARS) {
-        Some((end, _)) => format!(": {}…", message.get(..end).unwrap_or_default()),
-        None => format!(": {message}."),
-    }
-}
-
 /// How long the provider asks us to wait: `retry-after-ms`, or `retry-after` in seconds or as a date.
 ///
 /// A date is read against the answer's own `Date`, so that neither clock need be right.
@@ -155,7 +135,7 @@ pub(crate) fn unanswered(error: &reqwest::Error, route: &Route) -> Failure {
     let cause = root(error).unwrap_or_default();
     failure(
         FailureClass::Unavailable,
-        format!("The model provider at {} {what}{}", shown(route), said(&cause)),
+        format!("The model provider at {} {what}{}", shown(route), Secret::default().said(&cause)),
     )
 }
 
@@ -203,7 +183,8 @@ mod tests {
         let status = StatusCode::from_u16(status).expect("a status");
         let body = json!({"type": "error", "error": {"type": "x", "message": message}}).to_string();
         let route = route();
-        let asked = Asked { route: &route, model: Some("claude-x"), key: Some("secret") };
+        let secret = Secret::of(Some("secret"));
+        let asked = Asked { route: &route, model: Some("claude-x"), secret: &secret };
         let failure = answered(status, &HeaderMap::new(), &Problem::read(body.as_bytes()), asked);
         (failure.class, failure.message)
     }
@@ -272,7 +253,8 @@ mod tests {
     #[test]
     fn a_body_that_is_not_the_apis_is_left_out() {
         let route = route();
-        let asked = Asked { route: &route, model: None, key: None };
+        let secret = Secret::default();
+        let asked = Asked { route: &route, model: None, secret: &secret };
         let problem = Problem::read(b"<html>");
         let page = answered(StatusCode::BAD_GATEWAY, &HeaderMap::new(), &problem, asked);
         assert_eq!(page.message, "The model provider at http://provider failed (502).");

@@ -5,8 +5,8 @@ use protocol::{
     routes::{Key, Provider, Route},
 };
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName,
-    HeaderValue, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap,
+    HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 
 use crate::{BuildError, failure::failure};
@@ -16,11 +16,12 @@ const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 const MESSAGES_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const MESSAGES_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What a route may not set: who asks, and how the body is framed, is ours to say.
-const OURS: [HeaderName; 9] = [
+const OURS: [HeaderName; 10] = [
     AUTHORIZATION,
     MESSAGES_KEY,
     MESSAGES_VERSION,
     ACCEPT,
+    ACCEPT_ENCODING,
     CONTENT_TYPE,
     CONTENT_LENGTH,
     CONNECTION,

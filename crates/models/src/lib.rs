@@ -4,10 +4,12 @@
 //! chat-completions API, or the built-in script of `heddle-demo`.
 
 mod blank;
+mod broken;
 mod chat;
 mod demo;
 mod draft;
 mod failure;
+mod fold;
 mod headers;
 mod keys;
 mod lacks;
@@ -21,6 +23,7 @@ mod offered;
 mod problem;
 mod reason;
 mod room;
+mod secret;
 pub mod sse;
 mod transport;
 mod wait;
@@ -45,6 +48,7 @@ use crate::{
     lacks::Noted,
     learned::Learned,
     net::Reach,
+    secret::Secret,
     transport::{Line, Writ},
 };
 pub use crate::{
@@ -203,7 +207,8 @@ impl Models {
         let key = self.key(route).await?;
         let headers = headers::all(route, key.as_deref())?;
         let client = self.client(route.patience.connect)?;
-        Ok(Line { client, route, key, headers, model, learned: self.learned(route) })
+        let secret = Secret::of(key.as_deref());
+        Ok(Line { client, route, secret, headers, model, learned: self.learned(route) })
     }
 
     /// Where a route stands in the table.

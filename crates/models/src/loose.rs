@@ -64,7 +64,8 @@ impl Reader {
     /// The pieces of a frame's data: one, or one a line where no blank line parts them.
     pub(crate) fn read(&mut self, data: &[u8]) -> Result<Vec<Piece>, Error> {
         let text = String::from_utf8_lossy(data);
-        let text = text.trim();
+        // Some put the mark with which a text begins before each.
+        let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\u{feff}');
         let whole = self.piece(text);
         match whole {
             Ok(piece) => Ok(piece.into_iter().collect()),
@@ -78,7 +79,7 @@ impl Reader {
     }
 
     fn piece(&mut self, text: &str) -> Result<Option<Piece>, Error> {
-        if text.trim_matches('"') == DONE {
+        if text.trim_matches('"').eq_ignore_ascii_case(DONE) {
             return Ok(Some(Piece::Done));
         }
         if !text.starts_with(['{', '[']) {
@@ -210,17 +211,6 @@ pub(crate) fn word(value: Option<&Value>) -> String {
     }
 }
 
-/// Whether a member is there and is not just a way to write that it is not.
-pub(crate) fn is_given(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => items.iter().any(is_given),
-        Value::Object(fields) => !fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) => true,
-    }
-}
-
 /// Several, or one that stands where a list should.
 pub(crate) fn list(value: Option<&Value>) -> &[Value] {
     match value {
@@ -274,10 +264,11 @@ mod tests {
             read(&["{\"a\":1}\n{\"a\":2}\n[DONE]"]),
             [Piece::Value(json!({"a": 1}).into()), Piece::Value(json!({"a": 2}).into()), Piece::Done]
         );
+        assert_eq!(read(&["\u{feff}{\"a\":1}"]), [Piece::Value(json!({"a": 1}).into())]);
         assert_eq!(read(&["{\n\"a\":\n1}"]), [Piece::Value(json!({"a": 1}).into())]);
         assert_eq!(
-            read(&["\"[DONE]\"", " [DONE] ", "", "ping"]),
-            [Piece::Done, Piece::Done, Piece::Words("ping".to_owned())]
+            read(&["\"[DONE]\"", " [DONE] ", "[done]", "", "ping"]),
+            [Piece::Done, Piece::Done, Piece::Done, Piece::Words("ping".to_owned())]
         );
         assert!(Reader::default().read(b"{\"a\":").is_err());
     }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use protocol::{
-    Stamp, limits,
+    Stamp,
     prompt::{Failure, FailureClass},
     routes::{Offered, Provider, Route},
 };
@@ -42,9 +42,18 @@ async fn listed(line: &Line<'_>) -> Result<Vec<Offered>, Failure> {
         let page: Value = serde_json::from_slice(&body).map_err(|error| {
             wrong(line, format_args!("gave a list of models that cannot be read: {error}"))
         })?;
-        let entries = entries(&page)
-            .ok_or_else(|| wrong(line, format_args!("gave what is no list of models: {}", shape(&page))))?;
-        let known = entries.iter().filter_map(|entry| model(entry, line.route));
+        let entries = entries(&page).ok_or_else(|| {
+            let shape = line.secret.shown(&shape(&page));
+            wrong(line, format_args!("gave what is no list of models: {shape}"))
+        })?;
+        // What holds the key is no model.
+        let is_clean = |known: &Offered| {
+            ![Some(&known.id), known.display_name.as_ref()]
+                .into_iter()
+                .flatten()
+                .any(|it| line.secret.is_in(it))
+        };
+        let known = entries.iter().filter_map(|entry| model(entry, line.route)).filter(is_clean);
         models.extend(known.take(MODELS - models.len()));
         // A page that leads nowhere is the last one, whatever it says; only the Messages API has pages.
         let pages =
@@ -122,7 +131,7 @@ fn entries(page: &Value) -> Option<Vec<Value>> {
 fn shape(page: &Value) -> String {
     let problem = Problem::of(page);
     if !problem.message().is_empty() {
-        return problem.message().chars().take(limits::SHOWN_CHARS).collect();
+        return problem.message().to_owned();
     }
     match page {
         Value::Object(fields) => {

@@ -7,9 +7,10 @@ use protocol::{
 use serde_json::Value;
 
 use crate::{
-    failure::{by_status, said},
-    loose::{Piece, Reader, count, is_given, word},
+    failure::by_status,
+    loose::{Piece, Reader, count, word},
     named::{self, Path},
+    secret::Secret,
     sse::Decoder,
     weight::is_readable,
 };
@@ -19,7 +20,7 @@ const DEPTH: usize = 8;
 /// Most sentences of a list of what is wrong.
 const SENTENCES: usize = 8;
 /// Where a sentence stands, the likeliest member first.
-const MEMBERS: [&str; 15] = [
+const MEMBERS: [&str; 19] = [
     "message",
     "msg",
     "detail",
@@ -35,7 +36,13 @@ const MEMBERS: [&str; 15] = [
     "reason",
     "title",
     "text",
+    "status_msg",
+    "Error",
+    "exception",
+    "data",
 ];
+/// Where an error stands within another object.
+const WITHIN: [&str; 4] = ["error", "Error", "response", "base_resp"];
 /// Words by which providers say that a conversation no longer fits, whatever else they call it.
 const OVERFLOW: [&str; 7] = [
     "maximum context length",
@@ -120,7 +127,7 @@ impl Problem {
         Self { form, message, ..Self::default() }
     }
 
-    /// Reads an error in any of the forms that APIs give it: an object or a text, itself, under `error`, in a
+    /// Reads an error in any of the forms that APIs give it: an object or a text, itself, within another, in a
     /// list, or written as JSON within a text.
     pub(crate) fn of(value: &Value) -> Self {
         let (mut inner, mut outer) = (value, value);
@@ -128,7 +135,8 @@ impl Problem {
             let deeper = match inner {
                 Value::Array(several) => several.iter().find(|one| one.is_object()),
                 Value::Object(fields) => {
-                    fields.get("error").filter(|error| error.is_object() || error.is_array())
+                    let mut within = WITHIN.iter().filter_map(|key| fields.get(*key));
+                    within.find(|error| error.is_object() || error.is_array())
                 }
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
             };
@@ -219,8 +227,9 @@ impl Problem {
     }
 
     /// The failure that an error in the middle of a stream means.
-    pub(crate) fn in_stream(&self, tokens: Tokens) -> Failure {
-        let message = format!("The model provider failed in the middle of its answer{}", said(&self.message));
+    pub(crate) fn in_stream(&self, tokens: Tokens, secret: &Secret) -> Failure {
+        let why = secret.said(&self.message);
+        let message = format!("The model provider failed in the middle of its answer{why}");
         Failure { class: self.class(), message, retry_after: None, tokens, spots: Vec::new() }
     }
 
@@ -364,14 +373,6 @@ fn page(text: &str) -> String {
         (!inside.is_empty() && !inside.contains('<')).then_some(inside)
     };
     between("title").or_else(|| between("h1")).unwrap_or_default()
-}
-
-/// Whether an object of a stream is an error and nothing else; `name` is its event's.
-pub(crate) fn is_error(name: &[u8], value: &Value) -> bool {
-    let error = value.get("error").is_some_and(is_given);
-    let called =
-        ["object", "type"].iter().any(|key| value.get(*key).and_then(Value::as_str) == Some("error"));
-    error || called || name == b"error" || value.get("error_message").is_some_and(is_given)
 }
 
 #[cfg(test)]

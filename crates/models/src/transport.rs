@@ -1,29 +1,31 @@
 //! The road to a provider: one request out, one bounded stream or refusal in, whatever the wire.
 
 use core::{error::Error, fmt, pin::pin, time::Duration};
-use std::borrow::Cow;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use protocol::{
-    limits,
+    limits::{ANSWER_BYTES, SHOWN_CHARS},
     prompt::{Answer, Delta, Failure, FailureClass, Spot},
     routes::Route,
     usage::Tokens,
 };
 use reqwest::{
-    Client, RequestBuilder, Response,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap},
+    Client, RequestBuilder, Response, StatusCode,
+    header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap},
 };
 use tokio::time::timeout;
 
 use crate::{
-    failure::{self, Asked, failure, said, shown},
+    broken::is_named,
+    failure::{self, Asked, failure, shown},
+    fold::{End, Fold, Stage},
     learned::{Extra, Learned, Omitted},
-    loose::{Piece, Read, Reader},
+    loose::{Piece, Reader},
     named::Path,
     problem::{Form, Problem},
     room,
+    secret::Secret,
     sse::{Decoder, FRAME_BYTES, Frame, TooLarge},
     wait::{Wait, unbegun},
     weight::is_readable,
@@ -35,8 +37,11 @@ const FAREWELL: Duration = Duration::from_millis(100);
 /// Most bytes of an error's body that are read, and for how long.
 const ERROR_BYTES: usize = 64 * 1024;
 const ERROR_WAIT: Duration = Duration::from_secs(10);
-/// Most bytes of a body without frames that are kept, to be read as something else than a stream.
+/// Most bytes of a body without frames that are kept, to be read as something else than a stream or an answer
+/// in one piece.
 const UNFRAMED_BYTES: usize = 4 * 1024 * 1024;
+/// Words that only keep a stream up.
+const ALIVE: [&str; 4] = ["ping", "keep-alive", "keepalive", "heartbeat"];
 /// Most requests for one answer: each but the first leaves out what the one before was refused for.
 const FORMS: usize = 5;
 
@@ -44,8 +49,8 @@ const FORMS: usize = 5;
 pub(crate) struct Line<'a> {
     pub(crate) client: Client,
     pub(crate) route: &'a Route,
-    /// The key, to cut it out of what the provider says.
-    pub(crate) key: Option<Cow<'a, str>>,
+    /// What is cut out of what the provider says.
+    pub(crate) secret: Secret,
     /// The route's own, the key's and the wire's.
     pub(crate) headers: HeaderMap,
     /// Whom it asks, if a model is asked.
@@ -161,7 +166,12 @@ impl Line<'_> {
             Ok(Err(error)) => return Err(failure::unanswered(&error, self.route).into()),
             Err(_) => return Err(unbegun(self.route, Tokens::default()).into()),
         };
-        if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
+        let coding = response.headers().get(CONTENT_ENCODING).and_then(|value| value.to_str().ok());
+        match coding.map(str::trim).filter(|coding| !matches!(*coding, "" | "identity")) {
+            Some(coding) => Err(self.coded(response.status(), coding).into()),
+            None if response.status().is_success() => Ok(response),
+            None => Err(self.refused(response).await),
+        }
     }
 
     /// Reads the streamed answer to a request.
@@ -172,105 +182,45 @@ impl Line<'_> {
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<Answer, Failure> {
         read(response.bytes_stream(), reading, self.route, deltas).await.map_err(|failed| {
-            let message = failure::without(&failed.message, self.key.as_deref());
-            let message = match failure::window(self.route) {
-                Some(window) if failed.class == FailureClass::Overflow => format!("{message} {window}"),
-                Some(_) | None => message,
-            };
-            Failure { message, ..failed }
+            match failure::window(self.route).filter(|_| failed.class == FailureClass::Overflow) {
+                Some(window) => Failure { message: format!("{} {window}", failed.message), ..failed },
+                None => failed,
+            }
         })
+    }
+
+    /// The failure of an answer that nobody here can read.
+    fn coded(&self, status: StatusCode, coding: &str) -> Failure {
+        let (at, code, coding) = (shown(self.route), status.as_u16(), self.secret.shown(coding));
+        let class = if status.is_success() { FailureClass::Unusable } else { failure::by_status(code) };
+        let message = format!(
+            "The answer of {at} ({code}) is compressed ({coding}), which was not asked for: see that nothing \
+             between here and the provider compresses answers."
+        );
+        failure(class, message)
     }
 
     /// Why the provider gave no answer.
     async fn refused(&self, mut response: Response) -> Unserved {
         let mut body = Vec::new();
         let reading = async {
-            while let Ok(Some(chunk)) = response.chunk().await {
-                body.extend(chunk.iter().take(ERROR_BYTES - body.len()));
-                if body.len() == ERROR_BYTES {
-                    break;
+            while body.len() < ERROR_BYTES {
+                match response.chunk().await {
+                    Ok(Some(chunk)) => body.extend(chunk.iter().take(ERROR_BYTES - body.len())),
+                    Ok(None) => return true,
+                    Err(_) => return false,
                 }
             }
+            false
         };
         // What came in time is enough.
-        drop(timeout(ERROR_WAIT, reading).await);
+        if !timeout(ERROR_WAIT, reading).await.unwrap_or(false) {
+            self.secret.unfinished(&mut body);
+        }
         let problem = Problem::read(&body);
-        let asked = Asked { route: self.route, model: self.model, key: self.key.as_deref() };
+        let asked = Asked { route: self.route, model: self.model, secret: &self.secret };
         let failure = failure::answered(response.status(), response.headers(), &problem, asked);
         Unserved { failure, problem }
-    }
-}
-
-/// How far a streamed answer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// More must come.
-    Open,
-    /// It may end here, and something may still follow.
-    Ending,
-    /// Nothing more can come.
-    Whole,
-}
-
-/// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// By itself: with its last frame, or with the end of the body.
-    Whole,
-    /// The connection broke, or nothing came any more.
-    Torn,
-}
-
-/// The fold of one wire's frames into an answer.
-pub(crate) trait Fold: Sized {
-    /// Takes an object of the stream, whose event has this name if it has one; tells `deltas` what is new.
-    fn take(
-        &mut self,
-        name: &[u8],
-        read: Read,
-        deltas: &mut (dyn FnMut(Delta) + Send),
-    ) -> Result<(), Failure>;
-
-    /// The word came that says that all is sent.
-    fn done(&mut self);
-
-    /// How far the answer is.
-    fn stage(&self) -> Stage;
-
-    /// Bytes of the answer's content so far, whatever it is.
-    fn said(&self) -> usize;
-
-    /// What the provider has said about the cost so far.
-    fn tokens(&self) -> Tokens;
-
-    /// The whole answer, or why it is none. Called when the stream has ended.
-    fn finish(self, end: End) -> Result<Answer, Failure>;
-
-    /// A failure in the middle of the answer, with what it has cost.
-    fn failed(&self, class: FailureClass, message: impl Into<String>) -> Failure {
-        Failure {
-            class,
-            message: message.into(),
-            retry_after: None,
-            tokens: self.tokens(),
-            spots: Vec::new(),
-        }
-    }
-
-    /// The failure of an answer that ended with a word that stands for one.
-    fn stopped(&self, class: FailureClass, word: &str) -> Failure {
-        let word: String = word.chars().take(limits::SHOWN_CHARS).collect();
-        self.failed(class, format!("The model provider broke the answer off: it says `{word}`."))
-    }
-
-    /// The failure of a conversation that is too long, as the answer says.
-    fn overflowed(&self) -> Failure {
-        self.failed(FailureClass::Overflow, "The conversation no longer fits the model's context window.")
-    }
-
-    /// The failure of a stream that ended too early.
-    fn broken(&self) -> Failure {
-        self.failed(FailureClass::Cut, "The model's stream ended in the middle.")
     }
 }
 
@@ -285,6 +235,8 @@ struct Hearing<'d, F> {
     unframed: Vec<u8>,
     /// The last words that stood in the place of an object.
     words: String,
+    /// How much of the answer there was when something last came that is not of the wire.
+    odd: Option<usize>,
 }
 
 /// Reads a streamed answer to its end.
@@ -297,7 +249,7 @@ async fn read<E: Error>(
     let mut stream = pin!(stream);
     let mut decoder = Decoder::default();
     let (reader, unframed, words) = (Reader::default(), Vec::new(), String::new());
-    let mut hearing = Hearing { reading, reader, deltas, heard: false, unframed, words };
+    let mut hearing = Hearing { reading, reader, deltas, heard: false, unframed, words, odd: None };
     let mut wait = Wait::begin(route);
     loop {
         wait.heard(hearing.reading.said());
@@ -330,23 +282,31 @@ async fn read<E: Error>(
             Err(_) if hearing.reading.stage() == Stage::Ending => return hearing.ended(route, End::Torn),
             Err(_) => return Err(wait.over(patience, hearing.reading.tokens())),
         };
-        if !hearing.heard {
-            let room = UNFRAMED_BYTES - hearing.unframed.len();
-            hearing.unframed.extend(chunk.iter().take(room));
-        }
-        let frames = decoder.take(&chunk).map_err(|TooLarge| {
-            let message = format!("The model's stream holds an event of more than {FRAME_BYTES} bytes.");
-            hearing.reading.failed(FailureClass::Unusable, message)
-        })?;
+        hearing.keep(&chunk)?;
+        let frames = match decoder.take(&chunk) {
+            Ok(frames) => frames,
+            // An answer in one piece may be one line.
+            Err(TooLarge) if hearing.is_bare() => {
+                decoder = Decoder::default();
+                continue;
+            }
+            Err(TooLarge) => {
+                let message = format!("The model's stream holds an event of more than {FRAME_BYTES} bytes.");
+                return Err(hearing.reading.failed(FailureClass::Unusable, message));
+            }
+        };
         for frame in frames {
+            let before = hearing.progress();
             if let Some(unreadable) = hearing.take(&frame)? {
                 return Err(unreadable);
             }
-            wait.framed();
+            if hearing.progress() != before {
+                wait.framed();
+            }
         }
     }
     drop(timeout(FAREWELL, stream.next()).await);
-    hearing.reading.finish(End::Whole)
+    hearing.ended(route, End::Whole)
 }
 
 impl<F: Fold> Hearing<'_, F> {
@@ -363,6 +323,9 @@ impl<F: Fold> Hearing<'_, F> {
                 return Ok(Some(self.reading.failed(FailureClass::Cut, message)));
             }
         };
+        if pieces.is_empty() && is_named(&String::from_utf8_lossy(&frame.name)) {
+            return Err(self.failed(&frame.data));
+        }
         for piece in pieces {
             if self.reading.stage() == Stage::Whole {
                 break;
@@ -373,6 +336,9 @@ impl<F: Fold> Hearing<'_, F> {
                     self.unframed = Vec::new();
                     // Some wrap each in a list.
                     for read in read.each() {
+                        if !self.reading.is_piece(&frame.name, &read.value) {
+                            self.odd = Some(self.reading.said());
+                        }
                         self.reading.take(&frame.name, read, self.deltas)?;
                     }
                 }
@@ -380,15 +346,53 @@ impl<F: Fold> Hearing<'_, F> {
                     self.heard = true;
                     self.reading.done();
                 }
-                Piece::Words(words) => self.words = words,
+                Piece::Words(words) if is_named(&String::from_utf8_lossy(&frame.name)) => {
+                    return Err(self.failed(words.as_bytes()));
+                }
+                Piece::Words(words) => {
+                    if !ALIVE.contains(&words.to_ascii_lowercase().as_str()) {
+                        self.odd = Some(self.reading.said());
+                    }
+                    self.words = words;
+                }
             }
         }
         Ok(None)
     }
 
+    /// The failure that the data of an event of that name means.
+    fn failed(&self, data: &[u8]) -> Failure {
+        Problem::read(data).in_stream(self.reading.tokens(), self.reading.secret())
+    }
+
+    /// What a frame that says anything changes.
+    fn progress(&self) -> (usize, Tokens, bool) {
+        (self.reading.said(), self.reading.tokens(), self.reading.is_reasoned())
+    }
+
+    /// Keeps what may be no stream: an answer in one piece up to the bound of any answer.
+    fn keep(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        if self.heard {
+            return Ok(());
+        }
+        let chunk = if self.unframed.is_empty() { chunk.trim_ascii_start() } else { chunk };
+        let is_bare = begins_json(if self.unframed.is_empty() { chunk } else { &self.unframed });
+        let most = if is_bare { ANSWER_BYTES } else { UNFRAMED_BYTES };
+        let room = most - self.unframed.len();
+        if is_bare && chunk.len() > room {
+            let message = format!("The model's answer is larger than {ANSWER_BYTES} bytes.");
+            return Err(self.reading.failed(FailureClass::Unusable, message));
+        }
+        self.unframed.extend(chunk.iter().take(room));
+        if chunk.len() > room {
+            self.reading.secret().unfinished(&mut self.unframed);
+        }
+        Ok(())
+    }
+
     /// Whether all that has come is JSON without any frame.
     fn is_bare(&self) -> bool {
-        !self.heard && self.unframed.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first))
+        !self.heard && begins_json(&self.unframed)
     }
 
     fn ended(mut self, route: &Route, end: End) -> Result<Answer, Failure> {
@@ -396,12 +400,15 @@ impl<F: Fold> Hearing<'_, F> {
             let unframed = core::mem::take(&mut self.unframed);
             return self.unstreamed(&unframed, route);
         }
-        let words = self.words;
-        self.reading.finish(end).map_err(|failed| {
+        let (words, secret) = (self.words, self.reading.secret().clone());
+        // What nobody can read may say that it failed: then only a reason makes it whole.
+        let is_half = self.odd == Some(self.reading.said()) && !self.reading.is_reasoned();
+        let outcome = if is_half { Err(self.reading.broken()) } else { self.reading.finish(end) };
+        outcome.map_err(|failed| {
             if failed.class != FailureClass::Cut || words.is_empty() {
                 return failed;
             }
-            let message = format!("{}{}", failed.message.trim_end_matches('.'), said(&words));
+            let message = format!("{}{}", failed.message.trim_end_matches('.'), secret.said(&words));
             Failure { message, ..failed }
         })
     }
@@ -409,30 +416,36 @@ impl<F: Fold> Hearing<'_, F> {
     /// Reads a body that is no stream: an answer in one piece, or why there is none.
     fn unstreamed(mut self, body: &[u8], route: &Route) -> Result<Answer, Failure> {
         let pieces = if is_readable(body) { self.reader.read(body).unwrap_or_default() } else { Vec::new() };
-        if let [Piece::Value(read)] = &pieces[..] {
-            let taken = self.reading.take(b"", read.clone(), self.deltas);
+        let is_silent = pieces.is_empty();
+        if let Ok([Piece::Value(read)]) = <[Piece; 1]>::try_from(pieces) {
+            let taken = self.reading.take(b"", read, self.deltas);
             if taken.is_err() || self.reading.stage() != Stage::Open {
                 return taken.and_then(|()| self.reading.finish(End::Whole));
             }
         }
+        // Half of an answer says nothing about why it is half.
+        if is_silent && begins_json(body) && body.len() > SHOWN_CHARS {
+            return Err(self.reading.broken());
+        }
         // What keeps a connection up says nothing.
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b":"));
         let problem = Problem::read(&lines.collect::<Vec<_>>().join(&b'\n'));
+        let said = self.reading.secret().said(problem.message());
         match problem.form() {
-            Form::Api => Err(problem.in_stream(self.reading.tokens())),
+            Form::Api => Err(problem.in_stream(self.reading.tokens(), self.reading.secret())),
             Form::Page => {
-                let (at, pattern, page) = (shown(route), &route.pattern, said(problem.message()));
+                let (at, pattern) = (shown(route), &route.pattern);
                 let message = format!(
                     "{at} answered with a web page, not with a stream; check the base URL of the route \
-                     {pattern}{page}"
+                     {pattern}{said}"
                 );
                 Err(self.reading.failed(FailureClass::Unusable, message))
             }
             Form::Lines => {
-                let message = format!("The model's stream ended in the middle{}", said(problem.message()));
+                let message = format!("The model's stream ended in the middle{said}");
                 Err(self.reading.failed(FailureClass::Cut, message))
             }
-            Form::Silent if pieces.is_empty() => self.reading.finish(End::Whole),
+            Form::Silent if is_silent => self.reading.finish(End::Whole),
             Form::Silent => {
                 let message =
                     "The model provider sent its answer in one piece, in a form that is not its API's.";
@@ -440,6 +453,12 @@ impl<F: Fold> Hearing<'_, F> {
             }
         }
     }
+}
+
+/// Whether a body begins as an object or a list does.
+fn begins_json(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.first().is_some_and(|first| b"{[".contains(first))
 }
 
 /// The failure of a prompt that is no JSON.
@@ -454,6 +473,7 @@ mod tests {
     use core::convert::Infallible;
     use futures_util::stream;
     use protocol::{
+        limits,
         prompt::{AnswerBlock, AnswerStop},
         routes::Patience,
     };
@@ -540,7 +560,8 @@ mod tests {
         // One that has said why it ended has only not ended its stream.
         let begun = Instant::now();
         let answer = read(paced(TEXT, USAGE), Reading::default(), &route(), &mut |_| {}).await;
-        assert_eq!((begun.elapsed(), answer.map(|answer| answer.stop)), (EMPTY, Ok(AnswerStop::EndTurn)));
+        let took = SILENCE / 2 + SILENCE;
+        assert_eq!((begun.elapsed(), answer.map(|answer| answer.stop)), (took, Ok(AnswerStop::EndTurn)));
         for (again, took, failure) in failures {
             assert_eq!((took, failure.class), (EMPTY, FailureClass::Cut), "{again}: {failure:?}");
             assert!(failure.message.contains("only signs of life"), "{failure:?}");
@@ -648,6 +669,7 @@ mod tests {
     const WORDS: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
     const REASON: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\n";
+    const EMPTY_CHUNK: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\n\n";
     const BOTH: &str =
         "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
 
@@ -663,14 +685,15 @@ mod tests {
         let pause = SILENCE * 3 / 4;
         let begun = Instant::now();
         // What only keeps the connection up is not waited for.
-        let pings = spaced(&[": ping\n\n"; 9], SILENCE / 2);
+        let idle = [": ping\n\n", EMPTY_CHUNK].repeat(5);
+        let pings = spaced(&idle, SILENCE / 2);
         let stream = chunks(&[WORDS]).chain(spaced(&[REASON, USAGE], pause)).chain(pings);
         let stream = stream.chain(stream::pending());
         let answer = read(stream, chat::Reading::default(), &route(), &mut |_| {}).await;
         let blocks = vec![AnswerBlock::Text { text: "hi".to_owned() }];
         let tokens = Tokens { input: 3, ..Tokens::default() };
         assert_eq!(answer, Ok(Answer { blocks, stop: AnswerStop::EndTurn, tokens, opaque: None }));
-        assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on");
+        assert_eq!(begun.elapsed(), pause * 2 + SILENCE, "from the last frame on that says something");
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ pub(crate) struct Wait<'a> {
     /// Bytes of the answer so far, and since when.
     said: usize,
     said_at: Instant,
-    /// When the last frame came.
+    /// When the last frame came that said something.
     framed_at: Instant,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Wait<'a> {
         Self { route, said: 0, said_at: now, framed_at: now }
     }
 
-    /// A frame came.
+    /// A frame came that said something.
     pub(crate) fn framed(&mut self) {
         self.framed_at = Instant::now();
     }

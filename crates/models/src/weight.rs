@@ -27,9 +27,37 @@ fn weight(json: &[u8]) -> usize {
     json.len().saturating_add(values.saturating_mul(VALUE_BYTES))
 }
 
+/// How deep objects and arrays lie in each other in a text that is JSON.
+pub(crate) fn depth(json: &str) -> usize {
+    let (mut deepest, mut depth, mut in_string, mut escaped) = (0_usize, 0_usize, false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn depth_is_of_what_lies_in_each_other_outside_of_texts() {
+        for (json, deep) in
+            [("7", 0), ("[]", 1), (r#"[[],{},{"a":[]}]"#, 3), (r#"{"[[":"[[\"[[","a":"\\"}"#, 1)]
+        {
+            assert_eq!(depth(json), deep, "{json}");
+        }
+    }
 
     #[test]
     fn what_is_large_is_readable_and_what_becomes_large_is_not() {

@@ -29,7 +29,8 @@ pub const CONTENT_BLOCKS: usize = 1_000;
 /// bytes of memory; what is taken of it is then also written to the log and held for the model.
 pub const BODY_BYTES: usize = 32 * 1024 * 1024;
 /// How deep objects and arrays may lie in each other in a request body, and in what a model calls a tool
-/// with. What is kept of them lies deeper in the log, and no reader goes below 128.
+/// with or its provider puts beside its answer. What is kept of them lies deeper in the log, and no reader
+/// goes below 128.
 pub const BODY_DEPTH: usize = 64;
 /// Seconds without a byte of a request body after which it counts as cut.
 pub const BODY_SILENCE_S: u64 = 30;

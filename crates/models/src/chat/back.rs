@@ -18,12 +18,14 @@ use crate::learned::{Extra, Omitted};
 pub(super) type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
 
 /// What goes back, by where it stood.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Back<'a> {
     /// By the place of the message.
     messages: BTreeMap<usize, Members<'a>>,
     /// By the id that the history has of the call.
     calls: BTreeMap<&'a str, Members<'a>>,
+    /// What stood within the functions of the calls.
+    functions: BTreeMap<&'a str, Members<'a>>,
     ids: BTreeMap<&'a str, String>,
     is_short: bool,
 }
@@ -32,8 +34,7 @@ impl<'a> Back<'a> {
     /// What goes back of this conversation over this route.
     pub(super) fn of(prompt: &'a Prompt, route: &Route, omitted: Omitted) -> Self {
         let is_short = omitted.has(Extra::CallIds);
-        let mut back =
-            Self { messages: BTreeMap::new(), calls: BTreeMap::new(), ids: BTreeMap::new(), is_short };
+        let mut back = Self { is_short, ..Self::default() };
         let lasts = lasting(prompt);
         for ((at, message), lasts) in prompt.messages.iter().enumerate().zip(lasts) {
             for beside in message.parts.iter().filter_map(|part| own(part, route)) {
@@ -58,11 +59,12 @@ impl<'a> Back<'a> {
             }
             _ if is_refused => {}
             call => {
-                let members = match call {
-                    Some(call) => self.calls.entry(call.as_str()).or_default(),
-                    None => self.messages.entry(at).or_default(),
+                let (members, name) = match (call, beside::in_function(name)) {
+                    (Some(call), Some(name)) => (self.functions.entry(call.as_str()).or_default(), name),
+                    (Some(call), None) => (self.calls.entry(call.as_str()).or_default(), name.as_str()),
+                    (None, _) => (self.messages.entry(at).or_default(), name.as_str()),
                 };
-                members.extend(serde_json::from_str(json).ok().map(|json| (name.as_str(), json)));
+                members.extend(serde_json::from_str(json).ok().map(|json| (name, json)));
             }
         }
     }
@@ -75,6 +77,11 @@ impl<'a> Back<'a> {
     /// What stood beside a call.
     pub(super) fn call(&self, id: &str) -> Members<'a> {
         self.calls.get(id).cloned().unwrap_or_default()
+    }
+
+    /// What stood within the function of a call.
+    pub(super) fn function(&self, id: &str) -> Members<'a> {
+        self.functions.get(id).cloned().unwrap_or_default()
     }
 
     /// The id of a call as this provider is told it: the one it gave if that is more than an id, else the

@@ -4,15 +4,16 @@
 //! member that is kept stands in one of two tables, after a public place that says it must be given back;
 //! whatever else stands beside an answer is left alone. A request to any other route leaves it out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{
-    limits::BESIDE_BYTES,
+    limits::{BESIDE_BYTES, BODY_DEPTH},
     prompt::{self, AnswerBlock},
 };
 use serde_json::Value;
 
-use super::words::Words;
+use super::{pieced::Pieced, words::Words};
+use crate::weight::depth;
 
 /// Until when a member is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,11 @@ const MESSAGE: [(&str, Pieces, Until); 4] = [
 ///   (<https://ai.google.dev/gemini-api/docs/thought-signatures>).
 /// - `provider_specific_fields`: where LiteLLM puts the same (<https://docs.litellm.ai/blog/gemini_3>).
 const CALL: [&str; 2] = ["extra_content", "provider_specific_fields"];
+/// The same where it stands within the function that is called, and the names it is kept under then.
+const FUNCTION: [(&str, &str); 2] = [
+    ("extra_content", "function.extra_content"),
+    ("provider_specific_fields", "function.provider_specific_fields"),
+];
 
 /// The id of a call that is more than an id, as LiteLLM's are that hold a signature
 /// (<https://github.com/BerriAI/litellm/pull/16895>): the history names its calls in letters that every
@@ -65,6 +71,8 @@ pub(super) const ID: &str = "id";
 
 /// What an item of a list, and a member that it gets later, costs of [`BESIDE_BYTES`] beside what it says.
 const PIECE_BYTES: usize = 64;
+/// How many items of a list back one is looked for that comes once more.
+const AGAIN: usize = 16;
 
 /// Members of an item that come in pieces; whatever else one has, it has it whole.
 const TEXTS: [&str; 3] = ["text", "summary", "thinking"];
@@ -72,9 +80,18 @@ const TEXTS: [&str; 3] = ["text", "summary", "thinking"];
 /// Until when a member of that name is given back; never what is not in the tables.
 pub(super) fn until(beside: &prompt::Beside<String>) -> Option<Until> {
     match &beside.call {
-        Some(_) => (beside.name == ID || CALL.contains(&beside.name.as_str())).then_some(Until::Always),
+        Some(_) => {
+            let name = beside.name.as_str();
+            let is_known = name == ID || CALL.contains(&name) || in_function(name).is_some();
+            is_known.then_some(Until::Always)
+        }
         None => MESSAGE.iter().find(|(name, ..)| *name == beside.name).map(|(.., until)| *until),
     }
+}
+
+/// The name of a member that stands within the function that is called.
+pub(super) fn in_function(name: &str) -> Option<&'static str> {
+    FUNCTION.iter().find(|(_, kept)| *kept == name).map(|(own, _)| *own)
 }
 
 /// The names of all, for a refusal that names one.
@@ -84,7 +101,8 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Whether thinking under that name is kept here.
 pub(super) fn keeps(name: &str, thought: &Value) -> bool {
-    thought.is_string() && MESSAGE.iter().any(|(own, pieces, _)| *own == name && *pieces == Pieces::Text)
+    (thought.is_string() || !says_nothing(thought))
+        && MESSAGE.iter().any(|(own, pieces, _)| *own == name && *pieces == Pieces::Text)
 }
 
 /// Whether a frame holds what must be kept as it was written.
@@ -96,11 +114,15 @@ pub(crate) fn is_opaque(frame: &str) -> bool {
 /// What has come so far.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
-    texts: BTreeMap<&'static str, String>,
+    texts: BTreeMap<&'static str, Pieced>,
     lists: BTreeMap<&'static str, Vec<Entry>>,
+    /// The names of those lists that came as one object.
+    singles: BTreeSet<&'static str>,
     /// By the index of the call's block.
     calls: BTreeMap<(usize, &'static str), String>,
     bytes: usize,
+    /// How deep the deepest of it lies, also if it was left out.
+    depth: usize,
 }
 
 impl Collected {
@@ -108,7 +130,14 @@ impl Collected {
     pub(super) fn message(&mut self, piece: &Value, words: Option<Words<'_>>) {
         for (name, pieces, _) in MESSAGE {
             match (pieces, piece.get(name)) {
-                (Pieces::Text, Some(Value::String(more))) => self.text(name, more),
+                (Pieces::Text | Pieces::List, Some(Value::String(more))) => self.text(name, more),
+                (Pieces::Text, Some(told)) if !says_nothing(told) => {
+                    if told.is_object() {
+                        self.singles.insert(name);
+                    }
+                    let told = told.to_string();
+                    Words::of(&told).items().into_iter().for_each(|item| self.item(name, item));
+                }
                 (Pieces::Text, _) => {}
                 (Pieces::List, _) => {
                     let list = words.and_then(|words| words.member(name));
@@ -120,26 +149,39 @@ impl Collected {
 
     fn text(&mut self, name: &'static str, more: &str) {
         if !self.is_too_much() {
-            self.texts.entry(name).or_default().push_str(more);
-            self.hold(more.len());
+            let bytes = self.texts.entry(name).or_default().push(more);
+            self.hold(bytes);
         }
     }
 
     fn item(&mut self, name: &'static str, item: Words<'_>) {
+        // It lies in a list.
+        self.sink(depth(item.text()) + 1);
         if !self.is_too_much() {
             let bytes = put(self.lists.entry(name).or_default(), item);
             self.hold(bytes);
         }
     }
 
-    /// Takes what stands in a piece of the call in the block `at`. What is said twice counts as it is last.
+    /// Takes what stands in a piece of the call in the block `at`. What is said twice counts as it is last,
+    /// but for what says nothing.
     pub(super) fn call(&mut self, at: usize, words: Words<'_>) {
         for (name, words) in CALL.into_iter().filter_map(|name| Some((name, words.member(name)?))) {
+            self.insert(at, name, words.text().to_owned());
+        }
+        let Some(function) = words.member("function") else { return };
+        for (name, words) in
+            FUNCTION.into_iter().filter_map(|(own, name)| Some((name, function.member(own)?)))
+        {
             self.insert(at, name, words.text().to_owned());
         }
     }
 
     fn insert(&mut self, at: usize, name: &'static str, json: String) {
+        if self.calls.get(&(at, name)).is_some_and(|own| *own == json || is_blank(&json)) {
+            return;
+        }
+        self.sink(depth(&json));
         if !self.is_too_much() {
             let bytes = json.len();
             self.calls.insert((at, name), json);
@@ -155,8 +197,14 @@ impl Collected {
         }
     }
 
+    /// Counts how deep it lies: deeper than is read, nothing is kept.
+    fn sink(&mut self, depth: usize) {
+        self.depth = self.depth.max(depth);
+        self.hold(0);
+    }
+
     fn is_too_much(&self) -> bool {
-        self.bytes > BESIDE_BYTES
+        self.bytes > BESIDE_BYTES || self.depth > BODY_DEPTH
     }
 
     /// All of it; what belongs to a call by the index of its block among `blocks`.
@@ -168,13 +216,18 @@ impl Collected {
             }
         }
         if self.is_too_much() {
-            let (bytes, most) = (self.bytes, BESIDE_BYTES);
-            tracing::warn!(%route, bytes, most, "what the provider put beside an answer is too much; it is left out");
+            let (bytes, depth) = (self.bytes, self.depth);
+            tracing::warn!(
+                %route, bytes, depth,
+                "what the provider put beside an answer is larger than {BESIDE_BYTES} bytes or deeper than \
+                 {BODY_DEPTH} levels; it is left out"
+            );
         }
-        let Self { mut texts, mut lists, calls, .. } = self;
+        let Self { mut texts, mut lists, singles, calls, .. } = self;
         let message = MESSAGE.iter().filter_map(|(name, ..)| {
-            let text = texts.remove(name).map(|text| json(&text));
-            Some((name, text.or_else(|| lists.remove(name).map(listed))?))
+            let text = texts.remove(name).map(|text| json(text.text()));
+            let is_single = singles.contains(name);
+            Some((name, text.or_else(|| lists.remove(name).map(|entries| listed(entries, is_single)))?))
         });
         let message =
             message.map(|(name, json)| prompt::Beside { call: None, name: (*name).to_owned(), json });
@@ -203,12 +256,17 @@ enum Entry {
 
 #[derive(Debug)]
 enum Part {
-    Text(String),
+    Text(Pieced),
     Words(String),
 }
 
 /// Puts an item behind the others, or what goes on with the last one into that; gives the bytes that it adds.
 fn put(entries: &mut Vec<Entry>, item: Words<'_>) -> usize {
+    let is_sealed =
+        ["data", "signature"].iter().any(|name| item.member(name).is_some_and(|told| !is_blank(told.text())));
+    if is_sealed && entries.iter().rev().take(AGAIN).any(|entry| entry.is_again(item)) {
+        return 0;
+    }
     match entries.last_mut() {
         Some(last) if last.goes_on(item) => last.go_on(item),
         Some(_) | None => {
@@ -229,11 +287,12 @@ impl Entry {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
-        match self {
-            Self::Whole(text) => Words::of(text).member(name).is_some(),
-            Self::Pieces(parts) => parts.iter().any(|(own, part)| own == name && !part.is_null()),
-        }
+    /// Whether an item says no more than this one has.
+    fn is_again(&self, item: Words<'_>) -> bool {
+        let same = |name: &str, told: Words<'_>| {
+            self.member(name).is_some_and(|own| own == told.text() || same_text(&own, told))
+        };
+        item.members().into_iter().all(|(name, told)| told.text() == "null" || same(&name, told))
     }
 
     /// Whether an item is more of this one: of its kind, of the same place and name where both say one, no
@@ -244,9 +303,10 @@ impl Entry {
             (Some(own), Some(other)) => own == other,
             (None, _) | (_, None) => true,
         };
-        let is_ciphered = self.has("data") || told("data").is_some();
+        let seals = |name: &str| self.member(name).is_some_and(|own| !is_blank(&own));
+        let is_ciphered = seals("data") || told("data").is_some_and(|data| !is_blank(data));
         let says = TEXTS.iter().any(|name| told(name).is_some_and(|text| text != "\"\""));
-        let is_signed = self.has("signature");
+        let is_signed = seals("signature");
         told("type").is_some()
             && same("type")
             && same("index")
@@ -269,10 +329,10 @@ impl Entry {
             let more = Part::of(&name, words);
             match (parts.iter_mut().find(|(own, _)| *own == name), more) {
                 (Some((_, Part::Text(text))), Part::Text(more)) => {
-                    bytes += more.len();
-                    text.push_str(&more);
+                    bytes += text.push(more.text());
                 }
-                (Some((_, part)), more) => *part = more,
+                (Some((_, part)), more) if part.is_null() || !is_blank(words.text()) => *part = more,
+                (Some(_), _) => {}
                 (None, more) => {
                     bytes += words.text().len() + name.len() + PIECE_BYTES;
                     parts.push((name, more));
@@ -297,7 +357,7 @@ impl Entry {
 impl Part {
     fn of(name: &str, words: Words<'_>) -> Self {
         let text = TEXTS.contains(&name).then(|| words.said()).flatten();
-        text.map_or_else(|| Self::Words(words.text().to_owned()), Self::Text)
+        text.map_or_else(|| Self::Words(words.text().to_owned()), |text| Self::Text(Pieced::of(text)))
     }
 
     fn is_null(&self) -> bool {
@@ -306,15 +366,38 @@ impl Part {
 
     fn json(&self) -> String {
         match self {
-            Self::Text(text) => json(text),
+            Self::Text(text) => json(text.text()),
             Self::Words(words) => words.clone(),
         }
     }
 }
 
-fn listed(entries: Vec<Entry>) -> String {
+fn listed(entries: Vec<Entry>, is_single: bool) -> String {
     let entries: Vec<_> = entries.into_iter().map(Entry::json).collect();
-    format!("[{}]", entries.join(","))
+    match &entries[..] {
+        [single] if is_single => single.clone(),
+        several => format!("[{}]", several.join(",")),
+    }
+}
+
+fn same_text(own: &str, told: Words<'_>) -> bool {
+    let own = Words::of(own).said();
+    own.is_some() && own == told.said()
+}
+
+/// Whether a value in JSON holds nothing that is said.
+fn is_blank(json: &str) -> bool {
+    serde_json::from_str(json).is_ok_and(|value| says_nothing(&value))
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.iter().all(says_nothing),
+        Value::Object(fields) => fields.values().all(says_nothing),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 /// A text as JSON.

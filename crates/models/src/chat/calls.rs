@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     blank::says_something,
     draft::{Draft, Writing},
-    loose::{count, word},
+    loose::{self, count, word},
 };
 
 /// A piece of a call; what it does not say is empty.
@@ -51,6 +51,17 @@ pub(super) struct Calls {
     indexes: BTreeMap<u64, usize>,
     /// The last call with each id that the server gave.
     ids: BTreeMap<String, usize>,
+    /// How the arguments of each call came.
+    arguments: BTreeMap<usize, Arguments>,
+}
+
+/// How the arguments of a call came.
+#[derive(Debug)]
+struct Arguments {
+    /// Where the last piece begins.
+    last: usize,
+    /// Whether each piece began with the one before, so that the last may be all of them.
+    are_wholes: bool,
 }
 
 impl Calls {
@@ -132,12 +143,32 @@ impl Calls {
             } else {
                 name.push_str(&piece.name);
             }
+            let one = self.arguments.entry(at).or_insert(Arguments { last: 0, are_wholes: true });
+            if !piece.arguments.is_empty() {
+                one.are_wholes &= piece.arguments.starts_with(json.get(one.last..).unwrap_or_default());
+                one.last = json.len();
+            }
             json.push_str(&piece.arguments);
         }
     }
 
+    /// Makes good what only the end shows: arguments that came whole again with each piece, which are never
+    /// an object one behind the other, and ids that are missing.
+    pub(super) fn finish(&self, draft: &mut Draft) {
+        for (at, Arguments { last, .. }) in self.arguments.iter().filter(|(_, came)| came.are_wholes) {
+            if let Some(Writing::ToolUse { json, .. }) = draft.at(*at)
+                && *last > 0
+                && loose::object(json).is_none()
+                && json.get(*last..).is_some_and(is_whole)
+            {
+                json.drain(..*last);
+            }
+        }
+        self.name(draft);
+    }
+
     /// Gives each call without an id one of its place; the history keeps ids apart across answers.
-    pub(super) fn name(&self, draft: &mut Draft) {
+    fn name(&self, draft: &mut Draft) {
         for (place, at) in self.blocks.iter().enumerate() {
             if let Some(Writing::ToolUse { id, .. }) = draft.at(*at)
                 && id.is_empty()

@@ -6,6 +6,7 @@
 mod back;
 mod beside;
 mod calls;
+mod pieced;
 mod request;
 mod short;
 mod spots;
@@ -44,7 +45,7 @@ pub(crate) async fn ask(
     let bound = room::bound(prompt, line.route)?;
     let response = line.ask(PATH, bound, &EXTRAS, |writ| body(prompt, line.route, writ)).await;
     let response = response.map_err(|unserved| unserved.naming(|path| spots::of(prompt, path)))?;
-    line.hear(response, Reading::of(line.route), deltas).await
+    line.hear(response, Reading::of(line.route, &line.secret), deltas).await
 }
 
 /// The body of a request for this prompt.

@@ -211,6 +211,8 @@ struct Called<'a> {
     name: &'a str,
     #[serde(serialize_with = "as_text")]
     arguments: &'a Object,
+    #[serde(flatten)]
+    beside: Members<'a>,
 }
 
 /// This wire wants the arguments as a text that holds JSON.
@@ -254,7 +256,7 @@ fn assistant<'a>(at: usize, message: &'a Message, back: &Back<'a>) -> WireMessag
                 tool_calls.push(WireCall {
                     id: back.id(given),
                     kind: "function",
-                    function: Called { name, arguments: input },
+                    function: Called { name, arguments: input, beside: back.function(given) },
                     beside: back.call(given),
                 });
             }

@@ -19,11 +19,13 @@ use super::{
 };
 use crate::{
     blank::says_something,
+    broken::{is_error, is_failure},
     draft::{Draft, Writing, append},
+    fold::{End, Fold, Stage},
     loose::{Read, count, list, word},
-    problem::{Problem, is_error},
+    problem::Problem,
     reason::Reason,
-    transport::{End, Fold, Stage},
+    secret::Secret,
 };
 
 /// The field of a thinking block that holds its text, unless that stands beside the answer. Its type keeps it
@@ -69,6 +71,7 @@ impl Cost {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     from: Option<Origin>,
+    secret: Secret,
     draft: Draft,
     calls: Calls,
     beside: Collected,
@@ -100,6 +103,10 @@ impl Fold for Reading {
         self.draft.said()
     }
 
+    fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
     fn take(
         &mut self,
         name: &[u8],
@@ -107,10 +114,10 @@ impl Fold for Reading {
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
         let choices = list(value.get("choices"));
-        let failed = choices.first().and_then(|choice| choice.get("error")).is_some_and(Value::is_object);
-        if is_error(name, &value) || failed {
+        let failed = choices.first().and_then(|choice| choice.get("error")).is_some_and(is_failure);
+        if is_error(name, &value, !choices.is_empty()) || failed {
             let problem = Problem::of(if failed { &choices[0] } else { &value });
-            return Err(problem.in_stream(self.tokens()));
+            return Err(problem.in_stream(self.tokens(), &self.secret));
         }
         // A single answer was asked for.
         let is_it = |choice: &Value| choice.get("index").and_then(count).is_none_or(|index| index == 0);
@@ -121,10 +128,15 @@ impl Fold for Reading {
         {
             self.cost.update(usage);
         }
-        // An answer in one piece says it all in `message`; one in many may say it all again.
-        let message = choice.get("message").filter(|_| self.draft.last().is_none());
+        // An answer in one piece says it all in `message`; one in many may say it all again, or the rest too.
+        let message = choice.get("message");
         let piece = choice.get("delta").filter(|delta| delta.is_object());
         let has_piece = piece.is_some();
+        let rest = message.filter(|_| !has_piece).and_then(|message| self.rest(message));
+        let message = message.filter(|_| self.draft.last().is_none());
+        if let Some(rest) = rest {
+            self.say(rest, deltas)?;
+        }
         if let Some(piece) = piece.or(message) {
             let name = if has_piece { "delta" } else { "message" };
             let written = text.as_deref().zip(place).and_then(|(text, place)| {
@@ -151,6 +163,15 @@ impl Fold for Reading {
         self.done = true;
     }
 
+    fn is_piece(&self, _: &[u8], value: &Value) -> bool {
+        let is_chunk = value.get("object").and_then(Value::as_str).is_some_and(|kind| kind.contains("chunk"));
+        is_chunk || ["choices", "usage", "x_groq"].iter().any(|key| value.get(*key).is_some())
+    }
+
+    fn is_reasoned(&self) -> bool {
+        self.finish.is_some()
+    }
+
     fn finish(mut self, end: End) -> Result<Answer, Failure> {
         let said = self.draft.last().is_some() || !self.refusal.is_empty();
         let finish = match self.finish.take() {
@@ -173,7 +194,7 @@ impl Fold for Reading {
             Reason::Ended | Reason::Paused if calls => AnswerStop::ToolUse,
             Reason::Ended | Reason::Paused => AnswerStop::EndTurn,
         };
-        self.calls.name(&mut self.draft);
+        self.calls.finish(&mut self.draft);
         let tokens = self.cost.tokens();
         let blocks = self.draft.finish(&stop);
         let opaque = self.from.and_then(|from| {
@@ -190,8 +211,16 @@ fn refused(explanation: String) -> AnswerStop {
 
 impl Reading {
     /// The reading of an answer over this route.
-    pub(crate) fn of(route: &Route) -> Self {
-        Self { from: Some(Origin::of(route)), ..Self::default() }
+    pub(crate) fn of(route: &Route, secret: &Secret) -> Self {
+        Self { from: Some(Origin::of(route)), secret: secret.clone(), ..Self::default() }
+    }
+
+    /// What a message says of the text beyond what is there, if it begins with that.
+    fn rest(&self, message: &Value) -> Option<String> {
+        let Some((_, Writing::Text(text))) = self.draft.last() else { return None };
+        let whole = words(message.get("content")?);
+        let rest = whole.strip_prefix(text.as_str())?;
+        (!rest.is_empty()).then(|| rest.to_owned())
     }
 
     /// `written` is the piece as it was, if something of it is to be kept so.
@@ -251,8 +280,10 @@ impl Reading {
             self.draft.say(at, text, deltas);
             return Ok(());
         }
+        // All before it is blank.
+        let begins = says_something(&text);
         self.blank.push_str(&text);
-        if says_something(&self.blank) {
+        if begins {
             let text = core::mem::take(&mut self.blank);
             let at = self.open(Writing::Text(String::new()), deltas)?;
             self.draft.say(at, text, deltas);

@@ -21,5 +21,5 @@ pub(crate) async fn ask(
     let bound = room::bound(prompt, line.route)?;
     let response = line.ask("/v1/messages", bound, &EXTRAS, |writ| body(prompt, line.route, writ)).await;
     let response = response.map_err(|unserved| unserved.naming(|path| spots(prompt, line.route, path)))?;
-    line.hear(response, Reading::of(line.route), deltas).await
+    line.hear(response, Reading::of(line.route, &line.secret), deltas).await
 }

@@ -16,12 +16,26 @@ use protocol::{
 use serde_json::{Value, json};
 
 use crate::{
-    draft::{Draft, Writing, append},
+    broken::is_error,
+    draft::{Draft, Writing, append, is_shallow},
+    fold::{End, Fold, Stage},
     loose::{Read, count, list, word},
-    problem::{Problem, is_error},
+    problem::Problem,
     reason::Reason,
-    transport::{End, Fold, Stage},
+    secret::Secret,
 };
+
+/// The events that there are.
+const KINDS: [&str; 8] = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "message",
+    "ping",
+];
 
 /// What a usage says.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,6 +65,7 @@ enum Piece {
     Text(String),
     Thinking(String),
     Signature(String),
+    Data(String),
     Input(String),
 }
 
@@ -58,6 +73,7 @@ enum Piece {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     from: Option<Origin>,
+    secret: Secret,
     places: BTreeMap<u64, Place>,
     /// The index of the block that began last, for pieces without one.
     last: u64,
@@ -91,17 +107,19 @@ impl Fold for Reading {
         self.draft.said()
     }
 
+    fn secret(&self) -> &Secret {
+        &self.secret
+    }
+
     fn take(
         &mut self,
         name: &[u8],
         Read { value, .. }: Read,
         deltas: &mut (dyn FnMut(Delta) + Send),
     ) -> Result<(), Failure> {
-        let kind = word(value.get("type"));
-        // The event's name is what its data's `type` is too, as a rule.
-        let kind = if kind.is_empty() { String::from_utf8_lossy(name).into_owned() } else { kind };
-        if is_error(name, &value) {
-            return Err(Problem::of(&value).in_stream(self.tokens()));
+        let kind = kind(name, &value);
+        if is_error(name, &value, KINDS.contains(&kind.as_str())) {
+            return Err(Problem::of(&value).in_stream(self.tokens(), &self.secret));
         }
         let Value::Object(mut event) = value else { return Ok(()) };
         match kind.as_str() {
@@ -116,8 +134,9 @@ impl Fold for Reading {
             }
             "content_block_delta" => {
                 let index = self.index(&event, false);
-                let piece = event.get("delta").and_then(Piece::read);
-                piece.map_or(Ok(()), |piece| self.piece(index, piece, deltas))?;
+                for piece in event.get("delta").map(Piece::read).unwrap_or_default() {
+                    self.piece(index, piece, deltas)?;
+                }
             }
             "message_delta" => self.ending(&event)?,
             "message_stop" => self.stopped = true,
@@ -137,6 +156,14 @@ impl Fold for Reading {
 
     fn done(&mut self) {
         self.stopped = true;
+    }
+
+    fn is_piece(&self, name: &[u8], value: &Value) -> bool {
+        KINDS.contains(&kind(name, value).as_str())
+    }
+
+    fn is_reasoned(&self) -> bool {
+        self.reason.is_some()
     }
 
     fn finish(mut self, end: End) -> Result<Answer, Failure> {
@@ -174,8 +201,8 @@ impl Fold for Reading {
 
 impl Reading {
     /// The reading of an answer over this route.
-    pub(crate) fn of(route: &Route) -> Self {
-        Self { from: Some(Origin::of(route)), ..Self::default() }
+    pub(crate) fn of(route: &Route, secret: &Secret) -> Self {
+        Self { from: Some(Origin::of(route)), secret: secret.clone(), ..Self::default() }
     }
 
     /// The index of a block's event; without one, that of a block that begins, or of the one that began last.
@@ -231,6 +258,11 @@ impl Reading {
                 self.places.insert(index, Place::Silent);
                 return self.piece(index, Piece::Text(string(&mut block, "text")), deltas);
             }
+            "thinking" | "redacted_thinking" if !is_shallow(&block) => {
+                let most = limits::BODY_DEPTH;
+                tracing::warn!(most, "a thinking block whose members lie too deep in each other is left out");
+                Place::Dropped
+            }
             "thinking" | "redacted_thinking" => {
                 self.grow(memory::object(&block))?;
                 Place::At(self.draft.open(Writing::Thinking(block), deltas))
@@ -248,7 +280,7 @@ impl Reading {
             }
             _ => {
                 if !std::mem::replace(&mut self.warned, true) {
-                    let kind: String = kind.chars().take(limits::SHOWN_CHARS).collect();
+                    let kind = self.secret.shown(&kind);
                     tracing::warn!(kind, "blocks of an unknown kind are left out of the answer");
                 }
                 Place::Dropped
@@ -282,9 +314,8 @@ impl Reading {
         match (self.draft.at(at), piece) {
             (Some(Writing::Text(_)), Piece::Text(text)) => self.draft.say(at, text, deltas),
             (Some(Writing::Thinking(raw)), Piece::Thinking(thinking)) => append(raw, "thinking", &thinking),
-            (Some(Writing::Thinking(raw)), Piece::Signature(signature)) => {
-                append(raw, "signature", &signature);
-            }
+            (Some(Writing::Thinking(raw)), Piece::Signature(signature)) => seal(raw, "signature", &signature),
+            (Some(Writing::Thinking(raw)), Piece::Data(data)) => seal(raw, "data", &data),
             (Some(Writing::ToolUse { json, .. }), Piece::Input(more)) => json.push_str(&more),
             (Some(Writing::Text(_) | Writing::Thinking(_) | Writing::ToolUse { .. }) | None, _) => {}
         }
@@ -314,8 +345,8 @@ impl Reading {
 }
 
 impl Piece {
-    /// The piece that a delta is, by what it holds: its `type` says no more.
-    fn read(delta: &Value) -> Option<Self> {
+    /// The pieces that a delta is, by what it holds: its `type` says no more.
+    fn read(delta: &Value) -> Vec<Self> {
         let text = |key: &str| match delta.get(key) {
             Some(Value::String(text)) => Some(text.clone()),
             Some(whole @ Value::Object(_)) if key == "partial_json" => Some(whole.to_string()),
@@ -325,14 +356,19 @@ impl Piece {
             text("text").map(Self::Text),
             text("thinking").map(Self::Thinking),
             text("signature").map(Self::Signature),
+            text("data").map(Self::Data),
             text("partial_json").map(Self::Input),
         ];
-        pieces.into_iter().flatten().next()
+        pieces.into_iter().flatten().collect()
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Self::Text(text) | Self::Thinking(text) | Self::Signature(text) | Self::Input(text) => text.len(),
+            Self::Text(text)
+            | Self::Thinking(text)
+            | Self::Signature(text)
+            | Self::Data(text)
+            | Self::Input(text) => text.len(),
         }
     }
 }
@@ -365,6 +401,19 @@ impl Cost {
             cache_write_1h: hour,
         }
     }
+}
+
+/// Goes on with what seals a block; the same once more is no more of it.
+fn seal(raw: &mut Object, key: &str, more: &str) {
+    if raw.get(key).and_then(Value::as_str) != Some(more) {
+        append(raw, key, more);
+    }
+}
+
+/// What an event is: as a rule its name is what its data's `type` is too.
+fn kind(name: &[u8], value: &Value) -> String {
+    let kind = word(value.get("type"));
+    if kind.is_empty() { String::from_utf8_lossy(name).into_owned() } else { kind }
 }
 
 /// Takes a string out of a block; empty if it is none.
@@ -485,6 +534,43 @@ mod tests {
     }
 
     #[test]
+    fn what_seals_thinking_is_kept_once_wherever_it_comes() {
+        for (begun, pieces, kept) in [
+            (
+                json!({"type": "thinking", "thinking": ""}),
+                vec![json!({"thinking": "hm", "signature": "S"})],
+                json!({"type": "thinking", "thinking": "hm", "signature": "S"}),
+            ),
+            (
+                json!({"type": "thinking", "thinking": "hm", "signature": "S"}),
+                vec![json!({"signature": "S"}), json!({"signature": ""})],
+                json!({"type": "thinking", "thinking": "hm", "signature": "S"}),
+            ),
+            (
+                json!({"type": "thinking", "thinking": "hm", "signature": ""}),
+                vec![json!({"signature": "S"}), json!({"signature": "T"})],
+                json!({"type": "thinking", "thinking": "hm", "signature": "ST"}),
+            ),
+            (
+                json!({"type": "redacted_thinking", "data": ""}),
+                vec![json!({"data": "D"})],
+                json!({"type": "redacted_thinking", "data": "D"}),
+            ),
+            (
+                json!({"type": "redacted_thinking"}),
+                vec![json!({"data": "D"}), json!({"data": "D"})],
+                json!({"type": "redacted_thinking", "data": "D"}),
+            ),
+        ] {
+            let mut events = vec![start(0, begun)];
+            events.extend(pieces.into_iter().map(|piece| delta(0, piece)));
+            events.extend(ending(json!("end_turn")));
+            let blocks = read(&events).0.expect("an answer").blocks;
+            assert_eq!(blocks, [AnswerBlock::Thinking { raw: kept }]);
+        }
+    }
+
+    #[test]
     fn what_is_not_known_leaves_no_hole_in_the_indexes() {
         let mut events = vec![
             start(0, json!({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}})),
@@ -509,6 +595,28 @@ mod tests {
                 Delta::Text { index: 0, text: "well".to_owned() },
             ]
         );
+    }
+
+    #[test]
+    fn thinking_that_lies_too_deep_to_be_read_again_is_left_out_whole() {
+        let deep = |depth: usize| (2..depth).fold(json!([]), |deep, _| json!([deep]));
+        for (kind, member) in [("thinking", "x"), ("thinking", "signature"), ("redacted_thinking", "data")] {
+            let kept = |depth: usize| {
+                let mut events = vec![
+                    start(0, json!({"type": kind, member: deep(depth)})),
+                    delta(0, json!({"thinking": "hm", "signature": deep(depth)})),
+                    start(1, json!({"type": "text", "text": "hi"})),
+                ];
+                events.extend(ending(json!("end_turn")));
+                let blocks = read(&events).0.expect("an answer").blocks;
+                let thoughts = blocks.iter().filter(|block| matches!(block, AnswerBlock::Thinking { .. }));
+                (thoughts.count(), blocks.len())
+            };
+            assert_eq!(kept(limits::BODY_DEPTH), (1, 2), "{kind} {member}");
+            for depth in [limits::BODY_DEPTH + 1, 124] {
+                assert_eq!(kept(depth), (0, 1), "{kind} {member} {depth}");
+            }
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use models::{Keys, Models, Oracle};
 use protocol::{
-    limits::BESIDE_BYTES,
-    prompt::{Answer, Beside, Message, Opaque, Origin},
+    limits::{BESIDE_BYTES, BODY_DEPTH},
+    prompt::{Answer, AnswerBlock, Beside, Message, Opaque, Origin},
     routes::{Provider, Route, Routes},
 };
 use serde_json::{Value, json};
@@ -111,6 +111,99 @@ async fn pieces_become_what_they_were_made_of() {
 }
 
 #[tokio::test]
+async fn what_comes_once_more_is_kept_once_and_what_says_nothing_takes_nothing_away() {
+    let details = |items: &str| frame(&format!("{{\"reasoning_details\": [{items}]}}"));
+    let text = |more: &str| details(&format!(r#"{{"type":"t","index":0{more}}}"#));
+    let sealed = r#"{"type":"e","data":"A","index":1}"#;
+    for (pieces, whole) in [
+        (
+            vec![
+                text(r#","text":"Let""#),
+                text(r#","text":"Let me""#),
+                text(r#","text":"Let me see","signature":"S""#),
+            ],
+            r#"[{"type":"t","index":0,"text":"Let me see","signature":"S"}]"#,
+        ),
+        (
+            vec![
+                text(r#","text":"Let me""#),
+                text(r#","text":" see","signature":"S""#),
+                text(r#","signature":"""#),
+                text(r#","text":"Let me see","signature":"S""#),
+            ],
+            r#"[{"type":"t","index":0,"text":"Let me see","signature":"S"}]"#,
+        ),
+        (vec![details(sealed), details(sealed)], r#"[{"type":"e","data":"A","index":1}]"#),
+        (vec![text(r#","text":"ha""#), text(r#","text":"ha""#)], r#"[{"type":"t","index":0,"text":"haha"}]"#),
+    ] {
+        let stream = [pieces.concat(), frame("{\"content\":\"ok\"}"), end("stop")].concat();
+        assert_eq!(kept(stream).await, [beside(None, "reasoning_details", whole)]);
+    }
+    let call = |members: &str| frame(&format!("{{\"tool_calls\": [{{\"index\": 0, {members}}}]}}"));
+    let signed = call(&format!(r#""id": "a", {CALL}, "extra_content": {{"s":"S"}}"#));
+    for later in [r#"{}"#, r#"{"s":""}"#, r#""""#, "[]", r#"{"s":"S"}"#] {
+        let stream =
+            [signed.clone(), call(&format!("\"extra_content\": {later}")), end("tool_calls")].concat();
+        assert_eq!(kept(stream).await, [beside(Some(0), "extra_content", "{\"s\":\"S\"}")], "{later}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_kept_in_each_form_and_goes_back_where_it_stood() {
+    for (delta, name, json) in [
+        (
+            r#"{"reasoning_content":[{"type":"text","text":"hm"}]}"#,
+            "reasoning_content",
+            r#"[{"type":"text","text":"hm"}]"#,
+        ),
+        (r#"{"reasoning_content":{"text":"hm"}}"#, "reasoning_content", r#"{"text":"hm"}"#),
+        (r#"{"reasoning_details":"hm"}"#, "reasoning_details", r#""hm""#),
+    ] {
+        let stream = [frame(delta), frame("{\"content\":\"ok\"}"), end("stop")].concat();
+        assert_eq!(kept(stream).await, [beside(None, name, json)]);
+    }
+    let within = r#""function": {"name": "look", "arguments": "{}", "extra_content": {"s":"S"}}"#;
+    let stream =
+        [frame(&format!("{{\"tool_calls\": [{{\"id\": \"a\", {within}}}]}}")), end("tool_calls")].concat();
+    let answer = answer(stream).await;
+    let provider =
+        Fake::start(|_| streamed(frames(&[delta(json!({"content": "ok"})), finish("stop")]))).await;
+    let mut prompt = prompt("chat-test");
+    prompt.messages = history(&[answer], &[""]);
+    models(&provider.base_url).ask(&prompt, &mut |_| {}).await.expect("an answer");
+    let call = provider.seen()[0].body["messages"][1]["tool_calls"][0].clone();
+    let function = json!({"name": "look", "arguments": "{}", "extra_content": {"s": "S"}});
+    assert_eq!(call, json!({"id": "a", "type": "function", "function": function}));
+}
+
+#[tokio::test]
+async fn arguments_that_come_whole_again_with_each_piece_are_read_and_others_are_never_cut() {
+    for (pieces, input) in [
+        (vec![r#"{"q""#, r#"{"q":"x"#, r#"{"q":"x"}"#], Some(json!({"q": "x"}))),
+        (vec![r#"{"q":"x""#, r#"{"q":"x"}"#, r#"{"q":"x"}"#], Some(json!({"q": "x"}))),
+        (vec![r#"{"a":"#, r#"{"a":1}"#, "}"], Some(json!({"a": {"a": 1}}))),
+        (vec![r#"{"a":"#, r#"{"a":1}}"#], Some(json!({"a": {"a": 1}}))),
+        (vec![r#"{"q":"ha"#, "ha", "ha", r#""}"#], Some(json!({"q": "hahaha"}))),
+        (vec![r#"{"n":1"#, "1", "11", "}"], Some(json!({"n": 1111}))),
+        (vec![r#"{"q":"#, r#"{"q":"x"#], None),
+    ] {
+        let piece = |arguments: &&str| {
+            let function = json!({"name": "", "arguments": arguments});
+            delta(json!({"tool_calls": [{"index": 0, "function": function}]}))
+        };
+        let begin = delta(json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "look"}}]}));
+        let chunks = std::iter::once(begin).chain(pieces.iter().map(piece)).chain([finish("tool_calls")]);
+        let answer = answer(frames(&chunks.collect::<Vec<_>>())).await;
+        let call = AnswerBlock::ToolUse {
+            id: "a".to_owned(),
+            name: "look".to_owned(),
+            input: input.as_ref().and_then(Value::as_object).cloned(),
+        };
+        assert_eq!(answer.blocks, [call], "{pieces:?}");
+    }
+}
+
+#[tokio::test]
 async fn more_than_the_bound_is_left_out_and_the_answer_stands() {
     let piece = |bytes: usize| delta(json!({"reasoning_content": "x".repeat(bytes)}));
     let signed = |bytes: usize| {
@@ -128,6 +221,23 @@ async fn more_than_the_bound_is_left_out_and_the_answer_stands() {
     ] {
         let answer = answer(frames(&chunks)).await;
         assert_eq!((answer.opaque.is_some(), answer.blocks.is_empty()), (is_kept, false));
+    }
+}
+
+#[tokio::test]
+async fn what_lies_too_deep_to_be_read_again_is_left_out_and_the_answer_stands() {
+    let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let signed = |depth: usize| {
+        let call = format!("{{\"id\": \"a\", {CALL}, \"extra_content\": {}}}", deep(depth));
+        frame(&format!("{{\"tool_calls\": [{call}]}}"))
+    };
+    let details = |depth: usize| {
+        let item = format!("{{\"type\": \"x\", \"n\": {}}}", deep(depth - 2));
+        frame(&format!("{{\"content\": \"ok\", \"reasoning_details\": [{item}]}}"))
+    };
+    for (depth, count) in [(BODY_DEPTH, 1), (BODY_DEPTH + 1, 0), (110, 0)] {
+        assert_eq!(kept([signed(depth), end("tool_calls")].concat()).await.len(), count, "{depth}");
+        assert_eq!(kept([details(depth), end("stop")].concat()).await.len(), count, "{depth}");
     }
 }
 

@@ -80,6 +80,25 @@ async fn a_list_is_read_in_each_form_that_there_is() {
     }
 }
 
+#[tokio::test]
+async fn a_key_that_is_quoted_in_the_place_of_a_list_is_not_told() {
+    let begun = |before: usize| format!("{}secret", "x".repeat(before));
+    let quoted = (0..140).map(|before| json!({"error": {"message": begun(before)}}));
+    let keyed = json!({"secret": 1, "b": 2});
+    for body in quoted.chain([keyed, json!({"message": "no access for secret"}), json!("secret")]) {
+        let answer = body.clone();
+        let provider = Fake::start(move |_| answered(&answer)).await;
+        let failure = offered(route(&provider.base_url)).await.expect_err("a failure");
+        let words = failure.message.split_once("models: ").expect("words").1.trim_matches(['x', '.']);
+        assert!(!"secret".starts_with(words) || words.is_empty(), "{body}: {failure}");
+        assert!(!failure.message.contains("secret"), "{body}: {failure}");
+    }
+    let listed =
+        json!({"data": [{"id": "chat-secret"}, {"id": "chat-a", "display_name": "secret"}, "chat-b"]});
+    let provider = Fake::start(move |_| answered(&listed)).await;
+    assert_eq!(offered(route(&provider.base_url)).await, Ok(vec![named("chat-b")]));
+}
+
 /// Two pages, then the end.
 fn paged(seen: &Seen) -> Response<Body> {
     let page = if seen.uri.contains("after_id=chat-2%26x") {

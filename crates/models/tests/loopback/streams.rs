@@ -6,12 +6,13 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use models::{Keys, Models, Oracle};
 use protocol::{
+    limits::ANSWER_BYTES,
     prompt::{Answer, AnswerBlock, AnswerStop, Failure, FailureClass},
     routes::{Provider, Route, Routes},
 };
 use serde_json::{Value, json};
 
-use crate::provider::{Fake, direct, prompt, said, streamed};
+use crate::provider::{Fake, direct, prompt, said, streamed, user};
 
 #[derive(Debug, Clone, Copy)]
 enum Wire {
@@ -183,6 +184,12 @@ fn chatted() -> Vec<Case> {
         ("an answer in one piece of many lines", format!("{message:#}\n")),
         ("an answer in one piece within a stream", format!("{}{DONE}", bare(&message))),
         ("all of it once more at the end", format!("{hi}{}{DONE}", bare(&message))),
+        (
+            "its end only in the whole",
+            format!("{}{}{DONE}", chunk(&json!({"content": "h"}), None), bare(&message)),
+        ),
+        ("[done]", format!("{hi}data: [done]\n\n")),
+        ("a mark before each", good.replace("data: ", "data: \u{feff}")),
     ]
 }
 
@@ -283,6 +290,36 @@ async fn a_word_in_every_chunk_that_says_why_it_ends_is_no_end() {
 }
 
 #[tokio::test]
+async fn an_answer_in_one_piece_may_be_as_large_as_any_and_half_of_one_is_not_quoted() {
+    let whole = |bytes: usize| {
+        let message = json!({"role": "assistant", "content": "y".repeat(bytes)});
+        json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).to_string()
+    };
+    for bytes in [3_000_000, 5_000_000, 20_000_000] {
+        let answer = heard(Chat, whole(bytes)).await.expect("an answer");
+        assert_eq!(answer.blocks, [said(&"y".repeat(bytes))], "{bytes}");
+    }
+    let failure = heard(Chat, whole(ANSWER_BYTES)).await.expect_err("a failure");
+    let message = format!("The model's answer is larger than {ANSWER_BYTES} bytes.");
+    assert_eq!((failure.class, failure.message), (FailureClass::Unusable, message));
+    let half = whole(5_000).replace('}', "");
+    let failure = heard(Chat, half).await.expect_err("a failure");
+    let message = "The model's stream ended in the middle.";
+    assert_eq!((failure.class, failure.message.as_str()), (FailureClass::Cut, message));
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_called_one() {
+    for (status, class) in [(200, FailureClass::Unusable), (400, FailureClass::Invalid)] {
+        let provider = Fake::failing(status, &[("content-encoding", "gzip")], json!("\u{1f}")).await;
+        let failure = models(Chat, &provider.base_url).ask(&prompt("m"), &mut |_| {}).await;
+        let failure = failure.expect_err("a failure");
+        assert!(failure.message.contains("is compressed (gzip), which was not asked for"), "{failure}");
+        assert_eq!(failure.class, class);
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_is_no_stream_says_what_it_is() {
     for (body, class, words) in [
         (
@@ -311,6 +348,111 @@ async fn a_body_that_is_no_stream_says_what_it_is() {
             let failure = heard(wire, body).await.expect_err("a failure");
             assert_eq!(failure.class, class, "{wire:?}: {body}");
             assert!(failure.message.contains(words), "{wire:?}: {failure}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn half_an_answer_behind_which_something_failed_is_never_taken_for_a_whole_one() {
+    let failing = |what: &str| format!("event: error\ndata: {what}\n\n");
+    let odd = json!({"novel": "died"});
+    let mut cases = vec![
+        (failing("upstream died"), FailureClass::Unavailable, "upstream died"),
+        (failing(""), FailureClass::Unavailable, "in the middle of its answer"),
+        (failing("{\"message\":\"died\"}"), FailureClass::Unavailable, "died"),
+        ("event: exception\ndata: died\n\n".to_owned(), FailureClass::Unavailable, "died"),
+        (raw("upstream connect error"), FailureClass::Cut, "upstream connect error"),
+        (bare(&odd), FailureClass::Cut, "in the middle"),
+    ];
+    for error in [
+        json!({"detail": "died"}),
+        json!({"statusCode": 503, "message": "died"}),
+        json!({"type": "response.failed", "response": {"error": {"message": "died"}}}),
+        json!({"base_resp": {"status_code": 1002, "status_msg": "died"}}),
+        json!({"errors": [{"message": "died"}]}),
+    ] {
+        cases.push((bare(&error), FailureClass::Unavailable, "died"));
+    }
+    for (failed, class, words) in &cases {
+        let chat = format!("{}{failed}{DONE}", hi());
+        let spoken = format!("{}{}{failed}{}", start(), text("hi"), stop());
+        for (wire, body) in [(Chat, chat), (Messages, spoken)] {
+            let failure = heard(wire, body).await.expect_err(failed);
+            assert_eq!(failure.class, *class, "{wire:?}: {failed}");
+            assert!(failure.message.contains(words), "{wire:?}: {failure}");
+        }
+    }
+    for error in [json!("died"), json!({"message": "died", "code": 500})] {
+        let choice = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": null, "error": error}]});
+        let failure = heard(Chat, format!("{}{}{DONE}", hi(), bare(&choice))).await.expect_err("a failure");
+        assert!(failure.message.contains("died"), "{failure}");
+    }
+    // What is odd and followed by more of the answer, or by its reason, was no end.
+    for body in [
+        format!("{}{}{DONE}", bare(&odd), hi()),
+        format!("{}{}{}{DONE}", hi(), bare(&odd), over()),
+        format!("{}{}{DONE}", hi(), raw("keep-alive")),
+        format!("{}{DONE}", hi()),
+    ] {
+        assert_eq!(
+            heard(Chat, body.clone()).await.map(|answer| answer.blocks),
+            Ok(vec![said("hi")]),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_is_none_beside_an_answer_does_not_cost_it() {
+    for fine in
+        [json!({"code": 0, "message": ""}), json!({"code": 200, "message": "OK"}), json!("null"), json!(0)]
+    {
+        let choice = |delta: Value, reason: Value| {
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": reason, "error": fine});
+            bare(&json!({"choices": [choice], "error": fine}))
+        };
+        let body = [choice(json!({"content": "hi"}), Value::Null), choice(json!({}), json!("stop"))].concat();
+        let read = heard(Chat, format!("{body}{DONE}")).await.map(|answer| answer.blocks);
+        assert_eq!(read, Ok(vec![said("hi")]), "{fine}");
+    }
+}
+
+/// The key, and what a provider says that quotes it behind so many other characters.
+const KEY: &str = "sk-0123456789abcdefghij";
+
+fn quoting(form: &str, before: usize) -> String {
+    let words = format!("{}{KEY} and more", "x".repeat(before));
+    match form {
+        "an error" => bare(&json!({"error": {"message": words}})),
+        "words of an error" => format!("event: error\ndata: {words}\n\n"),
+        "words" => raw(&words),
+        "a page" => format!("<html><title>{words}</title></html>"),
+        "lines" => words,
+        _ => bare(
+            &json!({"choices": [{"delta": {"content": "hi"}, "finish_reason": format!("{words}: error")}]}),
+        ),
+    }
+}
+
+#[tokio::test]
+async fn no_failure_tells_any_part_of_the_key_wherever_it_is_cut() {
+    for form in ["an error", "words of an error", "words", "a page", "lines", "a reason"] {
+        let provider = Fake::start(move |seen| {
+            let before = seen.body["messages"][0]["content"].as_str().and_then(|said| said.parse().ok());
+            streamed(quoting(form, before.expect("a number")))
+        })
+        .await;
+        let (provider_kind, base_url) = (Provider::ChatCompletions, format!("{}/v1", provider.base_url));
+        let key = Some(protocol::routes::Key::Variable("THE_KEY".to_owned()));
+        let route = Route { provider: provider_kind, base_url, key, ..Route::script("m") };
+        let keys = Keys::from_iter([("THE_KEY".to_owned(), KEY.to_owned())]);
+        let models = Models::new(Routes(vec![route]), keys, direct()).expect("good settings");
+        for before in (470..505).chain(100..130) {
+            let mut prompt = prompt("m");
+            prompt.messages = vec![std::sync::Arc::new(user(&before.to_string()))];
+            let failure = models.ask(&prompt, &mut |_| {}).await.expect_err("a failure");
+            assert!(!failure.message.contains("sk-"), "{form}, {before}: {failure}");
+            assert!(!failure.message.ends_with("xsk") && !failure.message.contains("xsk…"), "{failure}");
         }
     }
 }

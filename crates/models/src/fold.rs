@@ -1,0 +1,91 @@
+//! The fold of a stream into an answer, whatever the wire: what each must tell, and how it fails.
+
+use protocol::{
+    prompt::{Answer, Delta, Failure, FailureClass},
+    usage::Tokens,
+};
+use serde_json::Value;
+
+use crate::{loose::Read, secret::Secret};
+
+/// How far a streamed answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// More must come.
+    Open,
+    /// It may end here, and something may still follow.
+    Ending,
+    /// Nothing more can come.
+    Whole,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By itself: with its last frame, or with the end of the body.
+    Whole,
+    /// The connection broke, or nothing came any more.
+    Torn,
+}
+
+/// The fold of one wire's frames into an answer.
+pub(crate) trait Fold: Sized {
+    /// Takes an object of the stream, whose event has this name if it has one; tells `deltas` what is new.
+    fn take(
+        &mut self,
+        name: &[u8],
+        read: Read,
+        deltas: &mut (dyn FnMut(Delta) + Send),
+    ) -> Result<(), Failure>;
+
+    /// The word came that says that all is sent.
+    fn done(&mut self);
+
+    /// Whether an object is one of the wire's own.
+    fn is_piece(&self, name: &[u8], value: &Value) -> bool;
+
+    /// Whether it was said why the answer ends.
+    fn is_reasoned(&self) -> bool;
+
+    /// How far the answer is.
+    fn stage(&self) -> Stage;
+
+    /// Bytes of the answer's content so far, whatever it is.
+    fn said(&self) -> usize;
+
+    /// What the provider has said about the cost so far.
+    fn tokens(&self) -> Tokens;
+
+    /// What is cut out of what the provider says.
+    fn secret(&self) -> &Secret;
+
+    /// The whole answer, or why it is none. Called when the stream has ended.
+    fn finish(self, end: End) -> Result<Answer, Failure>;
+
+    /// A failure in the middle of the answer, with what it has cost.
+    fn failed(&self, class: FailureClass, message: impl Into<String>) -> Failure {
+        Failure {
+            class,
+            message: message.into(),
+            retry_after: None,
+            tokens: self.tokens(),
+            spots: Vec::new(),
+        }
+    }
+
+    /// The failure of an answer that ended with a word that stands for one.
+    fn stopped(&self, class: FailureClass, word: &str) -> Failure {
+        let word = self.secret().shown(word);
+        self.failed(class, format!("The model provider broke the answer off: it says `{word}`."))
+    }
+
+    /// The failure of a conversation that is too long, as the answer says.
+    fn overflowed(&self) -> Failure {
+        self.failed(FailureClass::Overflow, "The conversation no longer fits the model's context window.")
+    }
+
+    /// The failure of a stream that ended too early.
+    fn broken(&self) -> Failure {
+        self.failed(FailureClass::Cut, "The model's stream ended in the middle.")
+    }
+}
