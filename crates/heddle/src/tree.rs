@@ -88,6 +88,11 @@ impl Tree {
     }
 }
 
+/// A line that is no event's.
+pub(crate) fn remark(line: &str) {
+    say(&format!("           -- {line}\n"));
+}
+
 fn branch(name: &str, depth: usize) -> String {
     let arm = if depth == 0 { String::new() } else { format!("{}├─ ", "│  ".repeat(depth - 1)) };
     let named: String = arm.chars().chain(one_line(name).chars()).take(NAME).collect();

@@ -14,7 +14,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use house::{ask, heddle, id, post, send, serve, status, text};
+use house::{ask, heddle, id, post, send, serve, start, status, text};
 
 #[test]
 fn the_demo_lets_agents_work_kills_its_server_and_loses_nothing() {
@@ -124,6 +124,44 @@ fn keys_are_made_and_revoked_beside_a_running_server() {
     keys(&["revoke", name.split(' ').next().expect("an id")]);
     assert_eq!(status(&server.url, &get), "HTTP/1.1 401 Unauthorized");
     assert!(!keys(&["list"]).contains(secret));
+}
+
+#[test]
+fn tail_says_that_its_server_is_gone_and_that_it_is_back() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let call = |path: &str, body: &str| post(&server.url, &key, path, body);
+    let agent = id(&call("/v1/agents", r#"{"name": "a", "model": "heddle-demo"}"#), "agent");
+    let environment = id(&call("/v1/environments", r#"{"name": "e"}"#), "env");
+    let body = format!(r#"{{"agent": "{agent}", "environment_id": "{environment}"}}"#);
+    let session = id(&call("/v1/sessions", &body), "sesn");
+    let message = r#"{"type": "user.message", "content": [{"type": "text", "text": "hello"}]}"#;
+    let events = format!("/v1/sessions/{session}/events");
+    call(&events, &format!(r#"{{"events": [{message}]}}"#));
+    let url = server.url.clone();
+    let mut tail = heddle(&["tail", &session, "--url", &url, "--key", &key]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
+    let mut until = |part: &str| {
+        let mut said = String::new();
+        while !said.contains(part) {
+            assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
+        }
+        said
+    };
+    until("rests        end_turn");
+    drop(server);
+    until("           -- the server is gone; trying again for a minute\n");
+    let listen = url.trim_start_matches("http://");
+    let path = data.path().to_str().expect("a plain path");
+    let mut command = heddle(&["serve", "--listen", listen, "--data", path]);
+    let server = start(command.stderr(Stdio::null()));
+    until("           -- the server is back; the session goes on after the last event you saw\n");
+    post(&server.url, &key, &events, r#"{"events": [{"type": "user.interrupt"}]}"#);
+    assert_eq!(until("interrupt").matches("the server is").count(), 0, "each is said once");
+    drop(tail.kill());
+    drop(tail.wait());
 }
 
 #[test]
