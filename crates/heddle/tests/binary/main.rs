@@ -127,6 +127,26 @@ fn keys_are_made_and_revoked_beside_a_running_server() {
 }
 
 #[test]
+fn a_start_says_nothing_of_a_first_key_that_is_revoked_and_says_so_if_none_is_left() {
+    let data = tempfile::tempdir().expect("a directory");
+    let path = data.path().to_str().expect("a plain path");
+    let keys = |arguments: &[&str]| {
+        let output = heddle(&[&["keys", "--data", path], arguments].concat()).output().expect("it runs");
+        text(&output).0
+    };
+    drop(serve(data.path()));
+    let first = keys(&["list"]).split(' ').next().expect("an id").to_owned();
+    keys(&["create", "first"]);
+    keys(&["revoke", &first]);
+    let said = serve(data.path()).said.concat();
+    assert!(data.path().join("first-key").exists() && !said.contains("key "), "{said}");
+    let second = keys(&["list"]).split(' ').next().expect("an id").to_owned();
+    keys(&["revoke", &second]);
+    let said = serve(data.path()).said.concat();
+    assert!(said.contains("  key       every API key is revoked: `heddle keys create` makes one"), "{said}");
+}
+
+#[test]
 fn tail_says_that_its_server_is_gone_and_that_it_is_back() {
     let data = tempfile::tempdir().expect("a directory");
     let server = serve(data.path());
