@@ -153,3 +153,13 @@ fn stop_says_what_it_can_be_told() {
     assert_eq!(output.status.code(), Some(2));
     assert!(wrong.contains("<SESSION|--all>"), "{wrong}");
 }
+
+#[test]
+fn a_temporary_directory_that_is_not_there_is_named_and_not_the_data_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let gone = folder.path().join("gone");
+    let mut serve = heddle(&["serve", "--listen=127.0.0.1:0", "--data", utf8(&folder.path().join("data"))]);
+    let wrong = refused(serve.env("TMPDIR", &gone));
+    assert!(wrong.contains(&format!("in {}", gone.display())) && wrong.contains("Set TMPDIR to"), "{wrong}");
+    assert!(!wrong.contains("data directory") && !folder.path().join("data").exists(), "{wrong}");
+}
