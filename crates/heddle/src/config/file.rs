@@ -211,7 +211,7 @@ pub(super) struct FileRoute {
     pub(super) body: Object,
     /// Members of a request that the provider does not take. Heddle leaves them out by itself once they were
     /// refused; named here they are never sent. `max_tokens` and `max_completion_tokens` are two names of one
-    /// bound: without the one the other is sent. None by default.
+    /// bound: without the one the other is sent, and both together cannot be named. None by default.
     #[serde(default)]
     #[schemars(example = [LeftOut::StreamOptions])]
     pub(super) leave_out: Vec<LeftOut>,

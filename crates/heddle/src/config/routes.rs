@@ -194,6 +194,11 @@ impl Entry<'_> {
             let message = format!("the wire {wire} has no `{}` to leave out, only {known}", foreign.name());
             self.mistake("leave_out", message);
         }
+        if given.contains(&Spare::MaxTokens) && given.contains(&Spare::MaxCompletionTokens) {
+            let message = "names `max_tokens` and `max_completion_tokens`, and an answer would have no bound: name \
+                           the one that the provider does not take";
+            self.mistake("leave_out", message);
+        }
         given
     }
 
@@ -447,6 +452,12 @@ mod tests {
             (
                 route("leave_out = [\"stream_options\"]"),
                 "3: routes.m.leave_out: the wire messages has no `stream_options` to leave out, only cache_control",
+            ),
+            (
+                "[routes.m]\nprovider = \"chat-completions\"\nbase_url = \"http://a\"\n\
+                 leave_out = [\"max_completion_tokens\", \"max_tokens\"]\n"
+                    .to_owned(),
+                "4: routes.m.leave_out: names `max_tokens` and `max_completion_tokens`, and an answer would have no",
             ),
         ] {
             let wrong = settled(&text, &[]).expect_err("a mistake").to_string();
