@@ -247,8 +247,9 @@ fn a_mistake_in_the_file_names_its_line() {
     let output =
         heddle(&["serve", "--config", file.to_str().expect("a plain path")]).output().expect("it runs");
     let (_, wrong) = text(&output);
-    let expected = format!("heddle: {}:3: unknown key `route`; did you mean `routes`?\n", file.display());
-    assert_eq!((output.status.success(), wrong), (false, expected));
+    let expected =
+        format!("heddle: {}:3: unknown key `route`; did you mean `routes`? Known are ", file.display());
+    assert!(!output.status.success() && wrong.starts_with(&expected), "{wrong}");
 }
 
 #[test]
