@@ -468,6 +468,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_settings_in_the_readme_can_be_put_together_as_they_stand() {
+        let readme = include_str!("../../../../README.md");
+        let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let file: String = blocks.collect();
+        let settled = settled(&[], &file).expect("legal");
+        for set in ["[sandbox]", "[threads]", "[routes."] {
+            assert!(file.contains(set), "{set}");
+        }
+        assert!(settled.routes.route("slow-1").is_some_and(|route| route.concurrency == 2));
+    }
+
+    #[test]
     fn a_sandbox_is_local_unless_it_is_said_to_be_off() {
         let plain = Sandbox {
             mode: Mode::Local,
