@@ -27,7 +27,11 @@ impl Engine {
     pub(crate) fn admit_new(&self, events: &[ClientEvent]) -> Result<(), Fault> {
         self.store().admits()?;
         let bytes: usize = events.iter().map(ClientEvent::weight).sum();
-        if bytes >= limits::LARGE_INPUT_BYTES && !self.hands().has_memory() { Err(Fault::Memory) } else { Ok(()) }
+        if bytes >= limits::LARGE_INPUT_BYTES && !self.hands().has_memory() {
+            Err(Fault::Memory)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -137,6 +137,7 @@ fn tried(settled: &Settled, found: &[Found]) -> String {
                 let seconds = took.as_secs_f64();
                 let offered = match offered {
                     Ok(0) => String::new(),
+                    Ok(1) => "; the provider names 1 model".to_owned(),
                     Ok(count) => format!("; the provider names {count} models"),
                     Err(wrong) => format!("; its list of models cannot be had: {wrong}"),
                 };

@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::client::{CallError, Caller, Stream};
+use crate::{
+    client::{CallError, Caller, Stream},
+    tree,
+};
 
 /// Between two attempts to reach a server that is away, and how often it is tried: for a minute, since one that
 /// ends in order and is started again may take longer than half of it.
@@ -145,15 +148,26 @@ impl Follow {
     /// A stream has ended: the thread is over, or the server went away and comes back.
     async fn resume(&mut self, thread: String) -> Result<(), CallError> {
         let path = format!("/v1/sessions/{}/threads/{thread}", self.session);
-        for _ in 0..ATTEMPTS {
-            match self.caller.get(&path).await {
-                Ok(state) if state["status"] == "terminated" => return Ok(()),
-                Ok(_) => return self.listen(thread).await,
-                Err(CallError::Refused { status: 404, .. }) => return Ok(()),
-                Err(CallError::Refused { status: 503, .. } | CallError::Unreachable { .. }) => {}
-                Err(wrong) => return Err(wrong),
+        for attempt in 0..ATTEMPTS {
+            let state = match self.caller.get(&path).await {
+                Err(CallError::Refused { status: 503, .. } | CallError::Unreachable { .. }) => {
+                    if attempt == 0 {
+                        tree::remark("the server is gone; trying again for a minute");
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                state => state,
+            };
+            if attempt > 0 {
+                tree::remark("the server is back; the session goes on after the last event you saw");
             }
-            tokio::time::sleep(PAUSE).await;
+            return match state {
+                Ok(state) if state["status"] == "terminated" => Ok(()),
+                Ok(_) => self.listen(thread).await,
+                Err(CallError::Refused { status: 404, .. }) => Ok(()),
+                Err(wrong) => Err(wrong),
+            };
         }
         self.caller.get(&path).await.map(drop)
     }

@@ -91,7 +91,8 @@ fn directory(at: &Path, served: bool) -> Check {
         () => "it can be made",
     };
     let usable = if served { seal::open(at).map(drop).map_err(|wrong| wrong.to_string()) } else { data(at) };
-    check("data", usable.map(|()| format!("{}: {is}", path.display())))
+    let whole = usable.and_then(|()| Store::examine(&at.join(DATABASE)).map_err(|wrong| wrong.to_string()));
+    check("data", whole.map(|()| format!("{}: {is}", path.display())))
 }
 
 fn room(settled: &Settled) -> Check {

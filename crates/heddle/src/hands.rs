@@ -1,12 +1,13 @@
 //! The wiring of the hands: which sandbox the settings mean, whether this host can give it, and its upkeep.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use engine::Engine;
 use protocol::SessionId;
 use rustix::time::ClockId;
-use sandbox::{Isolation, Report, Users};
+use sandbox::{Check, Isolation, Report, Users};
 use tools::{Clocks, LocalHands, Settings};
 
 use crate::{
@@ -88,11 +89,28 @@ fn prepare(settled: &Settled) {
 
 /// Tries a jail for real; also says how many can be at once.
 pub(crate) async fn probe(sandbox: &Sandbox) -> Result<(Report, usize), Wrong> {
+    // The jail that is tried lies there.
+    if let Some(check) = unusable(&tempfile::env::temp_dir()) {
+        return Ok((Report { checks: vec![check] }, sandbox.jails));
+    }
     let users = Users::new(sandbox::program()?, sandbox.users, u32::try_from(sandbox.jails)?);
     let readonly = sandbox.readonly.clone();
     let tried = move || (sandbox::probe(&users, &readonly), users.at_once());
     let (report, at_once) = tokio::task::spawn_blocking(tried).await?;
     Ok((report, usize::try_from(at_once)?))
+}
+
+/// What is wrong with the directory for what is made for a moment.
+fn unusable(place: &Path) -> Option<Check> {
+    let wrong = tempfile::tempdir_in(place).err()?;
+    let user = rustix::process::geteuid().as_raw();
+    Some(Check {
+        name: "temporary directory",
+        ok: false,
+        found: format!("user {user} can make nothing in {} ({})", place.display(), wrong.kind()),
+        fix: "Set TMPDIR to a directory that this user can write in".to_owned(),
+        needed: true,
+    })
 }
 
 fn cannot(report: &Report) -> String {
@@ -137,5 +155,20 @@ async fn exists(engine: &Engine, session: SessionId) -> bool {
     match engine.store().head_of(session).await {
         Ok(head) => head.is_some_and(|head| head.deleted_at.is_none()),
         Err(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_which_nothing_can_be_made_is_named_with_what_to_set() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(unusable(folder.path()), None);
+        let gone = folder.path().join("gone");
+        let check = unusable(&gone).expect("nothing can be made there");
+        assert!(check.needed && !check.ok && check.fix.contains("TMPDIR"), "{check:?}");
+        assert!(check.found.contains(&format!("can make nothing in {} (", gone.display())), "{check:?}");
     }
 }

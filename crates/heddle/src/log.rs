@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The parts that are ours, by the names that their lines carry.
-const OURS: [&str; 9] =
+pub(crate) const OURS: [&str; 9] =
     ["engine", "heddle", "kernel", "models", "protocol", "sandbox", "server", "store", "tools"];
 
 /// Where the log goes once it has begun.

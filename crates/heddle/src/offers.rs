@@ -12,6 +12,8 @@ use crate::{
 
 /// Models that a line of the table names.
 const NAMED: usize = 4;
+/// What stands there if there is none: of what a provider names, only what the route answers for is listed.
+const NONE: &str = "(the provider names none that this route answers for)";
 
 /// What to do with models.
 #[derive(Debug, clap::Args)]
@@ -57,7 +59,7 @@ pub(crate) fn keyless(settled: &Settled, route: &Route) -> Option<String> {
 
 fn row(route: &Route, offered: &Result<Vec<Offered>, String>) -> [String; 6] {
     let models = match offered {
-        Ok(offered) if offered.is_empty() => "(the provider names none)".to_owned(),
+        Ok(offered) if offered.is_empty() => NONE.to_owned(),
         Ok(offered) => {
             let mut named: Vec<&str> = offered.iter().take(NAMED).map(|model| model.id.as_str()).collect();
             let more = format!("and {} more", offered.len().saturating_sub(NAMED));
@@ -111,7 +113,7 @@ mod tests {
     fn a_row_names_a_few_models_or_the_failure() {
         let begin = ["m-*", "chat-completions", "http://there", "128000", "8192"];
         for (offered, models) in [
-            (Ok(offered(0)), "(the provider names none)"),
+            (Ok(offered(0)), "(the provider names none that this route answers for)"),
             (Ok(offered(2)), "m-0, m-1"),
             (Ok(offered(6)), "m-0, m-1, m-2, m-3, and 2 more"),
             (Err("no connection".into()), "no connection"),

@@ -23,6 +23,8 @@ use crate::{
     warnings::warnings,
 };
 
+/// The name of the key that the first start makes.
+const FIRST: &str = "first";
 /// How long requests under way may take once the server is told to stop (rules.md 2, `drain_s`).
 const DRAIN: Duration = Duration::from_secs(20);
 
@@ -61,9 +63,9 @@ pub(crate) async fn run(said: Said) -> Outcome {
     };
     let engine = Engine::start(parts).await.map_err(unstarted)?;
     let listen = listener.local_addr()?;
-    let key = first_key(&settled, &engine).await?;
+    let key = key_to_tell(&settled, &engine).await?;
     say(&block(&settled, at_work, key.as_ref()));
-    if let Some(FirstKey { secret: Some(secret), path }) = &key {
+    if let Some(KeyToTell::Shown { path, secret }) = &key {
         say(&welcome(secret, listen));
         if terminal::read().is_ok() {
             std::fs::remove_file(path)?;
@@ -181,33 +183,43 @@ impl Signals {
     }
 }
 
-/// The key of the first start.
-struct FirstKey {
-    /// Where it is until somebody has read it.
-    path: PathBuf,
-    /// Itself, if it was made now and there is a terminal to show it on.
-    secret: Option<String>,
+/// What a start has to say of keys.
+enum KeyToTell {
+    /// The first key was made now, and there is a terminal to show it on; it is in this file until that is done.
+    Shown { path: PathBuf, secret: String },
+    /// The first key is in this file until somebody has read it.
+    InFile(PathBuf),
+    /// Every key is revoked.
+    NoneLive,
 }
 
 /// The first start on an empty directory makes a key; on a terminal it is shown, once (design.md 4, rules.md
 /// 11).
-async fn first_key(settled: &Settled, engine: &Engine) -> Result<Option<FirstKey>, Wrong> {
+async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<Option<KeyToTell>, Wrong> {
     let path = std::path::absolute(settled.data.join(seal::FIRST_KEY))?;
-    if settled.env_key_hash.is_some() || !server::keys::list(engine.store(), HOME).await?.is_empty() {
-        return Ok(path.exists().then_some(FirstKey { path, secret: None }));
+    let keys = server::keys::list(engine.store(), HOME).await?;
+    if settled.env_key_hash.is_some() || !keys.is_empty() {
+        if settled.env_key_hash.is_none() && keys.iter().all(|key| key.revoked_at.is_some()) {
+            return Ok(Some(KeyToTell::NoneLive));
+        }
+        let first = keys.last().is_some_and(|oldest| oldest.name == FIRST && oldest.revoked_at.is_none());
+        return Ok((first && path.exists()).then_some(KeyToTell::InFile(path)));
     }
     let entropy = crate::keys::entropy()?;
-    let (key, secret) = server::keys::make("first", engine.now(), entropy);
+    let (key, secret) = server::keys::make(FIRST, engine.now(), entropy);
     // The file before the key, so that whenever the server dies there is no key or one that can be read.
     seal::write_secret(&path, secret.expose())
         .map_err(|wrong| format!("the first API key cannot be written to {}: {wrong}", path.display()))?;
     server::keys::keep(engine.store(), HOME, &key, &secret).await?;
-    let shown = std::io::stdout().is_terminal().then(|| secret.expose().to_owned());
-    Ok(Some(FirstKey { path, secret: shown }))
+    Ok(Some(if std::io::stdout().is_terminal() {
+        KeyToTell::Shown { path, secret: secret.expose().to_owned() }
+    } else {
+        KeyToTell::InFile(path)
+    }))
 }
 
 /// What a start says of the server: one block, above the line that says where it listens.
-fn block(settled: &Settled, at_work: usize, key: Option<&FirstKey>) -> String {
+fn block(settled: &Settled, at_work: usize, key: Option<&KeyToTell>) -> String {
     let data = std::path::absolute(&settled.data).unwrap_or_else(|_| settled.data.clone());
     let sandbox = match settled.sandbox.mode {
         Mode::Local => "one jail a session, no network",
@@ -223,10 +235,16 @@ fn block(settled: &Settled, at_work: usize, key: Option<&FirstKey>) -> String {
         ["sandbox".to_owned(), sandbox.to_owned()],
         ["sessions".to_owned(), sessions],
     ];
-    if let Some(FirstKey { path, secret: None }) = key {
-        let said = format!("the first API key is in {}: read it there, then remove the file", path.display());
-        rows.push(["key".to_owned(), said]);
-    }
+    let said = match key {
+        Some(KeyToTell::InFile(path)) => {
+            Some(format!("the first API key is in {}: read it there, then remove the file", path.display()))
+        }
+        Some(KeyToTell::NoneLive) => {
+            Some("every API key is revoked: `heddle keys create` makes one, also while this runs".to_owned())
+        }
+        Some(KeyToTell::Shown { .. }) | None => None,
+    };
+    rows.extend(said.map(|said| ["key".to_owned(), said]));
     let rows = table::columns(&rows).lines().fold(String::new(), |rows, row| rows + "  " + row + "\n");
     format!("heddle {}\n{rows}", env!("CARGO_PKG_VERSION"))
 }

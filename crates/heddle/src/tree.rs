@@ -88,6 +88,11 @@ impl Tree {
     }
 }
 
+/// A line that is no event's.
+pub(crate) fn remark(line: &str) {
+    say(&format!("           -- {line}\n"));
+}
+
 fn branch(name: &str, depth: usize) -> String {
     let arm = if depth == 0 { String::new() } else { format!("{}├─ ", "│  ".repeat(depth - 1)) };
     let named: String = arm.chars().chain(one_line(name).chars()).take(NAME).collect();
@@ -123,9 +128,8 @@ fn words(event: &Value) -> Option<(&str, String)> {
         "session.thread_status_rescheduled" => ("waits", "to ask the model again".to_owned()),
         "session.thread_status_terminated" => ("ends", String::new()),
         "session.error" => ("error", text_of(&event["error"]["message"])),
-        "span.model_request_end" if event["is_error"] == true => {
-            ("cut", "the model is asked again".to_owned())
-        }
+        // Whether the model is asked again is said by what follows.
+        "span.model_request_end" if event["is_error"] == true => ("cut", String::new()),
         "session.deleted" => ("deleted", String::new()),
         _ => return None,
     })
@@ -219,6 +223,7 @@ mod tests {
                 "tells",
                 "its parent: two lines [image]",
             ),
+            (json!({"type": "span.model_request_end", "is_error": true}), "cut", ""),
             (
                 json!({"type": "session.thread_status_idle", "stop_reason": {"type": "end_turn"}}),
                 "rests",

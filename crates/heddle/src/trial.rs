@@ -23,6 +23,10 @@ const AT_ONCE: usize = 8;
 /// What a model is asked.
 const QUESTION: &str = "Reply with the word ok.";
 
+/// The words of a failure to which nobody answered, and of an answer that is no TLS.
+const UNREACHED: [&str; 2] = ["cannot be reached", "did not answer in time"];
+const NO_TLS: &str = "InvalidContentType";
+
 /// What came of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -199,11 +203,13 @@ fn fix(route: &Route, failure: &Failure) -> String {
             format!("write a key that the provider takes, and nothing else, into {path}")
         }
         (FailureClass::Denied, None) => {
-            "name the environment variable that holds the provider's key in `key`".to_owned()
+            "name the environment variable that holds the provider's key in `key`, or the file in `key_file`"
+                .to_owned()
         }
-        (FailureClass::Unavailable | FailureClass::Cut, _) => format!(
-            "see that something answers at {}; a proxy comes from the environment, a company's certificate \
-             from `extra_ca`",
+        (FailureClass::Unavailable, _) => unavailable(route, &failure.message),
+        (FailureClass::Cut, _) => format!(
+            "something takes requests at {}: its own log may say why it sends nothing more, unless a proxy is in \
+             between",
             route.base_url
         ),
         (FailureClass::Overloaded | FailureClass::RateLimited | FailureClass::Empty, _) => {
@@ -218,6 +224,26 @@ fn fix(route: &Route, failure: &Failure) -> String {
                 .to_owned()
         }
     }
+}
+
+/// What to do about a provider that failed or cannot be reached, which only the message tells apart.
+fn unavailable(route: &Route, message: &str) -> String {
+    let url = &route.base_url;
+    match url.strip_prefix("https://") {
+        Some(rest) if message.contains(NO_TLS) => {
+            return format!("does it speak http? then write http://{rest}");
+        }
+        Some(_) | None => {}
+    }
+    if UNREACHED.iter().any(|words| message.contains(words)) {
+        return format!(
+            "see that something answers at {url}; a proxy comes from the environment, a company's certificate \
+             from `extra_ca`"
+        );
+    }
+    format!(
+        "something answers at {url} and fails: its own log may say why; if it passes, try again in a while"
+    )
 }
 
 /// A line on the terminal that says how far it is, and is gone in the end.
@@ -319,7 +345,7 @@ mod tests {
         fn offered<'a>(&'a self, route: &'a Route) -> BoxFuture<'a, Result<Vec<Offered>, Failure>> {
             Box::pin(async move {
                 if route.pattern.starts_with("away-") {
-                    return Err(failure(FailureClass::Unavailable, "no connection"));
+                    return Err(failure(FailureClass::Unavailable, "it cannot be reached"));
                 }
                 let offered = |id: &&str| Offered { id: (*id).into(), display_name: None, created_at: None };
                 Ok(self.offered.iter().filter(|id| route.answers(id)).map(offered).collect())
@@ -390,17 +416,55 @@ mod tests {
                      is loaded first, say how long that may take with `first_byte`"
                 ),
                 failed(
-                    "no connection",
+                    "it cannot be reached",
                     "see that something answers at http://there; a proxy comes from the environment, a \
                      company's certificate from `extra_ca`"
                 ),
                 Found::Skipped { why: "not set up".into() },
                 answered("good", Ok(0)),
-                answered("away-1", Err("no connection")),
+                answered("away-1", Err("it cannot be reached")),
             ]
         );
         assert_eq!(began.elapsed(), PATIENCE);
         assert!(!oracle.asked.lock().expect("a lock").contains(&"skip".to_owned()));
+    }
+
+    #[test]
+    fn a_provider_that_answered_is_not_said_to_be_away() {
+        let told = |class, message: &str, url: &str| {
+            let route = Route { base_url: url.into(), ..route("m", None) };
+            fix(&route, &failure(class, message))
+        };
+        for (class, message, url, begins) in [
+            (
+                FailureClass::Unavailable,
+                "at http://there failed (500).",
+                "http://there",
+                "something answers at",
+            ),
+            (
+                FailureClass::Unavailable,
+                "cannot be reached: refused.",
+                "http://there",
+                "see that something answers",
+            ),
+            (
+                FailureClass::Unavailable,
+                "did not answer in time.",
+                "http://there",
+                "see that something answers",
+            ),
+            (
+                FailureClass::Unavailable,
+                NO_TLS,
+                "https://there/v1",
+                "does it speak http? then write http://there/v1",
+            ),
+            (FailureClass::Cut, "sent nothing for 5 seconds.", "http://there", "something takes requests at"),
+        ] {
+            let told = told(class, message, url);
+            assert!(told.starts_with(begins), "{message}: {told}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! What is legal and yet worth a word: said when a server starts, and by the doctor.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 
 use clap::CommandFactory as _;
 use protocol::routes::{Key, Route};
@@ -17,6 +18,7 @@ pub(crate) fn warnings(settled: &Settled, listen: SocketAddr) -> Vec<String> {
     // A disk that cannot be asked is somebody else's to complain of.
     warnings.extend(room.ok().and_then(|room| little(settled.sandbox.limits.free_bytes, room)));
     warnings.extend(settled.routes.0.iter().filter_map(keyless));
+    warnings.extend(settled.routes.0.iter().filter_map(open_key));
     let mut known = environment::known(&Cli::command());
     known.extend(variables(&settled.routes).map(str::to_owned));
     warnings.extend(environment::strays(&environment::names(), &known));
@@ -31,6 +33,19 @@ fn keyless(route: &Route) -> Option<String> {
         "no agent with a model of {} can run: the file {path} {why}; a key that is written there is taken at once",
         route.pattern
     ))
+}
+
+/// What follows if the file that holds a route's key lets everybody read it.
+fn open_key(route: &Route) -> Option<String> {
+    let Some(Key::File(path)) = &route.key else { return None };
+    let mode = std::fs::metadata(path).ok()?.permissions().mode();
+    (mode & 0o004 != 0).then(|| {
+        format!(
+            "every user of this machine may read the file {path}, which holds the key of {}: run `chmod o-rwx \
+             {path}`",
+            route.pattern
+        )
+    })
 }
 
 /// What follows if others can reach the server.
@@ -77,6 +92,19 @@ mod tests {
         assert!(low.contains("is 1024") && low.contains("has 1000 MiB free"), "{low}");
         let never = told(300, 1_024).expect("a word");
         assert!(never.contains("the whole disk") && never.contains("never"), "{never}");
+    }
+
+    #[test]
+    fn a_key_file_that_everybody_may_read_is_worth_a_word() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key").to_str().expect("a plain path").to_owned();
+        let route = Route { key: Some(Key::File(file.clone())), ..Route::script("m") };
+        assert_eq!(open_key(&route), None, "it is not there");
+        std::fs::write(&file, "sesame").expect("written");
+        for (mode, warns) in [(0o600, false), (0o640, false), (0o644, true)] {
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).expect("ours");
+            assert_eq!(open_key(&route).is_some(), warns, "{mode:o}");
+        }
     }
 
     #[test]

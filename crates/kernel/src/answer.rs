@@ -176,7 +176,9 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
     let opaque = answer.opaque.map(|opaque| by_event(request, opaque));
     let ending = match answer.stop {
         AnswerStop::MaxTokens if cut.is_some() => Ending::CutOff,
-        AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens if is_unread(&answer.blocks) => Ending::Unread,
+        AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens if is_unread(&answer.blocks) => {
+            Ending::Unread
+        }
         AnswerStop::EndTurn | AnswerStop::ToolUse | AnswerStop::MaxTokens => Ending::Answered,
         AnswerStop::Refusal(details) => Ending::Refused { details: declines(details, declined) },
         AnswerStop::PauseTurn => Ending::Paused,

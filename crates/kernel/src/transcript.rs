@@ -162,11 +162,7 @@ impl Transcript {
             _ => (&Ending::Cut, 0, None),
         };
         match ending {
-            Ending::Answered
-            | Ending::Refused { .. }
-            | Ending::Paused
-            | Ending::CutOff
-            | Ending::Unread => {
+            Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff | Ending::Unread => {
                 if tokens > 0 {
                     self.counted = Some(Counted { tokens, messages: self.messages.len() });
                 }

@@ -143,11 +143,7 @@ pub(crate) fn end_with(
 ) {
     let Some(request) = draft.session.thread(thread).and_then(crate::Thread::request) else { return };
     let is_error = match ending {
-        Ending::Answered
-        | Ending::Refused { .. }
-        | Ending::Paused
-        | Ending::CutOff
-        | Ending::Unread => false,
+        Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff | Ending::Unread => false,
         Ending::Failed | Ending::Cut => true,
     };
     let body = Body::SpanModelRequestEnd {

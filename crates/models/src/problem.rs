@@ -448,7 +448,8 @@ mod tests {
             assert_eq!(problem.class_of(status), FailureClass::Invalid, "{error}");
             assert_eq!(problem.class(), FailureClass::Invalid, "{error} in a stream");
         }
-        let class = |status, message: &str| Problem::of(&json!({"error": {"message": message}})).class_of(status);
+        let class =
+            |status, message: &str| Problem::of(&json!({"error": {"message": message}})).class_of(status);
         assert_eq!(class(403, "Forbidden"), FailureClass::Denied);
         assert_eq!(class(429, "flagged by the rate limit"), FailureClass::RateLimited);
         assert_eq!(class(400, "Your credit balance is too low"), FailureClass::Billing);

@@ -44,8 +44,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Retried, revoked::Streaming,
-    streams::Streams,
-    unread::Unread,
+    streams::Streams, unread::Unread,
 };
 
 #[cfg(debug_assertions)]

@@ -43,7 +43,8 @@ impl Streams {
     /// For a server that has so many connections.
     pub(crate) fn new(connections: usize) -> Arc<Self> {
         let part = |of| connections.saturating_sub(connections.div_ceil(of)).max(1);
-        let (all, of_a_key) = (part(limits::CONNECTIONS_LEFT_PART), part(limits::CONNECTIONS_LEFT_PART_OF_A_KEY));
+        let (all, of_a_key) =
+            (part(limits::CONNECTIONS_LEFT_PART), part(limits::CONNECTIONS_LEFT_PART_OF_A_KEY));
         Arc::new(Self { all, of_a_key, open: Mutex::default() })
     }
 
@@ -52,19 +53,26 @@ impl Streams {
     /// # Errors
     /// 429 when the key has as many as one may have, 529 when all keys together have.
     pub(crate) fn place(self: &Arc<Self>, caller: Caller) -> Result<Place, Problem> {
-        let refused = |kind, message: String| Err(Problem { wait_s: Some(limits::STREAM_WAIT_S), ..Problem::new(kind, message) });
+        let refused = |kind, message: String| {
+            Err(Problem { wait_s: Some(limits::STREAM_WAIT_S), ..Problem::new(kind, message) })
+        };
         let mut open = self.lock();
         let own = open.keys.get(&caller).copied().unwrap_or_default();
         if own >= self.of_a_key {
             return refused(
                 ErrorKind::RateLimit,
-                format!("this key has {own} streams open, as many as one key may here; close those that nobody reads"),
+                format!(
+                    "this key has {own} streams open, as many as one key may here; close those that nobody reads"
+                ),
             );
         }
         if open.all >= self.all {
             return refused(
                 ErrorKind::Overloaded,
-                format!("{} streams are open, as many as this server has beside requests; try again in a moment", open.all),
+                format!(
+                    "{} streams are open, as many as this server has beside requests; try again in a moment",
+                    open.all
+                ),
             );
         }
         open.all += 1;

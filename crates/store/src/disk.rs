@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use protocol::limits;
@@ -79,6 +79,8 @@ pub(crate) struct Disk {
     /// Until when it counts as having room for what is new, in milliseconds since `begun`.
     plenty_until: AtomicU64,
     begun: Instant,
+    /// Whether the database was found malformed: its write-ahead log may be another's.
+    malformed: AtomicBool,
     /// The index, once room was made for it: whoever closes a file gives up the locks that its process holds
     /// on it, so this one stays open for as long as the database.
     #[cfg(target_os = "linux")]
@@ -107,6 +109,7 @@ impl Disk {
             ballast: Mutex::new(0),
             plenty_until: AtomicU64::new(0),
             begun: Instant::now(),
+            malformed: AtomicBool::new(false),
             #[cfg(target_os = "linux")]
             opened: Mutex::new(None),
         };
@@ -179,7 +182,48 @@ impl Disk {
         if code == Some(ErrorCode::DiskFull) || (starved && self.is_full()) {
             return self.full();
         }
-        Fault::Disk(error.to_string())
+        Fault::Disk(self.told(error))
+    }
+
+    /// The words of an error; of a database that is not what was written, with what to do, and it is
+    /// remembered.
+    pub(crate) fn told(&self, error: &rusqlite::Error) -> String {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => self.told_malformed(error),
+            Some(_) | None => error.to_string(),
+        }
+    }
+
+    /// What to do about a database in which `wrong` was found, which is remembered.
+    pub(crate) fn told_malformed(&self, wrong: &dyn std::fmt::Display) -> String {
+        self.malformed.store(true, Ordering::Relaxed);
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (log, index) = (name(&self.log), name(&self.index));
+        if self.log.exists() {
+            format!(
+                "{wrong}: if the {log} and {index} beside it are another database's, as when a copy was put in \
+                 place of the database alone, move both away and start again; else restore the data directory from \
+                 a backup"
+            )
+        } else {
+            format!("{wrong}: restore the data directory from a backup")
+        }
+    }
+
+    /// Whether an error has shown that the database is not what was written.
+    pub(crate) fn is_malformed(&self) -> bool {
+        self.malformed.load(Ordering::Relaxed)
+    }
+
+    /// Whether commits wait in the write-ahead log to be folded into the database.
+    pub(crate) fn has_log(&self) -> bool {
+        std::fs::metadata(&self.log).is_ok_and(|found| found.len() > 0)
+    }
+
+    /// Whether the write-ahead log has its index beside it.
+    pub(crate) fn has_index(&self) -> bool {
+        self.index.exists()
     }
 
     /// What an error of a file beside the database means.

@@ -73,6 +73,12 @@ impl Store {
         sqlite::look(path)
     }
 
+    /// [`Store::look`], with what waits in the write-ahead log, and whether it is whole: [`Fault::Open`] of one
+    /// that is malformed. A large one is examined in part. Blocks for a second or so; changes nothing.
+    pub fn examine(path: &Path) -> Result<(), Fault> {
+        sqlite::examine(path)
+    }
+
     /// A store that forgets everything with its last clone.
     pub fn memory() -> Self {
         Self::memory_with(Faults::default())

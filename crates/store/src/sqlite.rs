@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, config::DbConfig, params_from_iter};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cells::Value;
@@ -29,6 +29,8 @@ const READERS: usize = 3;
 /// How long another process (`heddle keys`) may hold the write lock.
 const PATIENCE: Duration = Duration::from_secs(5);
 const STATEMENTS_CACHED: usize = 64;
+/// A database up to this size is examined whole, which takes a second or so.
+const EXAMINED_BYTES: u64 = 512 << 20;
 
 /// No statement: whoever is to run it panics.
 #[cfg(debug_assertions)]
@@ -115,7 +117,7 @@ impl Database {
         for _ in 0..READERS {
             let reader = connect(path, index)
                 .and_then(|reader| reader.pragma_update(None, "query_only", true).map(|()| reader))
-                .map_err(|error| wrong(error.to_string()))?;
+                .map_err(|error| wrong(disk.told(&error)))?;
             let (asked, disk) = (Arc::clone(&asked), Arc::clone(&disk));
             readers.start(READER, &endings, move || answer_all(&reader, &disk, &asked)).map_err(wrong)?;
         }
@@ -192,13 +194,13 @@ pub(crate) fn prepare(path: &Path, index: Index, disk: &Disk) -> Result<Connecti
         Ok(turn)
     });
     let turn = turn.map_err(|error| wrong(error.to_string()))?;
-    let mut writer = connect(path, index).map_err(|error| wrong(error.to_string()))?;
-    if let Some(found) = migrate(&mut writer).map_err(|error| wrong(error.to_string()))? {
+    let told = |error: rusqlite::Error| wrong(disk.told(&error));
+    let mut writer = connect(path, index).map_err(told)?;
+    if let Some(found) = migrate(&mut writer).map_err(told)? {
         return Err(Fault::Newer { path: path.to_owned(), found, known: newest() });
     }
-    let mode: String = writer
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .map_err(|error| wrong(error.to_string()))?;
+    let mode: String =
+        writer.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(told)?;
     if mode != "wal" {
         return Err(wrong(format!("its journal mode stays {mode}: the file system does not allow WAL")));
     }
@@ -207,7 +209,8 @@ pub(crate) fn prepare(path: &Path, index: Index, disk: &Disk) -> Result<Connecti
     writer
         .pragma_update_and_check(None, "journal_size_limit", disk.share().log_bytes as i64, |_| Ok(()))
         .and_then(|()| writer.pragma_update(None, "temp_store", "memory"))
-        .map_err(|error| wrong(error.to_string()))?;
+        .and_then(|()| writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop))
+        .map_err(told)?;
     drop(turn);
     Ok(writer)
 }
@@ -218,19 +221,49 @@ pub(crate) fn look(path: &Path) -> Result<(), Fault> {
     if !path.exists() {
         return Ok(());
     }
-    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let newest_seen =
-        Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).and_then(|file| {
-            file.query_row("SELECT COALESCE(MAX(number), 0) FROM migrations", [], |row| row.get::<_, i64>(0))
-        });
+    let newest_seen = to_read(path, "immutable=1").and_then(|file| {
+        file.query_row("SELECT COALESCE(MAX(number), 0) FROM migrations", [], |row| row.get::<_, i64>(0))
+    });
     match newest_seen {
         Ok(found) if found > newest() => Err(Fault::Newer { path: path.into(), found, known: newest() }),
         Err(wrong) if wrong.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-            Err(Fault::Open { path: path.into(), reason: wrong.to_string() })
+            Err(Fault::Open { path: path.into(), reason: Disk::new(path).told(&wrong) })
         }
         Ok(_) | Err(_) => Ok(()),
     }
+}
+
+/// See [`crate::Store::examine`].
+pub(crate) fn examine(path: &Path) -> Result<(), Fault> {
+    look(path)?;
+    let disk = Disk::new(path);
+    let how = match (disk.has_log(), disk.has_index()) {
+        (false, _) => "immutable=1",
+        (true, true) => "readonly_shm=1",
+        // To see what waits in the log, an index of it would have to be made.
+        (true, false) => return Ok(()),
+    };
+    let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
+    let check =
+        if bytes > EXAMINED_BYTES { "PRAGMA quick_check(migrations)" } else { "PRAGMA quick_check(1)" };
+    let found = to_read(path, how).and_then(|file| file.query_row(check, [], |row| row.get::<_, String>(0)));
+    let wrong = |reason: String| Err(Fault::Open { path: path.into(), reason });
+    match found {
+        Ok(found) if found != "ok" => wrong(disk.told_malformed(&"it is malformed")),
+        Err(error) => {
+            let told = disk.told(&error);
+            // What else may keep it from being read is said when it is opened.
+            if disk.is_malformed() { wrong(told) } else { Ok(()) }
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// A connection to a file that is there, which changes nothing of it.
+fn to_read(path: &Path, how: &str) -> Result<Connection, rusqlite::Error> {
+    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("file:{name}?{how}"), flags)
 }
 
 pub(crate) fn connect(path: &Path, index: Index) -> Result<Connection, rusqlite::Error> {
@@ -238,6 +271,8 @@ pub(crate) fn connect(path: &Path, index: Index) -> Result<Connection, rusqlite:
         Index::Shared => Connection::open(path)?,
         Index::Own => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), "unix-excl")?,
     };
+    // Whoever fails to open it folds no log into it, which may be another database's.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);

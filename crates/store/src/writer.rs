@@ -51,6 +51,7 @@ pub(crate) struct Writer {
 impl Writer {
     /// Runs what is asked until nobody can ask any more.
     pub(crate) fn run(self, mut waiting: mpsc::Receiver<Order>) -> End {
+        let mut wrote = false;
         while let Some(order) = waiting.blocking_recv() {
             let batch = match order {
                 Order::Run(batch) => batch,
@@ -70,34 +71,39 @@ impl Writer {
                     Err(_) => break,
                 }
             }
-            self.serve(group);
+            wrote |= self.serve(group);
         }
-        self.leave();
+        self.leave(wrote);
         End::Closed
     }
 
-    /// Leaves the write-ahead log as it is where the disk is nearly full: its blocks are the room that the
-    /// next start works in, and who closes a database removes it.
-    fn leave(&self) {
-        let kept =
-            self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, self.disk.is_short());
-        if let Err(error) = kept {
-            aside(|| tracing::warn!(%error, "the write-ahead log could not be kept for the next start"));
+    /// Folds the write-ahead log into the database, which removes it. It stays as it is where the disk is
+    /// nearly full, for its blocks are the room that the next start works in; and where nothing was written or
+    /// the database is malformed, for it may be another database's.
+    fn leave(&self, wrote: bool) {
+        let disk = &self.disk;
+        let kept = disk.is_short() || disk.is_malformed() || (!wrote && disk.has_log());
+        let set = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, kept);
+        if let Err(error) = set {
+            aside(|| tracing::warn!(%error, "the write-ahead log could not be folded"));
         }
     }
 
-    /// Runs a group and answers everybody in it. A panic of ours is theirs to hear of and not the writer's
-    /// end.
-    fn serve(&self, group: Vec<Batch>) {
+    /// Runs a group and answers everybody in it; whether any of it was written. A panic of ours is theirs to
+    /// hear of and not the writer's end.
+    fn serve(&self, group: Vec<Batch>) -> bool {
         let outcomes = catch_unwind(AssertUnwindSafe(|| self.settle(&group)));
         let outcomes =
             outcomes.unwrap_or_else(|_| group.iter().map(|_| Err(Fault::Panicked.into())).collect());
+        let mut wrote = false;
         for (batch, outcome) in group.into_iter().zip(outcomes) {
             if outcome.is_ok() {
+                wrote = true;
                 self.commits.fetch_add(batch.appends, Ordering::Relaxed);
             }
             give(batch.answer, outcome);
         }
+        wrote
     }
 
     /// A group that finds the disk full gets the room that is kept for it, and then each of its batches has
@@ -151,7 +157,11 @@ impl Writer {
         begin(connection)?;
         let mut statements = group.iter().flat_map(|batch| &batch.statements);
         let written = statements.all(|statement| write(connection, statement).is_ok());
-        if written { execute(connection, "COMMIT")? } else { end(connection)? }
+        if written {
+            execute(connection, "COMMIT")?
+        } else {
+            end(connection)?
+        }
         Ok(written)
     }
 

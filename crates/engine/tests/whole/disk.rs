@@ -58,7 +58,8 @@ async fn where_little_room_is_left_what_was_begun_ends_and_nothing_new_is_taken(
 
 #[tokio::test(start_paused = true)]
 async fn where_little_memory_is_left_nothing_large_is_taken_and_all_else_is() {
-    let world = world_with_hands(Store::memory(), vec![Act::Say(&["small"]), Act::Say(&["large"])], vec![]).await;
+    let world =
+        world_with_hands(Store::memory(), vec![Act::Say(&["small"]), Act::Say(&["large"])], vec![]).await;
     let session = world.open(vec![]).await;
     let mut feed = world.follow(session).await;
     world.glove.memory_is_short.store(true, Ordering::Relaxed);

@@ -26,7 +26,7 @@ use reqwest::{Certificate, header::HeaderValue};
 use sandbox::Wanted;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 pub(crate) use self::{
     environment::variable,
@@ -39,7 +39,7 @@ use self::{
     read::Read,
     source::Ledger,
 };
-use crate::{keys, seal};
+use crate::{keys, log::OURS, seal};
 
 /// The one workspace of this server. Every row carries it.
 pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
@@ -357,17 +357,39 @@ fn tree(file: &FileThreads, ledger: &mut Ledger) -> Tree {
 fn filter(said: Option<(String, Source)>, file: String, ledger: &mut Ledger) -> String {
     let said = said.filter(|(filter, _)| !filter.trim().is_empty());
     let filter = ledger.take("log.filter", said, file, String::clone);
-    // To the library any single word is the name of a part, so a slip would silence everything.
-    let words = filter.split(',').map(str::trim).filter(|word| !word.contains('='));
-    for word in words.filter(|word| !LEVELS.contains(&word.to_lowercase().as_str())) {
-        if let Some(near) = nearest(word, LEVELS) {
-            ledger.mistake("log.filter", format!("`{word}` is no level; did you mean `{near}`?"));
-        }
+    // What is for one span alone may hold commas, and is for the library to judge.
+    let words = filter.split(',').map(str::trim).filter(|word| !word.is_empty() && !filter.contains('['));
+    for wrong in words.filter_map(wrong_word) {
+        ledger.mistake("log.filter", wrong);
     }
     if let Err(wrong) = EnvFilter::try_new(&filter) {
         ledger.mistake("log.filter", format!("{wrong}; write a level or a list such as info,server=debug"));
     }
     filter
+}
+
+/// What is wrong with one word of a log's filter. To the library any single word is the name of a part, so a
+/// slip would silence everything.
+fn wrong_word(word: &str) -> Option<String> {
+    let is_part = |name: &str| OURS.contains(&name.split("::").next().unwrap_or(name));
+    // A library may have any name but one that is hardly to be told from a part's.
+    let meant = |name: &str| OURS.into_iter().find(|part| strsim::damerau_levenshtein(name, part) == 1);
+    match word.split_once('=') {
+        Some((_, "")) => Some(format!("`{word}` says no level: write `{word}debug`")),
+        Some((name, _)) if !is_part(name) => {
+            meant(name).map(|part| format!("`{name}` is no part of Heddle; did you mean `{part}`?"))
+        }
+        None if !is_part(word) && word.parse::<LevelFilter>().is_err() => Some(match nearest(word, LEVELS) {
+            Some(near) => format!("`{word}` is no level; did you mean `{near}`?"),
+            None => format!(
+                "`{word}` is neither a level nor a part of Heddle; levels are {}, and parts {}; a library is named \
+                 with its level, as in hyper=debug",
+                LEVELS.join(", "),
+                OURS.join(", ")
+            ),
+        }),
+        Some(_) | None => None,
+    }
 }
 
 fn text<T: fmt::Display>(value: &T) -> String {
@@ -446,6 +468,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_settings_in_the_readme_can_be_put_together_as_they_stand() {
+        let readme = include_str!("../../../../README.md");
+        let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let file: String = blocks.collect();
+        let settled = settled(&[], &file).expect("legal");
+        for set in ["[sandbox]", "[threads]", "[routes."] {
+            assert!(file.contains(set), "{set}");
+        }
+        assert!(settled.routes.route("slow-1").is_some_and(|route| route.concurrency == 2));
+    }
+
+    #[test]
     fn a_sandbox_is_local_unless_it_is_said_to_be_off() {
         let plain = Sandbox {
             mode: Mode::Local,
@@ -487,11 +521,42 @@ pub(crate) mod tests {
                 "heddle.toml:2: log.filter: `debgu` is no level; did you mean `debug`?",
             ),
             (&[], "extra_ca = \"/dev/null\"\n", "heddle.toml:1: extra_ca: /dev/null holds no certificate"),
+            (
+                &["--log", "loud"],
+                "",
+                "--log: log.filter: `loud` is neither a level nor a part of Heddle; levels are off, error, warn, info, \
+                 debug, trace, and parts engine, heddle, ",
+            ),
+            (
+                &["--log", "info,server="],
+                "",
+                "--log: log.filter: `server=` says no level: write `server=debug`",
+            ),
+            (
+                &["--log", "info,sever=debug"],
+                "",
+                "--log: log.filter: `sever` is no part of Heddle; did you mean `server`?",
+            ),
             (&["--log", "info,a=b=c"], "", "--log: log.filter: error parsing level filter: "),
             (&[], "[cors]\norigins = [\"*\"]\n", "heddle.toml:2: cors.origins: "),
         ] {
             let wrong = settled(flags, text).expect_err("a mistake").to_string();
             assert!(wrong.starts_with(said), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_filter_of_levels_parts_and_libraries_is_as_it_was_said() {
+        for filter in [
+            "",
+            "info,",
+            "WARN",
+            "server",
+            "server::answer=debug,hyper=trace",
+            "debug,h2=3",
+            "info,server[request]",
+        ] {
+            settled(&["--log", filter], "").expect("legal");
         }
     }
 

@@ -157,7 +157,8 @@ impl Walk<'_> {
         };
         let Some(schema) = schema else {
             let known: Vec<&str> = known.into_iter().flatten().map(|(known, _)| known.as_str()).collect();
-            self.wrong(at, &unknown("key", name, &known));
+            let elsewhere = if path.is_empty() { belongs(name) } else { None };
+            self.wrong(at, &elsewhere.unwrap_or_else(|| unknown("key", name, &known)));
             return false;
         };
         self.keys.push(Key { path: inner.clone(), at, value: value.span() });
@@ -251,10 +252,28 @@ pub(super) fn choices(schema: &Schema) -> Vec<String> {
 }
 
 pub(super) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
+    let all = known.join(", ");
     match nearest(given, known) {
-        Some(near) => format!("unknown {what} `{given}`; did you mean `{near}`?"),
-        None => format!("unknown {what} `{given}`; known are {}", known.join(", ")),
+        Some(near) => format!("unknown {what} `{given}`; did you mean `{near}`? Known are {all}"),
+        None => format!("unknown {what} `{given}`; known are {all}"),
     }
+}
+
+/// Of a key that stands above all tables and belongs in some: in which.
+fn belongs(name: &str) -> Option<String> {
+    let schema = file::schema().to_value();
+    let tables = schema["properties"].as_object().into_iter().flatten();
+    let homes = tables.filter_map(|(table, inner)| {
+        if inner["properties"][name].is_object() {
+            Some(format!("[{table}]"))
+        } else if inner["additionalProperties"]["properties"][name].is_object() {
+            Some(format!("[{table}.\"…\"]"))
+        } else {
+            None
+        }
+    });
+    let homes: Vec<String> = homes.collect();
+    (!homes.is_empty()).then(|| format!("`{name}` belongs in a table: write it below {}", homes.join(" or ")))
 }
 
 /// What is wrong with a number that is out of bounds.
@@ -300,20 +319,51 @@ mod tests {
     #[test]
     fn a_key_that_is_unknown_is_named_with_its_line_and_the_nearest_one_on_every_level() {
         for (text, said) in [
-            ("listen = \"127.0.0.1:1\"\ndate = \"x\"\n", "2: unknown key `date`; did you mean `data`?"),
-            ("\n[sandbox]\nmod = \"off\"\n", "3: unknown key `mod`; did you mean `mode`?"),
-            ("[thread]\nmax = 1\n", "1: unknown key `thread`; did you mean `threads`?"),
-            ("[threads]\nmax_deep = 1\n", "2: unknown key `max_deep`; did you mean `max_depth`?"),
-            ("[log]\nformatt = \"json\"\n", "2: unknown key `formatt`; did you mean `format`?"),
-            ("[cors]\norigin = []\n", "2: unknown key `origin`; did you mean `origins`?"),
+            (
+                "listen = \"127.0.0.1:1\"\ndate = \"x\"\n",
+                "2: unknown key `date`; did you mean `data`? Known are listen, data, extra_ca, sandbox, threads, \
+                 cache, log, cors, routes",
+            ),
+            (
+                "\n[sandbox]\nmod = \"off\"\n",
+                "3: unknown key `mod`; did you mean `mode`? Known are mode, readonly, uids, user, jails, keep_days, \
+                 memory_mib, memory_free_mib, disk_mib, disk_free_mib",
+            ),
+            (
+                "[thread]\nmax = 1\n",
+                "1: unknown key `thread`; did you mean `threads`? Known are listen, data, extra_ca, sandbox, threads, \
+                 cache, log, cors, routes",
+            ),
+            (
+                "[threads]\nmax_deep = 1\n",
+                "2: unknown key `max_deep`; did you mean `max_depth`? Known are max, max_depth",
+            ),
+            (
+                "[log]\nformatt = \"json\"\n",
+                "2: unknown key `formatt`; did you mean `format`? Known are format, filter",
+            ),
+            ("[cors]\norigin = []\n", "2: unknown key `origin`; did you mean `origins`? Known are origins"),
             (
                 "[routes.\"m-*\"]\nprovider = \"messages\"\nbase_uri = \"x\"\n",
-                "3: unknown key `base_uri`; did you mean `base_url`?",
+                "3: unknown key `base_uri`; did you mean `base_url`? Known are provider, base_url, key, key_file, \
+                 window, max_output, concurrency, attempts, connect, silence, first_byte, headers, body, leave_out",
             ),
             ("[log]\nqqqqqqqqqqq = 1\n", "2: unknown key `qqqqqqqqqqq`; known are format, filter"),
         ] {
             assert_eq!(mistakes(text), format!("heddle.toml:{said}"));
         }
+    }
+
+    #[test]
+    fn a_key_that_stands_above_the_table_it_belongs_in_is_sent_there() {
+        for (text, said) in [
+            ("base_url = \"x\"\n", "`base_url` belongs in a table: write it below [routes.\"…\"]"),
+            ("readonly = []\n", "`readonly` belongs in a table: write it below [sandbox]"),
+            ("max_depth = 1\n", "`max_depth` belongs in a table: write it below [threads]"),
+        ] {
+            assert_eq!(mistakes(text), format!("heddle.toml:1: {said}"));
+        }
+        assert!(mistakes("[log]\nmax_depth = 1\n").starts_with("heddle.toml:2: unknown key `max_depth`; "));
     }
 
     #[test]
@@ -329,7 +379,10 @@ mod tests {
                 "[sandbox]\nreadonly = [\n\"/x\",\n4]\n",
                 "4: sandbox.readonly: must be a text in \"quotes\", and is a whole number",
             ),
-            ("[sandbox]\nmode = \"of\"\n", "2: sandbox.mode: unknown value `of`; did you mean `off`?"),
+            (
+                "[sandbox]\nmode = \"of\"\n",
+                "2: sandbox.mode: unknown value `of`; did you mean `off`? Known are local, off",
+            ),
             ("[sandbox]\nuser = 0\n", "2: sandbox.user: must be 1 to 4294967294, and is 0"),
             ("[sandbox]\nkeep_days = -1\n", "2: sandbox.keep_days: must be 1 to 36500, and is -1"),
             (
@@ -377,10 +430,15 @@ mod tests {
             ("first_byte = 86401\n", "3: routes.m.first_byte: must be 1 to 86400, and is 86401"),
             ("connect = 1.5\n", "3: routes.m.connect: must be a whole number, and is a number with a point"),
             ("attempts = 101\n", "3: routes.m.attempts: must be 1 to 100, and is 101"),
-            ("silense = 5\n", "3: unknown key `silense`; did you mean `silence`?"),
+            (
+                "silense = 5\n",
+                "3: unknown key `silense`; did you mean `silence`? Known are provider, base_url, key, key_file, window, \
+                 max_output, concurrency, attempts, connect, silence, first_byte, headers, body, leave_out",
+            ),
             (
                 "leave_out = [\"cache_control\",\n\"stream_option\"]\n",
-                "4: routes.m.leave_out: unknown value `stream_option`; did you mean `stream_options`?",
+                "4: routes.m.leave_out: unknown value `stream_option`; did you mean `stream_options`? Known are \
+                 stream_options, max_tokens, max_completion_tokens, cache_control",
             ),
             ("body = \"temperature\"\n", "3: routes.m.body: must be a table, and is a text"),
             (

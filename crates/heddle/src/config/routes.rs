@@ -32,6 +32,9 @@ const HEADER_CHARS: usize = 4_096;
 /// Headers that a route may not add beside those that the wires write themselves: they hold a key, or say
 /// who asks.
 const TAKEN: [&str; 3] = ["cookie", "proxy-authorization", "user-agent"];
+/// Of these and those that the wires write: what holds a key.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-api-key"];
+const PLACE: &str = "; a provider's key has a place of its own, `key` or `key_file`";
 
 /// The path in the file of the route for `pattern`.
 pub(crate) fn path(pattern: &str) -> String {
@@ -194,6 +197,11 @@ impl Entry<'_> {
             let message = format!("the wire {wire} has no `{}` to leave out, only {known}", foreign.name());
             self.mistake("leave_out", message);
         }
+        if given.contains(&Spare::MaxTokens) && given.contains(&Spare::MaxCompletionTokens) {
+            let message = "names `max_tokens` and `max_completion_tokens`, and an answer would have no bound: name \
+                           the one that the provider does not take";
+            self.mistake("leave_out", message);
+        }
         given
     }
 
@@ -241,8 +249,8 @@ const WEB: &str = "must be an http or https address such as http://127.0.0.1:800
 fn wrong_header(name: &str, value: &str) -> Option<String> {
     let Ok(header) = HeaderName::try_from(name) else { return Some("is no name of a header".into()) };
     if models::is_ours(header.as_str()) || TAKEN.contains(&header.as_str()) {
-        let message = "is written by Heddle itself; a provider's key has a place of its own, `key`";
-        return Some(message.into());
+        let place = if CREDENTIALS.contains(&header.as_str()) { PLACE } else { "" };
+        return Some(format!("is written by Heddle itself{place}"));
     }
     if value.starts_with('$') {
         let message = "is sent as it stands and cannot name a variable; a secret belongs into `key`";
@@ -448,6 +456,12 @@ mod tests {
                 route("leave_out = [\"stream_options\"]"),
                 "3: routes.m.leave_out: the wire messages has no `stream_options` to leave out, only cache_control",
             ),
+            (
+                "[routes.m]\nprovider = \"chat-completions\"\nbase_url = \"http://a\"\n\
+                 leave_out = [\"max_completion_tokens\", \"max_tokens\"]\n"
+                    .to_owned(),
+                "4: routes.m.leave_out: names `max_tokens` and `max_completion_tokens`, and an answer would have no",
+            ),
         ] {
             let wrong = settled(&text, &[]).expect_err("a mistake").to_string();
             assert!(wrong.starts_with(&format!("heddle.toml:{said}")), "{wrong} in {text}");
@@ -471,11 +485,12 @@ mod tests {
             (route("base_url = \"http://a/?k=secret\""), "3: routes.m.base_url: must end before `?` and `#`"),
             (
                 route("headers = { \"X-Api-Key\" = \"secret\" }"),
-                "3: routes.m.headers.X-Api-Key: is written by",
+                "3: routes.m.headers.X-Api-Key: is written by Heddle itself; a provider's key has a place of its own, \
+                 `key` or `key_file`",
             ),
             (
                 route("headers = { anthropic-version = \"1\" }"),
-                "3: routes.m.headers.anthropic-version: is written by",
+                "3: routes.m.headers.anthropic-version: is written by Heddle itself",
             ),
             (route("headers = { a = \"$SECRET\" }"), "3: routes.m.headers.a: is sent as it stands"),
             (route("headers = { a = \"x\\ny\" }"), "3: routes.m.headers.a: must be at most 4096 characters"),

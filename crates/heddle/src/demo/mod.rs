@@ -14,8 +14,8 @@ use crate::{
     client::Caller,
     config,
     follow::{self, Follow, Told},
-    hands, keys, say, tail, terminal,
-    tree::Tree,
+    hands, keys, tail, terminal,
+    tree::{Tree, remark},
 };
 use child::Server;
 
@@ -46,16 +46,16 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
         None => "heddle-demo".into(),
     };
     let data = tempfile::tempdir()?;
-    tell(&format!("starting a server on a directory of its own; the model is {model}"));
+    remark(&format!("starting a server on a directory of its own; the model is {model}"));
     if !jailed {
-        tell(
+        remark(
             "this host cannot isolate commands (see `heddle doctor`): the built-in script runs its own without",
         );
     }
     let server = Server::start(data.path(), None, keys::passing()?, jailed).await?;
     let caller = server.caller()?;
     let session = begin(&caller, &model).await?;
-    tell(&format!("the server is at {}, the session is {session}", server.url));
+    remark(&format!("the server is at {}, the session is {session}", server.url));
     let mut show = Show {
         tree: tail::begin(&caller, &session).await?,
         events: Follow::open(&caller, &session).await?,
@@ -68,11 +68,6 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     show.compare().await?;
     show.tree.sum(&follow::threads(&show.caller, &show.session).await?);
     server.stop().await
-}
-
-/// A line of the demo's own.
-fn tell(line: &str) {
-    say(&format!("           -- {line}\n"));
 }
 
 /// Makes an environment, the three agents, and a session.
@@ -149,7 +144,7 @@ impl Show {
         let threads = follow::threads(&self.caller, &self.session).await?;
         let child = threads.iter().find(|thread| thread["parent_thread_id"].is_string());
         let child = child.and_then(|child| child["id"].as_str()).ok_or("no child to archive")?;
-        tell("the first of the two is archived");
+        remark("the first of the two is archived");
         let path = format!("/v1/sessions/{}/threads/{child}/archive", self.session);
         self.caller.post(&path, &json!({})).await?;
         while self.next().await?["type"] != "session.thread_status_terminated" {}
@@ -170,7 +165,7 @@ impl Show {
             }
             count += listed.len();
         }
-        tell(&format!(
+        remark(&format!(
             "{count} events in the log, the same {count} seen on the streams: nothing lost, nothing twice"
         ));
         Ok(())
@@ -178,9 +173,9 @@ impl Show {
 }
 
 async fn restart(mut server: Server, data: &Path, jailed: bool) -> Result<Server, Wrong> {
-    tell("kill -9: the server is gone");
+    remark("kill -9: the server is gone");
     server.kill().await?;
     let server = Server::start(data, Some(server.listen), server.key, jailed).await?;
-    tell("the server is back on the same data; the streams go on after the last event you saw");
+    remark("the server is back on the same data; the streams go on after the last event you saw");
     Ok(server)
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use crate::house::{heddle, serve, start, status, text};
+use crate::house::{heddle, post, serve, start, status, text};
 
 /// Why the command ended with exit status 1.
 fn refused(command: &mut Command) -> String {
@@ -75,6 +75,45 @@ fn a_directory_that_a_server_has_is_as_it_should_be_to_the_doctor() {
 }
 
 #[test]
+fn a_log_that_stayed_behind_is_said_by_whoever_opens_the_copy_and_never_spoils_it() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+    for _ in 0..2 {
+        let mut server = serve(&data);
+        server.signal("TERM");
+        assert!(server.child.wait().expect("it ends").success());
+    }
+    drop(serve(&data));
+    let mut server = serve(&other);
+    let key = std::fs::read_to_string(other.join("first-key")).expect("text");
+    let system = "word ".repeat(5_000);
+    for number in 0..40 {
+        let agent = format!(r#"{{"name": "a{number}", "model": "heddle-demo", "system": "{system}"}}"#);
+        post(&server.url, &key, "/v1/agents", &agent);
+    }
+    server.signal("TERM");
+    assert!(server.child.wait().expect("it ends").success());
+    std::fs::copy(other.join("heddle.db"), data.join("heddle.db")).expect("copied");
+    let files = || ["heddle.db", "heddle.db-wal"].map(|name| std::fs::read(data.join(name)).expect("there"));
+    let before = files();
+    let told = "move both away and start again; else restore the data directory from a backup\n";
+    let place = ["--data", utf8(&data)];
+    let doctor =
+        heddle(&[&["doctor", "--sandbox=off", "--listen=127.0.0.1:0"], &place[..]].concat()).output();
+    let (out, wrong) = text(&doctor.expect("it runs"));
+    assert!(
+        out.contains("  MISSING data: cannot open the database ") && wrong.ends_with(told),
+        "{out}{wrong}"
+    );
+    assert!(files() == before, "the doctor changes nothing");
+    for verb in [&["keys", "list"][..], &["serve", "--sandbox=off", "--listen=127.0.0.1:0"]] {
+        let wrong = refused(&mut heddle(&[verb, &place[..]].concat()));
+        assert!(wrong.ends_with(told), "{verb:?}: {wrong}");
+        assert!(files() == before, "{verb:?} spoils it");
+    }
+}
+
+#[test]
 fn verbs_beside_a_server_make_no_directory_and_say_where_they_looked() {
     let folder = tempfile::tempdir().expect("a directory");
     for verb in [&["list"][..], &["create", "ci"], &["revoke", "apikey_1111111111111111111111"]] {
@@ -113,4 +152,14 @@ fn stop_says_what_it_can_be_told() {
     let (_, wrong) = text(&output);
     assert_eq!(output.status.code(), Some(2));
     assert!(wrong.contains("<SESSION|--all>"), "{wrong}");
+}
+
+#[test]
+fn a_temporary_directory_that_is_not_there_is_named_and_not_the_data_directory() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let gone = folder.path().join("gone");
+    let mut serve = heddle(&["serve", "--listen=127.0.0.1:0", "--data", utf8(&folder.path().join("data"))]);
+    let wrong = refused(serve.env("TMPDIR", &gone));
+    assert!(wrong.contains(&format!("in {}", gone.display())) && wrong.contains("Set TMPDIR to"), "{wrong}");
+    assert!(!wrong.contains("data directory") && !folder.path().join("data").exists(), "{wrong}");
 }

@@ -1,5 +1,5 @@
 //! A provider of the Messages API on a thread of its own: answers everybody with one word, and with a call to
-//! whoever offers a tool, and counts its callers. At a base URL that ends in `/denied` it answers nobody, at
+//! whoever offers a tool, and counts its callers. At a base URL that ends in `/denied` and `/broken` it answers nobody, at
 //! `/talks` it writes the call into the text, at `/thinks` it leaves its thinking there.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,6 +10,9 @@ use std::sync::{
 };
 
 use serde_json::{Value, json};
+
+/// What a greeting in TLS begins with.
+const TLS: [u8; 1] = [22];
 
 pub(crate) struct Provider {
     pub(crate) url: String,
@@ -90,7 +93,14 @@ fn denied() -> String {
     json!({"type": "error", "error": error}).to_string()
 }
 
-fn answer(socket: TcpStream) {
+fn answer(mut socket: TcpStream) {
+    let mut first = [0];
+    if socket.peek(&mut first).is_ok() && first == TLS {
+        // It speaks plain HTTP whatever it hears.
+        drop(socket.read(&mut [0; 4_096]));
+        drop(socket.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n"));
+        return;
+    }
     let mut reader = BufReader::new(socket);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -111,6 +121,7 @@ fn answer(socket: TcpStream) {
     let asked = String::from_utf8(asked).expect("a text");
     let (status, kind, body) = match head.split(' ').nth(1).expect("a path") {
         path if path.starts_with("/denied/") => ("401 Unauthorized", "application/json", denied()),
+        path if path.starts_with("/broken/") => ("500 Internal Server Error", "text/plain", String::new()),
         path if path.starts_with("/v1/models") => ("200 OK", "application/json", models()),
         path => ("200 OK", "text/event-stream", said(path, &asked)),
     };

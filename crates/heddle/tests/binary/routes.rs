@@ -72,6 +72,30 @@ fn the_doctor_tries_each_route_and_fails_if_one_does() {
 }
 
 #[test]
+fn what_to_do_about_a_route_that_fails_is_told_by_how_it_fails() {
+    let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
+    let (url, file) = (&provider.url, folder.path().join("heddle.toml"));
+    let tls = url.replace("http://", "https://");
+    let routes =
+        [("m-broken", format!("{url}/broken")), ("m-plain", tls), ("m-open", format!("{url}/denied"))];
+    let route = |(name, url): &(&str, String)| {
+        format!("[routes.{name}]\nprovider = \"messages\"\nbase_url = {url:?}\n")
+    };
+    std::fs::write(&file, routes.iter().map(route).collect::<String>()).expect("written");
+    let mut doctor = heddle(&["doctor", "--sandbox=off", "--listen=127.0.0.1:0", "--routes", "--config"]);
+    let (out, _) = text(&doctor.arg(&file).output().expect("it runs"));
+    let advice = |name: &str| {
+        let mut lines = out.lines().skip_while(|line| !line.starts_with(&format!("  FAILED  {name}: ")));
+        lines.nth(1).unwrap_or_else(|| panic!("no {name} in {out}")).trim().to_owned()
+    };
+    let fails = format!("something answers at {url}/broken and fails: ");
+    assert!(advice("m-broken").starts_with(&fails), "{out}");
+    assert_eq!(advice("m-plain"), format!("does it speak http? then write {url}"));
+    assert!(advice("m-open").ends_with("in `key`, or the file in `key_file`"), "{out}");
+    assert!(out.contains("; the provider names 1 model\n"), "{out}");
+}
+
+#[test]
 fn the_doctor_says_what_is_missing_where_a_model_is_served_and_fails_if_no_agent_can_work() {
     let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
     let (url, file) = (&provider.url, folder.path().join("heddle.toml"));

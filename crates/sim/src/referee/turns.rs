@@ -47,7 +47,10 @@ impl Turns {
         if kind == "tool_use_limit_reached_error" {
             let Self { requests, cut_off, unread, .. } = self;
             let far = *requests == REQUESTS || *cut_off == CUT_OFF || *unread == UNREAD;
-            law!(far, "the runaway guard after {requests} requests, {cut_off} answers cut off, {unread} unread");
+            law!(
+                far,
+                "the runaway guard after {requests} requests, {cut_off} answers cut off, {unread} unread"
+            );
             law!(self.due, "the runaway guard with nothing to ask");
         }
         if status == "exhausted" {

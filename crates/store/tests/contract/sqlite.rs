@@ -122,6 +122,74 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
     assert!(matches!(missing, Fault::Open { .. }), "{missing:?}");
 }
 
+/// The files of a database, each with its bytes.
+fn files(place: &Path) -> Vec<(String, Vec<u8>)> {
+    let names = ["heddle.db", "heddle.db-shm", "heddle.db-wal"].into_iter();
+    names.filter_map(|name| Some((name.to_owned(), std::fs::read(place.join(name)).ok()?))).collect()
+}
+
+/// What is left of a store that was killed after a write.
+async fn killed() -> TempDir {
+    let (place, left) = (place(), place());
+    fill(&open(place.path())).await;
+    let store = open(place.path());
+    store.commit(vec![Write::Append(append(7, 2, 2))]).await.unwrap();
+    for (name, bytes) in files(place.path()) {
+        std::fs::write(left.path().join(name), bytes).unwrap();
+    }
+    left
+}
+
+#[tokio::test]
+async fn the_log_of_another_database_is_told_with_what_to_do_and_never_folded() {
+    let (left, other) = (killed().await, place());
+    let store = open(other.path());
+    for number in 0..40 {
+        let document = store::Document { body: vec![7; 20_000], ..agent(number, 1) };
+        store.commit(vec![Write::Create(document)]).await.unwrap();
+    }
+    drop(store);
+    let path = left.path().join("heddle.db");
+    std::fs::copy(other.path().join("heddle.db"), &path).unwrap();
+    let before = files(left.path());
+    assert_eq!(before.len(), 3);
+    let told = "malformed: if the heddle.db-wal and heddle.db-shm beside it are another database's, as when a copy \
+                was put in place of the database alone, move both away and start again; else restore the data \
+                directory from a backup";
+    let examined = Store::examine(&path).unwrap_err();
+    assert!(matches!(examined, Fault::Open { .. }) && examined.to_string().ends_with(told), "{examined}");
+    assert_eq!(files(left.path()), before, "to examine it changes nothing");
+    let met = match Store::sqlite(&path) {
+        Ok(store) => store.versions(HERE, Kind::Agent, 39, None, 9, usize::MAX).await.unwrap_err(),
+        Err(refused) => refused,
+    };
+    assert!(met.to_string().ends_with(told), "{met}");
+    assert_eq!(files(left.path())[0], before[0], "its pages are not in the database");
+    for name in ["heddle.db-shm", "heddle.db-wal"] {
+        std::fs::remove_file(left.path().join(name)).unwrap();
+    }
+    Store::examine(&path).unwrap();
+    let found = open(left.path()).document(HERE, Kind::Agent, 39, None).await.unwrap();
+    assert!(found.is_some());
+}
+
+#[tokio::test]
+async fn who_only_reads_leaves_the_log_as_it_is_and_who_writes_folds_it() {
+    let left = killed().await;
+    let before = files(left.path());
+    Store::examine(&left.path().join("heddle.db")).unwrap();
+    assert_eq!(files(left.path()), before);
+    let store = open(left.path());
+    assert_eq!(store.read(session(7), 2, usize::MAX).await.unwrap(), [row(2, 2)]);
+    drop(store);
+    let now = files(left.path());
+    assert_eq!((&now[0], &now[2]), (&before[0], &before[2]));
+    let store = open(left.path());
+    store.commit(vec![Write::Append(append(7, 4, 2))]).await.unwrap();
+    drop(store);
+    assert_eq!(files(left.path()).len(), 1);
+}
+
 #[tokio::test]
 async fn eight_stores_can_open_one_new_file_at_once() {
     let place = place();

@@ -106,7 +106,9 @@ fn options_that_end_the_shell_do_not_outlive_the_command() {
 #[test]
 fn a_shell_that_took_over_goes_on_whatever_attributes_its_variables_are_given() {
     everywhere(|jail| {
-        for attribute in ["declare -i REPLY", "declare -n REPLY=x", "unset -n REPLY; declare -a REPLY", "readonly REPLY=1"] {
+        for attribute in
+            ["declare -i REPLY", "declare -n REPLY=x", "unset -n REPLY; declare -a REPLY", "readonly REPLY=1"]
+        {
             jail.bash("exit 3");
             assert!(!jail.bash("x=kept").is_error);
             assert_eq!(jail.bash(attribute), good("(no output)"), "{attribute}");
