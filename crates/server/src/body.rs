@@ -50,10 +50,9 @@ pub(crate) async fn whole(
         return Err(too_large());
     }
     let began = Instant::now();
-    let mut coming = Coming { body: Limited::new(body, 2 * limits::BODY_BYTES), end: began + WHOLE_SMALL };
-    if length.is_some_and(|length| length > limits::BODY_LARGE_BYTES) {
-        coming.end = began + WHOLE;
-    }
+    let is_large = length.is_some_and(|length| length > limits::BODY_LARGE_BYTES);
+    let end = began + if is_large { WHOLE } else { WHOLE_SMALL };
+    let mut coming = Coming { body: Limited::new(body, 2 * limits::BODY_BYTES), began, end };
     let (bytes, turn) = match coming.kept(bodies, caller, length).await {
         Ok(kept) => kept,
         Err(Stop::Broken(problem)) => return Err(problem),
@@ -69,6 +68,7 @@ pub(crate) async fn whole(
 /// time.
 struct Coming {
     body: Limited<Body>,
+    began: Instant,
     end: Instant,
 }
 
@@ -119,7 +119,7 @@ impl Coming {
                 room = limits::BODY_BYTES;
                 turn = bodies.turn(caller, room).await.map_err(Stop::Refused)?;
                 bytes.reserve_exact(room - bytes.len());
-                self.end += WHOLE - WHOLE_SMALL;
+                self.end = self.began + WHOLE;
             }
             bytes.extend_from_slice(&data);
         }

@@ -158,9 +158,9 @@ impl Writer {
         let mut statements = group.iter().flat_map(|batch| &batch.statements);
         let written = statements.all(|statement| write(connection, statement).is_ok());
         if written {
-            execute(connection, "COMMIT")?
+            execute(connection, "COMMIT")?;
         } else {
-            end(connection)?
+            end(connection)?;
         }
         Ok(written)
     }

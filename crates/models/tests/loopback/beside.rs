@@ -141,7 +141,7 @@ async fn what_comes_once_more_is_kept_once_and_what_says_nothing_takes_nothing_a
     }
     let call = |members: &str| frame(&format!("{{\"tool_calls\": [{{\"index\": 0, {members}}}]}}"));
     let signed = call(&format!(r#""id": "a", {CALL}, "extra_content": {{"s":"S"}}"#));
-    for later in [r#"{}"#, r#"{"s":""}"#, r#""""#, "[]", r#"{"s":"S"}"#] {
+    for later in ["{}", r#"{"s":""}"#, r#""""#, "[]", r#"{"s":"S"}"#] {
         let stream =
             [signed.clone(), call(&format!("\"extra_content\": {later}")), end("tool_calls")].concat();
         assert_eq!(kept(stream).await, [beside(Some(0), "extra_content", "{\"s\":\"S\"}")], "{later}");
