@@ -22,8 +22,8 @@ impl Engine {
         if input.is_new() { self.admit_new(events(input)) } else { Ok(()) }
     }
 
-    /// Refuses something new where there is no room for it. What a session at work has to hold is in memory until
-    /// it rests, also after a restart: so memory is looked at before something large.
+    /// Refuses something new where there is no room for it. What a session at work has to hold is in memory
+    /// until it rests, also after a restart: so memory is looked at before something large.
     pub(crate) fn admit_new(&self, events: &[ClientEvent]) -> Result<(), Fault> {
         self.store().admits()?;
         let bytes: usize = events.iter().map(ClientEvent::weight).sum();

@@ -12,8 +12,8 @@ use crate::{
     tree,
 };
 
-/// Between two attempts to reach a server that is away, and how often it is tried: for a minute, since one that
-/// ends in order and is started again may take longer than half of it.
+/// Between two attempts to reach a server that is away, and how often it is tried: for a minute, since one
+/// that ends in order and is started again may take longer than half of it.
 const PAUSE: Duration = Duration::from_millis(200);
 const ATTEMPTS: u32 = 300;
 

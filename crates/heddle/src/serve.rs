@@ -34,8 +34,8 @@ pub(crate) async fn run(said: Said) -> Outcome {
         return Err(weak.clone().into());
     }
     log::begin(&settled.log)?;
-    // A limit on the size of files (`LimitFSIZE=`) is to fail a write, as a full disk does, and to end nobody:
-    // for that it is enough that somebody listens.
+    // A limit on the size of files (`LimitFSIZE=`) is to fail a write, as a full disk does, and to end
+    // nobody: for that it is enough that somebody listens.
     drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
     let files = Descriptors::raised();
     files.enough()?;
@@ -185,7 +185,8 @@ impl Signals {
 
 /// What a start has to say of keys.
 enum KeyToTell {
-    /// The first key was made now, and there is a terminal to show it on; it is in this file until that is done.
+    /// The first key was made now, and there is a terminal to show it on; it is in this file until that is
+    /// done.
     Shown { path: PathBuf, secret: String },
     /// The first key is in this file until somebody has read it.
     InFile(PathBuf),

@@ -54,8 +54,8 @@ const OVERFLOW: [&str; 7] = [
     "input is too long",
 ];
 
-/// Words by which providers say that it is the content that they do not take, under whatever status: a filter's,
-/// and those of a model that takes no pictures.
+/// Words by which providers say that it is the content that they do not take, under whatever status: a
+/// filter's, and those of a model that takes no pictures.
 const CONTENT: [&str; 14] = [
     "content exists risk",
     "content filter",
@@ -127,8 +127,8 @@ impl Problem {
         Self { form, message, ..Self::default() }
     }
 
-    /// Reads an error in any of the forms that APIs give it: an object or a text, itself, within another, in a
-    /// list, or written as JSON within a text.
+    /// Reads an error in any of the forms that APIs give it: an object or a text, itself, within another,
+    /// in a list, or written as JSON within a text.
     pub(crate) fn of(value: &Value) -> Self {
         let (mut inner, mut outer) = (value, value);
         for _ in 0..DEPTH {

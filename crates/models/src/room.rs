@@ -15,9 +15,10 @@ const BYTES_PER_TOKEN: usize = 4;
 const PICTURE_TOKENS: usize = 1_500;
 
 /// Tokens that the next answer may take: the route's most, or what is left of its window if that is less.
-/// Less than a useful rest, by the provider's own count, is a failure. Where nobody said how large the window is,
-/// and where an answer came at a count that is larger, the provider itself refuses what does not fit, and is
-/// asked for less then: a count that is wrong could never be corrected by one who is not asked again.
+/// Less than a useful rest, by the provider's own count, is a failure. Where nobody said how large the
+/// window is, and where an answer came at a count that is larger, the provider itself refuses what does not
+/// fit, and is asked for less then: a count that is wrong could never be corrected by one who is not asked
+/// again.
 pub(crate) fn bound(prompt: &Prompt, route: &Route) -> Result<u64, Failure> {
     let useful = useful(route.max_output);
     let (counted, seen) = prompt.counted.map_or((0, 0), |counted| (counted.tokens, counted.messages));

@@ -64,8 +64,8 @@ pub(crate) async fn whole(
     Ok(Whole { bytes: bytes.into(), turn: Some(turn) })
 }
 
-/// A body that comes. What it has of the room is taken from others until its end, so that a small one has less
-/// time.
+/// A body that comes. What it has of the room is taken from others until its end, so that a small one has
+/// less time.
 struct Coming {
     body: Limited<Body>,
     began: Instant,

@@ -167,8 +167,8 @@ impl Connections {
         table.dismiss(first);
     }
 
-    /// One of this address has come or stays, at this place: where the address or the whole has too many, another
-    /// leaves.
+    /// One of this address has come or stays, at this place: where the address or the whole has too many,
+    /// another leaves.
     fn crowd(&self, table: &mut Table, address: IpAddr, stays: Option<Place>) {
         let other = |place: &&Place| Some(**place) != stays;
         let own = table.addresses.get(&address).filter(|own| own.open > self.share);

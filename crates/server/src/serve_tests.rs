@@ -362,7 +362,8 @@ async fn a_full_door_lets_go_who_is_silent_longest_and_nobody_who_works() {
         silent.push(pipes.connect([198, 51, 100, last]));
         sleep(Duration::from_millis(10)).await;
     }
-    // Those who work and the one that has shown a key are there, and the last three silent ones; no other is new.
+    // Those who work and the one that has shown a key are there, and the last three silent ones; no other
+    // is new.
     sleep(Duration::from_millis(limits::NEW_CONNECTION_MS)).await;
     while pipes.serving.try_join_next().is_some() {}
     assert_eq!(pipes.serving.len(), 8);

@@ -73,8 +73,8 @@ impl Store {
         sqlite::look(path)
     }
 
-    /// [`Store::look`], with what waits in the write-ahead log, and whether it is whole: [`Fault::Open`] of one
-    /// that is malformed. A large one is examined in part. Blocks for a second or so; changes nothing.
+    /// [`Store::look`], with what waits in the write-ahead log, and whether it is whole: [`Fault::Open`] of
+    /// one that is malformed. A large one is examined in part. Blocks for a second or so; changes nothing.
     pub fn examine(path: &Path) -> Result<(), Fault> {
         sqlite::examine(path)
     }

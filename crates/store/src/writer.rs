@@ -78,8 +78,8 @@ impl Writer {
     }
 
     /// Folds the write-ahead log into the database, which removes it. It stays as it is where the disk is
-    /// nearly full, for its blocks are the room that the next start works in; and where nothing was written or
-    /// the database is malformed, for it may be another database's.
+    /// nearly full, for its blocks are the room that the next start works in; and where nothing was written
+    /// or the database is malformed, for it may be another database's.
     fn leave(&self, wrote: bool) {
         let disk = &self.disk;
         let kept = disk.is_short() || disk.is_malformed() || (!wrote && disk.has_log());

@@ -173,9 +173,9 @@ pub(super) struct FileRoute {
     /// left out no key is sent.
     #[schemars(example = &"MY_MODEL_KEY")]
     pub(super) key: Option<String>,
-    /// A file that holds the provider's key and nothing else, in place of `key`: a path that begins with `/` or
-    /// `./`, read at each request, so that a key can be changed while the server runs. Agents must not be able
-    /// to read it: it lies in no tree that they are shown, such as /usr. None by default.
+    /// A file that holds the provider's key and nothing else, in place of `key`: a path that begins with
+    /// `/` or `./`, read at each request, so that a key can be changed while the server runs. Agents must
+    /// not be able to read it: it lies in no tree that they are shown, such as /usr. None by default.
     #[schemars(example = &"/run/secrets/my-model-key")]
     pub(super) key_file: Option<String>,
     /// Tokens that the model reads at most; if left out 128000, and 200000 for `claude-*`.

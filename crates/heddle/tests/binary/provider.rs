@@ -1,6 +1,6 @@
 //! A provider of the Messages API on a thread of its own: answers everybody with one word, and with a call to
-//! whoever offers a tool, and counts its callers. At a base URL that ends in `/denied` and `/broken` it answers nobody, at
-//! `/talks` it writes the call into the text, at `/thinks` it leaves its thinking there.
+//! whoever offers a tool, and counts its callers. At a base URL that ends in `/denied` and `/broken` it
+//! answers nobody, at `/talks` it writes the call into the text, at `/thinks` it leaves its thinking there.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

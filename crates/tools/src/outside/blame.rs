@@ -87,8 +87,8 @@ impl Ledger {
         self.past.push_back((now, amount(room)));
     }
 
-    /// When no file can be made any more, at the pace of the last moment; `None`: hardly any is made. Files are
-    /// made one at a time, so that their pace tells something; room for bytes may be taken at once.
+    /// When no file can be made any more, at the pace of the last moment; `None`: hardly any is made. Files
+    /// are made one at a time, so that their pace tells something; room for bytes may be taken at once.
     pub(super) fn entries_last(&self, now: Instant, room: Room) -> Option<Duration> {
         let (at, was) = self.past.iter().rev().find(|(at, _)| now - *at >= STEP)?;
         let gone = was.entries.checked_sub(room.entries).filter(|gone| *gone >= GROWN_ENTRIES)?;

@@ -31,8 +31,8 @@ const LITTLE: u64 = 4;
 /// How long a jail has to say what memory it holds, and what its files have grown by, which it looks for.
 const WEIGHING: Duration = Duration::from_secs(1);
 const GROWING: Duration = Duration::from_secs(3);
-/// Where few files can be made, and none in this time, somebody is looked for already: no later than the looking
-/// takes.
+/// Where few files can be made, and none in this time, somebody is looked for already: no later than the
+/// looking takes.
 const SOON: Duration = Duration::from_secs(2);
 /// How long it has to end its processes and take back what grew.
 const CUTTING: Duration = Duration::from_secs(10);
