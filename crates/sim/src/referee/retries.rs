@@ -1,7 +1,8 @@
 //! A failed request is followed by its error; at most as many attempts as its route says (three at an answer
 //! that says nothing), pauses within their bounds, no wake before its time; what will fail again is not tried
 //! again. The storm's failures begin their message with their class and end it with the route's attempts, so
-//! that the log alone says both; those of an empty answer are the kernel's own.
+//! that the log alone says both, whatever advice stands behind them; those of an empty answer are the
+//! kernel's own.
 
 use protocol::Stamp;
 
@@ -40,7 +41,7 @@ impl Retries {
         }
         self.refused = REFUSED.iter().any(|class| message.starts_with(class));
         law!(owed, "an error without a failed request");
-        let said = message.strip_suffix(')').and_then(|message| message.rsplit_once(" (of ")?.1.parse().ok());
+        let said = message.rsplit_once(" (of ").and_then(|(_, said)| said.split_once(')')?.0.parse().ok());
         let attempts =
             if message.starts_with("The model") { EMPTY_ATTEMPTS } else { said.unwrap_or(ATTEMPTS) };
         let hopeless = HOPELESS.iter().any(|class| message.starts_with(class));
