@@ -306,7 +306,10 @@ def chat_refusals_and_limits_end_a_turn(guest: Guest) -> None:
     same(seen[-1].stop_details.to_dict(), details, "what was said")
     seen = guest.turn(session, say({"text": "so far", "stop": "refusal"}), stop="refusal")
     same([event.type for event in seen], PLAIN, "the filtered turn")
-    filtered = "The provider's content filter stopped the answer."
+    filtered = (
+        "The provider's content filter stopped the answer. The model has declined 2 times in a row, and reads what it "
+        "declines each time: begin a new session without that."
+    )
     same(seen[-1].stop_details.explanation, filtered, "why it stopped")
     guest.turn(session, say({"text": "cut of", "stop": "max_tokens"}))
     cut = [*RUNNING, "user.message", START, "agent.custom_tool_use", END, "user.custom_tool_result"]
