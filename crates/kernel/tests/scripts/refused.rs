@@ -475,6 +475,15 @@ fn an_input_that_can_be_read_begins_the_count_of_those_that_cannot_anew() {
 }
 
 #[test]
+fn an_answer_in_between_begins_the_count_of_refused_turns_anew() {
+    let refused = "message \"no\"\nfail invalid\n";
+    for (between, whole) in [("", true), ("message \"yes\"\nanswer text \"ok\"\n", false)] {
+        let told = play(&format!("{refused}{refused}{between}{refused}"));
+        assert_eq!(told.contains("The model's last answer and all that came since"), whole, "{told}");
+    }
+}
+
+#[test]
 fn another_answer_or_word_in_between_begins_the_count_of_cut_calls_anew() {
     let cut = "answer cut look_up; max_tokens";
     for (between, ended) in [
