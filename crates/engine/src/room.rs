@@ -19,7 +19,11 @@ impl Engine {
 
     /// Refuses an input that brings something new where there is no room for it.
     pub(crate) fn admit(&self, input: &Input) -> Result<(), Fault> {
-        if input.is_new() { self.admit_new(events(input)) } else { Ok(()) }
+        if !input.is_new() {
+            return Ok(());
+        }
+        let events: &[ClientEvent] = if let Input::Client { events, .. } = input { events } else { &[] };
+        self.admit_new(events)
     }
 
     /// Refuses something new where there is no room for it. What a session at work has to hold is in memory
@@ -32,22 +36,6 @@ impl Engine {
         } else {
             Ok(())
         }
-    }
-}
-
-fn events(input: &Input) -> &[ClientEvent] {
-    match input {
-        Input::Client { events, .. } => events,
-        Input::Answered { .. }
-        | Input::Failed { .. }
-        | Input::Begins { .. }
-        | Input::Ran { .. }
-        | Input::Woke { .. }
-        | Input::Recovered
-        | Input::Update(_)
-        | Input::Archive
-        | Input::ArchiveThread { .. }
-        | Input::Delete => &[],
     }
 }
 

@@ -84,20 +84,10 @@ pub fn pause(failure: &Failure, failed: u32, most: u32, seed: Seed) -> Option<Du
 
 /// How often a request that fails so is made.
 fn attempts(class: FailureClass, most: u32) -> u32 {
-    match class {
-        FailureClass::Overloaded
-        | FailureClass::RateLimited
-        | FailureClass::Unavailable
-        | FailureClass::Cut => most,
-        FailureClass::Empty => limits::EMPTY_ATTEMPTS.min(most),
-        FailureClass::Invalid
-        | FailureClass::Overflow
-        | FailureClass::Full
-        | FailureClass::Unusable
-        | FailureClass::Denied
-        | FailureClass::Billing
-        | FailureClass::NoRoute => 1,
+    if !passes(class) {
+        return 1;
     }
+    if class == FailureClass::Empty { limits::EMPTY_ATTEMPTS.min(most) } else { most }
 }
 
 /// The `session.error` that a failure makes.

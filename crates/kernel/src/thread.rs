@@ -430,22 +430,19 @@ impl Thread {
         }
         match ending {
             Ending::Failed => self.failed += 1,
-            Ending::Answered | Ending::Paused => self.answered(0, 0),
-            Ending::Refused { .. } => {
-                let declined = self.declined + 1;
-                self.answered(0, 0);
-                self.declined = declined;
-            }
-            Ending::CutOff => self.answered(self.cut_off + 1, 0),
-            Ending::Unread => self.answered(0, self.unread + 1),
+            Ending::Answered | Ending::Paused => self.answered(0, 0, 0),
+            Ending::CutOff => self.answered(self.cut_off + 1, 0, 0),
+            Ending::Unread => self.answered(0, self.unread + 1, 0),
+            Ending::Refused { .. } => self.answered(0, 0, self.declined + 1),
             Ending::Cut => {}
         }
     }
 
-    /// An answer has come: nothing that the thread has told is refused.
-    fn answered(&mut self, cut_off: u32, unread: u32) {
+    /// An answer has come, and begins the counts of other kinds anew: nothing that the thread has told is
+    /// refused.
+    fn answered(&mut self, cut_off: u32, unread: u32, declined: u32) {
         (self.failed, self.without, self.blamed) = (0, 0, 0);
-        (self.cut_off, self.unread, self.declined) = (cut_off, unread, 0);
+        (self.cut_off, self.unread, self.declined) = (cut_off, unread, declined);
     }
 
     fn confirm(&mut self, id: EventId, verdict: Verdict, message: Option<&str>) {

@@ -36,7 +36,7 @@ pub const BODY_DEPTH: usize = 64;
 pub const BODY_SILENCE_S: u64 = 30;
 /// Seconds for a whole request body: what the SDKs wait for an answer.
 pub const BODY_S: u64 = 600;
-/// The same for one that says it is small.
+/// The same for one that is small, or has not shown yet that it is not.
 pub const BODY_SMALL_S: u64 = 60;
 /// Characters that an error repeats of a text it was sent.
 pub const SHOWN_CHARS: usize = 128;

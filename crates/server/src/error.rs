@@ -97,17 +97,10 @@ impl Problem {
 
     /// Nothing can be written, and it is not for us to mend.
     pub(crate) fn full(inner: impl std::fmt::Display) -> Self {
-        let message = "the server's disk is full; nothing was written; try again when there is room";
-        Self {
-            inner: Some(inner.to_string()),
-            often: Some(Often::Full),
-            ..Self::new(ErrorKind::Api, message)
-        }
+        Self::unwritten(inner, "the server's disk is full; nothing was written; try again when there is room")
     }
 
-    /// What is written would be lost.
-    fn gone(inner: impl std::fmt::Display) -> Self {
-        let message = "the server's data directory was removed or moved away: nothing new is taken";
+    fn unwritten(inner: impl std::fmt::Display, message: &str) -> Self {
         Self {
             inner: Some(inner.to_string()),
             often: Some(Often::Full),
@@ -223,7 +216,10 @@ impl From<store::Fault> for Problem {
         match fault {
             store::Fault::Full { .. } | store::Fault::Short { .. } => Self::full(fault),
             store::Fault::Damaged(damage) => Self::damaged(damage),
-            store::Fault::Gone { .. } => Self::gone(fault),
+            store::Fault::Gone { .. } => Self::unwritten(
+                fault,
+                "the server's data directory was removed or moved away: nothing new is taken",
+            ),
             store::Fault::Open { .. }
             | store::Fault::Newer { .. }
             | store::Fault::Disk(_)

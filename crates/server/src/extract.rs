@@ -156,11 +156,9 @@ where
     if let Some(connection) = &connection {
         connection.known();
     }
-    let mut response = match answered(Arc::clone(&door), caller, request, shape, run).await {
-        Ok(answer) => match watched(&door, caller, connection, answer) {
-            Ok(answer) => answer.into_response(),
-            Err(problem) => problem.into_response(),
-        },
+    let answer = answered(Arc::clone(&door), caller, request, shape, run).await;
+    let mut response = match answer.and_then(|answer| watched(&door, caller, connection, answer)) {
+        Ok(answer) => answer.into_response(),
         Err(problem) => problem.into_response(),
     };
     response.extensions_mut().insert(Known);
