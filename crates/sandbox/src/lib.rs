@@ -20,6 +20,7 @@ mod outer;
 mod plan;
 mod report;
 mod start;
+mod system;
 mod trees;
 mod users;
 mod word;
@@ -40,5 +41,6 @@ pub use host::{
 pub use plan::{Holds, Isolation, Layout, Limits, Plan};
 pub use report::{Check, Report, bash};
 pub use start::{Jail, start};
+pub use system::{always_shown, shown_by_name};
 pub use trees::never_shown;
 pub use users::{Users, Wanted};

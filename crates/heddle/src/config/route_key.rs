@@ -6,37 +6,6 @@ use protocol::routes::Key;
 
 use super::routes::Entry;
 
-/// What every sandbox shows of the host beside the trees of the settings: of its root, and of its /etc, there
-/// also what begins so.
-const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-const ETC: [&str; 24] = [
-    "alternatives",
-    "bash.bashrc",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "debian_version",
-    "fonts",
-    "inputrc",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "locale.alias",
-    "magic",
-    "magic.mime",
-    "mime.types",
-    "os-release",
-    "pki/ca-trust/extracted",
-    "pki/tls/certs",
-    "protocols",
-    "services",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-    "terminfo",
-    "timezone",
-];
-const ETC_BEGINNINGS: [&str; 3] = ["java", "perl", "python3"];
-
 impl Entry<'_> {
     /// What `key` and `key_file` say together.
     pub(super) fn key(&mut self, variable: Option<String>, file: Option<String>) -> Option<Key> {
@@ -94,44 +63,15 @@ fn wrong_file(file: &str, shown: &[PathBuf]) -> Option<String> {
     let real = path.canonicalize();
     let places = || [Some(path.as_path()), real.as_deref().ok()].into_iter().flatten();
     let lies_in = |tree: &Path| places().any(|place| place.starts_with(tree));
-    let mut trees = shown.iter().cloned().chain(of_the_host());
+    let mut trees = shown.iter().cloned().chain(sandbox::always_shown());
     let tree = trees.find(|tree| lies_in(tree) || tree.canonicalize().is_ok_and(|tree| lies_in(&tree)));
-    let tree = tree.or_else(|| places().find_map(begins_so))?;
+    let tree = tree.or_else(|| places().find_map(sandbox::shown_by_name))?;
     Some(format!("lies in {}, which agents can read: keep it elsewhere", tree.display()))
-}
-
-/// The trees of the host that every sandbox shows.
-fn of_the_host() -> impl Iterator<Item = PathBuf> {
-    let system = SYSTEM.iter().map(|name| Path::new("/").join(name));
-    system.chain(ETC.iter().map(|name| Path::new("/etc").join(name)))
-}
-
-/// The tree that a place lies in, if it is one of those that are shown by the beginning of their name.
-fn begins_so(place: &Path) -> Option<PathBuf> {
-    let name = place.strip_prefix("/etc").ok()?.iter().next()?;
-    let begins = ETC_BEGINNINGS.iter().any(|begin| name.to_string_lossy().starts_with(begin));
-    begins.then(|| Path::new("/etc").join(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_every_sandbox_shows_of_the_host_is_what_no_key_may_lie_in() {
-        let source = [
-            include_str!("../../../sandbox/src/linux/root.rs"),
-            include_str!("../../../sandbox/src/linux/etc.rs"),
-        ];
-        let listed = |name: &str, source: &str| {
-            let (_, list) = source.split_once(&format!("const {name}: [&str; ")).expect("the list");
-            let (list, _) = list.split_once("];").expect("its end");
-            list.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert_eq!(listed("SYSTEM", source[0]), SYSTEM);
-        assert_eq!(listed("SHOWN", source[1]), ETC);
-        assert_eq!(listed("SHOWN_BEGINNINGS", source[1]), ETC_BEGINNINGS);
-    }
 
     #[test]
     fn a_key_in_what_every_sandbox_shows_is_refused_and_one_beside_it_is_not() {

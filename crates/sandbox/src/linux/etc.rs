@@ -6,6 +6,7 @@ use std::path::Path;
 use super::root::directory;
 use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
+use crate::system::{ETC, etc_begins};
 
 const MADE: [(&str, &str); 8] = [
     (
@@ -24,37 +25,6 @@ const MADE: [(&str, &str); 8] = [
     ("shells", "/bin/sh\n/bin/bash\n"),
 ];
 
-/// Nothing here holds a secret on a usual host, and what the sandbox's user may not read stays unreadable.
-const SHOWN: [&str; 24] = [
-    "alternatives",
-    "bash.bashrc",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "debian_version",
-    "fonts",
-    "inputrc",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "locale.alias",
-    "magic",
-    "magic.mime",
-    "mime.types",
-    "os-release",
-    "pki/ca-trust/extracted",
-    "pki/tls/certs",
-    "protocols",
-    "services",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-    "terminfo",
-    "timezone",
-];
-
-/// Directories whose names carry a version.
-const SHOWN_BEGINNINGS: [&str; 3] = ["java", "perl", "python3"];
-
 pub(crate) fn make(root: &Path, shown: &mut Shown) -> Result<(), Fault> {
     let etc = root.join("etc");
     directory(&etc)?;
@@ -63,12 +33,11 @@ pub(crate) fn make(root: &Path, shown: &mut Shown) -> Result<(), Fault> {
     }
     let host = Path::new("/etc");
     shown.keep(host)?;
-    for name in SHOWN {
+    for name in ETC {
         show_if_there(shown, &host.join(name))?;
     }
     for entry in fs::read_dir(host).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if SHOWN_BEGINNINGS.iter().any(|begin| name.to_string_lossy().starts_with(begin)) {
+        if etc_begins(&entry.file_name()) {
             show_if_there(shown, &entry.path())?;
         }
     }

@@ -20,10 +20,8 @@ use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
 use crate::folder::{PARTS, ROOT};
 use crate::plan::{Isolation, Layout, Plan};
+use crate::system::SYSTEM;
 use crate::trees::never_shown;
-
-/// Of the system, if it is there.
-const SYSTEM: [&str; 7] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
 /// Parts of /proc that can be written by the host's root.
 const PROC_READONLY: [&str; 2] = ["sys", "sysrq-trigger"];
