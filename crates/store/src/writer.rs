@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rusqlite::{Connection, config::DbConfig, ffi, params_from_iter};
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +17,9 @@ use crate::threads::{End, aside};
 /// A group of batches ends when it has this many batches or bytes.
 const GROUP: usize = 256;
 const GROUP_BYTES: usize = 16 << 20;
+/// How long a group that is smaller than the one before waits for those who were in that and come again: a
+/// commit of their own would cost everybody more than this.
+const GATHERED: Duration = Duration::from_micros(100);
 
 /// What the writer is asked.
 #[derive(Debug)]
@@ -41,6 +45,54 @@ impl Batch {
     }
 }
 
+/// Batches that become one transaction.
+#[derive(Debug, Default)]
+struct Group {
+    batches: Vec<Batch>,
+    bytes: usize,
+}
+
+impl Group {
+    /// The first that was asked, what waits behind it, and, where that is less than the group `before` held,
+    /// what comes while it is gathered. Err: the thread is to end.
+    fn gathered(first: Order, waiting: &mut mpsc::Receiver<Order>, before: usize) -> Result<Self, End> {
+        let mut group = Self::default();
+        group.take(first)?;
+        group.gather(waiting)?;
+        if group.batches.len() < before {
+            pause(GATHERED);
+            group.gather(waiting)?;
+        }
+        Ok(group)
+    }
+
+    /// Takes all that waits and has room.
+    fn gather(&mut self, waiting: &mut mpsc::Receiver<Order>) -> Result<(), End> {
+        while self.batches.len() < GROUP && self.bytes < GROUP_BYTES {
+            let Ok(order) = waiting.try_recv() else { break };
+            self.take(order)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, order: Order) -> Result<(), End> {
+        match order {
+            Order::Run(batch) => {
+                self.bytes += batch.bytes();
+                self.batches.push(batch);
+                Ok(())
+            }
+            #[cfg(debug_assertions)]
+            Order::Break => Err(End::Broken),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the writer's own thread, which has nothing else to do")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
@@ -51,27 +103,14 @@ pub(crate) struct Writer {
 impl Writer {
     /// Runs what is asked until nobody can ask any more.
     pub(crate) fn run(self, mut waiting: mpsc::Receiver<Order>) -> End {
-        let mut wrote = false;
+        let (mut wrote, mut before) = (false, 1);
         while let Some(order) = waiting.blocking_recv() {
-            let batch = match order {
-                Order::Run(batch) => batch,
-                #[cfg(debug_assertions)]
-                Order::Break => return End::Broken,
+            let group = match Group::gathered(order, &mut waiting, before) {
+                Ok(group) => group,
+                Err(end) => return end,
             };
-            let mut bytes = batch.bytes();
-            let mut group = vec![batch];
-            while group.len() < GROUP && bytes < GROUP_BYTES {
-                match waiting.try_recv() {
-                    Ok(Order::Run(batch)) => {
-                        bytes += batch.bytes();
-                        group.push(batch);
-                    }
-                    #[cfg(debug_assertions)]
-                    Ok(Order::Break) => return End::Broken,
-                    Err(_) => break,
-                }
-            }
-            wrote |= self.serve(group);
+            before = group.batches.len();
+            wrote |= self.serve(group.batches);
         }
         self.leave(wrote);
         End::Closed
