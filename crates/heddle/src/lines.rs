@@ -137,10 +137,10 @@ impl Shared {
         loop {
             #[cfg(debug_assertions)]
             if std::mem::take(&mut queue.ends) {
-                queue.hurry = false;
                 drop(queue);
                 panic!("ended by a test");
             }
+            queue.hurry = false;
             if !queue.waiting.is_empty() {
                 return (std::mem::take(&mut queue.waiting), std::mem::take(&mut queue.refused));
             }
@@ -353,6 +353,16 @@ mod tests {
         say("five\n", vec![Ok(ALL)]);
         let told: String = hears.try_iter().collect();
         assert_eq!(told, "two\nth\n2 missing: the disk is full\nfour\nfive\n");
+    }
+
+    #[test]
+    fn lines_are_gathered_again_once_nobody_waits_for_the_last_one() {
+        let (lines, hears, lets) = lines();
+        drop(lets);
+        lines.put(b"first\n");
+        lines.settle();
+        assert!(!lines.0.lock().hurry, "each line would wake the thread from now on");
+        drop(hears);
     }
 
     #[test]
