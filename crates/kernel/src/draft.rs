@@ -36,7 +36,7 @@ pub(crate) struct Draft {
     pub(crate) ended: VecDeque<(ThreadId, String)>,
     /// Before which fact nothing that comes to rest is said.
     held: usize,
-    /// Threads that a client's answer has set to work since the last time, and before which fact that is said.
+    /// Threads that a client's answer has set to work since then, and before which fact that is said.
     woken: Vec<(ThreadId, usize)>,
     board: Board,
     flash: Option<ThreadId>,

@@ -94,7 +94,7 @@ impl Search {
         &self.sought
     }
 
-    /// Whether a call was found and what answered it was not: of one that is not open, that stands further on.
+    /// Whether a call was found and what answered it was not: it stands further on.
     pub fn goes_on(&self) -> bool {
         !self.unanswered.is_empty()
     }
