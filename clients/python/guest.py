@@ -62,13 +62,10 @@ def ran(events: list[Any]) -> list[tuple[str, bool, str]]:
     return [(call.name, bool(results[call.id].is_error), texts(results[call.id])) for call in used]
 
 
-def result(call: str, text: str) -> dict[str, Any]:
+def result(call: str, text: str, **more: Any) -> dict[str, Any]:
     """A client's answer to a call."""
-    return {
-        "type": "user.custom_tool_result",
-        "custom_tool_use_id": call,
-        "content": [{"type": "text", "text": text}],
-    }
+    content = [{"type": "text", "text": text}]
+    return {"type": "user.custom_tool_result", "custom_tool_use_id": call, "content": content} | more
 
 
 def texts(event: Any) -> str:

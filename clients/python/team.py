@@ -79,7 +79,7 @@ def spawned(name: str) -> list[str]:
 
 def born(name: str) -> list[str]:
     """How a child's own list begins."""
-    return [works(name), "agent.thread_message_received from parent", START]
+    return [works(name), f"agent.thread_message_received from {WEAVER}", START]
 
 
 def spoke(text: str) -> list[str]:
@@ -109,8 +109,7 @@ def line(event: Any, names: dict[str, str] | None = None) -> str:
         words += [getattr(event, word, None) or ""]
     if event.type.startswith("agent.thread_message"):
         to = event.type.endswith("sent")
-        named = event.to_agent_name if to else event.from_agent_name
-        words += ["to" if to else "from", named or "parent"]
+        words += ["to", event.to_agent_name or "parent"] if to else ["from", event.from_agent_name]
     stop = getattr(event, "stop_reason", None)
     words += [stop.type if stop and stop.type != "end_turn" else ""]
     if names and not hasattr(event, "agent_name") and getattr(event, "session_thread_id", None):

@@ -83,7 +83,7 @@ def two_children_work_in_parallel_and_are_answered_from_the_session(guest: Guest
         spinner, dyer, primary = (team.thread(agent) for agent in ("spinner", "dyer", WEAVER))
         same((spinner.parent_thread_id, spinner.agent.id), (primary.id, team.agents["spinner"].id), "a child")
         same([spinner.status, dyer.status, primary.status], ["running", "running", "idle"], "who works")
-        same((spinner.usage, spinner.archived_at), (None, None), "before it rests for the first time")
+        same((spinner.usage.output_tokens, spinner.archived_at), (0, None), "before it rests for the first time")
         guest.house.release(begin)
         call = till(stream, "agent.tool_use bash")
         same(call.session_thread_id, spinner.id, "whose call it is")
@@ -103,19 +103,19 @@ def two_children_work_in_parallel_and_are_answered_from_the_session(guest: Guest
     wanted = [
         *[*GO, END, *spawned("spinner"), *spawned("dyer"), START, *spoke("started"), REST],
         *waits,
-        *[works("spinner"), "user.tool_confirmation @spinner"],
+        *["user.tool_confirmation @spinner", works("spinner")],
         *asked("spinner", "agent.custom_tool_use look_up"),
         *[*woken("dyer", "dyed"), *spoke("one is done"), *SETTLED[:2]],
         "session.status_idle requires_action",
-        *["session.status_running", works("spinner")],
         "user.custom_tool_result @spinner: found",
+        *["session.status_running", works("spinner")],
         *[*woken("spinner", "spun"), *spoke("both are"), *SETTLED],
     ]
     inside = [
         *[*born("spinner"), "agent.tool_use bash", END, rests("spinner", NEEDS)],
-        *[works("spinner"), "user.tool_confirmation", "agent.tool_result: wool", START],
+        *["user.tool_confirmation", works("spinner"), "agent.tool_result: wool", START],
         *["agent.custom_tool_use look_up", END, rests("spinner", NEEDS)],
-        *[works("spinner"), "user.custom_tool_result: found", START],
+        *["user.custom_tool_result: found", works("spinner"), START],
         *reported("spinner", "spun"),
     ]
     events = team.shows(wanted, spinner=inside, dyer=[*born("dyer"), *reported("dyer", "dyed")])
@@ -140,17 +140,17 @@ def two_children_are_asked_and_answered_one_by_one(guest: Guest) -> None:
     part = guest.turn(team.session, confirm(calls["dyer"], "deny", deny_message="No blue."), stop=NEEDS)
     same(part[-1].stop_reason.event_ids, [calls["spinner"]], "one waits")
     (heard,) = team.heard(kept)
-    same(heard.startswith("error: ") and heard.endswith(" No blue."), True, f"what it is told: {heard!r}")
-    refuses(BadRequestError, lambda: team.send(say({"text": "no"})), "requires action")
+    same(heard.startswith("error: ") and heard.endswith(" Rejection message: No blue."), True, f"what it is told: {heard!r}")
+    refuses(BadRequestError, lambda: team.send(say({"text": "no"})), "waiting on responses to events [")
     rest = guest.turn(team.session, confirm(calls["spinner"]))
     runs = [GO[0], works(WEAVER)]
     word = "user.tool_confirmation"
-    wanted = [*runs, works("dyer"), word, rests("dyer"), hears("dyer", "not dyed")]
+    wanted = [word, *runs, works("dyer"), rests("dyer"), hears("dyer", "not dyed")]
     blocked = [rests(WEAVER, NEEDS), "session.usage", f"session.status_idle {NEEDS}"]
     same([line(event) for event in part], [*wanted, *blocked], "the first word")
-    wanted = [*runs, works("spinner"), word, rests("spinner"), hears("spinner", "spun"), START]
+    wanted = [word, *runs, works("spinner"), rests("spinner"), hears("spinner", "spun"), START]
     same([line(event) for event in rest], [*wanted, *spoke("done"), *SETTLED], "the second word")
-    inside = [*born("spinner"), "agent.tool_use bash", END, rests("spinner", NEEDS), works("spinner"), word]
+    inside = [*born("spinner"), "agent.tool_use bash", END, rests("spinner", NEEDS), word, works("spinner")]
     inside += ["agent.tool_result: ran", START, *reported("spinner", "spun")]
     same([line(event) for event in team.events(team.thread("spinner").id)], inside, "the spinner's list")
 

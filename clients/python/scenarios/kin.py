@@ -108,7 +108,7 @@ def usage_adds_up_over_the_threads(guest: Guest) -> None:
 
 @scenario
 def a_childs_stats_are_there_from_its_start_and_frozen_at_its_end(guest: Guest) -> None:
-    """Stats from the first status on, usage from the first idle, start-up zero; archived, neither grows."""
+    """Stats and usage from the first status on, start-up zero; archived, neither grows."""
     team = Team(guest, spinner=[])
     gate = name("spin")
     with team.stream() as stream:
@@ -116,13 +116,13 @@ def a_childs_stats_are_there_from_its_start_and_frozen_at_its_end(guest: Guest) 
         till(stream, rests("weaver"))
         guest.house.waiting(gate)
         child = team.thread("spinner")
-        same((child.usage, child.stats.startup_seconds), (None, 0.0), "at work for the first time")
+        same((child.usage.output_tokens, child.stats.startup_seconds), (0, 0.0), "at work for the first time")
         later = team.thread("spinner").stats
         same(later.active_seconds > child.stats.active_seconds, True, "whether active time grows at work")
         guest.house.release(gate)
         stream.idle()
     idle = team.thread("spinner")
-    same(idle.usage is not None, True, "usage at rest")
+    same(idle.usage.output_tokens > 0, True, "usage at rest")
     later = team.thread("spinner").stats
     same(later.active_seconds, idle.stats.active_seconds, "active time at rest")
     same(later.duration_seconds > idle.stats.duration_seconds, True, "whether its life goes on at rest")

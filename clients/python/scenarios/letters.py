@@ -123,7 +123,7 @@ def letters_reach_a_child_at_work_and_at_rest_and_not_after_its_end(guest: Guest
         *[*spoke("waiting still"), REST, *woken("spinner", "spun again"), *spoke("done"), *SETTLED],
         *[ends("spinner"), *GO, END, START, *spoke("well"), *SETTLED],
     ]
-    read = "agent.thread_message_received from parent"
+    read = f"agent.thread_message_received from {WEAVER}"
     inside = [
         *[*born("spinner"), *spoke("spun"), f"{read}: at work", START, *reported("spinner", "spun more")],
         *[runs, f"{read}: at rest", START, *reported("spinner", "spun again")],
@@ -245,7 +245,7 @@ def a_report_waits_for_the_answer_to_the_coordinators_own_call(guest: Guest) -> 
     wanted = [
         *[*GO, "agent.custom_tool_use look_up", END, *spawned("spinner"), rests(WEAVER, NEEDS)],
         *[rests("spinner"), "session.usage", f"session.status_idle {NEEDS}"],
-        *[*GO[:2], "user.custom_tool_result: found", hears("spinner", "spun")],
+        *["user.custom_tool_result: found", *GO[:2], hears("spinner", "spun")],
         *[START, *spoke("done"), *SETTLED],
     ]
     team.shows(wanted, spinner=[*born("spinner"), *reported("spinner", "spun")])

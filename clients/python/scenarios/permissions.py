@@ -37,7 +37,7 @@ UNBUILT = "is not supported yet"
 REJECTED = "Permission to use bash has been rejected."
 # A turn that waits for a person, and how it goes on when the call has its result.
 ASKED = [*RUNNING, "user.message", START, "agent.tool_use", END, *IDLE]
-SETTLED = [*RUNNING, "user.tool_confirmation", "agent.tool_result", *PLAIN[3:]]
+SETTLED = ["user.tool_confirmation", *RUNNING, "agent.tool_result", *PLAIN[3:]]
 COUNT = bash("echo ran >> count; wc -l < count")
 
 
@@ -143,7 +143,7 @@ def a_person_allows_and_the_call_runs_once(guest: Guest) -> None:
         same(ran([call, *stream.seen]), [("bash", False, "1\n")], "what ran")
     events = guest.shows(session, [*ASKED, *SETTLED])
     same(
-        (events[11].id, events[11].result, events[11].tool_use_id), (echo[0].id, "allow", call.id), "the word"
+        (events[9].id, events[9].result, events[9].tool_use_id), (echo[0].id, "allow", call.id), "the word"
     )
     asked = guest.house.referee()["requests"]
     guest.turn(session, confirm(call.id, "deny"))
@@ -154,16 +154,16 @@ def a_person_allows_and_the_call_runs_once(guest: Guest) -> None:
 
 @scenario
 def a_person_denies_and_the_model_goes_on(guest: Guest) -> None:
-    """A denied call is answered after a new running pair with the person's words; the turn goes on."""
+    """A denied call is answered behind a new running pair with the person's words; the turn goes on."""
     session = guest.worker(asks("bash"))
     steps = uses(COUNT), uses(use("write", file_path="other", content="way")), {"text": "done"}
     call = guest.turn(session, say(*steps), stop="requires_action")[4]
     seen = guest.turn(session, confirm(call.id, "deny", deny_message="Not on a Saturday."))
     went_on = [*SETTLED[:4], START, "agent.tool_use", END, "agent.tool_result", *PLAIN[3:]]
     same([event.type for event in seen], went_on, "the stream")
-    same((seen[2].result, seen[2].deny_message), ("deny", "Not on a Saturday."), "the word")
+    same((seen[0].result, seen[0].deny_message), ("deny", "Not on a Saturday."), "the word")
     denied, other = ran([call, *seen])
-    same(denied, ("bash", True, f"{REJECTED} Not on a Saturday."), "the denied call")
+    same(denied, ("bash", True, f"{REJECTED} Rejection message: Not on a Saturday."), "the denied call")
     same(other[:2], ("write", False), "the other way")
     guest.shows(session, [*ASKED, *went_on])
     nothing_ran(guest, session)
@@ -197,9 +197,9 @@ def of_two_asked_calls_none_runs_before_both_are_settled(guest: Guest) -> None:
     seen = guest.turn(session, say(uses(COUNT, COUNT), {"text": "done"}), stop="requires_action")
     at_once = guest.turn(session, confirm(seen[4].id), confirm(seen[5].id))
     twice = [
+        "user.tool_confirmation",
+        "user.tool_confirmation",
         *RUNNING,
-        "user.tool_confirmation",
-        "user.tool_confirmation",
         *["agent.tool_result"] * 2,
         *PLAIN[3:],
     ]
@@ -217,31 +217,50 @@ def a_word_on_a_call_that_nobody_asked_about_is_refused(guest: Guest) -> None:
     refuses(BadRequestError, lambda: guest.send(session, confirm(seen[4].id)), "events")
     guest.turn(session, result(seen[4].id, "found"))
     waits = [*RUNNING, "user.message", START, "agent.custom_tool_use", END, *IDLE]
-    goes_on = [*RUNNING, "user.custom_tool_result", *PLAIN[3:]]
+    goes_on = ["user.custom_tool_result", *RUNNING, *PLAIN[3:]]
     guest.shows(session, [*turn_of(1), *waits, *goes_on])
 
 
 @scenario
 def all_three_kinds_of_tools_in_one_answer(guest: Guest) -> None:
-    """The allowed call runs at once; the session waits for the custom and the asked one, in any order."""
+    """Beside an asked call nothing runs, the allowed one neither, until both answers are there; then in order."""
     session = guest.worker(TOOL, asks("bash"))
-    look, write = {"name": "look_up", "input": {"word": "a"}}, use("write", file_path="free", content="x")
-    seen = guest.turn(session, say(uses(look, COUNT, write), {"text": "done"}), stop="requires_action")
+    look, write = {"name": "look_up", "input": {"word": "a"}}, use("write", file_path="count", content="free\n")
+    seen = guest.turn(session, say(uses(look, write, COUNT), {"text": "done"}), stop="requires_action")
     called = [
         *[*RUNNING, "user.message", START, "agent.custom_tool_use", "agent.tool_use", "agent.tool_use", END],
-        *["agent.tool_result", *IDLE],
+        *IDLE,
     ]
     same([event.type for event in seen], called, "the stream")
-    custom, asked = seen[4].id, seen[5].id
-    same([(tool, failed) for tool, failed, _ in ran(seen)], [("write", False)], "what ran at once")
+    custom, allowed, asked = seen[4].id, seen[5], seen[6].id
+    same(allowed.evaluated_permission, "allow", "the permission of the one that waits with them")
     same(seen[-1].stop_reason.event_ids, [custom, asked], "what it waits for")
+    nothing_ran(guest, session)
+    refuses(BadRequestError, lambda: guest.send(session, confirm(allowed.id)), "events")
     part = guest.turn(session, confirm(asked), stop="requires_action")
     same(part[-1].stop_reason.event_ids, [custom], "the custom one waits")
     nothing_ran(guest, session)
-    guest.turn(session, result(custom, "found"))
-    rest = [*RUNNING, "user.custom_tool_result", "agent.tool_result", *PLAIN[3:]]
+    last = guest.turn(session, result(custom, "found"))
+    rest = ["user.custom_tool_result", *RUNNING, "agent.tool_result", "agent.tool_result", *PLAIN[3:]]
+    same([event.type for event in last], rest, "how it goes on")
+    same([tool for tool, _, _ in ran([*seen, *last])], ["write", "bash"], "the order")
+    same(ran([*seen, *last])[1], ("bash", False, "2\n"), "the command came second")
     guest.shows(session, [*called, "user.tool_confirmation", *IDLE, *rest])
-    same(lines(guest, session), 1, "runs")
+
+
+@scenario
+def a_denial_lets_what_was_allowed_run(guest: Guest) -> None:
+    """The allowed calls around a denied one run once it is denied, in the order given."""
+    session = guest.worker(asks("bash"))
+    first, last = use("write", file_path="count", content="one\n"), use("read", file_path="count")
+    seen = guest.turn(session, say(uses(first, COUNT, last), {"text": "done"}), stop="requires_action")
+    same(seen[-1].stop_reason.event_ids, [seen[5].id], "what it waits for")
+    nothing_ran(guest, session)
+    rest = guest.turn(session, confirm(seen[5].id, "deny"))
+    done = ran([*seen, *rest])
+    same([(tool, failed) for tool, failed, _ in done], [("write", False), ("bash", True), ("read", False)], "all")
+    same(done[2][2], "one\n", "what was read")
+    same(lines(guest, session), 1, "lines")
 
 
 @scenario

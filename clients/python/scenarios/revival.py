@@ -97,14 +97,14 @@ def a_family_goes_on_after_a_kill(guest: Guest) -> None:
         *[rests("fuller"), rests("dyer")],
         hears("dyer", "dyed"),
         *[rests(WEAVER, NEEDS), "session.usage", f"session.status_idle {NEEDS}"],
-        *[*GO[:2], running, "user.tool_confirmation @spinner", rests("spinner")],
+        *["user.tool_confirmation @spinner", *GO[:2], running, rests("spinner")],
         hears("spinner", "spun"),
         hears("fuller", "fulled"),
         *[START, *spoke("all in"), *SETTLED],
     ]
     spin = [
         *[*born("spinner"), "agent.tool_use bash", END, rests("spinner", NEEDS)],
-        *[running, "user.tool_confirmation", "agent.tool_result: spun", START, *reported("spinner", "spun")],
+        *["user.tool_confirmation", running, "agent.tool_result: spun", START, *reported("spinner", "spun")],
     ]
     full = [
         *[*born("fuller"), "agent.tool_use bash", END, f"agent.tool_result: {UNKNOWN}", START],

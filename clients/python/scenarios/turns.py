@@ -24,7 +24,7 @@ from guest import (
 from scenarios import scenario
 
 CALLED = [*RUNNING, "user.message", START, "agent.custom_tool_use", END, *IDLE]
-ANSWERED = [*RUNNING, "user.custom_tool_result", START, "agent.message", END, *IDLE]
+ANSWERED = ["user.custom_tool_result", *RUNNING, START, "agent.message", END, *IDLE]
 
 
 @scenario
@@ -68,26 +68,32 @@ def a_custom_tool_is_called_and_answered(guest: Guest) -> None:
     call = seen[4]
     same((call.name, call.input), ("look_up", {"word": "a"}), "the call")
     same(seen[-1].stop_reason.event_ids, [call.id], "what it waits for")
-    refuses(BadRequestError, lambda: guest.send(session, say({"text": "no"})))
+    parked = f"waiting on responses to events [{call.id}]"
+    refuses(BadRequestError, lambda: guest.send(session, say({"text": "no"})), parked)
     unknown = result("sevt_1111111111111111111112", "x")
-    refuses(BadRequestError, lambda: guest.send(session, unknown), "events")
+    nothing = "does not match any custom_tool_use event in this session"
+    refuses(BadRequestError, lambda: guest.send(session, unknown), "events.0.custom_tool_use_id", nothing)
     with guest.stream(session) as stream:
         echo = guest.send(session, result(call.id, "found"))
         stream.idle()
     same(echo[0].processed_at is not None, True, "a result is processed at once")
     events = guest.shows(session, [*CALLED, *ANSWERED])
-    same(events[11].id, echo[0].id, "the result's id")
+    same(events[9].id, echo[0].id, "the result's id")
     same(texts(events[13]), "done", "the answer")
 
 
 @scenario
 def a_second_result_changes_nothing(guest: Guest) -> None:
-    """A second result is accepted and gives the empty pair of running and idle, without a model request."""
+    """The same result again gives the empty pair of running and idle, without a model request; another is 400."""
     session = guest.session().id
     seen = guest.turn(session, say(calls("a"), {"text": "done"}), stop="requires_action")
     guest.turn(session, result(seen[4].id, "found"))
     asked = guest.house.referee()["requests"]
-    again = guest.turn(session, result(seen[4].id, "other"))
+    other = "answered with another result"
+    refuses(BadRequestError, lambda: guest.send(session, result(seen[4].id, "other")), "custom_tool_use_id", other)
+    failed = result(seen[4].id, "found", is_error=True)
+    refuses(BadRequestError, lambda: guest.send(session, failed), "custom_tool_use_id", other)
+    again = guest.turn(session, result(seen[4].id, "found"))
     pair = [*RUNNING, "user.custom_tool_result", *IDLE]
     same([event.type for event in again], pair, "the pair")
     same(guest.house.referee()["requests"], asked, "model requests")
@@ -116,7 +122,7 @@ def two_parallel_calls_are_answered_at_once(guest: Guest) -> None:
     seen = guest.turn(session, say(calls("a", "b"), {"text": "done"}), stop="requires_action")
     guest.turn(session, result(seen[4].id, "A"), result(seen[5].id, "B"))
     called = [*CALLED[:5], "agent.custom_tool_use", *CALLED[5:]]
-    answered = [*RUNNING, "user.custom_tool_result", "user.custom_tool_result", *ANSWERED[3:]]
+    answered = ["user.custom_tool_result", *ANSWERED]
     guest.shows(session, [*called, *answered])
 
 
@@ -215,8 +221,8 @@ def a_message_during_a_tool_turn_comes_after_the_result(guest: Guest) -> None:
     called = [*RUNNING, "user.message", START, "agent.message", "agent.custom_tool_use", END, *IDLE]
     wanted = [
         *called,
-        *RUNNING,
         "user.custom_tool_result",
+        *RUNNING,
         "user.message",
         START,
         "agent.message",

@@ -67,7 +67,7 @@ def archive_of_a_child_that_is_waited_for_cancels_the_wait(guest: Guest) -> None
     team, child, call = blocked(guest, {"text": "went on", "keep": kept})
     same(guest.beta.sessions.retrieve(team.session).status, "idle", "the session")
     same([thread.status for thread in team.threads()], ["idle", "idle"], "the threads")
-    refuses(BadRequestError, lambda: team.send(say({"text": "no"})), "requires action")
+    refuses(BadRequestError, lambda: team.send(say({"text": "no"})), "waiting on responses to events [")
     refuses(BadRequestError, lambda: team.archive(team.thread(WEAVER).id), "primary")
     refuses(NotFoundError, lambda: team.archive("sthr_1111111111111111111112"))
     with team.stream() as stream:
@@ -100,18 +100,20 @@ def the_answer_to_a_child_wakes_who_waits_for_it(guest: Guest) -> None:
     same((echo.session_thread_id, echo.processed_at is not None), (child, True), "the echo")
     running = works("spinner")
     answered = [
-        *[*GO[:2], running, "user.custom_tool_result @spinner: found", rests("spinner")],
+        *["user.custom_tool_result @spinner: found", *GO[:2], running, rests("spinner")],
         *[hears("spinner", "spun"), START, *spoke("done"), *SETTLED],
     ]
-    inside = [*ASKED, running, "user.custom_tool_result: found", START, *reported("spinner", "spun")]
+    inside = [*ASKED, "user.custom_tool_result: found", running, START, *reported("spinner", "spun")]
     team.shows([*BLOCKED, *answered], spinner=inside)
     same(team.heard(kept), ["result: spun"], "what the model is told")
     requests = guest.house.referee()["requests"]
-    guest.turn(team.session, result(call, "twice"))
+    other = "answered with another result"
+    refuses(BadRequestError, lambda: team.send(result(call, "twice")), "custom_tool_use_id", other)
+    guest.turn(team.session, result(call, "found"))
     idle = rests("spinner")
-    pair = ["session.status_running", running, "user.custom_tool_result @spinner: twice", idle, *SETTLED[1:]]
+    pair = ["session.status_running", running, "user.custom_tool_result @spinner: found", idle, *SETTLED[1:]]
     team.shows(
-        [*BLOCKED, *answered, *pair], spinner=[*inside, running, "user.custom_tool_result: twice", idle]
+        [*BLOCKED, *answered, *pair], spinner=[*inside, running, "user.custom_tool_result: found", idle]
     )
     same(guest.house.referee()["requests"], requests, "model requests")
 
@@ -132,7 +134,7 @@ def an_interrupt_of_a_child_that_is_waited_for_ends_the_wait(guest: Guest) -> No
     same(team.heard(kept), ["error: Agent interrupted."], "what the model is told")
     team.send(interrupt(child))
     team.shows([*wanted, "user.interrupt @spinner"], spinner=[*inside, "user.interrupt"])
-    refuses(BadRequestError, lambda: team.send(interrupt("sthr_1111111111111111111112")), "no thread")
+    refuses(NotFoundError, lambda: team.send(interrupt("sthr_1111111111111111111112")), "no thread")
 
 
 @scenario

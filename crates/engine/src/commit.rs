@@ -2,7 +2,7 @@
 //! queue, are decided in order and appended as one batch (rules.md 8).
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, atomic::Ordering};
 
 use kernel::{
@@ -324,7 +324,8 @@ impl Batch<'_> {
         if let Err(Refusal::UnknownCall { .. }) = decided
             && let Input::Client { events, .. } = input
         {
-            let made = log::calls(self.engine, &self.state.session, answered(events)).await?;
+            let unwritten = self.commits.iter().flat_map(|commit| &commit.facts);
+            let made = log::calls(self.engine, &self.state.session, events, unwritten).await?;
             let input = Input::Client { events: events.clone(), made };
             decided = decide(&self.state.session, input, moment);
         }
@@ -370,15 +371,6 @@ fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Append, Fault
 fn said(fact: &Fact, id: EventId, viewer: Viewer) -> Option<Event> {
     let shown = view::event(fact, viewer).or_else(|| view::queued(fact, viewer).map(Cow::Borrowed));
     shown.filter(|event| event.id == id).map(Cow::into_owned)
-}
-
-/// The ids of calls that `events` answer.
-fn answered(events: &[ClientEvent]) -> BTreeSet<EventId> {
-    let answered = events.iter().filter_map(|event| match event {
-        ClientEvent::CustomResult { call, .. } | ClientEvent::Confirmation { call, .. } => Some(*call),
-        ClientEvent::Message { .. } | ClientEvent::Interrupt { .. } => None,
-    });
-    answered.collect()
 }
 
 /// After a commit that failed and may be durable all the same: the watchers read the log again, and so does

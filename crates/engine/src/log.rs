@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kernel::{Fact, Made, Private, Session, Transcript, What, fact};
-use protocol::{EventId, SessionId, ThreadId, agent::SessionAgent, event::Body, prompt::Prompt};
+use kernel::{Fact, Made, Private, Search, Session, Transcript, What, fact};
+use protocol::{
+    EventId, SessionId, ThreadId, agent::SessionAgent, event::Body, input::ClientEvent, prompt::Prompt,
+};
 
 use crate::{
     Engine, blobs,
@@ -105,26 +107,34 @@ pub(crate) async fn find(
     }
 }
 
-/// Which of these calls the log holds, and what kinds they are: in one pass, whatever the ids. An id carries
-/// the position at which its request was made, and a call stands before the end of its request; so an id that
-/// points to no request is unknown after one row, and one that points behind the log after none.
+/// What the log holds of the calls that these events answer and that are not open, and behind it `unwritten`:
+/// in one pass, whatever the ids. An id carries the position at which its request was made, and a call stands
+/// before the end of its request; so an id that points to no request is unknown after one row, and one that
+/// points behind the log after none. Of a call of the client's it is read on up to what answered it.
 pub(crate) async fn calls(
     engine: &Engine,
     session: &Session,
-    mut ids: BTreeSet<EventId>,
+    events: &[ClientEvent],
+    unwritten: impl Iterator<Item = &Fact>,
 ) -> Result<BTreeMap<EventId, Made>, Fault> {
-    let (mut made, mut open) = (BTreeMap::new(), BTreeSet::new());
-    let mut next = 0;
+    let mut search = Search::of(session, events);
+    let mut ids = search.sought().clone();
+    let (mut open, mut next) = (BTreeSet::new(), 0);
     ids.retain(|id| id.minted_at() < session.head);
-    while let Some(least) = ids.iter().map(|id| id.minted_at()).min() {
-        let bytes = if open.is_empty() { 1 } else { CHUNK };
-        next = if open.is_empty() { least.max(next) } else { next };
+    loop {
+        let goes_on = !open.is_empty() || search.goes_on();
+        if !goes_on {
+            let Some(least) = ids.iter().map(|id| id.minted_at()).min() else { break };
+            next = least.max(next);
+        }
+        let bytes = if goes_on { CHUNK } else { 1 };
         let rows = engine.store().read(session.id, next, bytes).await?;
         engine.counters().searched(rows.len());
         let Some(last) = rows.last() else { break };
         next = last.first + u64::from(last.count);
         for row in &rows {
             for fact in fact::decode(&row.body).map_err(Fault::unreadable)? {
+                search.see(&fact);
                 let What::Event { event, private } = &fact.what else { continue };
                 if let Some(Private::Request { position, .. }) = private
                     && ids.iter().any(|id| id.minted_at() == *position)
@@ -132,9 +142,8 @@ pub(crate) async fn calls(
                     open.insert(event.id);
                 } else if let Body::SpanModelRequestEnd { model_request_start_id, .. } = &event.body {
                     open.remove(model_request_start_id);
-                } else if ids.remove(&event.id) {
-                    made.extend(Made::of(fact.thread, &event.body).map(|call| (event.id, call)));
                 }
+                ids.remove(&event.id);
             }
         }
         if open.is_empty() {
@@ -142,7 +151,8 @@ pub(crate) async fn calls(
             ids.retain(|id| id.minted_at() >= next);
         }
     }
-    Ok(made)
+    unwritten.for_each(|fact| search.see(fact));
+    Ok(search.made())
 }
 
 /// What the thread's model is asked next. Reads only what the history in memory does not hold yet.

@@ -230,7 +230,7 @@ pub(crate) fn thread_objects(
                 duration_seconds: Some(seconds(end.since(thread.created_at).as_micros() as u64)),
                 startup_seconds: Some(startup),
             }),
-            usage: thread.clock.rested.then(|| Usage::of(thread.tokens, active)),
+            usage: thread.clock.ever.then(|| Usage::of(thread.tokens, active)),
             workflow_run_id: None,
             created_at: thread.created_at,
             updated_at: thread.updated_at,

@@ -39,6 +39,12 @@ impl Tree {
         self.threads.entry(id.to_owned()).or_insert_with(|| (name.to_owned(), depth));
     }
 
+    /// Whether an id is that of a thread which another has made.
+    pub(crate) fn is_child(&self, thread: &Value) -> bool {
+        let known = thread.as_str().and_then(|id| self.threads.get(id));
+        known.is_some_and(|(_, depth)| *depth > 0)
+    }
+
     /// Prints one event, unless it says nothing to a person.
     pub(crate) fn tell(&mut self, told: &Told) {
         let event = &told.event;

@@ -5,7 +5,7 @@ use alloc::string::String;
 
 use protocol::{
     EventId, ThreadId,
-    event::{Body, Permission, Verdict},
+    event::{Permission, Verdict},
     tool::Builtin,
 };
 
@@ -28,7 +28,8 @@ pub enum State {
     Client,
     /// A person says whether it may run.
     Asked(Builtin),
-    /// A person let it run; it waits until the last call of its answer that needs the client is settled.
+    /// It may run, because a person let it or nobody need be asked, and waits until the last call of its
+    /// answer that needs the client is settled.
     Allowed(Builtin),
     /// A person refused it; it is answered when the last call that needs the client is settled.
     Denied(Builtin, Option<String>),
@@ -127,40 +128,6 @@ impl State {
     }
 }
 
-/// A call that the log holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Made {
-    /// The thread that made it.
-    pub thread: ThreadId,
-    /// What kind of call it is.
-    pub kind: MadeKind,
-}
-
-/// A kind of call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MadeKind {
-    /// One that a client answers.
-    Custom,
-    /// One that a person was asked about.
-    Asked,
-    /// One that nobody was asked about.
-    Unasked,
-}
-
-impl Made {
-    /// The call that `body`, an event of `thread`, is; if it is one.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "picks two of forty kinds")]
-    pub fn of(thread: ThreadId, body: &Body) -> Option<Self> {
-        let kind = match body {
-            Body::AgentCustomToolUse { .. } => MadeKind::Custom,
-            Body::AgentToolUse { evaluated_permission: Some(Permission::Ask), .. } => MadeKind::Asked,
-            Body::AgentToolUse { .. } => MadeKind::Unasked,
-            _ => return None,
-        };
-        Some(Self { thread, kind })
-    }
-}
-
 /// Whether `tool` only reads: then it may run beside its neighbours, and again after a crash.
 pub const fn only_reads(tool: Builtin) -> bool {
     match tool {
@@ -189,6 +156,22 @@ pub(crate) fn confirm(calls: &mut [Call], id: EventId, verdict: Verdict, message
         };
         proceed(calls);
     }
+}
+
+/// Beside a call that a person is asked about nothing runs: what nobody need be asked about waits as what a
+/// person has let run does.
+pub(crate) fn hold(calls: &mut [Call]) {
+    for call in calls {
+        if let State::Ready(tool) = call.state {
+            call.state = State::Allowed(tool);
+        }
+    }
+}
+
+/// Whether an answer holds a call that a person is asked about and one that nobody need be.
+pub(crate) fn are_mixed(calls: &[Call]) -> bool {
+    let any = |fits: fn(&State) -> bool| calls.iter().any(|call| fits(&call.state));
+    any(|state| matches!(state, State::Asked(_))) && any(|state| matches!(state, State::Ready(_)))
 }
 
 /// Lets the calls go on as far as they may: what was allowed is ready once nothing needs the client any more;
@@ -252,14 +235,26 @@ mod tests {
     use protocol::event::Permission::{Allow, Ask};
 
     fn calls(of: &[(&str, Permission)]) -> Vec<Call> {
+        let mut calls = made(of);
+        proceed(&mut calls);
+        calls
+    }
+
+    fn held(of: &[(&str, Permission)]) -> Vec<Call> {
+        let mut calls = made(of);
+        assert!(are_mixed(&calls));
+        hold(&mut calls);
+        proceed(&mut calls);
+        calls
+    }
+
+    fn made(of: &[(&str, Permission)]) -> Vec<Call> {
         let call = |(index, (name, permission)): (usize, &(&str, Permission))| Call {
             id: EventId::from_bits(index as u128),
             state: State::of(name, Some(*permission)),
             noted: true,
         };
-        let mut calls: Vec<Call> = of.iter().enumerate().map(call).collect();
-        proceed(&mut calls);
-        calls
+        of.iter().enumerate().map(call).collect()
     }
 
     fn running(calls: &[Call]) -> Vec<u128> {
@@ -316,7 +311,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_waits_for_the_last_verdict_and_what_is_allowed_does_not() {
+    fn beside_what_is_asked_nothing_runs_until_the_last_verdict_and_then_all_in_order() {
+        let mut of = held(&[("bash", Allow), ("bash", Ask), ("read", Allow), ("write", Ask)]);
+        assert_eq!(running(&of), [0_u128; 0]);
+        confirm(&mut of, EventId::from_bits(1), Verdict::Allow, None);
+        assert_eq!(running(&of), [0_u128; 0]);
+        confirm(&mut of, EventId::from_bits(3), Verdict::Allow, None);
+        assert_eq!(running(&of), [0]);
+        assert_eq!(answered(&mut of, 0), [1]);
+        assert_eq!(answered(&mut of, 1), [2]);
+        assert_eq!(answered(&mut of, 2), [3]);
+    }
+
+    #[test]
+    fn in_an_earlier_log_what_is_allowed_does_not_wait_for_a_verdict() {
         let mut of = calls(&[("bash", Ask), ("bash", Allow), ("write", Ask)]);
         assert_eq!(running(&of), [1]);
         confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);
@@ -327,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_becomes_ready_in_front_of_a_started_one_waits_for_it() {
+    fn in_an_earlier_log_a_call_that_becomes_ready_in_front_of_a_started_one_waits_for_it() {
         let mut of = calls(&[("bash", Ask), ("bash", Allow), ("bash", Allow)]);
         assert_eq!(running(&of), [1]);
         confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);

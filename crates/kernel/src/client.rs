@@ -5,9 +5,11 @@ use alloc::collections::BTreeMap;
 use protocol::{EventId, ThreadId, event::Body, input::ClientEvent};
 
 use crate::{
-    call::{Made, MadeKind, State},
+    call::State,
     delegation::{self, Happened},
     draft::Draft,
+    fact::Private,
+    made::{Given, Made, MadeKind},
     mail,
     refusal::Refusal,
     status::{self, Printed},
@@ -52,16 +54,27 @@ fn custom_result(
     let body =
         Body::UserCustomToolResult { custom_tool_use_id: call, content, is_error, session_thread_id: None };
     if let Some((thread, State::Client)) = open_call(draft, call) {
-        let id = draft.say(thread, body);
+        let id = draft.say_answer(thread, body, Some(Private::ByClient));
         turn::settled(draft, thread);
         return Ok(id);
     }
-    let field = "custom_tool_use_id";
-    let earlier = earlier(draft, made, event, field, call)?;
-    match earlier.kind {
-        MadeKind::Custom => Ok(turn::record_again(draft, earlier.thread, body)),
-        MadeKind::Asked | MadeKind::Unasked => Err(Refusal::NotYours { event, call }),
+    let (thread, other) = match draft.answered(call) {
+        Some((thread, first)) => (thread, first.is_some_and(|first| *first != body)),
+        None => {
+            let earlier = earlier(draft, made, event, "custom_tool_use_id", call)?;
+            match earlier.kind {
+                MadeKind::Custom { answer } => {
+                    (earlier.thread, answer.is_some_and(|first| Given::of(&body) != Some(first)))
+                }
+                MadeKind::Asked | MadeKind::Unasked => return Err(Refusal::NotYours { event, call }),
+            }
+        }
+    };
+    if other {
+        return Err(Refusal::Answered { event, call });
     }
+    // The same again; or a late one for a call that the server closed, so that nobody fails by a stop.
+    Ok(turn::record_again(draft, thread, body))
 }
 
 fn confirmation(
@@ -76,14 +89,17 @@ fn confirmation(
     let body =
         Body::UserToolConfirmation { tool_use_id: call, result, deny_message, session_thread_id: None };
     if let Some((thread, State::Asked(_))) = open_call(draft, call) {
-        let id = draft.say(thread, body);
+        let id = draft.say_answer(thread, body, None);
         turn::settled(draft, thread);
         return Ok(id);
+    }
+    if draft.answered(call).is_some() {
+        return Err(Refusal::NotAsked { event, call });
     }
     let earlier = earlier(draft, made, event, "tool_use_id", call)?;
     match earlier.kind {
         MadeKind::Asked => Ok(turn::record_again(draft, earlier.thread, body)),
-        MadeKind::Custom | MadeKind::Unasked => Err(Refusal::NotAsked { event, call }),
+        MadeKind::Custom { .. } | MadeKind::Unasked => Err(Refusal::NotAsked { event, call }),
     }
 }
 

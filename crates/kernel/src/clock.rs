@@ -1,4 +1,4 @@
-//! How long a thread or a session has run, and when it rested.
+//! How long a thread or a session has run.
 
 use protocol::Stamp;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,6 @@ pub struct Clock {
     pub since: Option<Stamp>,
     /// Whether its status ever changed.
     pub ever: bool,
-    /// Whether it ever rested after work.
-    pub rested: bool,
     /// When it first ran.
     pub first: Option<Stamp>,
     /// When it ended for good.
@@ -36,11 +34,6 @@ impl Clock {
         self.active = self.active(at);
         self.since = None;
         self.ever = true;
-    }
-
-    pub(crate) fn rest(&mut self, at: Stamp) {
-        self.stop(at);
-        self.rested = true;
     }
 
     pub(crate) fn end(&mut self, at: Stamp) {

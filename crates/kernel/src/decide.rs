@@ -16,11 +16,12 @@ use protocol::{
 
 use crate::{
     answer,
-    call::{Call, Made, State, only_reads},
+    call::{Call, State, only_reads},
     client,
     delegation::{self, Happened},
     draft::Draft,
     fact::{End, Fact, Note, Piece, Private, Tree},
+    made::Made,
     mail,
     moment::Moment,
     refusal::Refusal,

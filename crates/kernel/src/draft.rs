@@ -10,6 +10,7 @@ use protocol::{
 
 use crate::{
     fact::{Fact, Note, Private, What},
+    made,
     moment::{Dice, Moment},
     session::Session,
     status::{self, Announcement, Board, Change},
@@ -35,6 +36,8 @@ pub(crate) struct Draft {
     pub(crate) ended: VecDeque<(ThreadId, String)>,
     /// Before which fact nothing that comes to rest is said.
     held: usize,
+    /// Threads that a client's answer has set to work since then, and before which fact that is said.
+    woken: Vec<(ThreadId, usize)>,
     board: Board,
     flash: Option<ThreadId>,
 }
@@ -51,6 +54,7 @@ impl Draft {
             facts: Vec::new(),
             open: 0,
             held: 0,
+            woken: Vec::new(),
             ended: VecDeque::new(),
             board: status::board(session),
             flash: None,
@@ -77,6 +81,28 @@ impl Draft {
         let id = self.mint();
         self.say_as(thread, id, body, private);
         id
+    }
+
+    /// Says a client's answer to an open call. Whom it sets to work, also those that wait for its thread, is
+    /// said to run behind it (rules.md 1).
+    pub(crate) fn say_answer(&mut self, thread: ThreadId, body: Body, private: Option<Private>) -> EventId {
+        let before = status::running(&self.session);
+        let id = self.say_with(thread, body, private);
+        let woken = status::running(&self.session).into_iter().filter(|thread| !before.contains(thread));
+        self.woken.extend(woken.map(|thread| (thread, self.facts.len())));
+        id
+    }
+
+    /// Of a call that waited for a client's result before this input: its thread, and what a client has
+    /// answered it with since.
+    pub(crate) fn answered(&self, call: EventId) -> Option<(ThreadId, Option<&Body>)> {
+        let thread = made::waits(&self.base, call)?;
+        let first = self.facts.iter().find_map(|fact| match &fact.what {
+            What::Event { event, private } => answers(&event.body, call).then_some((&event.body, private)),
+            What::Note { .. } => None,
+        });
+        let by_client = first.filter(|(_, private)| **private == Some(Private::ByClient));
+        Some((thread, by_client.map(|(body, _)| body)))
     }
 
     /// Says an event whose id is known already.
@@ -112,8 +138,9 @@ impl Draft {
     }
 
     /// Makes the status events of what was said since the last time. What begins to run is said before its
-    /// own first fact, a parent before its children, the session before all; what comes to rest behind its
-    /// own last fact, the deepest first; the session's rest stands at the end (rules.md 1, 6).
+    /// own first fact, or behind the client's answer that woke it, a parent before its children, the session
+    /// before all; what comes to rest behind its own last fact, the deepest first; the session's rest stands
+    /// at the end (rules.md 1, 6).
     pub(crate) fn settle(&mut self) {
         let board = status::board(&self.session);
         let Announcement { starts, running, resting, stops } =
@@ -140,6 +167,7 @@ impl Draft {
         }
         self.open = self.facts.len();
         self.held = self.open;
+        self.woken.clear();
         self.board = board;
     }
 
@@ -159,8 +187,13 @@ impl Draft {
             let below = running.iter().zip(&places).filter(move |(other, _)| other.depth > depth);
             below.filter_map(|(_, place)| *place).min()
         };
+        let woken = |change: &Change| {
+            let woken = self.woken.iter().find(|(thread, _)| Some(*thread) == change.thread);
+            woken.map(|(_, place)| *place)
+        };
         let place = |(change, own): (&Change, &Option<usize>)| {
-            [*own, deeper(change.depth)].into_iter().flatten().min().unwrap_or(self.open)
+            let first = || [*own, deeper(change.depth)].into_iter().flatten().min();
+            woken(change).or_else(first).unwrap_or(self.open)
         };
         let found: Vec<usize> = running.iter().zip(&places).map(place).collect();
         found.into_iter().zip(running).collect()
@@ -220,6 +253,10 @@ impl Draft {
         self.settle();
         self.facts
     }
+}
+
+fn answers(body: &Body, call: EventId) -> bool {
+    matches!(body, Body::UserCustomToolResult { custom_tool_use_id, .. } if *custom_tool_use_id == call)
 }
 
 fn stamp(fact: &mut Fact, stamp: Stamp) {

@@ -77,6 +77,10 @@ pub enum Private {
         /// event. Earlier versions kept none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         opaque: Option<Opaque<EventId>>,
+        /// Whether the calls that nobody need be asked about wait beside one that a person is. In logs of
+        /// earlier versions they did not.
+        #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+        held: bool,
     },
     /// Beside a tool use: the provider's own id of the call.
     Call {
@@ -86,6 +90,9 @@ pub enum Private {
         #[serde(default, skip_serializing_if = "core::ops::Not::not")]
         noted: bool,
     },
+    /// Beside `user.custom_tool_result`: a client has answered an open call with it, not the server. Earlier
+    /// versions said nothing of that.
+    ByClient,
     /// Beside `agent.thinking`: the provider's block, to be given back unchanged.
     Thought {
         /// The block.

@@ -16,6 +16,7 @@ mod decide;
 mod delegation;
 mod draft;
 pub mod fact;
+pub mod made;
 mod mail;
 pub mod moment;
 mod offered;
@@ -31,9 +32,9 @@ mod turn;
 pub mod view;
 mod want;
 
-pub use call::{Made, MadeKind};
 pub use decide::{Change, Decision, Input, Opening, decide, open};
 pub use fact::{Fact, Note, Piece, Private, Tree, What};
+pub use made::{Made, MadeKind, Search};
 pub use moment::{Moment, Seed};
 pub use refusal::Refusal;
 pub use session::Session;

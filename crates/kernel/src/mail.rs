@@ -5,12 +5,7 @@ use alloc::vec::Vec;
 
 use protocol::{EventId, ThreadId, content::Block, event::Body, limits};
 
-use crate::{
-    draft::Draft,
-    fact::Note,
-    session::Session,
-    thread::{Queued, Thread},
-};
+use crate::{draft::Draft, fact::Note, session::Session, thread::Queued};
 
 /// Whether a session's queue takes `bytes` more.
 pub(crate) fn has_room(session: &Session, bytes: usize) -> bool {
@@ -20,7 +15,9 @@ pub(crate) fn has_room(session: &Session, bytes: usize) -> bool {
 
 /// Shows on the sender's side that something was sent.
 pub(crate) fn say_sent(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>) {
-    let to_agent_name = name_of(draft.session.thread(to));
+    // The coordinator is not named to (spec/behaviour.md e.3).
+    let child = draft.session.thread(to).filter(|thread| thread.parent.is_some());
+    let to_agent_name = child.map(|thread| thread.agent_name.clone());
     draft.say(from, Body::AgentThreadMessageSent { to_session_thread_id: to, to_agent_name, content });
 }
 
@@ -29,14 +26,9 @@ pub(crate) fn envelope(session: &Session, from: ThreadId, content: &[Block]) -> 
     let sender = session.thread(from)?;
     Some(Body::AgentThreadMessageReceived {
         from_session_thread_id: from,
-        from_agent_name: name_of(Some(sender)),
+        from_agent_name: Some(sender.agent_name.clone()),
         content: content.to_vec(),
     })
-}
-
-/// The name that a message shows; the primary's is not shown (spec/behaviour.md e.3).
-fn name_of(thread: Option<&Thread>) -> Option<alloc::string::String> {
-    thread.filter(|thread| thread.parent.is_some()).map(|thread| thread.agent_name.clone())
 }
 
 /// Takes all that is queued, in log order.

@@ -27,6 +27,13 @@ pub enum Refusal {
         /// The id it named.
         call: EventId,
     },
+    /// A result for a call that a client has answered with another.
+    Answered {
+        /// Which event of the request.
+        event: usize,
+        /// The id it named.
+        call: EventId,
+    },
     /// A result for a call that the server answers itself.
     NotYours {
         /// Which event of the request.
@@ -104,7 +111,9 @@ impl Refusal {
             Self::UnknownCall { event, field, .. } | Self::ThreadOver { event, field, .. } => {
                 Some(format!("events.{event}.{field}"))
             }
-            Self::NotYours { event, .. } => Some(format!("events.{event}.custom_tool_use_id")),
+            Self::Answered { event, .. } | Self::NotYours { event, .. } => {
+                Some(format!("events.{event}.custom_tool_use_id"))
+            }
             Self::NotAsked { event, .. } => Some(format!("events.{event}.tool_use_id")),
             Self::UnknownThread { event, .. } | Self::ThreadTerminated { event, .. } => {
                 Some(format!("events.{event}.session_thread_id"))
@@ -130,15 +139,21 @@ impl Refusal {
             Self::RequiresAction { pending, .. } => {
                 let ids: Vec<_> = pending.iter().map(|id| format!("{id}")).collect();
                 format!(
-                    "the session is idle and requires action on {}; answer these first, or send user.interrupt",
+                    "waiting on responses to events [{}]; answer these first, or send user.interrupt",
                     ids.join(", ")
                 )
             }
-            Self::UnknownCall { call, .. } => {
-                format!("this session has made no call {call} that a client answers")
-            }
+            Self::UnknownCall { field, call, .. } => format!(
+                "{call} does not match any {} event in this session; answer the ids in the \
+                 `stop_reason.event_ids` of its last session.status_idle",
+                field.trim_end_matches("_id")
+            ),
+            Self::Answered { call, .. } => format!(
+                "{call} has been answered with another result, and the first one counts; send that one again, or none"
+            ),
             Self::NotYours { call, .. } => format!(
-                "the server runs {call} itself; send user.tool_confirmation if it was asked about, and no result"
+                "{call} does not match any custom_tool_use event in this session: the server runs it itself; send \
+                 user.tool_confirmation if it was asked about, and no result"
             ),
             Self::NotAsked { call, .. } => format!(
                 "{call} was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation"

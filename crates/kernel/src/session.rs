@@ -255,8 +255,7 @@ impl Session {
                 self.threads.iter_mut().for_each(Thread::interrupted);
             }
             Body::SessionStatusRunning => self.clock.start(at),
-            Body::SessionStatusRescheduled => self.clock.stop(at),
-            Body::SessionStatusIdle { .. } => self.clock.rest(at),
+            Body::SessionStatusRescheduled | Body::SessionStatusIdle { .. } => self.clock.stop(at),
             Body::SessionStatusTerminated => self.clock.end(at),
             Body::SessionDeleted => self.deleted_at = Some(at),
             Body::SessionUpdated { agent, metadata, title } => {

@@ -100,6 +100,12 @@ pub fn session(session: &Session) -> Printed {
     printed.into_iter().next().unwrap_or(Printed::Idle(Stop::EndTurn))
 }
 
+/// The threads that print running.
+pub(crate) fn running(session: &Session) -> Vec<ThreadId> {
+    let runs = session.threads().filter(|of| thread(session, of) == Printed::Running);
+    runs.map(|thread| thread.id).collect()
+}
+
 fn pending(printed: &Printed) -> &[EventId] {
     match printed {
         Printed::RequiresAction(calls) => calls,

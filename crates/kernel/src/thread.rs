@@ -301,9 +301,9 @@ impl Thread {
                 self.call(event.id, State::of(name, *evaluated_permission), noted);
             }
             Body::SpanModelRequestEnd { .. } => {
-                if let Some(Private::Ended { ending, tokens, .. }) = private {
+                if let Some(Private::Ended { ending, tokens, held, .. }) = private {
                     self.tokens = self.tokens.plus(*tokens);
-                    self.finish(ending);
+                    self.finish(ending, *held);
                 }
             }
             Body::UserCustomToolResult { custom_tool_use_id: call, .. }
@@ -367,7 +367,7 @@ impl Thread {
 
     /// It is shown as idle: its turn is over, unless it waits for the client.
     fn rested(&mut self, at: Stamp) {
-        self.clock.rest(at);
+        self.clock.stop(at);
         if self.rests() {
             self.report = Report::default();
         }
@@ -413,9 +413,12 @@ impl Thread {
         }
     }
 
-    fn finish(&mut self, ending: &Ending) {
+    fn finish(&mut self, ending: &Ending, held: bool) {
         let Doing::Asking(_, calls) = &mut self.doing else { return };
         let mut calls = core::mem::take(calls);
+        if held {
+            call::hold(&mut calls);
+        }
         call::proceed(&mut calls);
         self.doing = match ending {
             Ending::Answered | Ending::CutOff | Ending::Unread | Ending::Paused if !calls.is_empty() => {

@@ -158,7 +158,7 @@ impl Transcript {
     fn end(&mut self, private: Option<&Private>) {
         let mut parts = core::mem::take(&mut self.answer);
         let (ending, tokens, opaque) = match private {
-            Some(Private::Ended { ending, tokens, opaque }) => (ending, tokens.read(), opaque.as_ref()),
+            Some(Private::Ended { ending, tokens, opaque, .. }) => (ending, tokens.read(), opaque.as_ref()),
             _ => (&Ending::Cut, 0, None),
         };
         match ending {
@@ -367,7 +367,7 @@ mod tests {
             let model_request_start_id = EventId::from_bits(6);
             let (is_error, model_usage) = (Some(false), tokens.into());
             let body = Body::SpanModelRequestEnd { model_request_start_id, is_error, model_usage };
-            (body, Some(Private::Ended { ending, tokens, opaque: None }))
+            (body, Some(Private::Ended { ending, tokens, opaque: None, held: false }))
         };
         let said = |text: &str| Body::UserMessage { content: alloc::vec![Block::text(text)] };
         assert_eq!(apply(said("one"), None), None);

@@ -141,7 +141,10 @@ pub(crate) fn end_with(
     tokens: Tokens,
     opaque: Option<Opaque<EventId>>,
 ) {
-    let Some(request) = draft.session.thread(thread).and_then(crate::Thread::request) else { return };
+    let Some(Doing::Asking(request, calls)) = draft.session.thread(thread).map(|state| &state.doing) else {
+        return;
+    };
+    let (request, held) = (*request, call::are_mixed(calls));
     let is_error = match ending {
         Ending::Answered | Ending::Refused { .. } | Ending::Paused | Ending::CutOff | Ending::Unread => false,
         Ending::Failed | Ending::Cut => true,
@@ -151,7 +154,7 @@ pub(crate) fn end_with(
         is_error: Some(is_error),
         model_usage: tokens.into(),
     };
-    draft.say_with(thread, body, Some(Private::Ended { ending, tokens, opaque }));
+    draft.say_with(thread, body, Some(Private::Ended { ending, tokens, opaque, held }));
 }
 
 /// The open request failed: it is asked again, later or without what was refused, or the turn is over.
@@ -232,7 +235,7 @@ pub(crate) fn settled(draft: &mut Draft, thread: ThreadId) {
 
 fn denied(tool: Builtin, message: Option<&str>) -> String {
     let reason = message.map(str::trim).filter(|message| !message.is_empty());
-    let reason = reason.map_or(String::new(), |message| format!(" {message}"));
+    let reason = reason.map_or(String::new(), |message| format!(" Rejection message: {message}"));
     format!("Permission to use {} has been rejected.{reason}", tool.name())
 }
 

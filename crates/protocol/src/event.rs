@@ -185,7 +185,7 @@ bodies! {
     "agent.thread_message_received" AgentThreadMessageReceived {
         /// Where from.
         from_session_thread_id: ThreadId,
-        /// Whose; null from the primary agent.
+        /// Whose; null from the primary agent in the logs of earlier versions.
         from_agent_name: Option<String>,
         /// What it says.
         content: Vec<Block>,

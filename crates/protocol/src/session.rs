@@ -107,7 +107,7 @@ pub struct Thread {
     pub status: Status,
     /// How long it worked; null until its status first changes.
     pub stats: Option<ThreadStats>,
-    /// What it used; null until it is first idle.
+    /// What it used; null until its status first changes.
     pub usage: Option<Usage>,
     /// The workflow run it belongs to.
     pub workflow_run_id: Option<String>,

@@ -194,12 +194,15 @@ impl From<Refusal> for Problem {
             Refusal::QueueFull => Self::new(ErrorKind::RateLimit, refusal.message()),
             Refusal::Invalid(wrong) => wrong.clone().into(),
             Refusal::NoSuchThread { .. } => Self::missing(refusal.message()),
+            Refusal::UnknownThread { .. } => {
+                Self::missing(format!("{}: {}", refusal.path().unwrap_or_default(), refusal.message()))
+            }
             Refusal::Terminated
             | Refusal::RequiresAction { .. }
             | Refusal::UnknownCall { .. }
+            | Refusal::Answered { .. }
             | Refusal::NotYours { .. }
             | Refusal::NotAsked { .. }
-            | Refusal::UnknownThread { .. }
             | Refusal::ThreadTerminated { .. }
             | Refusal::ThreadOver { .. }
             | Refusal::PrimaryThread { .. }

@@ -49,8 +49,8 @@ names! {
         CallingQueued "calling, queued",
         /// A tool runs, and nothing needs the client.
         Running "running",
-        /// A tool runs, and other calls need the client.
-        RunningAsked "running, asked",
+        /// A tool runs, and other calls wait for the client's answer.
+        RunningCalling "running, calling",
         /// A tool runs and messages wait.
         RunningQueued "running, queued",
         /// A retry waits for its time.
@@ -75,8 +75,10 @@ names! {
         Result "result",
         /// A client answers and confirms all that waits for it, in one request.
         AllResults "all results",
-        /// A client answers a call that has been answered.
+        /// A client answers a call as it has before, or one that the server closed.
         ResultAgain "result again",
+        /// A client answers a call otherwise than before.
+        ResultOther "result other",
         /// A client answers a call that was never made.
         ResultUnknown "result unknown",
         /// A client answers a call that the server runs.
@@ -204,7 +206,7 @@ impl State {
         let runs = calls.iter().any(|call| call.state.running().is_some());
         match (runs, queued) {
             (true, true) => Self::RunningQueued,
-            (true, false) if asked || customs > 0 => Self::RunningAsked,
+            (true, false) if customs > 0 => Self::RunningCalling,
             (true, false) => Self::Running,
             (false, true) => Self::CallingQueued,
             (false, false) if asked && customs > 0 => Self::AskedCalling,
@@ -227,19 +229,18 @@ impl State {
 
     /// Whether a tool runs.
     pub const fn runs(self) -> bool {
-        matches!(self, Self::Running | Self::RunningAsked | Self::RunningQueued)
+        matches!(self, Self::Running | Self::RunningCalling | Self::RunningQueued)
     }
 
     /// Whether a person may be asked.
     pub const fn asks_person(self) -> bool {
         matches!(self, Self::Asked | Self::AskedCalling | Self::CallingQueued)
-            || matches!(self, Self::RunningAsked | Self::RunningQueued)
     }
 
     /// Whether a call may wait for the client's answer.
     pub const fn asks_client(self) -> bool {
         matches!(self, Self::Calling | Self::CallingMore | Self::AskedCalling | Self::CallingQueued)
-            || matches!(self, Self::RunningAsked | Self::RunningQueued)
+            || matches!(self, Self::RunningCalling | Self::RunningQueued)
     }
 
     /// Whether a retry waits.
@@ -292,6 +293,7 @@ impl Act {
             | Self::StaleFailure
             | Self::WakeStale
             | Self::RanStale
+            | Self::ResultOther
             | Self::ResultUnknown
             | Self::ResultNotYours
             | Self::ConfirmUnasked

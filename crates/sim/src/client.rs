@@ -6,7 +6,8 @@ use protocol::input::ClientEvent;
 use protocol::{EventId, ThreadId};
 
 use crate::act::Act;
-use crate::desk::{Call, Kind};
+use crate::desk::{Call, Given, Kind};
+use crate::dice::Dice;
 use crate::world::{THREAD, World};
 
 const STOP: ClientEvent = ClientEvent::Interrupt { thread: None };
@@ -21,6 +22,7 @@ pub(crate) fn said(world: &mut World, act: Act) -> Option<Vec<ClientEvent>> {
         Act::Result => vec![one_result(world)?],
         Act::AllResults => all(world)?,
         Act::ResultAgain => vec![result_again(world)?],
+        Act::ResultOther => vec![result_other(world)?],
         Act::ResultUnknown => vec![result(world, unknown)],
         Act::ResultNotYours => {
             let ours = pick(world, |call| call.kind != Kind::Custom).unwrap_or(unknown);
@@ -58,6 +60,7 @@ pub(crate) fn able(world: &World, act: Act) -> bool {
         Act::Allow | Act::Deny | Act::VerdictInterrupt => calls.iter().any(waits_for_verdict),
         Act::AllResults => calls.iter().any(Call::needs_client),
         Act::ResultAgain => calls.iter().any(has_result),
+        Act::ResultOther => calls.iter().any(|call| call.given.is_some()),
         Act::VerdictAgain => calls.iter().any(has_verdict),
         Act::RanEarly => !world.waiting().is_empty(),
         _ => true,
@@ -116,6 +119,7 @@ fn any(world: &mut World) -> ClientEvent {
     let event = match world.dice.below(10) {
         0 | 1 => Some(world.message()),
         2 => Some(STOP),
+        3 if world.dice.once_in(3) => result_other(world),
         3 => result_again(world),
         4 => verdict_again(world),
         5..=7 => asked(world).map(|call| any_verdict(world, call)),
@@ -124,10 +128,36 @@ fn any(world: &mut World) -> ClientEvent {
     event.unwrap_or_else(|| world.message())
 }
 
-/// An answer to a call that has been answered before.
+/// The answer that a client has given before, or any to a call that the server closed.
 fn result_again(world: &mut World) -> Option<ClientEvent> {
     let call = pick(world, has_result)?;
-    Some(result(world, call))
+    let given = world.desk.call(call).and_then(|call| call.given.clone());
+    Some(given.map(|given| again(call, given)).unwrap_or_else(|| result(world, call)))
+}
+
+/// Another answer than a client has given before.
+fn result_other(world: &mut World) -> Option<ClientEvent> {
+    let call = pick(world, |call| call.given.is_some())?;
+    let given = world.desk.call(call)?.given.clone()?;
+    Some(other(&mut world.dice, call, given))
+}
+
+/// The result that was given before, word for word.
+pub(crate) fn again(call: EventId, (content, is_error): Given) -> ClientEvent {
+    let content = content.and_then(|content| serde_json::from_value(content).ok());
+    ClientEvent::CustomResult { call, content, is_error: is_error.then_some(true) }
+}
+
+/// A result that is nearly the one that was given before.
+pub(crate) fn other(dice: &mut Dice, call: EventId, given: Given) -> ClientEvent {
+    let before = again(call, given);
+    let ClientEvent::CustomResult { mut content, mut is_error, .. } = before else { return before };
+    match dice.below(4) {
+        0 => is_error = if is_error.is_some() { None } else { Some(true) },
+        1 => is_error = Some(false),
+        _ => content.get_or_insert_default().push(Block::text("and more")),
+    }
+    ClientEvent::CustomResult { call, content, is_error }
 }
 
 /// A verdict on a call that has one, or was answered without.

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use protocol::EventId;
+use serde_json::Value;
 
 use crate::line::Line;
+use crate::referee::hands::{INTERRUPTED, is_unread};
+use crate::team::ENDED;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +25,12 @@ pub(crate) struct Call {
     pub(crate) begun: bool,
     /// Whether it has been answered.
     pub(crate) answered: bool,
+    /// What a client answered it with.
+    pub(crate) given: Option<Given>,
 }
+
+/// The content and `is_error` of a client's result.
+pub(crate) type Given = (Option<Value>, bool);
 
 /// Who acts on a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +79,16 @@ impl Call {
     }
 }
 
+/// What a client gives with this result; `None`: it is the server that closes its call.
+pub(crate) fn given(line: &Line) -> Option<Given> {
+    let closed = line.is_error
+        && match line.texts().as_slice() {
+            [text] => [INTERRUPTED, ENDED].contains(text) || is_unread(text),
+            _ => false,
+        };
+    (!closed).then(|| (line.content.clone(), line.is_error))
+}
+
 /// Whether this tool only reads.
 pub(crate) fn reads(name: &str) -> bool {
     matches!(name, "read" | "glob" | "grep")
@@ -83,6 +101,8 @@ pub(crate) struct Desk {
     places: BTreeMap<EventId, usize>,
     /// Before this one, all are answered.
     first: usize,
+    /// The first of the last answer.
+    answer: usize,
 }
 
 impl Desk {
@@ -96,8 +116,9 @@ impl Desk {
                 _ => self.made(line, Kind::Deny),
             },
             "user.custom_tool_result" | "agent.tool_result" => {
-                if let Some(call) = self.call_mut(line.about) {
+                if let Some(call) = self.call_mut(line.about).filter(|call| !call.answered) {
                     call.answered = true;
+                    call.given = given(line).filter(|_| call.kind == Kind::Custom);
                 }
                 let open = self.calls.iter().skip(self.first).position(|call| !call.answered);
                 self.first = open.map_or(self.calls.len(), |open| self.first + open);
@@ -123,9 +144,12 @@ impl Desk {
 
     fn made(&mut self, line: &Line, kind: Kind) {
         let Some(id) = line.id else { return };
+        if self.first == self.calls.len() {
+            self.answer = self.first;
+        }
         self.places.insert(id, self.calls.len());
         let name = line.name.clone();
-        self.calls.push(Call { id, name, kind, verdict: None, begun: false, answered: false });
+        self.calls.push(Call { id, name, kind, verdict: None, begun: false, answered: false, given: None });
     }
 
     fn call_mut(&mut self, id: Option<EventId>) -> Option<&mut Call> {
@@ -153,15 +177,32 @@ impl Desk {
         self.open().into_iter().filter(|call| call.needs_client()).map(|call| call.id).collect()
     }
 
-    /// Whether this call may run, or wait for its turn to: it was always allowed, or a person let it and
-    /// nothing needs the client any more.
+    /// Whether this call may run, or wait for its turn to: it was always allowed, or a person let it; and
+    /// beside one that a person is asked about nothing runs while any needs the client.
     pub(crate) fn may_run(&self, call: &Call) -> bool {
         let allowed = match (call.kind, &call.verdict) {
-            (Kind::Allow, _) => true,
-            (Kind::Ask, Some(Verdict::Allow)) => self.pending().is_empty(),
+            (Kind::Allow, _) | (Kind::Ask, Some(Verdict::Allow)) => true,
             (Kind::Ask, Some(Verdict::Deny(_)) | None) | (Kind::Custom | Kind::Deny, _) => false,
         };
-        allowed && !call.answered
+        let asks = self.calls.iter().skip(self.answer).any(|call| call.kind == Kind::Ask);
+        allowed && !call.answered && !(asks && self.open().iter().any(|call| call.needs_client()))
+    }
+
+    /// Whether a call waits that may run once nothing needs the client any more.
+    pub(crate) fn held(&self) -> bool {
+        let let_in = |call: &&Call| call.kind == Kind::Allow || call.verdict == Some(Verdict::Allow);
+        self.open().iter().any(let_in)
+    }
+
+    /// Whether this line, a first result or verdict, sets its thread to work that waits for nobody else: it is
+    /// the last that is needed, and nothing runs beside it.
+    pub(crate) fn wakes(&self, line: &Line) -> bool {
+        let word = match line.kind.as_str() {
+            "user.custom_tool_result" => given(line).is_some(),
+            kind => kind == "user.tool_confirmation",
+        };
+        let last = line.about.is_some_and(|call| self.pending() == [call]);
+        word && last && !self.works()
     }
 
     /// Whether some call may run.
@@ -188,18 +229,46 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_may_run_when_it_is_let_and_nothing_needs_the_client() {
+    fn beside_what_is_asked_nothing_may_run_while_the_client_is_needed() {
         let mut lines = vec![called(1, "bash", "ask"), called(2, "", ""), called(3, "read", "allow")];
         assert_eq!(desk(&lines).pending(), [id(1), id(2)]);
-        assert_eq!(may_run(&desk(&lines)), [id(3)]);
+        assert_eq!(may_run(&desk(&lines)), []);
         lines.push(confirmed(1, "allow"));
         assert_eq!(desk(&lines).pending(), [id(2)]);
-        assert_eq!(may_run(&desk(&lines)), [id(3)]);
+        assert_eq!(may_run(&desk(&lines)), []);
         lines.push(about(9, "user.custom_tool_result", 2));
         assert_eq!(may_run(&desk(&lines)), [id(1), id(3)]);
         lines.push(about(10, "agent.tool_result", 1));
         assert_eq!(may_run(&desk(&lines)), [id(3)]);
         assert_eq!(desk(&lines).open().len(), 1);
+    }
+
+    #[test]
+    fn what_no_person_is_asked_about_runs_beside_the_clients_calls_also_in_the_next_answer() {
+        let asked = [called(1, "bash", "ask"), confirmed(1, "deny"), about(9, "agent.tool_result", 1)];
+        let next = [called(2, "", ""), called(3, "read", "allow")];
+        assert_eq!(may_run(&desk(&[asked.to_vec(), next.to_vec()].concat())), [id(3)]);
+    }
+
+    #[test]
+    fn the_last_word_that_is_needed_wakes() {
+        let calls = [called(1, "bash", "ask"), called(2, "", ""), called(3, "read", "allow")];
+        let result = about(9, "user.custom_tool_result", 2);
+        assert!(!desk(&calls).wakes(&result) && !desk(&calls).wakes(&confirmed(1, "allow")));
+        let verdict = [calls.to_vec(), vec![confirmed(1, "allow")]].concat();
+        assert!(desk(&verdict).wakes(&result) && !desk(&verdict).wakes(&confirmed(1, "deny")));
+        let runs = [called(2, "", ""), called(3, "read", "allow")];
+        assert!(!desk(&runs).wakes(&result));
+    }
+
+    #[test]
+    fn what_a_client_gave_is_known_and_what_the_server_closed_is_not() {
+        let given = |text: &str| {
+            let content = Some(serde_json::json!([{"type": "text", "text": text}]));
+            let result = Line { content, is_error: true, ..about(9, "user.custom_tool_result", 1) };
+            desk(&[called(1, "", ""), result]).call(id(1)).and_then(|call| call.given.clone()).is_some()
+        };
+        assert_eq!([given("r1"), given(INTERRUPTED), given(ENDED)], [true, false, false]);
     }
 
     #[test]

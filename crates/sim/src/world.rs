@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Change, Decision, Fact, Input, Made, MadeKind, Moment, Opening, Piece, Refusal, Seed, Session,
-    Transcript, Want, decide, fact, wants,
+    Change, Decision, Fact, Input, Moment, Opening, Piece, Refusal, Search, Seed, Session, Transcript, Want,
+    decide, fact, wants,
 };
 use protocol::agent::SessionAgent;
 use protocol::content::Block;
@@ -17,7 +17,7 @@ use protocol::prompt::{Prompt, Spot, Workplace};
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
 use crate::counters::Counters;
-use crate::desk::{Desk, Kind, reads};
+use crate::desk::{Desk, reads};
 use crate::dice::Dice;
 use crate::kit::Kit;
 use crate::line::{self, Line};
@@ -183,21 +183,10 @@ impl World {
 
     /// What an engine does with a word on a call that is not open: it looks into the log and asks again.
     fn looked_up(&self, mut input: Input, moment: Moment) -> Input {
-        loop {
-            let Err(Refusal::UnknownCall { call, .. }) = decide(&self.session, input.clone(), moment) else {
-                return input;
-            };
-            let Some(known) = self.desk.call(call) else { return input };
-            let kind = match known.kind {
-                Kind::Custom => MadeKind::Custom,
-                Kind::Ask => MadeKind::Asked,
-                Kind::Allow | Kind::Deny => MadeKind::Unasked,
-            };
-            let Input::Client { made, .. } = &mut input else { return input };
-            if made.insert(call, Made { thread: THREAD, kind }).is_some() {
-                return input;
-            }
+        if let Err(Refusal::UnknownCall { .. }) = decide(&self.session, input.clone(), moment) {
+            look_up(&mut input, &self.session, &self.facts);
         }
+        input
     }
 
     fn append(&mut self, decision: Decision, events: &[ClientEvent]) -> Result<(), String> {
@@ -408,6 +397,15 @@ impl World {
     pub fn other_tools(&mut self) -> Change {
         let tools = self.kit.other(&mut self.dice).tools();
         Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Value(tools) }
+    }
+}
+
+/// Shows a request what the log holds of the calls that it answers.
+pub(crate) fn look_up(input: &mut Input, session: &Session, facts: &[Fact]) {
+    if let Input::Client { events, made } = input {
+        let mut search = Search::of(session, events);
+        facts.iter().for_each(|fact| search.see(fact));
+        *made = search.made();
     }
 }
 

@@ -117,7 +117,7 @@ async fn what_a_person_allows_runs_and_what_is_denied_does_not() {
     assert!(world.glove.calls.lock().unwrap().is_empty());
     world.send(session, vec![verdict(calls[1], Verdict::Allow, None)]).await;
     let shown = events(&until(&mut feed, IDLE).await);
-    let denied = said("Permission to use write has been rejected. not here", true);
+    let denied = said("Permission to use write has been rejected. Rejection message: not here", true);
     assert_eq!(results(&shown), [denied, said("ok", false)]);
     assert_eq!(world.glove.calls.lock().unwrap()[0].event, calls[1]);
 

@@ -1,12 +1,14 @@
 //! A turn through the whole engine: what is committed, what is shown, what survives.
 use crate::support::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use engine::{Clock, CommitError, EventQuery, Frame, Order, Previews, Range};
 use kernel::{Input, Refusal};
 use protocol::{
     EventId, WorkspaceId,
-    event::{Body, StopReason},
+    content::Block,
+    event::{Body, Event, StopReason},
     input::ClientEvent,
     prompt::{FailureClass, Part},
     session::Status,
@@ -264,6 +266,52 @@ async fn a_second_result_of_an_answered_call_is_found_in_the_log_and_recorded() 
         ClientEvent::CustomResult { call: protocol::EventId::from_bits(5), content: None, is_error: None };
     let refused = world.engine.commit(HOME, session, client(vec![unknown])).await;
     assert!(matches!(refused, Err(CommitError::Refused(Refusal::UnknownCall { .. }))));
+}
+
+/// The result of a call.
+fn gives(call: EventId, text: &str) -> ClientEvent {
+    ClientEvent::CustomResult { call, content: Some(vec![Block::text(text)]), is_error: None }
+}
+
+/// The calls of the client's among these frames.
+fn customs(frames: &[Frame]) -> Vec<EventId> {
+    let made = |event: &Arc<Event>| matches!(event.body, Body::AgentCustomToolUse { .. });
+    events(frames).into_iter().filter(made).map(|event| event.id).collect()
+}
+
+#[tokio::test]
+async fn of_two_answers_at_the_same_time_the_second_is_refused_before_the_first_is_written() {
+    let world = world(Store::memory(), vec![Act::Call("look_up")]).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    let call = customs(&until(&mut feed, IDLE).await)[0];
+    let send = |text| world.engine.commit(HOME, session, client(vec![gives(call, text)]));
+    let (first, other, same) = tokio::join!(send("a"), send("b"), send("a"));
+    assert!(first.is_ok() && same.is_ok(), "{first:?} {same:?}");
+    let refused = CommitError::Refused(Refusal::Answered { event: 0, call });
+    assert_eq!(format!("{:?}", other.unwrap_err()), format!("{refused:?}"));
+}
+
+#[tokio::test]
+async fn what_answered_a_call_is_found_however_far_behind_it_that_stands() {
+    let world = world(Store::memory(), vec![Act::Call("look_up"), Act::Call("look_up")]).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    let first = customs(&until(&mut feed, IDLE).await)[0];
+    let long = "a".repeat(20_000);
+    world.send(session, vec![gives(first, &long)]).await;
+    let second = customs(&until(&mut feed, IDLE).await)[0];
+    for _ in 0..20 {
+        world.send(session, vec![gives(first, &long)]).await;
+    }
+    world.send(session, vec![gives(second, "b")]).await;
+    let both = |text| client(vec![gives(first, &long), gives(second, text)]);
+    let other = world.engine.commit(HOME, session, both("c")).await;
+    let refused = CommitError::Refused(Refusal::Answered { event: 1, call: second });
+    assert_eq!(format!("{:?}", other.unwrap_err()), format!("{refused:?}"));
+    world.engine.commit(HOME, session, both("b")).await.unwrap();
 }
 
 #[tokio::test]

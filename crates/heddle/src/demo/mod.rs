@@ -108,7 +108,7 @@ impl Show {
         loop {
             let event = self.next().await?;
             match event["type"].as_str().unwrap_or_default() {
-                "agent.thread_message_received" if event["from_agent_name"].is_string() => {
+                "agent.thread_message_received" if self.tree.is_child(&event["from_session_thread_id"]) => {
                     reports += 1;
                     // The coordinator's model is being asked what to make of it.
                     if reports == 2 && !killed {

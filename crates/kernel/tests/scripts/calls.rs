@@ -27,9 +27,9 @@ fn a_turn_with_a_custom_tool() {
       #10 session.status_idle requires_action #6
       = idle, requires_action #6
     > result 1 "found"
-      #11 session.status_running
-      #12 session.thread_status_running primary
-      #13 user.custom_tool_result #6 "found"
+      #11 user.custom_tool_result #6 "found"
+      #12 session.status_running
+      #13 session.thread_status_running primary
       #14 span.model_request_start
       = running, ask #14
     > answer text "done"
@@ -75,9 +75,9 @@ fn parallel_calls_answered_one_by_one_announce_what_is_left() {
       #15 session.status_idle requires_action #6
       = idle, requires_action #6
     > result 1 "found"
-      #16 session.status_running
-      #17 session.thread_status_running primary
-      #18 user.custom_tool_result #6 "found"
+      #16 user.custom_tool_result #6 "found"
+      #17 session.status_running
+      #18 session.thread_status_running primary
       #19 span.model_request_start
       = running, ask #19
     > answer text "done"
@@ -115,10 +115,10 @@ fn parallel_calls_answered_in_one_request() {
       #10 session.status_idle requires_action #5 #6
       = idle, requires_action #5 #6
     > result 1 "a" + result 2 "b"
-      #11 session.status_running
-      #12 session.thread_status_running primary
-      #13 user.custom_tool_result #5 "a"
-      #14 user.custom_tool_result #6 "b"
+      #11 user.custom_tool_result #5 "a"
+      #12 user.custom_tool_result #6 "b"
+      #13 session.status_running
+      #14 session.thread_status_running primary
       #15 span.model_request_start
       = running, ask #15
     > answer text "done"
@@ -140,6 +140,9 @@ fn a_second_result_on_an_idle_session_shows_as_an_empty_pair() {
         result 1 "a"
         answer text "done"
         again 1 "b"
+        again 1 error "a"
+        again 1
+        again 1 "a"
         "#
     ), @r#"
     > message "hi"
@@ -156,9 +159,9 @@ fn a_second_result_on_an_idle_session_shows_as_an_empty_pair() {
       #9 session.status_idle requires_action #5
       = idle, requires_action #5
     > result 1 "a"
-      #10 session.status_running
-      #11 session.thread_status_running primary
-      #12 user.custom_tool_result #5 "a"
+      #10 user.custom_tool_result #5 "a"
+      #11 session.status_running
+      #12 session.thread_status_running primary
       #13 span.model_request_start
       = running, ask #13
     > answer text "done"
@@ -169,9 +172,15 @@ fn a_second_result_on_an_idle_session_shows_as_an_empty_pair() {
       #18 session.status_idle end_turn
       = idle, end_turn
     > again 1 "b"
+      refused: events.0.custom_tool_use_id: #5 has been answered with another result, and the first one counts; send that one again, or none
+    > again 1 error "a"
+      refused: events.0.custom_tool_use_id: #5 has been answered with another result, and the first one counts; send that one again, or none
+    > again 1
+      refused: events.0.custom_tool_use_id: #5 has been answered with another result, and the first one counts; send that one again, or none
+    > again 1 "a"
       #19 session.status_running
       #20 session.thread_status_running primary
-      #21 user.custom_tool_result #5 "b"
+      #21 user.custom_tool_result #5 "a"
       #22 session.thread_status_idle primary end_turn
       #23 session.usage 20 in, 10 out, 2.0 s
       #24 session.status_idle end_turn
@@ -187,8 +196,11 @@ fn a_second_result_while_others_pend_changes_nothing() {
         answer tool look_up; tool weigh
         result 1 "a"
         again 1 "b"
-        result 2 "c"
+        again 1 "a"
+        again 1 "a" + result 2 "c" + result 2 "d"
+        result 2 "c" + again 1 "a" + result 2 "c"
         again 1 "d"
+        again 1 "a"
         "#
     ), @r#"
     > message "hi"
@@ -212,21 +224,29 @@ fn a_second_result_while_others_pend_changes_nothing() {
       #14 session.status_idle requires_action #6
       = idle, requires_action #6
     > again 1 "b"
+      refused: events.0.custom_tool_use_id: #5 has been answered with another result, and the first one counts; send that one again, or none
+    > again 1 "a"
       #15 session.status_running
       #16 session.thread_status_running primary
-      #17 user.custom_tool_result #5 "b"
+      #17 user.custom_tool_result #5 "a"
       #18 session.thread_status_idle primary requires_action #6
       #19 session.usage 10 in, 5 out, 1.0 s
       #20 session.status_idle requires_action #6
       = idle, requires_action #6
-    > result 2 "c"
-      #21 session.status_running
-      #22 session.thread_status_running primary
-      #23 user.custom_tool_result #6 "c"
+    > again 1 "a" + result 2 "c" + result 2 "d"
+      refused: events.2.custom_tool_use_id: #6 has been answered with another result, and the first one counts; send that one again, or none
+    > result 2 "c" + again 1 "a" + result 2 "c"
+      #21 user.custom_tool_result #6 "c"
+      #22 session.status_running
+      #23 session.thread_status_running primary
       #24 span.model_request_start
+      #25 user.custom_tool_result #5 "a"
+      #26 user.custom_tool_result #6 "c"
       = running, ask #24
     > again 1 "d"
-      #25 user.custom_tool_result #5 "d"
+      refused: events.0.custom_tool_use_id: #5 has been answered with another result, and the first one counts; send that one again, or none
+    > again 1 "a"
+      #27 user.custom_tool_result #5 "a"
       = running, ask #24
     "#);
 }
@@ -256,9 +276,9 @@ fn a_result_of_no_call_is_refused_with_all_that_came_with_it() {
       #9 session.status_idle requires_action #5
       = idle, requires_action #5
     > result unknown "a"
-      refused: events.0.custom_tool_use_id: this session has made no call sevt_111111111111111111112i that a client answers
+      refused: events.0.custom_tool_use_id: sevt_111111111111111111112i does not match any custom_tool_use event in this session; answer the ids in the `stop_reason.event_ids` of its last session.status_idle
     > result 1 "a" + result unknown "b"
-      refused: events.1.custom_tool_use_id: this session has made no call sevt_111111111111111111112i that a client answers
+      refused: events.1.custom_tool_use_id: sevt_111111111111111111112i does not match any custom_tool_use event in this session; answer the ids in the `stop_reason.event_ids` of its last session.status_idle
     > allow again 1
       refused: events.0.tool_use_id: #5 was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation
     "#);
@@ -290,14 +310,14 @@ fn a_message_while_action_is_required_is_refused() {
       #10 session.status_idle requires_action #5 #6
       = idle, requires_action #5 #6
     > message "well?"
-      refused: events.0: the session is idle and requires action on #5, #6; answer these first, or send user.interrupt
+      refused: events.0: waiting on responses to events [#5, #6]; answer these first, or send user.interrupt
     > result 1 "a" + message "well?"
-      refused: events.1: the session is idle and requires action on #6; answer these first, or send user.interrupt
+      refused: events.1: waiting on responses to events [#6]; answer these first, or send user.interrupt
     > result 1 "a" + result 2 "b" + message "well?"
-      #11 session.status_running
-      #12 session.thread_status_running primary
-      #13 user.custom_tool_result #5 "a"
-      #14 user.custom_tool_result #6 "b"
+      #11 user.custom_tool_result #5 "a"
+      #12 user.custom_tool_result #6 "b"
+      #13 session.status_running
+      #14 session.thread_status_running primary
       #15 span.model_request_start
       #16 note queued "well?"
       = running, ask #15, 1 queued
@@ -395,9 +415,9 @@ fn good_and_bad_calls_wait_for_the_good_ones() {
       #13 session.status_idle requires_action #6
       = idle, requires_action #6
     > result 2 "a"
-      #14 session.status_running
-      #15 session.thread_status_running primary
-      #16 user.custom_tool_result #6 "a"
+      #14 user.custom_tool_result #6 "a"
+      #15 session.status_running
+      #16 session.thread_status_running primary
       #17 span.model_request_start
       = running, ask #17
     > answer text "ok"
@@ -435,9 +455,9 @@ fn a_paused_answer_with_a_call_waits_for_it() {
       #10 session.status_idle requires_action #6
       = idle, requires_action #6
     > result 1 "a"
-      #11 session.status_running
-      #12 session.thread_status_running primary
-      #13 user.custom_tool_result #6 "a"
+      #11 user.custom_tool_result #6 "a"
+      #12 session.status_running
+      #13 session.thread_status_running primary
       #14 span.model_request_start
       = running, ask #14
     > answer text "ok"
@@ -473,10 +493,128 @@ fn a_result_without_content_is_kept_so() {
       #9 session.status_idle requires_action #5
       = idle, requires_action #5
     > result 1
-      #10 session.status_running
-      #11 session.thread_status_running primary
-      #12 user.custom_tool_result #5
+      #10 user.custom_tool_result #5
+      #11 session.status_running
+      #12 session.thread_status_running primary
       #13 span.model_request_start
       = running, ask #13
+    "#);
+}
+
+#[test]
+fn another_result_for_a_call_that_the_server_closed_is_recorded() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool look_up; tool weigh
+        result 1 "a"
+        interrupt + again 2 "late"
+        again 2 "later"
+        again 1 "b"
+        again 1 "a"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool look_up; tool weigh
+      #5 agent.custom_tool_use look_up {}
+      #6 agent.custom_tool_use weigh {}
+      #7 span.model_request_end #4 answered
+      #8 session.thread_status_idle primary requires_action #5 #6
+      #9 session.usage 10 in, 5 out, 1.0 s
+      #10 session.status_idle requires_action #5 #6
+      = idle, requires_action #5 #6
+    > result 1 "a"
+      #11 user.custom_tool_result #5 "a"
+      #12 session.thread_status_idle primary requires_action #6
+      #13 session.usage 10 in, 5 out, 1.0 s
+      #14 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > interrupt + again 2 "late"
+      #15 user.custom_tool_result #6 "Tool execution was interrupted before completion. Please retry." error
+      #16 user.interrupt
+      #17 session.thread_status_idle primary end_turn
+      #18 session.usage 10 in, 5 out, 1.0 s
+      #19 session.status_idle end_turn
+      #20 session.status_running
+      #21 session.thread_status_running primary
+      #22 user.custom_tool_result #6 "late"
+      #23 session.thread_status_idle primary end_turn
+      #24 session.usage 10 in, 5 out, 1.0 s
+      #25 session.status_idle end_turn
+      = idle, end_turn
+    > again 2 "later"
+      #26 session.status_running
+      #27 session.thread_status_running primary
+      #28 user.custom_tool_result #6 "later"
+      #29 session.thread_status_idle primary end_turn
+      #30 session.usage 10 in, 5 out, 1.0 s
+      #31 session.status_idle end_turn
+      = idle, end_turn
+    > again 1 "b"
+      refused: events.0.custom_tool_use_id: #5 has been answered with another result, and the first one counts; send that one again, or none
+    > again 1 "a"
+      #32 session.status_running
+      #33 session.thread_status_running primary
+      #34 user.custom_tool_result #5 "a"
+      #35 session.thread_status_idle primary end_turn
+      #36 session.usage 10 in, 5 out, 1.0 s
+      #37 session.status_idle end_turn
+      = idle, end_turn
+    "#);
+}
+
+#[test]
+fn another_result_for_a_call_that_was_answered_in_an_earlier_log_is_recorded() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        answer tool look_up; tool weigh
+        earlier result 1 "a"
+        again 1 "b"
+        result 2 "c"
+        again 2 "d"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool look_up; tool weigh
+      #5 agent.custom_tool_use look_up {}
+      #6 agent.custom_tool_use weigh {}
+      #7 span.model_request_end #4 answered
+      #8 session.thread_status_idle primary requires_action #5 #6
+      #9 session.usage 10 in, 5 out, 1.0 s
+      #10 session.status_idle requires_action #5 #6
+      = idle, requires_action #5 #6
+    > earlier result 1 "a"
+      #11 user.custom_tool_result #5 "a"
+      #12 session.thread_status_idle primary requires_action #6
+      #13 session.usage 10 in, 5 out, 1.0 s
+      #14 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > again 1 "b"
+      #15 session.status_running
+      #16 session.thread_status_running primary
+      #17 user.custom_tool_result #5 "b"
+      #18 session.thread_status_idle primary requires_action #6
+      #19 session.usage 10 in, 5 out, 1.0 s
+      #20 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > result 2 "c"
+      #21 user.custom_tool_result #6 "c"
+      #22 session.status_running
+      #23 session.thread_status_running primary
+      #24 span.model_request_start
+      = running, ask #24
+    > again 2 "d"
+      refused: events.0.custom_tool_use_id: #6 has been answered with another result, and the first one counts; send that one again, or none
     "#);
 }

@@ -36,13 +36,13 @@ fn a_coordinator_starts_children_and_gets_their_reports_as_mail() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #14 session.thread_created child2
       #15 agent.thread_message_sent to child2 to dyer "dye"
       @2 #16 session.thread_status_running child2
-      @2 #17 agent.thread_message_received from primary "dye" as task
+      @2 #17 agent.thread_message_received from primary from weaver "dye" as task
       @2 #18 span.model_request_start
       note settled #6 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
       #20 span.model_request_start
@@ -109,12 +109,12 @@ fn a_parent_that_waits_gets_the_report_as_the_result() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       #13 session.thread_created child2
       #14 agent.thread_message_sent to child2 to weaver "weave"
       @2 #15 session.thread_status_running child2
-      @2 #16 agent.thread_message_received from primary "weave" as task
+      @2 #16 agent.thread_message_received from primary from weaver "weave" as task
       @2 #17 span.model_request_start
       = running, ask #12, ask #17
     > @2 answer text "woven"
@@ -171,13 +171,13 @@ fn what_a_child_sends_before_its_end_is_mail_or_kept_for_who_waits() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #14 session.thread_created child2
       #15 agent.thread_message_sent to child2 to dyer "dye"
       @2 #16 session.thread_status_running child2
-      @2 #17 agent.thread_message_received from primary "dye" as task
+      @2 #17 agent.thread_message_received from primary from weaver "dye" as task
       @2 #18 span.model_request_start
       = running, ask #12, ask #18
     > @1 answer tool send_to_parent {"message": "half spun"}
@@ -259,12 +259,12 @@ fn a_turn_that_goes_on_with_a_letter_reports_what_was_kept_and_what_came_after_m
       #9 session.thread_created child1
       #10 agent.thread_message_sent to child1 to spinner "spin"
       @1 #11 session.thread_status_running child1
-      @1 #12 agent.thread_message_received from primary "spin" as task
+      @1 #12 agent.thread_message_received from primary from weaver "spin" as task
       @1 #13 span.model_request_start
       #14 session.thread_created child2
       #15 agent.thread_message_sent to child2 to dyer "dye"
       @2 #16 session.thread_status_running child2
-      @2 #17 agent.thread_message_received from primary "dye" as task
+      @2 #17 agent.thread_message_received from primary from weaver "dye" as task
       @2 #18 span.model_request_start
       note settled #6 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
       note settled #7 error "You have no agent with the thread_id `unknown`. `list_agents` shows those you have."
@@ -315,13 +315,13 @@ fn a_turn_that_goes_on_with_a_letter_reports_what_was_kept_and_what_came_after_m
     > @2 answer text "dyed"
       @2 #52 agent.message "dyed"
       @2 #53 span.model_request_end #26 answered
-      @2 #46 agent.thread_message_received from primary "dye more" as letter
+      @2 #46 agent.thread_message_received from primary from weaver "dye more" as letter
       @2 #55 span.model_request_start
       = running, ask #31, ask #55, 1 queued
     > @1 answer text "spun"
       @1 #56 agent.message "spun"
       @1 #57 span.model_request_end #31 answered
-      @1 #43 agent.thread_message_received from primary "spin more" as letter
+      @1 #43 agent.thread_message_received from primary from weaver "spin more" as letter
       @1 #59 span.model_request_start
       = running, ask #59, ask #55
     > @2 answer text "dyed more"
@@ -365,7 +365,7 @@ fn a_child_that_sent_nothing_and_said_nothing_reports_so() {
       #7 session.thread_created child1
       #8 agent.thread_message_sent to child1 to spinner "spin"
       @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
       @1 #11 span.model_request_start
       = running, ask #11
     > @1 answer tool nope
@@ -412,17 +412,17 @@ fn a_refusal_and_a_failure_end_a_wait_with_an_error_and_are_mail_to_others() {
       #9 session.thread_created child1
       #10 agent.thread_message_sent to child1 to spinner "spin"
       @1 #11 session.thread_status_running child1
-      @1 #12 agent.thread_message_received from primary "spin" as task
+      @1 #12 agent.thread_message_received from primary from weaver "spin" as task
       @1 #13 span.model_request_start
       #14 session.thread_created child2
       #15 agent.thread_message_sent to child2 to dyer "dye"
       @2 #16 session.thread_status_running child2
-      @2 #17 agent.thread_message_received from primary "dye" as task
+      @2 #17 agent.thread_message_received from primary from weaver "dye" as task
       @2 #18 span.model_request_start
       #19 session.thread_created child3
       #20 agent.thread_message_sent to child3 to weaver "weave"
       @3 #21 session.thread_status_running child3
-      @3 #22 agent.thread_message_received from primary "weave" as task
+      @3 #22 agent.thread_message_received from primary from weaver "weave" as task
       @3 #23 span.model_request_start
       note settled #7 "{\"thread_id\":\"child3\",\"agent\":\"weaver\",\"status\":\"running\"}"
       = running, ask #13, ask #23, ask #18
@@ -488,13 +488,13 @@ fn mail_waits_for_the_tool_boundary_and_wakes_who_rests() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #14 session.thread_created child2
       #15 agent.thread_message_sent to child2 to dyer "dye"
       @2 #16 session.thread_status_running child2
-      @2 #17 agent.thread_message_received from primary "dye" as task
+      @2 #17 agent.thread_message_received from primary from weaver "dye" as task
       @2 #18 span.model_request_start
       note settled #6 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
       #20 span.model_request_start
@@ -554,13 +554,13 @@ fn letters_reach_a_child_at_rest_at_work_and_waiting_and_not_after_its_end() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #14 session.thread_created child2
       #15 agent.thread_message_sent to child2 to dyer "dye"
       @2 #16 session.thread_status_running child2
-      @2 #17 agent.thread_message_received from primary "dye" as task
+      @2 #17 agent.thread_message_received from primary from weaver "dye" as task
       @2 #18 span.model_request_start
       note settled #6 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
       #20 span.model_request_start
@@ -585,7 +585,7 @@ fn letters_reach_a_child_at_rest_at_work_and_waiting_and_not_after_its_end() {
     > @1 answer text "spun"
       @1 #34 agent.message "spun"
       @1 #35 span.model_request_end #12 answered
-      @1 #28 agent.thread_message_received from primary "at work" as letter
+      @1 #28 agent.thread_message_received from primary from weaver "at work" as letter
       @1 #37 span.model_request_start
       = running, ask #33, ask #37, 1 queued
     > @1 answer text "spun more"
@@ -607,7 +607,7 @@ fn letters_reach_a_child_at_rest_at_work_and_waiting_and_not_after_its_end() {
       #49 span.model_request_end #47 answered
       #50 agent.thread_message_sent to child1 to spinner "at rest"
       @1 #51 session.thread_status_running child1
-      @1 #52 agent.thread_message_received from primary "at rest" as letter
+      @1 #52 agent.thread_message_received from primary from weaver "at rest" as letter
       @1 #53 span.model_request_start
       note settled #48 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #55 span.model_request_start

@@ -510,9 +510,9 @@ fn recovered_while_calls_wait_or_a_retry_waits_is_nothing() {
     > recovered
       = idle, requires_action #5
     > result 1 "a"
-      #10 session.status_running
-      #11 session.thread_status_running primary
-      #12 user.custom_tool_result #5 "a"
+      #10 user.custom_tool_result #5 "a"
+      #11 session.status_running
+      #12 session.thread_status_running primary
       #13 span.model_request_start
       = running, ask #13
     > fail cut
@@ -644,9 +644,9 @@ fn after_a_result_an_answer_may_be_empty_if_it_was_written() {
       #9 session.status_idle requires_action #5
       = idle, requires_action #5
     > result 1 "a"
-      #10 session.status_running
-      #11 session.thread_status_running primary
-      #12 user.custom_tool_result #5 "a"
+      #10 user.custom_tool_result #5 "a"
+      #11 session.status_running
+      #12 session.thread_status_running primary
       #13 span.model_request_start
       = running, ask #13
     > answer thinking
@@ -703,9 +703,9 @@ fn after_a_result_and_a_message_an_answer_says_something() {
       #10 session.status_idle requires_action #6
       = idle, requires_action #6, 1 queued
     > result 1 "a"
-      #11 session.status_running
-      #12 session.thread_status_running primary
-      #13 user.custom_tool_result #6 "a"
+      #11 user.custom_tool_result #6 "a"
+      #12 session.status_running
+      #13 session.thread_status_running primary
       #5 user.message "and?"
       #15 span.model_request_start
       = running, ask #15

@@ -1,6 +1,8 @@
 //! Built-in tools: who runs when, who is asked, what a crash and an interrupt leave (rules.md 2, 4).
 
-use crate::script::play;
+use kernel::Tree;
+
+use crate::script::{play, play_team};
 
 #[test]
 fn a_turn_with_a_built_in_tool_is_in_the_recorded_order() {
@@ -106,11 +108,11 @@ fn an_asked_call_waits_for_a_verdict_and_then_runs() {
       #9 session.status_idle requires_action #5
       = idle, requires_action #5
     > message "may I speak?"
-      refused: events.0: the session is idle and requires action on #5; answer these first, or send user.interrupt
+      refused: events.0: waiting on responses to events [#5]; answer these first, or send user.interrupt
     > allow 1
-      #10 session.status_running
-      #11 session.thread_status_running primary
-      #12 user.tool_confirmation #5 allow null
+      #10 user.tool_confirmation #5 allow null
+      #11 session.status_running
+      #12 session.thread_status_running primary
       = running, run write #5
     > ran 1 "written"
       #13 agent.tool_result #5 "written"
@@ -144,10 +146,10 @@ fn a_denied_call_is_answered_after_a_new_running_pair_with_the_message() {
       #9 session.status_idle requires_action #5
       = idle, requires_action #5
     > deny 1 "not there"
-      #10 session.status_running
-      #11 session.thread_status_running primary
-      #12 user.tool_confirmation #5 deny "not there"
-      #13 agent.tool_result #5 "Permission to use write has been rejected. not there" error
+      #10 user.tool_confirmation #5 deny "not there"
+      #11 session.status_running
+      #12 session.thread_status_running primary
+      #13 agent.tool_result #5 "Permission to use write has been rejected. Rejection message: not there" error
       #14 span.model_request_start
       = running, ask #14
     > answer tool write
@@ -158,9 +160,9 @@ fn a_denied_call_is_answered_after_a_new_running_pair_with_the_message() {
       #19 session.status_idle requires_action #15
       = idle, requires_action #15
     > deny 2
-      #20 session.status_running
-      #21 session.thread_status_running primary
-      #22 user.tool_confirmation #15 deny null
+      #20 user.tool_confirmation #15 deny null
+      #21 session.status_running
+      #22 session.thread_status_running primary
       #23 agent.tool_result #15 "Permission to use write has been rejected." error
       #24 span.model_request_start
       = running, ask #24
@@ -208,10 +210,10 @@ fn nothing_confirmed_runs_until_the_last_is_settled() {
       #19 session.status_idle requires_action #5
       = idle, requires_action #5
     > allow 1
-      #20 session.status_running
-      #21 session.thread_status_running primary
-      #22 user.tool_confirmation #5 allow null
-      #23 agent.tool_result #7 "Permission to use write has been rejected. no" error
+      #20 user.tool_confirmation #5 allow null
+      #21 session.status_running
+      #22 session.thread_status_running primary
+      #23 agent.tool_result #7 "Permission to use write has been rejected. Rejection message: no" error
       = running, run write #5
     > ran 1 "first"
       #24 agent.tool_result #5 "first"
@@ -228,11 +230,16 @@ fn the_three_kinds_of_tools_in_one_answer() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
-        answer tool write; tool look_up; tool bash; tool grep
-        ran 3 "allowed ones never wait"
-        allow 1
+        answer tool bash; tool look_up; tool write; tool grep
+        ran 1 "allowed ones wait too"
+        begins 1
+        allow 3
+        message "may I speak?"
+        recovered
         result 2 "found"
-        ran 1 "written"
+        begins 1
+        ran 1 "a"
+        ran 3 "written"
         "#
     ), @r#"
     > message "hi"
@@ -241,48 +248,60 @@ fn the_three_kinds_of_tools_in_one_answer() {
       #3 user.message "hi"
       #4 span.model_request_start
       = running, ask #4
-    > answer tool write; tool look_up; tool bash; tool grep
-      #5 agent.tool_use write {} asked
+    > answer tool bash; tool look_up; tool write; tool grep
+      #5 agent.tool_use bash {} allowed
       #6 agent.custom_tool_use look_up {}
-      #7 agent.tool_use bash {} allowed
+      #7 agent.tool_use write {} asked
       #8 agent.tool_use grep {} denied
-      #9 span.model_request_end #4 answered
+      #9 span.model_request_end #4 answered held
       #10 agent.tool_result #8 "There is no tool named `grep`. Use one of the tools you were given." error
-      = running, run bash #7
-    > ran 3 "allowed ones never wait"
-      #11 agent.tool_result #7 "allowed ones never wait"
-      #12 session.thread_status_idle primary requires_action #5 #6
-      #13 session.usage 10 in, 5 out, 2.0 s
-      #14 session.status_idle requires_action #5 #6
-      = idle, requires_action #5 #6
-    > allow 1
-      #15 user.tool_confirmation #5 allow null
-      #16 session.thread_status_idle primary requires_action #6
-      #17 session.usage 10 in, 5 out, 2.0 s
-      #18 session.status_idle requires_action #6
+      #11 session.thread_status_idle primary requires_action #6 #7
+      #12 session.usage 10 in, 5 out, 1.0 s
+      #13 session.status_idle requires_action #6 #7
+      = idle, requires_action #6 #7
+    > ran 1 "allowed ones wait too"
+      refused: the session has moved on
+    > begins 1
+      refused: the session has moved on
+    > allow 3
+      #14 user.tool_confirmation #7 allow null
+      #15 session.thread_status_idle primary requires_action #6
+      #16 session.usage 10 in, 5 out, 1.0 s
+      #17 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > message "may I speak?"
+      refused: events.0: waiting on responses to events [#6]; answer these first, or send user.interrupt
+    > recovered
       = idle, requires_action #6
     > result 2 "found"
+      #18 user.custom_tool_result #6 "found"
       #19 session.status_running
       #20 session.thread_status_running primary
-      #21 user.custom_tool_result #6 "found"
-      = running, run write #5
-    > ran 1 "written"
-      #22 agent.tool_result #5 "written"
-      #23 span.model_request_start
-      = running, ask #23
+      = running, run bash #5
+    > begins 1
+      note began #5
+      = running, run bash #5
+    > ran 1 "a"
+      #22 agent.tool_result #5 "a"
+      = running, run write #7
+    > ran 3 "written"
+      #23 agent.tool_result #7 "written"
+      #24 span.model_request_start
+      = running, ask #24
     "#);
 }
 
 #[test]
-fn a_verdict_that_comes_while_another_call_runs() {
+fn what_waits_for_a_verdict_runs_in_the_order_given_also_when_it_is_denied() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
-        answer tool write; tool bash; tool bash
-        allow 1
-        ran 2 "a"
+        answer tool read; tool write; tool glob; tool bash
+        allow again 1
+        deny 2 " not there "
+        ran 3 "a"
         ran 1 "b"
-        ran 3 "c"
+        ran 4 "c"
         "#
     ), @r#"
     > message "hi"
@@ -291,25 +310,34 @@ fn a_verdict_that_comes_while_another_call_runs() {
       #3 user.message "hi"
       #4 span.model_request_start
       = running, ask #4
-    > answer tool write; tool bash; tool bash
-      #5 agent.tool_use write {} asked
-      #6 agent.tool_use bash {} allowed
-      #7 agent.tool_use bash {} allowed
-      #8 span.model_request_end #4 answered
-      = running, run bash #6
-    > allow 1
-      #9 user.tool_confirmation #5 allow null
-      = running, run bash #6
-    > ran 2 "a"
-      #10 agent.tool_result #6 "a"
-      = running, run write #5
+    > answer tool read; tool write; tool glob; tool bash
+      #5 agent.tool_use read {} allowed
+      #6 agent.tool_use write {} asked
+      #7 agent.tool_use glob {} allowed
+      #8 agent.tool_use bash {} allowed
+      #9 span.model_request_end #4 answered held
+      #10 session.thread_status_idle primary requires_action #6
+      #11 session.usage 10 in, 5 out, 1.0 s
+      #12 session.status_idle requires_action #6
+      = idle, requires_action #6
+    > allow again 1
+      refused: events.0.tool_use_id: #5 was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation
+    > deny 2 " not there "
+      #13 user.tool_confirmation #6 deny " not there "
+      #14 session.status_running
+      #15 session.thread_status_running primary
+      #16 agent.tool_result #6 "Permission to use write has been rejected. Rejection message: not there" error
+      = running, run glob #7, run read #5
+    > ran 3 "a"
+      #17 agent.tool_result #7 "a"
+      = running, run read #5
     > ran 1 "b"
-      #11 agent.tool_result #5 "b"
-      = running, run bash #7
-    > ran 3 "c"
-      #12 agent.tool_result #7 "c"
-      #13 span.model_request_start
-      = running, ask #13
+      #18 agent.tool_result #5 "b"
+      = running, run bash #8
+    > ran 4 "c"
+      #19 agent.tool_result #8 "c"
+      #20 span.model_request_start
+      = running, ask #20
     "#);
 }
 
@@ -357,10 +385,10 @@ fn a_second_verdict_is_recorded_and_changes_nothing() {
       #20 session.status_idle requires_action #6
       = idle, requires_action #6
     > allow 2
-      #21 session.status_running
-      #22 session.thread_status_running primary
-      #23 user.tool_confirmation #6 allow null
-      #24 agent.tool_result #5 "Permission to use write has been rejected. no" error
+      #21 user.tool_confirmation #6 allow null
+      #22 session.status_running
+      #23 session.thread_status_running primary
+      #24 agent.tool_result #5 "Permission to use write has been rejected. Rejection message: no" error
       = running, run write #6
     > allow again 2
       #25 user.tool_confirmation #6 allow null
@@ -419,21 +447,21 @@ fn answers_of_the_wrong_kind_are_refused() {
       #10 session.status_idle requires_action #5 #6
       = idle, requires_action #5 #6
     > again 1 "not yours"
-      refused: events.0.custom_tool_use_id: the server runs #5 itself; send user.tool_confirmation if it was asked about, and no result
+      refused: events.0.custom_tool_use_id: #5 does not match any custom_tool_use event in this session: the server runs it itself; send user.tool_confirmation if it was asked about, and no result
     > allow again 2
       refused: events.0.tool_use_id: #6 was not asked about: only a tool use with `evaluated_permission: ask` takes a confirmation
     > allow unknown
-      refused: events.0.tool_use_id: this session has made no call sevt_111111111111111111112i that a client answers
+      refused: events.0.tool_use_id: sevt_111111111111111111112i does not match any tool_use event in this session; answer the ids in the `stop_reason.event_ids` of its last session.status_idle
     > message "hello?"
-      refused: events.0: the session is idle and requires action on #5, #6; answer these first, or send user.interrupt
+      refused: events.0: waiting on responses to events [#5, #6]; answer these first, or send user.interrupt
     > allow 1 + result 2 "found"
-      #11 session.status_running
-      #12 session.thread_status_running primary
-      #13 user.tool_confirmation #5 allow null
-      #14 user.custom_tool_result #6 "found"
+      #11 user.tool_confirmation #5 allow null
+      #12 user.custom_tool_result #6 "found"
+      #13 session.status_running
+      #14 session.thread_status_running primary
       = running, run write #5
     > again 1 "not yours"
-      refused: events.0.custom_tool_use_id: the server runs #5 itself; send user.tool_confirmation if it was asked about, and no result
+      refused: events.0.custom_tool_use_id: #5 does not match any custom_tool_use event in this session: the server runs it itself; send user.tool_confirmation if it was asked about, and no result
     > ran 1 "a"
       #15 agent.tool_result #5 "a"
       #16 span.model_request_start
@@ -529,27 +557,30 @@ fn an_interrupt_answers_what_runs_and_what_waits() {
       #6 agent.tool_use write {} asked
       #7 agent.custom_tool_use look_up {}
       #8 agent.tool_use read {} allowed
-      #9 span.model_request_end #4 answered
-      = running, run bash #5
+      #9 span.model_request_end #4 answered held
+      #10 session.thread_status_idle primary requires_action #6 #7
+      #11 session.usage 10 in, 5 out, 1.0 s
+      #12 session.status_idle requires_action #6 #7
+      = idle, requires_action #6 #7
     > interrupt
-      #10 agent.tool_result #5 "Tool execution was interrupted before completion. Please retry." error
-      #11 agent.tool_result #6 "Tool execution was interrupted before completion. Please retry." error
-      #12 user.custom_tool_result #7 "Tool execution was interrupted before completion. Please retry." error
-      #13 agent.tool_result #8 "Tool execution was interrupted before completion. Please retry." error
-      #14 user.interrupt
-      #15 session.thread_status_idle primary end_turn
-      #16 session.usage 10 in, 5 out, 2.0 s
-      #17 session.status_idle end_turn
+      #13 agent.tool_result #5 "Tool execution was interrupted before completion. Please retry." error
+      #14 agent.tool_result #6 "Tool execution was interrupted before completion. Please retry." error
+      #15 user.custom_tool_result #7 "Tool execution was interrupted before completion. Please retry." error
+      #16 agent.tool_result #8 "Tool execution was interrupted before completion. Please retry." error
+      #17 user.interrupt
+      #18 session.thread_status_idle primary end_turn
+      #19 session.usage 10 in, 5 out, 1.0 s
+      #20 session.status_idle end_turn
       = idle, end_turn
     > ran 1 "too late"
       refused: the session has moved on
     > allow again 2
-      #18 session.status_running
-      #19 session.thread_status_running primary
-      #20 user.tool_confirmation #6 allow null
-      #21 session.thread_status_idle primary end_turn
-      #22 session.usage 10 in, 5 out, 2.0 s
-      #23 session.status_idle end_turn
+      #21 session.status_running
+      #22 session.thread_status_running primary
+      #23 user.tool_confirmation #6 allow null
+      #24 session.thread_status_idle primary end_turn
+      #25 session.usage 10 in, 5 out, 1.0 s
+      #26 session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -684,10 +715,11 @@ fn what_only_reads_runs_again_and_what_was_asked_waits_on() {
         message "hi"
         answer tool read; tool glob; tool write
         recovered
+        allow 3
+        recovered
         ran 1 "a"
         ran 2 "b"
         recovered
-        allow 3
         begins 3
         recovered
         "#
@@ -702,25 +734,27 @@ fn what_only_reads_runs_again_and_what_was_asked_waits_on() {
       #5 agent.tool_use read {} allowed
       #6 agent.tool_use glob {} allowed
       #7 agent.tool_use write {} asked
-      #8 span.model_request_end #4 answered
-      = running, run glob #6, run read #5
-    > recovered
-      = running, run glob #6, run read #5
-    > ran 1 "a"
-      #9 agent.tool_result #5 "a"
-      = running, run glob #6
-    > ran 2 "b"
-      #10 agent.tool_result #6 "b"
-      #11 session.thread_status_idle primary requires_action #7
-      #12 session.usage 10 in, 5 out, 4.0 s
-      #13 session.status_idle requires_action #7
+      #8 span.model_request_end #4 answered held
+      #9 session.thread_status_idle primary requires_action #7
+      #10 session.usage 10 in, 5 out, 1.0 s
+      #11 session.status_idle requires_action #7
       = idle, requires_action #7
     > recovered
       = idle, requires_action #7
     > allow 3
-      #14 session.status_running
-      #15 session.thread_status_running primary
-      #16 user.tool_confirmation #7 allow null
+      #12 user.tool_confirmation #7 allow null
+      #13 session.status_running
+      #14 session.thread_status_running primary
+      = running, run glob #6, run read #5
+    > recovered
+      = running, run glob #6, run read #5
+    > ran 1 "a"
+      #15 agent.tool_result #5 "a"
+      = running, run glob #6
+    > ran 2 "b"
+      #16 agent.tool_result #6 "b"
+      = running, run write #7
+    > recovered
       = running, run write #7
     > begins 3
       note began #7
@@ -769,9 +803,9 @@ fn what_a_person_allowed_and_had_not_started_survives() {
     > recovered
       = idle, requires_action #6
     > allow 2
-      #15 session.status_running
-      #16 session.thread_status_running primary
-      #17 user.tool_confirmation #6 allow null
+      #15 user.tool_confirmation #6 allow null
+      #16 session.status_running
+      #17 session.thread_status_running primary
       = running, run write #5
     > recovered
       = running, run write #5
@@ -814,5 +848,104 @@ fn a_session_that_waits_for_a_verdict_can_be_archived() {
       = terminated
     > allow 1
       refused: the session is archived and takes no more events; create a new session
+    "#);
+}
+
+#[test]
+fn in_an_earlier_log_an_allowed_call_beside_an_asked_one_has_run() {
+    insta::assert_snapshot!(play(
+        r#"
+        message "hi"
+        earlier answer tool write; tool bash; tool bash
+        recovered
+        ran 3 "third"
+        allow 1
+        ran 1 "written"
+        "#
+    ), @r#"
+    > message "hi"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "hi"
+      #4 span.model_request_start
+      = running, ask #4
+    > earlier answer tool write; tool bash; tool bash
+      #5 agent.tool_use write {} asked
+      #6 agent.tool_use bash {} allowed
+      #7 agent.tool_use bash {} allowed
+      #8 span.model_request_end #4 answered
+      = running, run bash #6
+    > recovered
+      #9 agent.tool_result #6 "The server stopped while this ran; its outcome is unknown. Check before you repeat it." error
+      = running, run bash #7
+    > ran 3 "third"
+      #10 agent.tool_result #7 "third"
+      #11 session.thread_status_idle primary requires_action #5
+      #12 session.usage 10 in, 5 out, 3.0 s
+      #13 session.status_idle requires_action #5
+      = idle, requires_action #5
+    > allow 1
+      #14 user.tool_confirmation #5 allow null
+      #15 session.status_running
+      #16 session.thread_status_running primary
+      = running, run write #5
+    > ran 1 "written"
+      #17 agent.tool_result #5 "written"
+      #18 span.model_request_start
+      = running, ask #18
+    "#);
+}
+
+#[test]
+fn a_child_that_asks_holds_what_is_allowed_and_delegates_at_once() {
+    insta::assert_snapshot!(play_team(
+        Tree::default(),
+        r#"
+        message "go"
+        answer tool bash; tool write; tool Agent {"agent": "spinner", "task": "spin"}
+        @1 answer tool bash; tool write
+        allow 2
+        allow 4
+        @1 ran 3 "a"
+        "#
+    ), @r#"
+    > message "go"
+      #1 session.status_running
+      #2 session.thread_status_running primary
+      #3 user.message "go"
+      #4 span.model_request_start
+      = running, ask #4
+    > answer tool bash; tool write; tool Agent {"agent": "spinner", "task": "spin"}
+      #5 agent.tool_use bash {} allowed
+      #6 agent.tool_use write {} asked
+      note delegated #7 Agent {"agent":"spinner","task":"spin"}
+      #8 span.model_request_end #4 answered held
+      #9 session.thread_created child1
+      #10 agent.thread_message_sent to child1 to spinner "spin"
+      @1 #11 session.thread_status_running child1
+      @1 #12 agent.thread_message_received from primary from weaver "spin" as task
+      @1 #13 span.model_request_start
+      = running, ask #13
+    > @1 answer tool bash; tool write
+      @1 #14 agent.tool_use bash {} allowed
+      @1 #15 agent.tool_use write {} asked
+      @1 #16 span.model_request_end #13 answered held
+      @1 #17 session.thread_status_idle child1 requires_action #15
+      #18 session.thread_status_idle primary requires_action #6 #15
+      #19 session.usage 20 in, 10 out, 2.0 s
+      #20 session.status_idle requires_action #6 #15
+      = idle, requires_action #6 #15
+    > allow 2
+      #21 user.tool_confirmation #6 allow null
+      #22 session.status_running
+      #23 session.thread_status_running primary
+      = running, run bash #5
+    > allow 4
+      @1 #24 user.tool_confirmation #15 allow null
+      @1 #25 session.thread_status_running child1
+      = running, run bash #5, run bash #14
+    > @1 ran 3 "a"
+      @1 #26 agent.tool_result #14 "a"
+      = running, run bash #5, run write #15
     "#);
 }

@@ -356,9 +356,9 @@ fn after_the_last_result_in_one_request_the_turn_is_shown() {
       #28 session.status_idle requires_action #24
       = idle, requires_action #24
     > result 3 "a" + interrupt
-      #29 session.status_running
-      #30 session.thread_status_running primary
-      #31 user.custom_tool_result #24 "a"
+      #29 user.custom_tool_result #24 "a"
+      #30 session.status_running
+      #31 session.thread_status_running primary
       #32 span.model_request_start
       #33 span.model_request_end #32 cut error
       #34 user.interrupt

@@ -377,7 +377,7 @@ fn a_child_goes_on_without_what_is_named_and_ends_where_nothing_is() {
       #7 session.thread_created child1
       #8 agent.thread_message_sent to child1 to spinner "spin"
       @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
       @1 #11 span.model_request_start
       = running, ask #11
     > @1 fail invalid

@@ -9,6 +9,9 @@
 //! Threads are `primary`, then `child1`, `child2` in the order in which they were made. A line that begins
 //! with `@1` is an outcome of child1; a fact of another thread than the primary is written with it. `archive
 //! 1` archives child1, a tool's input may name one as `"child1"`, `interrupt 1` stops it.
+//!
+//! `again 1` is a result for a call that is not open: the log is searched for it first. What a line that begins
+//! with `earlier` makes is kept as the first version would have kept it.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a script that does not play may panic")]
 
@@ -18,10 +21,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Change, Decision, Fact, Input, Made, Moment, Opening, Piece, Refusal, Seed, Session, Transcript, Tree,
+    Change, Decision, Fact, Input, Moment, Opening, Piece, Refusal, Search, Seed, Session, Transcript, Tree,
     Want,
 };
-use kernel::{What, decide, fact, status, wants};
+use kernel::{decide, fact, status, wants};
 use protocol::agent::{Member, SessionAgent, SessionCoordinator, ThreadAgent};
 use protocol::content::Block;
 use protocol::event::{RefusalDetails, Verdict};
@@ -129,8 +132,7 @@ struct Stage {
     /// The place where each id first stood.
     places: BTreeMap<String, u64>,
     calls: Vec<EventId>,
-    /// What the log holds of them.
-    made: BTreeMap<EventId, Made>,
+    facts: Vec<Fact>,
     requests: Vec<EventId>,
     told: String,
 }
@@ -145,7 +147,7 @@ impl Stage {
             inputs: 0,
             places: BTreeMap::new(),
             calls: Vec::new(),
-            made: BTreeMap::new(),
+            facts: Vec::new(),
             requests: Vec::new(),
             told: String::new(),
         };
@@ -169,8 +171,10 @@ impl Stage {
     }
 
     fn line(&mut self, line: &str) {
-        match self.input(line) {
+        let earlier = line.strip_prefix("earlier ");
+        match self.input(earlier.unwrap_or(line)) {
             Ok(decision) => {
+                let decision = if earlier.is_some() { as_earlier(decision) } else { decision };
                 let facts = self.apply(decision);
                 self.tell(line, &facts);
             }
@@ -243,9 +247,13 @@ impl Stage {
             "delete" => Input::Delete,
             "update" => Input::Update(change(rest)),
             _ => {
+                let events = self.events(line);
+                let mut search = Search::of(&self.session, &events);
                 // An engine looks an answered call up in the log.
-                let made = if line.contains("again") { self.made.clone() } else { BTreeMap::new() };
-                Input::Client { events: self.events(line), made }
+                if line.contains("again") {
+                    self.facts.iter().for_each(|fact| search.see(fact));
+                }
+                Input::Client { events, made: search.made() }
             }
         };
         decide(&self.session, input, Moment { at: self.now, seed })
@@ -348,12 +356,7 @@ impl Stage {
                 self.places.entry(id.clone()).or_insert(self.session.head);
                 let id = id.parse().expect("an id");
                 match stored["event"]["type"].as_str().unwrap_or_default() {
-                    "agent.custom_tool_use" | "agent.tool_use" => {
-                        self.calls.push(id);
-                        if let What::Event { event, .. } = &fact.what {
-                            self.made.extend(Made::of(fact.thread, &event.body).map(|made| (id, made)));
-                        }
-                    }
+                    "agent.custom_tool_use" | "agent.tool_use" => self.calls.push(id),
                     "span.model_request_start" => self.requests.push(id),
                     _ => {}
                 }
@@ -361,6 +364,7 @@ impl Stage {
             self.session.apply(fact);
             self.transcripts.iter_mut().for_each(|transcript| transcript.apply(fact));
         }
+        self.facts.extend(facts.iter().cloned());
         facts
     }
 
@@ -412,6 +416,26 @@ impl Stage {
         }
         self.named(&told)
     }
+}
+
+/// What the first version would have kept in its place: facts without marks; and beside an asked call the others
+/// ran, so that the session was not idle.
+fn as_earlier(decision: Decision) -> Decision {
+    let mut stored = serde_json::to_value(&decision.facts).expect("written");
+    let facts = stored.as_array_mut().expect("facts");
+    let held = facts.iter().any(|fact| fact["private"]["held"] == true);
+    let rests = ["session.thread_status_idle", "session.usage", "session.status_idle"];
+    facts.retain(|fact| !held || !rests.iter().any(|rest| fact["event"]["type"] == *rest));
+    for fact in facts {
+        if fact["private"]["kind"] == "by_client" {
+            fact["private"] = Value::Null;
+        }
+        if let Some(private) = fact["private"].as_object_mut() {
+            private.remove("held");
+            private.remove("noted");
+        }
+    }
+    Decision { facts: serde_json::from_value(stored).expect("read"), ..decision }
 }
 
 fn part(part: &Part) -> String {
@@ -506,6 +530,9 @@ fn details(event: &Value, private: &Value) -> String {
     }
     if let Some(how) = private["ending"]["how"].as_str() {
         write!(line, " {how}").expect("written");
+    }
+    if private["held"] == true {
+        line.push_str(" held");
     }
     if event["is_error"] == true {
         line.push_str(" error");

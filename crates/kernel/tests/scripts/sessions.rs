@@ -309,9 +309,9 @@ fn tools_change_only_on_an_idle_session() {
       #14 session.updated tools ["look_up"]
       = idle, requires_action #8
     > result 2 "a"
-      #15 session.status_running
-      #16 session.thread_status_running primary
-      #17 user.custom_tool_result #8 "a"
+      #15 user.custom_tool_result #8 "a"
+      #16 session.status_running
+      #17 session.thread_status_running primary
       #18 span.model_request_start
       = running, ask #18
     > answer tool look_up

@@ -42,7 +42,7 @@ fn a_wait_on_a_child_that_needs_the_client_is_idle_and_archive_ends_it() {
       #7 session.thread_created child1
       #8 agent.thread_message_sent to child1 to spinner "spin"
       @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
       @1 #11 span.model_request_start
       = running, ask #11
     > @1 answer tool look_up; tool write
@@ -55,7 +55,7 @@ fn a_wait_on_a_child_that_needs_the_client_is_idle_and_archive_ends_it() {
       #18 session.status_idle requires_action #12 #13
       = idle, requires_action #12 #13
     > message "refused"
-      refused: events.0: the session is idle and requires action on #12, #13; answer these first, or send user.interrupt
+      refused: events.0: waiting on responses to events [#12, #13]; answer these first, or send user.interrupt
     > allow 2
       @1 #19 user.tool_confirmation #13 allow null
       @1 #20 session.thread_status_idle child1 requires_action #12
@@ -74,7 +74,7 @@ fn a_wait_on_a_child_that_needs_the_client_is_idle_and_archive_ends_it() {
       #31 span.model_request_start
       = running, ask #31
     > result 1 "too late"
-      refused: events.0.custom_tool_use_id: this session has made no call #12 that a client answers
+      refused: events.0.custom_tool_use_id: #12 does not match any custom_tool_use event in this session; answer the ids in the `stop_reason.event_ids` of its last session.status_idle
     > again 1 "too late"
       refused: events.0.custom_tool_use_id: the thread child1 that made this call is terminated and takes no answers
     > archive 1
@@ -108,6 +108,7 @@ fn a_child_is_answered_from_the_session_and_wakes_who_waits() {
         @1 answer tool look_up
         result 1 "found"
         again 1 "twice"
+        again 1 "found"
         @1 answer text "spun"
         "#
     ), @r#"
@@ -123,7 +124,7 @@ fn a_child_is_answered_from_the_session_and_wakes_who_waits() {
       #7 session.thread_created child1
       #8 agent.thread_message_sent to child1 to spinner "spin"
       @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
       @1 #11 span.model_request_start
       = running, ask #11
     > @1 answer tool look_up
@@ -135,14 +136,16 @@ fn a_child_is_answered_from_the_session_and_wakes_who_waits() {
       #17 session.status_idle requires_action #12
       = idle, requires_action #12
     > result 1 "found"
-      #18 session.status_running
-      #19 session.thread_status_running primary
-      @1 #20 session.thread_status_running child1
-      @1 #21 user.custom_tool_result #12 "found"
+      @1 #18 user.custom_tool_result #12 "found"
+      #19 session.status_running
+      #20 session.thread_status_running primary
+      @1 #21 session.thread_status_running child1
       @1 #22 span.model_request_start
       = running, ask #22
     > again 1 "twice"
-      @1 #23 user.custom_tool_result #12 "twice"
+      refused: events.0.custom_tool_use_id: #12 has been answered with another result, and the first one counts; send that one again, or none
+    > again 1 "found"
+      @1 #23 user.custom_tool_result #12 "found"
       = running, ask #22
     > @1 answer text "spun"
       @1 #24 agent.message "spun"
@@ -179,7 +182,7 @@ fn only_what_rests_is_archived() {
       #7 session.thread_created child1
       #8 agent.thread_message_sent to child1 to spinner "spin"
       @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
       @1 #11 span.model_request_start
       note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #13 span.model_request_start
@@ -225,7 +228,7 @@ fn the_limit_is_an_error_to_act_on_and_an_archived_child_frees_its_slot() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       note settled #6 error "This session has 1 agents already, which is the most it may have. Give the task to one of them with `send_to_agent` (`list_agents` shows who is idle), or do it yourself."
@@ -268,7 +271,7 @@ fn the_limit_is_an_error_to_act_on_and_an_archived_child_frees_its_slot() {
       #39 session.thread_created child2
       #40 agent.thread_message_sent to child2 to spinner "spin again"
       @2 #41 session.thread_status_running child2
-      @2 #42 agent.thread_message_received from primary "spin again" as task
+      @2 #42 agent.thread_message_received from primary from weaver "spin again" as task
       @2 #43 span.model_request_start
       note settled #37 "{\"thread_id\":\"child2\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #45 span.model_request_start
@@ -328,18 +331,18 @@ fn an_interrupt_of_all_stops_every_thread_and_files_the_mail() {
       #9 session.thread_created child1
       #10 agent.thread_message_sent to child1 to spinner "spin"
       @1 #11 session.thread_status_running child1
-      @1 #12 agent.thread_message_received from primary "spin" as task
+      @1 #12 agent.thread_message_received from primary from weaver "spin" as task
       @1 #13 span.model_request_start
       #14 session.thread_created child2
       #15 agent.thread_message_sent to child2 to dyer "dye"
       @2 #16 session.thread_status_running child2
-      @2 #17 agent.thread_message_received from primary "dye" as task
+      @2 #17 agent.thread_message_received from primary from weaver "dye" as task
       @2 #18 span.model_request_start
       note settled #6 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
       #20 session.thread_created child3
       #21 agent.thread_message_sent to child3 to weaver "weave"
       @3 #22 session.thread_status_running child3
-      @3 #23 agent.thread_message_received from primary "weave" as task
+      @3 #23 agent.thread_message_received from primary from weaver "weave" as task
       @3 #24 span.model_request_start
       note settled #7 "{\"thread_id\":\"child3\",\"agent\":\"weaver\",\"status\":\"running\"}"
       = running, ask #13, ask #24, ask #18
@@ -403,12 +406,12 @@ fn an_interrupted_child_answers_who_waits_and_nobody_else() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       #13 session.thread_created child2
       #14 agent.thread_message_sent to child2 to dyer "dye"
       @2 #15 session.thread_status_running child2
-      @2 #16 agent.thread_message_received from primary "dye" as task
+      @2 #16 agent.thread_message_received from primary from weaver "dye" as task
       @2 #17 span.model_request_start
       note settled #6 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
       = running, ask #12, ask #17
@@ -465,7 +468,7 @@ fn an_interrupted_coordinator_waits_no_more_and_gets_the_report_as_mail() {
       #7 session.thread_created child1
       #8 agent.thread_message_sent to child1 to spinner "spin"
       @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
       @1 #11 span.model_request_start
       = running, ask #11
     > @1 answer tool send_to_parent {"message": "half"}
@@ -519,7 +522,7 @@ fn a_crash_leaves_waits_and_mail_as_they_are() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       = running, ask #12, run bash #6
     > begins 1
@@ -584,13 +587,13 @@ fn the_session_ends_its_children_first_and_cancels_their_mail() {
       #8 session.thread_created child1
       #9 agent.thread_message_sent to child1 to spinner "spin"
       @1 #10 session.thread_status_running child1
-      @1 #11 agent.thread_message_received from primary "spin" as task
+      @1 #11 agent.thread_message_received from primary from weaver "spin" as task
       @1 #12 span.model_request_start
       note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #14 session.thread_created child2
       #15 agent.thread_message_sent to child2 to dyer "dye"
       @2 #16 session.thread_status_running child2
-      @2 #17 agent.thread_message_received from primary "dye" as task
+      @2 #17 agent.thread_message_received from primary from weaver "dye" as task
       @2 #18 span.model_request_start
       note settled #6 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
       #20 span.model_request_start
@@ -660,7 +663,7 @@ fn threads_lie_deeper_where_the_server_lets_them() {
       #7 session.thread_created child1
       #8 agent.thread_message_sent to child1 to spinner "spin"
       @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
       @1 #11 span.model_request_start
       = running, ask #11
     > @1 answer tool Agent {"agent": "helper", "task": "help"}
@@ -734,7 +737,7 @@ fn nothing_stands_behind_the_deletion() {
       #7 session.thread_created child1
       #8 agent.thread_message_sent to child1 to spinner "spin"
       @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary "spin" as task
+      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
       @1 #11 span.model_request_start
       note settled #5 "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
       #13 span.model_request_start

@@ -121,9 +121,9 @@ fn a_message_that_comes_before_a_call_is_taken_after_its_result() {
       #10 session.status_idle requires_action #6
       = idle, requires_action #6, 1 queued
     > result 1 "found"
-      #11 session.status_running
-      #12 session.thread_status_running primary
-      #13 user.custom_tool_result #6 "found"
+      #11 user.custom_tool_result #6 "found"
+      #12 session.status_running
+      #13 session.thread_status_running primary
       #5 user.message "two"
       #15 span.model_request_start
       = running, ask #15

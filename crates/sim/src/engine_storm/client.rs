@@ -16,6 +16,7 @@ use protocol::{EnvironmentId, EventId};
 use super::book::HOME;
 use super::life::Place;
 use super::tale::Tale;
+use crate::client::{again as as_before, other};
 use crate::desk::{Call, Kind};
 use crate::dice::Dice;
 use crate::referee::law;
@@ -31,6 +32,7 @@ enum Deed {
     Burst,
     Result,
     Results,
+    ResultRace,
     ResultAgain,
     ResultUnknown,
     Verdict,
@@ -111,7 +113,8 @@ async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
         Deed::Burst => return burst(place, dice).await,
         Deed::Result => one(place, dice, &customs),
         Deed::Results => open.iter().map(|call| word(place, dice, *call)).collect(),
-        Deed::ResultAgain => one(place, dice, &of(&settled, Kind::Custom)),
+        Deed::ResultRace => return race(place, dice, &customs).await,
+        Deed::ResultAgain => return again(place, dice, &of(&settled, Kind::Custom)).await,
         Deed::Verdict => one(place, dice, &asked),
         Deed::VerdictAgain => one(place, dice, &of(&settled, Kind::Ask)),
         Deed::Mistake => return mistake(place, dice).await,
@@ -138,7 +141,8 @@ fn deed(dice: &mut Dice, calls: bool) -> Deed {
         (Deed::Burst, 5),
         (Deed::Result, answers),
         (Deed::Results, answers),
-        (Deed::ResultAgain, 6),
+        (Deed::ResultRace, answers / 4),
+        (Deed::ResultAgain, 8),
         (Deed::ResultUnknown, 2),
         (Deed::Verdict, answers),
         (Deed::VerdictAgain, 6),
@@ -174,6 +178,38 @@ fn word(place: &Place, dice: &mut Dice, (call, kind): (EventId, Kind)) -> Client
     ClientEvent::Confirmation { call, verdict, deny_message }
 }
 
+/// Two clients answer one call at the same time, each otherwise: the log tells whether both were taken.
+async fn race(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Result<(), String> {
+    let Some((call, _)) = dice.pick(calls).copied() else { return Ok(()) };
+    let answers = [result(place, dice, call), result(place, dice, call)];
+    let told = join_all(answers.map(|answer| send(place, vec![answer]))).await;
+    told.into_iter().try_for_each(|told| told.map(drop))
+}
+
+/// A call is answered once more: as before, which is taken; otherwise than a client has, which is not; or
+/// although the server has closed it, which is taken.
+async fn again(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Result<(), String> {
+    let (Some(id), Some((call, _))) = (place.book.id(place.session), dice.pick(calls).copied()) else {
+        return Ok(());
+    };
+    let given = place.book.tale(place.session, |tale| tale.desk.call(call)?.given.clone()).flatten();
+    let (answer, taken) = match given {
+        None => (result(place, dice, call), true),
+        // Words that are said twice are not told apart from an event that is in the log twice.
+        Some(given) if given.0.is_none() && dice.once_in(2) => (as_before(call, given), true),
+        Some(given) => (other(dice, call, given), false),
+    };
+    match place.engine.commit(HOME, id, client(vec![answer])).await {
+        Ok(_) if taken => Ok(()),
+        Ok(_) => Err(format!("verdict: another answer to {call} was taken")),
+        Err(CommitError::Refused(Refusal::Answered { .. })) if !taken => {
+            place.book.count("other answer");
+            Ok(())
+        }
+        Err(wrong) => doubted(place, &wrong),
+    }
+}
+
 /// A word that fits no call of its kind: it must be refused.
 async fn mistake(place: &Place, dice: &mut Dice) -> Result<(), String> {
     let calls = place.book.tale(place.session, |tale| tale.calls(|_| true)).unwrap_or_default();
@@ -194,7 +230,8 @@ async fn mistake(place: &Place, dice: &mut Dice) -> Result<(), String> {
 
 fn result(place: &Place, dice: &mut Dice, call: EventId) -> ClientEvent {
     let is_error = dice.once_in(4).then_some(true);
-    ClientEvent::CustomResult { call, content: Some(vec![Block::text(place.book.text())]), is_error }
+    let content = (!dice.once_in(4)).then(|| vec![Block::text(place.book.text())]);
+    ClientEvent::CustomResult { call, content, is_error }
 }
 
 fn rename(place: &Place) -> Input {
@@ -254,6 +291,11 @@ fn doubted(place: &Place, wrong: &CommitError) -> Result<(), String> {
             let known = place.book.tale(place.session, |tale| tale.desk.call(*call).is_some());
             law!(known != Some(true), "verdict: {call} is in the log and is refused as unknown");
             place.book.count("refusal");
+        }
+        CommitError::Refused(Refusal::Answered { call, .. }) => {
+            let given = place.book.tale(place.session, |tale| tale.desk.call(*call)?.given.clone()).flatten();
+            law!(given.is_some(), "verdict: {call} is refused as answered by a client, and is not");
+            place.book.count("other answer");
         }
         CommitError::Refused(_) => place.book.count("refusal"),
         CommitError::NotFound => {

@@ -33,7 +33,7 @@ const TWICE: u64 = 10;
 /// Lives from which on every mishap must have come.
 const TELLING: u64 = 200;
 /// Every mishap that is counted.
-const MISHAPS: [&str; 29] = [
+const MISHAPS: [&str; 30] = [
     "answer lost",
     "burst",
     "conflict",
@@ -47,6 +47,7 @@ const MISHAPS: [&str; 29] = [
     client::LASTING,
     "model failure",
     "open in doubt",
+    "other answer",
     "power cut",
     "refusal",
     "resume",

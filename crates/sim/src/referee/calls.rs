@@ -1,12 +1,13 @@
-//! Each call is answered once with effect, never before it was made; while one is open the model is not
-//! asked and no message is taken; a call that does not run is answered in the same commit; a person's
-//! interrupt leaves none open.
+//! Each call is answered once with effect, never before it was made, and by a client with nothing else than
+//! before; while one is open the model is not asked and no message is taken; a call that does not run is answered
+//! in the same commit; a person's interrupt leaves none open.
 
 use std::collections::BTreeMap;
 
 use protocol::EventId;
 
 use super::{Referee, law};
+use crate::desk::{Given, given};
 use crate::line::Line;
 
 /// See the file.
@@ -23,13 +24,18 @@ struct Made {
     by_client: bool,
     runs: bool,
     answered: bool,
+    /// What a client answered it with.
+    given: Option<Given>,
 }
 
 impl Calls {
     fn made(&mut self, line: &Line, by_client: bool) -> Result<(), String> {
         let Some(id) = line.id else { return Err("a call without an id".into()) };
         let runs = by_client || line.permission[0] != "deny";
-        law!(self.made.insert(id, Made { by_client, runs, answered: false }).is_none(), "made twice");
+        law!(
+            self.made.insert(id, Made { by_client, runs, answered: false, given: None }).is_none(),
+            "made twice"
+        );
         self.open += 1;
         self.idle += u64::from(!runs);
         Ok(())
@@ -43,9 +49,12 @@ impl Calls {
         law!(made.by_client == by_client, "answered by the wrong side");
         if made.answered {
             law!(by_client, "our own call is answered twice");
+            let same = made.given.is_none() || made.given == given(line);
+            law!(same, "a client has answered it with {:?}", made.given);
             return Ok(());
         }
         made.answered = true;
+        made.given = given(line).filter(|_| by_client);
         self.open -= 1;
         self.idle -= u64::from(!made.runs);
         Ok(())
@@ -95,6 +104,21 @@ mod tests {
         assert_eq!(heard(Calls::default(), &[&[call(), result(1), result(1)]]), Ok(()));
         assert!(heard(Calls::default(), &[&[call(), result(2)]]).is_err());
         assert!(heard(Calls::default(), &[&[about(9, "agent.tool_result", 1)]]).is_err());
+    }
+
+    #[test]
+    fn another_answer_of_a_client_is_objected_to_and_one_to_what_the_server_closed_is_not() {
+        let say = |text: &str, is_error| {
+            let content = Some(serde_json::json!([{"type": "text", "text": text}]));
+            Line { content, is_error, ..result(1) }
+        };
+        let judged = |first: Line, second| heard(Calls::default(), &[&[call(), first], &[second]]);
+        assert_eq!(judged(say("a", false), say("a", false)), Ok(()));
+        assert!(judged(say("a", false), say("b", false)).is_err());
+        assert!(judged(say("a", false), say("a", true)).is_err());
+        assert!(judged(result(1), say("a", false)).is_err());
+        let closed = "Tool execution was interrupted before completion. Please retry.";
+        assert_eq!(judged(say(closed, true), say("a", false)), Ok(()));
     }
 
     #[test]

@@ -44,8 +44,8 @@ pub(crate) fn no_such_tool(name: &str) -> String {
 
 fn rejected(name: &str, why: &str) -> String {
     let why = why.trim();
-    let space = if why.is_empty() { "" } else { " " };
-    format!("Permission to use {name} has been rejected.{space}{why}")
+    let words = if why.is_empty() { "" } else { " Rejection message: " };
+    format!("Permission to use {name} has been rejected.{words}{why}")
 }
 
 /// Whether a tool gave this itself.
@@ -176,6 +176,9 @@ mod tests {
         let result = about(5, "user.custom_tool_result", 2);
         assert_eq!(judged(&[&both, &[result], &[began(1)], &[own(1)]]), Ok(()));
         assert!(judged(&[&[called(1, "bash", "ask"), confirmed(1, "deny")]]).is_err());
+        let beside = [called(1, "bash", "ask"), called(2, "read", "allow")];
+        assert!(judged(&[&beside, &[own(2)]]).is_err());
+        assert_eq!(judged(&[&beside, &[confirmed(1, "allow")], &[own(2)]]), Ok(()));
     }
 
     #[test]
@@ -191,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_refusal_has_its_own_text_and_place() {
-        let refused = told(1, "Permission to use bash has been rejected. no");
+        let refused = told(1, "Permission to use bash has been rejected. Rejection message: no");
         let denied = [called(1, "bash", "ask"), confirmed(1, "deny")];
         let whole = [denied.to_vec(), vec![refused.clone()]].concat();
         assert_eq!(judged(&[&whole]), Ok(()));

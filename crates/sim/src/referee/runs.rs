@@ -103,15 +103,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_does_not_run_and_does_not_stop_what_is_allowed() {
-        let calls = [called(1, "bash", "ask"), called(2, "bash", "allow"), called(3, "bash", "allow")];
-        assert_eq!(judged(&calls, &[], &[2]), Ok(()));
-        assert!(judged(&calls, &[], &[1]).is_err());
-        let let_in = [calls.to_vec(), vec![confirmed(1, "allow")]].concat();
-        assert_eq!(judged(&let_in, &[2], &[2]), Ok(()));
+    fn beside_what_is_asked_nothing_runs_and_then_all_in_order() {
+        let calls = [called(1, "bash", "allow"), called(2, "bash", "ask"), called(3, "bash", "allow")];
+        assert_eq!(judged(&calls, &[], &[]), Ok(()));
+        for early in [1, 2, 3] {
+            assert!(judged(&calls, &[], &[early]).is_err(), "{early}");
+        }
+        let let_in = [calls.to_vec(), vec![confirmed(2, "allow")]].concat();
         assert_eq!(judged(&let_in, &[], &[1]), Ok(()));
+        assert!(judged(&let_in, &[], &[]).is_err());
         assert!(judged(&let_in, &[], &[2]).is_err());
         let reads = [called(1, "read", "ask"), called(2, "read", "allow"), confirmed(1, "allow")];
+        assert_eq!(judged(&reads, &[], &[1, 2]), Ok(()));
         assert!(judged(&reads, &[2], &[1, 2]).is_err());
     }
 

@@ -1,5 +1,6 @@
-//! The grammar of status events (rules.md 1): running is session first, idle is thread first, right after
-//! usage; what is printed is what the log says is being done; work is done only while running.
+//! The grammar of status events (rules.md 1): running is session first, and right behind the client's answer
+//! that sets the session to work; idle is thread first, right after usage; what is printed is what the log says
+//! is being done; work is done only while running.
 
 use protocol::EventId;
 
@@ -164,6 +165,10 @@ impl Referee for Status {
             self.status(line)?;
         } else {
             law!(!works(line) || self.printed == Printed::Running, "work while the session prints otherwise");
+            if self.desk.wakes(line) {
+                law!(self.printed != Printed::Running, "it runs before the answer that sets it to work");
+                self.next = Some("session.status_running");
+            }
             self.work(line);
         }
         self.before.clone_from(&line.kind);
@@ -229,6 +234,23 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_wakes_stands_before_the_running_pair_and_another_does_not() {
+        let asked = [running(), asks(), calls(), idle("requires_action", &[8, 9])].concat();
+        let result = |call| about(call + 20, "user.custom_tool_result", call);
+        let start = event(2, "span.model_request_start");
+        let both = vec![result(8), result(9)];
+        let right = [both.clone(), running(), vec![start.clone()]].concat();
+        assert_eq!(judged(&[asked.clone(), right]), Ok(()));
+        let first = [running(), both, vec![start.clone()]].concat();
+        assert!(judged(&[asked.clone(), first]).is_err());
+        let between = [vec![result(8)], running(), vec![result(9), start]].concat();
+        assert!(judged(&[asked.clone(), between]).is_err());
+        let rest = [vec![result(8)], idle("requires_action", &[9])].concat();
+        let again = [running(), vec![result(8)], idle("requires_action", &[9])].concat();
+        assert_eq!(judged(&[asked, rest, again]), Ok(()));
+    }
+
+    #[test]
     fn required_actions_must_be_the_open_calls() {
         let asked = [running(), asks(), calls(), idle("requires_action", &[8, 9])].concat();
         let result = about(20, "user.custom_tool_result", 8);
@@ -242,19 +264,21 @@ mod tests {
 
     #[test]
     fn it_runs_while_a_tool_does_and_is_idle_while_only_the_client_can_act() {
-        let asked = vec![called(8, "bash", "ask"), called(9, "bash", "allow"), end(1, "answered")];
-        let begun = [running(), asks(), asked].concat();
+        let both = vec![called(8, "", ""), called(9, "bash", "allow"), end(1, "answered")];
+        let begun = [running(), asks(), both].concat();
         assert_eq!(judged(std::slice::from_ref(&begun)), Ok(()));
         let early = [begun.clone(), idle("requires_action", &[8])].concat();
         assert!(judged(&[early]).is_err());
         let done = [vec![told(9, "out")], idle("requires_action", &[8])].concat();
         assert_eq!(judged(&[begun.clone(), done.clone()]), Ok(()));
-        assert!(judged(&[begun.clone(), vec![told(9, "out")]]).is_err());
-        let let_in = [running(), vec![confirmed(8, "allow")]].concat();
-        assert_eq!(judged(&[begun.clone(), done.clone(), let_in]), Ok(()));
-        assert!(judged(&[begun.clone(), done.clone(), vec![confirmed(8, "allow")]]).is_err());
-        let stopped = [vec![told(8, "closed"), event(7, "user.interrupt")], idle("end_turn", &[])].concat();
-        assert_eq!(judged(&[begun, done, stopped]), Ok(()));
+        assert!(judged(&[begun, vec![told(9, "out")]]).is_err());
+        let asked = vec![called(8, "bash", "ask"), called(9, "bash", "allow"), end(1, "answered")];
+        let held = [running(), asks(), asked, idle("requires_action", &[8])].concat();
+        let let_in = [vec![confirmed(8, "allow")], running()].concat();
+        assert_eq!(judged(&[held.clone(), let_in]), Ok(()));
+        assert!(judged(&[held.clone(), vec![confirmed(8, "allow")]]).is_err());
+        let closed = vec![told(8, "closed"), told(9, "closed"), event(7, "user.interrupt")];
+        assert_eq!(judged(&[held, [closed, idle("end_turn", &[])].concat()]), Ok(()));
     }
 
     #[test]

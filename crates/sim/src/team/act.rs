@@ -122,8 +122,10 @@ names! {
         Allow "allow",
         /// A person refuses it.
         Deny "deny",
-        /// A client answers a call again.
+        /// A client answers a call as before, or one that the server closed.
         ResultAgain "result again",
+        /// A client answers a call otherwise than before.
+        ResultOther "result other",
         /// A person says something of a call again.
         VerdictAgain "verdict again",
         /// A client answers a call that is not its own.
@@ -314,7 +316,7 @@ impl Act {
                 _ => only(state.waits() || state.runs(), Cell::May),
             },
             Self::AllResults => only(!matches!(state, State::Over), Cell::May),
-            Self::ResultAgain | Self::VerdictAgain => match state {
+            Self::ResultAgain | Self::ResultOther | Self::VerdictAgain => match state {
                 State::Idle | State::Asking | State::Archived => Cell::Must,
                 _ => Cell::May,
             },
@@ -340,6 +342,7 @@ impl Act {
             | Self::WakeStale
             | Self::NotYours
             | Self::Unasked
+            | Self::ResultOther
             | Self::InterruptUnknown
             | Self::ResultUnknown
             | Self::ArchiveUnknown => no,

@@ -7,7 +7,8 @@ use protocol::{EventId, ThreadId};
 
 use super::act::{Act, waits_for_result, waits_for_verdict};
 use super::world::{PRIMARY, World};
-use crate::desk::{Call, Kind};
+use crate::client;
+use crate::desk::{Call, Given, Kind};
 
 const STOP: ClientEvent = ClientEvent::Interrupt { thread: None };
 
@@ -30,6 +31,7 @@ pub(crate) fn said(world: &mut World, thread: ThreadId, act: Act) -> Option<Vec<
             vec![deny(world, call)]
         }
         Act::ResultAgain => vec![again(world, thread, Kind::Custom)?],
+        Act::ResultOther => vec![other(world, thread)?],
         Act::VerdictAgain => vec![again(world, thread, Kind::Ask)?],
         Act::NotYours => {
             let ours = pick(world, thread, |call| call.kind != Kind::Custom).unwrap_or(unknown);
@@ -80,11 +82,26 @@ fn one_result(world: &mut World, thread: ThreadId) -> Option<ClientEvent> {
     Some(result(world, call))
 }
 
-/// A word on a call that has had one.
+/// What a client gave a call.
+fn given(world: &World, thread: ThreadId, call: EventId) -> Option<Given> {
+    world.reading.thread(thread)?.desk.call(call)?.given.clone()
+}
+
+/// Another answer than a client has given before.
+fn other(world: &mut World, thread: ThreadId) -> Option<ClientEvent> {
+    let call = pick(world, thread, |call| call.given.is_some())?;
+    let given = given(world, thread, call)?;
+    Some(client::other(&mut world.dice, call, given))
+}
+
+/// A word on a call that has had one; of a client's answer the same.
 fn again(world: &mut World, thread: ThreadId, kind: Kind) -> Option<ClientEvent> {
     let call = pick(world, thread, |call| call.kind == kind && !call.needs_client())?;
     Some(match kind {
-        Kind::Custom => result(world, call),
+        Kind::Custom => match given(world, thread, call) {
+            Some(given) => client::again(call, given),
+            None => result(world, call),
+        },
         Kind::Ask | Kind::Allow | Kind::Deny => deny(world, call),
     })
 }
@@ -112,6 +129,7 @@ fn any(world: &mut World) -> ClientEvent {
         0 => None,
         1 => Some(ClientEvent::Interrupt { thread: Some(thread) }),
         2 if world.dice.once_in(3) => Some(STOP),
+        3 if world.dice.once_in(3) => other(world, thread),
         3 => again(world, thread, Kind::Custom),
         4 => again(world, thread, Kind::Ask),
         5 => pick(world, thread, waits_for_verdict).map(|call| either(world, call)),

@@ -61,8 +61,7 @@ impl Mail {
     /// A message is handed over: it was sent just before.
     fn handed(&mut self, line: &Line, own: ThreadId, reading: &Reading) -> Result<(), String> {
         let from = line.peer.and_then(|peer| reading.thread(peer)).ok_or("from nobody")?;
-        let name = if from.parent.is_some() { from.agent.as_str() } else { "" };
-        law!(line.agent == name, "the sender's agent is {name:?}");
+        law!(line.agent == from.agent, "the sender's agent is {:?}", from.agent);
         if line.told == "letter" {
             law!(line.from == from.agent, "the letter names {:?}", line.from);
         }

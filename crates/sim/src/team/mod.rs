@@ -24,7 +24,7 @@ use line::Line;
 use reading::Reading;
 
 /// What the calls are closed with that an ended thread leaves open.
-const ENDED: &str = "The thread was ended before this was answered.";
+pub(crate) const ENDED: &str = "The thread was ended before this was answered.";
 
 /// Watches one law of threads.
 pub(crate) trait Judge {

@@ -1,7 +1,7 @@
 //! The grammar of status events over the wait tree (rules.md 1): what is printed is what the log says is
 //! being done; going idle is the deepest thread first, the primary last, then usage and the session; going
-//! running is the session first, then a parent before its children; nothing is said twice, and nothing after
-//! an end.
+//! running is the session first, then a parent before its children, right behind the client's answer that sets
+//! them to work; nothing is said twice, and nothing after an end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -150,6 +150,30 @@ impl Status {
         Ok(())
     }
 
+    /// A client's answer that sets its thread to work is said before that, and before what waits for that thread
+    /// runs again.
+    fn wakes(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
+        let Some(own) = line.thread.and_then(|own| reading.thread(own)) else { return Ok(()) };
+        // What still waits for a child goes on only if a call of its own does.
+        let goes_on = own.waits.is_empty() || line.plain.verdict == "allow" || own.desk.held();
+        if !own.desk.wakes(&line.plain) || !goes_on || reading.printed(own.id).busy() {
+            return Ok(());
+        }
+        let mut woken = own.id;
+        loop {
+            let early = self.was(woken) == Printed::Running;
+            law!(!early, "{woken} runs before the answer that sets it to work");
+            let Some((waits, _)) = reading.waiter(woken) else { break };
+            if reading.printed(waits).busy() {
+                break;
+            }
+            woken = waits;
+        }
+        let session = self.session == Printed::Running;
+        self.next = Some(if session { "session.thread_status_running" } else { "session.status_running" });
+        Ok(())
+    }
+
     fn at_most_once(&self) -> Result<(), String> {
         let Commit { said, sessions, interrupts, again, exhausted, .. } = &self.commit;
         if *interrupts {
@@ -191,6 +215,7 @@ impl Judge for Status {
             });
             self.commit.again |= answered == Some(true);
         }
+        self.wakes(line, reading)?;
         if kind.contains("status_") || kind == "session.usage" {
             self.status(line, reading)?;
         } else {
@@ -266,7 +291,7 @@ mod tests {
         let blocked = [calls(), rests()].concat();
         let mut answer = event(2, 60, "user.custom_tool_result");
         answer.plain.about = Some(super::super::testing::id(50));
-        let on = |statuses: [Line; 3]| [statuses.to_vec(), vec![answer.clone(), asks(2, 70)]].concat();
+        let on = |statuses: [Line; 3]| [vec![answer.clone()], statuses.to_vec(), vec![asks(2, 70)]].concat();
         let session = of(1, "session.status_running");
         let (parent, child) = (status(1, "running"), status(2, "running"));
         let right = on([session.clone(), parent.clone(), child.clone()]);
@@ -274,6 +299,12 @@ mod tests {
         for wrong in [[session.clone(), child.clone(), parent.clone()], [parent, session, child]] {
             assert!(judged("Agent", &[blocked.clone(), on(wrong)]).is_err());
         }
+        let [session, parent, child] =
+            [of(1, "session.status_running"), status(1, "running"), status(2, "running")];
+        let early = [session.clone(), parent.clone(), child.clone(), answer.clone(), asks(2, 70)];
+        assert!(judged("Agent", &[blocked.clone(), early.to_vec()]).is_err());
+        let between = [session, parent, answer, child, asks(2, 70)];
+        assert!(judged("Agent", &[blocked, between.to_vec()]).is_err());
     }
 
     #[test]

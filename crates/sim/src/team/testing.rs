@@ -99,8 +99,8 @@ pub(crate) fn sent(from: u128, to: u128, text: &str) -> Line {
 pub(crate) fn received(to: u128, from: u128, number: u128, told: &str, text: &str) -> Line {
     let line = saying(with(event(to, number, "agent.thread_message_received"), from), text);
     let name = if from == 1 { "weaver" } else { "spinner" };
-    let name = if told == "letter" { name.into() } else { String::new() };
-    Line { told: told.into(), from: name, ..line }
+    let from = if told == "letter" { name.into() } else { String::new() };
+    Line { told: told.into(), from, agent: name.into(), ..line }
 }
 
 /// It waits.

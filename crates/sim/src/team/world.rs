@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Decision, Fact, Input, Made, MadeKind, Moment, Opening, Piece, Refusal, Session, Transcript, Want,
-    decide, fact, wants,
+    Decision, Fact, Input, Moment, Opening, Piece, Refusal, Session, Transcript, Want, decide, fact, wants,
 };
 use protocol::agent::SessionAgent;
 use protocol::input::ClientEvent;
@@ -25,13 +24,13 @@ use super::status::Status;
 use super::waits::Waits;
 use super::{Judge, view};
 use crate::counters::Counters;
-use crate::desk::{Kind, reads};
+use crate::desk::reads;
 use crate::dice::Dice;
 use crate::kit::Kit;
 use crate::model;
 use crate::outcome::Outcome;
 use crate::referee::{hands, law, runs};
-use crate::world::{Verdict, ledger};
+use crate::world::{Verdict, ledger, look_up};
 
 /// Stale jobs that are kept to be offered again.
 const GONE: usize = 12;
@@ -184,27 +183,12 @@ impl World {
 
     /// What an engine does: of a word on a call that is not open it looks into the log and asks again.
     fn decided(&self, mut input: Input, moment: Moment) -> (Input, Result<Decision, Refusal>) {
-        loop {
-            let decided = decide(&self.session, input.clone(), moment);
-            let Err(Refusal::UnknownCall { call, .. }) = &decided else { return (input, decided) };
-            let found = self.reading.threads.iter().find_map(|thread| {
-                // A delegation call is none of the log's events.
-                let errand = |name: &str| protocol::roster::Errand::named(name).is_some();
-                let call =
-                    thread.desk.call(*call).filter(|call| call.kind != Kind::Deny || !errand(&call.name))?;
-                Some((thread.id, call.kind))
-            });
-            let Some((thread, kind)) = found else { return (input, decided) };
-            let kind = match kind {
-                Kind::Custom => MadeKind::Custom,
-                Kind::Ask => MadeKind::Asked,
-                Kind::Allow | Kind::Deny => MadeKind::Unasked,
-            };
-            let Input::Client { made, .. } = &mut input else { return (input, decided) };
-            if made.insert(*call, Made { thread, kind }).is_some() {
-                return (input, decided);
-            }
+        let mut decided = decide(&self.session, input.clone(), moment);
+        if let Err(Refusal::UnknownCall { .. }) = decided {
+            look_up(&mut input, &self.session, &self.facts);
+            decided = decide(&self.session, input.clone(), moment);
         }
+        (input, decided)
     }
 
     fn append(&mut self, decision: Decision, events: &[ClientEvent]) -> Result<(), String> {

@@ -40,7 +40,7 @@ const REASONS: &[&str] = &[
     "must have at most 16 pairs",
     "concurrent modification",
     "another environment is called",
-    "this session has made no call",
+    "event in this session",
     "has no thread",
 ];
 

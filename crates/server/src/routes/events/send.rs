@@ -76,12 +76,39 @@ mod tests {
         let calls = house.get(&format!("{path}/events?types[]=agent.custom_tool_use")).await.ok();
         let result = json!({"type": "user.custom_tool_result", "custom_tool_use_id": calls["data"][0]["id"]});
         let refused = house.post(&format!("{path}/events"), &json!({"events": [message("hi")]})).await;
-        refused.refused(400, "invalid_request_error", "events.0: the session is idle and requires action");
+        let parked = "events.0: waiting on responses to events [sevt_";
+        refused.refused(400, "invalid_request_error", parked);
         let told = house.post(&format!("{path}/events"), &json!({"events": [result]})).await.ok();
         assert_eq!(told["data"][0]["processed_at"], json!(TIME));
         house.settled(&path).await;
         let idle = house.get(&format!("{path}/events?order=desc&limit=1")).await.ok();
         assert_eq!(idle["data"][0]["stop_reason"], json!({"type": "end_turn"}));
+        let call = calls["data"][0]["id"].as_str().unwrap_or_default();
+        let other = json!({"type": "user.custom_tool_result", "custom_tool_use_id": call, "is_error": true});
+        let told = house.post(&format!("{path}/events"), &json!({"events": [result, other]})).await;
+        let why = format!("events.1.custom_tool_use_id: {call} has been answered with another result");
+        told.refused(400, "invalid_request_error", &why);
+        assert_eq!(house.get(&format!("{path}/events?order=desc&limit=1")).await.ok(), idle);
+        house.post(&format!("{path}/events"), &json!({"events": [result]})).await.ok();
+    }
+
+    #[tokio::test]
+    async fn an_interrupt_names_a_thread_of_the_session() {
+        let house = House::open().await;
+        let path = format!("/v1/sessions/{}/events", id(&house.session(&[]).await));
+        let other = format!("/v1/sessions/{}/threads", id(&house.session(&[]).await));
+        let foreign = house.get(&other).await.ok()["data"][0]["id"].clone();
+        let field = "events.0.session_thread_id: ";
+        for (thread, status, kind) in [
+            (foreign, 404, "not_found_error"),
+            (json!("sthr_1111111111111111111112"), 404, "not_found_error"),
+            (json!("sthr_1"), 400, "invalid_request_error"),
+            (json!(7), 400, "invalid_request_error"),
+        ] {
+            let stop = json!({"type": "user.interrupt", "session_thread_id": thread});
+            house.post(&path, &json!({"events": [stop, message("a")]})).await.refused(status, kind, field);
+        }
+        assert_eq!(types(&house.get(&path).await.ok()), Vec::<String>::new());
     }
 
     #[tokio::test]

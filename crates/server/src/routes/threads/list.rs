@@ -64,6 +64,7 @@ mod tests {
         let listed = house.pages(&format!("{path}/threads?limit=1"), &[1, 1]).await;
         assert_eq!(listed[1]["parent_thread_id"], listed[0]["id"]);
         assert_eq!((&listed[1]["id"], &listed[1]["status"]), (&child["id"], &json!("running")));
+        assert!(listed[1]["stats"].is_object() && listed[1]["usage"].is_object(), "{}", listed[1]);
         let agent = json!({
             "type": "agent", "id": child["agent"]["id"], "version": 1, "name": "a helper", "description": null,
             "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
