@@ -284,15 +284,12 @@ fn welcome(key: &str, listen: SocketAddr) -> String {
 
 fn warn(settled: &Settled, listen: SocketAddr) {
     let off = (settled.sandbox.mode == Mode::Off).then(|| hands::OFF.to_owned());
-    // Where both are the same terminal, pipe or file, once is enough: as a line of the log where there is no
-    // person.
-    let (once, seen) = (terminal::is_shared(), std::io::stdout().is_terminal());
+    // Where both go to one terminal, pipe or file, once is enough; whatever the log leaves out.
+    let shared = terminal::is_shared();
     for warning in warnings(settled, listen).into_iter().chain(off) {
-        if !(once && seen) {
+        if !shared {
             tracing::warn!("{warning}");
         }
-        if !once || seen {
-            say(&format!("WARNING: {warning}\n"));
-        }
+        say(&format!("WARNING: {warning}\n"));
     }
 }

@@ -29,9 +29,9 @@ fn heddle_where_nothing_can_be_isolated(arguments: &[&str]) -> Command {
     plain(command, arguments)
 }
 
-/// The same on a disk of its own at `place`, which is mounted with these options.
+/// On a disk of its own at `place`, which is mounted with these options; a server that starts there is ended.
 fn heddle_on_a_disk(place: &str, options: &str, arguments: &[&str]) -> Command {
-    let mount = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+    let mount = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec timeout 20 \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh", options, place, HEDDLE]);
     plain(command, arguments)
