@@ -109,5 +109,6 @@ CLIENTS = (
     Client("curl", ("bash", "curl", "jq"), (), ("bash", "curl/journey.sh"), API_KEY),
     typescript(),
     go(),
-    Client("readme", ("bash", "curl", "jq"), (), ("{python}", "curl/readme.py"), API_KEY, travels=False),
+    Client("readme-curl", ("bash", "curl", "jq"), (), ("{python}", "curl/readme.py"), API_KEY, travels=False),
+    Client("readme-python", (), (), ("{python}", "python/readme.py"), BEARER, travels=False),
 )

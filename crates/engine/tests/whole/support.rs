@@ -123,6 +123,7 @@ impl Oracle for Puppet {
                 }
                 Act::Fail(class) => Err(Failure {
                     class,
+                    status: None,
                     message: "no".into(),
                     retry_after: None,
                     tokens: Tokens::default(),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::{Kind, Write};
 
 use crate::{
-    answer::Answer,
+    answer::{self, Answer},
     error::Problem,
     extract::Call,
     routes::{
@@ -24,7 +24,10 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let request = call.read(request).await?;
     for _ in 0..RACES {
         match open(&call, request.clone()).await? {
-            Ok(session) => return Answer::json(&session),
+            Ok(session) => {
+                answer::made(session.id);
+                return Answer::json(&session);
+            }
             Err(CommitError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
