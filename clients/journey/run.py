@@ -1,6 +1,7 @@
 """Sends every official client on the journey of README.md and compares what they print.
 
-`python run.py [--bless] [WORD...]` runs the clients whose name holds one of the words. HEDDLE_BIN and
+`python run.py [--all] [--bless] [WORD...]` runs the clients whose name holds one of the words; without words
+those of each kind that are oldest and newest, and with `--all` those between as well. HEDDLE_BIN and
 MODEL_SERVER_BIN name the binaries; what clients install lies beside the virtual environment that runs this.
 With CI set a client whose toolchain is missing is a failure. `--bless` rewrites transcript.txt with what all
 of them agree on. Ends with `N passed, N failed`, and `, N skipped` if any.
@@ -137,9 +138,14 @@ class Travels:
 
 def main() -> int:
     """Runs the clients one after the other; the exit code is 1 if anything failed."""
-    bless = "--bless" in sys.argv
-    words = [word for word in sys.argv[1:] if word != "--bless"] or [""]
+    flags = {word for word in sys.argv[1:] if word.startswith("--")}
+    if unknown := flags - {"--all", "--bless"}:
+        raise SystemExit(f"{', '.join(sorted(unknown))} is not known here; there are --all and --bless")
+    bless = "--bless" in flags
+    words = [word for word in sys.argv[1:] if word not in flags]
     chosen = [client for client in CLIENTS if any(word in client.name for word in words)]
+    if not words:
+        chosen = [client for client in CLIENTS if "--all" in flags or not client.between]
     if not chosen:
         raise SystemExit(f"no client is named so; there are {', '.join(client.name for client in CLIENTS)}")
     with tempfile.TemporaryDirectory(prefix="heddle-journey-") as folder:
