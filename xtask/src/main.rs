@@ -6,6 +6,7 @@ mod bench;
 mod compat;
 mod conform;
 mod contract;
+mod difference;
 mod limits;
 mod paperwork;
 mod python;
@@ -65,6 +66,11 @@ enum Verb {
         /// Only the rows whose title or file's name holds one of these
         names: Vec<String>,
     },
+    /// The journey of clients/journey with every official client, also the versions that `test` leaves out
+    Journey {
+        /// Only the clients whose name holds one of these
+        names: Vec<String>,
+    },
     /// Sends the server requests, good and bad, that are made from its own /openapi.json
     Schema {
         /// How long, in minutes
@@ -90,6 +96,9 @@ enum Verb {
         /// First rewrite clients/contract/contract.json from the official Python SDK
         #[arg(long)]
         refresh: bool,
+        /// Only say how the contract of the newest official SDK differs from ours
+        #[arg(long, conflicts_with = "refresh")]
+        newest: bool,
     },
 }
 
@@ -115,10 +124,12 @@ fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
         Verb::Test { only } => steps::test(tree, only.as_deref()),
         Verb::Storm { seed, lives } => steps::storm(tree, seed, lives),
         Verb::Attack { vm, names } => steps::attack(tree, vm, &names),
+        Verb::Journey { names } => steps::journey(tree, &names),
         Verb::Schema { minutes, seed } => steps::schema(tree, minutes, seed),
         Verb::Bench { quick, against } => bench::run(tree, quick, against.as_deref()),
         Verb::Limits => limits::run(tree),
-        Verb::Conform { refresh } => conform::run(tree, refresh),
+        Verb::Conform { newest: true, .. } => conform::newest(tree),
+        Verb::Conform { refresh, newest: false } => conform::run(tree, refresh),
     }
 }
 

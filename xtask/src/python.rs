@@ -27,6 +27,15 @@ pub(crate) fn bare() -> Result<PathBuf, String> {
 
 /// The interpreter of `target/<name>/venv`, made if need be, with what the requirements file pins.
 pub(crate) fn interpreter(tree: &Tree, name: &str, requirements: &str) -> Result<PathBuf, NoPython> {
+    installed(tree, name, Path::new(requirements), &[])
+}
+
+/// The same for a file that does not pin everything, with little patience for a package index that is not there.
+pub(crate) fn unpinned(tree: &Tree, name: &str, requirements: &Path) -> Result<PathBuf, NoPython> {
+    installed(tree, name, requirements, &["--retries", "0", "--timeout", "15"])
+}
+
+fn installed(tree: &Tree, name: &str, requirements: &Path, how: &[&str]) -> Result<PathBuf, NoPython> {
     let able = Command::new("python3")
         .args(["-c", "import venv, ensurepip"])
         .stdout(Stdio::null())
@@ -42,8 +51,10 @@ pub(crate) fn interpreter(tree: &Tree, name: &str, requirements: &str) -> Result
     }
     must(
         tree.command(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-            .arg(Path::new(requirements)),
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(how)
+            .arg("--requirement")
+            .arg(requirements),
     )?;
     Ok(python)
 }

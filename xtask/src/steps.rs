@@ -91,6 +91,14 @@ pub(crate) fn schema(tree: &Tree, minutes: u32, seed: Option<u64>) -> Result<boo
     plain(malformed(tree, true, &args))
 }
 
+/// The journey alone, with every client or those that are named.
+pub(crate) fn journey(tree: &Tree, names: &[String]) -> Result<bool, String> {
+    built(tree)?;
+    let mut args = vec!["--all"];
+    args.extend(names.iter().map(String::as_str));
+    plain(guests(tree, true, "journey", "journey", "journey/run.py", &args))
+}
+
 /// The attacks on the server, also those that need something of the host; `vm`: those that this host may not
 /// have, in an emulated one.
 pub(crate) fn attack(tree: &Tree, vm: bool, names: &[String]) -> Result<bool, String> {
