@@ -94,10 +94,12 @@ def typescript() -> Client:
 def go() -> Client:
     """The Go SDK; the toolchain knows itself what it has built already."""
     built = "{target}/go/journey"
+    # Without optimising, the large packages of the SDK are compiled in two thirds of the time.
+    plain = "-gcflags=all=-N -l"
     return Client(
         name="go",
         needs=("go",),
-        prepare=(("go", "vet", "-C", "go", "."), ("go", "build", "-C", "go", "-o", built, ".")),
+        prepare=(("go", "build", "-C", "go", plain, "-o", built, "."), ("go", "vet", "-C", "go", plain, ".")),
         run=(built,),
         key=API_KEY,
         least=(("go version", "1.24"),),
@@ -107,6 +109,8 @@ def go() -> Client:
 CLIENTS = (
     Client("python-2.14", (), (), ("{python}", "python/journey.py", "sync"), BEARER),
     Client("python-2.14-async", (), (), ("{python}", "python/journey.py", "async"), BEARER),
+    older("1.17", API_KEY, "sync", between=True),
+    older("2.0", BEARER, "sync", between=True),
     older("2.11", BEARER, "sync", between=True),
     older("2.11", BEARER, "async", between=True),
     older("0.125", API_KEY, "sync"),
