@@ -16,7 +16,7 @@ pub(crate) fn between(before: &Value, after: &Value) -> Vec<String> {
         format!(", {} {}", text("http"), text("path"))
     });
     lines.extend(grouped(&old, &new, &|before, after| {
-        let parts = |operation: &Map<String, Value>| {
+        let parts = |operation: &Schema| {
             let mut parts = operation.clone();
             for key in ANSWERS {
                 if let Some(shape) = parts.remove(key) {
@@ -50,7 +50,9 @@ pub(crate) fn between(before: &Value, after: &Value) -> Vec<String> {
     lines
 }
 
-type Named<'a> = BTreeMap<&'a str, &'a Map<String, Value>>;
+/// An operation, or a JSON Schema.
+type Schema = Map<String, Value>;
+type Named<'a> = BTreeMap<&'a str, &'a Schema>;
 
 fn operations(contract: &Value) -> Named<'_> {
     let listed = contract.get("operations").and_then(Value::as_array).into_iter().flatten();
@@ -69,7 +71,7 @@ fn named(
     kind: &str,
     before: &Named<'_>,
     after: &Named<'_>,
-    about: &dyn Fn(&Map<String, Value>) -> String,
+    about: &dyn Fn(&Schema) -> String,
 ) -> Vec<String> {
     let new = after.iter().filter(|(name, _)| !before.contains_key(*name));
     let gone = before.keys().filter(|name| !after.contains_key(*name));
@@ -81,7 +83,7 @@ fn named(
 fn grouped(
     before: &Named<'_>,
     after: &Named<'_>,
-    changes: &dyn Fn(&Map<String, Value>, &Map<String, Value>) -> Vec<String>,
+    changes: &dyn Fn(&Schema, &Schema) -> Vec<String>,
 ) -> Vec<String> {
     let mut found: Vec<(String, Vec<&str>)> = Vec::new();
     for (name, old) in before {
@@ -127,7 +129,7 @@ fn alternatives(schema: &Value) -> Vec<&Value> {
 }
 
 /// What changed between two schemas of one kind, key by key.
-fn objects(place: &str, before: &Map<String, Value>, after: &Map<String, Value>, said: &mut Vec<String>) {
+fn objects(place: &str, before: &Schema, after: &Schema, said: &mut Vec<String>) {
     for key in keys(before, after) {
         let (old, new) = (before.get(key).unwrap_or(&Value::Null), after.get(key).unwrap_or(&Value::Null));
         // What is required is told with the fields.
@@ -157,11 +159,11 @@ fn members(place: &str, verb: &str, before: &Value, after: &Value, said: &mut Ve
 }
 
 /// What changed of the fields of an object.
-fn fields(place: &str, before: &Map<String, Value>, after: &Map<String, Value>, said: &mut Vec<String>) {
+fn fields(place: &str, before: &Schema, after: &Schema, said: &mut Vec<String>) {
     let none = Map::new();
-    let of = |schema: &'_ Map<String, Value>| schema.get("properties").and_then(Value::as_object).cloned();
+    let of = |schema: &'_ Schema| schema.get("properties").and_then(Value::as_object).cloned();
     let (old, new) = (of(before).unwrap_or_else(|| none.clone()), of(after).unwrap_or(none));
-    let must = |schema: &Map<String, Value>| words(schema.get("required").unwrap_or(&Value::Null));
+    let must = |schema: &Schema| words(schema.get("required").unwrap_or(&Value::Null));
     let (old_must, new_must) = (must(before), must(after));
     let word = |required: bool| if required { "required" } else { "optional" };
     for name in keys(&old, &new) {
@@ -185,7 +187,7 @@ fn below(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") }
 }
 
-fn keys<'a>(before: &'a Map<String, Value>, after: &'a Map<String, Value>) -> BTreeSet<&'a str> {
+fn keys<'a>(before: &'a Schema, after: &'a Schema) -> BTreeSet<&'a str> {
     before.keys().chain(after.keys()).map(String::as_str).collect()
 }
 

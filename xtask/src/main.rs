@@ -8,6 +8,7 @@ mod conform;
 mod contract;
 mod difference;
 mod limits;
+mod output;
 mod paperwork;
 mod python;
 mod routes;
@@ -118,7 +119,7 @@ fn main() -> ExitCode {
 /// Runs one verb; `Ok(false)` means that it ran and found something wrong.
 fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
     match verb {
-        Verb::Check => steps::check(tree),
+        Verb::Check => steps::check(tree, &|line| println!("{line}")),
         Verb::Arch => Ok(report("arch", &arch::check(tree)?)),
         Verb::Tidy => Ok(report("tidy", &tidy::check(tree, &verbs())?)),
         Verb::Test { only } => steps::test(tree, only.as_deref()),
@@ -135,13 +136,18 @@ fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
 
 /// Prints what was found, one finding a line, and whether that is nothing.
 fn report(verb: &str, findings: &[String]) -> bool {
+    told(verb, findings, &|line| println!("{line}"))
+}
+
+/// The same, to whom it is told.
+fn told(verb: &str, findings: &[String], tell: &dyn Fn(&str)) -> bool {
     for finding in findings {
-        println!("{verb}: {finding}");
+        tell(&format!("{verb}: {finding}"));
     }
     if findings.is_empty() {
-        println!("{verb}: ok");
+        tell(&format!("{verb}: ok"));
     } else {
-        println!("{verb}: {} to mend", findings.len());
+        tell(&format!("{verb}: {} to mend", findings.len()));
     }
     findings.is_empty()
 }

@@ -25,14 +25,39 @@ pub(crate) fn bare() -> Result<PathBuf, String> {
     }
 }
 
-/// The interpreter of `target/<name>/venv`, made if need be, with what the requirements file pins.
+/// The interpreter of `target/<name>/venv`, made if need be, with what the requirements file pins. While the
+/// pins stay as they are nothing is installed again.
 pub(crate) fn interpreter(tree: &Tree, name: &str, requirements: &str) -> Result<PathBuf, NoPython> {
-    installed(tree, name, Path::new(requirements), &[])
+    let pins = pins(tree, requirements).map_err(NoPython::Broken)?;
+    let (python, note) = (python_of(tree, name), tree.target.join(name).join("installed.txt"));
+    if python.exists() && std::fs::read_to_string(&note).is_ok_and(|installed| installed == pins) {
+        return Ok(python);
+    }
+    let python = installed(tree, name, Path::new(requirements), &[])?;
+    std::fs::write(&note, pins).map_err(|why| NoPython::Broken(format!("{}: {why}", note.display())))?;
+    Ok(python)
 }
 
 /// The same for a file that does not pin everything, with little patience for a package index that is not there.
 pub(crate) fn unpinned(tree: &Tree, name: &str, requirements: &Path) -> Result<PathBuf, NoPython> {
     installed(tree, name, requirements, &["--retries", "0", "--timeout", "15"])
+}
+
+fn python_of(tree: &Tree, name: &str) -> PathBuf {
+    tree.target.join(name).join("venv").join("bin").join("python")
+}
+
+/// What a requirements file says, with those it refers to.
+fn pins(tree: &Tree, requirements: &str) -> Result<String, String> {
+    let folder = Path::new(requirements).parent().unwrap_or(Path::new(""));
+    let mut pins = String::new();
+    for line in tree.read(requirements)?.lines() {
+        match line.strip_prefix("-r ") {
+            Some(other) => pins.push_str(&self::pins(tree, &folder.join(other.trim()).to_string_lossy())?),
+            None => pins.extend([line, "\n"]),
+        }
+    }
+    Ok(pins)
 }
 
 fn installed(tree: &Tree, name: &str, requirements: &Path, how: &[&str]) -> Result<PathBuf, NoPython> {
@@ -44,10 +69,9 @@ fn installed(tree: &Tree, name: &str, requirements: &Path, how: &[&str]) -> Resu
     if !able.is_ok_and(|status| status.success()) {
         return Err(NoPython::Missing("python3 with its venv module is not installed".to_owned()));
     }
-    let venv = tree.target.join(name).join("venv");
-    let python = venv.join("bin").join("python");
+    let python = python_of(tree, name);
     if !python.exists() {
-        must(tree.command("python3").args(["-m", "venv"]).arg(&venv))?;
+        must(tree.command("python3").args(["-m", "venv"]).arg(tree.target.join(name).join("venv")))?;
     }
     must(
         tree.command(&python)
@@ -65,5 +89,20 @@ fn must(command: &mut Command) -> Result<(), NoPython> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(NoPython::Broken(format!("{program}: {status}"))),
         Err(why) => Err(NoPython::Broken(format!("{program}: {why}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_requirements_file_refers_to_is_among_its_pins() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+        let tree = Tree { target: root.join("target"), root };
+        let own = tree.read("clients/python/requirements.txt").unwrap();
+        let found = pins(&tree, "clients/journey/requirements.txt").unwrap();
+        assert!(found.starts_with(&own) && found.len() > own.len(), "{found}");
+        assert_eq!(pins(&tree, "clients/python/requirements.txt"), Ok(own));
     }
 }
