@@ -11,7 +11,7 @@ use crate::tree::Tree;
 
 /// What `--only` takes.
 pub(crate) const NAMES: [&str; 11] = [
-    "check", "build", "install", "units", "storms", "cuts", "guests", "journey", "proxies", "schema",
+    "check", "build", "install", "units", "storms", "schema", "cuts", "guests", "journey", "proxies",
     "attacks",
 ];
 /// The steps that need the binaries and no more.
@@ -25,6 +25,8 @@ const STORMS: [[&str; 2]; 5] =
 /// The folders of `clients` whose packages the steps need; the last one's interpreter installs the clients of the
 /// journey.
 const PACKAGES: [&str; 3] = ["python", "schema", "journey"];
+/// Storms have a clock of their own, so they can wait: all others are served first.
+const STORMS_YIELD: u8 = 19;
 /// The programs of the guests, with their arguments.
 const GUESTS: [(&str, &[&str]); 2] = [("python/run.py", &["--wire", "both"]), ("fixtures/open.py", &[])];
 /// How often the power is cut: under load of all kinds, while agents run commands, and while
@@ -156,11 +158,14 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             Box::new(move |tell| install(tree, strict, tell))
         }),
         step("units", "the tests of every crate", None, Alone, Box::new(|tell| units(tree, tell))),
-        step("storms", "lives under dice, with referees", Some(5), First, {
-            Box::new(|tell| in_turn(tree, &STORMS, tell))
+        step("storms", "lives under dice, with referees", Some(10), First, {
+            Box::new(|tell| in_turn(tree, &STORMS, STORMS_YIELD, tell))
         }),
-        step("cuts", "the server killed at random moments under load", Some(5), First, {
-            Box::new(|tell| in_turn(tree, &CUTS, tell))
+        step("schema", "requests made from /openapi.json against the real binary", Some(5), First, {
+            Box::new(move |tell| malformed(tree, strict, &["--minutes", "1"], tell))
+        }),
+        step("cuts", "the server killed at random moments under load", Some(5), Second, {
+            Box::new(|tell| in_turn(tree, &CUTS, 0, tell))
         }),
         step(
             "guests",
@@ -188,9 +193,6 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             Second,
             client("proxies", "python", "proxies/try.py", &[]),
         ),
-        step("schema", "requests made from /openapi.json against the real binary", Some(5), Second, {
-            Box::new(move |tell| malformed(tree, strict, &["--minutes", "1"], tell))
-        }),
         step("attacks", "agents and strangers that do their worst, and their neighbours", Some(6), Alone, {
             Box::new(move |tell| attacks(tree, strict, "run.py", &[], tell))
         }),
@@ -232,13 +234,13 @@ fn install(tree: &Tree, strict: bool, tell: &Tell<'_>) -> Ended {
     )
 }
 
-/// The simulator with each list of arguments, all of them, even after one has failed. It makes way for what runs
-/// beside it: it counts no time of its own.
-fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]], tell: &Tell<'_>) -> Ended {
+/// The simulator with each list of arguments, all of them, even after one has failed; `nice` is how far it makes
+/// way for what runs beside it.
+fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]], nice: u8, tell: &Tell<'_>) -> Ended {
     run::in_turn(runs.iter().map(|args| {
         Box::new(move || {
             let mut sim = with_binaries(tree, tree.command("nice"));
-            sim.args(["-n", "10"]).arg(tree.binary("sim")).args(args);
+            sim.args(["-n", &nice.to_string()]).arg(tree.binary("sim")).args(args);
             run::stream(&args.join(" "), &mut sim, Told::Plainly, tell)
         }) as Box<dyn FnOnce() -> Ended + '_>
     }))
@@ -348,12 +350,12 @@ mod tests {
                 ("build", Some(15)),
                 ("install", Some(15)),
                 ("units", None),
-                ("storms", Some(5)),
+                ("storms", Some(10)),
+                ("schema", Some(5)),
                 ("cuts", Some(5)),
                 ("guests", Some(10)),
                 ("journey", Some(5)),
                 ("proxies", Some(2)),
-                ("schema", Some(5)),
                 ("attacks", Some(6))
             ]
         );
