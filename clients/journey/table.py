@@ -59,7 +59,7 @@ def version(said: str) -> tuple[int, ...]:
 def older(version: str, key: str, kind: str, between: bool = False) -> Client:
     """An older generation of the Python SDK, in an environment of its own."""
     python, pinned = f"{{target}}/python-{version}/bin/python", f"python/requirements-{version}.txt"
-    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", pinned)
+    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "-r", pinned)
     return Client(
         name=f"python-{version}{'-async' if kind == 'async' else ''}",
         needs=(),

@@ -28,7 +28,7 @@ pub(crate) fn bare() -> Result<PathBuf, String> {
 /// The interpreter of `target/<name>/venv`, made if need be, with what the requirements file pins. While the
 /// pins stay as they are nothing is installed again.
 pub(crate) fn interpreter(tree: &Tree, name: &str, requirements: &str) -> Result<PathBuf, NoPython> {
-    let pins = pins(tree, requirements).map_err(NoPython::Broken)?;
+    let pins = tree.read(requirements).map_err(NoPython::Broken)?;
     let (python, note) = (python_of(tree, name), tree.target.join(name).join("installed.txt"));
     if python.exists() && std::fs::read_to_string(&note).is_ok_and(|installed| installed == pins) {
         return Ok(python);
@@ -47,19 +47,6 @@ fn python_of(tree: &Tree, name: &str) -> PathBuf {
     tree.target.join(name).join("venv").join("bin").join("python")
 }
 
-/// What a requirements file says, with those it refers to.
-fn pins(tree: &Tree, requirements: &str) -> Result<String, String> {
-    let folder = Path::new(requirements).parent().unwrap_or(Path::new(""));
-    let mut pins = String::new();
-    for line in tree.read(requirements)?.lines() {
-        match line.strip_prefix("-r ") {
-            Some(other) => pins.push_str(&self::pins(tree, &folder.join(other.trim()).to_string_lossy())?),
-            None => pins.extend([line, "\n"]),
-        }
-    }
-    Ok(pins)
-}
-
 fn installed(tree: &Tree, name: &str, requirements: &Path, how: &[&str]) -> Result<PathBuf, NoPython> {
     let able = Command::new("python3")
         .args(["-c", "import venv, ensurepip"])
@@ -75,7 +62,7 @@ fn installed(tree: &Tree, name: &str, requirements: &Path, how: &[&str]) -> Resu
     }
     must(
         tree.command(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"])
             .args(how)
             .arg("--requirement")
             .arg(requirements),
@@ -89,20 +76,5 @@ fn must(command: &mut Command) -> Result<(), NoPython> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(NoPython::Broken(format!("{program}: {status}"))),
         Err(why) => Err(NoPython::Broken(format!("{program}: {why}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_requirements_file_refers_to_is_among_its_pins() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
-        let tree = Tree { target: root.join("target"), root };
-        let own = tree.read("clients/python/requirements.txt").unwrap();
-        let found = pins(&tree, "clients/journey/requirements.txt").unwrap();
-        assert!(found.starts_with(&own) && found.len() > own.len(), "{found}");
-        assert_eq!(pins(&tree, "clients/python/requirements.txt"), Ok(own));
     }
 }

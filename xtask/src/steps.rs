@@ -24,7 +24,7 @@ const STORMS: [[&str; 2]; 5] =
     [["small", "12000"], ["wide", "600"], ["team", "3000"], ["stern", "5000"], ["engine", "400"]];
 /// The folders of `clients` whose packages the steps need; the last one's interpreter installs the clients of the
 /// journey.
-const PACKAGES: [&str; 3] = ["python", "schema", "journey"];
+const PACKAGES: [&str; 2] = ["schema", "python"];
 /// Storms have a clock of their own, so they can wait: all others are served first.
 const STORMS_YIELD: u8 = 19;
 /// The programs of the guests, with their arguments.
@@ -104,7 +104,7 @@ pub(crate) fn journey(tree: &Tree, names: &[String]) -> Result<bool, String> {
     built(tree)?;
     let mut args = vec!["--all"];
     args.extend(names.iter().map(String::as_str));
-    plain(guests(tree, true, "journey", "journey", "journey/run.py", &args, &say))
+    plain(guests(tree, true, "journey", "python", "journey/run.py", &args, &say))
 }
 
 /// The attacks on the server, also those that need something of the host; `vm`: those that this host may not
@@ -184,7 +184,7 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             "one journey, the same with every official client",
             Some(5),
             Second,
-            client("journey", "journey", "journey/run.py", &[]),
+            client("journey", "python", "journey/run.py", &[]),
         ),
         step(
             "proxies",
