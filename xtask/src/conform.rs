@@ -1,4 +1,5 @@
-//! The contract's own renewal, what a newer SDK would change of it, and the document that holds the server against it.
+//! The contract's own renewal, what a newer SDK would change of it, and the document that holds the server
+//! against it.
 
 use std::path::Path;
 

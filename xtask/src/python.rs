@@ -38,7 +38,7 @@ pub(crate) fn interpreter(tree: &Tree, name: &str, requirements: &str) -> Result
     Ok(python)
 }
 
-/// The same for a file that does not pin everything, with little patience for a package index that is not there.
+/// The same for a file that does not pin everything, with little patience for an index that is not there.
 pub(crate) fn unpinned(tree: &Tree, name: &str, requirements: &Path) -> Result<PathBuf, NoPython> {
     installed(tree, name, requirements, &["--retries", "0", "--timeout", "15"])
 }

@@ -22,8 +22,8 @@ const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema
 /// and readers.
 const STORMS: [[&str; 2]; 5] =
     [["small", "12000"], ["wide", "600"], ["team", "3000"], ["stern", "5000"], ["engine", "400"]];
-/// The folders of `clients` whose packages the steps need; the last one's interpreter installs the clients of the
-/// journey.
+/// The folders of `clients` whose packages the steps need; the last one's interpreter installs the clients of
+/// the journey.
 const PACKAGES: [&str; 2] = ["schema", "python"];
 /// Storms have a clock of their own, so they can wait: all others are served first.
 const STORMS_YIELD: u8 = 19;
@@ -210,8 +210,8 @@ fn units(tree: &Tree, tell: &Tell<'_>) -> Ended {
     ])
 }
 
-/// What the programs of `clients` need of the package indexes, so that it comes while cargo builds. Each installs
-/// what is missing itself, too: this only saves time.
+/// What the programs of `clients` need of the package indexes, so that it comes while cargo builds. Each
+/// installs what is missing itself, too: this only saves time.
 fn install(tree: &Tree, strict: bool, tell: &Tell<'_>) -> Ended {
     let mut pythons = Vec::new();
     for packages in PACKAGES {
@@ -234,8 +234,8 @@ fn install(tree: &Tree, strict: bool, tell: &Tell<'_>) -> Ended {
     )
 }
 
-/// The simulator with each list of arguments, all of them, even after one has failed; `nice` is how far it makes
-/// way for what runs beside it.
+/// The simulator with each list of arguments, all of them, even after one has failed; `nice` is how far it
+/// makes way for what runs beside it.
 fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]], nice: u8, tell: &Tell<'_>) -> Ended {
     run::in_turn(runs.iter().map(|args| {
         Box::new(move || {

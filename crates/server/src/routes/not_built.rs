@@ -122,8 +122,8 @@ pub const NOT_BUILT: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Whether an operation of these stays as it is: it sets keys and buckets of Google's cloud for what the hosted
-/// service keeps there.
+/// Whether an operation of these stays as it is: it sets keys and buckets of Google's cloud for what the
+/// hosted service keeps there.
 pub(crate) fn for_good(operation: &str) -> bool {
     operation.starts_with("user_profiles.providers.google.")
 }
