@@ -80,7 +80,18 @@ impl Problem {
 
     /// An operation of the API that Heddle does not have yet. It will not have it at the next try either.
     pub(crate) fn not_built(operation: &str) -> Self {
-        let message = format!("{operation} is not supported yet by this version of Heddle");
+        Self::unsupported(format!("{operation} is not supported yet by this version of Heddle"))
+    }
+
+    /// An operation of the API that is about Google's cloud, where nothing of this server lies.
+    pub(crate) fn of_google(operation: &str) -> Self {
+        Self::unsupported(format!(
+            "{operation} is not supported: it is about data in Google Cloud, and Heddle keeps all data in its \
+             own data directory"
+        ))
+    }
+
+    fn unsupported(message: String) -> Self {
         Self { retry: Some(false), ..Self::new(ErrorKind::NotSupported, message) }
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     NOT_BUILT, OPERATIONS,
-    routes::{HEDDLES, own},
+    routes::{HEDDLES, for_good, own},
 };
 
 /// What a status means here.
@@ -116,7 +116,7 @@ fn not_built(name: &str, method: &str, path: &str) -> Value {
     json!({
         "operationId": name,
         "tags": [tag(name)],
-        "summary": "Not supported yet",
+        "summary": if for_good(name) { "Not supported" } else { "Not supported yet" },
         "x-heddle-status": "not-built",
         "parameters": parameters,
         "responses": responses(None, statuses),

@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub use not_built::NOT_BUILT;
+pub(crate) use not_built::for_good;
 
 /// Every operation of the contract that is served: method, path, name.
 pub const OPERATIONS: &[(&str, &str, &str)] = &[

@@ -77,7 +77,14 @@ async fn what_is_not_built_says_so_and_is_not_to_be_retried() {
         let (status, headers, body) = asked(&house, method, &placed(path), &[("x-api-key", KEY)]).await;
         assert_eq!(status, 501, "{operation}");
         let body: Value = serde_json::from_slice(&body).expect("JSON");
-        let message = format!("{operation} is not supported yet by this version of Heddle");
+        let message = match *operation {
+            "user_profiles.providers.google.data_controls.retrieve"
+            | "user_profiles.providers.google.data_controls.update" => format!(
+                "{operation} is not supported: it is about data in Google Cloud, and Heddle keeps all data in its \
+                 own data directory"
+            ),
+            _ => format!("{operation} is not supported yet by this version of Heddle"),
+        };
         let request = headers["request-id"].to_str().expect("text");
         let error = json!({"type": "not_supported_error", "message": message});
         assert_eq!(body, json!({"type": "error", "error": error, "request_id": request}));
