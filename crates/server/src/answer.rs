@@ -144,7 +144,7 @@ async fn answered(door: &Door, request_id: String, request: Request, next: Next,
     let mut response = if known {
         next.run(request).await
     } else {
-        Problem::wrong_method(request.method().as_str(), request.uri().path()).into_response()
+        Problem::wrong_method(request.method().as_str(), request.uri().path(), &[]).into_response()
     };
     let problem = response.extensions_mut().remove::<Problem>();
     let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == STREAM);

@@ -47,7 +47,7 @@ mod tests {
             "agent": {
                 "type": "agent", "id": session["agent"]["id"], "version": 1, "name": "an agent",
                 "description": null,
-                "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
+                "model": {"id": "test-1", "effort": {"type": "high"}, "inference_geo": null, "speed": "standard"},
                 "system": null, "tools": [tool("look_up")], "mcp_servers": [], "skills": [],
                 "execution_identity": {"type": "service_account"},
             },
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!((&listed[1]["id"], &listed[1]["status"]), (&child["id"], &json!("running")));
         let agent = json!({
             "type": "agent", "id": child["agent"]["id"], "version": 1, "name": "a helper", "description": null,
-            "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
+            "model": {"id": "test-1", "effort": {"type": "high"}, "inference_geo": null, "speed": "standard"},
             "system": null, "tools": [tool("look_up")], "mcp_servers": [], "skills": [],
             "execution_identity": {"type": "service_account"},
         });
