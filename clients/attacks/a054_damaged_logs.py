@@ -58,7 +58,7 @@ def walked(server: Server, path: str) -> set[str]:
         page = server.must("GET", f"{path}&page={page['next_page']}")
 
 
-@attack("logs, head rows and agents that the disk has damaged", seconds=240)
+@attack("logs, head rows and agents that the disk has damaged", beside="many", seconds=240)
 def damaged(server: Server) -> None:
     """What is lost is said with its place; a session is deleted all the same, and the others notice nothing."""
     sessions = {}

@@ -23,7 +23,7 @@ DETAILED = ("agents", "environments", "models", "sessions")
 # Sub-resources of these that have only the outline.
 OUTLINED = ("environments.work",)
 # Other APIs that the SDK keeps under `beta` and that this server does not offer.
-LEFT_OUT = ("messages", "organization", "webhooks")
+LEFT_OUT = ("compliance", "messages", "organization", "webhooks")
 VERBS = {"_get": "GET", "_post": "POST", "_put": "PUT", "_patch": "PATCH", "_delete": "DELETE", "_get_api_list": "GET"}
 REF = "#/components/schemas/{model}"
 
@@ -114,14 +114,14 @@ def request(method):
 
 
 def betas(method):
-    """The values that a method puts into the anthropic-beta header by itself."""
+    """The values that a method puts into the anthropic-beta header by itself; one string may hold several."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(method)))
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values):
                 if isinstance(key, ast.Constant) and key.value == "anthropic-beta" and isinstance(value, ast.Constant):
-                    found.append(value.value)
+                    found += value.value.split(",")
     return sorted(set(found))
 
 

@@ -1,9 +1,11 @@
 """Sends every official client on the journey of README.md and compares what they print.
 
-`python run.py [--bless] [WORD...]` runs the clients whose name holds one of the words. HEDDLE_BIN and
-MODEL_SERVER_BIN name the binaries; what clients install lies beside the virtual environment that runs this.
-With CI set a client whose toolchain is missing is a failure. `--bless` rewrites transcript.txt with what all
-of them agree on. Ends with `N passed, N failed`, and `, N skipped` if any.
+`python run.py [--all] [--bless] [--install] [WORD...]` runs the clients whose name holds one of the words;
+without words those of each kind that are oldest and newest, and with `--all` those between as well.
+HEDDLE_BIN and MODEL_SERVER_BIN name the binaries; what clients install lies beside the virtual environment
+that runs this. With CI set a client whose toolchain is missing is a failure. `--bless` rewrites
+transcript.txt with what all of them agree on; `--install` only installs the clients. Ends with
+`N passed, N failed`, and `, N skipped` if any.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from wire import Judge  # noqa: E402
 REFERENCE = HERE / "transcript.txt"
 # Seconds that a client may travel, and that may pass until it is installed.
 ALLOWED, PREPARED = 120.0, 600.0
+# Where what clients install lies, and what the words in their commands stand for.
+TARGET = pathlib.Path(sys.prefix).parent
+PLACES = {"target": str(TARGET), "python": sys.executable}
 
 
 class Wrong(Exception):
@@ -56,12 +61,39 @@ def run(command: list[str], env: dict[str, str], seconds: float) -> str:
     return ended.stdout
 
 
+def install(client: Client) -> None:
+    """Installs a client, unless what is there was installed from the same pins."""
+    pinned = "".join((HERE / pin).read_text() for pin in client.pins)
+    note = TARGET / f"{'+'.join(client.pins).replace('/', '-')}.installed"
+    if pinned and note.exists() and note.read_text() == pinned:
+        return
+    for command in client.prepare:
+        run([word.format(**PLACES) for word in command], dict(os.environ), PREPARED)
+    if pinned:
+        note.write_text(pinned)
+
+
+def installed(chosen: list[Client]) -> int:
+    """Installs clients and sends none of them anywhere; what cannot be is told by its journey."""
+    done = 0
+    for client in chosen:
+        if lacks := client.lacks():
+            print(f"skipped {client.name}: {lacks}", flush=True)
+            continue
+        try:
+            install(client)
+            done += 1
+        except Wrong as error:
+            print(f"not installed: {client.name}\n{error}", flush=True)
+    print(f"{done} of {len(chosen)} clients are there")
+    return 0
+
+
 class Travels:
     """All journeys of one run, in one house."""
 
     def __init__(self, house: House, proxy: Proxy, bless: bool) -> None:
         self.house, self.proxy, self.bless = house, proxy, bless
-        self.target = pathlib.Path(sys.prefix).parent
         self.reference = REFERENCE.read_text() if REFERENCE.exists() else ""
         self.seen: dict[str, str] = {}
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
@@ -82,20 +114,8 @@ class Travels:
         print(f"{'FAILED ' if wrong else 'ok     '} {client.name} ({took}; {manners(requests)})")
         print("".join(f"{line}\n" for line in wrong), end="", flush=True)
 
-    def install(self, client: Client, places: dict[str, str]) -> None:
-        """Installs a client, unless what is there was installed from the same pins."""
-        pinned = "".join((HERE / pin).read_text() for pin in client.pins)
-        note = self.target / f"{'+'.join(client.pins).replace('/', '-')}.installed"
-        if pinned and note.exists() and note.read_text() == pinned:
-            return
-        for command in client.prepare:
-            run([word.format(**places) for word in command], dict(os.environ), PREPARED)
-        if pinned:
-            note.write_text(pinned)
-
     def goes(self, client: Client) -> list[str]:
         """Installs a client and sends it on its way; gives what went wrong."""
-        places = {"target": str(self.target), "python": sys.executable}
         judge, name = self.house.judge, f"j{CLIENTS.index(client)}"
         judge.wrong.clear()
         breaches = len(self.breaches())
@@ -108,9 +128,9 @@ class Travels:
         )
         wrong: list[str] = []
         try:
-            self.install(client, places)
+            install(client)
             judge.allow(ALLOWED)
-            told = run([word.format(**places) for word in client.run], env, ALLOWED)
+            told = run([word.format(**PLACES) for word in client.run], env, ALLOWED)
             if client.travels:
                 self.seen[client.name] = normal(told, name)
                 wrong += difference(self.reference, self.seen, client.name) if not self.bless else []
@@ -137,11 +157,18 @@ class Travels:
 
 def main() -> int:
     """Runs the clients one after the other; the exit code is 1 if anything failed."""
-    bless = "--bless" in sys.argv
-    words = [word for word in sys.argv[1:] if word != "--bless"] or [""]
+    flags = {word for word in sys.argv[1:] if word.startswith("--")}
+    if unknown := flags - {"--all", "--bless", "--install"}:
+        raise SystemExit(f"{', '.join(sorted(unknown))} is not known here; --all, --bless and --install are")
+    bless = "--bless" in flags
+    words = [word for word in sys.argv[1:] if word not in flags]
     chosen = [client for client in CLIENTS if any(word in client.name for word in words)]
+    if not words:
+        chosen = [client for client in CLIENTS if "--all" in flags or not client.between]
     if not chosen:
         raise SystemExit(f"no client is named so; there are {', '.join(client.name for client in CLIENTS)}")
+    if "--install" in flags:
+        return installed(chosen)
     with tempfile.TemporaryDirectory(prefix="heddle-journey-") as folder:
         house = House(pathlib.Path(folder), Judge(Contract()))
         proxy = Proxy(house.judge, house.server.url)

@@ -6,7 +6,9 @@ mod bench;
 mod compat;
 mod conform;
 mod contract;
+mod difference;
 mod limits;
+mod output;
 mod paperwork;
 mod python;
 mod routes;
@@ -65,6 +67,11 @@ enum Verb {
         /// Only the rows whose title or file's name holds one of these
         names: Vec<String>,
     },
+    /// The journey of clients/journey with every official client, also the versions that `test` leaves out
+    Journey {
+        /// Only the clients whose name holds one of these
+        names: Vec<String>,
+    },
     /// Sends the server requests, good and bad, that are made from its own /openapi.json
     Schema {
         /// How long, in minutes
@@ -90,6 +97,9 @@ enum Verb {
         /// First rewrite clients/contract/contract.json from the official Python SDK
         #[arg(long)]
         refresh: bool,
+        /// Only say how the contract of the newest official SDK differs from ours
+        #[arg(long, conflicts_with = "refresh")]
+        newest: bool,
     },
 }
 
@@ -109,28 +119,35 @@ fn main() -> ExitCode {
 /// Runs one verb; `Ok(false)` means that it ran and found something wrong.
 fn run(verb: Verb, tree: &Tree) -> Result<bool, String> {
     match verb {
-        Verb::Check => steps::check(tree),
+        Verb::Check => steps::check(tree, &|line| println!("{line}")),
         Verb::Arch => Ok(report("arch", &arch::check(tree)?)),
         Verb::Tidy => Ok(report("tidy", &tidy::check(tree, &verbs())?)),
         Verb::Test { only } => steps::test(tree, only.as_deref()),
         Verb::Storm { seed, lives } => steps::storm(tree, seed, lives),
         Verb::Attack { vm, names } => steps::attack(tree, vm, &names),
+        Verb::Journey { names } => steps::journey(tree, &names),
         Verb::Schema { minutes, seed } => steps::schema(tree, minutes, seed),
         Verb::Bench { quick, against } => bench::run(tree, quick, against.as_deref()),
         Verb::Limits => limits::run(tree),
-        Verb::Conform { refresh } => conform::run(tree, refresh),
+        Verb::Conform { newest: true, .. } => conform::newest(tree),
+        Verb::Conform { refresh, newest: false } => conform::run(tree, refresh),
     }
 }
 
 /// Prints what was found, one finding a line, and whether that is nothing.
 fn report(verb: &str, findings: &[String]) -> bool {
+    told(verb, findings, &|line| println!("{line}"))
+}
+
+/// The same, to whom it is told.
+fn told(verb: &str, findings: &[String], tell: &dyn Fn(&str)) -> bool {
     for finding in findings {
-        println!("{verb}: {finding}");
+        tell(&format!("{verb}: {finding}"));
     }
     if findings.is_empty() {
-        println!("{verb}: ok");
+        tell(&format!("{verb}: ok"));
     } else {
-        println!("{verb}: {} to mend", findings.len());
+        tell(&format!("{verb}: {} to mend", findings.len()));
     }
     findings.is_empty()
 }

@@ -3,14 +3,17 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::output::Tell;
 use crate::python::{self, NoPython};
-use crate::run::{self, Ended, Step};
+use crate::run::{self, Ended, Lane, Run, Step};
 use crate::tally::{Tally, Told};
 use crate::tree::Tree;
 
 /// What `--only` takes.
-pub(crate) const NAMES: [&str; 10] =
-    ["check", "build", "units", "storms", "guests", "journey", "proxies", "schema", "cuts", "attacks"];
+pub(crate) const NAMES: [&str; 11] = [
+    "check", "build", "install", "units", "cuts", "storms", "schema", "guests", "journey", "proxies",
+    "attacks",
+];
 /// The steps that need the binaries and no more.
 const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema", "cuts", "attacks"];
 
@@ -19,6 +22,11 @@ const AFTER_BUILD: &[&str] = &["storms", "guests", "journey", "proxies", "schema
 /// and readers.
 const STORMS: [[&str; 2]; 5] =
     [["small", "12000"], ["wide", "600"], ["team", "3000"], ["stern", "5000"], ["engine", "400"]];
+/// The folders of `clients` whose packages the steps need; the last one's interpreter installs the clients of
+/// the journey.
+const PACKAGES: [&str; 2] = ["schema", "python"];
+/// Storms have a clock of their own, so they can wait: all others are served first.
+const STORMS_YIELD: u8 = 19;
 /// The programs of the guests, with their arguments.
 const GUESTS: [(&str, &[&str]); 2] = [("python/run.py", &["--wire", "both"]), ("fixtures/open.py", &[])];
 /// How often the power is cut: under load of all kinds, while agents run commands, and while
@@ -26,7 +34,7 @@ const GUESTS: [(&str, &[&str]); 2] = [("python/run.py", &["--wire", "both"]), ("
 const CUTS: [[&str; 2]; 3] = [["cuts", "20"], ["toolcuts", "40"], ["teamcuts", "40"]];
 
 /// Formatting, lints, `arch` and `tidy`; all of them, even after one has failed.
-pub(crate) fn check(tree: &Tree) -> Result<bool, String> {
+pub(crate) fn check(tree: &Tree, tell: &dyn Fn(&str)) -> Result<bool, String> {
     let mut wrong = Vec::new();
     let fmt = cargo(tree, &["fmt", "--all", "--", "--check"]);
     let clippy = cargo(tree, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]);
@@ -42,14 +50,14 @@ pub(crate) fn check(tree: &Tree) -> Result<bool, String> {
         [("arch", crate::arch::check(tree)), ("tidy", crate::tidy::check(tree, &crate::verbs()))]
     {
         let findings = findings.unwrap_or_else(|why| vec![why]);
-        if !crate::report(name, &findings) {
+        if !crate::told(name, &findings, tell) {
             wrong.push(name);
         }
     }
     if wrong.is_empty() {
-        println!("check: ok");
+        tell("check: ok");
     } else {
-        println!("check: {} failed", wrong.join(", "));
+        tell(&format!("check: {} failed", wrong.join(", ")));
     }
     Ok(wrong.is_empty())
 }
@@ -88,7 +96,15 @@ pub(crate) fn schema(tree: &Tree, minutes: u32, seed: Option<u64>) -> Result<boo
     let (minutes, seed) = (minutes.to_string(), seed.map(|seed| seed.to_string()));
     let mut args = vec!["--minutes", &minutes];
     args.extend(seed.iter().flat_map(|seed| ["--seed", seed]));
-    plain(malformed(tree, true, &args))
+    plain(malformed(tree, true, &args, &say))
+}
+
+/// The journey alone, with every client or those that are named.
+pub(crate) fn journey(tree: &Tree, names: &[String]) -> Result<bool, String> {
+    built(tree)?;
+    let mut args = vec!["--all"];
+    args.extend(names.iter().map(String::as_str));
+    plain(guests(tree, true, "journey", "python", "journey/run.py", &args, &say))
 }
 
 /// The attacks on the server, also those that need something of the host; `vm`: those that this host may not
@@ -98,7 +114,7 @@ pub(crate) fn attack(tree: &Tree, vm: bool, names: &[String]) -> Result<bool, St
     let into = tree.target.join("vm").to_string_lossy().into_owned();
     let (program, mut args) = if vm { ("vm.py", vec!["--into", &into]) } else { ("run.py", vec!["--all"]) };
     args.extend(names.iter().map(String::as_str));
-    plain(attacks(tree, true, program, &args))
+    plain(attacks(tree, true, program, &args, &say))
 }
 
 /// How a step that is a verb of its own ended.
@@ -111,64 +127,82 @@ fn plain(ended: Ended) -> Result<bool, String> {
 
 /// The steps in their order. `strict` makes a missing Python a failure.
 fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
-    let step = |name, about, budget, needed, run| Step { name, about, budget, needed, run };
+    use Lane::{Alone, First, Second};
+    let step = |name, about, budget, lane, run| Step { name, about, budget, needed: false, lane, run };
+    let client = move |name, packages, program, args| {
+        Box::new(move |tell: &Tell<'_>| guests(tree, strict, name, packages, program, args, tell)) as Run<'_>
+    };
     vec![
         step(
             "check",
             "formatting, lints, the dependency table, tidiness",
             None,
-            false,
-            Box::new(|| match check(tree) {
+            First,
+            Box::new(|tell| match check(tree, tell) {
                 Ok(true) => Ended::Well(Tally::default()),
                 Ok(false) => Ended::Badly(Tally::default(), "see above".to_owned()),
                 Err(why) => Ended::Badly(Tally::default(), why),
             }),
         ),
-        step(
-            "build",
-            "everything, once for all steps; the first build takes long",
-            Some(15),
-            true,
-            Box::new(|| run::stream("build", &mut build(tree), Told::Nowhere, &say)),
-        ),
-        step("units", "the tests of every crate", None, false, Box::new(|| units(tree))),
-        step("storms", "lives under dice, with referees", Some(5), false, Box::new(|| storms(tree))),
+        Step {
+            needed: true,
+            ..step(
+                "build",
+                "everything, once for all steps; the first build takes long",
+                Some(15),
+                First,
+                Box::new(|tell| run::stream("build", &mut build(tree), Told::Nowhere, tell)),
+            )
+        },
+        step("install", "the packages and clients that later steps need", Some(15), Second, {
+            Box::new(move |tell| install(tree, strict, tell))
+        }),
+        step("units", "the tests of every crate", None, Alone, Box::new(|tell| units(tree, tell))),
+        step("cuts", "the server killed at random moments under load", Some(5), Alone, {
+            Box::new(|tell| in_turn(tree, &CUTS, 0, tell))
+        }),
+        step("storms", "lives under dice, with referees", Some(10), First, {
+            Box::new(|tell| in_turn(tree, &STORMS, STORMS_YIELD, tell))
+        }),
+        step("schema", "requests made from /openapi.json against the real binary", Some(5), First, {
+            Box::new(move |tell| malformed(tree, strict, &["--minutes", "1"], tell))
+        }),
         step(
             "guests",
             "the official SDK against the real binary over either wire, and directories of earlier versions",
             Some(10),
-            false,
-            {
-                Box::new(move || {
-                    run::in_turn(GUESTS.map(|(program, args)| {
-                        Box::new(move || guests(tree, strict, "guests", "python", program, args))
-                            as Box<dyn FnOnce() -> Ended>
-                    }))
-                })
-            },
+            Second,
+            Box::new(move |tell| {
+                run::in_turn(GUESTS.map(|(program, args)| {
+                    Box::new(move || guests(tree, strict, "guests", "python", program, args, tell))
+                        as Box<dyn FnOnce() -> Ended>
+                }))
+            }),
         ),
-        step("journey", "one journey, the same with every official client", Some(5), false, {
-            Box::new(move || guests(tree, strict, "journey", "journey", "journey/run.py", &[]))
-        }),
-        step("proxies", "streams through nginx and Caddy", Some(2), false, {
-            Box::new(move || guests(tree, strict, "proxies", "python", "proxies/try.py", &[]))
-        }),
-        step("schema", "requests made from /openapi.json against the real binary", Some(5), false, {
-            Box::new(move || malformed(tree, strict, &["--minutes", "1"]))
-        }),
-        step("cuts", "the server killed at random moments under load", Some(5), false, {
-            Box::new(|| in_turn(tree, &CUTS))
-        }),
-        step("attacks", "agents and strangers that do their worst, and their neighbours", Some(6), false, {
-            Box::new(move || attacks(tree, strict, "run.py", &[]))
+        step(
+            "journey",
+            "one journey, the same with every official client",
+            Some(5),
+            Second,
+            client("journey", "python", "journey/run.py", &[]),
+        ),
+        step(
+            "proxies",
+            "streams through nginx and Caddy",
+            Some(2),
+            Second,
+            client("proxies", "python", "proxies/try.py", &[]),
+        ),
+        step("attacks", "agents and strangers that do their worst, and their neighbours", Some(6), Alone, {
+            Box::new(move |tell| attacks(tree, strict, "run.py", &[], tell))
         }),
     ]
 }
 
 /// All of them, and those of the tools once more in what a Unix without jails compiles.
-fn units(tree: &Tree) -> Ended {
+fn units(tree: &Tree, tell: &Tell<'_>) -> Ended {
     let tests = |name, mut command: Command| {
-        Box::new(move || run::stream(name, &mut command, Told::ByCargo, &say)) as Box<dyn FnOnce() -> Ended>
+        Box::new(move || run::stream(name, &mut command, Told::ByCargo, tell)) as Box<dyn FnOnce() -> Ended>
     };
     run::in_turn([
         tests("units", cargo(tree, &["test", "--workspace", "--no-fail-fast"])),
@@ -176,35 +210,57 @@ fn units(tree: &Tree) -> Ended {
     ])
 }
 
-fn storms(tree: &Tree) -> Ended {
-    in_turn(tree, &STORMS)
+/// What the programs of `clients` need of the package indexes, so that it comes while cargo builds. Each
+/// installs what is missing itself, too: this only saves time.
+fn install(tree: &Tree, strict: bool, tell: &Tell<'_>) -> Ended {
+    let mut pythons = Vec::new();
+    for packages in PACKAGES {
+        tell(&format!("python packages of clients/{packages}"));
+        match python::interpreter(tree, packages, &format!("clients/{packages}/requirements.txt")) {
+            Ok(python) => pythons.push(python),
+            Err(NoPython::Missing(why)) if !strict => return Ended::Skipped(why),
+            Err(NoPython::Missing(why) | NoPython::Broken(why)) => {
+                return Ended::Badly(Tally::default(), why);
+            }
+        }
+    }
+    let Some(python) = pythons.pop() else { return Ended::Well(Tally::default()) };
+    let mut clients = tree.command(python);
+    run::stream(
+        "install",
+        clients.args(["clients/journey/run.py", "--install"]).env("PYTHONUNBUFFERED", "1"),
+        Told::Nowhere,
+        tell,
+    )
 }
 
-/// The simulator with each list of arguments, all of them, even after one has failed.
-fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]]) -> Ended {
+/// The simulator with each list of arguments, all of them, even after one has failed; `nice` is how far it
+/// makes way for what runs beside it.
+fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]], nice: u8, tell: &Tell<'_>) -> Ended {
     run::in_turn(runs.iter().map(|args| {
         Box::new(move || {
-            let mut sim = with_binaries(tree, tree.command(tree.binary("sim")));
-            run::stream(&args.join(" "), sim.args(args), Told::Plainly, &say)
+            let mut sim = with_binaries(tree, tree.command("nice"));
+            sim.args(["-n", &nice.to_string()]).arg(tree.binary("sim")).args(args);
+            run::stream(&args.join(" "), &mut sim, Told::Plainly, tell)
         }) as Box<dyn FnOnce() -> Ended + '_>
     }))
 }
 
 /// A program of `clients/attacks`, which needs nothing but an interpreter.
-fn attacks(tree: &Tree, strict: bool, program: &str, args: &[&str]) -> Ended {
+fn attacks(tree: &Tree, strict: bool, program: &str, args: &[&str], tell: &Tell<'_>) -> Ended {
     match python::bare() {
         Ok(python) => {
             let mut rows = with_binaries(tree, tree.command(python));
             rows.arg(format!("clients/attacks/{program}")).args(args);
-            run::stream("attacks", &mut rows, Told::Plainly, &say)
+            run::stream("attacks", &mut rows, Told::Plainly, tell)
         }
         Err(why) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
         Err(why) => Ended::Badly(Tally::default(), why),
     }
 }
 
-fn malformed(tree: &Tree, strict: bool, args: &[&str]) -> Ended {
-    guests(tree, strict, "schema", "schema", "schema/run.py", args)
+fn malformed(tree: &Tree, strict: bool, args: &[&str], tell: &Tell<'_>) -> Ended {
+    guests(tree, strict, "schema", "schema", "schema/run.py", args, tell)
 }
 
 /// Runs a program of `clients` with the packages that the requirements of one of its folders pin. `strict`
@@ -216,11 +272,12 @@ fn guests(
     packages: &str,
     program: &str,
     args: &[&str],
+    tell: &Tell<'_>,
 ) -> Ended {
     match python::interpreter(tree, packages, &format!("clients/{packages}/requirements.txt")) {
         Ok(python) => {
             let mut guests = with_binaries(tree, tree.command(python));
-            run::stream(name, guests.arg(format!("clients/{program}")).args(args), Told::Plainly, &say)
+            run::stream(name, guests.arg(format!("clients/{program}")).args(args), Told::Plainly, tell)
         }
         Err(NoPython::Missing(why)) if !strict => Ended::Skipped(format!("{why}; CI does not skip this")),
         Err(NoPython::Missing(why) | NoPython::Broken(why)) => Ended::Badly(Tally::default(), why),
@@ -272,7 +329,7 @@ fn strict() -> bool {
 }
 
 #[expect(clippy::disallowed_methods, reason = "minutes of a step are measured outside any runtime")]
-fn stopwatch() -> impl Fn() -> Duration {
+fn stopwatch() -> impl Fn() -> Duration + Sync {
     let start = Instant::now();
     move || start.elapsed()
 }
@@ -291,13 +348,14 @@ mod tests {
             [
                 ("check", None),
                 ("build", Some(15)),
+                ("install", Some(15)),
                 ("units", None),
-                ("storms", Some(5)),
+                ("cuts", Some(5)),
+                ("storms", Some(10)),
+                ("schema", Some(5)),
                 ("guests", Some(10)),
                 ("journey", Some(5)),
                 ("proxies", Some(2)),
-                ("schema", Some(5)),
-                ("cuts", Some(5)),
                 ("attacks", Some(6))
             ]
         );

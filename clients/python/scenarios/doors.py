@@ -11,8 +11,8 @@ from anthropic import (
     ContentTooLargeError,
     HTTPNotImplementedError,
     NotFoundError,
-    PermissionDeniedError,
 )
+from anthropic.types.beta import BetaEnvironmentNotFoundError
 
 from guest import MODEL, Guest, name, refuses, same, say
 from house import KEY
@@ -23,12 +23,11 @@ OLD = {"x-api-key": KEY, "anthropic-version": "2023-06-01", "anthropic-beta": "m
 
 @scenario
 def each_class_of_error_is_the_sdks_own(guest: Guest) -> None:
-    """401, 403, 404, 400, 409, 413 and 501 raise the SDK's classes, with request ids."""
+    """401, 404, 400, 409, 413 and 501 raise the SDK's classes, with request ids."""
     stranger = Guest(guest.house, guest.house.client(key="wrong"))
     refuses(AuthenticationError, lambda: stranger.beta.agents.list())
-    refuses(
-        PermissionDeniedError, lambda: guest.beta.agents.list(workspace_id="wrkspc_1111111111111111111zzz")
-    )
+    refuses(NotFoundError, lambda: guest.beta.agents.list(workspace_id="wrkspc_1111111111111111111zzz"))
+    refuses(BadRequestError, lambda: guest.beta.agents.list(workspace_id="default"), "anthropic-workspace-id")
     refuses(NotFoundError, lambda: guest.beta.sessions.retrieve("sesn_1111111111111111111112"))
     refuses(BadRequestError, lambda: guest.beta.agents.create(name="x", model={"id": 3}), "model.id")
     twin = guest.environment()
@@ -64,8 +63,10 @@ def an_older_client_is_served(guest: Guest) -> None:
     first = raw("GET", "/v1/agents?beta=true&limit[]=9&limit[]=1", headers=OLD).json()
     same(len(first["data"]), 1, "the last of two limits")
     page = first["next_page"]
-    second = raw("GET", f"/v1/agents?limit%5B%5D=1&page[]=nonsense&page[]={page}&later=1", headers=OLD).json()
+    second = raw("GET", f"/v1/agents?limit%5B%5D=1&page[]=nonsense&page[]={page}", headers=OLD).json()
     same(len(second["data"]), 1, "the last of two pages")
+    unknown = raw("GET", "/v1/agents?limit=1&after=x", headers=OLD)
+    same((unknown.status_code, "`page`" in unknown.text), (400, True), "a parameter that nobody knows")
     same(raw("GET", "/v1/agents?limit=0", headers=OLD).status_code, 200, "limit=0")
     made = {"name": name("old")}
     environment = raw("POST", "/v1/environments", content=json.dumps(made), headers=OLD).json()
@@ -101,3 +102,30 @@ def a_retried_post_gets_the_first_answer(guest: Guest) -> None:
         same(again.json(), first.json(), "the second answer")
         stream.idle()
     same(len(guest.list(session, types=["user.message"])), 1, "messages")
+
+
+@scenario
+def who_comes_from_elsewhere_is_told_what_to_change(guest: Guest) -> None:
+    """A base URL with /v1, the Messages API, a provider's key, another server's ids, the vendor's config."""
+    beta = guest.beta
+    behind = guest.client.with_options(base_url=f"{guest.house.server.url}/v1")
+    refuses(NotFoundError, lambda: behind.beta.agents.list(), "take it off the end of the base URL")
+    said = [{"role": "user", "content": "hi"}]
+    refuses(
+        NotFoundError,
+        lambda: guest.client.messages.create(model=MODEL, max_tokens=9, messages=said),
+        "create an agent and a session",
+    )
+    stranger = guest.house.client(key="sk-ant-api03-secret")
+    refuses(AuthenticationError, lambda: stranger.beta.agents.list(), "`heddle keys create NAME`")
+    unknown = "ids of another server are unknown"
+    theirs = {"agent": "agent_011CZkYpogX7uDKUyvBTophP", "environment_id": "env_011CZkZ9X2dpNyB7HsEFoRfW"}
+    ours = {"agent": guest.agent().id, "environment_id": guest.environment().id}
+    for field, kind in (("agent", NotFoundError), ("environment_id", BetaEnvironmentNotFoundError)):
+        mixed = ours | {field: theirs[field]}
+        refuses(kind, lambda mixed=mixed: beta.sessions.create(**mixed), field, unknown)
+    refuses(NotFoundError, lambda: beta.agents.retrieve(theirs["agent"]), unknown)
+    refuses(NotFoundError, lambda: beta.sessions.retrieve("sesn_011CZkZAtmR3yMPDzynEDxu7"), unknown)
+    refuses(BadRequestError, lambda: beta.agents.retrieve("my-agent"), "agent_id", "`agent_` and 22")
+    made = beta.environments.create(name=name("vendor"), config={"type": "anthropic_cloud"})
+    same(made.config.type, "cloud", "the vendor's older word")

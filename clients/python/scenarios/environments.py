@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from anthropic import BadRequestError
+from anthropic import BadRequestError, ConflictError
 from anthropic.types.beta import BetaEnvironmentArchivedError, BetaEnvironmentNotFoundError
 
-from guest import Guest, name, refuses, same
+from guest import Guest, name, refuses, same, say
 from scenarios import scenario
 
 PACKAGES = {"apt": [], "cargo": [], "gem": [], "go": [], "npm": [], "pip": []}
@@ -82,3 +82,16 @@ def an_environment_is_updated_archived_and_deleted(guest: Guest) -> None:
         BetaEnvironmentNotFoundError,
         lambda: guest.beta.sessions.create(agent=agent.id, environment_id=made.id),
     )
+
+
+@scenario
+def an_environment_that_is_used_is_deleted_by_force_alone(guest: Guest) -> None:
+    """409 that counts what uses it and is not to be retried; with force it goes, and its session goes on."""
+    made = guest.environment()
+    agent = guest.agent()
+    session = guest.beta.sessions.create(agent=agent.id, environment_id=made.id).id
+    delete = guest.beta.environments.delete
+    error = refuses(ConflictError, lambda: delete(made.id), "1 active session;", "force=true")
+    same(error.response.headers["x-should-retry"], "false", "x-should-retry")
+    same(delete(made.id, extra_query={"force": True}).id, made.id, "the deletion")
+    guest.turn(session, say({"text": "still here"}))

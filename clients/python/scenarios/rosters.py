@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from anthropic import BadRequestError
-from anthropic.types import ToolNameConflictError
 
 from guest import MODEL, TOOL, Guest, name, refuses, same, say, uses
 from scenarios import scenario
@@ -123,7 +122,7 @@ def a_tool_named_like_a_delegation_tool_is_a_conflict(guest: Guest) -> None:
             (lambda: update(free.id, version=1, multiagent=roster), "tools.0.name"),
             (lambda: guest.session(agent=changed), "agent.tools.0.name"),
         ):
-            refuses(ToolNameConflictError, attempt, *words)
+            refuses(BadRequestError, attempt, *words)
 
     for taken in [*FOUR, UP]:
         conflicts(taken)
@@ -153,7 +152,7 @@ def an_update_of_a_session_keeps_its_roster_and_its_children(guest: Guest) -> No
     child = team.thread("spinner")
     taken = TOOL | {"name": FOUR[0]}
     refuses(
-        ToolNameConflictError,
+        BadRequestError,
         lambda: sessions.update(team.session, agent={"tools": [taken]}),
         "agent.tools.0",
     )

@@ -228,6 +228,7 @@ mod tests {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let failed = |class| Failure {
                 class,
+                status: None,
                 message: "no".into(),
                 retry_after: None,
                 tokens: Tokens::default(),

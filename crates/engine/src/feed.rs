@@ -89,8 +89,9 @@ pub struct Feed {
     /// The beginning of the commit that `next` stands in the middle of: the rest of it was too much to keep.
     within: Option<u64>,
     ended: bool,
-    /// The request whose beginning was shown and whose end was not, and the starts forwarded since.
+    /// The viewer's request that is open at the position `followed`, and the starts forwarded of it.
     request: Option<EventId>,
+    followed: u64,
     started: BTreeSet<EventId>,
     _watching: Watching,
 }
@@ -129,6 +130,11 @@ impl Engine {
             return Err(FollowError::NotFound);
         }
         let viewer = thread.map_or(Viewer::Session { primary }, Viewer::Thread);
+        // Of a request that is open already, what begins from now on is shown. Who has it open works on the
+        // session in this process, and may be ahead or behind of the head that was read.
+        let state = ear.live.current();
+        let followed = state.as_ref().map_or(0, |state| state.session.head);
+        let request = state.and_then(|state| state.session.thread(thread.unwrap_or(primary))?.request());
         let next = match after {
             None => head.position,
             Some(event) => match log::find(self, session, event).await? {
@@ -151,7 +157,8 @@ impl Engine {
             waiting: VecDeque::new(),
             within: None,
             ended: false,
-            request: None,
+            request: request.map(|request| request.id),
+            followed,
             started: BTreeSet::new(),
             _watching: self.counters().watching(),
         })
@@ -161,6 +168,11 @@ impl Engine {
 /// Bytes of an event as it is written.
 fn written(event: &Event) -> usize {
     serde_json::to_vec(event).map_or(0, |json| json.len())
+}
+
+/// Whether a request begins or ends with this event.
+fn bounds(body: &Body) -> bool {
+    matches!(body, Body::SpanModelRequestStart | Body::SpanModelRequestEnd { .. })
 }
 
 /// Whether a stream ends with this event.
@@ -273,14 +285,22 @@ impl Feed {
         self.within = None;
         let mut waiting = 0;
         for post in &commit.posts {
-            if post.position < self.next || self.ended {
+            // What was there before this reader came may be told after, and what it came for may lie far
+            // back: which requests were open is followed once, and in order.
+            let (is_known, is_followed) = (post.position < self.next, post.position < self.followed);
+            if self.ended || (is_known && (is_followed || !bounds(&post.event.body))) {
                 continue;
             }
             let Some(event) = post.seen(self.viewer) else { continue };
+            if is_known {
+                self.follow(&event);
+                continue;
+            }
             if commit.bytes > CHUNK {
                 waiting += written(&event);
                 if waiting > CHUNK && !self.waiting.is_empty() {
                     self.next = post.position;
+                    self.followed = self.followed.max(post.position);
                     self.within = Some(commit.first);
                     self.behind = true;
                     return;
@@ -290,16 +310,24 @@ impl Feed {
                 self.waiting.push_back(Frame::Queued(event));
                 continue;
             }
-            if event.body == Body::SpanModelRequestStart {
-                self.request = Some(event.id);
-            } else if matches!(event.body, Body::SpanModelRequestEnd { .. }) {
-                self.request = None;
-                self.started.clear();
+            if !is_followed {
+                self.follow(&event);
             }
             self.ended = closes(&event.body, self.viewer);
             self.waiting.push_back(Frame::Event(event));
         }
         self.next = self.next.max(commit.end);
+        self.followed = self.followed.max(commit.end);
+    }
+
+    /// Follows which request is open.
+    fn follow(&mut self, event: &Event) {
+        if event.body == Body::SpanModelRequestStart {
+            self.request = Some(event.id);
+        } else if matches!(event.body, Body::SpanModelRequestEnd { .. }) {
+            self.request = None;
+            self.started.clear();
+        }
     }
 
     /// Bytes of the frames that wait to be taken.

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
-use kernel::{Input, Piece, Refusal, Want, answer::Blocks, thread::Request};
+use kernel::{
+    Input, Piece, Refusal, Want,
+    answer::{Blocks, empty},
+    thread::Request,
+};
 use protocol::{
-    EventId, Stamp, ThreadId,
+    EventId, SessionId, Stamp, ThreadId,
     content::Block,
     limits,
     prompt::{Answer, Delta, DeltaKind, Failure, FailureClass, Prompt},
+    routes::Route,
     usage::Tokens,
 };
+use tokio::time::Instant;
 use tools::Outcome;
 
 use crate::{
@@ -117,12 +123,22 @@ pub(crate) async fn deliver(engine: &Engine, live: &Live, input: Input) -> Said 
 }
 
 async fn ask(engine: &Engine, live: &Live, thread: ThreadId, request: EventId) -> Option<Input> {
-    let open = live.current()?.session.thread(thread)?.request().filter(|open| open.id == request)?;
+    let (open, attempt, told_results) = {
+        let state = live.current()?;
+        let state = state.session.thread(thread)?;
+        (state.request().filter(|open| open.id == request)?, state.failed + 1, state.told_results)
+    };
     let (outcome, attempts) = match prompt(engine, live, thread).await {
         Ok(prompt) => {
-            let attempts =
-                engine.routes().route(&prompt.model).map_or(limits::ATTEMPTS, |route| route.attempts);
-            (answer(engine, live, open, &prompt).await, attempts)
+            let route = engine.routes().route(&prompt.model);
+            let attempts = route.map_or(limits::ATTEMPTS, |route| route.attempts);
+            let (outcome, took) = answer(engine, live, open, &prompt).await;
+            let told = Told { session: live.id, thread, route, attempt, took };
+            match &outcome {
+                Ok(answer) => empty(answer, told_results).iter().for_each(|failure| told.of(failure)),
+                Err(failure) => told.of(failure),
+            }
+            (outcome, attempts)
         }
         Err(fault) => (Err(unreadable(live, &fault)), limits::ATTEMPTS),
     };
@@ -134,6 +150,28 @@ async fn ask(engine: &Engine, live: &Live, thread: ThreadId, request: EventId) -
             Input::Failed { thread, request, failure, named, attempts }
         }
     })
+}
+
+/// What the log says of a request that failed. Not why in anybody's words: a provider's may hold what it was
+/// asked, and stand in the session's log.
+struct Told<'a> {
+    session: SessionId,
+    thread: ThreadId,
+    route: Option<&'a Route>,
+    /// How often it had been made, with this one.
+    attempt: u32,
+    /// Without the time for which it waited for its turn.
+    took: Duration,
+}
+
+impl Told<'_> {
+    fn of(&self, failure: &Failure) {
+        let Self { session, thread, attempt, .. } = self;
+        let route = self.route.map_or("", |route| route.pattern.as_str());
+        let (class, status) = (failure.class.name(), failure.status);
+        let milliseconds = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(%session, %thread, route, class, status, attempt, milliseconds, "a model request failed");
+    }
 }
 
 /// What a provider names as what it refuses. The history that it was asked with is still in memory; where it
@@ -167,6 +205,7 @@ fn unreadable(live: &Live, fault: &Fault) -> Failure {
 fn unavailable(message: &str) -> Failure {
     Failure {
         class: FailureClass::Unavailable,
+        status: None,
         message: message.into(),
         retry_after: None,
         tokens: Tokens::default(),
@@ -174,15 +213,23 @@ fn unavailable(message: &str) -> Failure {
     }
 }
 
-async fn answer(engine: &Engine, live: &Live, request: Request, prompt: &Prompt) -> Result<Answer, Failure> {
+/// Asks, and says how long that took without the wait for a turn.
+async fn answer(
+    engine: &Engine,
+    live: &Live,
+    request: Request,
+    prompt: &Prompt,
+) -> (Result<Answer, Failure>, Duration) {
     let Some(route) = engine.routes().route(&prompt.model) else {
-        return Err(Failure {
+        let failure = Failure {
             class: FailureClass::NoRoute,
+            status: None,
             message: format!("no route answers for the model `{}` any more; see [routes]", prompt.model),
             retry_after: None,
             tokens: Tokens::default(),
             spots: Vec::new(),
-        });
+        };
+        return (Err(failure), Duration::ZERO);
     };
     let limiter = engine.limiters().of(route);
     let _place = match limiter {
@@ -191,7 +238,9 @@ async fn answer(engine: &Engine, live: &Live, request: Request, prompt: &Prompt)
     };
     engine.counters().asked();
     let mut preview = Preview { live, request, blocks: Blocks::of(request), places: Vec::new(), told: None };
+    let began = Instant::now();
     let result = engine.oracle().ask(prompt, &mut |delta| preview.hear(delta)).await;
+    let took = began.elapsed();
     if let (Err(failure), Some(limiter)) = (&result, limiter)
         && let Some(reopening) = limiter.met(failure)
     {
@@ -200,7 +249,7 @@ async fn answer(engine: &Engine, live: &Live, request: Request, prompt: &Prompt)
             stop.run_until_cancelled(reopening).await;
         });
     }
-    result
+    (result, took)
 }
 
 /// Tells the watchers of an answer while it is being written, under the ids it will have.

@@ -206,7 +206,14 @@ mod tests {
     fn limited(pause: Duration) -> Failure {
         let class = FailureClass::RateLimited;
         let tokens = Tokens::default();
-        Failure { class, message: "slow down".into(), retry_after: Some(pause), tokens, spots: Vec::new() }
+        Failure {
+            class,
+            status: None,
+            message: "slow down".into(),
+            retry_after: Some(pause),
+            tokens,
+            spots: Vec::new(),
+        }
     }
 
     #[expect(clippy::disallowed_methods, reason = "there is no engine here whose task it could be")]

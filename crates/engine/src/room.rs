@@ -45,6 +45,7 @@ fn is_new(write: &Write) -> bool {
         Write::Revise { document, .. } => document.archived_at.is_none(),
         Write::Append(_)
         | Write::ExpectLive { .. }
+        | Write::ExpectUnused { .. }
         | Write::Drop { .. }
         | Write::Delete { .. }
         | Write::PutSnapshot { .. }

@@ -14,12 +14,23 @@ use crate::{Wrong, config::Beside, seal};
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    #[error("cannot reach {url}: is `heddle serve` running there? ({reason})")]
+    #[error(
+        "cannot reach {url} ({reason}): is `heddle serve` running there? --url or HEDDLE_URL says where it is"
+    )]
     Unreachable { url: String, reason: String },
     #[error("the server answered {status}: {message}")]
     Refused { status: u16, message: String },
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
+}
+
+/// What is there; `None` if it is not there any more.
+pub(crate) fn there<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(CallError::Refused { status: 404, .. }) => Ok(None),
+        Err(wrong) => Err(wrong),
+    }
 }
 
 /// Which server to talk to, and with which key.
@@ -28,7 +39,8 @@ pub(crate) struct Place {
     /// The server [default: where the settings' file says that it listens, or http://127.0.0.1:7717]
     #[arg(long, env = "HEDDLE_URL")]
     url: Option<String>,
-    /// An API key [default: the one that the server's first start wrote to its data directory]
+    /// An API key [default: what the file first-key in the server's data directory holds; a first start on a
+    /// terminal shows its key and leaves no such file]
     #[arg(long, env = "HEDDLE_API_KEY", hide_env_values = true)]
     key: Option<String>,
     /// The server's data directory [default: what its settings' file says, or heddle-data]
@@ -48,22 +60,33 @@ impl Place {
                 (or_local(url, settled.listen)?, or_first(key, &settled.data)?)
             }
         };
-        Ok(Caller::new(web(url.trim())?, key.trim())?)
+        Ok(Caller::new(&web(url.trim())?, key.trim())?)
     }
 }
 
-/// `url`, if it is the address of a server.
-fn web(url: &str) -> Result<&str, Wrong> {
-    let is_web = |url: &str| {
-        Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+/// `url`, if it is the address of a server. One of this machine needs no scheme; for another it is said
+/// whether the key goes there in the clear.
+fn web(url: &str) -> Result<String, Wrong> {
+    let read = |url: &str| {
+        Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
     };
-    if is_web(url) {
-        return Ok(url);
+    if read(url).is_some() {
+        return Ok(url.to_owned());
     }
     let with_scheme = format!("http://{url}");
-    let example =
-        if !url.contains("://") && is_web(&with_scheme) { &with_scheme } else { "http://127.0.0.1:7717" };
+    let example = match read(&with_scheme).filter(|_| !url.contains("://")) {
+        Some(named) if is_local(&named) => return Ok(with_scheme),
+        Some(_) => format!("https://{url}, or {with_scheme} where nobody on the way could read the key"),
+        None => "http://127.0.0.1:7717".to_owned(),
+    };
     Err(format!("`{url}` is no address of a server: write --url or HEDDLE_URL as {example}").into())
+}
+
+/// Whether the address is one of this machine alone.
+fn is_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// `url`, or where a server that listens there is reached from this machine.
@@ -84,7 +107,8 @@ fn or_local(url: Option<String>, listen: SocketAddr) -> Result<String, Wrong> {
 fn or_first(key: Option<String>, data: &Path) -> Result<String, Wrong> {
     let first = || {
         let said = format!(
-            "no key: give --key, or set HEDDLE_API_KEY; `heddle keys create` makes one (there is no first-key in {})",
+            "no key: give --key, or set HEDDLE_API_KEY, to what the server's first start showed; `heddle keys create` makes \
+             another (there is no file first-key in {})",
             data.display()
         );
         std::fs::read_to_string(data.join(seal::FIRST_KEY)).map_err(|_| said.into())
@@ -103,7 +127,7 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn new(base: &str, key: &str) -> Result<Self, reqwest::Error> {
         // Loopback needs neither a proxy nor the system's certificates.
-        let local = ["http://127.", "http://[::1]", "http://localhost"].iter().any(|at| base.starts_with(at));
+        let local = Url::parse(base).is_ok_and(|url| url.scheme() == "http" && is_local(&url));
         // A stream that has nothing to tell says so every ten seconds.
         let mut http =
             Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_mins(1));
@@ -156,7 +180,12 @@ impl Caller {
     }
 
     fn unreachable(&self, wrong: &reqwest::Error) -> CallError {
-        CallError::Unreachable { url: self.base.clone(), reason: wrong.to_string() }
+        let mut reason: &dyn std::error::Error = wrong;
+        // The outer ones repeat the address.
+        while let Some(cause) = reason.source() {
+            reason = cause;
+        }
+        CallError::Unreachable { url: self.base.clone(), reason: reason.to_string() }
     }
 }
 
@@ -196,6 +225,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_address_of_this_machine_needs_no_scheme_and_another_is_told_what_to_write() {
+        let clear = "where nobody on the way could read the key";
+        for (url, meant) in [
+            ("http://localhost:7717", Ok("http://localhost:7717")),
+            ("https://a/b", Ok("https://a/b")),
+            ("localhost:7717", Ok("http://localhost:7717")),
+            ("127.0.0.1:7717", Ok("http://127.0.0.1:7717")),
+            ("[::1]:7717", Ok("http://[::1]:7717")),
+            ("loom:7717", Err(format!("as https://loom:7717, or http://loom:7717 {clear}"))),
+            ("192.0.2.1", Err(format!("as https://192.0.2.1, or http://192.0.2.1 {clear}"))),
+            ("ftp://a", Err("as http://127.0.0.1:7717".to_owned())),
+            ("", Err("as http://127.0.0.1:7717".to_owned())),
+        ] {
+            match (web(url).map_err(|wrong| wrong.to_string()), meant) {
+                (Ok(read), Ok(meant)) => assert_eq!(read, meant),
+                (Err(wrong), Err(end)) => assert!(wrong.ends_with(&end), "{wrong}"),
+                (read, _) => panic!("{url}: {read:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_server_is_reached_where_it_listens_unless_it_is_said_otherwise() {
         let reached = |listen: &str| or_local(None, listen.parse().expect("an address")).ok();
         assert_eq!(
@@ -208,18 +259,6 @@ mod tests {
                 None
             ]
         );
-        for (url, said) in [
-            ("http://localhost:7717", None),
-            ("https://a/b", None),
-            ("localhost:7717", Some("as http://localhost:7717")),
-            ("127.0.0.1:7717", Some("as http://127.0.0.1:7717")),
-            ("ftp://a", Some("as http://127.0.0.1:7717")),
-            ("", Some("as http://127.0.0.1:7717")),
-        ] {
-            let wrong = web(url).err().map(|wrong| wrong.to_string());
-            assert_eq!(wrong.is_some(), said.is_some(), "{url}");
-            assert!(wrong.is_none_or(|wrong| wrong.ends_with(said.unwrap_or_default())), "{url}");
-        }
         let listen = SocketAddr::from(([127, 0, 0, 1], 1));
         assert_eq!(or_local(Some("http://there".into()), listen).ok().as_deref(), Some("http://there"));
     }

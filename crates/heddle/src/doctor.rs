@@ -12,7 +12,7 @@ use crate::{
     calling::Missing,
     config::{Mode, Said, Setting, Settled},
     descriptors::Descriptors,
-    ground, hands, offers, say, seal, table,
+    ground, hands, offers, say, seal, table, terminal,
     trial::{self, Found},
     warnings::warnings,
 };
@@ -84,7 +84,7 @@ fn settings(settled: &Settled) -> String {
     let row = |Setting { name, value, source }: &Setting| [name.clone(), value.clone(), source.to_string()];
     let mut text = table::columns(&settled.settings.iter().map(row).collect::<Vec<_>>());
     text.push('\n');
-    let mut warn = |mark: &str, said: &str| text.extend([mark, ": ", said, "\n"]);
+    let mut warn = |mark: &str, said: &str| text.push_str(&told(&format!("{mark}: "), said));
     for route in &settled.routes.0 {
         if let Some(name) = settled.unset_key(route) {
             warn("MISSING", &format!("set {name} to run agents whose model is {}", route.pattern));
@@ -110,6 +110,11 @@ fn server(settled: &Settled, ground: &[Check]) -> String {
     ["\nserver\n", &lines(ground), &Descriptors::possible().told(settled.sandbox.jails)].concat()
 }
 
+/// A line, or as many as fit the terminal.
+fn told(lead: &str, said: &str) -> String {
+    terminal::folded(lead, said, terminal::columns()) + "\n"
+}
+
 fn lines(checks: &[Check]) -> String {
     let mut text = String::new();
     for check in checks {
@@ -118,10 +123,9 @@ fn lines(checks: &[Check]) -> String {
             (false, true) => "MISSING",
             (false, false) => "without",
         };
-        // Writing to a string does not fail.
-        let _written = writeln!(text, "  {mark:<8}{}: {}", check.name, check.found);
+        text.push_str(&told(&format!("  {mark:<8}"), &format!("{}: {}", check.name, check.found)));
         if !check.fix.is_empty() {
-            let _written = writeln!(text, "          {}", check.fix);
+            text.push_str(&told("          ", &check.fix));
         }
     }
     text

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::{
-    client::{CallError, Caller, Stream},
+    client::{CallError, Caller, Stream, there},
     tree,
 };
 
@@ -89,8 +89,9 @@ impl Follow {
             .as_str()
             .filter(|_| told.event["type"] == "session.thread_created");
         if let Some(child) = child.filter(|child| !self.last.contains_key(*child)) {
-            let told = self.begin(child).await?;
-            self.ready.extend(told);
+            // A session that is deleted meanwhile says so on the streams that are open.
+            let told = there(self.begin(child).await)?;
+            self.ready.extend(told.into_iter().flatten());
         }
         Ok(())
     }
@@ -162,11 +163,9 @@ impl Follow {
             if attempt > 0 {
                 tree::remark("the server is back; the session goes on after the last event you saw");
             }
-            return match state {
-                Ok(state) if state["status"] == "terminated" => Ok(()),
-                Ok(_) => self.listen(thread).await,
-                Err(CallError::Refused { status: 404, .. }) => Ok(()),
-                Err(wrong) => Err(wrong),
+            return match there(state)? {
+                Some(state) if state["status"] != "terminated" => there(self.listen(thread).await).map(drop),
+                Some(_) | None => Ok(()),
             };
         }
         self.caller.get(&path).await.map(drop)

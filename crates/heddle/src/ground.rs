@@ -17,6 +17,8 @@ use crate::{
 };
 
 const MIB: u64 = 1 << 20;
+/// Files and directories that a new data directory begins with, and some to work with.
+const ENTRIES_MIN: u64 = 32;
 
 /// A port that is this process's, and that nobody can connect to yet: it must not look like a server that
 /// stopped working on its sessions.
@@ -68,7 +70,28 @@ fn data(data: &Path) -> Result<(), String> {
     if seal::is_served(data) {
         return Err(DataError::Taken { path: data.into(), open: false }.to_string());
     }
-    Store::look(&data.join(DATABASE)).map_err(|wrong| wrong.to_string())
+    let database = data.join(DATABASE);
+    if !database.exists() {
+        fits(data)?;
+    }
+    Store::look(&database).map_err(|wrong| wrong.to_string())
+}
+
+/// Whether the files of a new data directory can be made: a disk may have bytes and yet no place in its table
+/// of files.
+fn fits(data: &Path) -> Result<(), String> {
+    let path = std::path::absolute(data).unwrap_or_else(|_| data.into());
+    // A disk without such a table says that it has none; one that cannot be asked is told of elsewhere.
+    let full = |room: &sandbox::Room| room.entries_all > 0 && room.entries < ENTRIES_MIN;
+    match sandbox::room(&path).ok().filter(full) {
+        None => Ok(()),
+        Some(room) => Err(format!(
+            "the disk of {} has room for {} more files (inodes), and a new data directory needs {ENTRIES_MIN}: remove \
+             some files there, or name another directory with --data",
+            path.display(),
+            room.entries
+        )),
+    }
 }
 
 /// What `doctor` says of it. That a server has the directory and the port already is no mistake: it shows

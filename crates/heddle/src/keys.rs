@@ -38,7 +38,7 @@ enum Verb {
     },
     /// Lists the keys, newest first; never their secrets.
     List,
-    /// Revokes a key: from the next request on it opens nothing.
+    /// Revokes a key: it opens nothing any more, and its streams end within a second.
     Revoke {
         /// The key's id, as `list` shows it.
         id: String,

@@ -34,7 +34,7 @@ pub(crate) fn begin(log: &Log) -> Outcome {
         Format::Json => |lines, why| object("WARN", &lost(lines, why)),
     };
     let lines = Lines::begin(Stderr, missing).map_err(|wrong| format!("no thread for the log: {wrong}"))?;
-    let coloured = log.format == Format::Text && io::stderr().is_terminal();
+    let coloured = log.format == Format::Text && terminal::wants_colours(io::stderr().is_terminal());
     let out = lines.clone();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter(&log.filter)?)

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use engine::{Clock, Dice, Engine, Fault, Parts};
 use models::Models;
+use protocol::routes::Route;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,11 +16,11 @@ use tokio::sync::Notify;
 
 use crate::{
     Outcome, Wrong,
-    config::{DATABASE, HOME, Mode, Said, Settled, routes},
+    config::{DATABASE, HOME, Mode, Said, Settled, environment},
     descriptors::Descriptors,
     ground, hands, log, say, seal,
     supervise::{self, Vital},
-    table, terminal,
+    terminal,
     warnings::warnings,
 };
 
@@ -64,8 +65,8 @@ pub(crate) async fn run(said: Said) -> Outcome {
     let engine = Engine::start(parts).await.map_err(unstarted)?;
     let listen = listener.local_addr()?;
     let key = key_to_tell(&settled, &engine).await?;
-    say(&block(&settled, at_work, key.as_ref()));
-    if let Some(KeyToTell::Shown { path, secret }) = &key {
+    say(&block(&settled, listen, at_work, &key));
+    if let KeyToTell::Shown { path, secret } = &key {
         say(&welcome(secret, listen));
         if terminal::read().is_ok() {
             std::fs::remove_file(path)?;
@@ -190,21 +191,27 @@ enum KeyToTell {
     Shown { path: PathBuf, secret: String },
     /// The first key is in this file until somebody has read it.
     InFile(PathBuf),
+    /// So many that were made open, and the first start's file is gone.
+    Live(usize),
+    /// The environment's own opens.
+    OfEnvironment,
     /// Every key is revoked.
     NoneLive,
 }
 
 /// The first start on an empty directory makes a key; on a terminal it is shown, once (design.md 4, rules.md
 /// 11).
-async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<Option<KeyToTell>, Wrong> {
+async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<KeyToTell, Wrong> {
     let path = std::path::absolute(settled.data.join(seal::FIRST_KEY))?;
     let keys = server::keys::list(engine.store(), HOME).await?;
-    if settled.env_key_hash.is_some() || !keys.is_empty() {
-        if settled.env_key_hash.is_none() && keys.iter().all(|key| key.revoked_at.is_some()) {
-            return Ok(Some(KeyToTell::NoneLive));
-        }
-        let first = keys.last().is_some_and(|oldest| oldest.name == FIRST && oldest.revoked_at.is_none());
-        return Ok((first && path.exists()).then_some(KeyToTell::InFile(path)));
+    let live = keys.iter().filter(|key| key.revoked_at.is_none()).count();
+    let first = keys.last().is_some_and(|oldest| oldest.name == FIRST && oldest.revoked_at.is_none());
+    match () {
+        () if first && path.exists() => return Ok(KeyToTell::InFile(path)),
+        () if settled.env_key_hash.is_some() => return Ok(KeyToTell::OfEnvironment),
+        () if live > 0 => return Ok(KeyToTell::Live(live)),
+        () if !keys.is_empty() => return Ok(KeyToTell::NoneLive),
+        () => {}
     }
     let entropy = crate::keys::entropy()?;
     let (key, secret) = server::keys::make(FIRST, engine.now(), entropy);
@@ -212,42 +219,57 @@ async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<Option<KeyToT
     seal::write_secret(&path, secret.expose())
         .map_err(|wrong| format!("the first API key cannot be written to {}: {wrong}", path.display()))?;
     server::keys::keep(engine.store(), HOME, &key, &secret).await?;
-    Ok(Some(if std::io::stdout().is_terminal() {
+    Ok(if std::io::stdout().is_terminal() {
         KeyToTell::Shown { path, secret: secret.expose().to_owned() }
     } else {
         KeyToTell::InFile(path)
-    }))
+    })
 }
 
 /// What a start says of the server: one block, above the line that says where it listens.
-fn block(settled: &Settled, at_work: usize, key: Option<&KeyToTell>) -> String {
+fn block(settled: &Settled, listen: SocketAddr, at_work: usize, key: &KeyToTell) -> String {
     let data = std::path::absolute(&settled.data).unwrap_or_else(|_| settled.data.clone());
     let sandbox = match settled.sandbox.mode {
         Mode::Local => "one jail a session, no network",
-        Mode::Off => "OFF",
+        Mode::Off => "OFF: commands run as the server's own user",
     };
+    let model = |route: &Route| match settled.unset_key(route) {
+        Some(name) => format!("{} ({name} is not set)", route.pattern),
+        None => route.pattern.clone(),
+    };
+    let models: Vec<String> = settled.routes.0.iter().map(model).collect();
     let sessions = match at_work {
         0 => "none was at work".to_owned(),
         1 => "one was at work and goes on".to_owned(),
         many => format!("{many} were at work and go on"),
     };
-    let mut rows = vec![
-        ["data".to_owned(), data.display().to_string()],
-        ["sandbox".to_owned(), sandbox.to_owned()],
-        ["sessions".to_owned(), sessions],
-    ];
-    let said = match key {
-        Some(KeyToTell::InFile(path)) => {
-            Some(format!("the first API key is in {}: read it there, then remove the file", path.display()))
+    let key = match key {
+        KeyToTell::InFile(path) => {
+            format!("the first API key is in {}: read it there, then remove the file", path.display())
         }
-        Some(KeyToTell::NoneLive) => {
-            Some("every API key is revoked: `heddle keys create` makes one, also while this runs".to_owned())
+        KeyToTell::Shown { .. } => "the first API key is below; it is shown once".to_owned(),
+        KeyToTell::Live(live) => {
+            let live = if *live == 1 { "one is live".to_owned() } else { format!("{live} are live") };
+            format!("{live}; `heddle keys` lists, makes and revokes them, also while this runs")
         }
-        Some(KeyToTell::Shown { .. }) | None => None,
+        KeyToTell::OfEnvironment => format!("the one in {}", environment::API_KEY),
+        KeyToTell::NoneLive => {
+            "every API key is revoked: `heddle keys create` makes one, also while this runs".to_owned()
+        }
     };
-    rows.extend(said.map(|said| ["key".to_owned(), said]));
-    let rows = table::columns(&rows).lines().fold(String::new(), |rows, row| rows + "  " + row + "\n");
-    format!("heddle {}\n{rows}", env!("CARGO_PKG_VERSION"))
+    let rows = [
+        ("data", data.display().to_string()),
+        ("address", format!("http://{listen}")),
+        ("sandbox", sandbox.to_owned()),
+        ("models", models.join(", ")),
+        ("sessions", sessions),
+        ("key", key),
+    ];
+    let columns = terminal::columns();
+    let row = |(name, said): (&str, String)| {
+        terminal::folded(&format!("  {name:<8}  "), &terminal::one_line(&said), columns) + "\n"
+    };
+    format!("heddle {}\n{}", env!("CARGO_PKG_VERSION"), rows.map(row).concat())
 }
 
 fn welcome(key: &str, listen: SocketAddr) -> String {
@@ -255,23 +277,19 @@ fn welcome(key: &str, listen: SocketAddr) -> String {
         "\nYour first API key. It is shown once; `heddle keys create` makes more.\n\n    {key}\n\n\
          Python      client = anthropic.Anthropic(base_url=\"http://{listen}\", api_key=\"{key}\")\n\
          TypeScript  const client = new Anthropic({{ baseURL: \"http://{listen}\", apiKey: \"{key}\" }});\n\
-         curl        curl http://{listen}/v1/agents -H \"x-api-key: {key}\"\n\n"
+         curl        curl http://{listen}/v1/agents -H \"x-api-key: {key}\"\n\
+         heddle      HEDDLE_API_KEY={key} heddle tail SESSION --url http://{listen}\n\n"
     )
 }
 
 fn warn(settled: &Settled, listen: SocketAddr) {
     let off = (settled.sandbox.mode == Mode::Off).then(|| hands::OFF.to_owned());
-    // Where both are the same terminal, once is enough.
-    let both_seen = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+    // Where both go to one terminal, pipe or file, once is enough; whatever the log leaves out.
+    let shared = terminal::is_shared();
     for warning in warnings(settled, listen).into_iter().chain(off) {
-        if !both_seen {
+        if !shared {
             tracing::warn!("{warning}");
         }
         say(&format!("WARNING: {warning}\n"));
-    }
-    for route in settled.routes.0.iter().filter(|route| route.pattern == routes::CLAUDE) {
-        if let Some(name) = settled.unset_key(route) {
-            tracing::info!("{name} is not set: agents with a claude-* model can be saved, but not run");
-        }
     }
 }

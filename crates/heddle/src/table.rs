@@ -1,15 +1,17 @@
 //! Text in columns.
 
-use crate::terminal::one_line;
+use textwrap::core::display_width;
+
+use crate::terminal::{one_line, padded};
 
 /// The rows as lines, each column as wide as it must be; the last one runs on.
 pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let one_line = |row: &[String; N]| row.each_ref().map(|cell| one_line(cell).into_owned());
     let rows: Vec<[String; N]> = rows.iter().map(one_line).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().map(|row| display_width(&row[column])).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let cells = row.iter().zip(widths).map(|(cell, width)| padded(cell, width));
         let line = cells.collect::<Vec<_>>().join("  ");
         format!("{}\n", line.trim_end())
     };

@@ -2,10 +2,10 @@
 
 use crate::{
     Outcome, Wrong,
-    client::{Caller, Place},
+    client::{Caller, Place, there},
     follow::{self, Follow},
     terminal,
-    tree::Tree,
+    tree::{Tree, remark},
 };
 
 /// What to follow, and where.
@@ -35,7 +35,10 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             terminal::read()?;
         }
     }
-    tree.sum(&follow::threads(&caller, &flags.session).await?);
+    match there(follow::threads(&caller, &flags.session).await)? {
+        Some(threads) => tree.sum(&threads),
+        None => remark("the session is deleted, and with it what there was to sum up"),
+    }
     Ok(())
 }
 

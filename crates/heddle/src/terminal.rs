@@ -7,8 +7,16 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use textwrap::{Options, WordSplitter, core::display_width};
+
+use crate::config::variable;
+
+/// Columns that a text needs beside its lead, and where its lines begin if it has not so many.
+const ROOM_MIN: usize = 20;
+const AT_LEAST_INDENTED: usize = 4;
 
 /// Whether nobody reads standard output any more.
 static UNREAD: AtomicBool = AtomicBool::new(false);
@@ -30,6 +38,62 @@ pub(crate) fn say(line: &str) {
 /// Whether what is said is still read, as far as saying it showed.
 pub(crate) fn read() -> Result<(), Unread> {
     if UNREAD.load(Ordering::Relaxed) { Err(Unread) } else { Ok(()) }
+}
+
+/// How many columns there are for what is said: those of the terminal, or else as many as `COLUMNS` says.
+/// `None`: it goes into a file or a pipe, where lines are as long as they are.
+pub(crate) fn columns() -> Option<usize> {
+    let (out, said) = (std::io::stdout(), || variable("COLUMNS")?.trim().parse().ok());
+    let terminal = out.is_terminal().then(|| terminal_size::terminal_size_of(&out)).flatten();
+    terminal
+        .map(|(terminal_size::Width(columns), _)| usize::from(columns))
+        .or_else(said)
+        .filter(|most| *most > 0)
+}
+
+/// Whether colours are wanted on a stream: it is a terminal that knows them, and nobody said `NO_COLOR`.
+pub(crate) fn wants_colours(is_terminal: bool) -> bool {
+    is_terminal && variable("NO_COLOR").is_none() && variable("TERM").is_none_or(|kind| kind != "dumb")
+}
+
+/// Whether standard output and standard error go to one place, so that what is said on both is read twice.
+pub(crate) fn is_shared() -> bool {
+    let of = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+    let out = rustix::fs::fstat(std::io::stdout()).map(of);
+    let log = rustix::fs::fstat(std::io::stderr()).map(of);
+    out.is_ok() && out == log
+}
+
+/// `text` behind `lead`, on as many lines as it takes where there are only so many columns; further lines
+/// stand below its beginning, or where that leaves little room, at the left.
+pub(crate) fn folded(lead: &str, text: &str, columns: Option<usize>) -> String {
+    let at = display_width(lead);
+    let narrow = |columns: &usize| !text.is_empty() && at + display_width(text) > *columns;
+    let Some(columns) = columns.filter(narrow) else {
+        return format!("{lead}{text}").trim_end().to_owned();
+    };
+    let indent = if at + ROOM_MIN > columns { AT_LEAST_INDENTED } else { at };
+    let indent = " ".repeat(indent);
+    let options = Options::new(columns)
+        .initial_indent(if indent.len() == at { lead } else { &indent })
+        .subsequent_indent(&indent)
+        .word_splitter(WordSplitter::NoHyphenation);
+    let lines = textwrap::fill(text, options);
+    if indent.len() == at { lines } else { format!("{}\n{lines}", lead.trim_end()) }
+}
+
+/// `text` in exactly so many columns: cut, or with blanks behind it.
+pub(crate) fn padded(text: &str, columns: usize) -> String {
+    let (mut shown, mut width) = (String::new(), 0);
+    for char in text.chars() {
+        let more = display_width(char.encode_utf8(&mut [0; 4]));
+        if width + more > columns {
+            break;
+        }
+        shown.push(char);
+        width += more;
+    }
+    shown + &" ".repeat(columns - width)
 }
 
 /// Prints to standard error. That nobody reads it is no mistake of ours either.
@@ -136,6 +200,37 @@ mod tests {
         ] {
             assert_eq!(visible(text), text);
         }
+    }
+
+    #[test]
+    fn a_text_is_folded_where_there_are_few_columns_and_left_alone_where_there_are_none() {
+        let (lead, text) = ("  0.100  you  ", "one two three four five six seven");
+        assert_eq!(folded(lead, text, None), format!("{lead}{text}"));
+        assert_eq!(folded(lead, text, Some(47)), format!("{lead}{text}"));
+        assert_eq!(
+            folded(lead, text, Some(40)),
+            "  0.100  you  one two three four five\n              six seven"
+        );
+        assert_eq!(folded(lead, text, Some(30)), "  0.100  you\n    one two three four five\n    six seven");
+        let wide = folded(
+            "> ",
+            "\u{7e54}\u{7e54}\u{7e54}\u{7e54}\u{7e54}\u{7e54}\u{7e54}\u{7e54}\u{7e54}\u{7e54}\u{7e54}",
+            Some(22),
+        );
+        assert_eq!(
+            wide.lines().map(display_width).collect::<Vec<_>>(),
+            [22, 4],
+            "a wide letter is two columns"
+        );
+        assert_eq!(folded(lead, "", Some(10)), lead.trim_end());
+    }
+
+    #[test]
+    fn a_cell_is_as_wide_as_it_should_be_whatever_its_letters_are() {
+        assert_eq!(
+            ["abc", "abcdef", "\u{7e54}\u{7e54}\u{7e54}"].map(|text| padded(text, 5)),
+            ["abc  ".to_owned(), "abcde".to_owned(), "\u{7e54}\u{7e54} ".to_owned()]
+        );
     }
 
     #[test]

@@ -7,12 +7,19 @@ use models::Lack;
 use protocol::Stamp;
 use serde_json::Value;
 
-use crate::{follow::Told, say, terminal::one_line};
+use crate::{
+    follow::Told,
+    say,
+    terminal::{self, one_line},
+};
 
-/// Characters of an event's content on one line.
-const WIDTH: usize = 96;
-/// Characters of a thread's name.
+/// Characters of an event's content that are shown, and of an error, which says what to do.
+const SHOWN: usize = 96;
+const ERROR_SHOWN: usize = 2_000;
+/// Columns of a thread's name.
 const NAME: usize = 16;
+/// What stands before a line that has no time.
+const NO_TIME: &str = "           ";
 
 /// What is known of the threads.
 #[derive(Debug)]
@@ -57,8 +64,8 @@ impl Tree {
         let seconds = at.map_or(0.0, |at| at.since(self.began).as_secs_f64());
         let label = self.label(&told.thread);
         let told = |word: &str, rest: &str| {
-            let told = format!("{seconds:>9.3}  {label}  {word:<12} {}", line(rest));
-            say(&format!("{}\n", told.trim_end()));
+            let most = if word == ERROR { ERROR_SHOWN } else { SHOWN };
+            tell(&format!("{seconds:>9.3}  {label}  {word:<12} "), &line(rest, most));
         };
         told(word, &rest);
         for lack in lacks(event) {
@@ -89,21 +96,28 @@ impl Tree {
                 number("/usage/output_tokens")
             );
             debug_assert!(told.is_ok(), "a String takes everything");
-            say(&format!("           {}  {rest}\n", self.label(id)));
+            tell(&format!("{NO_TIME}{}  ", self.label(id)), &rest);
         }
     }
 }
 
 /// A line that is no event's.
 pub(crate) fn remark(line: &str) {
-    say(&format!("           -- {line}\n"));
+    tell(&format!("{NO_TIME}-- "), line);
+}
+
+/// Prints a line, or as many as fit the terminal.
+fn tell(lead: &str, text: &str) {
+    say(&format!("{}\n", terminal::folded(lead, text, terminal::columns())));
 }
 
 fn branch(name: &str, depth: usize) -> String {
     let arm = if depth == 0 { String::new() } else { format!("{}├─ ", "│  ".repeat(depth - 1)) };
-    let named: String = arm.chars().chain(one_line(name).chars()).take(NAME).collect();
-    format!("{named:<NAME$}")
+    terminal::padded(&format!("{arm}{}", one_line(name)), NAME)
 }
+
+/// The word for what went wrong.
+const ERROR: &str = "error";
 
 /// A word for what happened, and more about it; `None` for what is only bookkeeping.
 fn words(event: &Value) -> Option<(&str, String)> {
@@ -133,9 +147,9 @@ fn words(event: &Value) -> Option<(&str, String)> {
         "session.thread_status_idle" => ("rests", text_of(&event["stop_reason"]["type"])),
         "session.thread_status_rescheduled" => ("waits", "to ask the model again".to_owned()),
         "session.thread_status_terminated" => ("ends", String::new()),
-        "session.error" => ("error", text_of(&event["error"]["message"])),
-        // Whether the model is asked again is said by what follows.
-        "span.model_request_end" if event["is_error"] == true => ("cut", String::new()),
+        "session.error" => (ERROR, text_of(&event["error"]["message"])),
+        // Whether it failed or was stopped, and whether the model is asked again, is said by what follows.
+        "span.model_request_end" if event["is_error"] == true => ("no answer", String::new()),
         "session.deleted" => ("deleted", String::new()),
         _ => return None,
     })
@@ -164,11 +178,11 @@ fn text(content: &Value) -> String {
     blocks.map(block).collect::<Vec<_>>().join(" ")
 }
 
-/// One line of it.
-fn line(text: &str) -> String {
+/// One line of it, of so many characters.
+fn line(text: &str, most: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = one_line(&line);
-    match line.char_indices().nth(WIDTH) {
+    match line.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line.into_owned(),
     }
@@ -205,7 +219,7 @@ mod tests {
         assert_eq!(said("user.message", &[call]), [], "a person may say so");
         for lack in [Lack::Thinking, Lack::Calls] {
             let told = format!("{}: `heddle doctor --routes` says what to do", lack.seen());
-            assert_eq!(line(&told), told);
+            assert_eq!(line(&told, SHOWN), told);
         }
     }
 
@@ -229,14 +243,17 @@ mod tests {
                 "tells",
                 "its parent: two lines [image]",
             ),
-            (json!({"type": "span.model_request_end", "is_error": true}), "cut", ""),
+            (json!({"type": "span.model_request_end", "is_error": true}), "no answer", ""),
             (
                 json!({"type": "session.thread_status_idle", "stop_reason": {"type": "end_turn"}}),
                 "rests",
                 "end_turn",
             ),
         ] {
-            assert_eq!(words(&event).map(|(word, rest)| (word, line(&rest))), Some((word, rest.to_owned())));
+            assert_eq!(
+                words(&event).map(|(word, rest)| (word, line(&rest, SHOWN))),
+                Some((word, rest.to_owned()))
+            );
         }
         assert_eq!(words(&json!({"type": "session.usage"})), None);
     }

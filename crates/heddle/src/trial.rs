@@ -311,6 +311,7 @@ mod tests {
     fn failure(class: FailureClass, message: &str) -> Failure {
         Failure {
             class,
+            status: None,
             message: message.into(),
             retry_after: None,
             tokens: Tokens::default(),

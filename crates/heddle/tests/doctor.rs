@@ -29,6 +29,14 @@ fn heddle_where_nothing_can_be_isolated(arguments: &[&str]) -> Command {
     plain(command, arguments)
 }
 
+/// On a disk of its own at `place`, which is mounted with these options; a server that starts there is ended.
+fn heddle_on_a_disk(place: &str, options: &str, arguments: &[&str]) -> Command {
+    let mount = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec timeout 20 \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh", options, place, HEDDLE]);
+    plain(command, arguments)
+}
+
 fn told(command: &mut Command) -> (Output, String, String) {
     let output = command.output().expect("it starts");
     let utf8 = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -64,6 +72,21 @@ fn the_doctor_tries_the_sandbox_for_real() {
         assert!(out.lines().any(|line| line.split_whitespace().eq(row)), "{out}");
     }
     assert!(!Path::new(&data).exists(), "the doctor writes nothing");
+}
+
+#[test]
+fn a_disk_on_which_nothing_can_be_made_stops_both() {
+    let place = tempfile::tempdir().expect("a directory");
+    let disk = place.path().to_str().expect("a plain path");
+    let data = format!("{disk}/data");
+    for (options, said) in [("nr_inodes=8", "room for 7 more files (inodes)"), ("size=64k", "full")] {
+        for verb in ["serve", "doctor"] {
+            let arguments = [verb, "--sandbox=off", "--listen", "127.0.0.1:0", "--data", &data];
+            let (output, out, err) = told(&mut heddle_on_a_disk(disk, options, &arguments));
+            assert_eq!(output.status.code(), Some(1), "{verb} with {options}: {out}{err}");
+            assert!(err.contains(said) && !out.contains("listening on"), "{verb} with {options}: {out}{err}");
+        }
+    }
 }
 
 #[test]

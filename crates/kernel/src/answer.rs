@@ -107,7 +107,7 @@ fn by_event(request: Request, opaque: Opaque<usize>) -> Opaque<EventId> {
 
 /// What is wrong with an answer that ended well and says nothing. After the results of tools a model may have
 /// nothing to add, if it was asked at all: it wrote something, be it only the end.
-fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
+pub fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
     let limit = match answer.stop {
         AnswerStop::EndTurn | AnswerStop::ToolUse => false,
         AnswerStop::MaxTokens => true,
@@ -131,7 +131,7 @@ fn empty(answer: &Answer, told_results: bool) -> Option<Failure> {
     };
     let tokens = answer.tokens;
     let (class, message, spots) = (FailureClass::Empty, message.into(), Vec::new());
-    Some(Failure { class, message, retry_after: None, tokens, spots })
+    Some(Failure { class, status: None, message, retry_after: None, tokens, spots })
 }
 
 /// Whether the output limit fell into a call.

@@ -116,7 +116,14 @@ mod tests {
 
     fn failure(class: FailureClass, retry_after: Option<u64>) -> Failure {
         let retry_after = retry_after.map(Duration::from_secs);
-        Failure { class, message: "no".into(), retry_after, tokens: Tokens::default(), spots: Vec::new() }
+        Failure {
+            class,
+            status: None,
+            message: "no".into(),
+            retry_after,
+            tokens: Tokens::default(),
+            spots: Vec::new(),
+        }
     }
 
     #[test]

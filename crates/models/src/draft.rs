@@ -50,7 +50,14 @@ impl Draft {
             return Ok(());
         }
         let message = format!("The model's answer is larger than {ANSWER_BYTES} bytes.");
-        Err(Failure { class: FailureClass::Unusable, message, retry_after: None, tokens, spots: Vec::new() })
+        Err(Failure {
+            class: FailureClass::Unusable,
+            status: None,
+            message,
+            retry_after: None,
+            tokens,
+            spots: Vec::new(),
+        })
     }
 
     /// Makes room for one more block.

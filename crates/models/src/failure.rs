@@ -77,6 +77,7 @@ pub(crate) fn answered(
     };
     Failure {
         class,
+        status: Some(code),
         message,
         retry_after: retry_after(headers),
         tokens: Tokens::default(),
@@ -161,7 +162,7 @@ pub(crate) fn shown(route: &Route) -> String {
 
 /// A failure that cost nothing and says no time to wait.
 pub(crate) fn failure(class: FailureClass, message: String) -> Failure {
-    Failure { class, message, retry_after: None, tokens: Tokens::default(), spots: Vec::new() }
+    Failure { class, status: None, message, retry_after: None, tokens: Tokens::default(), spots: Vec::new() }
 }
 
 #[cfg(test)]

@@ -66,6 +66,7 @@ pub(crate) trait Fold: Sized {
     fn failed(&self, class: FailureClass, message: impl Into<String>) -> Failure {
         Failure {
             class,
+            status: None,
             message: message.into(),
             retry_after: None,
             tokens: self.tokens(),

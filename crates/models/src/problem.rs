@@ -230,7 +230,7 @@ impl Problem {
     pub(crate) fn in_stream(&self, tokens: Tokens, secret: &Secret) -> Failure {
         let why = secret.said(&self.message);
         let message = format!("The model provider failed in the middle of its answer{why}");
-        Failure { class: self.class(), message, retry_after: None, tokens, spots: Vec::new() }
+        Failure { class: self.class(), status: None, message, retry_after: None, tokens, spots: Vec::new() }
     }
 
     /// The class that is right whatever the status is: an account that cannot pay comes as 429, a history

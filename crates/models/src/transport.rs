@@ -197,7 +197,7 @@ impl Line<'_> {
             "The answer of {at} ({code}) is compressed ({coding}), which was not asked for: see that nothing \
              between here and the provider compresses answers."
         );
-        failure(class, message)
+        Failure { status: Some(code), ..failure(class, message) }
     }
 
     /// Why the provider gave no answer.
@@ -510,7 +510,14 @@ mod tests {
         let tokens = Tokens { input: 3, ..Tokens::default() };
         assert_eq!(
             outcome,
-            Err(Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() })
+            Err(Failure {
+                class: FailureClass::Cut,
+                status: None,
+                message,
+                retry_after: None,
+                tokens,
+                spots: Vec::new()
+            })
         );
         assert_eq!(begun.elapsed(), SILENCE);
     }

@@ -94,5 +94,5 @@ fn empty(waited: Duration, tokens: Tokens) -> Failure {
 }
 
 fn cut(message: String, tokens: Tokens) -> Failure {
-    Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() }
+    Failure { class: FailureClass::Cut, status: None, message, retry_after: None, tokens, spots: Vec::new() }
 }

@@ -113,7 +113,8 @@ pub fn config(stored: &Config, value: Value, path: &str) -> Result<Config, Inval
     let tag = fields.tag()?;
     let Config::Cloud { networking: stored, packages } = stored;
     match tag.as_str() {
-        "cloud" => {}
+        // The second is what the vendor's older examples send.
+        "cloud" | "anthropic_cloud" => {}
         "self_hosted" => return Err(Invalid::unsupported(fields.at("type"), "`self_hosted`")),
         _ => return Err(fields.unknown_tag(&tag, &["cloud", "self_hosted"])),
     }

@@ -103,10 +103,28 @@ impl Id<Event> {
 
 /// Why a text is not an id of the kind asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected an id that starts with `{prefix}_`{given}")]
 pub struct NotAnId {
     prefix: &'static str,
     given: Given,
+}
+
+impl NotAnId {
+    /// Whether it is an id of this kind in the form that only other servers give, so that it names nothing
+    /// here.
+    pub const fn is_foreign(self) -> bool {
+        matches!(self.given, Given::Foreign)
+    }
+}
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (prefix, noun) = (self.prefix, noun(self.prefix).unwrap_or_default());
+        if self.is_foreign() {
+            let (_, noun) = noun.split_once(' ').unwrap_or_default();
+            return write!(f, "no such {noun} here; ids of another server are unknown");
+        }
+        write!(f, "expected {noun}'s id, `{prefix}_` and {BASE58_LEN} letters and digits{}", self.given)
+    }
 }
 
 /// What was given in its place, as far as that shows.
@@ -116,6 +134,8 @@ enum Given {
     Other(&'static str),
     /// The right prefix, and then no id.
     Broken,
+    /// The right prefix, and then what another server writes.
+    Foreign,
     Nothing,
 }
 
@@ -124,7 +144,7 @@ impl fmt::Display for Given {
         match self {
             Self::Other(noun) => write!(f, ", and this is the id of {noun}"),
             Self::Broken => f.write_str(", and this one is cut off or misspelled"),
-            Self::Nothing => Ok(()),
+            Self::Foreign | Self::Nothing => Ok(()),
         }
     }
 }
@@ -138,12 +158,23 @@ impl<K: Kind> FromStr for Id<K> {
         if prefix != K::PREFIX && !K::ALIASES.contains(&prefix) {
             return Err(wrong(noun(prefix).map_or(Given::Nothing, Given::Other)));
         }
-        bits_of(rest).map(Self::from_bits).ok_or(wrong(Given::Broken))
+        let other = if is_foreign(rest) { Given::Foreign } else { Given::Broken };
+        bits_of(rest).map(Self::from_bits).ok_or(wrong(other))
     }
 }
 
 const BASE58_LEN: usize = 22;
 const HEX_LEN: usize = 32;
+/// What the hosted service writes behind a prefix: its version, and then at least as much as we do.
+const FOREIGN_VERSION: &str = "01";
+const FOREIGN_LEN_MAX: usize = 64;
+
+/// Whether this stands behind the prefix of an id of the hosted service, as `011CZkYpogX7uDKUyvBTophP` does.
+fn is_foreign(text: &str) -> bool {
+    let digits = text.strip_prefix(FOREIGN_VERSION).unwrap_or_default();
+    (BASE58_LEN..=FOREIGN_LEN_MAX).contains(&digits.len())
+        && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
 
 fn bits_of(text: &str) -> Option<u128> {
     match text.len() {
@@ -265,8 +296,30 @@ mod tests {
             ("", ""),
         ] {
             let wrong = text.parse::<SessionId>().expect_err("no session's id").to_string();
-            assert_eq!(wrong, ["expected an id that starts with `sesn_`", more].concat());
+            let begin = "expected a session's id, `sesn_` and 22 letters and digits";
+            assert_eq!(wrong, [begin, more].concat());
         }
+    }
+
+    #[test]
+    fn an_id_of_the_hosted_service_is_told_to_be_of_another_server() {
+        for (text, foreign) in [
+            ("agent_011CZkYpogX7uDKUyvBTophP", true),
+            ("agent_011CZkYpogX7uDKUyvBTophP12", true),
+            ("agent_011CZkYpogX7uDKUyvBTop-P", false),
+            ("agent_021CZkYpogX7uDKUyvBTophP", false),
+            ("agent_011CZkYpogX7uDKUyvBTop", false),
+            ("env_011CZkZ9X2dpNyB7HsEFoRfW", false),
+        ] {
+            let wrong = text.parse::<AgentId>().expect_err("no id of ours");
+            assert_eq!(wrong.is_foreign(), foreign, "{text}");
+            let told = "no such agent here; ids of another server are unknown";
+            assert_eq!(wrong.to_string() == told, foreign, "{text}: {wrong}");
+        }
+        let hex = "agent_01000000000000000000000000000000";
+        assert!(hex.parse::<AgentId>().is_ok(), "the Qoder form of an id of ours");
+        let thread = "thread_01CZkYpogX7uDKUyvBTophPAB".parse::<ThreadId>().expect_err("no id of ours");
+        assert_eq!(thread.to_string(), "no such thread here; ids of another server are unknown");
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn client_event(value: Value, path: &str) -> Result<ClientEvent, Invalid> {
     let event = match tag.as_str() {
         "user.message" => ClientEvent::Message { content: fields.required("content", content::message)? },
         "user.interrupt" => {
-            ClientEvent::Interrupt { thread: fields.optional("session_thread_id", parse::id)? }
+            ClientEvent::Interrupt { thread: fields.optional("session_thread_id", parse::reference)? }
         }
         "user.tool_confirmation" => confirmation(&mut fields)?,
         "user.custom_tool_result" => {

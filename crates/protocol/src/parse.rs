@@ -25,12 +25,14 @@ pub struct Invalid {
     pub message: String,
     /// The machine-readable `details.error_code`, where the API names one.
     pub code: Option<&'static str>,
+    /// Whether it names something that is not here, and is otherwise right.
+    pub absent: bool,
 }
 
 impl Invalid {
     /// A mistake at `path`.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into(), code: None }
+        Self { path: path.into(), message: message.into(), code: None, absent: false }
     }
 
     /// The same with a named `error_code`.
@@ -238,10 +240,12 @@ pub fn text(min: usize, max: usize) -> impl Fn(Value, &str) -> Result<String, In
         let text = string(value, path)?;
         let len = text.chars().count();
         if len < min {
-            return Err(Invalid::new(path, format!("must have at least {min} characters, has {len}")));
+            let least = counted(min, "character");
+            return Err(Invalid::new(path, format!("must have at least {least}, has {len}")));
         }
         if len > max {
-            return Err(Invalid::new(path, format!("must have at most {max} characters, has {len}")));
+            let most = counted(max, "character");
+            return Err(Invalid::new(path, format!("must have at most {most}, has {len}")));
         }
         Ok(text)
     }
@@ -298,6 +302,21 @@ pub fn id<K: crate::id::Kind>(value: Value, path: &str) -> Result<crate::id::Id<
     text.parse().map_err(|wrong: crate::id::NotAnId| Invalid::new(path, wrong.to_string()))
 }
 
+/// Reads the id of something that must be here: one of another server is right, and absent.
+pub fn reference<K: crate::id::Kind>(value: Value, path: &str) -> Result<crate::id::Id<K>, Invalid> {
+    let text = string(value, path)?;
+    let wrong = |wrong: crate::id::NotAnId| Invalid {
+        absent: wrong.is_foreign(),
+        ..Invalid::new(path, wrong.to_string())
+    };
+    text.parse().map_err(wrong)
+}
+
+/// A number of things, of which one is called `noun`.
+pub fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// Reads an array of `min` to `max` elements with `read`, which gets each element and its path.
 pub fn list<T>(
     min: usize,
@@ -308,8 +327,7 @@ pub fn list<T>(
         Value::Array(items) => {
             if items.len() < min || items.len() > max {
                 let (word, bound) = if items.len() < min { ("least", min) } else { ("most", max) };
-                let elements = if bound == 1 { "element" } else { "elements" };
-                let wrong = format!("must have at {word} {bound} {elements}, has {}", items.len());
+                let wrong = format!("must have at {word} {}, has {}", counted(bound, "element"), items.len());
                 return Err(Invalid::new(path, wrong));
             }
             items

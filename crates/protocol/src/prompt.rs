@@ -322,6 +322,8 @@ pub enum DeltaKind {
 pub struct Failure {
     /// What kind of failure it is; the kernel says what that means.
     pub class: FailureClass,
+    /// The status of HTTP by which the provider refused it, if it was refused so.
+    pub status: Option<u16>,
     /// One sentence for the person who runs the agent; never holds a secret.
     pub message: String,
     /// How long the provider asked us to wait.
@@ -360,4 +362,24 @@ pub enum FailureClass {
     Billing,
     /// No route leads to the model, or it ends where there is no such model.
     NoRoute,
+}
+
+impl FailureClass {
+    /// The class as the log says it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Cut => "cut",
+            Self::Empty => "empty",
+            Self::Invalid => "invalid",
+            Self::Overflow => "overflow",
+            Self::Full => "full",
+            Self::Unusable => "unusable",
+            Self::Denied => "denied",
+            Self::Billing => "billing",
+            Self::NoRoute => "no_route",
+        }
+    }
 }

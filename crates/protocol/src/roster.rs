@@ -129,7 +129,11 @@ fn sent(value: Value, path: &str) -> Result<Sent, Invalid> {
             Ok(Sent::Agent { id, version })
         }
         "self" => fields.finish().map(|()| Sent::Own),
-        "advisor" => Err(Invalid::unsupported(fields.at("type"), "an advisor")),
+        "advisor" => {
+            let message = "an advisor is not supported yet; save an agent that gives advice, and name it here as \
+                           {\"type\": \"agent\", \"id\": ID}";
+            Err(fields.wrong("type", message))
+        }
         _ => Err(fields.unknown_tag(&tag, &["agent", "self", "advisor"])),
     }
 }

@@ -105,7 +105,7 @@ fn tool_name(value: Value, path: &str) -> Result<String, Invalid> {
     let reserved = name.starts_with("mcp__") || name.starts_with("ant__");
     if reserved || Builtin::NAMES.contains(&name.as_str()) {
         let message = format!("`{name}` is a built-in or reserved name; choose another");
-        return Err(Invalid::new(path, message).with_code("tool_name_conflict"));
+        return Err(Invalid::new(path, message));
     }
     Ok(name)
 }
@@ -228,7 +228,7 @@ mod tests {
             assert_eq!(named(name), Err((path.clone(), None)), "{name}");
         }
         for name in ["bash", "web_search", "mcp__", "mcp__a__b", "ant__x"] {
-            assert_eq!(named(name), Err((path.clone(), Some("tool_name_conflict"))), "{name}");
+            assert_eq!(named(name), Err((path.clone(), None)), "{name}");
         }
     }
 

@@ -8,17 +8,21 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody},
-    extract::{MatchedPath, Request, State},
+    extract::{FromRequestParts as _, MatchedPath, RawPathParams, Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use hyper::body::Frame;
-use protocol::{id, limits};
+use protocol::{
+    SessionId,
+    id::{self, Id, Kind},
+    limits,
+};
 use serde::Serialize;
 use tokio::time::Instant;
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Span, field::Empty};
 
 use crate::{Door, error::Problem, extract::Known, sse::Told};
 
@@ -83,12 +87,48 @@ impl IntoResponse for Answer {
 /// Gives every answer its headers and every error its body; the one place that knows a request's id.
 pub(crate) async fn dress(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
     let request_id = door.engine.mint::<id::Request>().to_string();
-    // The route's pattern and not the path: ids are not the log's business, and a query may hold anything.
+    let (mut parts, body) = request.into_parts();
+    let params = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+    let request = Request::from_parts(parts, body);
+    // The route's pattern and not the path: that and the query may hold anything.
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).unwrap_or_default();
     let method = known(request.method());
     // A span as urgent as an error: a filter that lets any line through lets its request's id through.
-    let span = tracing::error_span!("request", %request_id, method = method.unwrap_or("?"), route);
+    let span = tracing::error_span!(
+        "request", %request_id, method = method.unwrap_or("?"), route,
+        session = Empty, thread = Empty, agent = Empty, environment = Empty
+    );
+    for (name, text) in params.iter().flatten() {
+        if let Some(named) = NAMED.iter().find(|named| named.param == name && (named.is)(text)) {
+            span.record(named.field, text);
+        }
+    }
     answered(&door, request_id, request, next, method.is_some()).instrument(span).await
+}
+
+/// An id in a path, as the log tells it.
+struct Named {
+    /// The parameter of the route's pattern.
+    param: &'static str,
+    field: &'static str,
+    /// Whether a word is one: any other is a stranger's own, and not repeated.
+    is: fn(&str) -> bool,
+}
+
+const NAMED: [Named; 4] = [
+    Named { param: "session_id", field: "session", is: is::<id::Session> },
+    Named { param: "thread_id", field: "thread", is: is::<id::Thread> },
+    Named { param: "agent_id", field: "agent", is: is::<id::Agent> },
+    Named { param: "environment_id", field: "environment", is: is::<id::Environment> },
+];
+
+fn is<K: Kind>(text: &str) -> bool {
+    text.parse::<Id<K>>().is_ok()
+}
+
+/// Lets the log say which session a request has made.
+pub(crate) fn made(session: SessionId) {
+    Span::current().record("session", tracing::field::display(session));
 }
 
 /// The method as the log tells it; `None`: no method of HTTP, and as long as its sender likes.
@@ -104,7 +144,7 @@ async fn answered(door: &Door, request_id: String, request: Request, next: Next,
     let mut response = if known {
         next.run(request).await
     } else {
-        Problem::wrong_method(request.method().as_str(), request.uri().path()).into_response()
+        Problem::wrong_method(request.method().as_str(), request.uri().path(), &[]).into_response()
     };
     let problem = response.extensions_mut().remove::<Problem>();
     let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == STREAM);
@@ -139,9 +179,14 @@ async fn answered(door: &Door, request_id: String, request: Request, next: Next,
     response
 }
 
+/// How long something took, as a number that a line of JSON can hold.
+fn milliseconds(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The one line of a request: louder for what changes something or fails than for what only reads.
 fn tell(door: &Door, response: &Response, reads: bool, began: Instant, problem: Option<&Problem>) {
-    let (status, milliseconds) = (response.status().as_u16(), began.elapsed().as_millis());
+    let (status, milliseconds) = (response.status().as_u16(), milliseconds(began));
     let often = problem.and_then(|problem| problem.often);
     if let Some(inner) = problem.and_then(|problem| problem.inner.as_deref()) {
         match often.map(|often| door.seldom(often).now()) {
@@ -158,7 +203,7 @@ fn tell(door: &Door, response: &Response, reads: bool, began: Instant, problem: 
 
 /// What a stranger sends is not said one by one: a log must not be filled from outside.
 fn tell_of_stranger(door: &Door, response: &Response, began: Instant, inner: Option<&str>) {
-    let (status, milliseconds) = (response.status(), began.elapsed().as_millis());
+    let (status, milliseconds) = (response.status(), milliseconds(began));
     tracing::debug!(status = status.as_u16(), milliseconds, "answered");
     if status.is_server_error()
         && let Some(times) = door.failures.now()
@@ -199,7 +244,7 @@ impl HttpBody for Streamed {
 
 impl Drop for Streamed {
     fn drop(&mut self) {
-        let milliseconds = self.began.elapsed().as_millis();
+        let milliseconds = milliseconds(self.began);
         let by = if self.ended { "the server" } else { "the client" };
         self.span.in_scope(|| tracing::info!(milliseconds, by, "a stream ended"));
     }

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 use protocol::{WorkspaceId, error::ErrorKind};
 use subtle::ConstantTimeEq;
 
-use crate::{Door, error::Problem, keys};
+use crate::{Door, error::Problem, keys, slips};
 
 /// The hash of a key that opens this server; it names the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +13,8 @@ pub(crate) struct Caller(pub(crate) [u8; 32]);
 /// Finds out who calls. Nothing is remembered, so that a revoked key is shut out at once.
 ///
 /// # Errors
-/// 401 without a key or with a bad one, 403 for another workspace.
+/// 401 without a key or with a bad one; of `anthropic-workspace-id`, 400 for what is none and 404 for
+/// another's.
 pub(crate) async fn caller(door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
     let bad = |message: &str| Problem::new(ErrorKind::Authentication, message);
     let secret = secret(headers)
@@ -22,7 +23,7 @@ pub(crate) async fn caller(door: &Door, headers: &HeaderMap) -> Result<Caller, P
     let from_environment = door.settings.env_key_hash.is_some_and(|known| bool::from(known.ct_eq(&hash)));
     let workspace = door.settings.workspace;
     if !from_environment && keys::find(door.engine.store(), workspace, &hash).await?.is_none() {
-        return Err(bad("this API key is unknown or revoked; `heddle keys list` shows the good ones"));
+        return Err(bad(slips::key(secret)));
     }
     same_workspace(workspace, headers)?;
     Ok(Caller(hash))
@@ -41,13 +42,21 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
 /// `anthropic-workspace-id` may be left out; if it is sent, it must match.
 fn same_workspace(workspace: WorkspaceId, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(asked) = headers.get("anthropic-workspace-id") else { return Ok(()) };
-    let asked = asked.to_str().ok().and_then(|asked| asked.trim().parse::<WorkspaceId>().ok());
-    if asked == Some(workspace) {
-        return Ok(());
-    }
-    let message =
-        format!("anthropic-workspace-id: this key belongs to {workspace}; send that, or leave it out");
-    Err(Problem::new(ErrorKind::Permission, message))
+    let wrong = match asked.to_str().unwrap_or_default().trim().parse::<WorkspaceId>() {
+        Ok(asked) if asked == workspace => return Ok(()),
+        Ok(asked) => Ok(format!("there is no workspace {asked} here")),
+        Err(wrong) if wrong.is_foreign() => Ok(wrong.to_string()),
+        Err(wrong) => Err(wrong),
+    };
+    let told = |wrong: &str| {
+        format!(
+            "anthropic-workspace-id: {wrong}; this key belongs to {workspace}: send that, or leave it out"
+        )
+    };
+    Err(match wrong {
+        Ok(absent) => Problem::missing(told(&absent)),
+        Err(wrong) => Problem::new(ErrorKind::InvalidRequest, told(&wrong.to_string())),
+    })
 }
 
 #[cfg(test)]

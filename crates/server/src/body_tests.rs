@@ -364,7 +364,7 @@ async fn names_are_counted_in_characters_and_echoed_as_they_were_sent() {
     named(&house, "").await.refused(
         400,
         "invalid_request_error",
-        "name: must have at least 1 characters, has 0",
+        "name: must have at least 1 character, has 0",
     );
 }
 

@@ -8,12 +8,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use engine::Seldom;
 use protocol::limits;
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::slips;
 
 const FIRST_BYTE: Duration = Duration::from_secs(limits::FIRST_BYTE_S);
 const HEAD: Duration = Duration::from_secs(limits::HEAD_S);
@@ -36,6 +39,9 @@ enum Class {
     Unread,
 }
 
+/// How often it is said of peers that they speak TLS.
+const TLS: Duration = Duration::from_mins(1);
+
 /// A place in the line: the longer there, the smaller.
 type Place = (Class, u64);
 
@@ -49,6 +55,8 @@ pub(crate) struct Connections {
     table: Mutex<Table>,
     /// Told when there may be room again.
     freed: Notify,
+    /// Peers that speak TLS to this server, which does not.
+    tls: Seldom,
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +119,7 @@ impl Connections {
     pub(crate) fn new(room: usize) -> Arc<Self> {
         let room = room.max(1);
         let share = room.div_ceil(limits::CONNECTIONS_PER_ADDRESS_PART);
-        Arc::new(Self { room, share, table: Mutex::default(), freed: Notify::new() })
+        Arc::new(Self { room, share, table: Mutex::default(), freed: Notify::new(), tls: Seldom::every(TLS) })
     }
 
     /// Waits until a new connection can be taken, if need be in place of another.
@@ -252,6 +260,13 @@ impl Connection {
     /// A request of it has shown a key that opens.
     pub(crate) fn known(self: &Arc<Self>) {
         self.change(|pulse| pulse.known = true);
+    }
+
+    /// Its peer speaks TLS.
+    pub(crate) fn speaks_tls(&self) {
+        if let Some(times) = self.all.tls.now() {
+            tracing::warn!(times, "a client speaks TLS: {}", slips::TLS);
+        }
     }
 
     /// Bytes have come.

@@ -8,12 +8,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use engine::{CommitError, Fault, FollowError};
-use kernel::{Refusal, rules::Refused};
+use kernel::{
+    Refusal,
+    rules::{Refused, environment::InUse},
+};
 use protocol::{
     Invalid, Object,
     error::{ErrorBody, ErrorDetail, ErrorKind},
     limits, parse,
 };
+
+use crate::slips;
 
 /// What is said of something that is neither a session's log nor its head row.
 const KEPT: &str = "what is kept of this is damaged";
@@ -65,22 +70,41 @@ impl Problem {
         Self::new(ErrorKind::NotFound, what)
     }
 
-    /// No such path.
+    /// No such path, as [`slips::path`] says it.
     pub(crate) fn unknown_path(path: &str) -> Self {
-        let path = parse::shown(path);
-        Self::missing(format!("there is nothing at {path}; look the path up in the API's reference"))
+        Self::missing(slips::path(path))
     }
 
-    /// The path is there, the method is not.
-    pub(crate) fn wrong_method(method: &str, path: &str) -> Self {
+    /// The path is there, the method is not; the `right` ones are. An agent cannot be deleted at all, so that
+    /// for DELETE there is nothing at its path.
+    pub(crate) fn wrong_method(method: &str, path: &str, right: &[&str]) -> Self {
+        if method == "DELETE" && is_an_agents(path) {
+            return Self::missing(
+                "an agent is not deleted; archive it with POST, at this path and `/archive` behind it",
+            );
+        }
         let (method, path) = (parse::shown(method), parse::shown(path));
-        let message = format!("{path} does not take {method}; look the method up in the API's reference");
+        let mut message = format!("{path} does not take {method}");
+        if !right.is_empty() {
+            message.extend(["; it takes ", &right.join(", ")]);
+        }
         Self { status: StatusCode::METHOD_NOT_ALLOWED, ..Self::new(ErrorKind::InvalidRequest, message) }
     }
 
     /// An operation of the API that Heddle does not have yet. It will not have it at the next try either.
     pub(crate) fn not_built(operation: &str) -> Self {
-        let message = format!("{operation} is not supported yet by this version of Heddle");
+        Self::unsupported(format!("{operation} is not supported yet by this version of Heddle"))
+    }
+
+    /// An operation of the API that is about Google's cloud, where nothing of this server lies.
+    pub(crate) fn of_google(operation: &str) -> Self {
+        Self::unsupported(format!(
+            "{operation} is not supported: it is about data in Google Cloud, and Heddle keeps all data in its \
+             own data directory"
+        ))
+    }
+
+    fn unsupported(message: String) -> Self {
         Self { retry: Some(false), ..Self::new(ErrorKind::NotSupported, message) }
     }
 
@@ -167,8 +191,14 @@ impl From<Invalid> for Problem {
     fn from(wrong: Invalid) -> Self {
         let message =
             if wrong.path.is_empty() { wrong.message } else { format!("{}: {}", wrong.path, wrong.message) };
-        Self { code: wrong.code, ..Self::new(ErrorKind::InvalidRequest, message) }
+        let kind = if wrong.absent { ErrorKind::NotFound } else { ErrorKind::InvalidRequest };
+        Self { code: wrong.code, ..Self::new(kind, message) }
     }
+}
+
+/// Whether this is the path of one agent.
+fn is_an_agents(path: &str) -> bool {
+    path.strip_prefix("/v1/agents/").is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
 impl From<Refused> for Problem {
@@ -183,6 +213,12 @@ impl From<Refused> for Problem {
                 ),
             ),
         }
+    }
+}
+
+impl From<InUse> for Problem {
+    fn from(used: InUse) -> Self {
+        Self::conflict(ErrorKind::InvalidRequest, used.to_string())
     }
 }
 

@@ -1,12 +1,13 @@
 //! From a request to a call: every check that comes before an endpoint's own, in one order.
 //!
-//! Unknown path 404, wrong method 405 (both by the router, without a key), key 401 and 403, body limit
-//! 413; then the endpoint: JSON, shape, existence, state (rules.md 11).
+//! Unknown path 404, wrong method 405 (both by the router, without a key), key 401, workspace 400 and 404,
+//! query parameters that nobody knows 400, body limit 413; then the endpoint: JSON, shape, existence, state
+//! (rules.md 11).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
-    extract::{FromRequestParts, RawPathParams, Request, State},
+    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
     http::{HeaderMap, Method, request::Parts},
     response::{IntoResponse, Response},
     routing::{self, MethodRouter},
@@ -16,7 +17,9 @@ use engine::Engine;
 use futures_util::{StreamExt as _, future::BoxFuture};
 use protocol::{
     Invalid, WorkspaceId,
-    id::{Id, Kind},
+    error::ErrorKind,
+    id::{self, Id, Kind, NotAnId},
+    parse,
 };
 use serde_json::Value;
 use tracing::Instrument;
@@ -28,7 +31,7 @@ use crate::{
     body::{self, Whole},
     connections::Connection,
     error::Problem,
-    http2,
+    http2, openapi,
     query::Query,
     retried::{Entry, Mark},
     sse,
@@ -81,10 +84,17 @@ impl Call {
         text.ok_or_else(|| Problem::internal(format!("no {name} in the path")))
     }
 
-    /// The id in the path; what cannot be one names nothing.
+    /// The id in the path. What cannot be one names nothing; of agents and threads it is the request that is
+    /// wrong.
     pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Id<K>, Problem> {
         let text = self.text(name)?;
-        text.parse().map_err(|wrong| Problem::missing(format!("{name}: there is no `{text}`: {wrong}")))
+        let strict = [id::Agent::PREFIX, id::Thread::PREFIX].contains(&K::PREFIX);
+        text.parse().map_err(|wrong: NotAnId| {
+            let message = format!("{name}: {wrong}; got `{}`", parse::shown(text));
+            let kind =
+                if strict && !wrong.is_foreign() { ErrorKind::InvalidRequest } else { ErrorKind::NotFound };
+            Problem::new(kind, message)
+        })
     }
 
     /// The body as JSON; it is read once.
@@ -177,6 +187,11 @@ where
     A: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
     let (mut parts, body) = request.into_parts();
+    let query = Query::of(&parts.uri)?;
+    let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if let Some(known) = openapi::parameters(&parts.method, pattern) {
+        query.only(known)?;
+    }
     let reads = parts.method == Method::GET || parts.method == Method::HEAD;
     let Whole { bytes, turn } = if reads {
         Whole::default()
@@ -187,7 +202,6 @@ where
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let path = path.map_err(|_| Problem::unknown_path(parts.uri.path()))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let query = Query::of(&parts.uri)?;
     let target = parts.uri.path().to_owned();
     let entry = entry(&door, caller, &parts, target, &bytes).await?;
     let call = Call {

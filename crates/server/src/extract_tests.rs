@@ -43,15 +43,19 @@ async fn another_method_is_told_which_ones_there_are() {
         (Method::OPTIONS, "/v1/agents", "GET,HEAD,POST"),
         (Method::PUT, "/v1/agents", "GET,HEAD,POST"),
         (Method::PATCH, "/v1/environments/x", "GET,HEAD,POST,DELETE"),
-        (Method::DELETE, "/v1/agents/x", "GET,HEAD,POST"),
+        (Method::PATCH, "/v1/agents/x", "GET,HEAD,POST"),
         (Method::GET, "/v1/agents/x/archive", "POST"),
         (Method::POST, "/v1/sessions/x/events/stream", "GET,HEAD"),
         (Method::TRACE, "/v1/sessions/x/threads", "GET,HEAD"),
     ] {
         let told = house.send(method.clone(), path, &[], Body::empty()).await;
         assert_eq!(told.header("allow"), Some(allow), "{method} {path}");
-        told.refused(405, "invalid_request_error", &format!("{path} does not take {method}"));
+        let right: Vec<_> = allow.split(',').filter(|right| *right != "HEAD").collect();
+        let message = format!("{path} does not take {method}; it takes {}", right.join(", "));
+        told.refused(405, "invalid_request_error", &message);
     }
+    let told = house.delete("/v1/agents/x").await;
+    told.refused(404, "not_found_error", "an agent is not deleted; archive it");
 }
 
 #[tokio::test]
@@ -69,13 +73,17 @@ async fn a_path_is_what_it_says_and_nothing_near_it() {
         "/v1/agents;x=1".into(),
         format!("/v1/agents/{id}/versions/"),
         "/v2/agents".into(),
+        "/v1/agents/%ff".into(),
+    ] {
+        house.get(&path).await.refused(404, "not_found_error", "");
+    }
+    for path in [
         format!("/v1/agents/{id}%2Fversions"),
         format!("/v1/agents/{id}%00"),
         format!("/v1/agents/%20{id}"),
-        "/v1/agents/%ff".into(),
         "/v1/agents/..".into(),
     ] {
-        house.get(&path).await.refused(404, "not_found_error", "");
+        house.get(&path).await.refused(400, "invalid_request_error", "agent_id: ");
     }
     for path in [format!("/v1/agents/{}", id.replace('_', "%5F")), format!("/v1/%61gents/{id}?beta=true#x")] {
         let told = house.get(&path).await;
@@ -120,16 +128,17 @@ async fn every_form_of_an_id_names_the_same_and_one_of_another_kind_names_nothin
         let told = house.get(&asked).await;
         assert_eq!((told.status.as_u16(), told.text().contains("status_terminated")), (200, true), "{asked}");
     }
-    for (path, named) in [
-        (format!("/v1/sessions/{AGENT}"), "session_id: "),
-        (format!("/v1/sessions/{}", digits(&id(&session))), "session_id: "),
-        (format!("/v1/sessions/SESN_{}", digits(&id(&session))), "session_id: "),
-        (format!("/v1/agents/{}", id(&session)), "agent_id: "),
-        (format!("/v1/environments/{AGENT}"), "environment_id: "),
-        (format!("{path}/threads/{}", id(&session)), "thread_id: "),
-        (format!("{path}/threads/{event}/events"), "thread_id: "),
+    for (path, status, named) in [
+        (format!("/v1/sessions/{AGENT}"), 404, "session_id: "),
+        (format!("/v1/sessions/{}", digits(&id(&session))), 404, "session_id: "),
+        (format!("/v1/sessions/SESN_{}", digits(&id(&session))), 404, "session_id: "),
+        (format!("/v1/agents/{}", id(&session)), 400, "agent_id: "),
+        (format!("/v1/environments/{AGENT}"), 404, "environment_id: "),
+        (format!("{path}/threads/{}", id(&session)), 400, "thread_id: "),
+        (format!("{path}/threads/{event}/events"), 400, "thread_id: "),
     ] {
-        house.get(&path).await.refused(404, "not_found_error", named);
+        let kind = if status == 400 { "invalid_request_error" } else { "not_found_error" };
+        house.get(&path).await.refused(status, kind, named);
     }
 }
 

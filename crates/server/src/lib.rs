@@ -26,6 +26,7 @@ mod retried;
 mod revoked;
 mod routes;
 mod serve;
+mod slips;
 mod sse;
 mod streams;
 #[cfg(test)]
@@ -36,7 +37,13 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{Router, extract::Request, http::HeaderValue, middleware, response::IntoResponse};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::HeaderValue,
+    middleware,
+    response::IntoResponse,
+};
 use engine::{Engine, Seldom};
 use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
@@ -139,7 +146,9 @@ fn furnished(routes: Router<Arc<Door>>, door: Arc<Door>) -> Router {
     let router = routes
         .fallback(|request: Request| async move { Problem::unknown_path(request.uri().path()) })
         .method_not_allowed_fallback(|request: Request| async move {
-            Problem::wrong_method(request.method().as_str(), request.uri().path())
+            let pattern = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+            let right = routes::methods(pattern);
+            Problem::wrong_method(request.method().as_str(), request.uri().path(), &right)
         })
         .layer(CatchPanicLayer::custom(|_| Problem::internal("an endpoint panicked").into_response()))
         .layer(middleware::from_fn_with_state(Arc::clone(&door), answer::dress))

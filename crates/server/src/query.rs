@@ -14,8 +14,11 @@ use store::Order;
 
 use crate::error::Problem;
 
+/// What the SDKs send with every request; it chooses nothing here.
+const BETA: &str = "beta";
+
 /// The query of a request. A bracketed scalar is the scalar and the last one wins; lists come as
-/// `types[]=a`, `types=a` or `types[0]=a`; what nobody asks for is ignored.
+/// `types[]=a`, `types=a` or `types[0]=a`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query(Vec<(String, String)>);
 
@@ -25,6 +28,16 @@ impl Query {
         let Form(pairs) = Form::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|wrong| Problem::parameter("query", wrong))?;
         Ok(Self(pairs.into_iter().map(|(name, value)| (plain(&name).to_owned(), value)).collect()))
+    }
+
+    /// Refuses a parameter that is none of these, and not `beta`, which every client sends; one that is not
+    /// known would be left out of account in silence.
+    pub(crate) fn only(&self, known: &[&'static str]) -> Result<(), Problem> {
+        let takes = |name: &str| name == BETA || known.iter().any(|known| plain(known) == name);
+        let Some((name, _)) = self.0.iter().find(|(name, _)| !takes(name)) else { return Ok(()) };
+        let known: Vec<_> = known.iter().copied().chain([BETA]).collect();
+        let message = format!("unknown query parameter; this takes {}", parse::listed(&known));
+        Err(Problem::parameter(&parse::shown(name), message))
     }
 
     /// The last value of `name`.

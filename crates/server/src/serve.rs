@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::{
     Router,
     body::{Body, HttpBody},
+    http::{HeaderMap, header},
 };
 use bytes::Bytes;
 use engine::Seldom;
@@ -127,9 +128,15 @@ fn one(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(peer));
         request.extensions_mut().insert(Arc::clone(&of));
+        let last = request.version() == Version::HTTP_11 && closes(request.headers());
         let answering = router.clone().oneshot(request);
         async move {
-            let response = answering.await?;
+            let mut response = answering.await?;
+            // Its end is then the connection's, and nothing marks its pieces: there are clients that hold
+            // marked ones back until they have many.
+            if last && response.body().size_hint().exact().is_none() {
+                *response.version_mut() = Version::HTTP_10;
+            }
             Ok::<_, std::convert::Infallible>(response.map(|body| Told {
                 body,
                 rest: Bytes::new(),
@@ -146,6 +153,12 @@ fn one(
         let _open = Open(Arc::clone(&connection));
         driven(serving, &connection, stop).await;
     }
+}
+
+/// Whether this is the last request of its connection.
+fn closes(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
 /// Counts a connection for as long as it is there.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::{Extension, routing};
 use bytes::Bytes;
-use futures_util::{FutureExt, stream};
+use futures_util::{FutureExt, StreamExt as _, stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     net::TcpStream,
@@ -83,6 +83,55 @@ async fn a_request_knows_where_it_comes_from() {
         stop.send(()).expect("it serves");
     };
     tokio::join!(server, client);
+}
+
+#[tokio::test]
+async fn a_stream_for_a_client_that_closes_behind_it_comes_piece_by_piece_and_unmarked() {
+    let pieces = || async {
+        let all = stream::iter(["data: 1\n\n", "data: 2\n\n"]).map(Ok::<_, std::io::Error>);
+        Body::from_stream(all)
+    };
+    let router =
+        Router::new().route("/stream", routing::get(pieces)).route("/", routing::get(|| async { "word" }));
+    let mut pipes = Pipes::new(100, router);
+    for (asked, status, end) in [
+        ("GET /stream HTTP/1.1\r\nhost: x\r\nconnection: close", "HTTP/1.0 200 OK", "data: 1\n\ndata: 2\n\n"),
+        (
+            "GET /stream HTTP/1.1\r\nhost: x\r\nconnection: a, Close",
+            "HTTP/1.0 200 OK",
+            "data: 1\n\ndata: 2\n\n",
+        ),
+        ("GET /stream HTTP/1.0\r\nhost: x", "HTTP/1.0 200 OK", "data: 1\n\ndata: 2\n\n"),
+        ("GET / HTTP/1.1\r\nhost: x\r\nconnection: close", "HTTP/1.1 200 OK", "word"),
+    ] {
+        let mut client = pipes.connect(HERE);
+        client.write_all(format!("{asked}\r\n\r\n").as_bytes()).await.expect("written");
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.expect("the connection ends behind it");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let chunked = head.contains("transfer-encoding");
+        assert!(head.starts_with(status) && !chunked, "{asked}: {head}");
+        assert_eq!(body, end, "{asked}");
+    }
+    let mut client = pipes.connect(HERE);
+    client.write_all(b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("written");
+    hears(&mut client, "0\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn who_speaks_tls_is_told_in_plain_http() {
+    let mut pipes = pipes(100);
+    let mut client = pipes.connect(HERE);
+    client.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await.expect("written");
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.expect("the connection ends");
+    assert!(
+        text.starts_with("HTTP/1.1 400 Bad Request\r\n") && text.contains("http:// in the base URL"),
+        "{text}"
+    );
+    let mut client = pipes.connect(HERE);
+    client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("written");
+    hears(&mut client, "word").await;
 }
 
 /// A server whose connections are pipes.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::{Stream, StreamExt as _};
-use protocol::{error::ErrorKind, limits};
+use protocol::{error::ErrorKind, limits, parse};
 
 use crate::{auth::Caller, error::Problem};
 
@@ -62,7 +62,8 @@ impl Streams {
             return refused(
                 ErrorKind::RateLimit,
                 format!(
-                    "this key has {own} streams open, as many as one key may here; close those that nobody reads"
+                    "this key has {} open, as many as one key may here; close those that nobody reads",
+                    parse::counted(own, "stream")
                 ),
             );
         }

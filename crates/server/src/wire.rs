@@ -1,5 +1,5 @@
 //! The bytes of a connection: a reader that takes nothing for a minute is gone, one that is done with sending
-//! is answered, and what the kernel holds for one is bounded.
+//! is answered, one that speaks TLS is told, and what the kernel holds for one is bounded.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,13 +15,16 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::connections::Connection;
+use crate::{connections::Connection, slips};
 
 /// How long a peer may take nothing of what there is for it.
 pub(crate) const STALLED: Duration = Duration::from_secs(limits::STALLED_S);
 
 /// How many bytes are read before they are asked for.
 const AHEAD: usize = 1024;
+
+/// The first byte of whoever speaks TLS; no request of HTTP begins with it.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// A stream of bytes that tells its connection what happens on it, and ends where a write stalls.
 #[derive(Debug)]
@@ -33,11 +36,13 @@ pub(crate) struct Wire<S> {
     ahead: Bytes,
     /// Whether the peer sends no more.
     ended: bool,
+    /// Whether it has sent anything.
+    spoken: bool,
 }
 
 impl<S> Wire<S> {
     pub(crate) fn new(stream: S, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, stall: None, ahead: Bytes::new(), ended: false }
+        Self { stream, connection, stall: None, ahead: Bytes::new(), ended: false, spoken: false }
     }
 
     fn bounded<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -82,7 +87,21 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncWrite + Unpin> Wire<S> {
+    /// Tells a peer that speaks TLS what it speaks to, as well as can be: in plain HTTP, if there is room.
+    fn tell_of_tls(&mut self, cx: &mut Context<'_>) -> io::Error {
+        self.connection.speaks_tls();
+        let (length, told) = (slips::TLS.len() + 1, slips::TLS);
+        let answer = format!(
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
+             connection: close\r\n\r\n{told}\n"
+        );
+        let _written = Pin::new(&mut self.stream).poll_write(cx, answer.as_bytes());
+        io::Error::new(io::ErrorKind::InvalidData, "the peer speaks TLS")
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -95,8 +114,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         } else if !this.ended {
             ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         }
-        if buffer.filled().len() > filled {
+        if let Some(first) = buffer.filled().get(filled) {
+            let is_tls = !this.spoken && *first == TLS_HANDSHAKE;
+            this.spoken = true;
             this.connection.heard();
+            if is_tls {
+                return Poll::Ready(Err(this.tell_of_tls(cx)));
+            }
         }
         Poll::Ready(Ok(()))
     }

@@ -132,14 +132,14 @@ pub fn failure(dice: &mut Dice, hopeless: bool) -> Failure {
     let (class, name) = dice.pick(classes).copied().unwrap_or((FailureClass::Cut, "cut"));
     let retry_after = dice.once_in(4).then(|| Duration::from_secs(dice.below(200)));
     let message = format!("{name}: the model said so");
-    Failure { class, message, retry_after, tokens: tokens(dice), spots: Vec::new() }
+    Failure { class, status: None, message, retry_after, tokens: tokens(dice), spots: Vec::new() }
 }
 
 /// A refusal of what is named beside it.
 pub(crate) fn refusal(dice: &mut Dice) -> Failure {
     let message = "invalid: the model said so".to_owned();
     let (class, tokens) = (FailureClass::Invalid, tokens(dice));
-    Failure { class, message, retry_after: None, tokens, spots: Vec::new() }
+    Failure { class, status: None, message, retry_after: None, tokens, spots: Vec::new() }
 }
 
 /// A few places of a history, mostly of its end; some where nothing stands.

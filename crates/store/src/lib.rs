@@ -26,7 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::{SessionId, Stamp, WorkspaceId};
+use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 use crate::blobs::Blobs;
 use crate::memory::Memory;
@@ -279,6 +279,14 @@ impl Store {
         match &*self.0 {
             Driver::Sqlite { blobs, .. } => blobs.get(name).await,
             Driver::Memory(memory) => memory.get(name),
+        }
+    }
+
+    /// How many sessions have this environment that are neither terminated nor deleted.
+    pub async fn using(&self, environment: EnvironmentId) -> Result<u64, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.using(environment).await,
+            Driver::Memory(memory) => Ok(memory.using(environment)),
         }
     }
 

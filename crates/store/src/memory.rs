@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{SessionId, Stamp, WorkspaceId};
+use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 use crate::blobs::{Blob, Flight, Swept, hash_of};
 use crate::fault::{CommitError, Fault};
 use crate::faults::{Fate, Faults};
 use crate::nouns::{
     Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Listed, Order, Owner, OwnerKind,
-    Pin, Row, Write,
+    Pin, Row, Status, Write,
 };
 
 #[derive(Debug)]
@@ -212,6 +212,10 @@ impl Memory {
         Ok(self.state().blobs.get(name).cloned())
     }
 
+    pub(crate) fn using(&self, environment: EnvironmentId) -> u64 {
+        self.state().using(environment).count() as u64
+    }
+
     pub(crate) fn pinned(&self, owner: Owner) -> u64 {
         let state = self.state();
         let of = state.pins.iter().filter(|((by, _), _)| *by == owner);
@@ -282,6 +286,13 @@ impl State {
                 self.revise(document, expected, keep_history)
             }
             Write::ExpectLive { kind, id, version } => self.expect_live(kind, id, version),
+            Write::ExpectUnused { environment } => {
+                if self.using(environment).next().is_none() {
+                    Ok(Box::new(|_| ()))
+                } else {
+                    Err(Unmet)
+                }
+            }
             Write::Drop { kind, id } => Ok(self.drop_document(kind, id)),
             Write::Delete { workspace, session, at } => self.delete(workspace, session, at),
             Write::PutSnapshot { hash, body } => {
@@ -378,6 +389,12 @@ impl State {
         let is_there = version
             .is_none_or(|version| live.version == version || self.history.contains_key(&(kind, id, version)));
         if is_there { Ok(Box::new(|_| ())) } else { Err(Unmet) }
+    }
+
+    fn using(&self, environment: EnvironmentId) -> impl Iterator<Item = &Head> {
+        self.heads.values().filter(move |head| {
+            head.environment == environment && head.status != Status::Terminated && head.deleted_at.is_none()
+        })
     }
 
     fn pin(&mut self, Pin { blob, owner, bytes }: Pin) -> Undo {

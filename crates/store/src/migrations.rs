@@ -14,7 +14,7 @@ pub(crate) struct Migration {
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY)";
 
 /// Every step, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD];
+pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD, USED];
 
 const FIRST: Migration = Migration {
     number: 1,
@@ -132,6 +132,13 @@ const HELD: Migration = Migration {
         ),
         concat!("CREATE INDEX heads_status ON heads (status, workspace, ", shelf!(), ", created_at, id)"),
     ],
+};
+
+/// Which sessions use an environment.
+const USED: Migration = Migration {
+    number: 3,
+    // Of the environment alone: a turn changes nothing in it.
+    statements: &["CREATE INDEX heads_environment ON heads (environment)"],
 };
 
 /// The newest step of this build.

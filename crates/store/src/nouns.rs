@@ -34,6 +34,11 @@ pub enum Write {
         /// A version that must exist.
         version: Option<u64>,
     },
+    /// Writes nothing. Expects that no session has this environment that is neither terminated nor deleted.
+    ExpectUnused {
+        /// The environment.
+        environment: EnvironmentId,
+    },
     /// Deletes a document and its history. Expects nothing: a missing document is already deleted.
     Drop {
         /// The document's kind.
@@ -117,6 +122,7 @@ impl Write {
                 document.checked_after(*expected, *keep_history)
             }
             Self::ExpectLive { .. }
+            | Self::ExpectUnused { .. }
             | Self::Drop { .. }
             | Self::Delete { .. }
             | Self::PutSnapshot { .. }

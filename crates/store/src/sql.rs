@@ -3,7 +3,7 @@
 //! Parameters are `$n`. A batch of statements is atomic, and a statement may expect a number of rows;
 //! a driver answers an unmet expectation, or a taken unique key, with a conflict.
 
-use protocol::{SessionId, Stamp, WorkspaceId};
+use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 use crate::cells::Value;
 use crate::nouns::{Append, Document, Head, Kind, Lease, Owner, OwnerKind, Pin, Write};
@@ -67,6 +67,7 @@ pub(crate) fn statements(writes: Vec<Write>) -> Vec<Statement> {
             Write::ExpectLive { kind, id, version: Some(version) } => {
                 push(LIVE_VERSION, values![kind, id, version], Expect::Found);
             }
+            Write::ExpectUnused { environment } => push(UNUSED, values![environment], Expect::Found),
             Write::Drop { kind, id } => {
                 push(DROP, values![kind, id], Expect::Any);
                 push(DROP_HISTORY, values![kind, id], Expect::Any);
@@ -143,6 +144,12 @@ const LIVE: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 AND arch
 const LIVE_VERSION: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 AND archived_at IS NULL \
      AND (version = $3 OR EXISTS \
      (SELECT 1 FROM history WHERE kind = $1 AND id = $2 AND version = $3))";
+macro_rules! using {
+    () => {
+        "FROM heads WHERE environment = $1 AND status <> 'terminated' AND deleted_at IS NULL"
+    };
+}
+const UNUSED: &str = concat!("SELECT 1 WHERE NOT EXISTS (SELECT 1 ", using!(), ")");
 const DROP: &str = "DELETE FROM documents WHERE kind = $1 AND id = $2";
 const DROP_HISTORY: &str = "DELETE FROM history WHERE kind = $1 AND id = $2";
 const PUT_SNAPSHOT: &str = "INSERT INTO snapshots (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -259,6 +266,11 @@ pub(crate) fn remove(session: SessionId, before: Option<u64>) -> Vec<Statement> 
         write: 0,
     };
     if before.is_some() { vec![rows] } else { vec![rows, head, pins] }
+}
+
+/// How many sessions have an environment that are neither terminated nor deleted.
+pub(crate) fn using(environment: EnvironmentId) -> Query {
+    Query::new(concat!("SELECT COUNT(*) ", using!()), values![environment])
 }
 
 /// How many bytes the blobs hold that an owner pins.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::{SessionId, Stamp, WorkspaceId};
+use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 use crate::cells::{Cells, Value};
 use crate::fault::{CommitError, Damage, Fault};
@@ -245,6 +245,10 @@ impl Tables {
 
     pub(crate) async fn release(&self, scope: &str, epoch: u64) -> Result<(), Fault> {
         self.expected(vec![sql::release_lease(scope, epoch)]).await.map(drop)
+    }
+
+    pub(crate) async fn using(&self, environment: EnvironmentId) -> Result<u64, Fault> {
+        Ok(self.one(sql::using(environment), Cells::count).await?.unwrap_or(0))
     }
 
     pub(crate) async fn pinned(&self, owner: Owner) -> Result<u64, Fault> {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::support::*;
-use engine::{Feed, Frame, Previews};
+use engine::{Feed, Frame, PreviewKind, Previews};
+use futures_util::FutureExt as _;
 use protocol::{content::Block, event::Body, limits};
 use store::Store;
 
@@ -97,4 +98,56 @@ async fn a_large_commit_in_the_middle_of_an_answer_sheds_no_preview() {
     world.puppet.go.notify_one();
     let frame = feed.next().await.unwrap();
     assert!(matches!(&frame, Some(Frame::Delta { text, .. }) if &**text == "two"), "{frame:?}");
+}
+
+#[tokio::test]
+async fn who_comes_in_the_middle_of_a_request_is_shown_what_begins_from_then_on() {
+    let world = world(Store::memory(), vec![Act::Mused("one", "two")]).await;
+    let session = world.open(vec![]).await;
+    let mut early = world.follow(session).await;
+    let sent = world.send(session, vec![message("hi")]).await;
+    while !matches!(early.next().await.unwrap(), Some(Frame::Delta { .. })) {}
+    let thread = world.engine.threads(HOME, session).await.unwrap().unwrap()[0].id;
+    let previews = Previews { message: true, thinking: true };
+    let mut late = Vec::new();
+    for (thread, after) in [(None, None), (Some(thread), None), (None, Some(sent[0].id))] {
+        let mut feed = world.engine.follow(HOME, session, thread, after, previews).await.unwrap();
+        // One that goes on behind an event has then caught up.
+        while feed.next().now_or_never().is_some() {}
+        late.push(feed);
+    }
+    world.puppet.go.notify_one();
+    for (place, mut feed) in late.into_iter().enumerate() {
+        let frames = until(&mut feed, "span.model_request_end").await;
+        let shown = frames.iter().filter(|frame| !matches!(frame, Frame::Event(_))).cloned();
+        let said: Vec<_> = events(&frames);
+        let id = |name: &str| said.iter().rfind(|event| event.body.name() == name).unwrap().id;
+        let (thought, message) = (id("agent.thinking"), id("agent.message"));
+        let expected = vec![
+            Frame::Start { event: thought, kind: PreviewKind::Thinking },
+            Frame::Start { event: message, kind: PreviewKind::Message },
+            Frame::Delta { event: message, index: 0, text: "two".into() },
+        ];
+        assert_eq!(shown.collect::<Vec<_>>(), expected, "{place}: {:?}", names(&frames));
+    }
+}
+
+#[tokio::test]
+async fn who_comes_in_the_middle_of_a_request_is_shown_nothing_of_it_behind_its_end() {
+    let world = world(Store::memory(), vec![Act::Mused("one", "two"), Act::Halt(&["three ", "four"])]).await;
+    let session = world.open(vec![message("hi")]).await;
+    world.puppet.asked.notified().await;
+    let mut late = world.follow(session).await;
+    world.send(session, vec![protocol::input::ClientEvent::Interrupt { thread: None }, message("on")]).await;
+    let frames = until(&mut late, "span.model_request_start").await;
+    assert!(!names(&frames).contains(&"delta"), "{:?}", names(&frames));
+    let mut shown = String::new();
+    world.puppet.asked.notified().await;
+    world.puppet.go.notify_one();
+    for frame in until(&mut late, "span.model_request_end").await {
+        if let Frame::Delta { text, .. } = frame {
+            shown.push_str(&text);
+        }
+    }
+    assert_eq!(shown, "three four");
 }

@@ -39,6 +39,8 @@ pub(crate) enum Act {
     Say(&'static [&'static str]),
     /// Says the first piece, and the rest once it is told to go on.
     Halt(&'static [&'static str]),
+    /// Says the first text, and once it is told to go on, thinks and says the second.
+    Mused(&'static str, &'static str),
     Call(&'static str),
     /// Calls several tools in one answer.
     Calls(&'static [&'static str]),
@@ -72,6 +74,13 @@ impl Drop for Cut {
     }
 }
 
+/// Two texts with a thought between them.
+fn mused(first: &str, second: &str) -> Vec<AnswerBlock> {
+    let said = |text: &str| AnswerBlock::Text { text: text.into() };
+    let thought = AnswerBlock::Thinking { raw: serde_json::json!({"type": "thinking"}) };
+    vec![said(first), thought, said(second)]
+}
+
 impl Oracle for Puppet {
     fn ask<'a>(
         &'a self,
@@ -95,6 +104,17 @@ impl Oracle for Puppet {
                         tokio::task::yield_now().await;
                     }
                     answer(vec![AnswerBlock::Text { text: pieces.concat() }], AnswerStop::EndTurn)
+                }
+                Act::Mused(first, second) => {
+                    for (index, text) in [(0, first), (2, second)] {
+                        if index > 0 {
+                            self.go.notified().await;
+                            deltas(Delta::Start { index: 1, kind: DeltaKind::Thinking });
+                        }
+                        deltas(Delta::Start { index, kind: DeltaKind::Text });
+                        deltas(Delta::Text { index, text: text.into() });
+                    }
+                    answer(mused(first, second), AnswerStop::EndTurn)
                 }
                 Act::Calls(names) => {
                     let call = |(index, name): (usize, &&str)| AnswerBlock::ToolUse {
@@ -123,6 +143,7 @@ impl Oracle for Puppet {
                 }
                 Act::Fail(class) => Err(Failure {
                     class,
+                    status: None,
                     message: "no".into(),
                     retry_after: None,
                     tokens: Tokens::default(),

@@ -132,18 +132,42 @@ fn verbs_beside_a_server_make_no_directory_and_say_where_they_looked() {
 }
 
 #[test]
-fn a_name_is_where_to_listen_and_an_address_without_a_scheme_is_none_of_a_server() {
+fn a_name_is_where_to_listen_and_an_address_of_this_machine_needs_no_scheme() {
     let data = tempfile::tempdir().expect("a directory");
     let mut command = heddle(&["serve", "--listen", "localhost:0", "--data", utf8(data.path())]);
     let server = start(command.stderr(std::process::Stdio::null()));
     assert!(server.url.starts_with("http://127.0.0.1:"), "{}", server.url);
     assert_eq!(status(&server.url, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"), "HTTP/1.1 200 OK");
-    let mut stop = heddle(&["stop", "--all", "--key", "k"]);
-    let wrong = refused(stop.env("HEDDLE_URL", "localhost:7717"));
-    assert_eq!(
-        wrong,
-        "heddle: `localhost:7717` is no address of a server: write --url or HEDDLE_URL as http://localhost:7717\n"
-    );
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let stop = |url: &str| {
+        let mut stop = heddle(&["stop", "--all", "--key", &key]);
+        stop.env("HEDDLE_URL", url);
+        stop
+    };
+    let bare = server.url.trim_start_matches("http://").replace("127.0.0.1", "localhost");
+    let output = stop(&bare).output().expect("it runs");
+    assert_eq!(text(&output).0, "nothing is running\n", "{output:?}");
+    let wrong = refused(&mut stop("loom:7717"));
+    let said =
+        "heddle: `loom:7717` is no address of a server: write --url or HEDDLE_URL as https://loom:7717, or ";
+    assert!(wrong.starts_with(said), "{wrong}");
+    drop(server);
+    let wrong = refused(&mut stop(&bare));
+    let said = format!("heddle: cannot reach http://{bare} (Connection refused (os error ");
+    assert!(wrong.starts_with(&said) && wrong.contains("is `heddle serve` running there?"), "{wrong}");
+}
+
+#[test]
+fn without_a_key_the_verbs_say_where_one_is_to_be_had() {
+    let folder = tempfile::tempdir().expect("a directory");
+    for verb in [&["tail", "sesn_1"][..], &["show", "sesn_1"], &["stop", "--all"]] {
+        let wrong = refused(heddle(verb).current_dir(folder.path()));
+        assert!(wrong.starts_with("heddle: no key: give --key, or set HEDDLE_API_KEY, "), "{wrong}");
+        assert!(
+            wrong.contains("`heddle keys create`") && wrong.contains("first-key in heddle-data"),
+            "{wrong}"
+        );
+    }
 }
 
 #[test]

@@ -1,15 +1,24 @@
 //! The binary under test: started with nothing of the caller's own settings, and asked over plain sockets, so
 //! that the tests share no code with the server.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
 
 const HEDDLE: &str = env!("CARGO_BIN_EXE_heddle");
 
 /// What could lead the binary astray.
-const STRAY: [&str; 9] = [
+const STRAY: [&str; 13] = [
+    "COLUMNS",
     "HEDDLE_API_KEY",
     "HEDDLE_ANTHROPIC_BASE_URL",
     "HEDDLE_CONFIG",
@@ -18,7 +27,10 @@ const STRAY: [&str; 9] = [
     "HEDDLE_LOG",
     "HEDDLE_LOG_FORMAT",
     "HEDDLE_SANDBOX",
+    "HEDDLE_URL",
     "ANTHROPIC_API_KEY",
+    "NO_COLOR",
+    "TERM",
 ];
 
 /// A command with nothing of the caller's own settings.
@@ -105,6 +117,47 @@ pub(crate) fn start(command: &mut Command) -> Server {
 pub(crate) fn text(output: &Output) -> (String, String) {
     let utf8 = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (utf8(&output.stdout), utf8(&output.stderr))
+}
+
+/// A terminal of so many columns: what is written to it is read here.
+pub(crate) struct Terminal {
+    screen: BufReader<File>,
+    /// What processes are given. While one of them or this is open, there may be more to read.
+    line: Option<OwnedFd>,
+}
+
+impl Terminal {
+    pub(crate) fn open(columns: u16) -> Self {
+        let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&screen).and_then(|()| unlockpt(&screen)).expect("it is ours");
+        let name = ptsname(&screen, Vec::new()).expect("it has a name");
+        let line = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("it opens");
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&line, size).expect("it has a size");
+        Self { screen: BufReader::new(File::from(screen)), line: Some(line) }
+    }
+
+    pub(crate) fn line(&self) -> Stdio {
+        self.line.as_ref().expect("it is open").try_clone().expect("another").into()
+    }
+
+    /// What is on it up to and with a line that holds this.
+    pub(crate) fn until(&mut self, part: &str) -> String {
+        let mut shown = String::new();
+        while !shown.contains(part) {
+            assert_ne!(self.screen.read_line(&mut shown).expect("text"), 0, "no {part} in {shown}");
+        }
+        shown.replace('\r', "")
+    }
+
+    /// All that is on it once nobody writes to it any more.
+    pub(crate) fn rest(mut self) -> String {
+        drop(self.line.take());
+        let mut shown = String::new();
+        // The last one who closes it is an error to the reader.
+        while self.screen.read_line(&mut shown).is_ok_and(|read| read > 0) {}
+        shown.replace('\r', "")
+    }
 }
 
 /// A request over a plain socket. The connection stays open.

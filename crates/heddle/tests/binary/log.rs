@@ -1,11 +1,11 @@
 //! The log, as the real binary writes it.
 
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::house::{ask, header, id, post, send, serving, start};
+use crate::house::{ask, header, heddle, id, post, send, serving, start};
 use crate::provider::Provider;
 
 const KEY: &str = "key-of-the-test-run";
@@ -15,7 +15,7 @@ fn bare(line: &str) -> Value {
     let mut line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
     let object = line.as_object_mut().expect("an object");
     assert!(object.remove("timestamp").is_some_and(|time| time.is_string()), "{object:?}");
-    object.remove("milliseconds");
+    assert!(object.remove("milliseconds").is_none_or(|took| took.is_u64()), "{object:?}");
     line
 }
 
@@ -121,7 +121,7 @@ fn a_stream_that_its_client_leaves_is_told_so() {
     let request_id = header(&head, "request-id");
     let span = json!({
         "name": "request", "request_id": request_id, "method": "GET",
-        "route": "/v1/sessions/{session_id}/events/stream",
+        "route": "/v1/sessions/{session_id}/events/stream", "session": session,
     });
     let told = |more: Value| {
         let mut line = json!({"level": "INFO", "target": "server::answer", "span": span});
@@ -132,6 +132,112 @@ fn a_stream_that_its_client_leaves_is_told_so() {
     let expected =
         [json!({"message": "a stream opens"}), json!({"message": "a stream ended", "by": "the client"})];
     assert_eq!(lines[3..], expected.map(told));
+}
+
+#[test]
+fn a_line_names_the_things_that_its_request_was_about_and_repeats_no_word_that_is_no_id() {
+    let data = tempfile::tempdir().expect("a directory");
+    let mut serve = serving(data.path(), &["--log-format=json", "--log=server=debug"]);
+    let mut server = start(serve.env("HEDDLE_API_KEY", KEY).stderr(Stdio::piped()));
+    let key = format!("x-api-key: {KEY}");
+    let agent = id(&post(&server.url, KEY, "/v1/agents", r#"{"name":"a","model":"heddle-demo"}"#), "agent");
+    let environment = id(&post(&server.url, KEY, "/v1/environments", r#"{"name":"e"}"#), "env");
+    let session = format!(r#"{{"agent":"{agent}","environment_id":"{environment}"}}"#);
+    let session = id(&post(&server.url, KEY, "/v1/sessions", &session), "sesn");
+    let get = |path: &str| ask(&server.url, "GET", path, &[&key], "");
+    let thread = id(&get(&format!("/v1/sessions/{session}/threads")), "sthr");
+    let nobody = format!("{}x", &session[..session.len() - 1]);
+    for path in [
+        format!("/v1/agents/{agent}"),
+        format!("/v1/environments/{environment}"),
+        format!("/v1/sessions/{session}/threads/{thread}/events"),
+        format!("/v1/sessions/{nobody}"),
+        "/v1/sessions/open-sesame".to_owned(),
+    ] {
+        get(&path);
+    }
+    let told = [(); 9].map(|()| {
+        let line = bare(&server.logged());
+        let span = |name: &str| line["span"][name].as_str().map(|id| format!("{name}={id}"));
+        ["session", "thread", "agent", "environment"]
+            .into_iter()
+            .filter_map(span)
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    let of = |name: &str, id: &str| format!("{name}={id}");
+    assert_eq!(
+        told,
+        [
+            // What a request has made is told where it is a session.
+            String::new(),
+            String::new(),
+            of("session", &session),
+            of("session", &session),
+            of("agent", &agent),
+            of("environment", &environment),
+            [of("session", &session), of("thread", &thread)].join(" "),
+            of("session", &nobody),
+            String::new(),
+        ]
+    );
+}
+
+#[test]
+fn a_model_request_that_fails_is_a_line_with_what_an_operator_needs_and_with_nobodys_words() {
+    let (folder, provider) = (tempfile::tempdir().expect("a directory"), Provider::open());
+    let (url, file) = (&provider.url, folder.path().join("heddle.toml"));
+    let routes = ["broken", "denied", "empty"].map(|name| {
+        format!("[routes.m-{name}]\nprovider = \"messages\"\nbase_url = \"{url}/{name}\"\nattempts = 2\n")
+    });
+    std::fs::write(&file, routes.concat()).expect("written");
+    let file = file.to_str().expect("a plain path");
+    let mut serve = serving(&folder.path().join("data"), &["--log-format=json", "--config", file]);
+    let mut server = start(serve.env("HEDDLE_API_KEY", KEY).stderr(Stdio::piped()));
+    let environment = id(&post(&server.url, KEY, "/v1/environments", r#"{"name":"e"}"#), "env");
+    let mut expected = Vec::new();
+    for (name, class, status) in
+        [("broken", "unavailable", Some(500)), ("denied", "denied", Some(401)), ("empty", "empty", None)]
+    {
+        let agent = format!(r#"{{"name":"a","model":"m-{name}"}}"#);
+        let agent = id(&post(&server.url, KEY, "/v1/agents", &agent), "agent");
+        let message = r#"{"type":"user.message","content":[{"type":"text","text":"in-the-body"}]}"#;
+        let session =
+            format!(r#"{{"agent":"{agent}","environment_id":"{environment}","initial_events":[{message}]}}"#);
+        let session = id(&post(&server.url, KEY, "/v1/sessions", &session), "sesn");
+        let path = format!("/v1/sessions/{session}/threads");
+        let thread = id(&ask(&server.url, "GET", &path, &[&format!("x-api-key: {KEY}")], ""), "sthr");
+        for attempt in 1..=if class == "denied" { 1 } else { 2 } {
+            let mut line = json!({
+                "level": "INFO", "target": "engine::jobs", "message": "a model request failed",
+                "session": session, "thread": thread, "route": format!("m-{name}"), "class": class,
+                "attempt": attempt,
+            });
+            let line_object = line.as_object_mut().expect("an object");
+            line_object.extend(status.map(|code: u16| ("status".into(), code.into())));
+            expected.push(line);
+        }
+        rests(&server.url, &session);
+    }
+    server.signal("TERM");
+    let (log, code) = server.ended();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("in-the-body") && !log.contains("invalid x-api-key"), "{log}");
+    let failed = log.lines().filter(|line| line.contains("a model request failed"));
+    assert!(failed.clone().all(|line| line.contains("\"milliseconds\":")), "{log}");
+    assert_eq!(failed.map(bare).collect::<Vec<_>>(), expected);
+}
+
+/// Returns once the turn of a session has ended.
+fn rests(url: &str, session: &str) {
+    let mut tail = heddle(&["tail", session, "--url", url, "--key", KEY]);
+    let mut tail = tail.stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
+    let mut said = String::new();
+    while !said.contains("  rests  ") {
+        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
+    }
+    tail.kill().and_then(|()| tail.wait()).expect("it ends");
 }
 
 #[test]

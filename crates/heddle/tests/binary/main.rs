@@ -14,7 +14,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use house::{ask, heddle, id, post, send, serve, start, status, text};
+use house::{ask, heddle, id, post, send, serve, serving, start, status, text};
+use provider::Provider;
 
 #[test]
 fn the_demo_lets_agents_work_kills_its_server_and_loses_nothing() {
@@ -28,7 +29,7 @@ fn the_demo_lets_agents_work_kills_its_server_and_loses_nothing() {
         "writer         result       note.txt is written",
         "reader         result       woven by two threads",
         "kill -9",
-        "coordinator       cut",
+        "coordinator       no answer",
         "the first of the two is archived",
         "writer         ends",
         "nothing lost, nothing twice",
@@ -87,15 +88,16 @@ fn the_first_start_makes_a_key_that_opens_and_later_starts_do_not() {
     let data = tempfile::tempdir().expect("a directory");
     let server = serve(data.path());
     let file = data.path().join("first-key");
-    let block = |rest: &str| {
+    let block = |url: &str, key: &str| {
         let data = data.path().display();
         format!(
-            "heddle {}\n  data      {data}\n  sandbox   one jail a session, no network\n{rest}",
+            "heddle {}\n  data      {data}\n  address   {url}\n  sandbox   one jail a session, no network\n  models    \
+             heddle-demo, claude-* (ANTHROPIC_API_KEY is not set)\n  sessions  none was at work\n  key       {key}\n",
             env!("CARGO_PKG_VERSION")
         )
     };
-    let told = format!("the first API key is in {}: read it there, then remove the file\n", file.display());
-    assert_eq!(server.said.concat(), block(&format!("  sessions  none was at work\n  key       {told}")));
+    let told = format!("the first API key is in {}: read it there, then remove the file", file.display());
+    assert_eq!(server.said.concat(), block(&server.url, &told));
     assert_eq!(std::fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
     let key = std::fs::read_to_string(&file).expect("text");
     let get = |key: &str| format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
@@ -103,7 +105,9 @@ fn the_first_start_makes_a_key_that_opens_and_later_starts_do_not() {
     assert_eq!(status(&server.url, &get("wrong")), "HTTP/1.1 401 Unauthorized");
     drop(server);
     std::fs::remove_file(&file).expect("read");
-    assert_eq!(serve(data.path()).said.concat(), block("  sessions  none was at work\n"));
+    let server = serve(data.path());
+    let told = "one is live; `heddle keys` lists, makes and revokes them, also while this runs";
+    assert_eq!(server.said.concat(), block(&server.url, told));
     assert!(!file.exists());
 }
 
@@ -139,7 +143,8 @@ fn a_start_says_nothing_of_a_first_key_that_is_revoked_and_says_so_if_none_is_le
     keys(&["create", "first"]);
     keys(&["revoke", &first]);
     let said = serve(data.path()).said.concat();
-    assert!(data.path().join("first-key").exists() && !said.contains("key "), "{said}");
+    assert!(data.path().join("first-key").exists() && !said.contains("first-key"), "{said}");
+    assert!(said.contains("  key       one is live; "), "{said}");
     let second = keys(&["list"]).split(' ').next().expect("an id").to_owned();
     keys(&["revoke", &second]);
     let said = serve(data.path()).said.concat();
@@ -227,6 +232,38 @@ fn what_goes_on_after_a_kill_is_counted_at_the_next_start() {
     drop(server);
     let said = serve(data.path()).said.concat();
     assert!(said.contains("\n  sessions  one was at work and goes on\n"), "{said}");
+}
+
+#[test]
+fn nobody_is_asked_but_the_providers_of_the_routes() {
+    // Whoever is asked is asked through it.
+    let proxy = Provider::open();
+    let told = |key: &str| {
+        let (data, before) = (tempfile::tempdir().expect("a directory"), proxy.calls());
+        let mut serve = serving(data.path(), &[]);
+        for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+            serve.env(name, &proxy.url);
+        }
+        serve.env("HEDDLE_ANTHROPIC_BASE_URL", "http://provider.invalid").env("ANTHROPIC_API_KEY", key);
+        let mut server = start(serve.stderr(Stdio::null()));
+        let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+        let call = |path: &str, body: &str| post(&server.url, &key, path, body);
+        let agent = id(&call("/v1/agents", r#"{"name":"a","model":"heddle-demo"}"#), "agent");
+        let environment = id(&call("/v1/environments", r#"{"name":"e"}"#), "env");
+        let message = r#"{"type":"user.message","content":[{"type":"text","text":"hello"}]}"#;
+        let body =
+            format!(r#"{{"agent":"{agent}","environment_id":"{environment}","initial_events":[{message}]}}"#);
+        let session = id(&call("/v1/sessions", &body), "sesn");
+        ask(&server.url, "GET", "/v1/models", &[&format!("x-api-key: {key}")], "");
+        let tail =
+            heddle(&["stop", &session, "--url", &server.url, "--key", &key]).output().expect("it runs");
+        assert!(tail.status.success(), "{:?}", text(&tail));
+        server.signal("TERM");
+        assert!(server.child.wait().expect("it ends").success());
+        proxy.calls() - before
+    };
+    assert_eq!(told(""), 0);
+    assert_ne!(told("key-of-the-model"), 0, "who is asked is seen");
 }
 
 #[test]

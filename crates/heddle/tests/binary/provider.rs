@@ -1,6 +1,7 @@
 //! A provider of the Messages API on a thread of its own: answers everybody with one word, and with a call to
 //! whoever offers a tool, and counts its callers. At a base URL that ends in `/denied` and `/broken` it
-//! answers nobody, at `/talks` it writes the call into the text, at `/thinks` it leaves its thinking there.
+//! answers nobody, at `/empty` it says nothing, at `/talks` it writes the call into the text, at `/thinks` it
+//! leaves its thinking there.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -77,6 +78,7 @@ fn said(path: &str, body: &str) -> String {
             word("<tool_call>\n{\"name\": \"note_word\"}\n</tool_call>")
         }
         (true, _) => call(),
+        (false, path) if path.starts_with("/empty/") => word(""),
         (false, path) if path.starts_with("/thinks/") => word("hm\n</think>\n\nok"),
         (false, _) => word("ok"),
     }

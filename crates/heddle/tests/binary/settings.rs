@@ -1,5 +1,7 @@
 //! Settings, as the person at the terminal meets them: where each comes from, and what is wrong with one.
 
+use std::io::{BufRead, BufReader};
+
 use crate::house::{ask, heddle, serve, serving, start, status, text};
 
 /// Every setting of the server below, with its value and where it was said.
@@ -164,6 +166,26 @@ fn a_server_warns_of_a_variable_that_nobody_reads_and_starts() {
     let (log, code) = server.ended();
     assert!(log.contains("WARN") && log.contains(said) && !log.contains("sesame"), "{log}");
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_warning_is_read_once_where_both_outputs_are_one_whatever_is_logged() {
+    for filter in ["info", "error"] {
+        let data = tempfile::tempdir().expect("a directory");
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let mut command = serving(data.path(), &["--sandbox=off", "--log", filter]);
+        command.stdout(writer.try_clone().expect("another")).stderr(writer);
+        let mut child = command.spawn().expect("it runs");
+        drop(command);
+        let said: Vec<String> = BufReader::new(reader)
+            .lines()
+            .map_while(Result::ok)
+            .take_while(|line| !line.starts_with("listening on "))
+            .collect();
+        child.kill().and_then(|()| child.wait()).expect("it ends");
+        let warned = said.iter().filter(|line| line.contains("the sandbox is OFF")).count();
+        assert_eq!(warned, 1, "{said:?}");
+    }
 }
 
 #[test]

@@ -85,6 +85,38 @@ pub fn archive(environment: &Environment, at: Stamp) -> Option<Environment> {
     }
 }
 
+/// Why an environment may not be deleted: sessions use it that are not terminated (409).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the environment {environment} has {}; archive or delete these, or use `force=true` to delete it anyway: they \
+     go on without it",
+    parse::counted(*.sessions, "active session")
+)]
+pub struct InUse {
+    /// What is used.
+    pub environment: EnvironmentId,
+    /// How many use it.
+    pub sessions: usize,
+}
+
+/// Whether the environment may be deleted while so many sessions use it that are not terminated: only with
+/// `force`, and then they go on without it.
+///
+/// # Errors
+/// How many there are.
+pub fn delete(environment: EnvironmentId, sessions: usize, force: bool) -> Result<(), InUse> {
+    if sessions == 0 || force { Ok(()) } else { Err(InUse { environment, sessions }) }
+}
+
+/// Reads the id of the environment that a session is to have.
+///
+/// # Errors
+/// What is none; one of another server, as one that is not there (`environment_not_found`).
+pub fn reference(value: Value, path: &str) -> Result<EnvironmentId, Invalid> {
+    parse::reference(value, path)
+        .map_err(|wrong| if wrong.absent { wrong.with_code("environment_not_found") } else { wrong })
+}
+
 /// The refusal of an archived environment.
 pub fn archived(id: EnvironmentId, path: &str) -> Invalid {
     Invalid::new(path, format!("the environment {id} is archived; use another or create a new one"))

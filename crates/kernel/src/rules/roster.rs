@@ -22,7 +22,7 @@ const RESERVED: [&str; 2] = ["anthropic.advisor", "self"];
 ///
 /// # Errors
 /// The entry that is missing, archived, has a roster, or has another's name; a tool of a member that is
-/// named like a delegation tool (`tool_name_conflict`).
+/// named like a delegation tool.
 pub fn pinned(
     agent: &Agent,
     sent: &[Sent],
@@ -80,7 +80,7 @@ fn fit(member: &Agent, nested: bool, path: &str) -> Result<(), Invalid> {
         Some((_, name)) => {
             let message =
                 format!("the agent {id} has a tool named `{name}`, which is a delegation tool's name");
-            Err(Invalid::new(path, message).with_code("tool_name_conflict"))
+            Err(Invalid::new(path, message))
         }
     }
 }
@@ -89,14 +89,14 @@ fn fit(member: &Agent, nested: bool, path: &str) -> Result<(), Invalid> {
 /// the tools.
 ///
 /// # Errors
-/// The tool's name (`tool_name_conflict`).
+/// The tool's name.
 pub fn free_of_conflict(tools: &[Tool], path: &str) -> Result<(), Invalid> {
     match conflict(tools) {
         None => Ok(()),
         Some((index, name)) => {
             let message =
                 format!("`{name}` is a delegation tool's name, which an agent with a roster has already");
-            Err(Invalid::new(format!("{path}.{index}.name"), message).with_code("tool_name_conflict"))
+            Err(Invalid::new(format!("{path}.{index}.name"), message))
         }
     }
 }

@@ -15,7 +15,7 @@ use protocol::{
 };
 use serde_json::Value;
 
-use super::{routed, text_or_none, unserved};
+use super::{environment, routed, text_or_none, unserved};
 use crate::Change;
 
 /// A session as a client asks for it.
@@ -67,7 +67,7 @@ impl Overrides {
 pub fn create(body: Value) -> Result<Request, Invalid> {
     let mut fields = Fields::of(body, "")?;
     let agent = fields.required("agent", agent)?;
-    let environment = fields.required("environment_id", parse::id)?;
+    let environment = fields.required("environment_id", environment::reference)?;
     let title = fields.optional("title", parse::text(0, limits::NAME_CHARS))?;
     let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
     for key in ["resources", "vault_ids"] {
@@ -170,11 +170,15 @@ fn reached(domain: &str, hosts: &[String]) -> bool {
 
 fn agent(value: Value, path: &str) -> Result<AgentRef, Invalid> {
     if value.is_string() {
-        return Ok(AgentRef { id: parse::id(value, path)?, version: None, overrides: Overrides::NONE });
+        return Ok(AgentRef {
+            id: parse::reference(value, path)?,
+            version: None,
+            overrides: Overrides::NONE,
+        });
     }
     let mut fields = Fields::of(value, path)?;
     let tag = fields.tag()?;
-    let id = fields.required("id", parse::id)?;
+    let id = fields.required("id", parse::reference)?;
     let version = fields.optional("version", parse::whole(1, u64::MAX))?;
     let overrides = match tag.as_str() {
         "agent" => Overrides::NONE,

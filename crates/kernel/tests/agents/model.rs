@@ -93,8 +93,9 @@ fn merge(agent: &mut Value, body: &Value, latest: &Latest) {
             }
             "model" => {
                 let id = if sent.is_string() { sent } else { &sent["id"] };
+                let effort = json!({"type": "high"});
                 agent["model"] =
-                    json!({"id": id, "effort": null, "inference_geo": null, "speed": "standard"});
+                    json!({"id": id, "effort": effort, "inference_geo": null, "speed": "standard"});
             }
             "tools" => agent["tools"] = each(sent, tool),
             "metadata" => patch(&mut agent["metadata"], sent),

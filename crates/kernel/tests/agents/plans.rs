@@ -174,6 +174,7 @@ fn draft(new: bool) -> BoxedStrategy<Draft> {
         sample::select(vec![
             json!({"id": "test-2", "effort": null, "inference_geo": null, "speed": "standard"}),
             json!({"id": "test-1", "speed": null}),
+            json!({"id": "test-1", "effort": {"type": "high"}, "inference_geo": null, "speed": "standard"}),
         ]),
     ];
     let (name, model) = if new {

@@ -679,6 +679,7 @@ fn failure(line: &str) -> Failure {
     let retry_after = (after > 0).then(|| Duration::from_secs(after));
     Failure {
         class,
+        status: None,
         message: "it failed".into(),
         retry_after,
         tokens: Tokens { input: 1, ..Tokens::default() },

@@ -669,6 +669,7 @@ mod tests {
             ended,
             Err(Failure {
                 class: FailureClass::Cut,
+                status: None,
                 message,
                 retry_after: None,
                 tokens: so_far,

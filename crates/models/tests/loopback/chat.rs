@@ -346,6 +346,7 @@ async fn the_reason_may_come_with_the_last_words_or_be_forgotten_and_the_last_fr
     let message = "The model's stream ended in the middle.".to_owned();
     let cut = Failure {
         class: FailureClass::Cut,
+        status: None,
         message,
         retry_after: None,
         tokens: Tokens::default(),
@@ -427,7 +428,7 @@ async fn an_error_in_the_stream_is_a_failure_of_its_class_with_its_words_and_cos
         let tokens = Tokens { input: 5, output: 1, ..Tokens::default() };
         assert_eq!(
             failed,
-            Err(Failure { class, message, retry_after: None, tokens, spots: Vec::new() }),
+            Err(Failure { class, status: None, message, retry_after: None, tokens, spots: Vec::new() }),
             "{error}"
         );
     }

@@ -183,8 +183,14 @@ async fn an_overloaded_provider_says_when_to_come_back() {
     let message = "The model provider is overloaded (529): Overloaded.".to_owned();
     let retry_after = Some(Duration::from_secs(7));
     let tokens = Tokens::default();
-    let failure =
-        Failure { class: FailureClass::Overloaded, message, retry_after, tokens, spots: Vec::new() };
+    let failure = Failure {
+        class: FailureClass::Overloaded,
+        status: Some(529),
+        message,
+        retry_after,
+        tokens,
+        spots: Vec::new(),
+    };
     assert_eq!(failed(&models(&provider.base_url)).await, failure);
 }
 
@@ -196,8 +202,14 @@ async fn a_key_that_is_not_accepted_is_named_by_its_variable_and_never_shown() {
     let models = models(&provider.base_url);
     let message = "The model provider does not accept the key in THE_KEY (401): bad key ….".to_owned();
     let tokens = Tokens::default();
-    let failure =
-        Failure { class: FailureClass::Denied, message, retry_after: None, tokens, spots: Vec::new() };
+    let failure = Failure {
+        class: FailureClass::Denied,
+        status: Some(401),
+        message,
+        retry_after: None,
+        tokens,
+        spots: Vec::new(),
+    };
     assert_eq!(failed(&models).await, failure);
     assert!(!format!("{models:?}").contains("secret"), "{models:?}");
 }
@@ -209,8 +221,14 @@ async fn without_a_key_no_request_is_sent() {
     let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
     let message = "No key for claude-*: the variable THE_KEY is not set.".to_owned();
     let tokens = Tokens::default();
-    let failure =
-        Failure { class: FailureClass::Denied, message, retry_after: None, tokens, spots: Vec::new() };
+    let failure = Failure {
+        class: FailureClass::Denied,
+        status: None,
+        message,
+        retry_after: None,
+        tokens,
+        spots: Vec::new(),
+    };
     assert_eq!(failed(&models).await, failure);
     assert_eq!(provider.seen().len(), 0);
 }
@@ -240,7 +258,14 @@ async fn a_stream_that_breaks_off_is_cut_and_keeps_its_cost() {
     let tokens = Tokens { input: 3, ..Tokens::default() };
     assert_eq!(
         outcome,
-        Err(Failure { class: FailureClass::Cut, message, retry_after: None, tokens, spots: Vec::new() })
+        Err(Failure {
+            class: FailureClass::Cut,
+            status: None,
+            message,
+            retry_after: None,
+            tokens,
+            spots: Vec::new()
+        })
     );
     assert_eq!(deltas.last(), Some(&Delta::Text { index: 0, text: "hel".to_owned() }));
 }
@@ -278,7 +303,14 @@ async fn a_model_without_a_route_is_refused_and_the_table_named() {
     let tokens = Tokens::default();
     assert_eq!(
         outcome,
-        Err(Failure { class: FailureClass::NoRoute, message, retry_after: None, tokens, spots: Vec::new() })
+        Err(Failure {
+            class: FailureClass::NoRoute,
+            status: None,
+            message,
+            retry_after: None,
+            tokens,
+            spots: Vec::new()
+        })
     );
 }
 

@@ -147,7 +147,7 @@ fn model() -> Value {
     let id = said(id, "A model that a route of this server answers for; `GET /v1/models` lists them.");
     let whole = object([
         required("id", id.clone()),
-        optional("effort", said(null(), "Not supported yet.")),
+        optional("effort", said(tagged("high", []), "As answers show it; no other is supported yet.")),
         optional("inference_geo", said(null(), "Not supported yet.")),
         optional("speed", one_of(&["standard"])),
     ]);

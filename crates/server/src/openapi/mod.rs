@@ -11,6 +11,7 @@ mod web;
 
 use std::sync::LazyLock;
 
+use axum::http::Method;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use protocol::{agent::Agent, environment::Environment, error::ErrorBody, event::Event, session};
@@ -18,7 +19,10 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::routes::models::Model;
+use crate::{
+    OPERATIONS,
+    routes::{HEDDLES, models::Model},
+};
 
 /// The document as it is served: built once.
 pub(crate) static SERVED: LazyLock<Served> = LazyLock::new(|| {
@@ -38,7 +42,23 @@ pub(crate) struct Served {
 
 const ABOUT: &str = "Heddle serves the Claude Managed Agents API from your own machine. Operations that are not \
     built yet carry `x-heddle-status: not-built` and answer 501. What a request names and nobody knows is refused \
-    with the path of the field; query parameters that nobody knows are ignored.";
+    with the path of the field, and a query parameter that the operation does not have with the names of those that it \
+    has. `beta` may be sent with every operation of the API and chooses nothing.";
+
+/// What is served, by method and path, and its query parameters as they are written here.
+static PARAMETERS: LazyLock<Vec<(&str, &str, Vec<&str>)>> = LazyLock::new(|| {
+    let of = |name: &str| operations::ALL.iter().find(|operation| operation.name == name);
+    let names = |query: &'static [queries::Parameter]| query.iter().map(|parameter| parameter.name).collect();
+    let all = OPERATIONS.iter().chain(HEDDLES);
+    all.filter_map(|(method, path, name)| Some((*method, *path, names(of(name)?.query)))).collect()
+});
+
+/// The query parameters that an operation has; `None`: it is none that is served.
+pub(crate) fn parameters(method: &Method, path: &str) -> Option<&'static [&'static str]> {
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    let mut served = PARAMETERS.iter();
+    served.find(|(its, at, _)| *its == method.as_str() && *at == path).map(|(_, _, names)| names.as_slice())
+}
 
 /// The whole document.
 fn document() -> Value {

@@ -55,8 +55,7 @@ const fn reads(
     query: &'static [Parameter],
     answer: Answer,
 ) -> Operation {
-    let refusals: &[u16] = if query.is_empty() { &[] } else { &[400] };
-    Operation { name, summary, query, body: Body::None, answer, refusals }
+    Operation { name, summary, query, body: Body::None, answer, refusals: &[] }
 }
 
 const fn changes(
@@ -77,7 +76,7 @@ pub(super) const ALL: &[Operation] = &[
         "saves an agent; MCP servers and skills are not supported yet",
         Body::Needed("AgentCreateParams"),
         Answer::One("Agent"),
-        &[400],
+        &[],
     ),
     reads("agents.retrieve", "one agent, now or as it was", query::AGENT, Answer::One("Agent")),
     changes(
@@ -85,7 +84,7 @@ pub(super) const ALL: &[Operation] = &[
         "the next version of an agent",
         Body::Welcome("AgentUpdateParams"),
         Answer::One("Agent"),
-        &[400, 409],
+        &[409],
     ),
     changes(
         "agents.archive",
@@ -111,7 +110,7 @@ pub(super) const ALL: &[Operation] = &[
         "makes an environment; packages and self-hosted ones are not supported yet",
         Body::Needed("EnvironmentCreateParams"),
         Answer::One("Environment"),
-        &[400, 409],
+        &[409],
     ),
     reads("environments.retrieve", "one environment", NOTHING, Answer::One("Environment")),
     changes(
@@ -119,15 +118,18 @@ pub(super) const ALL: &[Operation] = &[
         "changes an environment in place",
         Body::Welcome("EnvironmentUpdateParams"),
         Answer::One("Environment"),
-        &[400, 409],
+        &[409],
     ),
-    changes(
-        "environments.delete",
-        "removes an environment; sessions that use it go on",
-        Body::None,
-        Answer::Gone("environment_deleted"),
-        &[],
-    ),
+    Operation {
+        query: query::ENVIRONMENT_DELETE,
+        ..changes(
+            "environments.delete",
+            "removes an environment that no session uses; with `force` any",
+            Body::None,
+            Answer::Gone("environment_deleted"),
+            &[409],
+        )
+    },
     changes(
         "environments.archive",
         "no new session may use it; those that run go on",
@@ -146,7 +148,7 @@ pub(super) const ALL: &[Operation] = &[
         "opens a session; resources, vaults and budgets are not supported yet",
         Body::Needed("SessionCreateParams"),
         Answer::One("Session"),
-        &[400, 404],
+        &[],
     ),
     reads("sessions.retrieve", "one session", NOTHING, Answer::One("Session")),
     changes(
@@ -154,21 +156,21 @@ pub(super) const ALL: &[Operation] = &[
         "title, metadata, and the tools of an idle session",
         Body::Welcome("SessionUpdateParams"),
         Answer::One("Session"),
-        &[400],
+        &[],
     ),
     changes(
         "sessions.delete",
         "removes a session and its history",
         Body::None,
         Answer::Gone("session_deleted"),
-        &[400],
+        &[],
     ),
     changes(
         "sessions.archive",
         "ends a session for good; its history stays",
         Body::None,
         Answer::One("Session"),
-        &[400],
+        &[],
     ),
     reads("sessions.events.list", "what happened, page by page", query::EVENTS, Answer::Page("Event")),
     changes(
@@ -176,7 +178,7 @@ pub(super) const ALL: &[Operation] = &[
         "a client speaks to a session; outcomes are not supported yet",
         Body::Needed("EventsSendParams"),
         Answer::Sent,
-        &[400, 429],
+        &[429],
     ),
     reads("sessions.events.stream", "what happens, as it happens", query::STREAM, Answer::Stream),
     reads(
@@ -186,7 +188,7 @@ pub(super) const ALL: &[Operation] = &[
         Answer::Page("Thread"),
     ),
     reads("sessions.threads.retrieve", "one thread", NOTHING, Answer::One("Thread")),
-    changes("sessions.threads.archive", "ends a child thread", Body::None, Answer::One("Thread"), &[400]),
+    changes("sessions.threads.archive", "ends a child thread", Body::None, Answer::One("Thread"), &[]),
     reads(
         "sessions.threads.events.list",
         "what happened on one thread",

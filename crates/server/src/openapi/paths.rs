@@ -12,19 +12,18 @@ use super::{
 };
 use crate::{
     NOT_BUILT, OPERATIONS,
-    routes::{HEDDLES, own},
+    routes::{HEDDLES, for_good, own},
 };
 
 /// What a status means here.
-const REFUSALS: [(u16, &str); 10] = [
+const REFUSALS: [(u16, &str); 9] = [
     (
         400,
         "The request is wrong, or the state of things does not allow it: the message begins with the field.",
     ),
     (401, "No API key, or one that is unknown or revoked."),
-    (403, "The key belongs to another workspace."),
-    (404, "There is no such thing."),
-    (409, "A name that is taken, or a version that is not the current one."),
+    (404, "There is no such thing, or the workspace that is named is not the key's."),
+    (409, "A name that is taken, a version that is not the current one, or something that is in use."),
     (413, "The body is too large."),
     (
         429,
@@ -83,6 +82,7 @@ fn served(operation: &Operation, method: &str, path: &str) -> Value {
     });
     let mut parameters = of_path(path);
     parameters.extend(operation.query.iter().map(super::queries::Parameter::written));
+    parameters.push(parameter("beta"));
     if operation.answer == Answer::Stream {
         parameters.push(parameter("last-event-id"));
     }
@@ -95,10 +95,7 @@ fn served(operation: &Operation, method: &str, path: &str) -> Value {
         });
     }
     let mut statuses: BTreeSet<u16> =
-        operation.refusals.iter().copied().chain([401, 403, 429, 500, 529]).collect();
-    if path.contains('{') {
-        statuses.insert(404);
-    }
+        operation.refusals.iter().copied().chain([400, 401, 404, 429, 500, 529]).collect();
     if method != "GET" {
         statuses.insert(413);
     }
@@ -109,14 +106,14 @@ fn served(operation: &Operation, method: &str, path: &str) -> Value {
 fn not_built(name: &str, method: &str, path: &str) -> Value {
     let mut parameters = of_path(path);
     parameters.push(parameter("workspace"));
-    let mut statuses: BTreeSet<u16> = [401, 403, 500, 501].into();
+    let mut statuses: BTreeSet<u16> = [400, 401, 404, 500, 501].into();
     if method != "GET" {
         statuses.insert(413);
     }
     json!({
         "operationId": name,
         "tags": [tag(name)],
-        "summary": "Not supported yet",
+        "summary": if for_good(name) { "Not supported" } else { "Not supported yet" },
         "x-heddle-status": "not-built",
         "parameters": parameters,
         "responses": responses(None, statuses),
@@ -133,12 +130,12 @@ fn own_door(door: &own::Door) -> Value {
         json!({"operationId": door.name, "tags": ["heddle"], "summary": sentence(door.summary)});
     // Without a key as well: for the document from everywhere, for the others from the same machine.
     written["security"] = if door.public { json!([]) } else { json!([{}, {"key": []}, {"bearer": []}]) };
-    let mut refusals: BTreeSet<u16> = door.refusals.iter().copied().chain([500]).collect();
+    let mut refusals: BTreeSet<u16> = door.refusals.iter().copied().chain([400, 500]).collect();
     if !door.public {
-        refusals.extend([401, 403]);
+        refusals.extend([401, 404]);
     }
     written["responses"] = responses(Some(good), refusals);
-    if door.public {
+    if door.public && door.kind == "application/json" {
         written["parameters"] = json!([{
             "name": "if-none-match", "in": "header", "schema": {"type": "string"},
             "description": "The `etag` of the document that the client has.",
@@ -251,7 +248,7 @@ pub(super) fn shared_parameters() -> Map<String, Value> {
     let mut shared = Map::new();
     let workspace = json!({
         "name": "anthropic-workspace-id", "in": "header",
-        "description": "The workspace that the caller means. It may be left out; another than the key's is a 403.",
+        "description": "The workspace that the caller means. It may be left out; another than the key's is a 404.",
         "schema": WorkspaceId::json_schema(generator).to_value(),
     });
     let last = json!({
@@ -259,7 +256,13 @@ pub(super) fn shared_parameters() -> Map<String, Value> {
         "description": "Goes on behind this event.",
         "schema": id::Id::<id::Event>::json_schema(generator).to_value(),
     });
+    let beta = json!({
+        "name": "beta", "in": "query",
+        "description": "What the SDKs send with every request; it chooses nothing.",
+        "schema": {"type": "string"},
+    });
     shared.insert("workspace".into(), workspace);
+    shared.insert("beta".into(), beta);
     shared.insert("last-event-id".into(), last);
     for (name, schema) in path_schemas() {
         shared.insert(name.into(), json!({"name": name, "in": "path", "required": true, "schema": schema}));

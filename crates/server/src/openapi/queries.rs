@@ -77,6 +77,12 @@ pub(super) const AGENT: &[Parameter] =
 pub(super) const VERSIONS: &[Parameter] = &[SOME, PAGE];
 /// Of environments.list.
 pub(super) const ENVIRONMENTS: &[Parameter] = &[ARCHIVED, SOME, PAGE];
+/// Of environments.delete.
+pub(super) const ENVIRONMENT_DELETE: &[Parameter] = &[parameter(
+    "force",
+    Form::Flag,
+    "Whether sessions that use it are no hindrance: they go on without it.",
+)];
 /// Of sessions.list.
 pub(super) const SESSIONS: &[Parameter] = &[
     parameter("agent_id", Form::Agent, "Only those of this agent."),

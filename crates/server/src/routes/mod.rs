@@ -19,6 +19,7 @@ use crate::{
 };
 
 pub use not_built::NOT_BUILT;
+pub(crate) use not_built::for_good;
 
 /// Every operation of the contract that is served: method, path, name.
 pub const OPERATIONS: &[(&str, &str, &str)] = &[
@@ -55,6 +56,13 @@ pub const OPERATIONS: &[(&str, &str, &str)] = &[
 /// Heddle's own operations beside the API, behind a key like the API's.
 pub(crate) const HEDDLES: &[(&str, &str, &str)] =
     &[("GET", "/heddle/sessions/{session_id}/threads/{thread_id}/prompt", "heddle.prompt")];
+
+/// The methods that a path takes, as it is written in the tables.
+pub(crate) fn methods(path: &str) -> Vec<&'static str> {
+    let known = OPERATIONS.iter().chain(HEDDLES).chain(NOT_BUILT).map(|(method, at, _)| (*method, *at));
+    let known = known.chain(own::DOORS.iter().map(|door| ("GET", door.path)));
+    known.filter(|(_, at)| *at == path).map(|(method, _)| method).collect()
+}
 
 /// Every route.
 pub(crate) fn all() -> Router<Arc<Door>> {

@@ -93,6 +93,16 @@ pub const NOT_BUILT: &[(&str, &str, &str)] = &[
     ("POST", "/v1/user_profiles/{user_profile_id}", "user_profiles.update"),
     ("POST", "/v1/user_profiles/{user_profile_id}/action_urls", "user_profiles.action_urls.create"),
     ("POST", "/v1/user_profiles/{user_profile_id}/enrollment_url", "user_profiles.create_enrollment_url"),
+    (
+        "GET",
+        "/v1/user_profiles/{user_profile_id}/providers/google/data_controls",
+        "user_profiles.providers.google.data_controls.retrieve",
+    ),
+    (
+        "POST",
+        "/v1/user_profiles/{user_profile_id}/providers/google/data_controls",
+        "user_profiles.providers.google.data_controls.update",
+    ),
     ("GET", "/v1/vaults", "vaults.list"),
     ("POST", "/v1/vaults", "vaults.create"),
     ("DELETE", "/v1/vaults/{vault_id}", "vaults.delete"),
@@ -112,10 +122,23 @@ pub const NOT_BUILT: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// Whether an operation of these stays as it is: it sets keys and buckets of Google's cloud for what the
+/// hosted service keeps there.
+pub(crate) fn for_good(operation: &str) -> bool {
+    operation.starts_with("user_profiles.providers.google.")
+}
+
 /// Adds the doors that say so.
 pub(super) fn add(router: Router<Arc<Door>>) -> Router<Arc<Door>> {
     NOT_BUILT.iter().fold(router, |router, (method, path, operation)| {
-        let refuse = move |_: Call| std::future::ready(Err(Problem::not_built(operation)));
+        let refuse = move |_: Call| {
+            let problem = if for_good(operation) {
+                Problem::of_google(operation)
+            } else {
+                Problem::not_built(operation)
+            };
+            std::future::ready(Err(problem))
+        };
         let endpoint = match *method {
             "GET" => get(refuse),
             "DELETE" => delete(refuse),

@@ -1,9 +1,9 @@
-//! Heddle's own doors beside the API: is it alive, is it ready, what has it counted, what is it like.
+//! Heddle's own doors beside the API: is it alive, is it ready, what has it counted, what is it (like).
 //!
 //! The first three need no key when the caller sits on the same machine and asks by address.
-//! `/openapi.json` needs none at all: it is the same for everybody, says nothing of what this server
-//! holds, and is in the source for anyone to read; a person with a browser and a tool that makes clients
-//! both want it before they have a key.
+//! `/openapi.json` and `/` need none at all: they are the same for everybody, say nothing of what this server
+//! holds, and are in the source for anyone to read; a person with a browser and a tool that makes clients
+//! both want them before they have a key.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -12,13 +12,15 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{FromRequestParts, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts, uri::Authority},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts, uri::Authority},
     response::{IntoResponse, Response},
     routing,
 };
 use serde_json::json;
 
-use crate::{answer::Answer, auth, connections::Connection, error::Problem, openapi, serve::Peer};
+use crate::{
+    answer::Answer, auth, connections::Connection, error::Problem, openapi, query::Query, serve::Peer,
+};
 
 /// One of them, as `/openapi.json` tells it.
 #[derive(Debug)]
@@ -79,7 +81,41 @@ pub(crate) const DOORS: &[Door] = &[
         public: true,
         refusals: &[],
     },
+    Door {
+        path: "/",
+        name: "heddle.home",
+        summary: "what this is and how to begin, for a person with a browser",
+        answer: "The page.",
+        kind: HTML,
+        public: true,
+        refusals: &[],
+    },
 ];
+
+const HTML: &str = "text/html; charset=utf-8";
+/// A page that needs nothing, runs nothing and is shown in no other.
+const PAGE_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const PAGE: &str = r#"<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Heddle</title></head>
+<body>
+<h1>Heddle</h1>
+<p>This is a Heddle server. It runs agents on this machine and answers the Claude Managed Agents API; there is nothing
+to see here with a browser.</p>
+<h2>How to begin</h2>
+<ol>
+<li>A key: the first start made one (on a terminal it was shown, else it is in the file <code>first-key</code> of the
+data directory); <code>heddle keys create NAME</code> makes another.</li>
+<li>A client: give an official SDK of the API this page's address as its base URL, without <code>/v1</code> at the end,
+and the key as its API key. Or send the key as <code>x-api-key</code>:
+<pre>curl -H "x-api-key: $KEY" THIS_ADDRESS/v1/agents</pre></li>
+<li>Then create an agent, an environment and a session (<code>POST /v1/agents</code>, <code>/v1/environments</code>,
+<code>/v1/sessions</code>) and send events to the session.</li>
+</ol>
+<p><a href="/openapi.json">/openapi.json</a> describes every operation.</p>
+</body>
+</html>
+"#;
 
 /// Where proxies say for whom they speak.
 const SPOKEN_FOR: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
@@ -91,6 +127,24 @@ pub(super) fn add(router: Router<Arc<crate::Door>>) -> Router<Arc<crate::Door>> 
         .route("/readyz", routing::get(readyz))
         .route("/metrics", routing::get(metrics))
         .route("/openapi.json", routing::get(document))
+        .route("/", routing::get(home))
+}
+
+async fn home(uri: Uri) -> Response {
+    if let Err(problem) = plain(&uri) {
+        return problem.into_response();
+    }
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, Answer::Text { kind: HTML, text: PAGE.to_owned() }).into_response()
+}
+
+/// None of these doors has a query parameter.
+fn plain(uri: &Uri) -> Result<(), Problem> {
+    Query::of(uri)?.only(&[])
 }
 
 async fn healthz(State(door): State<Arc<crate::Door>>, asked: Asked) -> Response {
@@ -106,7 +160,10 @@ async fn metrics(State(door): State<Arc<crate::Door>>, asked: Asked) -> Response
     respond(asked.admit(&door).await.map(|()| text()))
 }
 
-async fn document(headers: HeaderMap) -> Response {
+async fn document(uri: Uri, headers: HeaderMap) -> Response {
+    if let Err(problem) = plain(&uri) {
+        return problem.into_response();
+    }
     let served = &*openapi::SERVED;
     let tag = (header::ETAG, HeaderValue::from_static(&served.tag));
     let asked = headers.get(header::IF_NONE_MATCH).and_then(|asked| asked.to_str().ok()).unwrap_or_default();
@@ -132,8 +189,8 @@ struct Asked {
     /// Where the connection comes from, as far as it is known.
     peer: Option<Peer>,
     connection: Option<Arc<Connection>>,
-    /// The host that the address names, where the whole of it was sent.
-    host: Option<String>,
+    /// What is asked for; with the host, where the whole of the address was sent.
+    uri: Uri,
     headers: HeaderMap,
 }
 
@@ -144,7 +201,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
         Ok(Self {
             peer: parts.extensions.get().copied(),
             connection: parts.extensions.get().cloned(),
-            host: parts.uri.host().map(str::to_owned),
+            uri: parts.uri.clone(),
             headers: parts.headers.clone(),
         })
     }
@@ -162,7 +219,7 @@ impl Asked {
         if let Some(connection) = &self.connection {
             connection.known();
         }
-        Ok(())
+        plain(&self.uri)
     }
 
     /// Whether each name by which the server was asked is an address or this machine's own: any other name
@@ -170,7 +227,7 @@ impl Asked {
     fn by_address(&self) -> bool {
         let named = self.headers.get_all(header::HOST).iter();
         let named = named.map(|name| name.to_str().ok()?.parse::<Authority>().ok());
-        self.host.as_deref().is_none_or(is_address)
+        self.uri.host().is_none_or(is_address)
             && named.into_iter().all(|name| name.is_some_and(|name| is_address(name.host())))
     }
 }
@@ -258,6 +315,37 @@ mod tests {
         let two = Request::get("/metrics").extension(near).header("host", "127.0.0.1");
         let two = two.header("host", "evil.example").body(Body::empty()).expect("a request");
         assert_eq!(house.raw(two).await.0, 401);
+    }
+
+    #[tokio::test]
+    async fn a_browser_is_told_what_this_is_by_a_page_that_runs_nothing() {
+        let house = House::open().await;
+        let (status, headers, body) =
+            house.raw(Request::get("/").body(Body::empty()).expect("a request")).await;
+        let page = String::from_utf8(body.to_vec()).expect("UTF-8");
+        assert_eq!((status.as_u16(), &headers["content-type"]), (200, &HTML.parse().expect("text")));
+        assert!(headers["content-security-policy"].to_str().expect("text").starts_with("default-src 'none'"));
+        assert!(!page.contains("<script") && page.contains("without <code>/v1</code>"), "{page}");
+        let written = &crate::openapi::SERVED.body;
+        let document: serde_json::Value = serde_json::from_slice(written).expect("JSON");
+        assert_eq!(document["paths"]["/"]["get"]["security"], json!([]));
+    }
+
+    #[tokio::test]
+    async fn none_of_these_doors_has_a_query_parameter() {
+        let house = House::open().await;
+        for door in DOORS {
+            let near = Some("127.0.0.1:9");
+            assert_eq!(
+                asked(&house, &format!("{}?beta=true", door.path), near, false).await.0,
+                200,
+                "{}",
+                door.path
+            );
+            let (status, body) = asked(&house, &format!("{}?verbose=1", door.path), near, false).await;
+            assert_eq!(status, 400, "{}", door.path);
+            assert!(body.contains("verbose: unknown query parameter; this takes `beta`"), "{body}");
+        }
     }
 
     #[tokio::test]

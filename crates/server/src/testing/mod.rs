@@ -72,13 +72,22 @@ impl House {
         Self::under(routes::all(), Tree::default(), clock).await
     }
 
+    /// A house over this store.
+    pub(crate) async fn on(store: Store) -> Self {
+        Self::founded(store, routes::all(), Tree::default(), Clock::wall()).await
+    }
+
     async fn built(routes: Router<Arc<Door>>, tree: Tree) -> Self {
         Self::under(routes, tree, Clock::wall()).await
     }
 
     async fn under(routes: Router<Arc<Door>>, tree: Tree, clock: Clock) -> Self {
+        Self::founded(Store::memory(), routes, tree, clock).await
+    }
+
+    async fn founded(store: Store, routes: Router<Arc<Door>>, tree: Tree, clock: Clock) -> Self {
         let parts = Parts {
-            store: Store::memory(),
+            store,
             oracle: Arc::new(script::Script),
             hands: Arc::new(script::Echo),
             routes: Routes(vec![Route::script("test-*")]),
@@ -100,6 +109,11 @@ impl House {
         let door = Door::new(engine.clone(), settings);
         let router = furnished(routes, Arc::clone(&door));
         Self { router, engine, door, made: AtomicU64::new(0) }
+    }
+
+    /// Its doors, to be served.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -10,10 +10,20 @@ use protocol::event::{Body, Event};
 
 use crate::referee::law;
 
+/// What one connection knows of its thread's request.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Request {
+    /// It has seen neither a beginning nor an end: one may have been open when it came.
+    #[default]
+    Unseen,
+    Open,
+    Over,
+}
+
 /// Watches the previews of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Previewed {
-    request: Option<EventId>,
+    request: Request,
     started: BTreeMap<EventId, PreviewKind>,
     /// By entry of an event's content: the text so far.
     texts: BTreeMap<(EventId, usize), String>,
@@ -30,12 +40,12 @@ impl Previewed {
             Frame::Queued(_) => Ok(()),
             Frame::Event(event) => self.event(event),
             Frame::Start { event, kind } => {
-                law!(self.request.is_some(), "previews: {event} starts outside of any request");
+                law!(self.request != Request::Over, "previews: {event} starts outside of any request");
                 law!(self.started.insert(*event, *kind).is_none(), "previews: {event} starts twice");
                 Ok(())
             }
             Frame::Delta { event, index, text } => {
-                law!(self.request.is_some(), "previews: more of {event} after its request ended");
+                law!(self.request != Request::Over, "previews: more of {event} after its request ended");
                 let started = self.started.get(event) == Some(&PreviewKind::Message);
                 law!(started, "previews: more of {event}, which has not started");
                 law!(!self.said.contains(event), "previews: more of {event}, which has been said");
@@ -50,14 +60,14 @@ impl Previewed {
         self.said.insert(event.id);
         match &event.body {
             Body::SpanModelRequestStart => {
-                *self = Self { request: Some(event.id), ..Self::default() };
+                *self = Self { request: Request::Open, ..Self::default() };
                 Ok(())
             }
             Body::SpanModelRequestEnd { is_error, .. } => {
                 let lost = self.started.keys().find(|started| !self.said.contains(started));
                 let well = *is_error == Some(false);
                 law!(!well || lost.is_none(), "previews: {lost:?} was started and never said");
-                *self = Self::default();
+                *self = Self { request: Request::Over, ..Self::default() };
                 Ok(())
             }
             Body::AgentMessage { content } => {
@@ -131,11 +141,12 @@ mod tests {
         assert!(judged(&[begin(), start(), delta("ab"), delta("c"), said("abc"), end()]));
         assert!(judged(&[begin(), start(), delta("a"), said("abc"), end()]));
         assert!(judged(&[begin(), said("abc"), end()]));
+        assert!(judged(&[start(), delta("ab"), said("abc"), end()]), "of a request that was open already");
     }
 
     #[test]
     fn previews_out_of_place_are_objected_to() {
-        assert!(!judged(&[start()]), "outside of a request");
+        assert!(!judged(&[end(), start()]), "outside of a request");
         assert!(!judged(&[begin(), delta("a")]), "before its start");
         assert!(!judged(&[begin(), start(), start()]), "twice");
         assert!(!judged(&[begin(), start(), end()]), "never said");

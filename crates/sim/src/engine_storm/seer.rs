@@ -150,6 +150,7 @@ impl Oracle for Seer {
                     tokio::time::sleep(Duration::from_secs(limits::MODEL_SILENCE_S)).await;
                     Err(self.failed(Failure {
                         class: FailureClass::Cut,
+                        status: None,
                         message: "cut: it fell silent".into(),
                         retry_after: None,
                         tokens: Tokens::default(),

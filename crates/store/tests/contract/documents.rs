@@ -1,8 +1,9 @@
 //! Documents: versions, history, unique keys, and what a commit may expect of them.
 
-use store::{CommitError, Document, Fault, Kind, Store, Write};
+use protocol::EnvironmentId;
+use store::{Append, CommitError, Document, Fault, Head, Kind, Status, Store, Write};
 
-use crate::{ELSEWHERE, HERE, agent, at, keyed};
+use crate::{ELSEWHERE, HERE, agent, append, at, head, keyed};
 
 const CONFLICT: Result<(), CommitError> = Err(CommitError::Conflict { write: 0 });
 
@@ -216,4 +217,35 @@ pub(crate) async fn an_undone_commit_gives_keys_and_history_back(store: Store) {
     assert_eq!(with_key(&store, "a").await, Some(keyed(1, 2, "a")));
     assert_eq!(with_key(&store, "b").await, Some(keyed(2, 1, "b")));
     assert_eq!(create(&store, keyed(4, 1, "a")).await, CONFLICT);
+}
+
+pub(crate) async fn an_environment_is_used_by_every_session_that_is_neither_over_nor_deleted(store: Store) {
+    let environment = EnvironmentId::from_bits(20);
+    let unused = || vec![Write::ExpectUnused { environment }];
+    let moved = |number: u128, first: u64, status: Status, deleted_at| {
+        let head = Head { status, deleted_at, ..head(number, first + 1) };
+        Write::Append(Append { head, ..append(number, first, 1) })
+    };
+    store.commit(unused()).await.unwrap();
+    let elsewhere = Head { environment: EnvironmentId::from_bits(21), ..head(9, 1) };
+    store.commit(vec![Write::Append(Append { head: elsewhere, ..append(9, 0, 1) })]).await.unwrap();
+    store.commit(unused()).await.unwrap();
+    for (number, status) in [(1, Status::Idle), (2, Status::Running), (3, Status::Rescheduling)] {
+        store.commit(vec![moved(number, 0, status, None)]).await.unwrap();
+        assert_eq!(store.using(environment).await.unwrap(), number as u64);
+        assert_eq!(store.commit(unused()).await, CONFLICT, "{status:?}");
+    }
+    store.commit(vec![moved(1, 1, Status::Terminated, None)]).await.unwrap();
+    store.commit(vec![moved(2, 1, Status::Terminated, None)]).await.unwrap();
+    assert_eq!((store.using(environment).await.unwrap(), store.commit(unused()).await), (1, CONFLICT));
+    store.commit(vec![moved(3, 1, Status::Idle, Some(at(7)))]).await.unwrap();
+    assert_eq!(store.using(environment).await.unwrap(), 0);
+    let kind = Kind::Environment;
+    store.commit(vec![Write::Create(Document { kind, ..agent(20, 1) })]).await.unwrap();
+    // In one batch: one that comes in between is seen, and nothing is dropped.
+    let both = vec![moved(4, 0, Status::Idle, None), unused().remove(0), Write::Drop { kind, id: 20 }];
+    assert_eq!(store.commit(both).await, Err(CommitError::Conflict { write: 1 }));
+    assert!(store.document(HERE, kind, 20, None).await.unwrap().is_some());
+    store.commit(vec![unused().remove(0), Write::Drop { kind, id: 20 }]).await.unwrap();
+    assert_eq!(store.document(HERE, kind, 20, None).await.unwrap(), None);
 }

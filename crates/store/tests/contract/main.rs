@@ -83,6 +83,7 @@ promises! {
         a_dropped_document_leaves_nothing,
         an_archived_or_missing_document_is_not_live,
         a_named_version_must_exist,
+        an_environment_is_used_by_every_session_that_is_neither_over_nor_deleted,
         an_undone_commit_gives_keys_and_history_back;
     leases:
         a_free_lease_is_held_and_a_held_one_is_taken,

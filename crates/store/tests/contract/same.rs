@@ -46,7 +46,7 @@ struct Kept {
 }
 
 fn write() -> impl Strategy<Value = Write> {
-    let status = prop::sample::select(vec![Status::Idle, Status::Running, Status::Rescheduling]);
+    let status = prop::sample::select(Status::ALL.to_vec());
     let appended = (0..SESSIONS, 0_u64..4, 1_u32..3, status, prop::option::weighted(0.2, 0_i64..40));
     let append = appended.prop_map(|(number, first, count, status, deleted)| {
         let append = append(number, first, count);
@@ -74,6 +74,7 @@ fn write() -> impl Strategy<Value = Write> {
         3 => create,
         4 => revise,
         1 => live,
+        1 => Just(Write::ExpectUnused { environment: protocol::EnvironmentId::from_bits(20) }),
         1 => (0..AGENTS).prop_map(move |id| Write::Drop { kind, id }),
         1 => (0_u8..3).prop_map(|hash| Write::PutSnapshot { hash: [hash; 32], body: vec![hash] }),
     ]

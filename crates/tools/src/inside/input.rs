@@ -94,7 +94,7 @@ pub(super) fn read(tool: Builtin, input: Object) -> Result<Input, String> {
         fields.finish()?;
         Ok(read)
     });
-    result.map_err(|Invalid { path, message, code: _ }| {
+    result.map_err(|Invalid { path, message, code: _, absent: _ }| {
         format!("`{path}`: {message}. Send {} {usage}.", tool.name())
     })
 }

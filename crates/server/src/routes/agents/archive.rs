@@ -45,10 +45,7 @@ mod tests {
         let second = house.post(&format!("{path}/archive"), &json!({})).await;
         assert_eq!(second.times(), times);
         assert_eq!(second.ok(), expected);
-        house.post("/v1/agents/agent_x/archive", &Value::Null).await.refused(
-            404,
-            "not_found_error",
-            "agent_id: ",
-        );
+        let unknown = "/v1/agents/agent_1111111111111111111111/archive";
+        house.post(unknown, &Value::Null).await.refused(404, "not_found_error", "there is no agent");
     }
 }

@@ -40,7 +40,7 @@ mod tests {
         let made = house.post("/v1/agents", &body).await.ok();
         let expected = json!({
             "type": "agent", "id": made["id"], "version": 1, "name": "n", "description": null,
-            "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
+            "model": {"id": "test-1", "effort": {"type": "high"}, "inference_geo": null, "speed": "standard"},
             "system": null, "tools": [tool("t")], "mcp_servers": [], "skills": [], "multiagent": null,
             "execution_identity": {"type": "service_account"}, "metadata": {"a": "b"},
             "created_at": TIME, "updated_at": TIME, "archived_at": null,
@@ -97,6 +97,14 @@ mod tests {
         for (entry, message) in [
             (json!("agent_1111111111111111111111"), "multiagent.agents.0: there is no agent"),
             (absent, "multiagent.agents.0: there is no agent"),
+            (
+                json!("agent_011CZkYpogX7uDKUyvBTophP"),
+                "multiagent.agents.0: no such agent here; ids of another server are unknown",
+            ),
+            (
+                json!({"type": "advisor", "model": "test-1"}),
+                "multiagent.agents.0.type: an advisor is not supported yet; save an agent that gives advice",
+            ),
             (coordinator, "multiagent.agents.0: the agent"),
         ] {
             let roster = json!({"type": "coordinator", "agents": [entry]});

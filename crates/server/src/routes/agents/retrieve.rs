@@ -51,10 +51,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_there_is_404() {
+    async fn what_is_not_there_is_404_and_what_is_no_agents_id_400() {
         let house = House::open().await;
-        for id in ["agent_1111111111111111111111", "agent_x", "sesn_1111111111111111111111"] {
-            house.get(&format!("/v1/agents/{id}")).await.refused(404, "not_found_error", "");
+        for (id, status, kind, message) in [
+            ("agent_1111111111111111111111", 404, "not_found_error", "there is no agent"),
+            (
+                "agent_011CZkYpogX7uDKUyvBTophP",
+                404,
+                "not_found_error",
+                "agent_id: no such agent here; ids of another server are unknown; got `agent_011CZk",
+            ),
+            ("agent_x", 400, "invalid_request_error", "agent_id: expected an agent's id, `agent_` and 22 "),
+            ("sesn_1111111111111111111111", 400, "invalid_request_error", "agent_id: expected an agent's id"),
+        ] {
+            for rest in ["", "/versions"] {
+                house.get(&format!("/v1/agents/{id}{rest}")).await.refused(status, kind, message);
+            }
+            house
+                .post(&format!("/v1/agents/{id}"), &json!({"name": "n"}))
+                .await
+                .refused(status, kind, message);
+            house
+                .post(&format!("/v1/agents/{id}/archive"), &Value::Null)
+                .await
+                .refused(status, kind, message);
         }
     }
 }

@@ -52,6 +52,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_older_name_of_a_cloud_is_read_as_a_cloud() {
+        let house = House::open().await;
+        let body = json!({"name": "n", "config": {"type": "anthropic_cloud"}});
+        let made = house.post("/v1/environments", &body).await.ok();
+        assert_eq!(made["config"]["type"], "cloud");
+        let path = format!("/v1/environments/{}", id(&made));
+        let body = json!({"config": {"type": "anthropic_cloud", "networking": {"type": "limited"}}});
+        let changed = house.post(&path, &body).await.ok();
+        let config = (&changed["config"]["type"], &changed["config"]["networking"]["type"]);
+        assert_eq!(config, (&json!("cloud"), &json!("limited")));
+    }
+
+    #[tokio::test]
     async fn a_name_is_given_once_until_it_is_free_again() {
         let house = House::open().await;
         let body = json!({"name": "n"});

@@ -7,7 +7,7 @@ use serde_json::Value;
 use store::{Kind, Write};
 
 use crate::{
-    answer::Answer,
+    answer::{self, Answer},
     error::Problem,
     extract::Call,
     routes::{
@@ -24,7 +24,10 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let request = call.read(request).await?;
     for _ in 0..RACES {
         match open(&call, request.clone()).await? {
-            Ok(session) => return Answer::json(&session),
+            Ok(session) => {
+                answer::made(session.id);
+                return Answer::json(&session);
+            }
             Err(CommitError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
@@ -96,7 +99,7 @@ mod tests {
             "type": "session", "id": made["id"],
             "agent": {
                 "type": "agent", "id": agent["id"], "version": 1, "name": "an agent", "description": null,
-                "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
+                "model": {"id": "test-1", "effort": {"type": "high"}, "inference_geo": null, "speed": "standard"},
                 "system": null, "tools": [tool("look_up")], "mcp_servers": [], "skills": [], "multiagent": null,
                 "execution_identity": {"type": "service_account"},
             },
@@ -150,9 +153,14 @@ mod tests {
         let nobody = "agent_1111111111111111111111";
         let nowhere = "env_1111111111111111111111";
         let absent = json!({"type": "agent", "id": agent, "version": 9});
+        let theirs = "agent_011CZkYpogX7uDKUyvBTophP";
+        let foreign = json!({"type": "agent", "id": theirs});
+        let unknown = "no such agent here; ids of another server are unknown";
         for (agent, environment, status, kind, path) in [
             (&json!(nobody), &environment, 404, "not_found_error", "agent: "),
             (&absent, &environment, 404, "not_found_error", "agent.version: "),
+            (&json!(theirs), &environment, 404, "not_found_error", &format!("agent: {unknown}")),
+            (&foreign, &environment, 404, "not_found_error", &format!("agent.id: {unknown}")),
             (&agent, &json!(nowhere), 404, "not_found_error", "environment_id: "),
             (&agent, &json!("x"), 400, "invalid_request_error", "environment_id: "),
             (&json!(null), &environment, 400, "invalid_request_error", "agent: "),

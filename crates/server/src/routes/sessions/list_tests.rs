@@ -296,7 +296,7 @@ async fn every_form_of_a_parameter_is_read() {
         "include_archived[]=x&include_archived[]=false".into(),
         "created_at[gte][]=2020-01-01T00:00:00Z&created_at%5Blt%5D=2099-01-01T01:00:00%2B01:00".into(),
         "created_at[gt]=2020-01-01T00:00:00.123456789Z&page=&page[]=".into(),
-        "limit=0&statuses[x]=running&beta=true&&=&x".into(),
+        "limit=0&statuses[7]=idle&beta=true&&beta[]=x".into(),
     ] {
         let listed = house.get(&format!("/v1/sessions?{query}")).await.ok();
         assert_eq!(ids(&listed), [session["id"].clone()], "{query}");
@@ -314,10 +314,15 @@ async fn what_is_no_value_is_refused_by_name() {
         ("limit=99999999999999999999", "limit: expected a whole number of at most 100"),
         ("order=", "order: expected `asc` or `desc`, got ``"),
         ("order=ASC", "order: "),
-        ("agent_id=", "agent_id: expected an id that starts with `agent_`"),
+        ("agent_id=", "agent_id: expected an agent's id, `agent_` and 22 letters and digits"),
         (
             "agent_id=sesn_1111111111111111111112",
-            "agent_id: expected an id that starts with `agent_`, and this is the id of a session; got `sesn_111",
+            "agent_id: expected an agent's id, `agent_` and 22 letters and digits, and this is the id of a session; \
+             got `sesn_111",
+        ),
+        (
+            "agent_id=agent_011CZkYpogX7uDKUyvBTophP",
+            "agent_id: no such agent here; ids of another server are unknown; got `agent_011",
         ),
         ("agent_id=agent_1111111111111111111112&agent_version=-1", "agent_version: "),
         ("agent_version=1", "agent_version: goes only with `agent_id`"),

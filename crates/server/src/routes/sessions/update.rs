@@ -78,7 +78,7 @@ mod tests {
         let told = house.post(&path, &json!({"agent": tools("b.example")})).await;
         told.refused(400, "invalid_request_error", message);
         house.post(&path, &json!({"agent": tools("b.a.example.com")})).await.ok();
-        house.delete(&format!("/v1/environments/{}", id(&environment))).await.ok();
+        house.delete(&format!("/v1/environments/{}?force=true", id(&environment))).await.ok();
         house.post(&path, &json!({"agent": tools("b.example")})).await.ok();
     }
 

@@ -47,7 +47,7 @@ mod tests {
             "agent": {
                 "type": "agent", "id": session["agent"]["id"], "version": 1, "name": "an agent",
                 "description": null,
-                "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
+                "model": {"id": "test-1", "effort": {"type": "high"}, "inference_geo": null, "speed": "standard"},
                 "system": null, "tools": [tool("look_up")], "mcp_servers": [], "skills": [],
                 "execution_identity": {"type": "service_account"},
             },
@@ -67,7 +67,7 @@ mod tests {
         assert!(listed[1]["stats"].is_object() && listed[1]["usage"].is_object(), "{}", listed[1]);
         let agent = json!({
             "type": "agent", "id": child["agent"]["id"], "version": 1, "name": "a helper", "description": null,
-            "model": {"id": "test-1", "effort": null, "inference_geo": null, "speed": "standard"},
+            "model": {"id": "test-1", "effort": {"type": "high"}, "inference_geo": null, "speed": "standard"},
             "system": null, "tools": [tool("look_up")], "mcp_servers": [], "skills": [],
             "execution_identity": {"type": "service_account"},
         });

@@ -20,8 +20,8 @@ async fn all(call: &Call, session: SessionId) -> Result<Vec<Thread>, Problem> {
 /// The thread that the path names, and its session.
 async fn named(call: &Call) -> Result<(SessionId, Thread), Problem> {
     let session = call.id("session_id")?;
-    let threads = all(call, session).await?;
     let id: ThreadId = call.id("thread_id")?;
+    let threads = all(call, session).await?;
     let found = threads.into_iter().find(|thread| thread.id == id);
     Ok((session, found.ok_or_else(|| Problem::missing(format!("the session {session} has no thread {id}")))?))
 }

@@ -23,6 +23,17 @@ mod tests {
         assert_eq!(house.get(&format!("{threads}/{thread}")).await.ok(), listed["data"][0]);
         let told = house.get(&format!("/v1/sessions/{}/threads/{thread}", id(&other))).await;
         told.refused(404, "not_found_error", "the session");
-        house.get(&format!("{threads}/x")).await.refused(404, "not_found_error", "thread_id: ");
+        let malformed = "thread_id: expected a thread's id, `sthr_` and 22 letters and digits";
+        house.get(&format!("{threads}/x")).await.refused(400, "invalid_request_error", malformed);
+        let elsewhere = "/v1/sessions/sesn_1111111111111111111111/threads";
+        house.get(&format!("{elsewhere}/x")).await.refused(400, "invalid_request_error", malformed);
+        house.get(&format!("{elsewhere}/{thread}")).await.refused(
+            404,
+            "not_found_error",
+            "there is no session",
+        );
+        let foreign = "thread_id: no such thread here; ids of another server are unknown";
+        let told = house.get(&format!("{threads}/sthr_011CZkYpogX7uDKUyvBTophP")).await;
+        told.refused(404, "not_found_error", foreign);
     }
 }
