@@ -14,7 +14,7 @@ pub(crate) struct Migration {
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY)";
 
 /// Every step, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD];
+pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD, RECEIPTS];
 
 const FIRST: Migration = Migration {
     number: 1,
@@ -131,6 +131,23 @@ const HELD: Migration = Migration {
             ", created_at, id)"
         ),
         concat!("CREATE INDEX heads_status ON heads (status, workspace, ", shelf!(), ", created_at, id)"),
+    ],
+};
+
+/// What finds a request again that is sent once more: in the row of the commit that it made, and in rows of
+/// their own for what is not looked for in a log.
+const RECEIPTS: Migration = Migration {
+    number: 3,
+    statements: &[
+        "ALTER TABLE log ADD COLUMN receipt {bytes}",
+        "CREATE TABLE receipts (
+            name {bytes} NOT NULL PRIMARY KEY,
+            print {bytes} NOT NULL,
+            until BIGINT NOT NULL,
+            made {bytes} NOT NULL,
+            sum BIGINT NOT NULL
+        )",
+        "CREATE INDEX receipts_until ON receipts (until)",
     ],
 };
 
