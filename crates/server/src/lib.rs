@@ -43,7 +43,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Retried, revoked::Streaming,
+    bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Working, revoked::Streaming,
     streams::Streams, unread::Unread,
 };
 
@@ -83,7 +83,7 @@ struct Door {
     settings: Settings,
     bodies: Bodies,
     ready: Ready,
-    retried: Retried,
+    working: Working,
     streaming: Streaming,
     streams: Arc<Streams>,
     unread: Unread,
@@ -113,7 +113,7 @@ impl Door {
             settings,
             bodies: Bodies::default(),
             ready: Ready::default(),
-            retried: Retried::default(),
+            working: Working::default(),
             streaming: Streaming::default(),
             streams,
             unread: Unread::default(),

@@ -24,7 +24,11 @@ const REFUSALS: [(u16, &str); 10] = [
     (401, "No API key, or one that is unknown or revoked."),
     (403, "The key belongs to another workspace."),
     (404, "There is no such thing."),
-    (409, "A name that is taken, or a version that is not the current one."),
+    (
+        409,
+        "A name that is taken, a version that is not the current one, or an `Idempotency-Key` that came with \
+         another request.",
+    ),
     (413, "The body is too large."),
     (
         429,
@@ -101,6 +105,9 @@ fn served(operation: &Operation, method: &str, path: &str) -> Value {
     }
     if method != "GET" {
         statuses.insert(413);
+    }
+    if method == "POST" {
+        statuses.extend([400, 409]);
     }
     written["responses"] = responses(Some(good(operation.answer)), statuses);
     written

@@ -16,10 +16,10 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = named(&call)?;
     current(&call, id).await?;
     let gone = json!({"id": id, "type": "environment_deleted"});
-    let deleted = document::change(&call, || async {
+    document::change(&call, || async {
         Ok(Change::Writes(&gone, vec![Write::Drop { kind: Kind::Environment, id: id.bits() }]))
-    });
-    Answer::json(deleted.await?)
+    })
+    .await
 }
 
 #[cfg(test)]
