@@ -33,7 +33,7 @@ const TWICE: u64 = 10;
 /// Lives from which on every mishap must have come.
 const TELLING: u64 = 200;
 /// Every mishap that is counted.
-const MISHAPS: [&str; 29] = [
+const MISHAPS: [&str; 31] = [
     "answer lost",
     "burst",
     "conflict",
@@ -43,6 +43,7 @@ const MISHAPS: [&str; 29] = [
     "end",
     "fault told",
     "follow",
+    "found again",
     "gave up",
     client::LASTING,
     "model failure",
@@ -50,6 +51,7 @@ const MISHAPS: [&str; 29] = [
     "power cut",
     "refusal",
     "resume",
+    "sent again",
     "silence",
     "slow reader",
     "stop",
