@@ -89,9 +89,11 @@ class House:
         self.start()
         return code
 
-    def client(self, key: str = KEY, retries: int = 0, **more: object) -> anthropic.Anthropic:
+    def client(
+        self, key: str = KEY, retries: int = 0, transport: httpx2.BaseTransport | None = None, **more: object
+    ) -> anthropic.Anthropic:
         """The official client, whose answers are judged."""
-        http = httpx2.Client(transport=Judged(self.judge), timeout=SILENCE)
+        http = httpx2.Client(transport=transport or Judged(self.judge), timeout=SILENCE)
         client = anthropic.Anthropic(
             api_key=key, base_url=self.server.url, http_client=http, max_retries=retries, **more
         )

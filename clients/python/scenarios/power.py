@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 
+import httpx2
 from guest import END, PLAIN, RUNNING, START, Guest, calls, dies_in_the_middle, name, result, same, say, texts
 from scenarios import scenario
 from scenarios.streams import resumes_everywhere
+from wire import Judged
 
 
 @scenario
@@ -77,3 +79,40 @@ def a_retry_survives_a_kill(guest: Guest) -> None:
         stream.idle()
         wanted = [*RUNNING, START, "agent.message", END, *PLAIN[6:]]
         same([event.type for event in stream.processed()], wanted, "after the kill")
+
+
+class Killing(Judged):
+    """Kills the server once it has done what the first attempt at a POST asks, so that no answer comes."""
+
+    def __init__(self, guest: Guest) -> None:
+        super().__init__(guest.house.judge)
+        self.house, self.swallowed = guest.house, []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.url = request.url.copy_with(port=httpx2.URL(self.house.server.url).port)
+        answer = super().handle_request(request)
+        if request.method == "POST" and request.headers["x-stainless-retry-count"] == "0":
+            self.swallowed.append(answer.json())
+            self.house.restart(signal.SIGKILL)
+            raise httpx2.ReadError("the server was killed", request=request)
+        return answer
+
+
+@scenario
+def a_post_whose_answer_a_kill_swallowed_is_done_once(guest: Guest) -> None:
+    """kill -9 behind what a POST does and before its answer: the SDK sends it again, and it is done once."""
+    killing = Killing(guest)
+    patient = Guest(guest.house, guest.house.client(retries=2, transport=killing))
+    agent, environment = patient.agent(), patient.environment()
+    session = patient.beta.sessions.create(agent=agent.id, environment_id=environment.id)
+    (message,) = patient.send(session.id, say({"text": "once"}))
+    first = [made.get("id") or made["data"][0]["id"] for made in killing.swallowed]
+    same([agent.id, environment.id, session.id, message.id], first, "the answers")
+    agents = guest.house.ours("GET", "/v1/agents", params={"limit": 5})["data"]
+    same([one["id"] for one in agents if one["name"] == agent.name], [agent.id], "agents")
+    sessions = guest.house.ours("GET", "/v1/sessions", params={"agent_id": agent.id})["data"]
+    same([one["id"] for one in sessions], [session.id], "sessions")
+    after = Guest(guest.house)
+    with after.stream(session.id, after=message.id) as stream:
+        stream.idle()
+    same([event.id for event in after.list(session.id, types=["user.message"])], [message.id], "messages")

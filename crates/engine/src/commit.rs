@@ -2,30 +2,26 @@
 //! queue, are decided in order and appended as one batch (rules.md 8).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, atomic::Ordering};
 
-use kernel::{
-    Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact,
-    view::{self, Viewer},
-};
+use kernel::{Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact, view::Viewer};
 use protocol::{
-    EnvironmentId, EventId, SessionId, WorkspaceId,
-    agent::SessionAgent,
-    event::{Body, Event},
-    id::Kind,
-    input::ClientEvent,
-    parse::Metadata,
+    EnvironmentId, EventId, SessionId, Stamp, WorkspaceId, agent::SessionAgent, event::Event, id::Kind,
+    input::ClientEvent, parse::Metadata,
 };
 use store::{Append, Write};
 use tokio::sync::oneshot;
 
 use crate::{
-    Engine, blobs,
+    Engine,
+    attempts::{self, Attempt},
+    blobs,
     broadcast::{Broadcast, Flow},
     fault::{CommitError, Fault},
     live::{Commit, Committed, Pending, State, lock},
     log,
+    over::{Over, part},
     sessions::Work,
     summary::{self, Snapshot},
 };
@@ -51,12 +47,14 @@ pub struct NewSession {
 }
 
 impl Engine {
-    /// Makes a session. `expects` goes into the same batch; when one of them fails, nothing was made.
+    /// Makes a session, for the request `attempt` if it is one. `expects` goes into the same batch; when one of
+    /// them fails, nothing was made.
     pub async fn open(
         &self,
         workspace: WorkspaceId,
         new: NewSession,
         expects: Vec<Write>,
+        attempt: Option<&Attempt>,
     ) -> Result<protocol::session::Session, CommitError> {
         if self.stopping() {
             return Err(CommitError::Stopping);
@@ -84,7 +82,9 @@ impl Engine {
         if !self.knows(&snapshot.hash) {
             writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
         }
-        writes.push(Write::Append(append(0, &facts, head.clone())?));
+        let receipt = attempt.map(|attempt| attempt.kept_of(&snapshot.hash));
+        writes.push(Write::Append(append(0, &facts, head.clone(), receipt)?));
+        writes.extend(attempt.map(|attempt| attempt.led_to(id, 0, self.now())));
         match self.store().commit(writes).await {
             Ok(()) => {}
             Err(store::CommitError::Conflict { write }) if write < expected => {
@@ -106,7 +106,7 @@ impl Engine {
         }
         drop(live);
         let summary = summary::Summary::read(&head.body)?;
-        Ok(summary::session_object(&head, &summary, &agent, self.now()))
+        Ok(summary::session_object(&head, &summary, &agent, head.updated_at))
     }
 
     /// Brings `input` into the session's log, or says why not. Durable when it returns. A caller that stops
@@ -117,17 +117,35 @@ impl Engine {
         session: SessionId,
         input: Input,
     ) -> Result<Committed, CommitError> {
-        self.push(session, Some(workspace), Some(input)).await
+        self.push(session, Some(workspace), Some(input), None).await
+    }
+
+    /// [`Engine::commit`], for a request: one that was sent before is told what came of it then, and changes
+    /// nothing.
+    pub async fn commit_attempt(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+        input: Input,
+        attempt: Option<&Attempt>,
+    ) -> Result<Committed, CommitError> {
+        match (self.push(session, Some(workspace), Some(input), attempt.cloned()).await, attempt) {
+            // Where a session is deleted its log still tells, until it is purged.
+            (Err(CommitError::NotFound), Some(attempt)) if attempt.may_repeat() => {
+                self.earlier(workspace, session, attempt).await?.ok_or(CommitError::NotFound)
+            }
+            (told, _) => told,
+        }
     }
 
     /// The same for the engine's own jobs, which serve every workspace.
     pub(crate) async fn outcome(&self, session: SessionId, input: Input) -> Result<Committed, CommitError> {
-        self.push(session, None, Some(input)).await
+        self.push(session, None, Some(input), None).await
     }
 
     /// Brings the session's state into memory, and its jobs to work.
     pub(crate) async fn touch(&self, session: SessionId) -> Result<(), CommitError> {
-        self.push(session, None, None).await.map(drop)
+        self.push(session, None, None, None).await.map(drop)
     }
 
     async fn push(
@@ -135,6 +153,7 @@ impl Engine {
         session: SessionId,
         workspace: Option<WorkspaceId>,
         input: Option<Input>,
+        attempt: Option<Attempt>,
     ) -> Result<Committed, CommitError> {
         // What a tool did while the server was told to stop has happened all the same; none begins any more.
         let too_late = self.stopping() && !matches!(input, Some(Input::Ran { .. }));
@@ -145,7 +164,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let begin = {
             let mut inbox = lock(&live.inbox);
-            inbox.pending.push_back(Pending { workspace, input, reply });
+            inbox.pending.push_back(Pending { workspace, input, attempt, reply });
             !std::mem::replace(&mut inbox.draining, true)
         };
         if begin {
@@ -175,7 +194,7 @@ async fn drain(engine: Engine, live: Work) {
     loop {
         let mut batch: Vec<Pending> = {
             let mut inbox = lock(&live.inbox);
-            let many = inbox.pending.len().min(BATCH);
+            let many = together(&inbox.pending);
             if many == 0 {
                 inbox.draining = false;
                 work.1 = true;
@@ -212,6 +231,14 @@ async fn drain(engine: Engine, live: Work) {
     }
 }
 
+/// How many of those that wait are decided together. One that was sent before looks for what came of it in
+/// the log, so that what waits before it is written first.
+fn together(pending: &VecDeque<Pending>) -> usize {
+    let again = |pending: &Pending| pending.attempt.as_ref().is_some_and(Attempt::may_repeat);
+    let first = pending.iter().take(BATCH).skip(1).position(again);
+    first.map_or(pending.len().min(BATCH), |place| place + 1)
+}
+
 /// Decides a batch in order, appends what was decided as one, and tells the watchers.
 async fn settle(
     engine: &Engine,
@@ -225,7 +252,7 @@ async fn settle(
     let fresh = !live.taken.load(Ordering::Acquire);
     let mut work = Batch { engine, state, writes: Vec::new(), commits: Vec::new() };
     // What is under way in a session that we have not touched before ran in another life (rules.md 2).
-    if fresh && let Err(refusal) = work.decide(&Input::Recovered).await? {
+    if fresh && let Err(refusal) = work.decide(&Input::Recovered, None).await? {
         tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
     }
     // Nothing of another life was under way: what this batch begins is ours, also if nobody hears that it is
@@ -259,18 +286,35 @@ async fn settle(
 
 /// What an input came to, while it is not durable.
 struct Taken {
-    accepted: Vec<EventId>,
-    /// Its facts lie in the last of so many commits of the batch.
-    commits: usize,
+    accepted: Accepted,
     head: store::Head,
+    at: Stamp,
+}
+
+/// The client's events in it.
+enum Accepted {
+    /// Their facts lie in the last of so many commits of the batch.
+    Now { ids: Vec<EventId>, commits: usize },
+    /// They were sent before, and taken so.
+    Before(Vec<Event>),
 }
 
 impl Taken {
-    fn told(self, commits: &[Written], viewer: Option<Viewer>) -> Committed {
-        let own = self.commits.checked_sub(1).and_then(|last| commits.get(last));
-        let facts = own.map(|own| own.facts.as_slice()).unwrap_or_default();
-        let said = |id: &EventId| facts.iter().find_map(|fact| said(fact, *id, viewer?));
-        Committed { accepted: self.accepted.iter().filter_map(said).collect(), head: self.head }
+    fn told(self, written: &[Written], viewer: Option<Viewer>) -> Committed {
+        let Self { accepted, head, at } = self;
+        let accepted = match accepted {
+            Accepted::Before(events) => events,
+            Accepted::Now { ids, commits } => {
+                let own = commits.checked_sub(1).and_then(|last| written.get(last));
+                let facts = own.map(|own| own.facts.as_slice()).unwrap_or_default();
+                let shown = |fact| viewer.and_then(|viewer| attempts::said(fact, viewer));
+                let said = |id: &EventId| {
+                    facts.iter().filter_map(shown).find(|event| event.id == *id).map(Cow::into_owned)
+                };
+                ids.iter().filter_map(said).collect()
+            }
+        };
+        Committed { accepted, head, at }
     }
 }
 
@@ -296,23 +340,42 @@ impl Batch<'_> {
         if foreign || self.state.session.deleted_at.is_some() {
             return Ok(Err(CommitError::NotFound));
         }
-        let accepted = match &pending.input {
+        let session = &self.state.session;
+        if let Some(attempt) = &pending.attempt
+            && let Some(row) = attempts::find(self.engine, session.id, session.head, attempt).await?
+        {
+            let head = summary::head(session, self.state.workspace, &self.state.snapshot)?;
+            let Committed { accepted, head, at } = attempts::told(self.engine, head, &row).await?;
+            return Ok(Ok(Taken { accepted: Accepted::Before(accepted), head, at }));
+        }
+        let before = session.head;
+        let ids = match &pending.input {
             None => Vec::new(),
             Some(input) => {
                 if let Err(short) = self.engine.admit(input) {
                     return Ok(Err(short.into()));
                 }
-                match self.decide(input).await? {
+                match self.decide(input, pending.attempt.as_ref()).await? {
                     Ok(accepted) => accepted,
                     Err(refusal) => return Ok(Err(CommitError::Refused(refusal))),
                 }
             }
         };
         let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
-        Ok(Ok(Taken { accepted, commits: self.commits.len(), head }))
+        let at = if self.state.session.head > before {
+            head.updated_at
+        } else {
+            self.engine.now().max(head.updated_at)
+        };
+        let accepted = Accepted::Now { ids, commits: self.commits.len() };
+        Ok(Ok(Taken { accepted, head, at }))
     }
 
-    async fn decide(&mut self, input: &Input) -> Result<Result<Vec<EventId>, Refusal>, CommitError> {
+    async fn decide(
+        &mut self,
+        input: &Input,
+        attempt: Option<&Attempt>,
+    ) -> Result<Result<Vec<EventId>, Refusal>, CommitError> {
         let input = &*blobs::bounded(self.engine, self.state.session.id, &self.writes, input).await?;
         let mut moment = self.engine.moment();
         if let Input::Woke { until, .. } = input {
@@ -333,11 +396,16 @@ impl Batch<'_> {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.append(facts)?;
+        self.append(facts, &accepted, attempt)?;
         Ok(Ok(accepted))
     }
 
-    fn append(&mut self, facts: Vec<Fact>) -> Result<(), CommitError> {
+    fn append(
+        &mut self,
+        facts: Vec<Fact>,
+        accepted: &[EventId],
+        attempt: Option<&Attempt>,
+    ) -> Result<(), CommitError> {
         if facts.is_empty() {
             return Ok(());
         }
@@ -352,25 +420,23 @@ impl Batch<'_> {
             self.writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
         }
         let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
-        let append = append(first, &facts, head)?;
+        let receipt = attempt.map(|attempt| attempt.kept(&facts, accepted, &self.state));
+        let append = append(first, &facts, head, receipt)?;
         let bytes = append.body.len();
         self.writes.push(Write::Append(append));
         self.writes.extend(blobs::pins(self.state.session.id, &facts));
+        let apart =
+            attempt.and_then(|attempt| attempt.led_apart(self.state.session.id, first, self.engine.now()));
+        self.writes.extend(apart);
         self.commits.push(Written { first, facts, bytes });
         Ok(())
     }
 }
 
-fn append(first: u64, facts: &[Fact], head: store::Head) -> Result<Append, Fault> {
+fn append(first: u64, facts: &[Fact], head: store::Head, receipt: Option<Vec<u8>>) -> Result<Append, Fault> {
     let body = fact::encode(facts).map_err(Fault::unwritable)?;
     let count = u32::try_from(facts.len()).map_err(|_| Fault::Corrupt("a commit of too many facts"))?;
-    Ok(Append { session: head.session, first, count, at: head.updated_at, body, head })
-}
-
-/// The event of this id, as it was taken or queued, and as the session's stream shows it.
-fn said(fact: &Fact, id: EventId, viewer: Viewer) -> Option<Event> {
-    let shown = view::event(fact, viewer).or_else(|| view::queued(fact, viewer).map(Cow::Borrowed));
-    shown.filter(|event| event.id == id).map(Cow::into_owned)
+    Ok(Append { session: head.session, first, count, at: head.updated_at, body, receipt, head })
 }
 
 /// After a commit that failed and may be durable all the same: the watchers read the log again, and so does
@@ -424,31 +490,6 @@ fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<Written>) {
         engine.spawn(part(engine.clone(), live.id, over));
     }
     live.nudge.notify_one();
-}
-
-/// How a session came to its end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Over {
-    Archived,
-    Deleted,
-}
-
-impl Over {
-    fn of(fact: &Fact) -> Option<Self> {
-        match &fact.what {
-            What::Note { note: Note::Archived, .. } => Some(Self::Archived),
-            What::Event { event, .. } if event.body == Body::SessionDeleted => Some(Self::Deleted),
-            What::Note { .. } | What::Event { .. } => None,
-        }
-    }
-}
-
-/// Takes the sandbox of a session that is over. One that a crash leaves behind is swept at the next start.
-pub(crate) async fn part(engine: Engine, session: SessionId, over: Over) {
-    match over {
-        Over::Archived => engine.hands().end(session).await,
-        Over::Deleted => engine.hands().remove(session).await,
-    }
 }
 
 impl Engine {

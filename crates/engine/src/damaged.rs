@@ -10,8 +10,8 @@ use store::Write;
 use crate::{
     Engine,
     broadcast::Flow,
-    commit::{Over, part},
     fault::{CommitError, Fault},
+    over::{Over, part},
 };
 
 /// The longest pause before somebody looks again at what is damaged.

@@ -3,6 +3,7 @@
 //! HTTP commits and follows; the follower of a session runs what the law wants; the log stands
 //! between them. What this crate keeps in memory can be lost at any moment without harm.
 
+mod attempts;
 mod blobs;
 mod broadcast;
 mod cache;
@@ -20,6 +21,7 @@ mod lease;
 mod limiter;
 mod live;
 mod log;
+mod over;
 mod page;
 mod pictures;
 mod pins;
@@ -49,15 +51,8 @@ pub use kernel::Tree;
 #[cfg(debug_assertions)]
 pub use crate::vital::ends;
 pub use crate::vital::words;
-use crate::{
-    cache::Cache,
-    limiter::RouteLimiters,
-    live::lock,
-    reading::Reading,
-    sessions::{Sessions, Watch, Work},
-    summary::{Hash, Snapshot, Summary},
-};
 pub use crate::{
+    attempts::{Attempt, Print, Recalled},
     catalog::{KNOWN, Offer},
     clock::{Clock, Dice},
     commit::NewSession,
@@ -69,6 +64,14 @@ pub use crate::{
     pictures::shown,
     seldom::Seldom,
     sessions::MemoryUse,
+};
+use crate::{
+    cache::Cache,
+    limiter::RouteLimiters,
+    live::lock,
+    reading::Reading,
+    sessions::{Sessions, Watch, Work},
+    summary::{Hash, Snapshot, Summary},
 };
 
 /// How often deleted sessions leave the store.
@@ -222,9 +225,14 @@ impl Engine {
 
     /// A head row as the API shows it.
     pub async fn object(&self, head: &store::Head) -> Result<Session, Fault> {
+        self.object_at(head, self.now()).await
+    }
+
+    /// The same, at this moment.
+    pub async fn object_at(&self, head: &store::Head, at: Stamp) -> Result<Session, Fault> {
         let summary = Summary::read(&head.body)?;
         let agent = self.agent(&summary.hash()?).await?;
-        Ok(summary::session_object(head, &summary, &agent, self.now()))
+        Ok(summary::session_object(head, &summary, &agent, at))
     }
 
     /// The session's threads, the primary first; `None`: no such session.
@@ -235,9 +243,14 @@ impl Engine {
     ) -> Result<Option<Vec<Thread>>, Fault> {
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let Some(head) = head else { return Ok(None) };
+        self.threads_at(&head, self.now()).await.map(Some)
+    }
+
+    /// The threads of a head row at this moment, the primary first.
+    pub async fn threads_at(&self, head: &store::Head, at: Stamp) -> Result<Vec<Thread>, Fault> {
         let summary = Summary::read(&head.body)?;
         let agent = self.agent(&summary.hash()?).await?;
-        Ok(Some(summary::thread_objects(&head, &summary, &agent, self.now())))
+        Ok(summary::thread_objects(head, &summary, &agent, at))
     }
 
     /// The body of the last request to a thread's model, as a provider is sent it: for debugging. `None`: no
@@ -368,7 +381,8 @@ async fn recover(engine: Engine, busy: Vec<SessionId>) {
     }
 }
 
-/// Lets go of the logs of deleted sessions, and of what readers who stalled have not heard.
+/// Lets go of the logs of deleted sessions, of receipts whose time is over, and of what readers who stalled
+/// have not heard.
 async fn sweep(engine: Engine) {
     loop {
         if let Err(fault) = engine.store().keep_room().await {
@@ -385,6 +399,9 @@ async fn sweep(engine: Engine) {
             Ok(0) => {}
             Ok(_) => engine.purged().notify_one(),
             Err(fault) => tracing::warn!(%fault, "deleted sessions could not be purged"),
+        }
+        if let Err(fault) = engine.forget().await {
+            tracing::warn!(%fault, "receipts whose time is over could not be removed");
         }
         engine.counters().blobs(engine.store().blob_bytes());
         if let Some(bytes) = engine.store().free_bytes().await {

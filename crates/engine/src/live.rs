@@ -9,10 +9,11 @@ use kernel::{
     fact::decode,
     view::{self, Viewer},
 };
-use protocol::{SessionId, ThreadId, WorkspaceId, event::Event, memory};
+use protocol::{SessionId, Stamp, ThreadId, WorkspaceId, event::Event, memory};
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
+    attempts::Attempt,
     broadcast::Broadcast,
     fault::{CommitError, Fault},
     sessions::Holders,
@@ -56,6 +57,8 @@ pub(crate) struct Inbox {
 pub(crate) struct Pending {
     pub(crate) workspace: Option<WorkspaceId>,
     pub(crate) input: Option<Input>,
+    /// The request that brought it, if a client did.
+    pub(crate) attempt: Option<Attempt>,
     pub(crate) reply: oneshot::Sender<Result<Committed, CommitError>>,
 }
 
@@ -66,6 +69,8 @@ pub struct Committed {
     pub accepted: Vec<Event>,
     /// The head row after it.
     pub head: store::Head,
+    /// The moment that it tells of.
+    pub at: Stamp,
 }
 
 /// A session as its log has made it, and what the store must know beside it.

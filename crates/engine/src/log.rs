@@ -31,7 +31,7 @@ pub(crate) async fn load(engine: &Engine, session: SessionId) -> Result<State, C
 }
 
 /// Folds the first `end` facts of a session's log; `each` hears of every one of them.
-async fn fold(
+pub(crate) async fn fold(
     engine: &Engine,
     session: SessionId,
     agent: Arc<SessionAgent>,

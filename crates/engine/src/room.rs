@@ -49,6 +49,7 @@ fn is_new(write: &Write) -> bool {
         | Write::Drop { .. }
         | Write::Delete { .. }
         | Write::PutSnapshot { .. }
-        | Write::Pin(_) => false,
+        | Write::Pin(_)
+        | Write::PutReceipt { .. } => false,
     }
 }

@@ -174,6 +174,8 @@ pub const BLOB_SWEEP_S: u64 = 24 * 3_600;
 pub const BLOB_UNUSED_S: u64 = 3_600;
 /// Seconds for which a retried POST gets the first answer (rules.md 4).
 pub const RETRIED_POST_S: u64 = 600;
+/// Seconds for which a POST with an `Idempotency-Key` does.
+pub const IDEMPOTENCY_KEY_S: u64 = 24 * 3_600;
 /// Seconds after which a deleted session is purged (rules.md 6).
 pub const PURGE_S: u64 = 60;
 
@@ -181,6 +183,9 @@ pub const PURGE_S: u64 = 60;
 
 /// Values of `event_deltas[]` (spec/behaviour.md e.6).
 pub const EVENT_DELTAS: usize = 100;
+
+/// Characters of an `Idempotency-Key`.
+pub const IDEMPOTENCY_KEY_CHARS: usize = 255;
 
 // A connection
 
@@ -250,9 +255,6 @@ pub const CONNECTIONS_WAITING: u32 = 1_024;
 pub const BODIES_LARGE_BYTES: usize = 96 * 1024 * 1024;
 /// Bytes of other bodies under way at once.
 pub const BODIES_SMALL_BYTES: usize = 64 * 1024 * 1024;
-/// Bytes of answers to POSTs kept for retries, with what it takes to find them; where there are more within
-/// ten minutes, the oldest go first.
-pub const RETRIED_POST_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of answers that are made or unread, of those that may be large: pages of lists, and what turns out
 /// to be larger than a small answer.
 pub const ANSWERS_LARGE_BYTES: usize = 192 * 1024 * 1024;

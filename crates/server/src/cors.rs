@@ -14,6 +14,7 @@ const SENT: &[&str] = &[
     "x-api-key",
     "content-type",
     "last-event-id",
+    "idempotency-key",
     "anthropic-version",
     "anthropic-beta",
     "anthropic-workspace-id",

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use store::{CommitError, Document, DocumentQuery, Kind, Listed, Order, Write};
 
 use crate::{
-    answer::Answer,
+    answer::{Answer, trimmed},
     error::Problem,
     extract::Call,
     page::{self, Items, Listing, Token},
@@ -59,23 +59,29 @@ pub(crate) enum Change<T> {
     Writes(T, Vec<Write>),
 }
 
-/// Reads, decides and writes until nobody was in between.
+/// Reads, decides and writes until nobody was in between, and answers with what comes of it. The answer is
+/// kept in the same batch for whoever sends the request again.
 ///
 /// # Errors
 /// What `decide` says; [`Problem::internal`] when others were first again and again.
-pub(crate) async fn change<T, D, F>(call: &Call, decide: D) -> Result<T, Problem>
+pub(crate) async fn change<T, D, F>(call: &Call, decide: D) -> Result<Answer, Problem>
 where
+    T: Serialize,
     D: Fn() -> F,
     F: Future<Output = Result<Change<T>, Problem>>,
 {
     for _ in 0..RACES {
         match decide().await? {
-            Change::Nothing(value) => return Ok(value),
-            Change::Writes(value, writes) => match call.engine().keep(writes).await {
-                Ok(()) => return Ok(value),
-                Err(CommitError::Conflict { .. }) => {}
-                Err(CommitError::Fault(fault)) => return Err(fault.into()),
-            },
+            Change::Nothing(value) => return Answer::json(&value),
+            Change::Writes(value, mut writes) => {
+                let answer = trimmed(written(&value)?);
+                writes.extend(call.attempt().map(|attempt| attempt.answered(&answer, call.engine().now())));
+                match call.engine().keep(writes).await {
+                    Ok(()) => return Ok(Answer::Json(answer)),
+                    Err(CommitError::Conflict { .. }) => {}
+                    Err(CommitError::Fault(fault)) => return Err(fault.into()),
+                }
+            }
         }
     }
     Err(Problem::internal("other writers of a document were first again and again"))

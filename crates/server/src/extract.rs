@@ -13,7 +13,7 @@ use axum::{
     routing::{self, MethodRouter},
 };
 use bytes::Bytes;
-use engine::Engine;
+use engine::{Attempt, Engine, Recalled};
 use futures_util::{StreamExt as _, future::BoxFuture};
 use protocol::{
     Invalid, WorkspaceId,
@@ -33,7 +33,7 @@ use crate::{
     error::Problem,
     http2, openapi,
     query::Query,
-    retried::{Entry, Mark},
+    retried::{self, Slot},
     sse,
     unread::{Records, Shape},
 };
@@ -49,6 +49,7 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     path: Vec<(String, String)>,
     page_bytes: usize,
+    attempt: Option<Attempt>,
     /// Taken by who reads it, so that it is not held beside what was read of it.
     body: Mutex<Bytes>,
 }
@@ -76,6 +77,11 @@ impl Call {
     /// Bytes that a page may have which it is answered with.
     pub(crate) fn page_bytes(&self) -> usize {
         self.page_bytes
+    }
+
+    /// How it is told from others, if it is a POST.
+    pub(crate) fn attempt(&self) -> Option<&Attempt> {
+        self.attempt.as_ref()
     }
 
     /// The text in the path.
@@ -203,7 +209,11 @@ where
     let path = path.map_err(|_| Problem::unknown_path(parts.uri.path()))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let target = parts.uri.path().to_owned();
-    let entry = entry(&door, caller, &parts, target, &bytes).await?;
+    let (attempt, slot) = match entry(&door, caller, &parts, target, &bytes).await? {
+        Entry::Answered(answer) => return Ok(Answer::Json(place.done(answer, turn))),
+        Entry::Fresh(attempt, slot) => (Some(attempt), Some(slot)),
+        Entry::Another => (None, None),
+    };
     let call = Call {
         door: Arc::clone(&door),
         caller,
@@ -211,24 +221,19 @@ where
         headers: parts.headers,
         path,
         page_bytes: place.page_bytes,
+        attempt,
         body: Mutex::new(bytes),
     };
     if reads {
         return run(call).await?.try_map(|json| place.read(json));
     }
-    let slot = match entry {
-        Some(Entry::First(answer)) => return Ok(Answer::Json(place.done(answer, turn))),
-        Some(Entry::Fresh(slot)) => Some(slot),
-        None => None,
-    };
-    // A client that goes away in the middle must not leave half of a change behind, nor a retry unknown.
+    // A client that goes away in the middle must not leave half of a change behind, nor let a repeat begin.
     // The task is still the request's, so its lines in the log carry the request's id.
     let work = run(call).in_current_span();
     let task = door.tasks.spawn(async move {
         let answer = work.await;
-        if let (Ok(Answer::Json(body)), Some(slot)) = (&answer, slot) {
-            slot.keep(body.clone());
-        }
+        // Whoever sends it again finds what it left.
+        drop(slot);
         // The body had its turn for as long as anything of it was there.
         answer?.try_map(|json| Ok(place.done(json, turn)))
     });
@@ -273,21 +278,39 @@ where
     move |State(door), request| Box::pin(enter(door, request, shape, run.clone()))
 }
 
-/// A POST's place among the retried ones (rules.md 4); `None` for other methods.
+/// What comes to an endpoint.
+enum Entry {
+    /// A POST, with its place among those that are worked on.
+    Fresh(Attempt, Slot),
+    /// A POST that was sent before, and what it was answered.
+    Answered(Bytes),
+    /// Another method.
+    Another,
+}
+
+/// Looks whether a request is a POST that is sent again (rules.md 4).
 async fn entry(
     door: &Door,
     caller: Caller,
     parts: &Parts,
     target: String,
     body: &Bytes,
-) -> Result<Option<Entry>, Problem> {
+) -> Result<Entry, Problem> {
     if parts.method != Method::POST {
-        return Ok(None);
+        return Ok(Entry::Another);
     }
-    let count = parts.headers.get("x-stainless-retry-count").and_then(|count| count.to_str().ok());
-    let again = count.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0);
-    let mark = body::with(body.clone(), move |body| Ok(Mark::of(caller, &target, &body))).await?;
-    Ok(Some(door.retried.enter(mark, again).await))
+    let headers = parts.headers.clone();
+    let attempt = move |body: Bytes| retried::attempt(caller, &target, &headers, &body);
+    let mut attempt = body::with(body.clone(), attempt).await?;
+    let slot = door.working.enter(&attempt).await;
+    if !attempt.may_repeat() {
+        return Ok(Entry::Fresh(attempt, slot));
+    }
+    match door.engine.recall(&mut attempt).await? {
+        Recalled::Answer(answer) => Ok(Entry::Answered(answer.into())),
+        Recalled::Another => Err(retried::another()),
+        Recalled::Nothing | Recalled::Commit => Ok(Entry::Fresh(attempt, slot)),
+    }
 }
 
 #[cfg(test)]

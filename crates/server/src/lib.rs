@@ -50,7 +50,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Retried, revoked::Streaming,
+    bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Working, revoked::Streaming,
     streams::Streams, unread::Unread,
 };
 
@@ -90,7 +90,7 @@ struct Door {
     settings: Settings,
     bodies: Bodies,
     ready: Ready,
-    retried: Retried,
+    working: Working,
     streaming: Streaming,
     streams: Arc<Streams>,
     unread: Unread,
@@ -120,7 +120,7 @@ impl Door {
             settings,
             bodies: Bodies::default(),
             ready: Ready::default(),
-            retried: Retried::default(),
+            working: Working::default(),
             streaming: Streaming::default(),
             streams,
             unread: Unread::default(),

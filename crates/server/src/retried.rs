@@ -1,191 +1,138 @@
-//! Retried POSTs: a client that did not hear the first answer gets it again (rules.md 4).
+//! POSTs that are sent again (rules.md 4): how one is known, and how it waits for the one before it.
 //!
-//! Kept in memory for ten minutes, within bounds of bytes; after a restart a retry is a new request.
+//! What the one before came to is found in what it left behind: `engine::Attempt`. While it is still being
+//! worked on nobody knows, so that whoever may be its repeat waits here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
+use axum::http::HeaderMap;
+use engine::{Attempt, Print};
 use protocol::limits;
 use sha2::{Digest, Sha256};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
-use crate::auth::Caller;
+use crate::{auth::Caller, error::Problem};
 
-/// What an answer takes beside its bytes.
-const ENTRY: usize = 256;
-/// How long an answer is kept.
-const KEPT: Duration = Duration::from_secs(limits::RETRIED_POST_S);
+/// How many times the client says that it has sent a request before.
+const COUNT: &str = "x-stainless-retry-count";
+/// The key that a client may give a request.
+const KEY: &str = "Idempotency-Key";
 
-/// What makes two POSTs the same: key, path and body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Mark([u8; 32]);
+/// How a POST is known: by its key if it has one, else by caller, path and body once it is sent again.
+///
+/// # Errors
+/// A key that is none.
+pub(crate) fn attempt(
+    caller: Caller,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Attempt, Problem> {
+    let asked = print(b'a', caller, path, body);
+    Ok(match key(headers)? {
+        Some(key) => Attempt::keyed(print(b'k', caller, key, b""), asked),
+        None => Attempt::plain(asked, again(headers)),
+    })
+}
 
-impl Mark {
-    /// The mark of one POST.
-    pub(crate) fn of(caller: Caller, path: &str, body: &[u8]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(caller.0);
-        hash.update((path.len() as u64).to_be_bytes());
-        hash.update(path);
-        hash.update(body);
-        Self(hash.finalize().into())
+fn print(kind: u8, caller: Caller, name: &str, body: &[u8]) -> Print {
+    let mut hash = Sha256::new();
+    hash.update([kind]);
+    hash.update(caller.0);
+    hash.update((name.len() as u64).to_be_bytes());
+    hash.update(name);
+    hash.update(body);
+    let hash: [u8; 32] = hash.finalize().into();
+    let mut print = Print::default();
+    print.copy_from_slice(&hash[..size_of::<Print>()]);
+    print
+}
+
+fn again(headers: &HeaderMap) -> bool {
+    let count = headers.get(COUNT).and_then(|count| count.to_str().ok());
+    count.and_then(|count| count.parse::<u32>().ok()).is_some_and(|count| count > 0)
+}
+
+fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut sent = headers.get_all(KEY).iter();
+    let Some(first) = sent.next() else { return Ok(None) };
+    let fits = |key: &&str| (1..=limits::IDEMPOTENCY_KEY_CHARS).contains(&key.len());
+    if let Some(key) = first.to_str().ok().map(str::trim).filter(fits)
+        && sent.next().is_none()
+    {
+        return Ok(Some(key));
     }
+    let most = limits::IDEMPOTENCY_KEY_CHARS;
+    let message = format!("must be sent once, and be 1 to {most} visible characters of ASCII");
+    Err(Problem::parameter(KEY, message))
 }
 
-/// The POSTs of the last ten minutes.
+/// A key that was given to another request.
+pub(crate) fn another() -> Problem {
+    let hours = limits::IDEMPOTENCY_KEY_S / 3_600;
+    let message = format!(
+        "{KEY}: this key came with another request, of another path or body, within the last {hours} hours; \
+         give each request a key of its own"
+    );
+    Problem::conflict(protocol::error::ErrorKind::Conflict, message)
+}
+
+/// The POSTs that are being worked on.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Retried(Arc<Mutex<Kept>>);
+pub(crate) struct Working(Arc<Mutex<BTreeMap<Print, Same>>>);
 
-#[derive(Debug, Default)]
-struct Kept {
-    first: BTreeMap<Mark, First>,
-    /// Oldest first; an entry may have been replaced since.
-    order: VecDeque<(Mark, u64)>,
-    bytes: usize,
-    turn: u64,
-}
-
+/// Those that are one and the same.
 #[derive(Debug)]
-struct First {
-    turn: u64,
-    at: Instant,
-    size: usize,
-    stage: Stage,
+struct Same {
+    many: usize,
+    /// Closed when the last of them ends.
+    ended: watch::Sender<()>,
 }
 
-#[derive(Debug, Clone)]
-enum Stage {
-    /// It is being worked on: empty until it is answered, closed without an answer when it failed.
-    Working(watch::Receiver<Option<Bytes>>),
-    Answered(Bytes),
-}
-
-/// What a POST is.
-#[derive(Debug)]
-pub(crate) enum Entry {
-    /// A retry of one that was answered: that answer.
-    First(Bytes),
-    /// One to be worked on.
-    Fresh(Slot),
-}
-
-/// The place of a POST that is being worked on; given back when it fails.
+/// One that is being worked on, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    kept: Retried,
-    mark: Mark,
-    turn: u64,
-    answer: watch::Sender<Option<Bytes>>,
+    working: Working,
+    name: Print,
 }
 
-impl Retried {
-    /// Lets a POST in; `again`: the client says that it has sent it before. Waits while the first is
-    /// still being worked on.
-    pub(crate) async fn enter(&self, mark: Mark, again: bool) -> Entry {
-        loop {
-            let mut first = match self.find(mark, again) {
-                Ok(Stage::Answered(answer)) => return Entry::First(answer),
-                Ok(Stage::Working(first)) => first,
-                Err(slot) => return Entry::Fresh(slot),
-            };
-            // An error: the first failed, and this one is looked up again.
-            if let Ok(answer) = first.wait_for(Option::is_some).await
-                && let Some(answer) = answer.clone()
-            {
-                return Entry::First(answer);
-            }
+impl Working {
+    /// Lets a POST in; one that may have been sent before waits for those that it may repeat.
+    pub(crate) async fn enter(&self, attempt: &Attempt) -> Slot {
+        while let Some(mut before) = self.join(attempt) {
+            // An error is their end: nothing is ever sent.
+            while before.changed().await.is_ok() {}
         }
+        Slot { working: self.clone(), name: attempt.name() }
     }
 
-    fn find(&self, mark: Mark, again: bool) -> Result<Stage, Slot> {
-        let mut kept = self.lock();
-        kept.forget();
-        if again
-            && let Some(first) = kept.first.get(&mark)
-            && first.stage.holds()
+    /// Counts it as one that is worked on, or says for what it waits.
+    fn join(&self, attempt: &Attempt) -> Option<watch::Receiver<()>> {
+        let mut working = self.lock();
+        let same = working.entry(attempt.name());
+        if let std::collections::btree_map::Entry::Occupied(same) = &same
+            && attempt.may_repeat()
         {
-            return Ok(first.stage.clone());
+            return Some(same.get().ended.subscribe());
         }
-        let (answer, receiver) = watch::channel(None);
-        kept.turn += 1;
-        let turn = kept.turn;
-        kept.drop_first(mark);
-        kept.bytes += ENTRY;
-        let stage = Stage::Working(receiver);
-        kept.first.insert(mark, First { turn, at: Instant::now(), size: ENTRY, stage });
-        kept.order.push_back((mark, turn));
-        Err(Slot { kept: self.clone(), mark, turn, answer })
+        same.or_insert_with(|| Same { many: 0, ended: watch::Sender::new(()) }).many += 1;
+        None
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Print, Same>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    fn drop_first(&mut self, mark: Mark) {
-        if let Some(first) = self.first.remove(&mark) {
-            self.bytes -= first.size;
-        }
-    }
-
-    fn forget(&mut self) {
-        let mut working = 0;
-        while let Some((mark, turn)) = self.order.get(working).copied() {
-            let current = self.first.get(&mark).filter(|first| first.turn == turn);
-            let old = current.is_none_or(|first| first.at.elapsed() >= KEPT);
-            if !old && self.bytes <= limits::RETRIED_POST_BYTES {
-                return;
-            }
-            // What is being worked on is not done twice for want of room.
-            if !old && current.is_some_and(|first| matches!(first.stage, Stage::Working(_))) {
-                working += 1;
-                continue;
-            }
-            if current.is_some() {
-                self.drop_first(mark);
-            }
-            self.order.remove(working);
-        }
-    }
-}
-
-impl Stage {
-    /// Whether there is an answer, or one to come.
-    fn holds(&self) -> bool {
-        match self {
-            Self::Answered(_) => true,
-            Self::Working(answer) => answer.borrow().is_some() || answer.has_changed().is_ok(),
-        }
-    }
-}
-
-impl Slot {
-    /// Keeps the answer for a retry.
-    pub(crate) fn keep(self, answer: Bytes) {
-        // What was written piece by piece lies in more memory than it fills.
-        let answer = Bytes::copy_from_slice(&answer);
-        let mut kept = self.kept.lock();
-        if let Some(first) = kept.first.get_mut(&self.mark).filter(|first| first.turn == self.turn) {
-            first.size += answer.len();
-            first.stage = Stage::Answered(answer.clone());
-            kept.bytes += answer.len();
-        }
-        drop(kept);
-        self.answer.send_replace(Some(answer));
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if self.answer.borrow().is_some() {
-            return;
-        }
-        let mut kept = self.kept.lock();
-        if kept.first.get(&self.mark).is_some_and(|first| first.turn == self.turn) {
-            kept.drop_first(self.mark);
+        let mut working = self.working.lock();
+        if let Some(same) = working.get_mut(&self.name) {
+            same.many -= 1;
+            if same.many == 0 {
+                working.remove(&self.name);
+            }
         }
     }
 }
@@ -193,94 +140,76 @@ impl Drop for Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt as _;
 
-    fn mark(path: &str) -> Mark {
-        Mark::of(Caller([1; 32]), path, b"{}")
+    fn named(path: &str, again: bool) -> Attempt {
+        Attempt::plain(print(b'a', Caller([1; 32]), path, b"{}"), again)
     }
 
-    async fn fresh(retried: &Retried, path: &str, again: bool) -> Slot {
-        match retried.enter(mark(path), again).await {
-            Entry::Fresh(slot) => slot,
-            Entry::First(answer) => panic!("an answer: {answer:?}"),
+    fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {
+        sent.iter()
+            .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")))
+            .collect()
+    }
+
+    #[test]
+    fn caller_path_and_body_make_a_post_and_so_does_a_key() {
+        let one = (Caller([1; 32]), "/a", "{}");
+        let attempt = |(caller, path, body): (Caller, &str, &str), sent: &[_]| {
+            attempt(caller, path, &headers(sent), body.as_bytes()).expect("a attempt")
+        };
+        let plain = attempt(one, &[]);
+        for other in
+            [(Caller([2; 32]), "/a", "{}"), (one.0, "/b", "{}"), (one.0, "/a", "{ }"), (one.0, "/a{", "}")]
+        {
+            assert_ne!(attempt(other, &[]).name(), plain.name());
         }
-    }
-
-    async fn first(retried: &Retried, path: &str) -> Bytes {
-        match retried.enter(mark(path), true).await {
-            Entry::First(answer) => answer,
-            Entry::Fresh(_) => panic!("no answer"),
+        assert_eq!(attempt(one, &[(COUNT, "2")]), Attempt::plain(plain.name(), true));
+        for none in ["0", "-1", "x", ""] {
+            assert_eq!(attempt(one, &[(COUNT, none)]), plain, "{none}");
+        }
+        let keyed = attempt(one, &[("idempotency-key", "k")]);
+        assert_eq!(keyed, Attempt::keyed(keyed.name(), plain.name()));
+        assert_eq!(attempt((one.0, "/b", ""), &[("idempotency-key", " k ")]).name(), keyed.name());
+        for other in [(one, "l"), ((Caller([2; 32]), "/a", "{}"), "k")] {
+            assert_ne!(attempt(other.0, &[("idempotency-key", other.1)]).name(), keyed.name());
         }
     }
 
     #[test]
-    fn key_path_and_body_make_a_mark() {
-        let other = [
-            Mark::of(Caller([2; 32]), "/a", b"{}"),
-            Mark::of(Caller([1; 32]), "/b", b"{}"),
-            Mark::of(Caller([1; 32]), "/a", b"{ }"),
-            Mark::of(Caller([1; 32]), "/a{", b"}"),
-        ];
-        assert!(!other.contains(&mark("/a")) && mark("/a") == mark("/a"));
-    }
-
-    #[tokio::test]
-    async fn a_retry_gets_the_first_answer_and_a_new_request_does_not() {
-        let retried = Retried::default();
-        fresh(&retried, "/a", false).await.keep("one".into());
-        assert_eq!(first(&retried, "/a").await, "one");
-        fresh(&retried, "/a", false).await.keep("two".into());
-        assert_eq!(first(&retried, "/a").await, "two");
-        drop(fresh(&retried, "/b", true).await);
-    }
-
-    #[tokio::test]
-    async fn a_retry_waits_for_the_first_and_takes_over_when_it_fails() {
-        let retried = Retried::default();
-        let slot = fresh(&retried, "/a", false).await;
-        let (answer, ()) = tokio::join!(first(&retried, "/a"), async { slot.keep("one".into()) });
-        assert_eq!(answer, "one");
-        let slot = fresh(&retried, "/b", false).await;
-        let (second, ()) = tokio::join!(fresh(&retried, "/b", true), async { drop(slot) });
-        second.keep("two".into());
-        assert_eq!(first(&retried, "/b").await, "two");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_is_kept_for_ten_minutes() {
-        let retried = Retried::default();
-        fresh(&retried, "/a", false).await.keep("one".into());
-        tokio::time::advance(KEPT / 2).await;
-        assert_eq!(first(&retried, "/a").await, "one");
-        tokio::time::advance(KEPT / 2).await;
-        drop(fresh(&retried, "/a", true).await);
-    }
-
-    #[tokio::test]
-    async fn many_small_answers_of_the_last_ten_minutes_are_all_kept() {
-        let retried = Retried::default();
-        for n in 0..20_000 {
-            fresh(&retried, &n.to_string(), false).await.keep("x".into());
-        }
-        for n in (0..20_000).step_by(1_000) {
-            assert_eq!(first(&retried, &n.to_string()).await, "x");
+    fn a_key_that_is_none_is_named() {
+        let long = "k".repeat(limits::IDEMPOTENCY_KEY_CHARS);
+        assert_eq!(key(&headers(&[("idempotency-key", &long)])).expect("a key"), Some(&*long));
+        let longer = format!("{long}k");
+        for sent in [vec![""], vec![" "], vec![&*longer], vec!["ü"], vec!["a", "a"]] {
+            let mut all = HeaderMap::new();
+            for value in &sent {
+                all.append(
+                    "idempotency-key",
+                    axum::http::HeaderValue::from_bytes(value.as_bytes()).expect("one"),
+                );
+            }
+            let problem = key(&all).expect_err("none");
+            assert!(problem.message.starts_with("Idempotency-Key: "), "{sent:?}: {}", problem.message);
         }
     }
 
     #[tokio::test]
-    async fn answers_are_bounded_in_bytes_and_what_is_worked_on_stays() {
-        let retried = Retried::default();
-        let working = fresh(&retried, "working", false).await;
-        for n in 0..4 {
-            let big = Bytes::from(vec![0; limits::RETRIED_POST_BYTES / 2]);
-            fresh(&retried, &n.to_string(), false).await.keep(big);
-        }
-        drop(fresh(&retried, "last", false).await);
-        let kept = retried.lock();
-        assert!(kept.bytes <= limits::RETRIED_POST_BYTES, "{}", kept.bytes);
-        assert_eq!(kept.bytes, kept.first.values().map(|first| first.size).sum::<usize>());
-        assert!(kept.first.contains_key(&mark("working")));
-        drop(kept);
-        drop(working);
+    async fn a_repeat_waits_for_all_before_it_and_a_first_attempt_for_nobody() {
+        let working = Working::default();
+        let first = working.enter(&named("/a", false)).await;
+        let second = working.enter(&named("/a", false)).now_or_never().expect("it waits for nobody");
+        assert!(working.enter(&named("/b", true)).now_or_never().is_some());
+        let again = named("/a", true);
+        let mut repeat = Box::pin(working.enter(&again));
+        assert!(futures_util::poll!(&mut repeat).is_pending());
+        drop(first);
+        assert!(futures_util::poll!(&mut repeat).is_pending());
+        drop(second);
+        let slot = repeat.await;
+        assert!(working.enter(&again).now_or_never().is_none(), "repeats wait for each other");
+        drop(slot);
+        assert!(working.lock().is_empty());
     }
 }
 

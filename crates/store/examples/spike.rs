@@ -92,5 +92,5 @@ fn append(session: SessionId, first: u64, status: Status) -> Append {
         environment: EnvironmentId::from_bits(3),
         body: vec![b'h'; HEAD],
     };
-    Append { session, first, count: FACTS, at: now, body: vec![b'f'; BODY], head }
+    Append { session, first, count: FACTS, at: now, body: vec![b'f'; BODY], receipt: None, head }
 }

@@ -4,7 +4,8 @@ use protocol::id::Id;
 use protocol::{SessionId, Stamp};
 
 use crate::fault::{Damage, Fault};
-use crate::nouns::{Document, Head, Kind, Lease, OwnerKind, Row, Status};
+use crate::leases::Lease;
+use crate::nouns::{Document, Head, Kind, OwnerKind, Receipt, Row, Status};
 use crate::sums;
 
 /// A parameter or a column.
@@ -112,7 +113,7 @@ impl Cells {
         u64::try_from(self.int()?).map_err(|_| Fault::Corrupt("a count is negative"))
     }
 
-    fn stamp(&mut self) -> Result<Stamp, Fault> {
+    pub(crate) fn stamp(&mut self) -> Result<Stamp, Fault> {
         self.int().map(Stamp::from_micros)
     }
 
@@ -132,17 +133,24 @@ impl Cells {
         self.optional_text()?.ok_or(Fault::Corrupt("a text is missing"))
     }
 
-    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, Fault> {
+    fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, Fault> {
         match self.next()? {
-            Value::Bytes(bytes) => Ok(bytes),
-            Value::Null | Value::Int(_) | Value::Text(_) => Err(Fault::Corrupt("expected bytes")),
+            Value::Null => Ok(None),
+            Value::Bytes(bytes) => Ok(Some(bytes)),
+            Value::Int(_) | Value::Text(_) => Err(Fault::Corrupt("expected bytes")),
         }
     }
 
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, Fault> {
+        self.optional_bytes()?.ok_or(Fault::Corrupt("bytes are missing"))
+    }
+
+    fn sixteen(&mut self) -> Result<[u8; 16], Fault> {
+        self.bytes()?.try_into().map_err(|_| Fault::Corrupt("an id is not 16 bytes long"))
+    }
+
     fn bits(&mut self) -> Result<u128, Fault> {
-        let bytes: [u8; 16] =
-            self.bytes()?.try_into().map_err(|_| Fault::Corrupt("an id is not 16 bytes long"))?;
-        Ok(u128::from_be_bytes(bytes))
+        self.sixteen().map(u128::from_be_bytes)
     }
 
     pub(crate) fn id<K: protocol::id::Kind>(&mut self) -> Result<Id<K>, Fault> {
@@ -183,7 +191,7 @@ impl Cells {
     /// A row of this session's log.
     pub(crate) fn row(&mut self, session: SessionId) -> Result<Row, Fault> {
         let row = self.row_as_is()?;
-        let sum = sums::row(session, row.first, row.count, row.at, &row.body);
+        let sum = sums::row(session, row.first, row.count, row.at, &row.body, row.receipt.as_deref());
         self.check(sum, Damage::Log { session, position: row.first })?;
         Ok(row)
     }
@@ -194,6 +202,7 @@ impl Cells {
             count: u32::try_from(self.int()?).map_err(|_| Fault::Corrupt("a row's count is too large"))?,
             at: self.stamp()?,
             body: self.bytes()?,
+            receipt: self.optional_bytes()?,
         })
     }
 
@@ -207,6 +216,16 @@ impl Cells {
             Document { kind, id, version, workspace, unique_key, body, created_at, updated_at, archived_at };
         self.check(sums::document(&document), Damage::Document { kind, id })?;
         Ok(document)
+    }
+
+    pub(crate) fn receipt(&mut self) -> Result<Receipt, Fault> {
+        let (name, print) = (self.sixteen()?, self.sixteen()?);
+        let receipt = Receipt { name, print, until: self.stamp()?, made: self.bytes()? };
+        if self.int()? == i64::from(sums::receipt(&receipt)) {
+            Ok(receipt)
+        } else {
+            Err(Fault::Corrupt("a receipt is not the one that was written"))
+        }
     }
 
     pub(crate) fn lease(&mut self) -> Result<Lease, Fault> {

@@ -10,10 +10,12 @@ mod cells;
 mod disk;
 mod fault;
 mod faults;
+mod leases;
 mod lists;
 mod memory;
 mod migrations;
 mod nouns;
+mod pages;
 mod sql;
 mod sqlite;
 mod sums;
@@ -37,9 +39,10 @@ pub use blobs::{Blob, Swept};
 pub use disk::Ballast;
 pub use fault::{CommitError, Damage, Fault};
 pub use faults::Faults;
+pub use leases::Claim;
 pub use nouns::{
-    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Owner, OwnerKind, Pin, Row,
-    Status, Write,
+    Append, Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Owner, OwnerKind, Pin, Receipt,
+    Row, Status, Write,
 };
 pub use threads::Ended;
 
@@ -337,6 +340,23 @@ impl Store {
         match &*self.0 {
             Driver::Sqlite { tables, .. } => tables.read_as_is(session, from, max_bytes).await,
             Driver::Memory(memory) => Ok(memory.read(session, from, max_bytes)),
+        }
+    }
+
+    /// The receipt of this name, if its time is not over at `now`.
+    pub async fn receipt(&self, name: &[u8; 16], now: Stamp) -> Result<Option<Receipt>, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.receipt(name, now).await,
+            Driver::Memory(memory) => Ok(memory.receipt(name, now)),
+        }
+    }
+
+    /// Removes about `limit` receipts whose time is over at `now`, those that are over longest first, and
+    /// says how many were found. Writes nothing where there is none.
+    pub async fn forget(&self, now: Stamp, limit: usize) -> Result<usize, Fault> {
+        match &*self.0 {
+            Driver::Sqlite { tables, .. } => tables.forget(now, limit).await,
+            Driver::Memory(memory) => Ok(memory.forget(now, limit)),
         }
     }
 

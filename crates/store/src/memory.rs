@@ -9,10 +9,12 @@ use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 use crate::blobs::{Blob, Flight, Swept, hash_of};
 use crate::fault::{CommitError, Fault};
 use crate::faults::{Fate, Faults};
+use crate::leases::{Claim, Lease};
 use crate::nouns::{
-    Append, Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Listed, Order, Owner, OwnerKind,
-    Pin, Row, Status, Write,
+    Append, Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Owner, OwnerKind, Pin, Receipt, Row,
+    Status, Write,
 };
+use crate::pages::{is_listed, page, rows_up_to, up_to};
 
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -34,6 +36,7 @@ struct State {
     blobs: BTreeMap<[u8; 32], Vec<u8>>,
     pins: BTreeMap<(Owner, [u8; 32]), u64>,
     marks: BTreeSet<String>,
+    receipts: BTreeMap<[u8; 16], Receipt>,
 }
 
 /// Takes back one write.
@@ -244,6 +247,22 @@ impl Memory {
         behind.take(limit).copied().collect()
     }
 
+    pub(crate) fn receipt(&self, name: &[u8; 16], now: Stamp) -> Option<Receipt> {
+        self.state().receipts.get(name).filter(|receipt| receipt.until > now).cloned()
+    }
+
+    pub(crate) fn forget(&self, now: Stamp, limit: usize) -> usize {
+        let mut state = self.state();
+        let mut over: Vec<Stamp> = state.receipts.values().map(|receipt| receipt.until).collect();
+        over.retain(|until| *until <= now);
+        over.sort_unstable();
+        over.truncate(limit);
+        if let Some(last) = over.last() {
+            state.receipts.retain(|_, receipt| receipt.until > *last);
+        }
+        over.len()
+    }
+
     pub(crate) fn is_marked(&self, name: &str) -> bool {
         self.state().marks.contains(name)
     }
@@ -301,11 +320,12 @@ impl State {
                 Ok(Box::new(move |state| restore(&mut state.snapshots, hash, before)))
             }
             Write::Pin(pin) => Ok(self.pin(pin)),
+            Write::PutReceipt { receipt, over } => self.put_receipt(receipt, over),
         }
     }
 
     fn append(&mut self, append: Append) -> Result<Undo, Unmet> {
-        let Append { session, first, count, at, body, mut head } = append;
+        let Append { session, first, count, at, body, receipt, mut head } = append;
         let before = self.heads.get(&session).cloned();
         if before.as_ref().map_or(0, |before| before.position) != first {
             return Err(Unmet);
@@ -318,7 +338,7 @@ impl State {
             head = Head { archived_at, deleted_at, ..head };
         }
         self.heads.insert(session, head);
-        self.logs.entry(session).or_default().push(Row { first, count, at, body });
+        self.logs.entry(session).or_default().push(Row { first, count, at, body, receipt });
         Ok(Box::new(move |state| {
             restore(&mut state.heads, session, before);
             state.logs.entry(session).or_default().pop();
@@ -408,6 +428,16 @@ impl State {
         Box::new(move |state| restore(&mut state.pins, (owner, blob), before))
     }
 
+    fn put_receipt(&mut self, receipt: Receipt, over: Stamp) -> Result<Undo, Unmet> {
+        let name = receipt.name;
+        let before = self.receipts.get(&name).cloned();
+        if before.as_ref().is_some_and(|before| before.until > over) {
+            return Err(Unmet);
+        }
+        self.receipts.insert(name, receipt);
+        Ok(Box::new(move |state| restore(&mut state.receipts, name, before)))
+    }
+
     fn drop_document(&mut self, kind: Kind, id: u128) -> Undo {
         let before = self.documents.remove(&(kind, id));
         if let Some(key) = before.as_ref().and_then(key_of) {
@@ -434,66 +464,4 @@ fn restore<K: Ord, V>(map: &mut BTreeMap<K, V>, key: K, before: Option<V>) {
 
 fn key_of(document: &Document) -> Option<(WorkspaceId, Kind, String)> {
     Some((document.workspace, document.kind, document.unique_key.clone()?))
-}
-
-fn is_listed(head: &Head, query: &HeadQuery) -> bool {
-    head.workspace == query.workspace
-        && head.deleted_at.is_none()
-        && (query.include_archived || head.archived_at.is_none())
-        && query.agent.is_none_or(|agent| head.agent == agent)
-        && query.agent_version.is_none_or(|version| head.agent_version == version)
-        && (query.statuses.is_empty() || query.statuses.contains(&head.status))
-        && query.created_gt.is_none_or(|bound| head.created_at > bound)
-        && query.created_gte.is_none_or(|bound| head.created_at >= bound)
-        && query.created_lt.is_none_or(|bound| head.created_at < bound)
-        && query.created_lte.is_none_or(|bound| head.created_at <= bound)
-}
-
-/// The page of a list, in the list's order.
-fn page<'a, K: Ord + Copy, T: Clone + 'a>(
-    listed: impl Iterator<Item = ((Stamp, K), &'a T)>,
-    order: Order,
-    backwards: bool,
-    after: Option<(Stamp, K)>,
-    (limit, bytes): (usize, usize),
-    size: impl Fn(&T) -> usize,
-) -> Listed<T> {
-    let mut listed: Vec<_> = listed.collect();
-    listed.sort_unstable_by_key(|(key, _)| *key);
-    let read = order.read(backwards);
-    if read == Order::Descending {
-        listed.reverse();
-    }
-    listed.retain(|(key, _)| {
-        after.is_none_or(|after| match read {
-            Order::Ascending => *key > after,
-            Order::Descending => *key < after,
-        })
-    });
-    let mut page = up_to(listed.into_iter().map(|(_, noun)| noun).take(limit), bytes, size);
-    if backwards {
-        page.items.reverse();
-    }
-    page
-}
-
-/// Those up to and without the one with which they exceed `max_bytes`; the first always comes.
-fn up_to<'a, T: Clone + 'a>(
-    all: impl Iterator<Item = &'a T>,
-    max_bytes: usize,
-    size: impl Fn(&T) -> usize,
-) -> Listed<T> {
-    let (mut items, mut bytes): (Vec<T>, usize) = (Vec::new(), 0);
-    for one in all {
-        bytes = bytes.saturating_add(size(one));
-        if bytes > max_bytes && !items.is_empty() {
-            return Listed { items, cut: true };
-        }
-        items.push(one.clone());
-    }
-    Listed { items, cut: false }
-}
-
-fn rows_up_to<'a>(rows: impl Iterator<Item = &'a Row>, max_bytes: usize) -> Vec<Row> {
-    up_to(rows.take(crate::sql::ROWS_AT_ONCE), max_bytes, |row| row.body.len()).items
 }

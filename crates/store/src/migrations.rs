@@ -14,7 +14,7 @@ pub(crate) struct Migration {
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY)";
 
 /// Every step, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD, USED];
+pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD, USED, RECEIPTS];
 
 const FIRST: Migration = Migration {
     number: 1,
@@ -139,6 +139,23 @@ const USED: Migration = Migration {
     number: 3,
     // Of the environment alone: a turn changes nothing in it.
     statements: &["CREATE INDEX heads_environment ON heads (environment)"],
+};
+
+/// What finds a request again that is sent once more: in the row of the commit that it made, and in rows of
+/// their own for what is not looked for in a log.
+const RECEIPTS: Migration = Migration {
+    number: 4,
+    statements: &[
+        "ALTER TABLE log ADD COLUMN receipt {bytes}",
+        "CREATE TABLE receipts (
+            name {bytes} NOT NULL PRIMARY KEY,
+            print {bytes} NOT NULL,
+            until BIGINT NOT NULL,
+            made {bytes} NOT NULL,
+            sum BIGINT NOT NULL
+        )",
+        "CREATE INDEX receipts_until ON receipts (until)",
+    ],
 };
 
 /// The newest step of this build.

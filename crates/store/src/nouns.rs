@@ -66,6 +66,27 @@ pub enum Write {
     /// Says who uses a blob, once; it stays until its owner is gone. Expects nothing. For a session that is
     /// not there, writes nothing.
     Pin(Pin),
+    /// Keeps a receipt, in place of one of the same name that lasts until `over` or shorter. Expects that
+    /// there is none that lasts longer.
+    PutReceipt {
+        /// The receipt.
+        receipt: Receipt,
+        /// See above: now, or the end of all time where the newest counts.
+        over: Stamp,
+    },
+}
+
+/// What finds a request again that is sent once more, kept for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// What it is found by.
+    pub name: [u8; 16],
+    /// What the request was.
+    pub print: [u8; 16],
+    /// When it may go.
+    pub until: Stamp,
+    /// What the request made; opaque to the store.
+    pub made: Vec<u8>,
 }
 
 /// Somebody uses a blob.
@@ -126,7 +147,8 @@ impl Write {
             | Self::Drop { .. }
             | Self::Delete { .. }
             | Self::PutSnapshot { .. }
-            | Self::Pin(_) => Ok(()),
+            | Self::Pin(_)
+            | Self::PutReceipt { .. } => Ok(()),
         }
     }
 }
@@ -144,6 +166,8 @@ pub struct Append {
     pub at: Stamp,
     /// The facts; opaque to the store.
     pub body: Vec<u8>,
+    /// What finds the commit again when its request is sent once more; opaque to the store.
+    pub receipt: Option<Vec<u8>>,
     /// The head row after this commit: same session, position `first + count`.
     pub head: Head,
 }
@@ -245,6 +269,8 @@ pub struct Row {
     pub at: Stamp,
     /// The facts.
     pub body: Vec<u8>,
+    /// What finds it again when its request is sent once more.
+    pub receipt: Option<Vec<u8>>,
 }
 
 /// What a document is.
@@ -434,58 +460,5 @@ impl DocumentQuery {
             limit,
             bytes: usize::MAX,
         }
-    }
-}
-
-/// The answer to a claim of a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim {
-    /// The caller holds it.
-    Held {
-        /// Grows at every change of holder; names this holding to `renew` and `release`.
-        epoch: u64,
-        /// Whether it ran out in another holder's hands, so that something may be left undone.
-        took_over: bool,
-    },
-    /// Somebody else holds it.
-    Taken {
-        /// Who.
-        holder: String,
-        /// Until when, if it is not renewed.
-        until: Stamp,
-    },
-}
-
-/// A lease as it is kept; shared by the drivers, which add only how to read and swap it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lease {
-    /// Empty once released.
-    pub(crate) holder: String,
-    pub(crate) epoch: u64,
-    pub(crate) until: Stamp,
-}
-
-impl Lease {
-    /// What `holder` gets at `now`, and the lease to keep if it gets it.
-    pub(crate) fn claim(
-        kept: Option<&Self>,
-        holder: &str,
-        now: Stamp,
-        until: Stamp,
-    ) -> Result<(Claim, Option<Self>), Fault> {
-        if holder.is_empty() {
-            return Err(Fault::Misuse("a lease's holder has a name"));
-        }
-        let (epoch, took_over) = match kept {
-            None => (1, false),
-            Some(kept) if kept.holder == holder => (kept.epoch, false),
-            Some(kept) if kept.holder.is_empty() => (kept.epoch + 1, false),
-            Some(kept) if kept.until <= now => (kept.epoch + 1, true),
-            Some(kept) => {
-                return Ok((Claim::Taken { holder: kept.holder.clone(), until: kept.until }, None));
-            }
-        };
-        let next = Self { holder: holder.to_owned(), epoch, until };
-        Ok((Claim::Held { epoch, took_over }, Some(next)))
     }
 }

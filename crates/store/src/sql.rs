@@ -6,7 +6,8 @@
 use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 use crate::cells::Value;
-use crate::nouns::{Append, Document, Head, Kind, Lease, Owner, OwnerKind, Pin, Write};
+use crate::leases::Lease;
+use crate::nouns::{Append, Document, Head, Kind, Owner, OwnerKind, Pin, Receipt, Write};
 use crate::sums;
 
 macro_rules! values {
@@ -81,6 +82,12 @@ pub(crate) fn statements(writes: Vec<Write>) -> Vec<Statement> {
             Write::Pin(Pin { blob, owner, bytes }) => {
                 push(PIN, values![owner.kind, owner.id, blob.to_vec(), bytes], Expect::Any);
             }
+            Write::PutReceipt { receipt, over } => {
+                let sum = sums::receipt(&receipt);
+                let Receipt { name, print, until, made } = receipt;
+                let params = values![name.to_vec(), print.to_vec(), until, made, sum, over];
+                push(PUT_RECEIPT, params, Expect::One);
+            }
         }
     }
     all
@@ -96,13 +103,13 @@ const END_HEAD: &str = "UPDATE heads SET archived_at = COALESCE($1, archived_at)
      deleted_at = COALESCE($2, deleted_at) WHERE id = $3";
 const DELETE: &str =
     "UPDATE heads SET deleted_at = $1 WHERE id = $2 AND workspace = $3 AND deleted_at IS NULL";
-const APPEND: &str = "INSERT INTO log (session, first, count, at, body, sum) \
-     VALUES ((SELECT number FROM heads WHERE id = $1), $2, $3, $4, $5, $6)";
+const APPEND: &str = "INSERT INTO log (session, first, count, at, body, receipt, sum) \
+     VALUES ((SELECT number FROM heads WHERE id = $1), $2, $3, $4, $5, $6, $7)";
 
 fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Value>, Expect)) {
-    let Append { session, first, count, at, body, head } = append;
+    let Append { session, first, count, at, body, receipt, head } = append;
     let (status, head_sum) = (head.status.as_str(), sums::head(&head));
-    let row_sum = sums::row(session, first, count, at, &body);
+    let row_sum = sums::row(session, first, count, at, &body, receipt.as_deref());
     if first == 0 {
         let created = values![
             session,
@@ -129,7 +136,7 @@ fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Val
             push(END_HEAD, values![archived_at, deleted_at, session], Expect::One);
         }
     }
-    push(APPEND, values![session, first, u64::from(count), at, body, row_sum], Expect::One);
+    push(APPEND, values![session, first, u64::from(count), at, body, receipt, row_sum], Expect::One);
 }
 
 const CREATE: &str = "INSERT INTO documents (kind, id, version, workspace, unique_key, created_at, \
@@ -156,6 +163,10 @@ const PUT_SNAPSHOT: &str = "INSERT INTO snapshots (hash, body) VALUES ($1, $2) O
 // A session that is gone pins nothing: its rows went with it.
 const PIN: &str = "INSERT INTO pins (kind, owner, blob, bytes) SELECT $1, $2, $3, $4 \
      WHERE $1 <> 'session' OR EXISTS (SELECT 1 FROM heads WHERE id = $2) ON CONFLICT DO NOTHING";
+
+const PUT_RECEIPT: &str = "INSERT INTO receipts (name, print, until, made, sum) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET print = excluded.print, \
+     until = excluded.until, made = excluded.made, sum = excluded.sum WHERE receipts.until <= $6";
 
 fn document_values(document: Document) -> Vec<Value> {
     let sum = sums::document(&document);
@@ -215,7 +226,7 @@ pub(crate) fn busy() -> Query {
 pub(crate) const ROWS_AT_ONCE: usize = 10_000;
 
 pub(crate) fn log(session: SessionId, from: u64, max_bytes: usize) -> Query {
-    let sql = "SELECT l.first, l.count, l.at, l.body, l.sum FROM log l \
+    let sql = "SELECT l.first, l.count, l.at, l.body, l.receipt, l.sum FROM log l \
          WHERE l.session = (SELECT number FROM heads WHERE id = $1) \
          AND l.first >= (SELECT COALESCE(MAX(s.first), 0) FROM log s \
          WHERE s.session = (SELECT number FROM heads WHERE id = $1) AND s.first <= $2) \
@@ -225,7 +236,7 @@ pub(crate) fn log(session: SessionId, from: u64, max_bytes: usize) -> Query {
 }
 
 pub(crate) fn log_back(session: SessionId, before: u64, max_bytes: usize) -> Query {
-    let sql = "SELECT first, count, at, body, sum FROM log \
+    let sql = "SELECT first, count, at, body, receipt, sum FROM log \
          WHERE session = (SELECT number FROM heads WHERE id = $1) AND first < $2 \
          ORDER BY first DESC LIMIT $3";
     let params = values![session, before, ROWS_AT_ONCE];
@@ -293,6 +304,26 @@ pub(crate) fn sessions(after: Option<SessionId>, limit: usize) -> Query {
         Some(after) => {
             Query::new("SELECT id FROM heads WHERE id > $1 ORDER BY id LIMIT $2", values![after, limit])
         }
+    }
+}
+
+pub(crate) fn receipt(name: &[u8; 16], now: Stamp) -> Query {
+    let sql = "SELECT name, print, until, made, sum FROM receipts WHERE name = $1 AND until > $2";
+    Query::new(sql, values![name.to_vec(), now])
+}
+
+/// Until when those receipts last whose time is over.
+pub(crate) fn receipts_over(now: Stamp, limit: usize) -> Query {
+    let sql = "SELECT until FROM receipts WHERE until <= $1 ORDER BY until LIMIT $2";
+    Query::new(sql, values![now, limit])
+}
+
+pub(crate) fn forget(until: Stamp) -> Statement {
+    Statement {
+        sql: "DELETE FROM receipts WHERE until <= $1",
+        params: values![until],
+        expect: Expect::Any,
+        write: 0,
     }
 }
 

@@ -132,6 +132,7 @@ fn a_database_of_the_first_step_is_brought_here_with_what_it_holds() {
     assert_eq!(migrate(&mut connection).unwrap(), None);
     let newest = HeadQuery::new(WORKSPACE, 10);
     assert_eq!(read(&connection, &lists::heads(&newest)).unwrap().rows.len(), 1);
-    assert_eq!(read(&connection, &sql::log(SessionId::from_bits(0), 0, 10)).unwrap().rows[0][4], Value::Null);
+    let row = &read(&connection, &sql::log(SessionId::from_bits(0), 0, 10)).unwrap().rows[0];
+    assert_eq!(row[4..], [Value::Null, Value::Null]);
     assert_eq!(migrate(&mut connection).unwrap(), None);
 }

@@ -3,16 +3,38 @@
 use crc32fast::Hasher;
 use protocol::{SessionId, Stamp};
 
-use crate::nouns::{Document, Head};
+use crate::nouns::{Document, Head, Receipt};
 
 /// The sum of a log row. It holds the session's id, so that a row that came to lie in another log is seen.
-pub(crate) fn row(session: SessionId, first: u64, count: u32, at: Stamp, body: &[u8]) -> u32 {
+pub(crate) fn row(
+    session: SessionId,
+    first: u64,
+    count: u32,
+    at: Stamp,
+    body: &[u8],
+    receipt: Option<&[u8]>,
+) -> u32 {
     let mut sum = Hasher::new();
     sum.update(&session.to_bytes());
     sum.update(&first.to_le_bytes());
     sum.update(&count.to_le_bytes());
     sum.update(&at.micros().to_le_bytes());
     sum.update(body);
+    // A row without one has the sum that it had before there were any.
+    if let Some(receipt) = receipt {
+        sum.update(&(body.len() as u64).to_le_bytes());
+        sum.update(receipt);
+    }
+    sum.finalize()
+}
+
+/// The sum of a receipt.
+pub(crate) fn receipt(receipt: &Receipt) -> u32 {
+    let mut sum = Hasher::new();
+    sum.update(&receipt.name);
+    sum.update(&receipt.print);
+    sum.update(&receipt.until.micros().to_le_bytes());
+    sum.update(&receipt.made);
     sum.finalize()
 }
 

@@ -6,8 +6,9 @@ use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 use crate::cells::{Cells, Value};
 use crate::fault::{CommitError, Damage, Fault};
+use crate::leases::{Claim, Lease};
 use crate::lists;
-use crate::nouns::{Claim, Document, DocumentQuery, Head, HeadQuery, Kind, Lease, Listed, Owner, Row, Write};
+use crate::nouns::{Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Owner, Receipt, Row, Write};
 use crate::sql::{self, Query, Statement};
 use crate::sqlite::{Database, Rows};
 
@@ -269,6 +270,18 @@ impl Tables {
         limit: usize,
     ) -> Result<Vec<SessionId>, Fault> {
         self.all(sql::sessions(after, limit), Cells::id).await
+    }
+
+    pub(crate) async fn receipt(&self, name: &[u8; 16], now: Stamp) -> Result<Option<Receipt>, Fault> {
+        self.one(sql::receipt(name, now), Cells::receipt).await
+    }
+
+    pub(crate) async fn forget(&self, now: Stamp, limit: usize) -> Result<usize, Fault> {
+        let over = self.all(sql::receipts_over(now, limit), Cells::stamp).await?;
+        if let Some(last) = over.last() {
+            self.expected(vec![sql::forget(*last)]).await?;
+        }
+        Ok(over.len())
     }
 
     pub(crate) async fn is_marked(&self, name: &str) -> Result<bool, Fault> {

@@ -36,7 +36,15 @@ fn appends(positions: &[u64]) -> Vec<Statement> {
             body: Vec::new(),
         };
         let at = Stamp::from_micros(0);
-        Write::Append(Append { session: SESSION, first: *first, count: 1, at, body: Vec::new(), head })
+        Write::Append(Append {
+            session: SESSION,
+            first: *first,
+            count: 1,
+            at,
+            body: Vec::new(),
+            receipt: None,
+            head,
+        })
     });
     sql::statements(appends.collect())
 }

@@ -127,7 +127,8 @@ async fn what_logs_of_an_older_version_name_is_pinned_before_anything_is_swept()
     for row in rows {
         let position = row.first + u64::from(row.count);
         let head = store::Head { position, ..head.clone() };
-        let append = Append { session, first: row.first, count: row.count, at: row.at, body: row.body, head };
+        let store::Row { first, count, at, body, receipt } = row;
+        let append = Append { session, first, count, at, body, receipt, head };
         older.commit(vec![Write::Append(append)]).await.unwrap();
     }
     for byte in [1, 2] {

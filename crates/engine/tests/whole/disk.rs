@@ -39,7 +39,7 @@ async fn where_little_room_is_left_what_was_begun_ends_and_nothing_new_is_taken(
         metadata: BTreeMap::new(),
         events: vec![],
     };
-    assert!(is_short(&world.engine.open(HOME, new, vec![]).await));
+    assert!(is_short(&world.engine.open(HOME, new, vec![], None).await));
     // The tool's outcome and the model's answer are kept.
     world.glove.go.notify_one();
     assert!(names(&until(&mut feed, IDLE).await).contains(&"agent.message"));
@@ -110,7 +110,8 @@ async fn a_session_that_cannot_be_read_rests_and_is_deleted_all_the_same() {
     let head = store.head_of(session).await.unwrap().unwrap();
     let first = head.position;
     let head = Head { position: first + 1, ..head };
-    let damaged = Append { session, first, count: 1, at: BEGAN, body: b"no facts".to_vec(), head };
+    let body = b"no facts".to_vec();
+    let damaged = Append { session, first, count: 1, at: BEGAN, body, receipt: None, head };
     store.commit(vec![Write::Append(damaged)]).await.unwrap();
 
     let world = world(store, vec![]).await;

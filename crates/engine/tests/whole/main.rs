@@ -1,6 +1,7 @@
 //! The whole engine, with a scripted model, scripted hands and a store in memory.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
+mod attempts;
 mod blobs;
 mod disk;
 #[cfg(debug_assertions)]

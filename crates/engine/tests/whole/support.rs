@@ -357,7 +357,7 @@ impl World {
             metadata: protocol::parse::Metadata::new(),
             events,
         };
-        self.engine.open(HOME, new, Vec::new()).await.unwrap().id
+        self.engine.open(HOME, new, Vec::new(), None).await.unwrap().id
     }
 
     pub(crate) async fn send(&self, session: SessionId, events: Vec<ClientEvent>) -> Vec<Event> {

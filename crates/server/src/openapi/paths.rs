@@ -23,7 +23,11 @@ const REFUSALS: [(u16, &str); 9] = [
     ),
     (401, "No API key, or one that is unknown or revoked."),
     (404, "There is no such thing, or the workspace that is named is not the key's."),
-    (409, "A name that is taken, a version that is not the current one, or something that is in use."),
+    (
+        409,
+        "A name that is taken, a version that is not the current one, something that is in use, or an \
+         `Idempotency-Key` that came with another request.",
+    ),
     (413, "The body is too large."),
     (
         429,
@@ -98,6 +102,9 @@ fn served(operation: &Operation, method: &str, path: &str) -> Value {
         operation.refusals.iter().copied().chain([400, 401, 404, 429, 500, 529]).collect();
     if method != "GET" {
         statuses.insert(413);
+    }
+    if method == "POST" {
+        statuses.extend([400, 409]);
     }
     written["responses"] = responses(Some(good(operation.answer)), statuses);
     written

@@ -69,30 +69,33 @@ impl House {
     /// A house whose clock runs as tokio's does.
     pub(crate) async fn still() -> Self {
         let clock = Clock::from(Stamp::from_micros(1_700_000_000_000_000));
-        Self::under(routes::all(), Tree::default(), clock).await
+        Self::under(routes::all(), Tree::default(), clock, Store::memory(), 7).await
     }
 
-    /// A house over this store.
+    /// A house on this store.
     pub(crate) async fn on(store: Store) -> Self {
-        Self::founded(store, routes::all(), Tree::default(), Clock::wall()).await
+        Self::under(routes::all(), Tree::default(), Clock::wall(), store, 7).await
+    }
+
+    /// The next house on what this one leaves behind, as after the end of its process.
+    pub(crate) async fn next(self) -> Self {
+        self.engine.stop().await;
+        let (store, dice) = (self.engine.store().clone(), self.engine.mint::<protocol::id::Event>().bits());
+        Self::under(routes::all(), Tree::default(), Clock::wall(), store, dice).await
     }
 
     async fn built(routes: Router<Arc<Door>>, tree: Tree) -> Self {
-        Self::under(routes, tree, Clock::wall()).await
+        Self::under(routes, tree, Clock::wall(), Store::memory(), 7).await
     }
 
-    async fn under(routes: Router<Arc<Door>>, tree: Tree, clock: Clock) -> Self {
-        Self::founded(Store::memory(), routes, tree, clock).await
-    }
-
-    async fn founded(store: Store, routes: Router<Arc<Door>>, tree: Tree, clock: Clock) -> Self {
+    async fn under(routes: Router<Arc<Door>>, tree: Tree, clock: Clock, store: Store, dice: u128) -> Self {
         let parts = Parts {
             store,
             oracle: Arc::new(script::Script),
             hands: Arc::new(script::Echo),
             routes: Routes(vec![Route::script("test-*")]),
             clock,
-            dice: Dice::seeded(7),
+            dice: Dice::seeded(dice),
             tree,
             cache_bytes: limits::SESSION_CACHE_BYTES,
         };

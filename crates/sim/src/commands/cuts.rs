@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sim::dice::Dice;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -113,6 +113,8 @@ impl Cuts<'_> {
         }
         let (_server, caller) = self.started(&model).await?;
         let passed = judged(&caller, &mut lives, wrong).await;
+        let sessions = caller.paged("/v1/sessions", 100).await.map_err(io::Error::other)?;
+        wrong.extend(verdict::titles(&sessions));
         if let Some(ended) = model.ended()? {
             return Err(io::Error::other(format!("the model server ended by itself with {ended}")));
         }
@@ -135,16 +137,13 @@ impl Cuts<'_> {
     }
 }
 
-/// The agent and the environment that every session uses.
+/// The agent that every session uses.
 async fn furnished(caller: &Caller) -> io::Result<Ground> {
     let agent = json!({"name": "cut", "model": "claude-sonnet-4-5", "tools": [{
         "type": "custom", "name": "look_up", "description": "Looks a word up.",
         "input_schema": {"type": "object", "properties": {"word": {"type": "string"}}}}]});
-    let id = |made: Value| made["id"].as_str().unwrap_or_default().to_owned();
     let agent = caller.post("/v1/agents", &agent).await.map_err(io::Error::other)?;
-    let environment =
-        caller.post("/v1/environments", &json!({"name": "cut"})).await.map_err(io::Error::other)?;
-    Ok(Ground { agent: id(agent), environment: id(environment) })
+    Ok(Ground { agent: agent["id"].as_str().unwrap_or_default().to_owned() })
 }
 
 /// Lets every life go on until the server is killed.

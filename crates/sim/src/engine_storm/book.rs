@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use engine::CommitError;
+use engine::{Attempt, CommitError};
 use protocol::agent::SessionAgent;
 use protocol::event::Event;
 use protocol::input::ClientEvent;
-use protocol::{EventId, SessionId, Stamp, WorkspaceId};
+use protocol::{EventId, SessionId, Stamp, WorkspaceId, limits};
 use store::{HeadQuery, Order, Store};
 use tools::Outcome;
 
@@ -22,6 +22,8 @@ pub(super) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 /// For how long after a fault nothing is expected to be prompt: some failures in a row, each tried again
 /// soon.
 const SHADOW: Duration = Duration::from_secs(15);
+/// For how long after it was sent a request is sent again.
+const AGAIN: Duration = Duration::from_secs(limits::RETRIED_POST_S);
 /// Bytes of log read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -45,6 +47,10 @@ pub(super) struct Sent {
     pub(super) events: Vec<ClientEvent>,
     /// What became of it.
     pub(super) fate: Fate,
+    /// When it was first sent.
+    pub(super) at: Stamp,
+    /// Whether it was sent again, so that it may stand behind what was sent after it.
+    pub(super) again: bool,
 }
 
 /// How far a reader has come.
@@ -309,11 +315,32 @@ impl Book {
         }
     }
 
-    /// A client is about to send this.
-    pub(super) fn sending(&self, session: usize, events: Vec<ClientEvent>) -> usize {
+    /// A client is about to send this now.
+    pub(super) fn sending(&self, session: usize, events: Vec<ClientEvent>, at: Stamp) -> (usize, Attempt) {
         let mut inner = self.inner();
-        inner.sent.push(Sent { session, events, fate: Fate::Unsure });
-        inner.sent.len() - 1
+        let ticket = inner.sent.len();
+        inner.sent.push(Sent { session, events, fate: Fate::Unsure, at, again: false });
+        (ticket, Attempt::plain((ticket as u128).to_be_bytes(), false))
+    }
+
+    /// Requests for this session of which nobody has heard what became of them, and that may be sent again.
+    pub(super) fn doubted(&self, session: usize, now: Stamp) -> Vec<usize> {
+        let fits = |sent: &Sent| {
+            sent.session == session
+                && sent.fate == Fate::Unsure
+                && now.since(sent.at) < AGAIN
+                && now >= sent.at
+        };
+        let inner = self.inner();
+        (0..).zip(&inner.sent).filter(|(_, sent)| fits(sent)).map(|(ticket, _)| ticket).collect()
+    }
+
+    /// A client is about to send this again.
+    pub(super) fn sending_again(&self, ticket: usize) -> Option<(Vec<ClientEvent>, Attempt)> {
+        let mut inner = self.inner();
+        let sent = inner.sent.get_mut(ticket)?;
+        sent.again = true;
+        Some((sent.events.clone(), Attempt::plain((ticket as u128).to_be_bytes(), true)))
     }
 
     /// What its client was told.
@@ -326,7 +353,11 @@ impl Book {
             Err(CommitError::Fault(_) | CommitError::Stopping) => Fate::Unsure,
         };
         if let Some(sent) = self.inner().sent.get_mut(ticket) {
-            sent.fate = fate;
+            // Of one that was sent again one answer is enough, and a session that is gone tells nothing.
+            let gone = sent.again && matches!(accepted, Err(CommitError::NotFound));
+            if !matches!(sent.fate, Fate::Kept(_)) && !gone {
+                sent.fate = fate;
+            }
         }
     }
 

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use engine::{CommitError, Fault, NewSession};
+use engine::{Attempt, CommitError, Fault, NewSession};
 use futures_util::future::join_all;
 use kernel::{Change, Input, Refusal};
 use protocol::content::Block;
 use protocol::event::{Event, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::{Given, Metadata};
+use protocol::session::Session;
 use protocol::{EnvironmentId, EventId};
 
 use super::book::HOME;
@@ -42,6 +43,7 @@ enum Deed {
     InterruptSay,
     SayInterrupt,
     GiveUp,
+    Again,
     Rename,
     Archive,
     Delete,
@@ -86,7 +88,12 @@ async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
         metadata: Metadata::new(),
         events,
     };
-    match place.engine.open(HOME, new, Vec::new()).await {
+    let name = (u128::MAX - place.session as u128).to_be_bytes();
+    let mut told = place.engine.open(HOME, new.clone(), Vec::new(), Some(&Attempt::plain(name, false))).await;
+    if matches!(told, Err(CommitError::Fault(_))) && dice.once_in(2) {
+        told = open_again(place, new, Attempt::plain(name, true)).await;
+    }
+    match told {
         Ok(session) => place.book.opened(place.session, session.id),
         Err(CommitError::Fault(_)) => place.book.count("open in doubt"),
         Err(CommitError::Stopping) => {}
@@ -94,6 +101,15 @@ async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
     }
     place.book.refresh_all().await;
     Ok(())
+}
+
+/// Opens a session as one does who has not heard whether it was opened: there must be one.
+async fn open_again(place: &Place, new: NewSession, mut attempt: Attempt) -> Result<Session, CommitError> {
+    place.engine.recall(&mut attempt).await?;
+    match place.engine.opened(HOME, &attempt).await? {
+        Some(session) => Ok(session),
+        None => place.engine.open(HOME, new, Vec::new(), Some(&attempt)).await,
+    }
 }
 
 async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
@@ -126,6 +142,7 @@ async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
         Deed::InterruptSay => vec![stop, say(place)],
         Deed::SayInterrupt => vec![say(place), stop],
         Deed::GiveUp => return give_up(place, dice).await,
+        Deed::Again => return again(place, dice).await,
         Deed::Rename => return change(place, rename(place)).await,
         Deed::Archive => return change(place, Input::Archive).await,
         Deed::Delete => return change(place, Input::Delete).await,
@@ -151,6 +168,7 @@ fn deed(dice: &mut Dice, calls: bool) -> Deed {
         (Deed::InterruptSay, 4),
         (Deed::SayInterrupt, 3),
         (Deed::GiveUp, 5),
+        (Deed::Again, 12),
         (Deed::Rename, 3),
         (Deed::Archive, 1),
         (Deed::Delete, 1),
@@ -246,8 +264,8 @@ fn client(events: Vec<ClientEvent>) -> Input {
 /// Sends, and checks what it is told against the log. False: it is not known to have been done.
 pub(super) async fn send(place: &Place, events: Vec<ClientEvent>) -> Result<bool, String> {
     let Some(id) = place.book.id(place.session) else { return Ok(false) };
-    let ticket = place.book.sending(place.session, events.clone());
-    let told = place.engine.commit(HOME, id, client(events.clone())).await;
+    let (ticket, attempt) = place.book.sending(place.session, events.clone(), place.engine.now());
+    let told = place.engine.commit_attempt(HOME, id, client(events.clone()), Some(&attempt)).await;
     let accepted = told.as_ref().map(|committed| committed.accepted.as_slice());
     place.book.told(ticket, accepted);
     place.book.refresh(place.session).await;
@@ -325,6 +343,32 @@ async fn give_up(place: &Place, dice: &mut Dice) -> Result<(), String> {
     }
     place.book.count("gave up");
     Ok(())
+}
+
+/// Sends again what nobody has heard of, from this life of the server or an earlier one, whether or not it
+/// is on its way still.
+async fn again(place: &Place, dice: &mut Dice) -> Result<(), String> {
+    let unheard = place.book.doubted(place.session, place.engine.now());
+    let (Some(id), Some(ticket)) = (place.book.id(place.session), dice.pick(&unheard).copied()) else {
+        return Ok(());
+    };
+    let Some((events, attempt)) = place.book.sending_again(ticket) else { return Ok(()) };
+    let before = place.book.tale(place.session, |tale| tale.session.head).unwrap_or_default();
+    place.book.count("sent again");
+    let told = place.engine.commit_attempt(HOME, id, client(events), Some(&attempt)).await;
+    place.book.told(ticket, told.as_ref().map(|committed| committed.accepted.as_slice()));
+    place.book.refresh(place.session).await;
+    match told {
+        Ok(committed) => {
+            if committed.accepted.first().is_some_and(|event| event.id.minted_at() < before) {
+                place.book.count("found again");
+            }
+            durable(place, &committed.accepted, committed.head.position)
+        }
+        // Its session may be over by now.
+        Err(CommitError::NotFound) => Ok(()),
+        Err(wrong) => doubted(place, &wrong),
+    }
 }
 
 async fn change(place: &Place, input: Input) -> Result<(), String> {

@@ -33,7 +33,7 @@ const TWICE: u64 = 10;
 /// Lives from which on every mishap must have come.
 const TELLING: u64 = 200;
 /// Every mishap that is counted.
-const MISHAPS: [&str; 30] = [
+const MISHAPS: [&str; 32] = [
     "answer lost",
     "burst",
     "conflict",
@@ -43,6 +43,7 @@ const MISHAPS: [&str; 30] = [
     "end",
     "fault told",
     "follow",
+    "found again",
     "gave up",
     client::LASTING,
     "model failure",
@@ -51,6 +52,7 @@ const MISHAPS: [&str; 30] = [
     "power cut",
     "refusal",
     "resume",
+    "sent again",
     "silence",
     "slow reader",
     "stop",

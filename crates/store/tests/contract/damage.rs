@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::Connection;
-use store::{Damage, Document, DocumentQuery, Fault, HeadQuery, Kind, Store, Write};
+use store::{Append, Damage, Document, DocumentQuery, Fault, HeadQuery, Kind, Receipt, Store, Write};
 use tempfile::TempDir;
 
 use crate::{HERE, agent, append, at, create, head, row, session};
@@ -44,6 +44,7 @@ async fn a_damaged_row_is_named_and_what_is_in_front_of_it_is_served() {
         format!("UPDATE log SET body = x'00' || substr(body, 2) WHERE first = 4 AND {seven}"),
         format!("UPDATE log SET at = at + 1 WHERE first = 4 AND {seven}"),
         format!("UPDATE log SET sum = sum + 1 WHERE first = 4 AND {seven}"),
+        format!("UPDATE log SET receipt = x'00' WHERE first = 4 AND {seven}"),
         format!("UPDATE log SET body = 'text' WHERE first = 4 AND {seven}"),
         // It came to lie elsewhere, or is gone.
         format!("UPDATE log SET session = session + 64 WHERE first = 4 AND {seven}"),
@@ -137,6 +138,22 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
     // What history keeps has the sum it had.
     let versions = store.versions(HERE, Kind::Agent, 2, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(versions, [Document { ..agent(2, 2) }, agent(2, 1)]);
+}
+
+#[tokio::test]
+async fn a_damaged_receipt_finds_nothing() {
+    let place = place();
+    let store = open(place.path());
+    let with = |receipt| Append { receipt: Some(receipt), ..append(7, 0, 1) };
+    let receipt = Receipt { name: [1; 16], print: [2; 16], until: at(9), made: vec![3] };
+    let kept = vec![Write::Append(with(vec![1])), Write::PutReceipt { receipt, over: at(0) }];
+    store.commit(kept).await.unwrap();
+    for damage in ["x'02'", "x''", "x'0100'", "NULL"] {
+        beside(place.path(), &format!("UPDATE log SET receipt = {damage}"));
+        assert_eq!(store.read(session(7), 0, ALL).await, Err(lost(0)), "{damage}");
+    }
+    beside(place.path(), "UPDATE receipts SET until = 10");
+    assert!(matches!(store.receipt(&[1; 16], at(0)).await, Err(Fault::Corrupt(_))));
 }
 
 #[tokio::test]

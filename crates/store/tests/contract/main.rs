@@ -9,6 +9,7 @@ mod leases;
 mod lists;
 mod logs;
 mod purge;
+mod receipts;
 mod same;
 mod sqlite;
 
@@ -105,6 +106,12 @@ promises! {
         what_only_a_purged_session_used_goes,
         every_session_is_found_by_id,
         a_probe_writes;
+    receipts:
+        a_row_keeps_what_finds_it_again,
+        a_receipt_is_found_by_its_name_until_its_time_is_over,
+        a_receipt_gives_way_to_the_next_only_when_its_time_is_over,
+        a_receipt_of_an_undone_commit_is_not_kept,
+        receipts_whose_time_is_over_are_removed_oldest_first;
 }
 
 const HERE: WorkspaceId = WorkspaceId::from_bits(1);
@@ -145,19 +152,22 @@ fn append(number: u128, first: u64, count: u32) -> Append {
         count,
         at: at(1_000 + first as i64),
         body: format!("facts from {first}").into_bytes(),
+        receipt: None,
         head: head(number, first + u64::from(count)),
     }
 }
 
 /// The row that `append` of the same numbers leaves.
 fn row(first: u64, count: u32) -> Row {
-    Row { first, count, at: at(1_000 + first as i64), body: format!("facts from {first}").into_bytes() }
+    let body = format!("facts from {first}").into_bytes();
+    Row { first, count, at: at(1_000 + first as i64), body, receipt: None }
 }
 
 /// Creates a session whose first append leaves this head.
 async fn create(store: &Store, head: Head) {
     let count = head.position as u32;
-    let first = Append { session: head.session, first: 0, count, at: at(0), body: b"[]".to_vec(), head };
+    let (session, body) = (head.session, b"[]".to_vec());
+    let first = Append { session, first: 0, count, at: at(0), body, receipt: None, head };
     store.commit(vec![Write::Append(first)]).await.unwrap();
 }
 

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use store::{
-    Append, Claim, CommitError, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Row, Status, Store,
-    Write,
+    Append, Claim, CommitError, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Receipt, Row, Status,
+    Store, Write,
 };
 
 use crate::{HERE, agent, append, at, session};
@@ -19,6 +19,7 @@ enum Deed {
     Renew { epoch: u64, until: i64 },
     Release { epoch: u64 },
     Purge { before: i64, limit: usize },
+    Forget { now: i64, limit: usize },
 }
 
 /// What it was answered.
@@ -29,6 +30,7 @@ enum Answer {
     Renew(bool),
     Release,
     Purge(usize),
+    Forget(usize),
 }
 
 /// Everything that can be read.
@@ -42,16 +44,22 @@ struct Kept {
     documents: Vec<Document>,
     keys: Vec<Option<Document>>,
     snapshots: Vec<Option<Vec<u8>>>,
+    receipts: Vec<Option<Receipt>>,
     commits: u64,
 }
 
 fn write() -> impl Strategy<Value = Write> {
     let status = prop::sample::select(Status::ALL.to_vec());
-    let appended = (0..SESSIONS, 0_u64..4, 1_u32..3, status, prop::option::weighted(0.2, 0_i64..40));
-    let append = appended.prop_map(|(number, first, count, status, deleted)| {
+    let receipt = prop::option::weighted(0.5, prop::collection::vec(any::<u8>(), 0..6));
+    let appended = (0..SESSIONS, 0_u64..4, 1_u32..3, status, prop::option::weighted(0.2, 0_i64..40), receipt);
+    let append = appended.prop_map(|(number, first, count, status, deleted, receipt)| {
         let append = append(number, first, count);
         let head = Head { status, deleted_at: deleted.map(at), ..append.head };
-        Write::Append(Append { head, ..append })
+        Write::Append(Append { head, receipt, ..append })
+    });
+    let put = (0_u8..3, any::<u8>(), 0_i64..40, 0_i64..40).prop_map(|(name, made, until, over)| {
+        let receipt = Receipt { name: [name; 16], print: [made; 16], until: at(until), made: vec![made] };
+        Write::PutReceipt { receipt, over: at(over) }
     });
     let key = prop::option::of(prop::sample::select(vec!["a".to_owned(), "b".to_owned()]));
     let document = (0..AGENTS, 1_u64..4, key, prop::option::weighted(0.2, Just(at(9))));
@@ -76,6 +84,7 @@ fn write() -> impl Strategy<Value = Write> {
         1 => live,
         1 => Just(Write::ExpectUnused { environment: protocol::EnvironmentId::from_bits(20) }),
         1 => (0..AGENTS).prop_map(move |id| Write::Drop { kind, id }),
+        2 => put,
         1 => (0_u8..3).prop_map(|hash| Write::PutSnapshot { hash: [hash; 32], body: vec![hash] }),
     ]
 }
@@ -87,6 +96,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         1 => (1_u64..4, 0_i64..40).prop_map(|(epoch, until)| Deed::Renew { epoch, until }),
         1 => (1_u64..4).prop_map(|epoch| Deed::Release { epoch }),
         1 => (0_i64..40, 0_usize..3).prop_map(|(before, limit)| Deed::Purge { before, limit }),
+        1 => (0_i64..40, 0_usize..3).prop_map(|(now, limit)| Deed::Forget { now, limit }),
     ]
 }
 
@@ -103,6 +113,7 @@ async fn perform(store: &Store, deed: Deed) -> Answer {
             Answer::Release
         }
         Deed::Purge { before, limit } => Answer::Purge(store.purge(at(before), limit).await.unwrap()),
+        Deed::Forget { now, limit } => Answer::Forget(store.forget(at(now), limit).await.unwrap()),
     }
 }
 
@@ -117,12 +128,13 @@ async fn kept(store: &Store) -> Kept {
     for number in 0..AGENTS {
         versions.push(store.versions(HERE, Kind::Agent, number, None, 9, usize::MAX).await.unwrap().items);
     }
-    let (mut keys, mut snapshots) = (Vec::new(), Vec::new());
+    let (mut keys, mut snapshots, mut receipts) = (Vec::new(), Vec::new(), Vec::new());
     for key in ["a", "b"] {
         keys.push(store.find(HERE, Kind::Agent, key).await.unwrap());
     }
     for hash in 0_u8..3 {
         snapshots.push(store.snapshot(&[hash; 32]).await.unwrap());
+        receipts.push(store.receipt(&[hash; 16], at(5)).await.unwrap());
     }
     let documents = DocumentQuery { order: Order::Ascending, ..DocumentQuery::new(HERE, Kind::Agent, 2) };
     Kept {
@@ -134,6 +146,7 @@ async fn kept(store: &Store) -> Kept {
         documents: store.documents(documents).await.unwrap().items,
         keys,
         snapshots,
+        receipts,
         commits: store.commits(),
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 /// Answers with the agent, archived now or before.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = call.id("agent_id")?;
-    let archived = document::change(&call, || async {
+    document::change(&call, || async {
         let stored = current(&call, id).await?.value;
         let Some(next) = agent::archive(&stored, call.engine().now()) else {
             return Ok(Change::Nothing(stored));
@@ -23,8 +23,8 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         let document = row(call.workspace(), &next)?;
         let revise = Write::Revise { document, expected: stored.version, keep_history: false };
         Ok(Change::Writes(next, vec![live, revise]))
-    });
-    Answer::json(&archived.await?)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
             agent::enlist(agent, &sent, &found, roster::nested(&call))?
         }
     };
-    let saved = document::change(&call, || async {
+    document::change(&call, || async {
         Ok(Change::Writes(&agent, vec![Write::Create(row(call.workspace(), &agent)?)]))
-    });
-    Answer::json(saved.await?)
+    })
+    .await
 }
 
 #[cfg(test)]

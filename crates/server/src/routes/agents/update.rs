@@ -15,7 +15,7 @@ use crate::{
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = call.id("agent_id")?;
     let body = call.body().await?;
-    let changed = document::change(&call, || async {
+    document::change(&call, || async {
         let stored = current(&call, id).await?.value;
         let engine = call.engine();
         let change = agent::Change::read(body.clone(), engine.routes())?;
@@ -28,8 +28,8 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         let document = row(call.workspace(), &next)?;
         let revise = Write::Revise { document, expected: stored.version, keep_history: true };
         Ok(Change::Writes(next, vec![live, revise]))
-    });
-    Answer::json(&changed.await?)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::{
 /// Answers with the environment, archived now or before.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = named(&call)?;
-    let archived = document::change(&call, || async {
+    document::change(&call, || async {
         let stored = current(&call, id).await?;
         let Some(next) = environment::archive(&stored.value, call.engine().now()) else {
             return Ok(Change::Nothing(stored.value));
@@ -22,8 +22,8 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         let expected = stored.row.version;
         let document = row(&call, &next, expected + 1)?;
         Ok(Change::Writes(next, vec![Write::Revise { document, expected, keep_history: false }]))
-    });
-    Answer::json(&archived.await?)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -15,11 +15,11 @@ use crate::{
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let engine = call.engine();
     let environment = environment::create(call.body().await?, engine.mint(), engine.now())?;
-    let made = document::change(&call, || async {
+    document::change(&call, || async {
         free(&call, &environment).await?;
         Ok(Change::Writes(&environment, vec![Write::Create(row(&call, &environment, 1)?)]))
-    });
-    Answer::json(made.await?)
+    })
+    .await
 }
 
 #[cfg(test)]

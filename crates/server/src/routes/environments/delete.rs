@@ -18,7 +18,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = named(&call)?;
     let force = call.query.flag("force")?;
     let gone = json!({"id": id, "type": "environment_deleted"});
-    let deleted = document::change(&call, || async {
+    document::change(&call, || async {
         current(&call, id).await?;
         let sessions = call.engine().store().using(id).await?;
         environment::delete(id, usize::try_from(sessions).unwrap_or(usize::MAX), force)?;
@@ -26,8 +26,8 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         let unused = (!force).then_some(Write::ExpectUnused { environment: id });
         let drop = Write::Drop { kind: Kind::Environment, id: id.bits() };
         Ok(Change::Writes(&gone, unused.into_iter().chain([drop]).collect()))
-    });
-    Answer::json(deleted.await?)
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = named(&call)?;
     let body = call.body().await?;
-    let changed = document::change(&call, || async {
+    document::change(&call, || async {
         let stored = current(&call, id).await?;
         let Some(next) = environment::revise(&stored.value, body.clone(), call.engine().now())? else {
             return Ok(Change::Nothing(stored.value));
@@ -24,8 +24,8 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         let expected = stored.row.version;
         let document = row(&call, &next, expected + 1)?;
         Ok(Change::Writes(next, vec![Write::Revise { document, expected, keep_history: false }]))
-    });
-    Answer::json(&changed.await?)
+    })
+    .await
 }
 
 #[cfg(test)]

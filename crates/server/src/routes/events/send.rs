@@ -18,7 +18,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let session = call.id("session_id")?;
     let events = call.read(events).await?;
     let input = Input::Client { events, made: BTreeMap::new() };
-    let committed = call.engine().commit(call.workspace(), session, input).await?;
+    let committed = call.engine().commit_attempt(call.workspace(), session, input, call.attempt()).await?;
     let data = committed.accepted.into_iter().map(echoed).collect();
     Answer::json(&Sent { data })
 }

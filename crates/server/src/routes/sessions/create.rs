@@ -21,6 +21,11 @@ const RACES: u32 = 8;
 
 /// Answers with the session: `running` when it begins with events, else `idle`.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    if let Some(attempt) = call.attempt()
+        && let Some(session) = call.engine().opened(call.workspace(), attempt).await?
+    {
+        return Answer::json(&session);
+    }
     let request = call.read(request).await?;
     for _ in 0..RACES {
         match open(&call, request.clone()).await? {
@@ -67,7 +72,7 @@ async fn open(call: &Call, request: session::Request) -> Result<Result<Session, 
         metadata: request.metadata,
         events: request.events,
     };
-    Ok(engine.open(call.workspace(), new, expects).await)
+    Ok(engine.open(call.workspace(), new, expects, call.attempt()).await)
 }
 
 /// The agent in the version that is asked for.

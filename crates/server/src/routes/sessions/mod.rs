@@ -7,6 +7,7 @@ pub(super) mod list;
 pub(super) mod retrieve;
 pub(super) mod update;
 
+use engine::Committed;
 use kernel::Input;
 use protocol::SessionId;
 
@@ -20,6 +21,17 @@ pub(super) fn missing(id: SessionId) -> Problem {
 /// Answers with the session as it is after `input`.
 async fn after(call: &Call, input: Input) -> Result<Answer, Problem> {
     let id = call.id("session_id")?;
-    let committed = call.engine().commit(call.workspace(), id, input).await?;
-    Answer::json(&call.engine().object(&committed.head).await?)
+    let committed = call.engine().commit_attempt(call.workspace(), id, input, call.attempt()).await?;
+    told(call, &committed).await
+}
+
+/// What came of the request when it was sent before: what was right then may not be so any more.
+pub(super) async fn earlier(call: &Call) -> Result<Option<Committed>, Problem> {
+    let Some(attempt) = call.attempt().filter(|attempt| attempt.may_repeat()) else { return Ok(None) };
+    Ok(call.engine().earlier(call.workspace(), call.id("session_id")?, attempt).await?)
+}
+
+/// The session as it was after this.
+async fn told(call: &Call, committed: &Committed) -> Result<Answer, Problem> {
+    Answer::json(&call.engine().object_at(&committed.head, committed.at).await?)
 }

@@ -4,7 +4,7 @@ use kernel::{Input, rules::session};
 use protocol::{environment::Environment, parse::Given, tool::Tool};
 use store::Kind;
 
-use super::after;
+use super::{after, earlier, told};
 use crate::{
     answer::Answer,
     document::{self, Stored},
@@ -15,6 +15,9 @@ use crate::{
 /// Answers with the session as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let change = call.read(session::update).await?;
+    if let Some(earlier) = earlier(&call).await? {
+        return told(&call, &earlier).await;
+    }
     if let Given::Value(tools) = &change.tools {
         reachable(&call, tools).await?;
     }

@@ -1,18 +1,25 @@
 //! `POST /v1/sessions/{session_id}/threads/{thread_id}/archive`: ends a child thread.
 
 use kernel::Input;
+use protocol::ThreadId;
 
 use super::named;
-use crate::{answer::Answer, error::Problem, extract::Call};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::sessions};
 
 /// Answers with the thread, terminated. Once more changes nothing. One that works is refused, and so is the
 /// primary, which ends with its session.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let (session, thread) = named(&call).await?;
-    let input = Input::ArchiveThread { thread: thread.id };
-    call.engine().commit(call.workspace(), session, input).await?;
-    let (_, thread) = named(&call).await?;
-    Answer::json(&thread)
+    let committed = if let Some(earlier) = sessions::earlier(&call).await? {
+        earlier
+    } else {
+        let (session, thread) = named(&call).await?;
+        let input = Input::ArchiveThread { thread: thread.id };
+        call.engine().commit_attempt(call.workspace(), session, input, call.attempt()).await?
+    };
+    let id: ThreadId = call.id("thread_id")?;
+    let threads = call.engine().threads_at(&committed.head, committed.at).await?;
+    let archived = threads.into_iter().find(|thread| thread.id == id);
+    Answer::json(&archived.ok_or_else(|| Problem::internal("an archived thread is not in its session"))?)
 }
 
 #[cfg(test)]

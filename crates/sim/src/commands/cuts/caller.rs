@@ -52,23 +52,35 @@ impl Caller {
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Hitch> {
-        self.read(Method::GET, path, None).await
+        self.read(self.request(Method::GET, path), &format!("GET {path}")).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Hitch> {
-        self.read(Method::POST, path, Some(body)).await
+        self.send(path, body, false).await
+    }
+
+    /// Posts; `again`: as the SDKs do that did not hear the first answer.
+    pub(crate) async fn send(&self, path: &str, body: &Value, again: bool) -> Result<Value, Hitch> {
+        let count = u32::from(again).to_string();
+        let request = self.request(Method::POST, path).header("x-stainless-retry-count", count).json(body);
+        self.read(request, &format!("POST {path}")).await
+    }
+
+    /// Every entry of a list, by pages of a thousand.
+    pub(crate) async fn all(&self, path: &str) -> Result<Vec<Value>, Hitch> {
+        self.paged(path, 1_000).await
     }
 
     /// Every entry of a list, page by page.
-    pub(crate) async fn all(&self, path: &str) -> Result<Vec<Value>, Hitch> {
+    pub(crate) async fn paged(&self, path: &str, limit: usize) -> Result<Vec<Value>, Hitch> {
         let mut entries = Vec::new();
-        let mut page = self.get(&format!("{path}?limit=1000")).await?;
+        let mut page = self.get(&format!("{path}?limit={limit}")).await?;
         loop {
             if let Some(data) = page["data"].as_array() {
                 entries.extend(data.iter().cloned());
             }
             let Some(next) = page["next_page"].as_str() else { return Ok(entries) };
-            page = self.get(&format!("{path}?limit=1000&page={next}")).await?;
+            page = self.get(&format!("{path}?limit={limit}&page={next}")).await?;
         }
     }
 
@@ -81,14 +93,9 @@ impl Caller {
         Ok(Stream { response, path, decoder: Decoder::default(), frames: VecDeque::new() })
     }
 
-    async fn read(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Hitch> {
-        let what = format!("{method} {path}");
-        let mut request = self.request(method, path);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let response = request.send().await.map_err(|lost| Hitch::cut(&what, &lost))?;
-        good(response, &what).await?.json().await.map_err(|lost| Hitch::cut(&what, &lost))
+    async fn read(&self, request: reqwest::RequestBuilder, what: &str) -> Result<Value, Hitch> {
+        let response = request.send().await.map_err(|lost| Hitch::cut(what, &lost))?;
+        good(response, what).await?.json().await.map_err(|lost| Hitch::cut(what, &lost))
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -15,13 +15,11 @@ const TURNS: u32 = 25;
 /// Numbers of messages a life may use.
 const NUMBERS: u64 = 1_000_000;
 
-/// The agent and environment of every session.
+/// What every session shares.
 #[derive(Debug)]
 pub(crate) struct Ground {
     /// The agent's id.
     pub(crate) agent: String,
-    /// The environment's id.
-    pub(crate) environment: String,
 }
 
 /// What became of a message.
@@ -35,6 +33,16 @@ pub(crate) enum Said {
     Unknown,
 }
 
+/// A request whose answer has not come: it is sent again, until one does.
+#[derive(Debug)]
+struct Lost {
+    events: Vec<Value>,
+    /// The message in it.
+    says: Option<u64>,
+    /// The calls that it answers.
+    calls: Vec<String>,
+}
+
 /// What a client knows of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Dossier {
@@ -44,6 +52,9 @@ pub(crate) struct Dossier {
     pub(crate) said: BTreeMap<u64, Said>,
     /// The processed events that the streams showed, in order; the first comes from the list.
     pub(crate) streamed: Vec<String>,
+    /// How often it was interrupted.
+    pub(crate) stops: usize,
+    lost: Option<Lost>,
     /// Calls seen and not seen answered.
     open: BTreeSet<String>,
     /// Calls whose result was acknowledged.
@@ -53,15 +64,39 @@ pub(crate) struct Dossier {
 
 impl Dossier {
     /// Sends events and notes their ids.
-    async fn send(&mut self, caller: &Caller, session: &str, events: &[Value]) -> Result<(), Hitch> {
+    async fn send(&mut self, caller: &Caller, session: &str, lost: Lost) -> Result<(), Hitch> {
+        self.lost = Some(lost);
+        self.deliver(caller, session, false).await
+    }
+
+    /// Sends again what was not answered.
+    async fn resend(&mut self, caller: &Caller, session: &str) -> Result<(), Hitch> {
+        self.deliver(caller, session, true).await
+    }
+
+    async fn deliver(&mut self, caller: &Caller, session: &str, again: bool) -> Result<(), Hitch> {
+        let Some(lost) = self.lost.take() else { return Ok(()) };
         let path = format!("/v1/sessions/{session}/events");
-        let echo = caller.post(&path, &json!({"events": events})).await?;
+        let echo = match caller.send(&path, &json!({"events": lost.events}), again).await {
+            Ok(echo) => echo,
+            // A refusal is an answer too, for a message may meet an open call.
+            Err(Hitch::Refused { status: 400, .. }) if lost.says.is_some() => {
+                self.said.extend(lost.says.map(|number| (number, Said::Refused)));
+                return Ok(());
+            }
+            Err(hitch) => {
+                self.lost = Some(lost);
+                return Err(hitch);
+            }
+        };
         let ids = echo["data"].as_array().into_iter().flatten().filter_map(|event| event["id"].as_str());
         self.acknowledged.extend(ids.map(str::to_owned));
+        self.said.extend(lost.says.map(|number| (number, Said::Kept)));
+        self.answered.extend(lost.calls);
         Ok(())
     }
 
-    /// Says something; a refusal is an answer too, for a message may meet an open call.
+    /// Says something.
     async fn say(
         &mut self,
         caller: &Caller,
@@ -70,12 +105,15 @@ impl Dossier {
         message: Value,
     ) -> Result<(), Hitch> {
         self.said.insert(number, Said::Unknown);
-        match self.send(caller, session, &[message]).await {
-            Ok(()) => self.said.insert(number, Said::Kept),
-            Err(Hitch::Refused { status: 400, .. }) => self.said.insert(number, Said::Refused),
-            Err(hitch) => return Err(hitch),
-        };
-        Ok(())
+        let lost = Lost { events: vec![message], says: Some(number), calls: Vec::new() };
+        self.send(caller, session, lost).await
+    }
+
+    /// Stops what goes on.
+    async fn stop(&mut self, caller: &Caller, session: &str) -> Result<(), Hitch> {
+        self.stops += 1;
+        let events = vec![json!({"type": "user.interrupt"})];
+        self.send(caller, session, Lost { events, says: None, calls: Vec::new() }).await
     }
 
     /// Answers every open call, in one request or one by one.
@@ -83,9 +121,8 @@ impl Dossier {
         let calls: Vec<String> = self.open.difference(&self.answered).cloned().collect();
         let size = if at_once { calls.len().max(1) } else { 1 };
         for part in calls.chunks(size) {
-            let results: Vec<Value> = part.iter().map(|call| script::result(call)).collect();
-            self.send(caller, session, &results).await?;
-            self.answered.extend(part.iter().cloned());
+            let events = part.iter().map(|call| script::result(call)).collect();
+            self.send(caller, session, Lost { events, says: None, calls: part.to_vec() }).await?;
         }
         Ok(())
     }
@@ -144,6 +181,7 @@ impl Dossier {
 
     /// Answers what is open and reads the stream until the session rests and everything was shown.
     pub(crate) async fn settle(&mut self, caller: &Caller, session: &str) -> Result<(), Hitch> {
+        self.resend(caller, session).await?;
         let mut stream = self.follow(caller, session).await?;
         loop {
             match self.look(caller, session).await? {
@@ -176,6 +214,8 @@ pub(crate) struct Life {
     pub(crate) wrong: Vec<String>,
     dice: Dice,
     number: u64,
+    /// The number of the session that it is about to open.
+    opening: Option<u64>,
     current: Option<(String, Dossier)>,
     old: Vec<(String, Dossier)>,
 }
@@ -183,7 +223,14 @@ pub(crate) struct Life {
 impl Life {
     pub(crate) fn new(place: u64, seed: u64) -> Self {
         let number = place * NUMBERS;
-        Self { wrong: Vec::new(), dice: Dice::new(seed), number, current: None, old: Vec::new() }
+        Self {
+            wrong: Vec::new(),
+            dice: Dice::new(seed),
+            number,
+            opening: None,
+            current: None,
+            old: Vec::new(),
+        }
     }
 
     /// How many events were acknowledged.
@@ -210,7 +257,7 @@ impl Life {
     async fn spend(&mut self, caller: &Caller, ground: &Ground) -> Result<(), Hitch> {
         let (session, mut dossier) = match self.current.take() {
             Some(current) => current,
-            None => opened(caller, ground).await?,
+            None => self.opened(caller, ground).await?,
         };
         let spent = self.turns(caller, &session, &mut dossier).await;
         let done = (session, dossier);
@@ -222,6 +269,7 @@ impl Life {
     }
 
     async fn turns(&mut self, caller: &Caller, session: &str, dossier: &mut Dossier) -> Result<(), Hitch> {
+        dossier.resend(caller, session).await?;
         let mut stream = dossier.follow(caller, session).await?;
         match dossier.look(caller, session).await? {
             Rest::Busy => {}
@@ -236,7 +284,7 @@ impl Life {
                     self.say(caller, session, dossier).await?;
                 }
                 "span.model_request_start" | "agent.custom_tool_use" if self.dice.once_in(12) => {
-                    dossier.send(caller, session, &[json!({"type": "user.interrupt"})]).await?;
+                    dossier.stop(caller, session).await?;
                 }
                 "session.status_idle" if event["stop_reason"]["type"] == "requires_action" => {
                     dossier.answer(caller, session, self.dice.once_in(2)).await?;
@@ -255,18 +303,28 @@ impl Life {
         let message = script::message(&mut self.dice, self.number);
         dossier.say(caller, session, self.number, message).await
     }
-}
 
-/// Opens a session with one event in its list, so that there is a cursor from the first moment.
-async fn opened(caller: &Caller, ground: &Ground) -> Result<(String, Dossier), Hitch> {
-    let opening = json!({"agent": ground.agent, "environment_id": ground.environment});
-    let session = caller.post("/v1/sessions", &opening).await?;
-    let session = session["id"].as_str().unwrap_or_default().to_owned();
-    caller.post(&format!("/v1/sessions/{session}"), &json!({"title": "under load"})).await?;
-    let events = caller.all(&format!("/v1/sessions/{session}/events")).await?;
-    let mut dossier = Dossier::default();
-    for event in &events {
-        dossier.see(event);
+    /// Opens a session with one event in its list, so that there is a cursor from the first moment, in an
+    /// environment of its own. What a kill has cut is sent again from the first request on.
+    async fn opened(&mut self, caller: &Caller, ground: &Ground) -> Result<(String, Dossier), Hitch> {
+        let again = self.opening.is_some();
+        let number = *self.opening.get_or_insert_with(|| {
+            self.number += 1;
+            self.number
+        });
+        let id = |made: Value| made["id"].as_str().unwrap_or_default().to_owned();
+        let name = format!("cut {number}");
+        let environment = id(caller.send("/v1/environments", &json!({"name": name}), again).await?);
+        let opening = json!({"agent": ground.agent, "environment_id": environment, "title": name});
+        let session = id(caller.send("/v1/sessions", &opening, again).await?);
+        let path = format!("/v1/sessions/{session}");
+        caller.send(&path, &json!({"metadata": {"under": "load"}}), again).await?;
+        let events = caller.all(&format!("{path}/events")).await?;
+        self.opening = None;
+        let mut dossier = Dossier::default();
+        for event in &events {
+            dossier.see(event);
+        }
+        Ok((session, dossier))
     }
-    Ok((session, dossier))
 }

@@ -14,6 +14,7 @@ pub(crate) fn of(dossier: &Dossier, events: &[Value]) -> Vec<String> {
     let mut wrong = order(events);
     wrong.extend(acknowledged(dossier, events));
     wrong.extend(messages(dossier, events));
+    wrong.extend(once(dossier, events));
     wrong.extend(pairs(
         events,
         "span.model_request_start",
@@ -103,6 +104,33 @@ fn messages(dossier: &Dossier, events: &[Value]) -> Vec<String> {
     }
     wrong.extend(there.keys().map(|number| format!("message {number} was never sent")));
     wrong
+}
+
+/// What is sent again until it is answered is there once: each interrupt, and the client's result of a call.
+fn once(dossier: &Dossier, events: &[Value]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let stops = events.iter().filter(|event| text(event, "type") == "user.interrupt").count();
+    if stops != dossier.stops {
+        wrong.push(format!("it was interrupted {} times, and the list says {stops}", dossier.stops));
+    }
+    let mut given = BTreeSet::new();
+    for event in events.iter().filter(|event| text(event, "type") == "user.custom_tool_result") {
+        let call = text(event, "custom_tool_use_id");
+        let own = event["content"] == script::result(call)["content"];
+        if own && !given.insert(call) {
+            wrong.push(format!("the result of {call} is there twice"));
+        }
+    }
+    wrong
+}
+
+/// No session was opened twice: each has a title of its own.
+pub(crate) fn titles(sessions: &[Value]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let twice = sessions.iter().filter(|session| !seen.insert(text(session, "title")));
+    twice
+        .map(|session| format!("{} was opened twice: {}", text(session, "title"), text(session, "id")))
+        .collect()
 }
 
 /// Each `first` is followed by a `second` that names it by `key`, and by no more than one if `once`.
@@ -217,6 +245,26 @@ mod tests {
         dossier.said = BTreeMap::from([(1, Said::Unknown), (2, Said::Refused)]);
         let wrong = ["message 1 (Unknown) is there 2 times", "message 2 (Refused) is there 1 times"];
         assert_eq!(of(&dossier, &twice), wrong);
+    }
+
+    #[test]
+    fn what_was_done_twice_is_seen() {
+        let mut stopped = turn();
+        stopped.push(json!({"type": "user.interrupt"}));
+        stopped.push(idle());
+        let stopped = events(stopped);
+        let mut dossier = knows(&stopped);
+        assert_eq!(of(&dossier, &stopped), ["it was interrupted 0 times, and the list says 1"]);
+        dossier.stops = 1;
+        assert_eq!(of(&dossier, &stopped), Vec::<String>::new());
+        let mut twice = turn();
+        let result = || script::result("e2");
+        twice.extend([result(), json!({"type": "session.status_running"}), result(), idle()]);
+        let twice = events(twice);
+        assert_eq!(of(&knows(&twice), &twice), ["the result of e2 is there twice"]);
+        let session = |id: &str, title: &str| json!({"id": id, "title": title});
+        let sessions = [session("a", "cut 1"), session("b", "cut 2"), session("c", "cut 1")];
+        assert_eq!(titles(&sessions), ["cut 1 was opened twice: c"]);
     }
 
     #[test]

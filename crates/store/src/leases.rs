@@ -1,0 +1,58 @@
+//! Leases: who holds one, and what a claim to it gets.
+
+use protocol::Stamp;
+
+use crate::fault::Fault;
+
+/// The answer to a claim of a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The caller holds it.
+    Held {
+        /// Grows at every change of holder; names this holding to `renew` and `release`.
+        epoch: u64,
+        /// Whether it ran out in another holder's hands, so that something may be left undone.
+        took_over: bool,
+    },
+    /// Somebody else holds it.
+    Taken {
+        /// Who.
+        holder: String,
+        /// Until when, if it is not renewed.
+        until: Stamp,
+    },
+}
+
+/// A lease as it is kept; shared by the drivers, which add only how to read and swap it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lease {
+    /// Empty once released.
+    pub(crate) holder: String,
+    pub(crate) epoch: u64,
+    pub(crate) until: Stamp,
+}
+
+impl Lease {
+    /// What `holder` gets at `now`, and the lease to keep if it gets it.
+    pub(crate) fn claim(
+        kept: Option<&Self>,
+        holder: &str,
+        now: Stamp,
+        until: Stamp,
+    ) -> Result<(Claim, Option<Self>), Fault> {
+        if holder.is_empty() {
+            return Err(Fault::Misuse("a lease's holder has a name"));
+        }
+        let (epoch, took_over) = match kept {
+            None => (1, false),
+            Some(kept) if kept.holder == holder => (kept.epoch, false),
+            Some(kept) if kept.holder.is_empty() => (kept.epoch + 1, false),
+            Some(kept) if kept.until <= now => (kept.epoch + 1, true),
+            Some(kept) => {
+                return Ok((Claim::Taken { holder: kept.holder.clone(), until: kept.until }, None));
+            }
+        };
+        let next = Self { holder: holder.to_owned(), epoch, until };
+        Ok((Claim::Held { epoch, took_over }, Some(next)))
+    }
+}
