@@ -58,16 +58,15 @@ fn custom_result(
         turn::settled(draft, thread);
         return Ok(id);
     }
-    let (thread, other) = match draft.answered(call) {
-        Some((thread, first)) => (thread, first.is_some_and(|first| *first != body)),
-        None => {
-            let earlier = earlier(draft, made, event, "custom_tool_use_id", call)?;
-            match earlier.kind {
-                MadeKind::Custom { answer } => {
-                    (earlier.thread, answer.is_some_and(|first| Given::of(&body) != Some(first)))
-                }
-                MadeKind::Asked | MadeKind::Unasked => return Err(Refusal::NotYours { event, call }),
+    let (thread, other) = if let Some((thread, first)) = draft.answered(call) {
+        (thread, first.is_some_and(|first| *first != body))
+    } else {
+        let earlier = earlier(draft, made, event, "custom_tool_use_id", call)?;
+        match earlier.kind {
+            MadeKind::Custom { answer } => {
+                (earlier.thread, answer.is_some_and(|first| Given::of(&body) != Some(first)))
             }
+            MadeKind::Asked | MadeKind::Unasked => return Err(Refusal::NotYours { event, call }),
         }
     };
     if other {

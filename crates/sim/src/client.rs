@@ -132,7 +132,7 @@ fn any(world: &mut World) -> ClientEvent {
 fn result_again(world: &mut World) -> Option<ClientEvent> {
     let call = pick(world, has_result)?;
     let given = world.desk.call(call).and_then(|call| call.given.clone());
-    Some(given.map(|given| again(call, given)).unwrap_or_else(|| result(world, call)))
+    Some(given.map_or_else(|| result(world, call), |given| again(call, given)))
 }
 
 /// Another answer than a client has given before.

@@ -404,7 +404,9 @@ impl World {
 pub(crate) fn look_up(input: &mut Input, session: &Session, facts: &[Fact]) {
     if let Input::Client { events, made } = input {
         let mut search = Search::of(session, events);
-        facts.iter().for_each(|fact| search.see(fact));
+        for fact in facts {
+            search.see(fact);
+        }
         *made = search.made();
     }
 }

@@ -130,7 +130,7 @@ async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
         Deed::Result => one(place, dice, &customs),
         Deed::Results => open.iter().map(|call| word(place, dice, *call)).collect(),
         Deed::ResultRace => return race(place, dice, &customs).await,
-        Deed::ResultAgain => return again(place, dice, &of(&settled, Kind::Custom)).await,
+        Deed::ResultAgain => return answer_again(place, dice, &of(&settled, Kind::Custom)).await,
         Deed::Verdict => one(place, dice, &asked),
         Deed::VerdictAgain => one(place, dice, &of(&settled, Kind::Ask)),
         Deed::Mistake => return mistake(place, dice).await,
@@ -142,7 +142,7 @@ async fn act(place: &Place, dice: &mut Dice) -> Result<(), String> {
         Deed::InterruptSay => vec![stop, say(place)],
         Deed::SayInterrupt => vec![say(place), stop],
         Deed::GiveUp => return give_up(place, dice).await,
-        Deed::Again => return again(place, dice).await,
+        Deed::Again => return send_again(place, dice).await,
         Deed::Rename => return change(place, rename(place)).await,
         Deed::Archive => return change(place, Input::Archive).await,
         Deed::Delete => return change(place, Input::Delete).await,
@@ -206,7 +206,7 @@ async fn race(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Resu
 
 /// A call is answered once more: as before, which is taken; otherwise than a client has, which is not; or
 /// although the server has closed it, which is taken.
-async fn again(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Result<(), String> {
+async fn answer_again(place: &Place, dice: &mut Dice, calls: &[(EventId, Kind)]) -> Result<(), String> {
     let (Some(id), Some((call, _))) = (place.book.id(place.session), dice.pick(calls).copied()) else {
         return Ok(());
     };
@@ -347,7 +347,7 @@ async fn give_up(place: &Place, dice: &mut Dice) -> Result<(), String> {
 
 /// Sends again what nobody has heard of, from this life of the server or an earlier one, whether or not it
 /// is on its way still.
-async fn again(place: &Place, dice: &mut Dice) -> Result<(), String> {
+async fn send_again(place: &Place, dice: &mut Dice) -> Result<(), String> {
     let unheard = place.book.doubted(place.session, place.engine.now());
     let (Some(id), Some(ticket)) = (place.book.id(place.session), dice.pick(&unheard).copied()) else {
         return Ok(());
