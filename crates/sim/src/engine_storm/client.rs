@@ -90,13 +90,15 @@ async fn open(place: &Place, dice: &mut Dice) -> Result<(), String> {
     };
     let name = (u128::MAX - place.session as u128).to_be_bytes();
     let mut told = place.engine.open(HOME, new.clone(), Vec::new(), Some(&Attempt::plain(name, false))).await;
-    if matches!(told, Err(CommitError::Fault(_))) && dice.once_in(2) {
-        told = open_again(place, new, Attempt::plain(name, true)).await;
+    if matches!(told, Err(CommitError::Fault(_))) {
+        place.book.count("open in doubt");
+        if dice.once_in(2) {
+            told = open_again(place, new, Attempt::plain(name, true)).await;
+        }
     }
     match told {
         Ok(session) => place.book.opened(place.session, session.id),
-        Err(CommitError::Fault(_)) => place.book.count("open in doubt"),
-        Err(CommitError::Stopping) => {}
+        Err(CommitError::Fault(_) | CommitError::Stopping) => {}
         Err(why) => return Err(format!("open: {why}")),
     }
     place.book.refresh_all().await;
