@@ -47,8 +47,8 @@ pub struct NewSession {
 }
 
 impl Engine {
-    /// Makes a session, for the request `attempt` if it is one. `expects` goes into the same batch; when one of
-    /// them fails, nothing was made.
+    /// Makes a session, for the request `attempt` if it is one. `expects` goes into the same batch; when one
+    /// of them fails, nothing was made.
     pub async fn open(
         &self,
         workspace: WorkspaceId,

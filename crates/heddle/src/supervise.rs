@@ -79,7 +79,11 @@ impl Vital {
         match self {
             Self::StoreWriter => ("store-writer", Ends, "makes commits durable; one thread"),
             Self::StoreReader => ("store-reader", Ends, "answers queries; a few threads"),
-            Self::EngineSweep => ("engine-sweep", Again, "lets resting sessions go, purges deleted ones"),
+            Self::EngineSweep => (
+                "engine-sweep",
+                Again,
+                "lets resting sessions go, purges deleted ones, lets receipts go whose time is over",
+            ),
             Self::EnginePins => {
                 ("engine-pins", Again, "learns which blobs old logs use, removes unused ones")
             }

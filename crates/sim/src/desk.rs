@@ -194,8 +194,8 @@ impl Desk {
         self.open().iter().any(let_in)
     }
 
-    /// Whether this line, a first result or verdict, sets its thread to work that waits for nobody else: it is
-    /// the last that is needed, and nothing runs beside it.
+    /// Whether this line, a first result or verdict, sets its thread to work that waits for nobody else: it
+    /// is the last that is needed, and nothing runs beside it.
     pub(crate) fn wakes(&self, line: &Line) -> bool {
         let word = match line.kind.as_str() {
             "user.custom_tool_result" => given(line).is_some(),

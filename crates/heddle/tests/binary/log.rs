@@ -35,7 +35,7 @@ fn the_log_the_header_and_the_body_of_an_error_name_one_id() {
     for (method, path, route, level, status) in [
         ("GET", "/v1/agents?limit=1", "/v1/agents", "DEBUG", 200),
         ("POST", "/v1/agents", "/v1/agents", "INFO", 400),
-        ("GET", "/v1/agents/agent_1", "/v1/agents/{agent_id}", "DEBUG", 404),
+        ("GET", "/v1/agents/agent_1111111111111111111111", "/v1/agents/{agent_id}", "DEBUG", 404),
         ("GET", "/nowhere/at/all", "", "DEBUG", 404),
         ("PUT", "/v1/agents", "/v1/agents", "DEBUG", 405),
         ("GET", "/v1/skills", "/v1/skills", "INFO", 501),
@@ -260,7 +260,7 @@ fn no_secret_is_in_the_log_however_much_is_logged() {
             ask(&server.url, "POST", path, &[more], r#"{"in-the-body": "in-the-body"#);
         }
         let agent = r#"{"name":"a","model":"claude-x","system":"in-the-body"}"#;
-        let agent = id(&post(&server.url, KEY, "/v1/agents?x=in-the-query", agent), "agent");
+        let agent = id(&post(&server.url, KEY, "/v1/agents?beta=in-the-query", agent), "agent");
         let environment = id(&post(&server.url, KEY, "/v1/environments", r#"{"name":"e"}"#), "env");
         let session = format!(r#"{{"agent":"{agent}","environment_id":"{environment}"}}"#);
         let session = id(&post(&server.url, KEY, "/v1/sessions", &session), "sesn");

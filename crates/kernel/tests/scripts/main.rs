@@ -11,3 +11,4 @@ mod script;
 mod sessions;
 mod threads;
 mod turns;
+mod verdicts;

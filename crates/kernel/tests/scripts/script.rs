@@ -10,8 +10,8 @@
 //! with `@1` is an outcome of child1; a fact of another thread than the primary is written with it. `archive
 //! 1` archives child1, a tool's input may name one as `"child1"`, `interrupt 1` stops it.
 //!
-//! `again 1` is a result for a call that is not open: the log is searched for it first. What a line that begins
-//! with `earlier` makes is kept as the first version would have kept it.
+//! `again 1` is a result for a call that is not open: the log is searched for it first. What a line that
+//! begins with `earlier` makes is kept as the first version would have kept it.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a script that does not play may panic")]
 
@@ -418,8 +418,8 @@ impl Stage {
     }
 }
 
-/// What the first version would have kept in its place: facts without marks; and beside an asked call the others
-/// ran, so that the session was not idle.
+/// What the first version would have kept in its place: facts without marks; and beside an asked call the
+/// others ran, so that the session was not idle.
 fn as_earlier(decision: Decision) -> Decision {
     let mut stored = serde_json::to_value(&decision.facts).expect("written");
     let facts = stored.as_array_mut().expect("facts");

@@ -1,6 +1,6 @@
 //! Each call is answered once with effect, never before it was made, and by a client with nothing else than
-//! before; while one is open the model is not asked and no message is taken; a call that does not run is answered
-//! in the same commit; a person's interrupt leaves none open.
+//! before; while one is open the model is not asked and no message is taken; a call that does not run is
+//! answered in the same commit; a person's interrupt leaves none open.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The grammar of status events over the wait tree (rules.md 1): what is printed is what the log says is
 //! being done; going idle is the deepest thread first, the primary last, then usage and the session; going
-//! running is the session first, then a parent before its children, right behind the client's answer that sets
-//! them to work; nothing is said twice, and nothing after an end.
+//! running is the session first, then a parent before its children, right behind the client's answer that
+//! sets them to work; nothing is said twice, and nothing after an end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -150,8 +150,8 @@ impl Status {
         Ok(())
     }
 
-    /// A client's answer that sets its thread to work is said before that, and before what waits for that thread
-    /// runs again.
+    /// A client's answer that sets its thread to work is said before that, and before what waits for that
+    /// thread runs again.
     fn wakes(&mut self, line: &Line, reading: &Reading) -> Result<(), String> {
         let Some(own) = line.thread.and_then(|own| reading.thread(own)) else { return Ok(()) };
         // What still waits for a child goes on only if a call of its own does.

@@ -51,7 +51,7 @@ async fn a_damaged_row_is_named_and_what_is_in_front_of_it_is_served() {
         format!("DELETE FROM log WHERE first = 4 AND {seven}"),
         format!(
             "DELETE FROM log WHERE first = 4 AND {seven}; \
-             INSERT INTO log SELECT (SELECT MIN(number) FROM heads), first, count, at, body, sum FROM log \
+             INSERT INTO log SELECT (SELECT MIN(number) FROM heads), first, count, at, body, sum, receipt FROM log \
              WHERE first = 4 AND session = {other}"
         ),
     ] {
