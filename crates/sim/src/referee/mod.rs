@@ -8,7 +8,7 @@ mod retries;
 pub(crate) mod runs;
 mod spans;
 mod stamps;
-mod status;
+pub(crate) mod status;
 mod transcript;
 mod turns;
 mod usage;

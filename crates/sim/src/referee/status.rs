@@ -151,6 +151,11 @@ fn works(line: &Line) -> bool {
     works && !closed
 }
 
+/// Whether an answer sets nobody to work, since the turn may not ask again.
+pub(crate) fn is_over(line: &Line) -> bool {
+    line.error[0] == "tool_use_limit_reached_error"
+}
+
 impl Referee for Status {
     fn name(&self) -> &'static str {
         "status"
@@ -158,7 +163,7 @@ impl Referee for Status {
 
     fn see(&mut self, line: &Line) -> Result<(), String> {
         if let Some(next) = self.next.take() {
-            law!(next == line.kind, "expected {next}");
+            law!(next == line.kind || (next.ends_with("_running") && is_over(line)), "expected {next}");
         }
         let kind = line.kind.as_str();
         if kind.contains("status_") || kind == "session.usage" {
@@ -241,10 +246,17 @@ mod tests {
         let both = vec![result(8), result(9)];
         let right = [both.clone(), running(), vec![start.clone()]].concat();
         assert_eq!(judged(&[asked.clone(), right]), Ok(()));
-        let first = [running(), both, vec![start.clone()]].concat();
+        let first = [running(), both.clone(), vec![start.clone()]].concat();
         assert!(judged(&[asked.clone(), first]).is_err());
         let between = [vec![result(8)], running(), vec![result(9), start]].concat();
         assert!(judged(&[asked.clone(), between]).is_err());
+        let ends = |kind: &str| {
+            let error = [kind.into(), "exhausted".into(), String::new()];
+            let failed = Line { error, ..event(3, "session.error") };
+            [both.clone(), vec![failed], idle("retries_exhausted", &[])].concat()
+        };
+        assert_eq!(judged(&[asked.clone(), ends("tool_use_limit_reached_error")]), Ok(()));
+        assert!(judged(&[asked.clone(), ends("model_request_failed_error")]).is_err());
         let rest = [vec![result(8)], idle("requires_action", &[9])].concat();
         let again = [running(), vec![result(8)], idle("requires_action", &[9])].concat();
         assert_eq!(judged(&[asked, rest, again]), Ok(()));
