@@ -35,7 +35,7 @@ fn the_log_the_header_and_the_body_of_an_error_name_one_id() {
     for (method, path, route, level, status) in [
         ("GET", "/v1/agents?limit=1", "/v1/agents", "DEBUG", 200),
         ("POST", "/v1/agents", "/v1/agents", "INFO", 400),
-        ("GET", "/v1/agents/agent_1111111111111111111111", "/v1/agents/{agent_id}", "DEBUG", 404),
+        ("GET", "/v1/agents/agent_1", "/v1/agents/{agent_id}", "DEBUG", 400),
         ("GET", "/nowhere/at/all", "", "DEBUG", 404),
         ("PUT", "/v1/agents", "/v1/agents", "DEBUG", 405),
         ("GET", "/v1/skills", "/v1/skills", "INFO", 501),
