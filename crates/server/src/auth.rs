@@ -42,21 +42,16 @@ fn secret(headers: &HeaderMap) -> Option<&str> {
 /// `anthropic-workspace-id` may be left out; if it is sent, it must match.
 fn same_workspace(workspace: WorkspaceId, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(asked) = headers.get("anthropic-workspace-id") else { return Ok(()) };
-    let wrong = match asked.to_str().unwrap_or_default().trim().parse::<WorkspaceId>() {
+    let (kind, wrong) = match asked.to_str().unwrap_or_default().trim().parse::<WorkspaceId>() {
         Ok(asked) if asked == workspace => return Ok(()),
-        Ok(asked) => Ok(format!("there is no workspace {asked} here")),
-        Err(wrong) if wrong.is_foreign() => Ok(wrong.to_string()),
-        Err(wrong) => Err(wrong),
+        Ok(asked) => (ErrorKind::NotFound, format!("there is no workspace {asked} here")),
+        Err(wrong) if wrong.is_foreign() => (ErrorKind::NotFound, wrong.to_string()),
+        Err(wrong) => (ErrorKind::InvalidRequest, wrong.to_string()),
     };
-    let told = |wrong: &str| {
-        format!(
-            "anthropic-workspace-id: {wrong}; this key belongs to {workspace}: send that, or leave it out"
-        )
-    };
-    Err(match wrong {
-        Ok(absent) => Problem::missing(told(&absent)),
-        Err(wrong) => Problem::new(ErrorKind::InvalidRequest, told(&wrong.to_string())),
-    })
+    let message = format!(
+        "anthropic-workspace-id: {wrong}; this key belongs to {workspace}: send that, or leave it out"
+    );
+    Err(Problem::new(kind, message))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use crate::{
     error::Problem,
     http2, openapi,
     query::Query,
-    retried::{self, Slot},
+    retried::{self, AttemptHeaders, Slot},
     sse,
     unread::{Records, Shape},
 };
@@ -299,8 +299,8 @@ async fn entry(
     if parts.method != Method::POST {
         return Ok(Entry::Another);
     }
-    let headers = parts.headers.clone();
-    let attempt = move |body: Bytes| retried::attempt(caller, &target, &headers, &body);
+    let told = AttemptHeaders::of(caller, &parts.headers)?;
+    let attempt = move |body: Bytes| Ok(told.attempt(caller, &target, &body));
     let mut attempt = body::with(body.clone(), attempt).await?;
     let slot = door.working.enter(&attempt).await;
     if !attempt.may_repeat() {

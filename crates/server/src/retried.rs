@@ -19,21 +19,33 @@ const COUNT: &str = "x-stainless-retry-count";
 /// The key that a client may give a request.
 const KEY: &str = "Idempotency-Key";
 
-/// How a POST is known: by its key if it has one, else by caller, path and body once it is sent again.
-///
-/// # Errors
-/// A key that is none.
-pub(crate) fn attempt(
-    caller: Caller,
-    path: &str,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Attempt, Problem> {
-    let asked = print(b'a', caller, path, body);
-    Ok(match key(headers)? {
-        Some(key) => Attempt::keyed(print(b'k', caller, key, b""), asked),
-        None => Attempt::plain(asked, again(headers)),
-    })
+/// What a POST's headers say of how it is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AttemptHeaders {
+    /// The hash of its key.
+    Key(Print),
+    /// It has none; whether it was sent before.
+    Plain { again: bool },
+}
+
+impl AttemptHeaders {
+    /// # Errors
+    /// A key that is none.
+    pub(crate) fn of(caller: Caller, headers: &HeaderMap) -> Result<Self, Problem> {
+        Ok(match key(headers)? {
+            Some(key) => Self::Key(print(b'k', caller, key, b"")),
+            None => Self::Plain { again: again(headers) },
+        })
+    }
+
+    /// How the POST is known: by its key if it has one, else by caller, path and body once it is sent again.
+    pub(crate) fn attempt(self, caller: Caller, path: &str, body: &[u8]) -> Attempt {
+        let asked = print(b'a', caller, path, body);
+        match self {
+            Self::Key(name) => Attempt::keyed(name, asked),
+            Self::Plain { again } => Attempt::plain(asked, again),
+        }
+    }
 }
 
 fn print(kind: u8, caller: Caller, name: &str, body: &[u8]) -> Print {
@@ -156,7 +168,8 @@ mod tests {
     fn caller_path_and_body_make_a_post_and_so_does_a_key() {
         let one = (Caller([1; 32]), "/a", "{}");
         let attempt = |(caller, path, body): (Caller, &str, &str), sent: &[_]| {
-            attempt(caller, path, &headers(sent), body.as_bytes()).expect("a attempt")
+            let told = AttemptHeaders::of(caller, &headers(sent)).expect("no key, or one");
+            told.attempt(caller, path, body.as_bytes())
         };
         let plain = attempt(one, &[]);
         for other in

@@ -292,13 +292,9 @@ async fn receipts_whose_time_is_over_are_swept() {
     let house = House::still().await;
     let body = json!({"name": "n", "model": "test-1"});
     house.post("/v1/agents", &body).await.ok();
-    let attempt = attempt(
-        Caller(keys::hash(crate::testing::KEY)),
-        "/v1/agents",
-        &HeaderMap::new(),
-        body.to_string().as_bytes(),
-    );
-    let name = attempt.expect("an attempt").name();
+    let caller = Caller(keys::hash(crate::testing::KEY));
+    let told = AttemptHeaders::of(caller, &HeaderMap::new()).expect("no key");
+    let name = told.attempt(caller, "/v1/agents", body.to_string().as_bytes()).name();
     let kept = async || house.engine().store().receipt(&name, Stamp::from_micros(0)).await.expect("a look");
     assert!(kept().await.is_some());
     tokio::time::sleep(TEN_MINUTES.saturating_sub(Duration::from_secs(1))).await;

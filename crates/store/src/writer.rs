@@ -59,16 +59,20 @@ impl Group {
         let mut group = Self::default();
         group.take(first)?;
         group.gather(waiting)?;
-        if group.batches.len() < before {
+        if group.batches.len() < before && group.has_room() {
             pause(GATHERED);
             group.gather(waiting)?;
         }
         Ok(group)
     }
 
+    fn has_room(&self) -> bool {
+        self.batches.len() < GROUP && self.bytes < GROUP_BYTES
+    }
+
     /// Takes all that waits and has room.
     fn gather(&mut self, waiting: &mut mpsc::Receiver<Order>) -> Result<(), End> {
-        while self.batches.len() < GROUP && self.bytes < GROUP_BYTES {
+        while self.has_room() {
             let Ok(order) = waiting.try_recv() else { break };
             self.take(order)?;
         }
