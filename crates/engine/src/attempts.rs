@@ -86,6 +86,14 @@ impl Attempt {
         Self { name, print, kind: Known::Key, made: None }
     }
 
+    /// The same where it is known that the one before it left nothing.
+    pub fn anew(self) -> Self {
+        match self.kind {
+            Known::Again | Known::First => Self { kind: Known::First, ..self },
+            Known::Key => self,
+        }
+    }
+
     /// What finds it.
     pub fn name(&self) -> Print {
         self.name

@@ -168,6 +168,12 @@ impl Problem {
         Self { status: StatusCode::CONFLICT, retry: Some(false), ..Self::new(kind, message) }
     }
 
+    /// Whether it is sure that nothing was written.
+    pub(crate) fn left_nothing(&self) -> bool {
+        let full = matches!(self.often, Some(Often::Full));
+        full || self.status.is_client_error() || self.kind == ErrorKind::Overloaded
+    }
+
     /// The body, for the request with this id.
     pub(crate) fn body(&self, request_id: String) -> ErrorBody {
         let details = self.code.map(|code| Object::from_iter([("error_code".to_owned(), code.into())]));

@@ -233,7 +233,9 @@ where
     let task = door.tasks.spawn(async move {
         let answer = work.await;
         // Whoever sends it again finds what it left.
-        drop(slot);
+        if let Some(slot) = slot {
+            slot.end(&answer);
+        }
         // The body had its turn for as long as anything of it was there.
         answer?.try_map(|json| Ok(place.done(json, turn)))
     });
@@ -303,6 +305,9 @@ async fn entry(
     let attempt = move |body: Bytes| Ok(told.attempt(caller, &target, &body));
     let mut attempt = body::with(body.clone(), attempt).await?;
     let slot = door.working.enter(&attempt).await;
+    if slot.was_refused() {
+        attempt = attempt.anew();
+    }
     if !attempt.may_repeat() {
         return Ok(Entry::Fresh(attempt, slot));
     }

@@ -1,9 +1,10 @@
 //! POSTs that are sent again (rules.md 4): how one is known, and how it waits for the one before it.
 //!
 //! What the one before came to is found in what it left behind: `engine::Attempt`. While it is still being
-//! worked on nobody knows, so that whoever may be its repeat waits here.
+//! worked on nobody knows, so that whoever may be its repeat waits here. Of one that was refused it is kept
+//! that it left nothing, so that its repeat is not taken for that of an older one that asked the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
@@ -16,6 +17,8 @@ use crate::{auth::Caller, error::Problem};
 
 /// How many times the client says that it has sent a request before.
 const COUNT: &str = "x-stainless-retry-count";
+/// How many refused POSTs are remembered, 32 bytes each; then the oldest is forgotten.
+const REFUSED: usize = 4_096;
 /// The key that a client may give a request.
 const KEY: &str = "Idempotency-Key";
 
@@ -90,9 +93,15 @@ pub(crate) fn another() -> Problem {
     Problem::conflict(protocol::error::ErrorKind::Conflict, message)
 }
 
-/// The POSTs that are being worked on.
+/// The POSTs that are being worked on, and those that were refused.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Working(Arc<Mutex<BTreeMap<Print, Same>>>);
+pub(crate) struct Working(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    working: BTreeMap<Print, Same>,
+    refused: Refused,
+}
 
 /// Those that are one and the same.
 #[derive(Debug)]
@@ -102,11 +111,21 @@ struct Same {
     ended: watch::Sender<()>,
 }
 
+/// Those whose newest first attempt left nothing.
+#[derive(Debug, Default)]
+struct Refused {
+    names: BTreeSet<Print>,
+    /// The same and some that were done since, the oldest first.
+    order: VecDeque<Print>,
+}
+
 /// One that is being worked on, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     working: Working,
     name: Print,
+    /// Whether it is sent for the first time.
+    first: bool,
 }
 
 impl Working {
@@ -116,13 +135,13 @@ impl Working {
             // An error is their end: nothing is ever sent.
             while before.changed().await.is_ok() {}
         }
-        Slot { working: self.clone(), name: attempt.name() }
+        Slot { working: self.clone(), name: attempt.name(), first: !attempt.may_repeat() }
     }
 
     /// Counts it as one that is worked on, or says for what it waits.
     fn join(&self, attempt: &Attempt) -> Option<watch::Receiver<()>> {
-        let mut working = self.lock();
-        let same = working.entry(attempt.name());
+        let mut known = self.lock();
+        let same = known.working.entry(attempt.name());
         if let std::collections::btree_map::Entry::Occupied(same) = &same
             && attempt.may_repeat()
         {
@@ -132,14 +151,49 @@ impl Working {
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Print, Same>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// Whether the newest first attempt was refused: what an older one left is not of this.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.working.lock().refused.names.contains(&self.name)
+    }
+
+    /// Ends it with its answer. Of a failure of ours nobody knows whether it left something.
+    pub(crate) fn end<T>(self, answer: &Result<T, Problem>) {
+        let refused = &mut self.working.lock().refused;
+        match answer {
+            Ok(_) => refused.forget(&self.name),
+            Err(problem) if self.first && problem.left_nothing() => refused.keep(self.name),
+            Err(_) => {}
+        }
+    }
+}
+
+impl Refused {
+    fn keep(&mut self, name: Print) {
+        if !self.names.insert(name) {
+            return;
+        }
+        self.order.push_back(name);
+        if self.order.len() > REFUSED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.names.remove(&oldest);
+        }
+    }
+
+    fn forget(&mut self, name: &Print) {
+        self.names.remove(name);
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut working = self.working.lock();
+        let working = &mut self.working.lock().working;
         if let Some(same) = working.get_mut(&self.name) {
             same.many -= 1;
             if same.many == 0 {
@@ -222,7 +276,31 @@ mod tests {
         let slot = repeat.await;
         assert!(working.enter(&again).now_or_never().is_none(), "repeats wait for each other");
         drop(slot);
-        assert!(working.lock().is_empty());
+        assert!(working.lock().working.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_kept_until_it_is_done_and_never_more_than_its_bound() {
+        let working = Working::default();
+        let told = async |path: &str, answer: Result<(), Problem>| {
+            working.enter(&named(path, false)).await.end(&answer);
+            working.enter(&named(path, true)).await.was_refused()
+        };
+        let refused = || Problem::parameter("x", "no");
+        assert!(!told("/a", Ok(())).await);
+        assert!(told("/a", Err(refused())).await);
+        assert!(told("/a", Err(Problem::internal("nobody knows"))).await);
+        assert!(!told("/b", Err(Problem::internal("nobody knows"))).await);
+        assert!(told("/a", Err(refused())).await);
+        assert!(!told("/a", Ok(())).await);
+        for number in 0..REFUSED {
+            assert!(told(&number.to_string(), Err(refused())).await);
+        }
+        let known = |path: &str| working.lock().refused.names.contains(&named(path, true).name());
+        assert!(known("0") && !known("/a"), "the one that was done took the oldest place");
+        assert!(told("more", Err(refused())).await);
+        assert!(!known("0") && known("1"));
+        assert_eq!(working.lock().refused.order.len(), REFUSED);
     }
 }
 

@@ -243,6 +243,27 @@ async fn what_failed_is_tried_anew_and_uses_up_no_key() {
 }
 
 #[tokio::test]
+async fn a_repeat_of_what_was_refused_is_not_taken_for_that_of_an_older_one() {
+    let house = House::open().await;
+    let session = format!("/v1/sessions/{}", id(&house.session(&[]).await));
+    let events = format!("{session}/events");
+    let body = json!({"events": [message("hi")]});
+    let first = house.post(&events, &body).await.ok();
+    house.settled(&session).await;
+    // The queue of a thread that is held is full; then there is room again.
+    house.post(&events, &json!({"events": [message("hold")]})).await.ok();
+    let many = json!({"events": vec![message("hi"); 50]});
+    while house.post(&events, &many).await.status == 200 {}
+    while house.post(&events, &body).await.status == 200 {}
+    let stop = json!({"events": [{"type": "user.interrupt"}]});
+    house.post(&events, &stop).await.ok();
+    house.settled(&session).await;
+    let second = again(&house, &events, &body).await.ok();
+    assert_ne!(second["data"][0]["id"], first["data"][0]["id"]);
+    assert_eq!(again(&house, &events, &body).await.ok(), second);
+}
+
+#[tokio::test]
 async fn a_key_is_its_callers_and_one_that_is_none_is_refused() {
     let house = House::open().await;
     let (store, workspace) = (house.engine().store(), WorkspaceId::from_bits(1));

@@ -52,7 +52,7 @@ pub(crate) struct Dossier {
     pub(crate) said: BTreeMap<u64, Said>,
     /// The processed events that the streams showed, in order; the first comes from the list.
     pub(crate) streamed: Vec<String>,
-    /// How often it was interrupted.
+    /// How often it was interrupted, but for those that were answered as an earlier one.
     pub(crate) stops: usize,
     lost: Option<Lost>,
     /// Calls seen and not seen answered.
@@ -90,7 +90,15 @@ impl Dossier {
             }
         };
         let ids = echo["data"].as_array().into_iter().flatten().filter_map(|event| event["id"].as_str());
-        self.acknowledged.extend(ids.map(str::to_owned));
+        let ids: Vec<_> = ids.map(str::to_owned).collect();
+        // One interrupt asks the same as another: where its first attempt never came in, it is taken for the
+        // one before it.
+        let is_earlier = again && !ids.is_empty() && ids.iter().all(|id| self.acknowledged.contains(id));
+        if is_earlier && lost.events == [json!({"type": "user.interrupt"})] {
+            self.stops -= 1;
+        } else {
+            self.acknowledged.extend(ids);
+        }
         self.said.extend(lost.says.map(|number| (number, Said::Kept)));
         self.answered.extend(lost.calls);
         Ok(())
