@@ -215,7 +215,7 @@ async fn what_was_answered_is_told_until_its_session_is_purged_and_nothing_is_ma
     }
     let later = Stamp::from_micros(i64::MAX);
     assert_eq!(house.engine().store().purge(later, 9).await.expect("a purge"), 1);
-    for Sent { path, body, .. } in [&opened, &said] {
+    for Sent { path, body, .. } in [&opened, &said, &opened] {
         again(&house, path, body).await.refused(404, "not_found_error", "there is no such session");
     }
     assert_eq!(data(&house.get("/v1/sessions").await.ok()), Vec::<Value>::new());
