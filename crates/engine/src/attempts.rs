@@ -181,6 +181,9 @@ impl Engine {
         if receipt.print != attempt.print {
             return Ok(Recalled::Another);
         }
+        if attempt.kind != Known::Key && receipt.until <= self.answered().after(KEPT) {
+            return Ok(Recalled::Nothing);
+        }
         match receipt.made.split_first() {
             Some((&ANSWER, answer)) => Ok(Recalled::Answer(answer.to_vec())),
             Some((&COMMIT, place)) => {
@@ -205,18 +208,46 @@ impl Engine {
         }
     }
 
-    /// The session that this POST made when it was sent before, as it was then; `None`: it made none.
+    /// The session that this POST made when it was sent before, as it was then; `None`: it made none. A
+    /// session that was used since, archived or deleted was made by another request of the same words, for
+    /// whoever uses it has its answer; a key says that it was this one.
     ///
     /// # Errors
-    /// [`CommitError::NotFound`] when that session is gone.
+    /// [`CommitError::NotFound`] when the session that its key made is gone.
     pub async fn opened(
         &self,
         workspace: WorkspaceId,
         attempt: &Attempt,
     ) -> Result<Option<Session>, CommitError> {
         let Some(Place { session, .. }) = attempt.made else { return Ok(None) };
+        let is_keyed = attempt.kind == Known::Key;
+        if !is_keyed && self.was_used(workspace, session).await? {
+            return Ok(None);
+        }
         let earlier = self.earlier(workspace, session, attempt).await?.ok_or(CommitError::NotFound)?;
         Ok(Some(self.object_at(&earlier.head, earlier.at).await?))
+    }
+
+    /// Whether a client has done something with a session since it made it.
+    async fn was_used(&self, workspace: WorkspaceId, session: SessionId) -> Result<bool, Fault> {
+        let Some(head) = self.store().head(workspace, session).await? else { return Ok(true) };
+        if head.archived_at.or(head.deleted_at).is_some() {
+            return Ok(true);
+        }
+        let mut first = 0;
+        loop {
+            let rows = self.store().read(session, first, log::CHUNK).await?;
+            if rows.iter().any(|row| row.first > 0 && row.receipt.is_some()) {
+                return Ok(true);
+            }
+            let Some(last) = rows.last() else { return Ok(false) };
+            first = last.first + u64::from(last.count);
+        }
+    }
+
+    /// What was committed until then was answered, by a process before this one.
+    fn answered(&self) -> Stamp {
+        self.0.lease.answered
     }
 
     /// Lets go of receipts whose time is over.
@@ -262,7 +293,7 @@ pub(crate) async fn find(
         let Some(last) = rows.last() else { break };
         before = last.first;
         for row in rows {
-            if row.at.after(KEPT) <= now {
+            if row.at.after(KEPT) <= now || row.at <= engine.answered() {
                 return Ok(None);
             }
             if own(&row) {

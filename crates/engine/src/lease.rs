@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use protocol::Stamp;
 use store::Claim;
 
 use crate::{Engine, Parts, fault::Fault};
@@ -11,11 +12,18 @@ use crate::{Engine, Parts, fault::Fault};
 pub(crate) const SCOPE: &str = "node";
 const HELD: Duration = Duration::from_secs(30);
 const RENEWED: Duration = Duration::from_secs(10);
+/// How long before its last sign of life a process that was killed may have committed what it answered no
+/// more. More than an answer takes, so that a request is found also where one start after the other is cut.
+const UNANSWERED: Duration = Duration::from_secs(30);
+/// The same of one that ended well: it answers before it ends.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// A held lease.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(crate) epoch: u64,
+    /// What was committed before this was answered by an earlier process.
+    pub(crate) answered: Stamp,
 }
 
 pub(crate) async fn claim(parts: &Parts) -> Result<Lease, Fault> {
@@ -28,9 +36,24 @@ pub(crate) async fn claim(parts: &Parts) -> Result<Lease, Fault> {
         Claim::Held { .. } => claim,
     };
     match claim {
-        Claim::Held { epoch, .. } => Ok(Lease { epoch }),
+        Claim::Held { epoch, took_over, before } => {
+            let doubt = if took_over { UNANSWERED } else { ENDING };
+            let answered = before.map_or(0, |until| until.micros() - micros(HELD) - micros(doubt));
+            Ok(Lease { epoch, answered: Stamp::from_micros(answered) })
+        }
         Claim::Taken { holder, .. } => Err(Fault::Taken(holder)),
     }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Lets the lease go, and says when: whoever takes it knows how long this process has lived.
+pub(crate) async fn release(engine: &Engine) -> Result<(), store::Fault> {
+    let (store, epoch) = (engine.store(), engine.0.lease.epoch);
+    store.renew(SCOPE, epoch, engine.now().after(HELD)).await?;
+    store.release(SCOPE, epoch).await
 }
 
 /// Renews the lease until the engine stops; a lease that was lost stops the engine's jobs.

@@ -171,7 +171,7 @@ impl Engine {
         self.0.tasks.close();
         self.0.tasks.wait().await;
         self.hands().stop().await;
-        if let Err(fault) = self.store().release(lease::SCOPE, self.0.lease.epoch).await {
+        if let Err(fault) = lease::release(self).await {
             tracing::warn!(%fault, "the lease could not be released");
         }
     }

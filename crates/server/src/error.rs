@@ -168,10 +168,19 @@ impl Problem {
         Self { status: StatusCode::CONFLICT, retry: Some(false), ..Self::new(kind, message) }
     }
 
-    /// Whether it is sure that nothing was written.
-    pub(crate) fn left_nothing(&self) -> bool {
-        let full = matches!(self.often, Some(Often::Full));
-        full || self.status.is_client_error() || self.kind == ErrorKind::Overloaded
+    /// Whether it is sure that nothing was written, and that clients send the request again.
+    pub(crate) fn comes_again(&self) -> bool {
+        match self.kind {
+            ErrorKind::RateLimit | ErrorKind::Overloaded => true,
+            ErrorKind::Api => matches!(self.often, Some(Often::Full)),
+            ErrorKind::InvalidRequest
+            | ErrorKind::Authentication
+            | ErrorKind::Permission
+            | ErrorKind::NotFound
+            | ErrorKind::Conflict
+            | ErrorKind::RequestTooLarge
+            | ErrorKind::NotSupported => false,
+        }
     }
 
     /// The body, for the request with this id.

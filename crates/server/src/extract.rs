@@ -304,7 +304,7 @@ async fn entry(
     let told = AttemptHeaders::of(caller, &parts.headers)?;
     let attempt = move |body: Bytes| Ok(told.attempt(caller, &target, &body));
     let mut attempt = body::with(body.clone(), attempt).await?;
-    let slot = door.working.enter(&attempt).await;
+    let slot = door.working.enter(caller, &attempt).await;
     if slot.was_refused() {
         attempt = attempt.anew();
     }

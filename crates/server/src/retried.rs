@@ -17,8 +17,8 @@ use crate::{auth::Caller, error::Problem};
 
 /// How many times the client says that it has sent a request before.
 const COUNT: &str = "x-stainless-retry-count";
-/// How many refused POSTs are remembered, 32 bytes each; then the oldest is forgotten.
-const REFUSED: usize = 4_096;
+/// How many refused POSTs of one key are remembered, 32 bytes each; then its oldest is forgotten.
+const REFUSED: usize = 1_024;
 /// The key that a client may give a request.
 const KEY: &str = "Idempotency-Key";
 
@@ -100,7 +100,7 @@ pub(crate) struct Working(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     working: BTreeMap<Print, Same>,
-    refused: Refused,
+    refused: BTreeMap<Caller, Refused>,
 }
 
 /// Those that are one and the same.
@@ -123,6 +123,7 @@ struct Refused {
 #[derive(Debug)]
 pub(crate) struct Slot {
     working: Working,
+    caller: Caller,
     name: Print,
     /// Whether it is sent for the first time.
     first: bool,
@@ -130,12 +131,12 @@ pub(crate) struct Slot {
 
 impl Working {
     /// Lets a POST in; one that may have been sent before waits for those that it may repeat.
-    pub(crate) async fn enter(&self, attempt: &Attempt) -> Slot {
+    pub(crate) async fn enter(&self, caller: Caller, attempt: &Attempt) -> Slot {
         while let Some(mut before) = self.join(attempt) {
             // An error is their end: nothing is ever sent.
             while before.changed().await.is_ok() {}
         }
-        Slot { working: self.clone(), name: attempt.name(), first: !attempt.may_repeat() }
+        Slot { working: self.clone(), caller, name: attempt.name(), first: !attempt.may_repeat() }
     }
 
     /// Counts it as one that is worked on, or says for what it waits.
@@ -159,15 +160,28 @@ impl Working {
 impl Slot {
     /// Whether the newest first attempt was refused: what an older one left is not of this.
     pub(crate) fn was_refused(&self) -> bool {
-        self.working.lock().refused.names.contains(&self.name)
+        self.working
+            .lock()
+            .refused
+            .get(&self.caller)
+            .is_some_and(|refused| refused.names.contains(&self.name))
     }
 
     /// Ends it with its answer. Of a failure of ours nobody knows whether it left something.
     pub(crate) fn end<T>(self, answer: &Result<T, Problem>) {
-        let refused = &mut self.working.lock().refused;
+        let all = &mut self.working.lock().refused;
         match answer {
-            Ok(_) => refused.forget(&self.name),
-            Err(problem) if self.first && problem.left_nothing() => refused.keep(self.name),
+            Ok(_) => {
+                if let Some(refused) = all.get_mut(&self.caller)
+                    && refused.names.remove(&self.name)
+                    && refused.names.is_empty()
+                {
+                    all.remove(&self.caller);
+                }
+            }
+            Err(problem) if self.first && problem.comes_again() => {
+                all.entry(self.caller).or_default().keep(self.name);
+            }
             Err(_) => {}
         }
     }
@@ -184,10 +198,6 @@ impl Refused {
         {
             self.names.remove(&oldest);
         }
-    }
-
-    fn forget(&mut self, name: &Print) {
-        self.names.remove(name);
     }
 }
 
@@ -207,9 +217,12 @@ impl Drop for Slot {
 mod tests {
     use super::*;
     use futures_util::FutureExt as _;
+    use protocol::error::ErrorKind;
+
+    const ONE: Caller = Caller([1; 32]);
 
     fn named(path: &str, again: bool) -> Attempt {
-        Attempt::plain(print(b'a', Caller([1; 32]), path, b"{}"), again)
+        Attempt::plain(print(b'a', ONE, path, b"{}"), again)
     }
 
     fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {
@@ -264,17 +277,17 @@ mod tests {
     #[tokio::test]
     async fn a_repeat_waits_for_all_before_it_and_a_first_attempt_for_nobody() {
         let working = Working::default();
-        let first = working.enter(&named("/a", false)).await;
-        let second = working.enter(&named("/a", false)).now_or_never().expect("it waits for nobody");
-        assert!(working.enter(&named("/b", true)).now_or_never().is_some());
+        let first = working.enter(ONE, &named("/a", false)).await;
+        let second = working.enter(ONE, &named("/a", false)).now_or_never().expect("it waits for nobody");
+        assert!(working.enter(ONE, &named("/b", true)).now_or_never().is_some());
         let again = named("/a", true);
-        let mut repeat = Box::pin(working.enter(&again));
+        let mut repeat = Box::pin(working.enter(ONE, &again));
         assert!(futures_util::poll!(&mut repeat).is_pending());
         drop(first);
         assert!(futures_util::poll!(&mut repeat).is_pending());
         drop(second);
         let slot = repeat.await;
-        assert!(working.enter(&again).now_or_never().is_none(), "repeats wait for each other");
+        assert!(working.enter(ONE, &again).now_or_never().is_none(), "repeats wait for each other");
         drop(slot);
         assert!(working.lock().working.is_empty());
     }
@@ -283,24 +296,26 @@ mod tests {
     async fn what_was_refused_is_kept_until_it_is_done_and_never_more_than_its_bound() {
         let working = Working::default();
         let told = async |path: &str, answer: Result<(), Problem>| {
-            working.enter(&named(path, false)).await.end(&answer);
-            working.enter(&named(path, true)).await.was_refused()
+            working.enter(ONE, &named(path, false)).await.end(&answer);
+            working.enter(ONE, &named(path, true)).await.was_refused()
         };
-        let refused = || Problem::parameter("x", "no");
+        let refused = || Problem::new(ErrorKind::RateLimit, "too many");
         assert!(!told("/a", Ok(())).await);
+        assert!(!told("/a", Err(Problem::parameter("x", "no"))).await, "nobody sends this again");
         assert!(told("/a", Err(refused())).await);
         assert!(told("/a", Err(Problem::internal("nobody knows"))).await);
         assert!(!told("/b", Err(Problem::internal("nobody knows"))).await);
         assert!(told("/a", Err(refused())).await);
         assert!(!told("/a", Ok(())).await);
-        for number in 0..REFUSED {
+        assert!(working.lock().refused.is_empty());
+        for number in 0..=REFUSED {
             assert!(told(&number.to_string(), Err(refused())).await);
         }
-        let known = |path: &str| working.lock().refused.names.contains(&named(path, true).name());
-        assert!(known("0") && !known("/a"), "the one that was done took the oldest place");
-        assert!(told("more", Err(refused())).await);
+        let known = |path: &str| working.lock().refused[&ONE].names.contains(&named(path, true).name());
         assert!(!known("0") && known("1"));
-        assert_eq!(working.lock().refused.order.len(), REFUSED);
+        assert_eq!(working.lock().refused[&ONE].order.len(), REFUSED);
+        let other = named("1", true);
+        assert!(!working.enter(Caller([2; 32]), &other).await.was_refused(), "each key has its own");
     }
 }
 

@@ -116,8 +116,10 @@ async fn one_of_each(house: &House, headers: &[(&str, &str)]) -> Vec<Sent> {
     all.push(sent(&place, json!({"description": "d"})).await);
     let opening =
         json!({"agent": made(&all[0]), "environment_id": environment, "initial_events": [message("hi")]});
-    all.push(sent("/v1/sessions", opening).await);
-    let session = format!("/v1/sessions/{}", made(&all[4]).as_str().expect("an id"));
+    all.push(sent("/v1/sessions", opening.clone()).await);
+    let mut used = opening;
+    used["title"] = json!("used");
+    let session = format!("/v1/sessions/{}", id(&house.post("/v1/sessions", &used).await.ok()));
     house.settled(&session).await;
     all.push(sent(&session, json!({"title": "t"})).await);
     all.push(sent(&format!("{session}/events"), json!({"events": [message("one"), message("two")]})).await);
@@ -200,25 +202,61 @@ async fn every_post_with_a_key_is_done_once_though_the_server_ended_in_between()
 }
 
 #[tokio::test]
-async fn what_was_answered_is_told_until_its_session_is_purged_and_nothing_is_made_again() {
+async fn what_was_answered_is_told_until_its_session_is_purged_and_what_a_key_made_is_not_made_again() {
     let house = House::open().await;
     let (agent, environment) = (house.agent().await, house.environment().await);
     let opening = json!({"agent": agent["id"], "environment_id": environment["id"]});
-    let opened = sent(&house, "/v1/sessions", opening, &[]).await;
+    let key = [("idempotency-key", "k")];
+    let opened = sent(&house, "/v1/sessions", opening, &key).await;
     let session = format!("/v1/sessions/{}", id(&house.get("/v1/sessions").await.ok()["data"][0]));
     let said = sent(&house, &format!("{session}/events"), json!({"events": [message("hi")]}), &[]).await;
     house.settled(&session).await;
     house.delete(&session).await.ok();
     let house = house.next().await;
-    for Sent { path, body, answer } in [&opened, &said] {
-        assert_eq!(again(&house, path, body).await.text(), answer, "{path}");
+    let told = async |sent: &Sent| {
+        let headers = if sent.path == "/v1/sessions" { key } else { RETRY };
+        house.post_with(&sent.path, &sent.body, &headers).await
+    };
+    for sent in [&opened, &said] {
+        assert_eq!(told(sent).await.text(), sent.answer, "{}", sent.path);
     }
     let later = Stamp::from_micros(i64::MAX);
     assert_eq!(house.engine().store().purge(later, 9).await.expect("a purge"), 1);
-    for Sent { path, body, .. } in [&opened, &said, &opened] {
-        again(&house, path, body).await.refused(404, "not_found_error", "there is no such session");
+    for sent in [&opened, &said, &opened] {
+        told(sent).await.refused(404, "not_found_error", "there is no such session");
     }
     assert_eq!(data(&house.get("/v1/sessions").await.ok()), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_session_that_was_used_archived_or_deleted_since_is_no_repeats_own() {
+    let house = House::open().await;
+    let (agent, environment) = (house.agent().await, house.environment().await);
+    let opening = json!({"agent": agent["id"], "environment_id": environment["id"]});
+    let mut last = house.post("/v1/sessions", &opening).await.ok();
+    for (verb, body) in [
+        ("/events", json!({"events": [message("hi")]})),
+        ("", json!({"title": "t"})),
+        ("/archive", Value::Null),
+    ] {
+        let path = format!("/v1/sessions/{}", id(&last));
+        assert_eq!(again(&house, "/v1/sessions", &opening).await.ok(), last, "before {verb}");
+        house.post(&format!("{path}{verb}"), &body).await.ok();
+        let next = again(&house, "/v1/sessions", &opening).await.ok();
+        assert_ne!(next["id"], last["id"], "after {verb}");
+        last = next;
+    }
+    house.delete(&format!("/v1/sessions/{}", id(&last))).await.ok();
+    assert_ne!(again(&house, "/v1/sessions", &opening).await.ok()["id"], last["id"]);
+}
+
+#[tokio::test]
+async fn what_nobody_sends_again_is_not_remembered_as_refused() {
+    let house = House::open().await;
+    let body = json!({"name": "here"});
+    let first = house.post("/v1/environments", &body).await.ok();
+    house.post("/v1/environments", &body).await.refused(409, "conflict_error", "name: ");
+    assert_eq!(again(&house, "/v1/environments", &body).await.ok(), first);
 }
 
 #[tokio::test]

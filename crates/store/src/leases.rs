@@ -13,6 +13,8 @@ pub enum Claim {
         epoch: u64,
         /// Whether it ran out in another holder's hands, so that something may be left undone.
         took_over: bool,
+        /// Until when the holding before this one would have lasted; `None`: this is the first.
+        before: Option<Stamp>,
     },
     /// Somebody else holds it.
     Taken {
@@ -53,6 +55,7 @@ impl Lease {
             }
         };
         let next = Self { holder: holder.to_owned(), epoch, until };
-        Ok((Claim::Held { epoch, took_over }, Some(next)))
+        let before = kept.map(|kept| kept.until);
+        Ok((Claim::Held { epoch, took_over, before }, Some(next)))
     }
 }

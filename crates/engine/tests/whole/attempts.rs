@@ -1,5 +1,7 @@
 //! Requests that are sent again: each is done once, over restarts too, and a plain turn pays nothing for it.
 
+use std::time::Duration;
+
 use engine::{Attempt, CommitError, Committed, Engine, Recalled};
 use kernel::{Change, Input};
 use protocol::input::ClientEvent;
@@ -7,7 +9,9 @@ use protocol::parse::Given;
 use protocol::{SessionId, limits};
 use store::{Faults, Store};
 
-use crate::support::{Act, BEGAN, HOME, World, client, counted, message, until, world, world_with_clock};
+use crate::support::{
+    Act, BEGAN, HOME, World, client, counted, message, until, world, world_over, world_with_clock,
+};
 
 const IDLE: &str = "session.status_idle";
 
@@ -172,6 +176,40 @@ async fn after_ten_minutes_it_is_done_again() {
     tokio::time::advance(std::time::Duration::from_secs(2)).await;
     sent(&world.engine, session, vec![message("one")], &again(1)).await;
     assert_eq!(said(&world, session).await, 2);
+}
+
+/// How many of two messages, sent `gap` before an engine ended and just before, the next one takes for new when
+/// they are sent again.
+async fn made_anew_after(gap: Duration, killed: bool) -> usize {
+    let (store, clock) = (Store::memory(), engine::Clock::from(BEGAN));
+    let session = {
+        let world = world_over(store.clone(), vec![Act::Say(&["x"]), Act::Say(&["x"])], clock.clone()).await;
+        let session = world.open(vec![]).await;
+        sent(&world.engine, session, vec![message("one")], &first(1)).await;
+        tokio::time::sleep(gap).await;
+        sent(&world.engine, session, vec![message("two")], &first(2)).await;
+        world.engine.stop().await;
+        session
+    };
+    if killed {
+        // Its lease would have lasted.
+        let now = clock.now();
+        store.claim("node", "killed", now, now.after(Duration::from_secs(30))).await.unwrap();
+    }
+    let next = world_over(store, vec![Act::Say(&["x"]), Act::Say(&["x"])], clock).await;
+    for (text, name) in [("one", 1), ("two", 2)] {
+        sent(&next.engine, session, vec![message(text)], &again(name)).await;
+    }
+    said(&next, session).await - 2
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_engine_has_surely_answered_is_no_repeats() {
+    let second = Duration::from_secs(1);
+    assert_eq!(made_anew_after(second, false).await, 0);
+    assert_eq!(made_anew_after(5 * second, false).await, 1, "one that ends well answers before");
+    assert_eq!(made_anew_after(25 * second, true).await, 0, "one that is killed may not have");
+    assert_eq!(made_anew_after(45 * second, true).await, 1);
 }
 
 #[tokio::test]

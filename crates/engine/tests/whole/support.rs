@@ -283,7 +283,11 @@ pub(crate) async fn world_with_cache(store: Store, acts: Vec<Act>, cache_bytes: 
 }
 
 pub(crate) async fn world_with_clock(acts: Vec<Act>, clock: Clock) -> World {
-    built(Store::memory(), acts, Vec::new(), 0, clock, route()).await
+    world_over(Store::memory(), acts, clock).await
+}
+
+pub(crate) async fn world_over(store: Store, acts: Vec<Act>, clock: Clock) -> World {
+    built(store, acts, Vec::new(), 0, clock, route()).await
 }
 
 async fn built(

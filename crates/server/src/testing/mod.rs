@@ -11,6 +11,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -80,6 +81,9 @@ impl House {
     /// The next house on what this one leaves behind, as after the end of its process.
     pub(crate) async fn next(self) -> Self {
         self.engine.stop().await;
+        let now = self.engine.now();
+        let lease = self.engine.store().claim("node", "killed", now, now.after(Duration::from_secs(30)));
+        lease.await.expect("a lease that it left behind");
         let (store, dice) = (self.engine.store().clone(), self.engine.mint::<protocol::id::Event>().bits());
         Self::under(routes::all(), Tree::default(), Clock::wall(), store, dice).await
     }
