@@ -1,4 +1,4 @@
-//! The head row's body: what lists, GET and start-up read instead of folding the log (rules.md 8), and
+//! The head row's body: what lists, GET and start-up read instead of folding the log (docs/rules.md 8), and
 //! the API's objects made of it.
 
 use std::sync::Arc;

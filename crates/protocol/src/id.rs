@@ -1,8 +1,8 @@
-//! Ids: a prefix, then 128 bits in base58 padded to 22 characters (design decision 7, rules.md 11).
+//! Ids: a prefix, then 128 bits in base58 padded to 22 characters (docs/rules.md 11).
 //!
 //! Both faces parse both forms (base58 and 32 hex digits) and every known alias of a prefix; id order
 //! means nothing. An event id carries in its low 32 bits the log position at which it was minted
-//! (rules.md 8), so a lookup can seek.
+//! (docs/rules.md 8), so a lookup can seek.
 
 use alloc::string::String;
 use core::{cmp::Ordering, fmt, hash::Hash, hash::Hasher, marker::PhantomData, str::FromStr};
