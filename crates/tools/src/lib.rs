@@ -1,4 +1,4 @@
-//! The hands: turns a call into work in the sandbox; the only room where a secret is opened.
+//! The hands: turns a call into work in the sandbox.
 //!
 //! The engine calls [`Hands::run`] and knows no more. `outside` is the server's end: one jail a session,
 //! made at its first call. `inside` is the jail's end, where the six tools are. `wire` is what they say to
