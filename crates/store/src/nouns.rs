@@ -188,8 +188,8 @@ impl Append {
     }
 }
 
-/// The head row of a session, written with every append. Lists, GET and start-up read head rows and
-/// never fold a log (docs/rules.md 8).
+/// The head row of a session, written with every append. Lists of sessions, GET and start-up read head rows
+/// and fold no log (docs/rules.md 8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The session.
