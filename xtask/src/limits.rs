@@ -263,7 +263,7 @@ impl Says {
         }
         let mut text = String::new();
         for (number, part) in said.split('(').enumerate() {
-            let source = ["rules.md", "spec/", "design "].iter().any(|from| part.starts_with(from));
+            let source = part.starts_with("docs/rules.md");
             match (number, part.split_once(')')) {
                 (0, _) => text.push_str(part),
                 (_, Some((_, rest))) if source => text.push_str(rest),
@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn constants_are_grouped_by_the_line_above_them_and_may_name_earlier_ones() {
-        let text = "//! L.\n\n// A session\n\n/// Bytes that wait (rules.md 4); of one\n/// session's \"queue\".\n\
+        let text = "//! L.\n\n// A session\n\n/// Bytes that wait (docs/rules.md 4); of one\n/// session's \"queue\".\n\
                     pub const A_BYTES: usize = 2 * 1024 * 1024;\n\n// A server\n\n/// Twice (or so) that.\n\
                     pub const B_BYTES: usize = 2 * A_BYTES;\n// A session\n/// Events.\nconst C: u32 = 1_000;\n";
         let first = bound("A_BYTES", 2 << 20, "Bytes that wait; of one session's \"queue\".");

@@ -11,6 +11,7 @@ mod limits;
 mod output;
 mod paperwork;
 mod python;
+mod references;
 mod routes;
 mod run;
 mod rust_file;

@@ -1,4 +1,4 @@
-//! Rules for the lockfile and the documents: what they name must exist.
+//! Rules for the lockfile and the documents: packages and commands that they name must exist.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use crate::tree::Tree;
 
 /// Packages the lockfile may hold.
 const PACKAGES_MAX: usize = 400;
-/// Documents whose commands and links are checked. The README must be there.
-const DOCUMENTS: [&str; 7] = [
+/// Documents whose commands are checked. They must be there.
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -18,6 +18,7 @@ const DOCUMENTS: [&str; 7] = [
     "docs/compatibility.md",
     "docs/limits.md",
     "docs/proxies.md",
+    "docs/rules.md",
 ];
 
 /// Everything untrue in the paperwork, one sentence each.
@@ -32,12 +33,7 @@ pub(crate) fn check(tree: &Tree, verbs: &[String]) -> Result<Vec<String>, String
     for document in DOCUMENTS {
         match tree.read(document) {
             Err(why) => findings.push(why),
-            Ok(text) => {
-                findings.extend(commands(document, &text, verbs, &heddle));
-                let folder =
-                    document.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-                findings.extend(links(document, &text, &|path| tree.has(&format!("{folder}{path}"))));
-            }
+            Ok(text) => findings.extend(commands(document, &text, verbs, &heddle)),
         }
     }
     Ok(findings)
@@ -111,20 +107,6 @@ fn code(text: &str) -> Vec<(usize, &str)> {
         }
     }
     found
-}
-
-/// Links to files of the repository must lead to one.
-fn links(document: &str, text: &str, has: &dyn Fn(&str) -> bool) -> Vec<String> {
-    let mut findings = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        for rest in line.split("](").skip(1) {
-            let target = rest.split([')', '#']).next().unwrap_or_default();
-            if !target.is_empty() && !target.contains("://") && !has(target) {
-                findings.push(format!("{document}:{}: there is no {target}", at + 1));
-            }
-        }
-    }
-    findings
 }
 
 /// The verbs that a file's `#[derive(Subcommand)]` enums give to a command line.
@@ -221,13 +203,6 @@ mod tests {
                 "README.md:5: heddle has no verb serve"
             ]
         );
-    }
-
-    #[test]
-    fn links_into_the_repository_must_lead_somewhere() {
-        let text = "[a](docs/a.md) [b](https://example.org/b) [c](#c)\n[d](docs/d.md#part)\n";
-        let said = links("README.md", text, &|path| path == "docs/a.md");
-        assert_eq!(said, ["README.md:2: there is no docs/d.md"]);
     }
 
     #[test]

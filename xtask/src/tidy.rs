@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::rust_file::RustFile;
 use crate::tree::Tree;
-use crate::{compat, limits, paperwork};
+use crate::{compat, limits, paperwork, references};
 
 /// Lines of code a file may have without its tests, and with them.
 const CODE_MAX: usize = 500;
@@ -32,6 +32,7 @@ pub(crate) fn check(tree: &Tree, verbs: &[String]) -> Result<Vec<String>, String
         findings.extend(file(&path, &tree.read(&path)?));
     }
     findings.extend(paperwork::check(tree, verbs)?);
+    findings.extend(references::check(tree)?);
     findings.extend(compat::check(tree)?);
     findings.extend(limits::check(tree)?);
     Ok(findings)

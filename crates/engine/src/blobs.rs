@@ -1,5 +1,5 @@
 //! Pictures and documents that a tool read: kept beside the log, and put back whenever an event leaves for a
-//! client or a model (rules.md 9). Who uses one is written down in the batch of the fact that names it.
+//! client or a model (docs/rules.md 9). Who uses one is written down in the batch of the fact that names it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
 //! The one door to a session's log: decide, append, then publish. Commits of one session pass one
-//! queue, are decided in order and appended as one batch (rules.md 8).
+//! queue, are decided in order and appended as one batch (docs/rules.md 8).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -251,7 +251,7 @@ async fn settle(
     };
     let fresh = !live.taken.load(Ordering::Acquire);
     let mut work = Batch { engine, state, writes: Vec::new(), commits: Vec::new() };
-    // What is under way in a session that we have not touched before ran in another life (rules.md 2).
+    // What is under way in a session that we have not touched before ran in another life (docs/rules.md 2).
     if fresh && let Err(refusal) = work.decide(&Input::Recovered, None).await? {
         tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
     }

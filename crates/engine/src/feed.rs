@@ -1,5 +1,5 @@
 //! Following a session: history, then live, then (when it lagged) history again. One loop serves
-//! streams and resumes, and nothing is lost between the two (design decision 5, rules.md 7).
+//! streams and resumes, and nothing is lost between the two (docs/rules.md 7).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
@@ -28,7 +28,7 @@ use crate::{
 /// stopped reading may hold. The other half is what all of a session's readers have not heard.
 const CHUNK: usize = protocol::limits::STALLED_READER_BYTES / 2;
 
-/// Which previews a reader wants (spec/behaviour.md e.6).
+/// Which previews a reader wants (docs/rules.md 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Previews {
     /// Of `agent.message`.

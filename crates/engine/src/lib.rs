@@ -165,7 +165,7 @@ impl Engine {
 
     /// Ends: no new inputs, streams end, model requests are cut, running tools get `limits::DRAIN_S`,
     /// what is being written is written, the lease is released. What was cut is settled at the next start
-    /// (rules.md 2).
+    /// (docs/rules.md 2).
     pub async fn stop(&self) {
         self.0.stop.cancel();
         self.0.tasks.close();

@@ -1,5 +1,5 @@
 //! How many requests a route carries at once, whose turn it is when more would be made, and the pause that a
-//! rate limit puts on all of them (rules.md 4).
+//! rate limit puts on all of them (docs/rules.md 4).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};

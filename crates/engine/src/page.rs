@@ -1,4 +1,4 @@
-//! Lists: events of a session or a thread, a page at a time (rules.md 7).
+//! Lists: events of a session or a thread, a page at a time (docs/rules.md 7).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The head row's body: what lists, GET and start-up read instead of folding the log (rules.md 8), and
-//! the API's objects made of it.
+//! The head row's body: what lists of sessions and threads, GET and start-up read instead of folding the log
+//! (docs/rules.md 8), and the API's objects made of it.
 
 use std::sync::Arc;
 

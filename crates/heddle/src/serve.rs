@@ -26,7 +26,7 @@ use crate::{
 
 /// The name of the key that the first start makes.
 const FIRST: &str = "first";
-/// How long requests under way may take once the server is told to stop (rules.md 2, `drain_s`).
+/// How long requests under way may take once the server is told to stop (docs/rules.md 2).
 const DRAIN: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(said: Said) -> Outcome {
@@ -199,8 +199,8 @@ enum KeyToTell {
     NoneLive,
 }
 
-/// The first start on an empty directory makes a key; on a terminal it is shown, once (design.md 4, rules.md
-/// 11).
+/// The first start on an empty directory makes a key; on a terminal it is shown, once
+/// (docs/rules.md 11).
 async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<KeyToTell, Wrong> {
     let path = std::path::absolute(settled.data.join(seal::FIRST_KEY))?;
     let keys = server::keys::list(engine.store(), HOME).await?;

@@ -1,4 +1,4 @@
-//! How a model's answer becomes events, and which ids they get before they exist (rules.md 7).
+//! How a model's answer becomes events, and which ids they get before they exist (docs/rules.md 7).
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -268,7 +268,7 @@ fn call(offer: Offer, name: String, input: Option<Object>) -> Body {
     let input = input.unwrap_or_default();
     let (permission, evaluation) = match offer {
         Offer::Custom => return Body::AgentCustomToolUse { name, input, session_thread_id: None },
-        // Refused before any policy: denied, and no evaluation (spec/behaviour.md b.6).
+        // Refused before any policy: denied, and no evaluation (docs/rules.md 16).
         Offer::Nothing | Offer::Errand(_) => (Permission::Deny, None),
         Offer::Builtin(_) if unread => (Permission::Deny, None),
         Offer::Builtin(Policy::AlwaysAllow) => (Permission::Allow, Some(Evaluation::AlwaysAllow)),

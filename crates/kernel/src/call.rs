@@ -1,5 +1,5 @@
 //! A call that waits for its answer: who must act next, and which calls of a thread may run now
-//! (rules.md 2, 4; spec/behaviour.md b.6).
+//! (docs/rules.md 2, 4, 16).
 
 use alloc::string::String;
 

@@ -1,4 +1,4 @@
-//! What a client's events do: message, interrupt, confirmation, result (rules.md 4).
+//! What a client's events do: message, interrupt, confirmation, result (docs/rules.md 4).
 
 use alloc::collections::BTreeMap;
 

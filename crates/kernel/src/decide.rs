@@ -92,7 +92,7 @@ pub enum Input {
         /// Until when.
         until: Stamp,
     },
-    /// A follower took the session over: whatever ran, runs no more (rules.md 2).
+    /// A follower took the session over: whatever ran, runs no more (docs/rules.md 2).
     Recovered,
     /// The owner changes the session.
     Update(Change),
@@ -132,7 +132,7 @@ impl Input {
     }
 }
 
-/// A change to a session (spec/behaviour.md d.4).
+/// A change to a session (docs/rules.md 18).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     /// The title; null clears it.
@@ -324,7 +324,7 @@ fn archive(draft: &mut Draft) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Ends a child that prints idle, and all below it (rules.md 1, 3). Once more changes nothing.
+/// Ends a child that prints idle, and all below it (docs/rules.md 1, 3). Once more changes nothing.
 fn archive_thread(draft: &mut Draft, thread: ThreadId) -> Result<(), Refusal> {
     let session = &draft.session;
     if session.deleted_at.is_some() {

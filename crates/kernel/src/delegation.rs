@@ -1,5 +1,5 @@
 //! Delegation: the five tools by which threads call, write to and report to each other. They are carried
-//! out by the law itself, in the commit that makes the call (rules.md 3, 9; design decision 2).
+//! out by the law itself, in the commit that makes the call (docs/rules.md 3, 9).
 
 use alloc::{format, string::String, vec, vec::Vec};
 
@@ -16,7 +16,7 @@ use crate::{
     turn,
 };
 
-/// What a child's waiting parent is told when its owner archives the child (rules.md 3, exactly).
+/// What a child's waiting parent is told when its owner archives the child (docs/rules.md 3, exactly).
 pub(crate) const CANCELLED: &str = "Agent cancelled.";
 /// What it is told when the child is interrupted.
 pub(crate) const INTERRUPTED: &str = "Agent interrupted.";
@@ -190,7 +190,7 @@ fn waiting(draft: &Draft, child: ThreadId) -> Option<(ThreadId, EventId)> {
     Some((parent.id, parent.waiting_for(child)?.id))
 }
 
-/// What may happen to a child, and ends a wait for it (the table of rules.md 3).
+/// What may happen to a child, and ends a wait for it (the table of docs/rules.md 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Happened {
     /// Its turn ended.
@@ -225,7 +225,7 @@ pub(crate) fn conclude(draft: &mut Draft) {
     }
 }
 
-/// Tells the parent of `child` what happened to it, by the table of rules.md 3, and lets it go on.
+/// Tells the parent of `child` what happened to it, by the table of docs/rules.md 3, and lets it go on.
 pub(crate) fn tell(draft: &mut Draft, child: ThreadId, happened: &Happened) {
     let Some(parent) = draft.session.thread(child).and_then(|state| state.parent) else { return };
     let (content, is_error, shows) = match happened {

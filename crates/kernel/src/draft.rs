@@ -27,7 +27,7 @@ pub(crate) struct Draft {
     /// The session before this input.
     base: Session,
     /// The stamp of the first fact; each further one is a microsecond later: log order is time order
-    /// (rules.md 4).
+    /// (docs/rules.md 4).
     first: i64,
     facts: Vec<Fact>,
     /// Where the facts begin that no announcement has been made for yet.
@@ -84,7 +84,7 @@ impl Draft {
     }
 
     /// Says a client's answer to an open call. Whom it sets to work, also those that wait for its thread, is
-    /// said to run behind it (rules.md 1).
+    /// said to run behind it (docs/rules.md 1).
     pub(crate) fn say_answer(&mut self, thread: ThreadId, body: Body, private: Option<Private>) -> EventId {
         let before = status::running(&self.session);
         let id = self.say_with(thread, body, private);
@@ -140,7 +140,7 @@ impl Draft {
     /// Makes the status events of what was said since the last time. What begins to run is said before its
     /// own first fact, or behind the client's answer that woke it, a parent before its children, the session
     /// before all; what comes to rest behind its own last fact, the deepest first; the session's rest stands
-    /// at the end (rules.md 1, 6).
+    /// at the end (docs/rules.md 1, 6).
     pub(crate) fn settle(&mut self) {
         let board = status::board(&self.session);
         let Announcement { starts, running, resting, stops } =

@@ -121,7 +121,7 @@ pub enum Private {
     },
 }
 
-/// How a model is told of a message of another thread (rules.md 9).
+/// How a model is told of a message of another thread (docs/rules.md 9).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "snake_case")]
 pub enum Told {
@@ -200,7 +200,7 @@ pub enum Note {
         #[serde(default)]
         tree: Tree,
     },
-    /// A client's event, or another thread's message, waits for its thread (rules.md 4).
+    /// A client's event, or another thread's message, waits for its thread (docs/rules.md 4).
     Queued {
         /// The event; `processed_at` is null.
         event: Box<Event>,
@@ -219,7 +219,7 @@ pub enum Note {
         /// The call.
         call: EventId,
     },
-    /// The model called a delegation tool. The Claude face shows nothing of it (rules.md 5).
+    /// The model called a delegation tool. The Claude face shows nothing of it (docs/rules.md 5).
     Delegated {
         /// The call's id, as an event would have it.
         call: EventId,
@@ -241,7 +241,7 @@ pub enum Note {
         /// Whether it failed.
         is_error: bool,
     },
-    /// A child spoke to a parent that waits for it: kept for its report (rules.md 3).
+    /// A child spoke to a parent that waits for it: kept for its report (docs/rules.md 3).
     Kept {
         /// What it said.
         content: Vec<Block>,
@@ -325,7 +325,7 @@ impl<'de> Deserialize<'de> for Fact {
     }
 }
 
-/// Writes the facts of one commit as the log keeps them: one JSON array (rules.md 8).
+/// Writes the facts of one commit as the log keeps them: one JSON array (docs/rules.md 8).
 pub fn encode(facts: &[Fact]) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(facts)
 }

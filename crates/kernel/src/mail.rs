@@ -1,5 +1,5 @@
 //! Mail between threads: it is taken at once or waits, and in the end it is delivered or cancelled, once
-//! (rules.md 3, 4).
+//! (docs/rules.md 3, 4).
 
 use alloc::vec::Vec;
 
@@ -15,7 +15,7 @@ pub(crate) fn has_room(session: &Session, bytes: usize) -> bool {
 
 /// Shows on the sender's side that something was sent.
 pub(crate) fn say_sent(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>) {
-    // The coordinator is not named to (spec/behaviour.md e.3).
+    // The coordinator is not named to (docs/rules.md 5).
     let child = draft.session.thread(to).filter(|thread| thread.parent.is_some());
     let to_agent_name = child.map(|thread| thread.agent_name.clone());
     draft.say(from, Body::AgentThreadMessageSent { to_session_thread_id: to, to_agent_name, content });
@@ -39,7 +39,7 @@ pub(crate) fn take(draft: &mut Draft, thread: ThreadId) {
 }
 
 /// Writes queued mail into the history of a thread that is being stopped, unless a person's message waits
-/// with it: then that takes it along (rules.md 4).
+/// with it: then that takes it along (docs/rules.md 4).
 pub(crate) fn file(draft: &mut Draft, thread: ThreadId) {
     let spoken = |queued: &Queued| matches!(queued.event.body, Body::UserMessage { .. });
     if !queue(draft, thread).iter().any(spoken) {

@@ -33,7 +33,7 @@ impl Seed {
     }
 
     /// The id of the event that an answer's block `index` makes, for a request that was started when the
-    /// log stood at `position` (rules.md 7): the preview and the final event derive the same one.
+    /// log stood at `position` (docs/rules.md 7): the preview and the final event derive the same one.
     pub fn event(self, index: usize, position: u64) -> EventId {
         EventId::minted(self.draw(index as u64), position)
     }

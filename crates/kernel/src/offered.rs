@@ -1,5 +1,4 @@
-//! The built-in tools as a model sees them: names, descriptions, inputs (rules.md 9; inputs:
-//! spec/behaviour.md c.5).
+//! The built-in tools as a model sees them: names, descriptions, inputs (docs/rules.md 9, 16).
 
 use alloc::{format, string::String, vec::Vec};
 

@@ -11,7 +11,7 @@ pub enum Refusal {
     Stale,
     /// The session is archived and takes no more events.
     Terminated,
-    /// A message while the session waits for the client (rules.md 4).
+    /// A message while the session waits for the client (docs/rules.md 4).
     RequiresAction {
         /// Which event of the request.
         event: usize,

@@ -1,4 +1,4 @@
-//! Which failure is tried again, when, and what the client is told of it (rules.md 4).
+//! Which failure is tried again, when, and what the client is told of it (docs/rules.md 4).
 
 use core::time::Duration;
 

@@ -305,7 +305,7 @@ impl Session {
         self.threads.iter().fold(Tokens::default(), |sum, thread| sum.plus(thread.tokens))
     }
 
-    /// The session's usage at `now` (spec/recorded.md: `active_seconds` is live while it runs).
+    /// The session's usage at `now` (docs/rules.md 18: `active_seconds` is live while it runs).
     pub fn usage(&self, now: Stamp) -> Usage {
         Usage::of(self.tokens(), seconds(self.clock.active(now)))
     }

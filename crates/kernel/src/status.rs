@@ -1,5 +1,5 @@
 //! Status: derived, never stored. One function compares what is printed before and after an input
-//! and makes every status event; nothing else does (rules.md 1).
+//! and makes every status event; nothing else does (docs/rules.md 1).
 
 use alloc::{string::String, vec::Vec};
 
@@ -53,7 +53,8 @@ impl Printed {
     }
 }
 
-/// What one thread prints. One that waits for children prints what they do (rules.md 1); waits form a tree.
+/// What one thread prints. One that waits for children prints what they do (docs/rules.md 1); waits form a
+/// tree.
 pub fn thread(session: &Session, thread: &Thread) -> Printed {
     let calls = match &thread.doing {
         Doing::Ended(_) => return Printed::Terminated,
@@ -215,7 +216,7 @@ impl Change {
 }
 
 /// Compares two boards. With `flash`, an input that changed nothing on an idle session shows as the empty
-/// pair of running and idle (rules.md 4, a second result).
+/// pair of running and idle (docs/rules.md 4, a second result).
 pub fn announce(old: &Board, new: &Board, flash: Option<ThreadId>) -> Announcement {
     let flash = flash.filter(|_| old == new && new.session.status() == Status::Idle);
     let mut said = Announcement::default();

@@ -38,7 +38,7 @@ pub struct Thread {
     pub archived_at: Option<Stamp>,
     /// What it is doing.
     pub doing: Doing,
-    /// What waits for it, in log order (rules.md 4).
+    /// What waits for it, in log order (docs/rules.md 4).
     pub queue: VecDeque<Queued>,
     /// Bytes of content in the queue.
     pub queued_bytes: usize,
@@ -76,7 +76,7 @@ pub struct Queued {
     pub private: Option<Private>,
 }
 
-/// What a child says to its parent at the end of a turn (rules.md 3).
+/// What a child says to its parent at the end of a turn (docs/rules.md 3).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Report {
     /// What it sent while the parent waited for it, in order.

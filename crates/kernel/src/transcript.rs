@@ -1,6 +1,6 @@
 //! What the model is told: a second pure fold, over one thread's facts. Its output obeys the Messages
 //! API in every state: roles alternate, each tool use is answered in the very next message, tool ids
-//! are unique, nothing is empty (rules.md 8, 9).
+//! are unique, nothing is empty (docs/rules.md 8, 9).
 
 use alloc::{collections::BTreeSet, format, string::String, sync::Arc, vec, vec::Vec};
 

@@ -22,14 +22,14 @@ use crate::{
     thread::{Doing, Stop, Thread},
 };
 
-/// What an interrupted call is answered with (spec/behaviour.md e.5).
+/// What an interrupted call is answered with (docs/rules.md 4).
 pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before completion. Please retry.";
-/// What a call is answered with that had started when the server stopped (rules.md 2).
+/// What a call is answered with that had started when the server stopped (docs/rules.md 2).
 pub(crate) const UNKNOWN: &str =
     "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
 
-/// What a call is answered with whose input the output limit cut off (rules.md 4), in an answer of so many
-/// tokens; zero where nobody counted.
+/// What a call is answered with whose input the output limit cut off (docs/rules.md 4), in an answer of so
+/// many tokens; zero where nobody counted.
 pub(crate) fn cut_off(tokens: u64) -> String {
     let fits = match tokens {
         0 => String::new(),
@@ -91,7 +91,7 @@ pub(crate) fn rest(draft: &mut Draft, thread: ThreadId, why: &str) {
     }
 }
 
-/// Why a turn may make no further request, if it may not (the runaway guards of rules.md 4).
+/// Why a turn may make no further request, if it may not (the runaway guards of docs/rules.md 4).
 fn runaway(thread: &Thread) -> Option<String> {
     let Thread { requests, cut_off, unread, .. } = thread;
     if *requests >= limits::REQUESTS_PER_TURN {
@@ -195,7 +195,7 @@ pub(crate) fn failed(
     }
 }
 
-/// Answers an open call in the server's own name, as an error that the model reads (rules.md 5).
+/// Answers an open call in the server's own name, as an error that the model reads (docs/rules.md 5).
 pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str) {
     let content = Some(vec![Block::text(text)]);
     let body = match call.state {
@@ -220,7 +220,7 @@ pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str
 }
 
 /// A client has settled a call of `thread`: once that was the last that needs the client, what a person
-/// refused is answered (spec/recorded.md), and the turn goes on if nothing is left.
+/// refused is answered (docs/rules.md 4), and the turn goes on if nothing is left.
 pub(crate) fn settled(draft: &mut Draft, thread: ThreadId) {
     let calls = calls(draft, thread);
     if !calls.iter().any(|call| call.state.needs_client()) {
@@ -264,7 +264,7 @@ pub(crate) fn no_such_tool(name: &str) -> String {
 }
 
 /// The server stopped: a request that was open is closed and asked again; a call that may have done
-/// something is answered as unknown, and one that only reads or had not begun simply runs (rules.md 2).
+/// something is answered as unknown, and one that only reads or had not begun simply runs (docs/rules.md 2).
 pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
     if draft.session.thread(thread).is_some_and(|state| state.request().is_some()) {
         end_request(draft, thread, Ending::Cut, Tokens::default());
@@ -281,7 +281,7 @@ pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
     go_on(draft, thread);
 }
 
-/// Records an answer to a call that has been answered before: no effect (rules.md 4).
+/// Records an answer to a call that has been answered before: no effect (docs/rules.md 4).
 pub(crate) fn record_again(draft: &mut Draft, thread: ThreadId, body: Body) -> EventId {
     draft.flash(thread);
     draft.say(thread, body)

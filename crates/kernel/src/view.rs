@@ -1,4 +1,4 @@
-//! What a stream or a list shows of a fact (rules.md 5).
+//! What a stream or a list shows of a fact (docs/rules.md 5).
 
 use alloc::borrow::Cow;
 
@@ -30,7 +30,7 @@ pub fn event(fact: &Fact, viewer: Viewer) -> Option<Cow<'_, Event>> {
     }
 }
 
-/// The queued copy that `viewer`'s stream shows of `fact`: no cursor moves with it (rules.md 7).
+/// The queued copy that `viewer`'s stream shows of `fact`: no cursor moves with it (docs/rules.md 7).
 pub fn queued(fact: &Fact, viewer: Viewer) -> Option<&Event> {
     match &fact.what {
         What::Note { note: Note::Queued { event, .. }, .. } => {

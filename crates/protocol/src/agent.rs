@@ -1,4 +1,4 @@
-//! Agents: what is saved, and the snapshot that a session works with (spec/behaviour.md b.1, d.1).
+//! Agents: what is saved, and the snapshot that a session works with (docs/rules.md 14, 18).
 
 use alloc::{string::String, vec::Vec};
 

@@ -12,7 +12,7 @@ use crate::{
     schema::Tagged,
 };
 
-/// One block of content, in the API's own words (spec/behaviour.md e.1).
+/// One block of content, in the API's own words (docs/rules.md 19).
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Block {

@@ -1,4 +1,4 @@
-//! Environments: where the tools of a session run (spec/behaviour.md c.1).
+//! Environments: where the tools of a session run (docs/rules.md 17).
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -66,7 +66,7 @@ impl Default for Config {
     }
 }
 
-/// What a sandbox may reach. Kept and shown; the first release's sandboxes reach nothing (rules.md 10).
+/// What a sandbox may reach. Kept and shown; the first release's sandboxes reach nothing (docs/rules.md 10).
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Networking {

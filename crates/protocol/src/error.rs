@@ -1,4 +1,4 @@
-//! The errors of the Claude face: their types, statuses and body (spec/behaviour.md a.5).
+//! The errors of the Claude face: their types, statuses and body (docs/rules.md 12).
 
 use alloc::string::String;
 
@@ -44,7 +44,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The HTTP status that goes with it. A wrong method is an invalid request with 405, a stale agent
-    /// version one with 409 (rules.md 11).
+    /// version one with 409 (docs/rules.md 11).
     pub const fn status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,

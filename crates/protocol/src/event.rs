@@ -1,5 +1,5 @@
-//! Every event of a session's log, word for word the API's (spec/behaviour.md e.2, e.3; field lists
-//! from spec/contract.json). The stored event is the public event.
+//! Every event of a session's log, word for word the API's (docs/rules.md 19; fields as in
+//! `clients/contract/contract.json`). The stored event is the public event.
 
 use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
@@ -19,7 +19,7 @@ use crate::{
 pub struct Event {
     /// Its id: the same in every view.
     pub id: EventId,
-    /// When it was processed; null while it waits in the queue (rules.md 4).
+    /// When it was processed; null while it waits in the queue (docs/rules.md 4).
     pub processed_at: Option<Stamp>,
     /// What it says.
     #[serde(flatten)]
@@ -406,7 +406,7 @@ pub enum Evaluation {
     AlwaysAsk,
 }
 
-/// Why a thread or session rests (spec/behaviour.md d.3).
+/// Why a thread or session rests (docs/rules.md 1).
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum StopReason {
@@ -436,7 +436,7 @@ pub struct RefusalDetails {
     pub explanation: Option<String>,
 }
 
-/// What failed, and whether it is tried again (spec/behaviour.md e.3).
+/// What failed, and whether it is tried again (docs/rules.md 19).
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SessionFault {
     /// Which kind of failure.

@@ -1,10 +1,9 @@
-//! Ids: a prefix, then 128 bits in base58 padded to 22 characters (design decision 7, rules.md 11).
+//! Ids: a prefix, then 128 bits in base58 padded to 22 characters (docs/rules.md 11).
 //!
-//! Both faces parse both forms (base58 and 32 hex digits) and every known alias of a prefix; id order
+//! Ids are read in both forms (base58 and 32 hex digits) and by every known alias of a prefix; id order
 //! means nothing. An event id carries in its low 32 bits the log position at which it was minted
-//! (rules.md 8), so a lookup can seek.
+//! (docs/rules.md 8), so a lookup can seek.
 
-use alloc::string::String;
 use core::{cmp::Ordering, fmt, hash::Hash, hash::Hasher, marker::PhantomData, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -81,11 +80,6 @@ impl<K: Kind> Id<K> {
     /// The sixteen bytes, most significant first: what the store keeps.
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
-    }
-
-    /// The id of these sixteen bytes.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self::from_bits(u128::from_be_bytes(bytes))
     }
 }
 
@@ -254,11 +248,6 @@ impl<'de, K: Kind> Deserialize<'de> for Id<K> {
     }
 }
 
-/// The 32 hex digit form, as the Qoder face writes ids.
-pub fn hex<K: Kind>(id: Id<K>) -> String {
-    alloc::format!("{}_{:032x}", K::PREFIX, id.bits())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,7 +306,7 @@ mod tests {
             assert_eq!(wrong.to_string() == told, foreign, "{text}: {wrong}");
         }
         let hex = "agent_01000000000000000000000000000000";
-        assert!(hex.parse::<AgentId>().is_ok(), "the Qoder form of an id of ours");
+        assert!(hex.parse::<AgentId>().is_ok(), "the other form of an id of ours");
         let thread = "thread_01CZkYpogX7uDKUyvBTophPAB".parse::<ThreadId>().expect_err("no id of ours");
         assert_eq!(thread.to_string(), "no such thread here; ids of another server are unknown");
     }
@@ -335,7 +324,8 @@ mod tests {
             let base58 = id.to_string();
             prop_assert_eq!(base58.len(), 27);
             let digits = base58.strip_prefix("sesn_").unwrap_or_default();
-            for text in [base58.clone(), hex(id), alloc::format!("session_{digits}"), alloc::format!("sess_{digits}")] {
+            let hex = alloc::format!("sesn_{bits:032x}");
+            for text in [base58.clone(), hex, alloc::format!("session_{digits}"), alloc::format!("sess_{digits}")] {
                 prop_assert_eq!(text.parse::<SessionId>(), Ok(id));
             }
         }

@@ -1,4 +1,4 @@
-//! What a client may send to a session, apart from what the log can say (spec/behaviour.md e.1).
+//! What a client may send to a session, apart from what the log can say (docs/rules.md 19).
 
 use alloc::{string::String, vec::Vec};
 
@@ -122,7 +122,8 @@ fn confirmation(fields: &mut Fields) -> Result<ClientEvent, Invalid> {
     Ok(ClientEvent::Confirmation { call, verdict, deny_message })
 }
 
-/// Older clients echo the thread back; the call's id routes the answer, so it is not looked at (rules.md 11).
+/// Older clients echo the thread back. The call's id routes the answer, so it is not looked at
+/// (docs/rules.md 11).
 fn echoed_thread(fields: &mut Fields) {
     let _ignored = fields.take("session_thread_id");
 }

@@ -1,4 +1,4 @@
-//! The words: ids, events, content, resources, routes, pages and limits, as both faces say them.
+//! The words: ids, events, content, resources, routes, pages and limits, as the API says them.
 //!
 //! Nothing here knows a rule, a clock or a disk. What may happen is `kernel`'s business.
 #![no_std]

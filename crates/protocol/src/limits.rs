@@ -6,16 +6,16 @@
 
 // A session
 
-/// Most events waiting in a session's queue (rules.md 4).
+/// Most events waiting in a session's queue (docs/rules.md 4).
 pub const QUEUED_EVENTS: usize = 1_000;
-/// Most bytes of content waiting in a session's queue (rules.md 4).
+/// Most bytes of content waiting in a session's queue (docs/rules.md 4).
 pub const QUEUED_BYTES: usize = 32 * 1024 * 1024;
 
 // A request
 
-/// Most events in one request (rules.md 4).
+/// Most events in one request (docs/rules.md 4).
 pub const EVENTS_PER_REQUEST: usize = 100;
-/// Most initial events of a new session (spec/behaviour.md d.2).
+/// Most initial events of a new session (docs/rules.md 18).
 pub const INITIAL_EVENTS: usize = 50;
 
 // An event
@@ -25,7 +25,7 @@ pub const CONTENT_BLOCKS: usize = 1_000;
 
 // A request
 
-/// Largest request body (spec/behaviour.md a.6). Whatever it holds, to read it takes at most four times its
+/// Largest request body (docs/rules.md 12). Whatever it holds, to read it takes at most four times its
 /// bytes of memory; what is taken of it is then also written to the log and held for the model.
 pub const BODY_BYTES: usize = 32 * 1024 * 1024;
 /// How deep objects and arrays may lie in each other in a request body, and in what a model calls a tool
@@ -43,7 +43,7 @@ pub const SHOWN_CHARS: usize = 128;
 
 // A resource
 
-/// Pairs of metadata (spec/behaviour.md a.6).
+/// Pairs of metadata (docs/rules.md 12).
 pub const METADATA_PAIRS: usize = 16;
 /// Characters of a metadata key.
 pub const METADATA_KEY_CHARS: usize = 64;
@@ -61,36 +61,36 @@ pub const URL_CHARS: usize = 8_192;
 
 // A resource
 
-/// Characters of a description (spec/behaviour.md b.1).
+/// Characters of a description (docs/rules.md 14).
 pub const DESCRIPTION_CHARS: usize = 2_048;
-/// Characters of a system prompt (spec/behaviour.md b.1).
+/// Characters of a system prompt (docs/rules.md 14).
 pub const SYSTEM_CHARS: usize = 100_000;
-/// Tools of one agent across all toolsets (spec/behaviour.md b.1).
+/// Tools of one agent across all toolsets (docs/rules.md 16).
 pub const TOOLS: usize = 256;
-/// Characters of a tool's name (spec/behaviour.md b.5).
+/// Characters of a tool's name (docs/rules.md 16).
 pub const TOOL_NAME_CHARS: usize = 128;
 /// Characters of a custom tool's description.
 pub const TOOL_DESCRIPTION_CHARS: usize = 16_384;
-/// Characters of a property name in a custom tool's schema (spec/behaviour.md b.5).
+/// Characters of a property name in a custom tool's schema (docs/rules.md 16).
 pub const PROPERTY_NAME_CHARS: usize = 64;
-/// Entries of a web tool's domain list (spec/behaviour.md b.4).
+/// Entries of a web tool's domain list (docs/rules.md 16).
 pub const DOMAINS: usize = 64;
 /// Characters of one domain list entry.
 pub const DOMAIN_CHARS: usize = 255;
-/// Tools that a source of URLs may name (spec/behaviour.md b.4).
+/// Tools that a source of URLs may name (docs/rules.md 16).
 pub const URL_SOURCE_TOOLS: usize = 128;
 /// Characters of a place's or a time zone's name.
 pub const PLACE_CHARS: usize = 255;
-/// Entries of a roster (spec/behaviour.md b.8).
+/// Entries of a roster (docs/rules.md 15).
 pub const ROSTER: usize = 20;
 
 // A session
 
-/// Child threads that a session may hold at once, idle ones too (spec/behaviour.md f).
+/// Child threads that a session may hold at once, idle ones too (docs/rules.md 9).
 pub const THREADS: u32 = 25;
 /// Child threads that a session may make in its life: each stays in its lists, and in its head row.
 pub const THREADS_EVER: usize = 1_000;
-/// How deep below the primary threads may lie (spec/behaviour.md b.8).
+/// How deep below the primary threads may lie (docs/rules.md 9).
 pub const DEPTH: u32 = 1;
 
 // A resource
@@ -100,9 +100,9 @@ pub const ALLOWED_HOSTS: usize = 256;
 
 // A turn
 
-/// Model requests in one turn before the runaway guard ends it (rules.md 4).
+/// Model requests in one turn before the runaway guard ends it (docs/rules.md 4).
 pub const REQUESTS_PER_TURN: u32 = 200;
-/// Attempts at one model request (rules.md 4). What a route's `attempts` is unless it is set.
+/// Attempts at one model request (docs/rules.md 4). What a route's `attempts` is unless it is set.
 pub const ATTEMPTS: u32 = 8;
 /// The most that a route's `attempts` may be set to.
 pub const ATTEMPTS_MAX: u32 = 100;
@@ -118,7 +118,7 @@ pub const REQUESTS_WITHOUT_PARTS: u32 = 4;
 pub const REFUSALS_OF_AN_ANSWER: u32 = 3;
 /// Tokens of an answer below which asking for one is of no use: the conversation no longer fits the window.
 pub const ANSWER_TOKENS_MIN: u64 = 1_024;
-/// First pause between attempts, in milliseconds; it doubles (rules.md 4).
+/// First pause between attempts, in milliseconds; it doubles (docs/rules.md 4).
 pub const BACKOFF_MS_MIN: u64 = 500;
 /// Longest pause between attempts, in milliseconds.
 pub const BACKOFF_MS_MAX: u64 = 30_000;
@@ -135,8 +135,8 @@ pub const REQUESTS_PER_ROUTE_MAX: usize = 4_096;
 pub const MODEL_CONNECT_S: u64 = 10;
 /// The most that a route's `connect` may be set to, in seconds.
 pub const MODEL_CONNECT_S_MAX: u64 = 600;
-/// Seconds without a byte after which a model's stream counts as cut (rules.md 4). What a route's `silence`
-/// is unless it is set.
+/// Seconds without a byte after which a model's stream counts as cut (docs/rules.md 4). What a route's
+/// `silence` is unless it is set.
 pub const MODEL_SILENCE_S: u64 = 120;
 /// The most that a route's `silence` and `first_byte` may be set to, in seconds.
 pub const MODEL_SILENCE_S_MAX: u64 = 86_400;
@@ -151,13 +151,13 @@ pub const ROUTE_BODY_BYTES: usize = 16 * 1024;
 
 // A request
 
-/// Bytes of one page of a list; it ends early there (rules.md 7), and at those of a small answer while as
-/// many bytes of answers are unread as may be.
+/// Bytes of one page of a list; it ends early there (docs/rules.md 7), and at those of a small answer while
+/// as many bytes of answers are unread as may be.
 pub const PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 // A connection
 
-/// Seconds between heartbeats of a stream (design decision 5).
+/// Seconds between heartbeats of a stream (docs/rules.md 7).
 pub const HEARTBEAT_S: u64 = 10;
 
 // A session
@@ -172,16 +172,16 @@ pub const BLOB_BYTES_PER_SESSION: u64 = 1024 * 1024 * 1024;
 pub const BLOB_SWEEP_S: u64 = 24 * 3_600;
 /// Seconds after which a blob that nobody uses may be removed.
 pub const BLOB_UNUSED_S: u64 = 3_600;
-/// Seconds for which a retried POST gets the first answer (rules.md 4).
+/// Seconds for which a retried POST gets the first answer (docs/rules.md 4).
 pub const RETRIED_POST_S: u64 = 600;
 /// Seconds for which a POST with an `Idempotency-Key` does.
 pub const IDEMPOTENCY_KEY_S: u64 = 24 * 3_600;
-/// Seconds after which a deleted session is purged (rules.md 6).
+/// Seconds after which a deleted session is purged (docs/rules.md 6).
 pub const PURGE_S: u64 = 60;
 
 // A request
 
-/// Values of `event_deltas[]` (spec/behaviour.md e.6).
+/// Values of `event_deltas[]` (docs/rules.md 7).
 pub const EVENT_DELTAS: usize = 100;
 
 /// Characters of an `Idempotency-Key`.
@@ -215,7 +215,7 @@ pub const SHARED_COMMIT_BYTES: usize = 64 * 1024 * 1024;
 pub const SESSION_CACHE_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes of memory that the agents of sessions may take, so that lists need not read them again; of a server.
 pub const SNAPSHOT_CACHE_BYTES: usize = 16 * 1024 * 1024;
-/// Seconds that running tools get when the server is told to stop (rules.md 2).
+/// Seconds that running tools get when the server is told to stop (docs/rules.md 2).
 pub const DRAIN_S: u64 = 20;
 /// Bytes of room that the write-ahead log keeps on the disk behind its end, of a server; on a small disk its
 /// 20th part.
@@ -335,7 +335,7 @@ pub const ANSWER_WAIT_S: u64 = 20;
 
 // A call
 
-/// Milliseconds of a command that asks for no other time (rules.md 10).
+/// Milliseconds of a command that asks for no other time (docs/rules.md 10).
 pub const COMMAND_MS: u64 = 120_000;
 /// Milliseconds that a command may ask for.
 pub const COMMAND_MS_MAX: u64 = 600_000;
@@ -345,27 +345,27 @@ pub const COMMAND_BYTES: usize = 1024 * 1024;
 pub const GREP_PATTERN_BYTES: usize = 16 * 1024;
 /// A pattern of glob: as long as a path can be.
 pub const GLOB_PATTERN_BYTES: usize = 4_096;
-/// A text that is read without `view_range` (rules.md 9).
+/// A text that is read without `view_range` (docs/rules.md 9).
 pub const READ_TEXT_BYTES: u64 = 256 * 1024;
-/// A picture that is read, as base64 (rules.md 9).
+/// A picture that is read, as base64 (docs/rules.md 9).
 pub const PICTURE_BYTES: usize = 5 * 1024 * 1024;
 /// Pixels on a side of a picture that is read: what providers take.
 pub const PICTURE_SIDE: usize = 8_000;
-/// A PDF that is read (rules.md 9).
+/// A PDF that is read (docs/rules.md 9).
 pub const PDF_BYTES: u64 = 20 * 1024 * 1024;
 /// A file that is edited, before and after.
 pub const EDITED_BYTES: usize = 16 * 1024 * 1024;
-/// An output that the model gets whole; else it goes to a file (rules.md 10).
+/// An output that the model gets whole; else it goes to a file (docs/rules.md 10).
 pub const OUTPUT_CHARS: usize = 100_000;
 /// What the model gets then of its beginning, and of its end.
 pub const OUTPUT_END_CHARS: usize = 8_000;
 /// That file; what comes after is left out.
 pub const OUTPUT_FILE_BYTES: usize = 64 * 1024 * 1024;
-/// Files that glob shows (spec/behaviour.md c.5).
+/// Files that glob shows (docs/rules.md 16).
 pub const GLOB_RESULTS: usize = 200;
 /// Matches that grep shows: a little less than what goes to a file, which would leave out the middle.
 pub const GREP_SHOWN_BYTES: usize = 96 * 1024;
-/// Entries of a tree that glob or grep visits (spec/behaviour.md c.5).
+/// Entries of a tree that glob or grep visits (docs/rules.md 16).
 pub const WALK_ENTRIES: usize = 50_000;
 
 // A turn

@@ -1,4 +1,4 @@
-//! The model of an agent: which one, and how it is asked (spec/behaviour.md b.2).
+//! The model of an agent: which one, and how it is asked (docs/rules.md 14).
 
 use alloc::{format, string::String};
 
@@ -97,7 +97,7 @@ fn default_effort(value: Value, path: &str) -> Result<(), Invalid> {
     fields.finish()
 }
 
-/// The refusal of a model id that no route answers for (design decision 9).
+/// The refusal of a model id that no route answers for (docs/rules.md 14).
 pub fn unrouted(id: &str, patterns: &[&str], path: &str) -> Invalid {
     Invalid::new(
         path,

@@ -1,9 +1,9 @@
-//! Lists: how many come at once, and the shape of a page (spec/behaviour.md a.7).
+//! Lists: how many come at once, and the shape of a page (docs/rules.md 13).
 
 /// How many items a page of a list has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize {
-    /// When nothing, or 0, is asked for (spec/clients.md).
+    /// When nothing, or 0, is asked for (docs/rules.md 7).
     pub default: usize,
     /// At most; more is refused by name.
     pub max: usize,

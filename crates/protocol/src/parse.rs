@@ -42,7 +42,7 @@ impl Invalid {
         self
     }
 
-    /// A field that Heddle knows but does not serve yet (rules.md 11).
+    /// A field that Heddle knows but does not serve yet (docs/rules.md 11).
     pub fn unsupported(path: impl Into<String>, what: &str) -> Self {
         Self::new(path, format!("{what} is not supported yet"))
     }
@@ -342,7 +342,7 @@ pub fn list<T>(
     }
 }
 
-/// A resource's free key-value pairs (spec/behaviour.md a.6: 16 pairs, keys of 64, values of 512 characters).
+/// A resource's free key-value pairs (docs/rules.md 12: 16 pairs, keys of 64, values of 512 characters).
 pub type Metadata = BTreeMap<String, String>;
 
 /// A change to metadata: a key with `None` is removed, the rest stay or are set.

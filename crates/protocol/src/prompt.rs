@@ -22,7 +22,7 @@ use crate::{
 pub struct Prompt {
     /// The model's id, as the agent names it.
     pub model: String,
-    /// The system prompt, if any: the agent's, nothing added (rules.md 9).
+    /// The system prompt, if any: the agent's, nothing added (docs/rules.md 9).
     pub system: Option<String>,
     /// The tools on offer, in the agent's order.
     pub tools: Vec<ToolSpec>,
@@ -76,7 +76,7 @@ pub struct Workplace {
 }
 
 impl Workplace {
-    /// The jail (rules.md 10), with the limits of a server that sets none.
+    /// The jail (docs/rules.md 10), with the limits of a server that sets none.
     pub fn jail() -> Self {
         Self {
             workspace: "/workspace".into(),

@@ -1,4 +1,4 @@
-//! Rosters: whom a coordinator may call, and with which tools (spec/behaviour.md b.8).
+//! Rosters: whom a coordinator may call, and with which tools (docs/rules.md 15).
 
 use alloc::{string::String, vec::Vec};
 
@@ -32,7 +32,7 @@ pub struct Pinned {
     pub version: u64,
 }
 
-/// A delegation tool: how the agents of a session call, write to and report to each other (rules.md 9).
+/// A delegation tool: how the agents of a session call, write to and report to each other (docs/rules.md 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Errand {
     /// Makes a child, and goes on.

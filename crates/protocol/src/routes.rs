@@ -1,4 +1,4 @@
-//! The route table: which provider answers for a model id (design decision 9). Plain data.
+//! The route table: which provider answers for a model id (docs/rules.md 14). Plain data.
 
 use alloc::{string::String, vec::Vec};
 use core::time::Duration;
@@ -30,7 +30,7 @@ impl Provider {
     }
 }
 
-/// Tokens a model reads at most, and writes in one answer, where nothing else is said (rules.md 9).
+/// Tokens a model reads at most, and writes in one answer, where nothing else is said (docs/rules.md 9).
 pub const WINDOW: u64 = 128_000;
 /// See [`WINDOW`].
 pub const MAX_OUTPUT: u64 = 8_192;

@@ -1,4 +1,4 @@
-//! Sessions and threads as the API shows them (spec/behaviour.md d.1, f).
+//! Sessions and threads as the API shows them (docs/rules.md 18).
 
 use alloc::{string::String, vec::Vec};
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Microseconds since the Unix epoch. Written `2026-11-21T09:43:00.000001Z`, always six digits;
-/// read with any offset and 0 to 9 digits, never without a zone (spec/clients.md).
+/// read with any offset and 0 to 9 digits, never without a zone (docs/rules.md 12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Stamp(i64);
 

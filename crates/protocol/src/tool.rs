@@ -1,5 +1,5 @@
 //! Tools of an agent: toolsets with their policies, and custom tools that the client runs
-//! (spec/behaviour.md b.4 to b.6).
+//! (docs/rules.md 16).
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -40,8 +40,7 @@ pub struct CustomTool {
 ///
 /// # Errors
 /// The field that is wrong: a name twice, more than 256 tools in sum, a source of URLs that is no custom
-/// tool of the list, a schema that is no object schema, or a
-/// kind of tool that is not served.
+/// tool of the list, a schema that is no object schema, or a kind of tool that is not served.
 pub fn tools(value: Value, path: &str) -> Result<Vec<Tool>, Invalid> {
     let tools = parse::list(0, limits::TOOLS, tool)(value, path)?;
     for (index, tool) in tools.iter().enumerate() {

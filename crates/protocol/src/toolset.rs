@@ -1,4 +1,4 @@
-//! The built-in toolset: its tools, their switches and policies (spec/behaviour.md b.4, b.6).
+//! The built-in toolset: its tools, their switches and policies (docs/rules.md 16).
 
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
@@ -173,7 +173,7 @@ impl Builtin {
     }
 
     /// Whether Heddle can run it. One that it cannot is accepted and shown, but not offered to the model
-    /// (rules.md 11).
+    /// (docs/rules.md 11).
     pub const fn served(self) -> bool {
         match self {
             Self::Bash | Self::Edit | Self::Read | Self::Write | Self::Glob | Self::Grep => true,

@@ -41,7 +41,7 @@ impl Tokens {
     }
 }
 
-/// The `usage` of a session, a thread or a `session.usage` event (spec/contract.json, SessionUsage).
+/// The `usage` of a session, a thread or a `session.usage` event.
 #[derive(Debug, Clone, PartialEq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct Usage {
     /// Seconds in which at least one thread ran; live while running.
@@ -109,7 +109,7 @@ pub struct Money {
     pub currency: String,
 }
 
-/// The `model_usage` of `span.model_request_end` (spec/contract.json, SpanModelUsage).
+/// The `model_usage` of `span.model_request_end`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 pub struct SpanUsage {
     /// Tokens written to caches.

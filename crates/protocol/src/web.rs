@@ -1,4 +1,4 @@
-//! What limits the web tools: domains, sources of URLs, a place to search from (spec/behaviour.md b.4).
+//! What limits the web tools: domains, sources of URLs, a place to search from (docs/rules.md 16).
 
 use alloc::{borrow::ToOwned, format, string::String, vec::Vec};
 

@@ -1,11 +1,10 @@
 //! The workshop: where commands run and can do no harm to the host.
 //!
-//! A *jail* is two processes of the heddle binary (`heddle jail`, rules.md 10). The *outer* one holds the
-//! lock of the session's folder and watches; the *inner* one is pid 1 of its own namespaces and serves the
-//! socket it was started with. [`start`] makes both and is called by the server; [`enter`] is what `heddle
-//! jail` calls first, on its only thread. What the jail is asked to do is not known here: that is the
+//! A *jail* is two processes of the heddle binary (`heddle jail`, docs/rules.md 10). The *outer* one holds
+//! the lock of the session's folder and watches; the *inner* one is pid 1 of its own namespaces and serves
+//! the socket it was started with. [`start`] makes both and is called by the server; [`enter`] is what
+//! `heddle jail` calls first, on its only thread. What the jail is asked to do is not known here: that is the
 //! business of `tools`.
-
 //!
 //! Jails are made of what Linux has: all of that is in `host`. On another Unix, or built with the cfg
 //! `heddle_portable`, the other `host` stands in its place and [`Isolation::Off`] is all there is.

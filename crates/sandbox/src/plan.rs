@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
-    /// Namespaces of this machine's kernel: its own files, processes and (empty) network. rules.md 10.
+    /// Namespaces of this machine's kernel: its own files, processes and (empty) network. docs/rules.md 10.
     Local,
     /// None: commands run as the server's user and see what it sees. Only limits that harm nobody are set.
     Off,
@@ -26,7 +26,7 @@ pub struct Plan {
     pub limits: Limits,
 }
 
-/// What one jail may use. rules.md 10 for the numbers.
+/// What one jail may use. docs/rules.md 10 for the numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Processes and threads together, of the whole jail.

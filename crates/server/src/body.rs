@@ -142,7 +142,7 @@ pub(crate) async fn with<T: Send + 'static>(
     worked.unwrap_or_else(|died| Err(Problem::internal(format!("a body could not be read: {died}"))))
 }
 
-/// A body as JSON; an empty one is an empty object (spec/clients.md).
+/// A body as JSON; an empty one is an empty object (docs/rules.md 12).
 ///
 /// # Errors
 /// What is not UTF-8, no JSON, or nested too deep.

@@ -238,7 +238,7 @@ impl From<InUse> for Problem {
 }
 
 impl From<Refusal> for Problem {
-    /// State refusals are 400, never 409 (rules.md 11).
+    /// State refusals are 400, never 409 (docs/rules.md 11).
     fn from(refusal: Refusal) -> Self {
         match &refusal {
             Refusal::Stale => Self::internal("a client's input was called stale"),

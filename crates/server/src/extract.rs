@@ -2,7 +2,7 @@
 //!
 //! Unknown path 404, wrong method 405 (both by the router, without a key), key 401, workspace 400 and 404,
 //! query parameters that nobody knows 400, body limit 413; then the endpoint: JSON, shape, existence, state
-//! (rules.md 11).
+//! (docs/rules.md 11).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -290,7 +290,7 @@ enum Entry {
     Another,
 }
 
-/// Looks whether a request is a POST that is sent again (rules.md 4).
+/// Looks whether a request is a POST that is sent again (docs/rules.md 4).
 async fn entry(
     door: &Door,
     caller: Caller,

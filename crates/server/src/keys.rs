@@ -1,4 +1,4 @@
-//! API keys: made, listed, revoked. Only a hash is kept; the secret is shown once (rules.md 11).
+//! API keys: made, listed, revoked. Only a hash is kept; the secret is shown once (docs/rules.md 11).
 
 use core::fmt;
 

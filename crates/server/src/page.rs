@@ -1,7 +1,7 @@
 //! Pages of lists: the tokens that lead from one to the next, and their bodies.
 //!
 //! A token is base64url of (version, list, parent, order, direction, sort key, id, time, check). It is good
-//! for the list it came from, in the same order, and for nothing else (rules.md 7).
+//! for the list it came from, in the same order, and for nothing else (docs/rules.md 7).
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use engine::Range;
@@ -116,7 +116,7 @@ impl Listing {
     }
 }
 
-/// Refuses a filter that shuts out the place a token names (spec/behaviour.md a.7).
+/// Refuses a filter that shuts out the place a token names (docs/rules.md 7).
 pub(crate) fn within(token: Option<Token>, created: Range) -> Result<(), Problem> {
     let shut_out = |token: Token| !token.at.map_or(created.is_open(), |at| created.holds(at));
     if token.is_some_and(shut_out) {

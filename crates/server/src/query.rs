@@ -1,4 +1,4 @@
-//! Query parameters as all the clients write them (spec/clients.md).
+//! Query parameters as all the clients write them (docs/rules.md 12).
 
 use std::str::FromStr;
 

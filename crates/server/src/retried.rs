@@ -1,4 +1,4 @@
-//! POSTs that are sent again (rules.md 4): how one is known, and how it waits for the one before it.
+//! POSTs that are sent again (docs/rules.md 4): how one is known, and how it waits for the one before it.
 //!
 //! What the one before came to is found in what it left behind: `engine::Attempt`. While it is still being
 //! worked on nobody knows, so that whoever may be its repeat waits here. Of one that was refused it is kept

@@ -1,4 +1,4 @@
-//! Server-sent events, byte for byte (rules.md 7, spec/behaviour.md e.6, e.7).
+//! Server-sent events, byte for byte (docs/rules.md 7).
 
 use std::io::Write as _;
 use std::pin::Pin;

@@ -265,7 +265,7 @@ impl State {
 }
 
 impl Act {
-    /// What the law says of this act in `state` (rules.md 4).
+    /// What the law says of this act in `state` (docs/rules.md 4).
     pub const fn law(self, state: State) -> Law {
         match self {
             Self::Text

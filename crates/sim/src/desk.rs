@@ -1,5 +1,5 @@
 //! The desk: every call that a log has made and what became of it, read from the log's lines alone, with a
-//! reading of the rules of its own (rules.md 2, 4).
+//! reading of the rules of its own (docs/rules.md 2, 4).
 
 use std::collections::BTreeMap;
 

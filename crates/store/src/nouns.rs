@@ -153,7 +153,7 @@ impl Write {
     }
 }
 
-/// One commit of a session's log (rules.md 8).
+/// One commit of a session's log (docs/rules.md 8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
     /// Whose log.
@@ -188,8 +188,8 @@ impl Append {
     }
 }
 
-/// The head row of a session, written with every append. Lists, GET and start-up read head rows and
-/// never fold a log (rules.md 8).
+/// The head row of a session, written with every append. Lists of sessions, GET and start-up read head rows
+/// and fold no log (docs/rules.md 8).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The session.
@@ -220,7 +220,7 @@ pub struct Head {
     pub body: Vec<u8>,
 }
 
-/// A session's printed status (rules.md 1).
+/// A session's printed status (docs/rules.md 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     /// Nothing is going on.

@@ -1,4 +1,4 @@
-//! The hands: turns a call into work in the sandbox; the only room where a secret is opened.
+//! The hands: turns a call into work in the sandbox.
 //!
 //! The engine calls [`Hands::run`] and knows no more. `outside` is the server's end: one jail a session,
 //! made at its first call. `inside` is the jail's end, where the six tools are. `wire` is what they say to
@@ -30,9 +30,9 @@ pub trait Hands: Debug + Send + Sync {
     /// has said that it may, which is asked once, when the call has its place in a sandbox that has started;
     /// an outcome without that says that nothing ran. Total: a fault of ours is an outcome with `is_error`
     /// whose text says what to do next, and once it has begun it never waits much longer than the tool's
-    /// own bound (rules.md 10); for a sandbox it waits its session's turn, which is bounded too. Dropping
-    /// the future cancels the call, its processes included; what it had to say is thrown away, and a place
-    /// that it did not use is another's.
+    /// own bound (docs/rules.md 10); for a sandbox it waits its session's turn, which is bounded too.
+    /// Dropping the future cancels the call, its processes included; what it had to say is thrown away, and a
+    /// place that it did not use is another's.
     fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>>;
 
     /// Where the session's tools work, as far as its models must know.

@@ -302,7 +302,7 @@ impl Default for File {
     }
 }
 
-/// As rules.md 10 says.
+/// As docs/rules.md 10 says.
 impl Default for FileSandbox {
     fn default() -> Self {
         let sandbox::Limits { data_bytes, disk_bytes, free_bytes, memory_free_bytes, .. } =

@@ -95,7 +95,7 @@ pub(crate) struct Settled {
     pub(crate) settings: Vec<Setting>,
 }
 
-/// How agents' commands are kept from the host (rules.md 10).
+/// How agents' commands are kept from the host (docs/rules.md 10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sandbox {
     pub(crate) mode: Mode,

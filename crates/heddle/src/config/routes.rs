@@ -23,7 +23,7 @@ pub(crate) const CLAUDE: &str = "claude-*";
 const DEMO: &str = "heddle-demo";
 const MESSAGES_URL: &str = "https://api.anthropic.com";
 const MESSAGES_KEY: &str = "ANTHROPIC_API_KEY";
-/// Tokens a `claude-*` model reads and writes at most (rules.md 9), and any other where nothing is said.
+/// Tokens a `claude-*` model reads and writes at most (docs/rules.md 9), and any other where nothing is said.
 const CLAUDE_TOKENS: (u64, u64) = (200_000, 32_000);
 const OTHER_TOKENS: (u64, u64) = (WINDOW, MAX_OUTPUT);
 /// Headers that a route may add, and characters of each.

@@ -1,4 +1,4 @@
-//! Agents: create, change, archive (spec/behaviour.md b.1, b.3).
+//! Agents: create, change, archive (docs/rules.md 14).
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -67,7 +67,7 @@ pub fn enlist(agent: Agent, sent: &[Sent], found: &[Option<Agent>], nested: bool
 /// [`Change::named`] names; see [`roster::pinned`].
 ///
 /// Omitted keeps; arrays are replaced whole, null or `[]` clears; metadata is changed key by key; null or
-/// `""` clears description and system; the model is replaced whole (spec/behaviour.md b.3).
+/// `""` clears description and system; the model is replaced whole (docs/rules.md 14).
 ///
 /// # Errors
 /// What may not be in a roster; an archived agent; a `version` that is not the current one, even when nothing

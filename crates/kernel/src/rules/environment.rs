@@ -1,4 +1,4 @@
-//! Environments: create, change, archive (spec/behaviour.md c.1).
+//! Environments: create, change, archive (docs/rules.md 17).
 
 use alloc::format;
 

@@ -32,7 +32,7 @@ pub enum Refused {
     },
 }
 
-/// Refuses a model that no route answers for (design decision 9).
+/// Refuses a model that no route answers for (docs/rules.md 14).
 fn routed(model: ModelConfig, routes: &Routes, path: &str) -> Result<ModelConfig, Invalid> {
     match routes.route(&model.id) {
         Some(_) => Ok(model),
@@ -40,7 +40,7 @@ fn routed(model: ModelConfig, routes: &Routes, path: &str) -> Result<ModelConfig
     }
 }
 
-/// Takes a list that Heddle does not serve yet: absent, null and empty are fine (rules.md 11).
+/// Takes a list that Heddle does not serve yet: absent, null and empty are fine (docs/rules.md 11).
 fn unserved(fields: &mut Fields, key: &str) -> Result<(), Invalid> {
     let served = match fields.take(key) {
         Given::Absent | Given::Null => true,

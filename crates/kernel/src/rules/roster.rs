@@ -1,5 +1,5 @@
 //! Rosters: whom a coordinator may call, pinned when it is saved, whole when a session is made of it
-//! (spec/behaviour.md b.8; rules.md 9).
+//! (docs/rules.md 9, 15).
 
 use alloc::{format, string::String, vec::Vec};
 

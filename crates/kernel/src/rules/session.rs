@@ -1,4 +1,4 @@
-//! What a new session is made from, and what a change to one may say (spec/behaviour.md d.2, d.4).
+//! What a new session is made from, and what a change to one may say (docs/rules.md 18).
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -132,7 +132,7 @@ pub fn effective(agent: &Agent, overrides: Overrides, routes: &Routes) -> Result
 }
 
 /// Refuses web tools that are on and name domains that the environment's network does not reach
-/// (spec/behaviour.md b.4). `path` is that of the tools.
+/// (docs/rules.md 16). `path` is that of the tools.
 ///
 /// # Errors
 /// The first such domain.

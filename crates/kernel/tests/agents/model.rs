@@ -1,4 +1,4 @@
-//! What spec/behaviour.md b.3 to b.8 say about saving and changing an agent, on plain JSON and with none of
+//! What docs/rules.md 14 to 16 say about saving and changing an agent, on plain JSON and with none of
 //! our types: the judge of the properties, here and at the door.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! Delegation: children, their reports and letters, and what each model is told of it (rules.md 3, 6, 9).
+//! Delegation: children, their reports and letters, and what each model is told of it
+//! (docs/rules.md 3, 6, 9).
 
 #![expect(clippy::too_many_lines, reason = "a script shows the whole order of events")]
 

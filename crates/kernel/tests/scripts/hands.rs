@@ -1,4 +1,4 @@
-//! Built-in tools: who runs when, who is asked, what a crash and an interrupt leave (rules.md 2, 4).
+//! Built-in tools: who runs when, who is asked, what a crash and an interrupt leave (docs/rules.md 2, 4).
 
 use crate::script::play;
 

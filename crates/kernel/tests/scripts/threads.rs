@@ -1,5 +1,5 @@
-//! Threads: waits that need the client, archive, limits, interrupts, the end of a session (rules.md 1, 3
-//! to 6).
+//! Threads: waits that need the client, archive, limits, interrupts, the end of a session
+//! (docs/rules.md 1, 3 to 6).
 
 #![expect(clippy::too_many_lines, reason = "a script shows the whole order of events")]
 

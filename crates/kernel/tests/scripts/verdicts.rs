@@ -1,4 +1,4 @@
-//! Calls that a person is asked about: what waits beside them, and what a verdict does (rules.md 4).
+//! Calls that a person is asked about: what waits beside them, and what a verdict does (docs/rules.md 4).
 
 use kernel::Tree;
 

@@ -18,7 +18,7 @@ use crate::{
     transport::Writ,
 };
 
-/// User messages from the end whose last block carries a cache mark (rules.md 9).
+/// User messages from the end whose last block carries a cache mark (docs/rules.md 9).
 const MARKED_MESSAGES: usize = 2;
 
 /// The body of `POST /v1/messages` for a streamed answer.

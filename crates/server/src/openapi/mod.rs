@@ -111,8 +111,7 @@ fn outward(value: &mut Value) {
     match value {
         Value::Object(object) => {
             if let Some(Value::String(text)) = object.get_mut("description")
-                && let Some((before, rest)) =
-                    text.split_once(" (rules.md").or_else(|| text.split_once(" (spec/"))
+                && let Some((before, rest)) = text.split_once(" (docs/rules.md")
             {
                 *text = format!("{before}{}", rest.split_once(')').map_or("", |(_, after)| after));
             }

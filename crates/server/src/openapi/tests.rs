@@ -123,6 +123,13 @@ fn every_reference_leads_somewhere_and_every_schema_is_referred_to() {
     assert_eq!(found, there);
 }
 
+#[test]
+fn no_description_points_into_the_source() {
+    let document = described::whole().to_string();
+    let found: Vec<&str> = document.split('"').filter(|text| text.contains(".md")).collect();
+    assert_eq!(found, Vec::<&str>::new());
+}
+
 #[tokio::test]
 async fn the_document_is_had_without_a_key_and_not_sent_twice() {
     let house = House::open().await;

@@ -1,4 +1,4 @@
-//! Operations of the API that Heddle does not have yet: each says so, with 501 (rules.md 11).
+//! Operations of the API that Heddle does not have yet: each says so, with 501 (docs/rules.md 11).
 
 use std::sync::Arc;
 

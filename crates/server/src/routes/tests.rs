@@ -1,4 +1,4 @@
-//! The rules that hold for every door (rules.md 11, rules.md 4 for retried POSTs).
+//! The rules that hold for every door (docs/rules.md 11, and 4 for retried POSTs).
 
 use std::collections::BTreeSet;
 

@@ -2,7 +2,7 @@
 //! lists of each session and of all its threads are judged.
 //!
 //! Every child is made once and reports once, to its coordinator and to that one's model; no command runs
-//! twice; who was archived stays so; and everything comes to rest (rules.md 2 and 3).
+//! twice; who was archived stays so; and everything comes to rest (docs/rules.md 2 and 3).
 
 mod mail;
 mod scribe;

@@ -2,7 +2,7 @@
 //! workspace is held against the log.
 //!
 //! Every bash call appends a number of its own to the file `counter`. No number may stand there twice: a
-//! call that does more than read is never run again (rules.md 2). One whose result says it ended well
+//! call that does more than read is never run again (docs/rules.md 2). One whose result says it ended well
 //! stands there once.
 
 pub(crate) mod ledger;

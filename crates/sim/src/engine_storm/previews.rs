@@ -1,5 +1,5 @@
-//! What a reader may be shown of an answer that is being written (rules.md 7): a delta only after its start,
-//! none after the request's end, and what was shown begins the final message, under its own id.
+//! What a reader may be shown of an answer that is being written (docs/rules.md 7): a delta only after its
+//! start, none after the request's end, and what was shown begins the final message, under its own id.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -20,7 +20,7 @@ use crate::referee::{law, runs};
 
 /// How long a tool may run on that nobody wants any more.
 const PROMPT: Duration = Duration::from_secs(1);
-/// What a tool gets at least when the server stops (rules.md 2).
+/// What a tool gets at least when the server stops (docs/rules.md 2).
 const DRAIN: Duration = Duration::from_secs(19);
 
 /// See the file.

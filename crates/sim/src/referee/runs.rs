@@ -1,5 +1,5 @@
 //! Which calls run, against the desk: only what may, in the order given; what does more than read alone,
-//! what only reads together with its neighbours, and nothing stands still that may run (rules.md 2).
+//! what only reads together with its neighbours, and nothing stands still that may run (docs/rules.md 2).
 
 use std::collections::BTreeSet;
 

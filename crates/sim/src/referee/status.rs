@@ -1,6 +1,6 @@
-//! The grammar of status events (rules.md 1): running is session first, and right behind the client's answer
-//! that sets the session to work; idle is thread first, right after usage; what is printed is what the log
-//! says is being done; work is done only while running.
+//! The grammar of status events (docs/rules.md 1): running is session first, and right behind the client's
+//! answer that sets the session to work; idle is thread first, right after usage; what is printed is what the
+//! log says is being done; work is done only while running.
 
 use protocol::EventId;
 

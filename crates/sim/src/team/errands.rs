@@ -1,5 +1,6 @@
-//! What the delegation tools come to (rules.md 9): a child only of the roster and only while a slot is free,
-//! a letter only to a child that lives, an answer that says what is so, and a sentence for whatever is wrong.
+//! What the delegation tools come to (docs/rules.md 9): a child only of the roster and only while a slot is
+//! free, a letter only to a child that lives, an answer that says what is so, and a sentence for whatever is
+//! wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

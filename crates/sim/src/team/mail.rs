@@ -1,6 +1,6 @@
-//! The ledger of mail (rules.md 3, 4): what is sent is received once by the one it was sent to, or cancelled
-//! once because that one has ended; in log order; taken only at the start of a turn or at a tool boundary,
-//! all of it; what a stopped thread had queued is filed and asks nobody.
+//! The ledger of mail (docs/rules.md 3, 4): what is sent is received once by the one it was sent to, or
+//! cancelled once because that one has ended; in log order; taken only at the start of a turn or at a tool
+//! boundary, all of it; what a stopped thread had queued is filed and asks nobody.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,5 +1,5 @@
 //! A reading of the log: the threads of a session, what each is doing and what it must print, folded from
-//! lines alone with a writing of its own of rules.md 1. Referees look into it before each line.
+//! lines alone with a writing of its own of docs/rules.md 1. Referees look into it before each line.
 
 use std::collections::{BTreeMap, VecDeque};
 

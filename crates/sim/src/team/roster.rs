@@ -1,4 +1,4 @@
-//! A team: the coordinator, its roster and what each holds. It reads rosters by itself (rules.md 9).
+//! A team: the coordinator, its roster and what each holds. It reads rosters by itself (docs/rules.md 9).
 
 use kernel::Tree;
 use protocol::agent::{ExecutionIdentity, Member, SessionAgent, SessionCoordinator, ThreadAgent};

@@ -1,4 +1,4 @@
-//! The grammar of status events over the wait tree (rules.md 1): what is printed is what the log says is
+//! The grammar of status events over the wait tree (docs/rules.md 1): what is printed is what the log says is
 //! being done; going idle is the deepest thread first, the primary last, then usage and the session; going
 //! running is the session first, then a parent before its children, right behind the client's answer that
 //! sets them to work; nothing is said twice, and nothing after an end.

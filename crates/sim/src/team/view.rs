@@ -1,4 +1,4 @@
-//! Views (rules.md 5), written a second time from the stored bytes: what the session's stream and each
+//! Views (docs/rules.md 5), written a second time from the stored bytes: what the session's stream and each
 //! thread's own show of a line, against what the law shows of its fact.
 
 use std::borrow::Cow;

@@ -1,6 +1,6 @@
-//! Reports and waits by the table of rules.md 3: what a child's turn ends in is told once, to the call that
-//! waits for it or as mail; each `Agent` call is answered with what happened to its child, in the commit in
-//! which that happened; nobody waits for a thread that rests or has ended.
+//! Reports and waits by the table of docs/rules.md 3: what a child's turn ends in is told once, to the call
+//! that waits for it or as mail; each `Agent` call is answered with what happened to its child, in the commit
+//! in which that happened; nobody waits for a thread that rests or has ended.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::wire::Outcome;
 
-/// Characters of a line (spec/behaviour.md c.5).
+/// Characters of a line (docs/rules.md 16).
 const LINE_CHARS: usize = 2_000;
 /// Of these before the match, where a line is longer.
 const BEFORE_CHARS: usize = 200;

@@ -1,4 +1,4 @@
-//! Reads the input of each tool (spec/behaviour.md c.5). A mistake names its field and says what to send.
+//! Reads the input of each tool (docs/rules.md 16). A mistake names its field and says what to send.
 
 use std::path::PathBuf;
 use std::time::Duration;

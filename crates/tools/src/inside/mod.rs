@@ -1,4 +1,4 @@
-//! The jail's end: takes calls from the socket, runs the six tools, and answers. rules.md 10.
+//! The jail's end: takes calls from the socket, runs the six tools, and answers. docs/rules.md 10.
 
 mod ambient;
 mod answer;

@@ -29,7 +29,7 @@ const SEATS: usize = 10_000;
 const WAITING: usize = 32;
 /// How bash says that its command was ended by SIGKILL.
 const KILLED: i32 = 128 + SIGKILL;
-/// What the first answer of a new shell begins with when there was one before (rules.md 10).
+/// What the first answer of a new shell begins with when there was one before (docs/rules.md 10).
 const RESTARTED: &str = "[shell restarted: working directory and variables are gone]";
 
 /// One call of bash.

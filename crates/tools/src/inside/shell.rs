@@ -30,7 +30,7 @@ use super::{
     text::Text,
 };
 
-/// Between SIGINT and SIGKILL (rules.md 10).
+/// Between SIGINT and SIGKILL (docs/rules.md 10).
 const GRACE: Duration = Duration::from_secs(1);
 /// How often the rest of a process group is looked for in that time; no system call waits for a group.
 const GLANCE: Duration = Duration::from_millis(20);

@@ -79,7 +79,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What rules.md 10 says, for folders in `root` and jails of `program`.
+    /// What docs/rules.md 10 says, for folders in `root` and jails of `program`.
     pub fn new(root: PathBuf, program: PathBuf) -> Self {
         Self {
             root,

@@ -1,4 +1,4 @@
-//! Finding the agents that a roster names (spec/behaviour.md b.8).
+//! Finding the agents that a roster names (docs/rules.md 15).
 
 use kernel::rules::roster::{self, Found};
 use protocol::{

@@ -35,7 +35,7 @@ struct Sent {
     data: Vec<Event>,
 }
 
-/// What is taken up later is echoed as waiting, even if it was taken up at once (rules.md 4).
+/// What is taken up later is echoed as waiting, even if it was taken up at once (docs/rules.md 4).
 fn echoed(event: Event) -> Event {
     let waits = matches!(
         event.body,

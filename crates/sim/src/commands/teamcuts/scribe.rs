@@ -124,7 +124,7 @@ pub(crate) struct Order {
     pub(crate) text: String,
     /// Whether an `Agent` call waits for it.
     pub(crate) waits: bool,
-    /// What it reports: its notes, or its last text when it wrote none (rules.md 3).
+    /// What it reports: its notes, or its last text when it wrote none (docs/rules.md 3).
     pub(crate) said: Vec<String>,
 }
 

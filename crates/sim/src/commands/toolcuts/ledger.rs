@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::worker::Worker;
 
-/// What an interrupted command is answered with (rules.md 2).
+/// What an interrupted command is answered with (docs/rules.md 2).
 const UNKNOWN: &str =
     "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
 /// How long the remains of a killed server's sandboxes may take to end.
