@@ -19,6 +19,7 @@ mod http2;
 pub mod keys;
 mod lane;
 mod openapi;
+mod operation;
 mod page;
 mod query;
 mod ready;
@@ -56,11 +57,7 @@ use crate::{
 
 #[cfg(debug_assertions)]
 pub use crate::ends::End;
-pub use crate::{
-    revoked::KeyWatch,
-    routes::{NOT_BUILT, OPERATIONS},
-    serve::serve,
-};
+pub use crate::{revoked::KeyWatch, serve::serve};
 
 /// What the door needs to know beside the engine.
 #[derive(Debug, Clone)]
