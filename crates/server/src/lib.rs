@@ -10,13 +10,11 @@ mod bodies;
 mod body;
 mod connections;
 mod cors;
-mod document;
 #[cfg(debug_assertions)]
 mod ends;
 mod error;
 mod extract;
 mod http2;
-pub mod keys;
 mod lane;
 mod openapi;
 mod operation;
@@ -45,7 +43,7 @@ use axum::{
     middleware,
     response::IntoResponse,
 };
-use engine::{Engine, Seldom};
+use engine::{Engine, Seldom, keys};
 use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;

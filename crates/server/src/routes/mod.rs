@@ -8,6 +8,7 @@ mod not_built;
 pub(crate) mod own;
 mod sessions;
 mod threads;
+mod verbs;
 
 use std::sync::Arc;
 
