@@ -1,14 +1,13 @@
 //! `docs/compatibility.md`: what Heddle does for each operation and event of the contract, and which test
-//! shows it. Made from the contract, the server's source and what the guests were seen to do.
+//! shows it. Made from the contract, docs/openapi.json, the endpoints' tests and what the guests were seen to
+//! do.
 
 use std::collections::BTreeMap;
 
-use proc_macro2::{TokenStream, TokenTree};
 use serde::Deserialize;
 
 use crate::contract::{Contract, Operation};
-use crate::routes::{self, Answer, Route};
-use crate::rust_file;
+use crate::served::{self, Route};
 use crate::tree::Tree;
 
 /// The document.
@@ -39,18 +38,13 @@ struct Shown {
     events: BTreeMap<String, Vec<String>>,
 }
 
-/// What the file of an endpoint says of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Endpoint {
-    does: String,
-    tests: Vec<String>,
-}
-
 /// What the sources and the guests say together.
 #[derive(Debug, Default)]
 struct Facts {
-    routes: BTreeMap<Route, Answer>,
-    endpoints: BTreeMap<Route, Endpoint>,
+    /// What each operation that is served does.
+    served: BTreeMap<Route, String>,
+    /// The tests in the endpoint's own file.
+    tests: BTreeMap<Route, Vec<String>>,
     sentences: BTreeMap<String, String>,
     shown: Shown,
 }
@@ -72,67 +66,43 @@ pub(crate) fn check(tree: &Tree) -> Result<Vec<String>, String> {
 
 impl Facts {
     fn read(tree: &Tree) -> Result<Self, String> {
-        let mut facts = Self::default();
-        let mut sources = Vec::new();
-        for path in tree.files(".rs")?.iter().filter(|path| path.starts_with("crates/server/src/")) {
+        let mut facts = Self { served: served::read(tree)?, ..Self::default() };
+        for path in tree.files(".rs")?.iter().filter(|path| path.starts_with(ENDPOINTS)) {
             let text = tree.read(path)?;
-            if path.starts_with(ENDPOINTS)
-                && let Some((route, does)) = opening(&text)
-            {
+            if let Some(route) = opening(&text) {
                 let beside = tree.read(&path.replace(".rs", "_tests.rs")).unwrap_or_default();
-                let tests = [tests(&text)?, tests(&beside)?].concat();
-                facts.endpoints.insert(route, Endpoint { does, tests });
+                facts.tests.insert(route, [tests(&text), tests(&beside)].concat());
             }
-            sources.push(text);
         }
-        facts.routes = routes::read(sources.iter().map(String::as_str))?;
         facts.sentences = sentences(&tree.read(EVENTS)?);
         facts.shown = serde_json::from_str(&tree.read(SHOWN)?).map_err(|e| format!("{SHOWN}: {e}"))?;
         Ok(facts)
     }
 
     fn serves(&self, operation: &Operation) -> bool {
-        self.routes.get(&operation.route()) == Some(&Answer::Served)
+        self.served.contains_key(&operation.route())
     }
 }
 
-/// The route and the sentence of a file that begins ``//! `METHOD PATH`: sentence``.
-fn opening(text: &str) -> Option<(Route, String)> {
-    let (route, does) = text.lines().next()?.strip_prefix("//! `")?.split_once("`: ")?;
+/// The route of a file that begins ``//! `METHOD PATH`: …``.
+fn opening(text: &str) -> Option<Route> {
+    let (route, _) = text.lines().next()?.strip_prefix("//! `")?.split_once("`: ")?;
     let (method, path) = route.split_once(' ')?;
-    let path = path.split('[').next().unwrap_or(path);
-    Some((Route::new(method, path), does.trim_end_matches('.').to_owned()))
+    Some(Route::new(method, path.split('[').next().unwrap_or(path)))
 }
 
 /// The names of the functions marked as tests, in order.
-fn tests(text: &str) -> Result<Vec<String>, String> {
+fn tests(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    find_tests(rust_file::tokens(text)?, &mut found);
-    Ok(found)
-}
-
-fn find_tests(stream: TokenStream, found: &mut Vec<String>) {
-    let tokens: Vec<TokenTree> = stream.into_iter().collect();
     let mut marked = false;
-    let mut at = 0;
-    while let Some(token) = tokens.get(at) {
-        if let Some((group, length)) = rust_file::attribute(&tokens, at) {
-            let name = group.stream().to_string();
-            marked |= name.split(['(', ' ']).next() == Some("test") || name.contains(":: test");
-            at += length;
-            continue;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            marked |= line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        } else if let Some((_, name)) = line.split_once("fn ").filter(|_| std::mem::take(&mut marked)) {
+            found.extend(name.split('(').next().map(str::to_owned));
         }
-        match (token, tokens.get(at + 1)) {
-            (TokenTree::Ident(word), Some(TokenTree::Ident(name))) if word == "fn" => {
-                if std::mem::take(&mut marked) {
-                    found.push(name.to_string());
-                }
-            }
-            (TokenTree::Group(group), _) => find_tests(group.stream(), found),
-            (TokenTree::Ident(_) | TokenTree::Punct(_) | TokenTree::Literal(_), _) => {}
-        }
-        at += 1;
     }
+    found
 }
 
 /// The sentence above each event's name.
@@ -210,9 +180,8 @@ fn operation_row(operation: &Operation, facts: &Facts) -> String {
     if !facts.serves(operation) {
         return format!("| `{name}`<br>`{http} {path}` | no | 501 | |\n");
     }
-    let endpoint = facts.endpoints.get(&operation.route());
-    let does = endpoint.map(|endpoint| endpoint.does.as_str()).unwrap_or_default();
-    let door = endpoint.map(|endpoint| named("door", &endpoint.tests)).unwrap_or_default();
+    let does = facts.served.get(&operation.route()).map(String::as_str).unwrap_or_default();
+    let door = facts.tests.get(&operation.route()).map(|tests| named("door", tests)).unwrap_or_default();
     let guest = facts.shown.operations.get(name).map(|names| named("guest", names)).unwrap_or_default();
     format!("| `{name}`<br>`{http} {path}` | yes | {does} | {} |\n", joined([door, guest]))
 }
@@ -250,12 +219,12 @@ mod tests {
         let file = "//! `GET /v1/agents/{agent_id}[?version=N]`: one agent.\n#[cfg(test)]\nmod tests {\n    \
                     #[tokio::test]\n    async fn it_is_found() { fn inner() {} }\n    fn not_one() {}\n    \
                     #[test]\n    fn it_is_not() {}\n}\n";
-        let (route, does) = opening(file).unwrap();
+        let route = opening(file).unwrap();
         let shown =
             r#"{"operations": {"agents.retrieve": ["a", "b", "c"]}, "events": {"user.message": ["d"]}}"#;
         Facts {
-            routes: BTreeMap::from([(route.clone(), Answer::Served)]),
-            endpoints: BTreeMap::from([(route, Endpoint { does, tests: tests(file).unwrap() })]),
+            served: BTreeMap::from([(route.clone(), "one agent".to_owned())]),
+            tests: BTreeMap::from([(route, tests(file))]),
             sentences: sentences("    /// A person speaks.\n    \"user.message\" UserMessage {\n"),
             shown: serde_json::from_str(shown).unwrap(),
         }
@@ -296,7 +265,7 @@ mod tests {
         assert_eq!(open(&contract(), &facts()), ["agents.create: of the core, and not served"]);
         let mut unseen = facts();
         unseen.shown.operations.clear();
-        unseen.routes.insert(Route::new("POST", "/v1/agents"), Answer::Served);
+        unseen.served.insert(Route::new("POST", "/v1/agents"), String::new());
         let said = ["agents.retrieve", "agents.create"]
             .map(|name| format!("{name}: of the core, and no guest shows it"));
         assert_eq!(open(&contract(), &unseen), said);

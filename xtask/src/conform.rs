@@ -21,11 +21,22 @@ pub(crate) fn run(tree: &Tree, refresh: bool) -> Result<bool, String> {
     if refresh && !renew(tree)? {
         return Ok(false);
     }
+    if !describe(tree)? {
+        return Ok(false);
+    }
     let (text, open) = compat::document(tree)?;
     std::fs::write(tree.root.join(compat::DOCUMENT), &text)
         .map_err(|e| format!("{}: {e}", compat::DOCUMENT))?;
     println!("conform: wrote {}", compat::DOCUMENT);
     Ok(crate::report("conform", &open))
+}
+
+/// Lets the server's own test write docs/openapi.json.
+fn describe(tree: &Tree) -> Result<bool, String> {
+    let mut test = tree.command("cargo");
+    test.args(["test", "--workspace", "--quiet", "--lib", "openapi::tests::the_document_in_docs"]);
+    let status = test.env("UPDATE_OPENAPI", "1").status();
+    status.map(|status| status.success()).map_err(|e| format!("cargo test: {e}"))
 }
 
 /// Reads the official SDK again, in the version that the requirements pin.

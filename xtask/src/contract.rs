@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::routes::Route;
+use crate::served::Route;
 use crate::tree::Tree;
 
 /// Where it is.

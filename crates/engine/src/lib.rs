@@ -3,6 +3,7 @@
 //! HTTP commits and follows; the follower of a session runs what the law wants; the log stands
 //! between them. What this crate keeps in memory can be lost at any moment without harm.
 
+mod agents;
 mod attempts;
 mod blobs;
 mod broadcast;
@@ -13,14 +14,18 @@ mod clock;
 mod commit;
 mod counters;
 mod damaged;
+mod documents;
+mod environments;
 mod fault;
 mod feed;
 mod follower;
 mod jobs;
+pub mod keys;
 mod lease;
 mod limiter;
 mod live;
 mod log;
+mod opening;
 mod over;
 mod page;
 mod pictures;
@@ -57,9 +62,11 @@ pub use crate::{
     clock::{Clock, Dice},
     commit::NewSession,
     counters::Counters,
+    documents::{DocumentError, DocumentList, DocumentPage, Errand},
     fault::{CommitError, Fault, FollowError},
     feed::{Feed, Frame, PreviewKind, Previews},
     live::Committed,
+    opening::OpenError,
     page::{EventCursor, EventPage, EventQuery, Order, Range},
     pictures::shown,
     seldom::Seldom,

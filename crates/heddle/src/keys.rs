@@ -59,18 +59,18 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     let now = Clock::wall().now();
     match flags.verb {
         Verb::Create { name } => {
-            let (key, secret) = server::keys::create(&store, HOME, &name, now, entropy()?).await?;
+            let (key, secret) = engine::keys::create(&store, HOME, &name, now, entropy()?).await?;
             say(&format!("{} {name}\n{}\n", key.id, secret.expose()));
         }
         Verb::List => {
-            for key in server::keys::list(&store, HOME).await? {
+            for key in engine::keys::list(&store, HOME).await? {
                 let state = key.revoked_at.map_or_else(|| "live".to_owned(), |at| format!("revoked {at}"));
                 say(&format!("{}  {}  {state}  {}\n", key.id, key.created_at, one_line(&key.name)));
             }
         }
         Verb::Revoke { id } => {
             let id: ApiKeyId = id.parse()?;
-            let key = server::keys::revoke(&store, HOME, id, now).await?;
+            let key = engine::keys::revoke(&store, HOME, id, now).await?;
             let key = key.ok_or_else(|| format!("there is no key {id}; `heddle keys list` shows them"))?;
             say(&format!("revoked {} {}\n", key.id, key.name));
         }
@@ -80,7 +80,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
 
 /// Entropy for a key, from the operating system.
 #[expect(clippy::disallowed_methods, reason = "a key's secret is made of the system's own entropy")]
-pub(crate) fn entropy() -> Result<server::keys::Entropy, String> {
+pub(crate) fn entropy() -> Result<engine::keys::Entropy, String> {
     let mut entropy = [0; 48];
     getrandom::fill(&mut entropy).map_err(|wrong| format!("no entropy: {wrong}"))?;
     Ok(entropy)

@@ -203,7 +203,7 @@ enum KeyToTell {
 /// (docs/rules.md 11).
 async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<KeyToTell, Wrong> {
     let path = std::path::absolute(settled.data.join(seal::FIRST_KEY))?;
-    let keys = server::keys::list(engine.store(), HOME).await?;
+    let keys = engine::keys::list(engine.store(), HOME).await?;
     let live = keys.iter().filter(|key| key.revoked_at.is_none()).count();
     let first = keys.last().is_some_and(|oldest| oldest.name == FIRST && oldest.revoked_at.is_none());
     match () {
@@ -214,11 +214,11 @@ async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<KeyToTell, Wr
         () => {}
     }
     let entropy = crate::keys::entropy()?;
-    let (key, secret) = server::keys::make(FIRST, engine.now(), entropy);
+    let (key, secret) = engine::keys::make(FIRST, engine.now(), entropy);
     // The file before the key, so that whenever the server dies there is no key or one that can be read.
     seal::write_secret(&path, secret.expose())
         .map_err(|wrong| format!("the first API key cannot be written to {}: {wrong}", path.display()))?;
-    server::keys::keep(engine.store(), HOME, &key, &secret).await?;
+    engine::keys::keep(engine.store(), HOME, &key, &secret).await?;
     Ok(if std::io::stdout().is_terminal() {
         KeyToTell::Shown { path, secret: secret.expose().to_owned() }
     } else {

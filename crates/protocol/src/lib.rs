@@ -18,6 +18,7 @@ pub mod model;
 pub mod page;
 pub mod parse;
 pub mod prompt;
+pub mod resource;
 pub mod roster;
 pub mod routes;
 mod schema;

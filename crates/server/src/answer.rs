@@ -280,10 +280,10 @@ fn organization(bits: u128) -> String {
 mod tests {
     use super::*;
     use crate::{
-        extract,
-        testing::{House, KEY},
+        openapi::queries::{Form, Parameter, parameter},
+        operation::{Good, Operation, get, post},
+        testing::{House, KEY, routes},
     };
-    use axum::Router;
     use futures_util::StreamExt as _;
     use serde_json::Value;
     use std::io;
@@ -326,21 +326,23 @@ mod tests {
         let lines = kept.clone();
         let log = tracing_subscriber::fmt().json().with_writer(move || lines.clone()).finish();
         let _kept = tracing::subscriber::set_default(log);
-        let changes = |_| async {
-            tracing::info!("inside");
-            Answer::json(&1)
-        };
-        let streams = |_| async {
-            let frames = futures_util::stream::once(async {
+        const X: &[Parameter] = &[parameter("x", Form::Text, "")];
+        const CHANGES: &Operation = &post("/changes/{id}", "changes", "").asks(X).gives(Good::Object, |_| {
+            Box::pin(async {
                 tracing::info!("inside");
-                Ok(Bytes::from_static(b"x"))
-            });
-            Ok(Answer::Stream(frames.boxed()))
-        };
-        let routes = Router::new()
-            .route("/changes/{id}", extract::post(changes))
-            .route("/streams/{id}", extract::get(streams));
-        let house = House::with(routes).await;
+                Answer::json(&1)
+            })
+        });
+        const STREAMS: &Operation = &get("/streams/{id}", "streams", "").asks(X).gives(Good::Stream, |_| {
+            Box::pin(async {
+                let frames = futures_util::stream::once(async {
+                    tracing::info!("inside");
+                    Ok(Bytes::from_static(b"x"))
+                });
+                Ok(Answer::Stream(frames.boxed()))
+            })
+        });
+        let house = House::with(routes([CHANGES, STREAMS])).await;
         awake(&house, &kept).await;
         let mut expected = Vec::new();
         for (method, path, lines) in [

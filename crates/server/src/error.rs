@@ -7,11 +7,8 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use engine::{CommitError, Fault, FollowError};
-use kernel::{
-    Refusal,
-    rules::{Refused, environment::InUse},
-};
+use engine::{CommitError, DocumentError, Fault, FollowError, OpenError};
+use kernel::{Refusal, rules::Refused};
 use protocol::{
     Invalid, Object,
     error::{ErrorBody, ErrorDetail, ErrorKind},
@@ -220,6 +217,10 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Invalid(wrong) => wrong.into(),
+            Refused::Taken(taken) => {
+                Self::conflict(ErrorKind::Conflict, format!("{}: {}", taken.path, taken.message))
+            }
+            Refused::InUse(used) => Self::conflict(ErrorKind::InvalidRequest, used.to_string()),
             Refused::Stale { sent, current } => Self::conflict(
                 ErrorKind::InvalidRequest,
                 format!(
@@ -231,9 +232,21 @@ impl From<Refused> for Problem {
     }
 }
 
-impl From<InUse> for Problem {
-    fn from(used: InUse) -> Self {
-        Self::conflict(ErrorKind::InvalidRequest, used.to_string())
+impl From<DocumentError> for Problem {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Refused(refused) => refused.into(),
+            DocumentError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<OpenError> for Problem {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Document(error) => error.into(),
+            OpenError::Commit(error) => error.into(),
+        }
     }
 }
 

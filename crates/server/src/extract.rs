@@ -7,10 +7,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
-    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
-    http::{HeaderMap, Method, request::Parts},
+    extract::{FromRequestParts, RawPathParams, Request, State},
+    http::HeaderMap,
     response::{IntoResponse, Response},
-    routing::{self, MethodRouter},
 };
 use bytes::Bytes;
 use engine::{Attempt, Engine, Recalled};
@@ -31,11 +30,12 @@ use crate::{
     body::{self, Whole},
     connections::Connection,
     error::Problem,
-    http2, openapi,
+    http2,
+    operation::{Method, Operation, Scope},
     query::Query,
     retried::{self, AttemptHeaders, Slot},
     sse,
-    unread::{Records, Shape},
+    unread::Records,
 };
 
 /// A request that may come in.
@@ -123,47 +123,7 @@ impl Call {
     }
 }
 
-/// An endpoint that reads one thing.
-pub(crate) fn get<F, A>(run: F) -> MethodRouter<Arc<Door>>
-where
-    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
-{
-    routing::get(entrance(Shape::Thing, run))
-}
-
-/// An endpoint that reads a page of a list, or what may be as large.
-pub(crate) fn list<F, A>(run: F) -> MethodRouter<Arc<Door>>
-where
-    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
-{
-    routing::get(entrance(Shape::Page, run))
-}
-
-/// An endpoint that changes something.
-pub(crate) fn post<F, A>(run: F) -> MethodRouter<Arc<Door>>
-where
-    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
-{
-    routing::post(entrance(Shape::Thing, run))
-}
-
-/// An endpoint that deletes.
-pub(crate) fn delete<F, A>(run: F) -> MethodRouter<Arc<Door>>
-where
-    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
-{
-    routing::delete(entrance(Shape::Thing, run))
-}
-
-async fn enter<F, A>(door: Arc<Door>, mut request: Request, shape: Shape, run: F) -> Response
-where
-    F: Fn(Call) -> A + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
-{
+async fn enter(door: Arc<Door>, mut request: Request, operation: &'static Operation) -> Response {
     let caller = match auth::caller(&door, request.headers()).await {
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
@@ -172,7 +132,7 @@ where
     if let Some(connection) = &connection {
         connection.known();
     }
-    let answer = answered(Arc::clone(&door), caller, request, shape, run).await;
+    let answer = answered(Arc::clone(&door), caller, request, operation).await;
     let mut response = match answer.and_then(|answer| watched(&door, caller, connection, answer)) {
         Ok(answer) => answer.into_response(),
         Err(problem) => problem.into_response(),
@@ -181,35 +141,27 @@ where
     response
 }
 
-async fn answered<F, A>(
+async fn answered(
     door: Arc<Door>,
     caller: Caller,
     request: Request,
-    shape: Shape,
-    run: F,
-) -> Result<Answer, Problem>
-where
-    F: Fn(Call) -> A + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
-{
+    operation: &'static Operation,
+) -> Result<Answer, Problem> {
     let (mut parts, body) = request.into_parts();
     let query = Query::of(&parts.uri)?;
-    let pattern = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    if let Some(known) = openapi::parameters(&parts.method, pattern) {
-        query.only(known)?;
+    if operation.is_served() {
+        query.only(operation.query)?;
     }
-    let reads = parts.method == Method::GET || parts.method == Method::HEAD;
-    let Whole { bytes, turn } = if reads {
-        Whole::default()
-    } else {
-        body::whole(&door.bodies, caller, &parts.headers, body).await?
+    let Whole { bytes, turn } = match operation.method {
+        Method::Get => Whole::default(),
+        Method::Post | Method::Delete => body::whole(&door.bodies, caller, &parts.headers, body).await?,
     };
-    let place = door.unread.place(caller, shape).await?;
+    let place = door.unread.place(caller, operation.answer.size()).await?;
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let path = path.map_err(|_| Problem::unknown_path(parts.uri.path()))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let target = parts.uri.path().to_owned();
-    let (attempt, slot) = match entry(&door, caller, &parts, target, &bytes).await? {
+    let (attempt, slot) = match entry(&door, caller, operation, &parts.headers, target, &bytes).await? {
         Entry::Answered(answer) => return Ok(Answer::Json(place.done(answer, turn))),
         Entry::Fresh(attempt, slot) => (Some(attempt), Some(slot)),
         Entry::Another => (None, None),
@@ -224,12 +176,12 @@ where
         attempt,
         body: Mutex::new(bytes),
     };
-    if reads {
-        return run(call).await?.try_map(|json| place.read(json));
+    if operation.scope == Scope::Read {
+        return operation.run(call).await?.try_map(|json| place.read(json));
     }
     // A client that goes away in the middle must not leave half of a change behind, nor let a repeat begin.
     // The task is still the request's, so its lines in the log carry the request's id.
-    let work = run(call).in_current_span();
+    let work = operation.run(call).in_current_span();
     let task = door.tasks.spawn(async move {
         let answer = work.await;
         // Whoever sends it again finds what it left.
@@ -268,16 +220,11 @@ fn watched(
     Ok(Answer::Stream(door.streaming.until_revoked(caller, told, cut).boxed()))
 }
 
-/// The way into an endpoint.
-fn entrance<F, A>(
-    shape: Shape,
-    run: F,
-) -> impl Fn(State<Arc<Door>>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static
-where
-    F: Fn(Call) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Result<Answer, Problem>> + Send + 'static,
-{
-    move |State(door), request| Box::pin(enter(door, request, shape, run.clone()))
+/// The way into an operation.
+pub(crate) fn entrance(
+    operation: &'static Operation,
+) -> impl Fn(State<Arc<Door>>, Request) -> BoxFuture<'static, Response> + Clone + Send + Sync + 'static {
+    move |State(door), request| Box::pin(enter(door, request, operation))
 }
 
 /// What comes to an endpoint.
@@ -294,14 +241,16 @@ enum Entry {
 async fn entry(
     door: &Door,
     caller: Caller,
-    parts: &Parts,
+    operation: &Operation,
+    headers: &HeaderMap,
     target: String,
     body: &Bytes,
 ) -> Result<Entry, Problem> {
-    if parts.method != Method::POST {
-        return Ok(Entry::Another);
+    match operation.method {
+        Method::Post => {}
+        Method::Get | Method::Delete => return Ok(Entry::Another),
     }
-    let told = AttemptHeaders::of(caller, &parts.headers)?;
+    let told = AttemptHeaders::of(caller, headers)?;
     let attempt = move |body: Bytes| Ok(told.attempt(caller, &target, &body));
     let mut attempt = body::with(body.clone(), attempt).await?;
     let slot = door.working.enter(caller, &attempt).await;

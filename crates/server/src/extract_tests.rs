@@ -1,7 +1,6 @@
 //! Paths, methods and ids, as clients write them.
 
 use axum::{
-    Router,
     body::{Body, HttpBody},
     extract::Request,
     http::{Method, StatusCode},
@@ -13,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::Answer,
-    extract::{Call, list},
-    testing::{House, KEY, id, message},
+    operation::{Good, Operation, get},
+    testing::{House, KEY, id, message, routes},
 };
 
 const AGENT: &str = "agent_1111111111111111111112";
@@ -161,8 +160,10 @@ async fn every_path_of_an_environment_says_by_code_that_it_is_not_there() {
 
 #[tokio::test]
 async fn pages_that_nobody_reads_are_bounded_and_further_ones_are_short() {
-    let page = |call: Call| async move { Ok(Answer::Json(Bytes::from(vec![b'x'; call.page_bytes()]))) };
-    let house = House::with(Router::new().route("/pages", list(page))).await;
+    const PAGES: &Operation = &get("/pages", "pages", "").gives(Good::Page("Agent"), |call| {
+        Box::pin(async move { Ok(Answer::Json(Bytes::from(vec![b'x'; call.page_bytes()]))) })
+    });
+    let house = House::with(routes([PAGES])).await;
     let ask = || Request::get("/pages").header("x-api-key", KEY).body(Body::empty()).expect("a request");
     let bytes = |page: &Response| page.body().size_hint().exact().unwrap_or_default() as usize;
     let mut unread = Vec::new();

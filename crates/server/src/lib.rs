@@ -10,15 +10,14 @@ mod bodies;
 mod body;
 mod connections;
 mod cors;
-mod document;
 #[cfg(debug_assertions)]
 mod ends;
 mod error;
 mod extract;
 mod http2;
-pub mod keys;
 mod lane;
 mod openapi;
+mod operation;
 mod page;
 mod query;
 mod ready;
@@ -44,7 +43,7 @@ use axum::{
     middleware,
     response::IntoResponse,
 };
-use engine::{Engine, Seldom};
+use engine::{Engine, Seldom, keys};
 use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -56,11 +55,7 @@ use crate::{
 
 #[cfg(debug_assertions)]
 pub use crate::ends::End;
-pub use crate::{
-    revoked::KeyWatch,
-    routes::{NOT_BUILT, OPERATIONS},
-    serve::serve,
-};
+pub use crate::{revoked::KeyWatch, serve::serve};
 
 /// What the door needs to know beside the engine.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use protocol::{
 };
 use store::Order;
 
-use crate::error::Problem;
+use crate::{error::Problem, openapi::queries::Parameter};
 
 /// What the SDKs send with every request; it chooses nothing here.
 const BETA: &str = "beta";
@@ -32,10 +32,10 @@ impl Query {
 
     /// Refuses a parameter that is none of these, and not `beta`, which every client sends; one that is not
     /// known would be left out of account in silence.
-    pub(crate) fn only(&self, known: &[&'static str]) -> Result<(), Problem> {
-        let takes = |name: &str| name == BETA || known.iter().any(|known| plain(known) == name);
+    pub(crate) fn only(&self, known: &[Parameter]) -> Result<(), Problem> {
+        let takes = |name: &str| name == BETA || known.iter().any(|known| plain(known.name) == name);
         let Some((name, _)) = self.0.iter().find(|(name, _)| !takes(name)) else { return Ok(()) };
-        let known: Vec<_> = known.iter().copied().chain([BETA]).collect();
+        let known: Vec<_> = known.iter().map(|known| known.name).chain([BETA]).collect();
         let message = format!("unknown query parameter; this takes {}", parse::listed(&known));
         Err(Problem::parameter(&parse::shown(name), message))
     }

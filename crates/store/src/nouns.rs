@@ -273,25 +273,19 @@ pub struct Row {
     pub receipt: Option<Vec<u8>>,
 }
 
-/// What a document is.
+/// What a document is: the word that the column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// A saved agent.
-    Agent,
-    /// An environment.
-    Environment,
-    /// An API key (its hash).
-    ApiKey,
-}
+pub struct Kind(&'static str);
 
 impl Kind {
-    /// The word the column holds.
+    /// The kind of this word.
+    pub const fn new(word: &'static str) -> Self {
+        Self(word)
+    }
+
+    /// The word.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Agent => "agent",
-            Self::Environment => "environment",
-            Self::ApiKey => "api_key",
-        }
+        self.0
     }
 }
 

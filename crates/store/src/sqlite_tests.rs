@@ -24,7 +24,7 @@ fn plan(connection: &Connection, query: Query) -> Vec<String> {
 #[test]
 fn every_query_finds_its_rows_by_an_index() {
     let connection = database();
-    let documents = DocumentQuery::new(WORKSPACE, Kind::Agent, 10);
+    let documents = DocumentQuery::new(WORKSPACE, Kind::new("agent"), 10);
     for (query, index) in [
         (sql::head(WORKSPACE, SESSION), "heads_id"),
         (sql::busy(), "heads_status"),
@@ -33,10 +33,10 @@ fn every_query_finds_its_rows_by_an_index() {
         (sql::log(SESSION, 5, 10), "log_position"),
         (sql::log_back(SESSION, 5, 10), "log_position"),
         (sql::cut(SESSION, 10), "log_position"),
-        (sql::document_version(WORKSPACE, Kind::Agent, 1, 1), "history"),
-        (sql::versions(WORKSPACE, Kind::Agent, 1, None, 10), "history"),
+        (sql::document_version(WORKSPACE, Kind::new("agent"), 1, 1), "history"),
+        (sql::versions(WORKSPACE, Kind::new("agent"), 1, None, 10), "history"),
         (lists::documents(&documents), "documents_list"),
-        (sql::find(WORKSPACE, Kind::Agent, "key"), "documents_key"),
+        (sql::find(WORKSPACE, Kind::new("agent"), "key"), "documents_key"),
         (sql::snapshot(&[0; 32]), "snapshots"),
         (sql::lease("scope"), "leases"),
         (sql::pinned(crate::Owner::session(SESSION)), "pins"),

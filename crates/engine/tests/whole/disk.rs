@@ -78,7 +78,7 @@ async fn documents_are_archived_and_dropped_where_none_can_be_made() {
     let faults = Faults::default();
     let world = world(Store::memory_with(faults.clone()), vec![]).await;
     let document = |id, version| Document {
-        kind: Kind::Agent,
+        kind: Kind::new("agent"),
         id,
         version,
         workspace: HOME,
@@ -98,7 +98,7 @@ async fn documents_are_archived_and_dropped_where_none_can_be_made() {
     }
     let archived = Document { archived_at: Some(BEGAN), ..document(1, 2) };
     world.engine.keep(vec![revise(archived)]).await.unwrap();
-    world.engine.keep(vec![Write::Drop { kind: Kind::Agent, id: 2 }]).await.unwrap();
+    world.engine.keep(vec![Write::Drop { kind: Kind::new("agent"), id: 2 }]).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

@@ -220,7 +220,7 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         log,
         origins,
         net: Net { extra_ca_pem, proxy: Proxy::Environment },
-        env_key_hash: env_key.as_deref().map(|key| server::keys::hash(key.trim())),
+        env_key_hash: env_key.as_deref().map(|key| engine::keys::hash(key.trim())),
         weak_key: weak_key.map(|weak| format!("{} {weak}", environment::API_KEY)),
         settings,
     })
@@ -577,7 +577,7 @@ pub(crate) mod tests {
         let read = read::parse(Path::new("heddle.toml"), "");
         let variable = |name: &str| (name == "HEDDLE_API_KEY").then(|| " sesame\n".to_owned());
         let settled = settle(Said::default(), read, &variable).expect("legal");
-        assert_eq!(settled.env_key_hash, Some(server::keys::hash("sesame")));
+        assert_eq!(settled.env_key_hash, Some(engine::keys::hash("sesame")));
         assert_eq!(told(&settled, "HEDDLE_API_KEY"), "set (HEDDLE_API_KEY)");
         assert!(!format!("{settled:?}").contains("sesame"));
     }

@@ -14,7 +14,20 @@ use protocol::{
 };
 use serde_json::Value;
 
-use super::{Refused, roster, routed, text_or_none, unserved};
+use super::{Refused, document::Document, roster, routed, text_or_none, unserved};
+
+impl Document for Agent {
+    const DELETED: Option<&'static str> = None;
+
+    fn version(&self) -> Option<u64> {
+        Some(self.version)
+    }
+
+    fn archived(&self) -> Invalid {
+        let message = format!("the agent {} is archived and cannot be changed; create a new agent", self.id);
+        Invalid::new("", message)
+    }
+}
 
 /// A new agent, at version 1, and whom its roster names; that is still to be found ([`enlist`]).
 ///
@@ -80,8 +93,7 @@ pub fn revise(
     at: Stamp,
 ) -> Result<Option<Agent>, Refused> {
     if agent.archived_at.is_some() {
-        let message = format!("the agent {} is archived and cannot be changed; create a new agent", agent.id);
-        return Err(Invalid::new("", message).into());
+        return Err(agent.archived().into());
     }
     if let Some(sent) = change.version.filter(|sent| *sent != agent.version) {
         return Err(Refused::Stale { sent, current: agent.version });
@@ -120,14 +132,6 @@ fn at_version(mut agent: Agent, version: u64) -> Agent {
     let own = agent.multiagent.iter_mut().flat_map(|roster| &mut roster.agents);
     own.filter(|pinned| pinned.id == id).for_each(|pinned| pinned.version = version);
     agent
-}
-
-/// The agent archived; `None` when it is already.
-pub fn archive(agent: &Agent, at: Stamp) -> Option<Agent> {
-    match agent.archived_at {
-        Some(_) => None,
-        None => Some(Agent { archived_at: Some(at), updated_at: at, ..agent.clone() }),
-    }
 }
 
 /// A change to an agent.

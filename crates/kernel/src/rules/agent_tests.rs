@@ -7,6 +7,7 @@ use protocol::{Object, routes::Route, tool::CustomTool};
 use serde_json::json;
 
 use super::*;
+use crate::rules::document::archive;
 
 const MADE: Stamp = Stamp::from_micros(1_000_000);
 const LATER: Stamp = Stamp::from_micros(2_000_000);

@@ -10,19 +10,45 @@ use protocol::{
 };
 use serde_json::Value;
 
-/// A new environment.
-///
-/// # Errors
-/// The field that is wrong or not served yet.
-pub fn create(body: Value, id: EnvironmentId, at: Stamp) -> Result<Environment, Invalid> {
-    let mut fields = Fields::of(body, "")?;
+use super::document::{Document, Plain};
+
+/// The error code of an environment that is not there.
+const NOT_FOUND: &str = "environment_not_found";
+
+impl Document for Environment {
+    const DELETED: Option<&'static str> = Some("environment_deleted");
+    const MISSING: Option<&'static str> = Some(NOT_FOUND);
+
+    /// A live one has its name alone; archiving sets the name free.
+    fn unique_key(&self) -> Option<&str> {
+        self.archived_at.is_none().then_some(self.name.as_str())
+    }
+
+    fn archived(&self) -> Invalid {
+        archived(self.id, "")
+    }
+}
+
+impl Plain for Environment {
+    fn create(fields: &mut Fields, id: EnvironmentId, at: Stamp) -> Result<Self, Invalid> {
+        create(fields, id, at)
+    }
+
+    /// Omitted keeps, in `config` too; a null description clears it and `""` is kept as `""`; null or `""`
+    /// removes a metadata key; a null name, config, metadata or scope keeps what is stored. Another config
+    /// type is `invalid_config_type_change`.
+    fn change(&mut self, fields: &mut Fields) -> Result<(), Invalid> {
+        change(self, fields)
+    }
+}
+
+fn create(fields: &mut Fields, id: EnvironmentId, at: Stamp) -> Result<Environment, Invalid> {
     let name = fields.required("name", parse::text(1, limits::NAME_CHARS))?;
     let description = fields.optional("description", parse::text(0, limits::DESCRIPTION_CHARS))?;
     let default = Config::default();
     let config = fields.optional("config", |value, path| environment::config(&default, value, path))?;
     let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
     let scope = fields.optional("scope", environment::scope)?.unwrap_or_default();
-    fields.finish()?;
     Ok(Environment {
         id,
         name,
@@ -36,17 +62,7 @@ pub fn create(body: Value, id: EnvironmentId, at: Stamp) -> Result<Environment, 
     })
 }
 
-/// The environment changed; `None` when the change changes nothing.
-///
-/// Omitted keeps, in `config` too; a null description clears it and `""` is kept as `""`; null or `""`
-/// removes a metadata key; a null name, config, metadata or scope keeps what is stored.
-///
-/// # Errors
-/// The field that is wrong; another config type (`invalid_config_type_change`); an archived environment
-/// (`environment_archived`).
-pub fn revise(environment: &Environment, body: Value, at: Stamp) -> Result<Option<Environment>, Invalid> {
-    let mut fields = Fields::of(body, "")?;
-    let mut next = environment.clone();
+fn change(next: &mut Environment, fields: &mut Fields) -> Result<(), Invalid> {
     if let Some(name) = fields.optional("name", parse::text(1, limits::NAME_CHARS))? {
         next.name = name;
     }
@@ -55,34 +71,16 @@ pub fn revise(environment: &Environment, body: Value, at: Stamp) -> Result<Optio
         Given::Null => next.description = None,
         Given::Value(description) => next.description = Some(description),
     }
-    if let Some(config) =
-        fields.optional("config", |value, path| changed(&environment.config, value, path))?
-    {
+    if let Some(config) = fields.optional("config", |value, path| changed(&next.config, value, path))? {
         next.config = config;
     }
     if let Some(patch) = fields.optional("metadata", parse::metadata_patch)? {
-        next.metadata = parse::patched(&environment.metadata, patch, true, "metadata")?;
+        next.metadata = parse::patched(&next.metadata, patch, true, "metadata")?;
     }
     if let Some(scope) = fields.optional("scope", environment::scope)? {
         next.scope = scope;
     }
-    fields.finish()?;
-    if environment.archived_at.is_some() {
-        return Err(archived(environment.id, ""));
-    }
-    if next == *environment {
-        return Ok(None);
-    }
-    next.updated_at = at;
-    Ok(Some(next))
-}
-
-/// The environment archived; `None` when it is already.
-pub fn archive(environment: &Environment, at: Stamp) -> Option<Environment> {
-    match environment.archived_at {
-        Some(_) => None,
-        None => Some(Environment { archived_at: Some(at), updated_at: at, ..environment.clone() }),
-    }
+    Ok(())
 }
 
 /// Why an environment may not be deleted: sessions use it that are not terminated (409).
@@ -114,7 +112,7 @@ pub fn delete(environment: EnvironmentId, sessions: usize, force: bool) -> Resul
 /// What is none; one of another server, as one that is not there (`environment_not_found`).
 pub fn reference(value: Value, path: &str) -> Result<EnvironmentId, Invalid> {
     parse::reference(value, path)
-        .map_err(|wrong| if wrong.absent { wrong.with_code("environment_not_found") } else { wrong })
+        .map_err(|wrong| if wrong.absent { wrong.with_code(NOT_FOUND) } else { wrong })
 }
 
 /// The refusal of an archived environment.

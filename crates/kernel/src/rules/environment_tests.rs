@@ -14,6 +14,7 @@ use protocol::{
 use serde_json::json;
 
 use super::*;
+use crate::rules::document::{archive, create, revise};
 
 const MADE: Stamp = Stamp::from_micros(1_000_000);
 const LATER: Stamp = Stamp::from_micros(2_000_000);

@@ -4,6 +4,7 @@
 //! sessions they read no clock and throw no dice: ids and times are handed in.
 
 pub mod agent;
+pub mod document;
 pub mod environment;
 pub mod roster;
 pub mod session;
@@ -30,6 +31,12 @@ pub enum Refused {
         /// The version that is stored.
         current: u64,
     },
+    /// Another document has what may be had once (409).
+    #[error(transparent)]
+    Taken(Invalid),
+    /// Something uses what is to be removed (409).
+    #[error(transparent)]
+    InUse(#[from] environment::InUse),
 }
 
 /// Refuses a model that no route answers for (docs/rules.md 14).

@@ -6,7 +6,7 @@ use protocol::{Stamp, content::Block, environment::Packages, model::ModelConfig,
 use serde_json::json;
 
 use super::*;
-use crate::rules::agent as agents;
+use crate::rules::{agent as agents, document};
 
 const AGENT: AgentId = AgentId::from_bits(7);
 const ENVIRONMENT: EnvironmentId = EnvironmentId::from_bits(8);
@@ -121,7 +121,7 @@ fn what_is_not_served_is_refused_by_name() {
 
 #[test]
 fn an_archived_agent_starts_no_session() {
-    let archived = agents::archive(&saved(), Stamp::from_micros(2)).expect("live");
+    let archived = document::archive(&saved(), Stamp::from_micros(2)).expect("live");
     let wrong = effective(&archived, Overrides::NONE, &routes()).expect_err("archived");
     assert_eq!(wrong.path, "agent");
 }

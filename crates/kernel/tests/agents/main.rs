@@ -7,6 +7,7 @@ mod plans;
 use kernel::rules::{
     Refused,
     agent::{self, Change},
+    document,
 };
 use model::{Latest, Life, Told};
 use plans::{OTHERS, Plan, Step, VERSIONS};
@@ -71,6 +72,7 @@ impl Desk {
                 self.versions.extend(next);
                 Told::Agent(written(self.now()))
             }
+            Err(Refused::Taken(_) | Refused::InUse(_)) => panic!("neither a name nor a use hinders an agent"),
             Err(Refused::Stale { .. }) => Told::Stale,
             Err(Refused::Invalid(wrong)) => {
                 assert!(wrong.message.contains("archived"), "{wrong}");
@@ -99,7 +101,7 @@ fn lived(plan: &Plan) {
         let at = tick();
         let body = match step {
             Step::Archive => {
-                if let Some(archived) = agent::archive(desk.now(), at) {
+                if let Some(archived) = document::archive(desk.now(), at) {
                     desk.versions.iter_mut().for_each(|version| version.archived_at = Some(at));
                     *desk.versions.last_mut().expect("a version") = archived;
                 }

@@ -27,19 +27,28 @@ const PAGE: &str = "JVBERi0xLjcKJSVFT0YK";
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})$";
 const HOST: &str = r"^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$";
 
-/// Every shape that a request is made of, by its name.
-pub(super) fn all() -> Vec<(&'static str, Value)> {
+/// The shape of a whole body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Its name among the schemas of the document.
+    pub(crate) name: &'static str,
+    /// It, as a JSON Schema.
+    pub(crate) schema: fn() -> Value,
+}
+
+pub(crate) const AGENT_CREATE: Shape = Shape { name: "AgentCreateParams", schema: agent_create };
+pub(crate) const AGENT_UPDATE: Shape = Shape { name: "AgentUpdateParams", schema: agent_update };
+pub(crate) const ENVIRONMENT_CREATE: Shape =
+    Shape { name: "EnvironmentCreateParams", schema: environment_create };
+pub(crate) const ENVIRONMENT_UPDATE: Shape =
+    Shape { name: "EnvironmentUpdateParams", schema: environment_update };
+pub(crate) const SESSION_CREATE: Shape = Shape { name: "SessionCreateParams", schema: session_create };
+pub(crate) const SESSION_UPDATE: Shape = Shape { name: "SessionUpdateParams", schema: session_update };
+pub(crate) const EVENTS_SEND: Shape = Shape { name: "EventsSendParams", schema: events_send };
+
+/// Every shape that bodies have in common, by its name.
+pub(super) fn shared() -> Vec<(&'static str, Value)> {
     let mut shapes = vec![
-        ("AgentCreateParams", agent_create()),
-        ("AgentUpdateParams", agent_update()),
-        ("EnvironmentCreateParams", environment_create()),
-        ("EnvironmentUpdateParams", environment_update()),
-        ("SessionCreateParams", session_create()),
-        ("SessionUpdateParams", session_update()),
-        (
-            "EventsSendParams",
-            object([required("events", list(1, limits::EVENTS_PER_REQUEST, named("ClientEventParams")))]),
-        ),
         ("ExecutionIdentityParams", tagged("service_account", [])),
         ("MetadataParams", metadata(&json!("string"), Some(limits::METADATA_PAIRS))),
         ("MetadataPatchParams", metadata(&json!(["string", "null"]), None)),
@@ -56,6 +65,10 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
     ];
     shapes.extend(events());
     shapes
+}
+
+fn events_send() -> Value {
+    object([required("events", list(1, limits::EVENTS_PER_REQUEST, named("ClientEventParams")))])
 }
 
 /// The id of one `K`, as Heddle writes it. It reads other spellings as well.

@@ -1,17 +1,16 @@
 //! `GET /openapi.json`: the API in OpenAPI 3.1, made of the types that write the answers.
 
-mod bodies;
-mod operations;
+pub(crate) mod bodies;
 mod paths;
-mod queries;
+pub(crate) mod queries;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod web;
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use axum::http::Method;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use protocol::{agent::Agent, environment::Environment, error::ErrorBody, event::Event, session};
@@ -19,10 +18,7 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    OPERATIONS,
-    routes::{HEDDLES, models::Model},
-};
+use crate::routes::{self, models::Model};
 
 /// The document as it is served: built once.
 pub(crate) static SERVED: LazyLock<Served> = LazyLock::new(|| {
@@ -44,21 +40,6 @@ const ABOUT: &str = "Heddle serves the Claude Managed Agents API from your own m
     built yet carry `x-heddle-status: not-built` and answer 501. What a request names and nobody knows is refused \
     with the path of the field, and a query parameter that the operation does not have with the names of those that it \
     has. `beta` may be sent with every operation of the API and chooses nothing.";
-
-/// What is served, by method and path, and its query parameters as they are written here.
-static PARAMETERS: LazyLock<Vec<(&str, &str, Vec<&str>)>> = LazyLock::new(|| {
-    let of = |name: &str| operations::ALL.iter().find(|operation| operation.name == name);
-    let names = |query: &'static [queries::Parameter]| query.iter().map(|parameter| parameter.name).collect();
-    let all = OPERATIONS.iter().chain(HEDDLES);
-    all.filter_map(|(method, path, name)| Some((*method, *path, names(of(name)?.query)))).collect()
-});
-
-/// The query parameters that an operation has; `None`: it is none that is served.
-pub(crate) fn parameters(method: &Method, path: &str) -> Option<&'static [&'static str]> {
-    let method = if *method == Method::HEAD { &Method::GET } else { method };
-    let mut served = PARAMETERS.iter();
-    served.find(|(its, at, _)| *its == method.as_str() && *at == path).map(|(_, _, names)| names.as_slice())
-}
 
 /// The whole document.
 fn document() -> Value {
@@ -96,13 +77,17 @@ fn schemas() -> Map<String, Value> {
     answers(&mut generator);
     let mut schemas = generator.take_definitions(true);
     schemas.values_mut().for_each(outward);
-    for name in ["Agent", "Environment", "Event", "Thread"] {
+    let listed: BTreeSet<_> = routes::operations().filter_map(|operation| operation.answer.page()).collect();
+    // Of these the pages have forms of their own.
+    for name in listed.into_iter().filter(|name| !["Session", "Model"].contains(name)) {
         schemas.insert(format!("{name}Page"), page(name, &["next_page"]));
     }
     schemas.insert("SessionPage".into(), page("Session", &["next_page", "prev_page"]));
     schemas.insert("ModelPage".into(), models());
     schemas.extend(stream());
-    schemas.extend(bodies::all().into_iter().map(|(name, shape)| (name.to_owned(), shape)));
+    let whole = routes::operations().filter_map(|operation| operation.body.shape());
+    schemas.extend(whole.map(|shape| (shape.name.to_owned(), (shape.schema)())));
+    schemas.extend(bodies::shared().into_iter().map(|(name, shape)| (name.to_owned(), shape)));
     schemas
 }
 

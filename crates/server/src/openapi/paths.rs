@@ -6,13 +6,10 @@ use protocol::{WorkspaceId, id, limits};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{
-    operations::{ALL, Answer, Body, Operation},
-    shape::named,
-};
+use super::shape::named;
 use crate::{
-    NOT_BUILT, OPERATIONS,
-    routes::{HEDDLES, for_good, own},
+    operation::{Body, Face, Good, Method, Operation},
+    routes::{self, own},
 };
 
 /// What a status means here.
@@ -50,44 +47,48 @@ pub(super) fn all() -> Map<String, Value> {
         let known = paths.entry(path).or_insert_with(|| json!({}));
         known[method.to_lowercase()] = operation;
     };
-    for (method, path, name) in OPERATIONS.iter().chain(HEDDLES) {
-        if let Some(operation) = ALL.iter().find(|operation| operation.name == *name) {
-            add(method, path, served(operation, method, path));
-        }
+    let (served, not_built): (Vec<_>, Vec<_>) = routes::operations().partition(|it| it.is_served());
+    for operation in served {
+        add(operation.method.as_str(), operation.path, self::served(operation));
     }
     for door in own::DOORS {
         add("GET", door.path, own_door(door));
     }
-    for (method, path, name) in NOT_BUILT {
-        add(method, path, not_built(name, method, path));
+    for operation in not_built {
+        add(operation.method.as_str(), operation.path, self::not_built(operation));
     }
     paths
 }
 
 /// The tags, in the order of the paths.
 pub(super) fn tags() -> Vec<Value> {
-    let names = OPERATIONS.iter().chain(HEDDLES).chain(NOT_BUILT).map(|(_, _, name)| tag(name));
+    let names = routes::operations().map(tag);
     let mut seen = BTreeSet::new();
     names.filter(|name| seen.insert(*name)).map(|name| json!({"name": name})).collect()
 }
 
 /// What an operation belongs to: the innermost resource that is served on its own.
-fn tag(name: &str) -> &str {
-    let inner = ["sessions.events", "sessions.threads"];
-    let inside = inner.iter().find(|inner| name.starts_with(**inner));
-    inside.copied().or_else(|| name.split('.').next()).unwrap_or_default()
+fn tag(operation: &Operation) -> &'static str {
+    match operation.face {
+        Face::Heddle => "heddle",
+        Face::Claude => {
+            let inner = ["sessions.events", "sessions.threads"];
+            let inside = inner.iter().find(|inner| operation.name.starts_with(**inner));
+            inside.copied().or_else(|| operation.name.split('.').next()).unwrap_or_default()
+        }
+    }
 }
 
-fn served(operation: &Operation, method: &str, path: &str) -> Value {
+fn served(operation: &Operation) -> Value {
     let mut written = json!({
         "operationId": operation.name,
-        "tags": [tag(operation.name)],
+        "tags": [tag(operation)],
         "summary": sentence(operation.summary),
     });
-    let mut parameters = of_path(path);
+    let mut parameters = of_path(operation.path);
     parameters.extend(operation.query.iter().map(super::queries::Parameter::written));
     parameters.push(parameter("beta"));
-    if operation.answer == Answer::Stream {
+    if operation.answer == Good::Stream {
         parameters.push(parameter("last-event-id"));
     }
     parameters.push(parameter("workspace"));
@@ -95,32 +96,36 @@ fn served(operation: &Operation, method: &str, path: &str) -> Value {
     if let Body::Needed(shape) | Body::Welcome(shape) = operation.body {
         written["requestBody"] = json!({
             "required": matches!(operation.body, Body::Needed(_)),
-            "content": {"application/json": {"schema": named(shape)}},
+            "content": {"application/json": {"schema": named(shape.name)}},
         });
     }
     let mut statuses: BTreeSet<u16> =
         operation.refusals.iter().copied().chain([400, 401, 404, 429, 500, 529]).collect();
-    if method != "GET" {
-        statuses.insert(413);
-    }
-    if method == "POST" {
+    statuses.extend(with_a_body(operation.method));
+    if operation.method == Method::Post {
         statuses.extend([400, 409]);
     }
-    written["responses"] = responses(Some(good(operation.answer)), statuses);
+    written["responses"] = responses(good(operation.answer), statuses);
     written
 }
 
-fn not_built(name: &str, method: &str, path: &str) -> Value {
-    let mut parameters = of_path(path);
+/// What a request may be refused with for its body.
+fn with_a_body(method: Method) -> Option<u16> {
+    match method {
+        Method::Get => None,
+        Method::Post | Method::Delete => Some(413),
+    }
+}
+
+fn not_built(operation: &Operation) -> Value {
+    let mut parameters = of_path(operation.path);
     parameters.push(parameter("workspace"));
     let mut statuses: BTreeSet<u16> = [400, 401, 404, 500, 501].into();
-    if method != "GET" {
-        statuses.insert(413);
-    }
+    statuses.extend(with_a_body(operation.method));
     json!({
-        "operationId": name,
-        "tags": [tag(name)],
-        "summary": if for_good(name) { "Not supported" } else { "Not supported yet" },
+        "operationId": operation.name,
+        "tags": [tag(operation)],
+        "summary": sentence(operation.summary),
         "x-heddle-status": "not-built",
         "parameters": parameters,
         "responses": responses(None, statuses),
@@ -155,29 +160,30 @@ fn own_door(door: &own::Door) -> Value {
     written
 }
 
-fn good(answer: Answer) -> Value {
+fn good(answer: Good) -> Option<Value> {
     let (about, schema) = match answer {
-        Answer::One(name) => ("As it is now.", named(name)),
-        Answer::Page(name) => ("One page.", named(&format!("{name}Page"))),
-        Answer::Sent => {
+        Good::One(name) => ("As it is now.", named(name)),
+        Good::Page(name) => ("One page.", named(&format!("{name}Page"))),
+        Good::Sent => {
             let data = json!({"type": "array", "items": named("Event")});
             (
                 "The events as they were taken.",
                 json!({"type": "object", "properties": {"data": data}, "required": ["data"]}),
             )
         }
-        Answer::Gone(tag) => {
+        Good::Gone(tag) => {
             let properties = json!({"id": {"type": "string"}, "type": {"type": "string", "const": tag}});
             ("What is gone.", json!({"type": "object", "properties": properties, "required": ["id", "type"]}))
         }
-        Answer::Object => ("The request's body, as the provider was sent it.", json!({"type": "object"})),
-        Answer::Stream => return stream(),
+        Good::Object => ("The request's body, as the provider was sent it.", json!({"type": "object"})),
+        Good::Stream => return Some(stream()),
+        Good::Nothing => return None,
     };
-    json!({
+    Some(json!({
         "description": about,
         "headers": own_headers(),
         "content": {"application/json": {"schema": schema}},
-    })
+    }))
 }
 
 fn stream() -> Value {

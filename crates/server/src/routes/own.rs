@@ -14,12 +14,20 @@ use axum::{
     extract::{FromRequestParts, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts, uri::Authority},
     response::{IntoResponse, Response},
-    routing,
+    routing::{self, MethodRouter},
 };
 use serde_json::json;
 
+use super::threads;
 use crate::{
-    answer::Answer, auth, connections::Connection, error::Problem, openapi, query::Query, serve::Peer,
+    answer::Answer,
+    auth,
+    connections::Connection,
+    error::Problem,
+    openapi,
+    operation::{Face, Good, Operation, get},
+    query::Query,
+    serve::Peer,
 };
 
 /// One of them, as `/openapi.json` tells it.
@@ -39,6 +47,8 @@ pub(crate) struct Door {
     pub(crate) public: bool,
     /// How it may refuse, beside keys and faults.
     pub(crate) refusals: &'static [u16],
+    /// Its place in the router.
+    route: fn() -> MethodRouter<Arc<crate::Door>>,
 }
 
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -53,6 +63,7 @@ pub(crate) const DOORS: &[Door] = &[
         kind: "application/json",
         public: false,
         refusals: &[],
+        route: || routing::get(healthz),
     },
     Door {
         path: "/readyz",
@@ -62,6 +73,7 @@ pub(crate) const DOORS: &[Door] = &[
         kind: "application/json",
         public: false,
         refusals: &[529],
+        route: || routing::get(readyz),
     },
     Door {
         path: "/metrics",
@@ -71,6 +83,7 @@ pub(crate) const DOORS: &[Door] = &[
         kind: METRICS,
         public: false,
         refusals: &[],
+        route: || routing::get(metrics),
     },
     Door {
         path: "/openapi.json",
@@ -80,6 +93,7 @@ pub(crate) const DOORS: &[Door] = &[
         kind: "application/json",
         public: true,
         refusals: &[],
+        route: || routing::get(document),
     },
     Door {
         path: "/",
@@ -89,6 +103,7 @@ pub(crate) const DOORS: &[Door] = &[
         kind: HTML,
         public: true,
         refusals: &[],
+        route: || routing::get(home),
     },
 ];
 
@@ -120,14 +135,18 @@ and the key as its API key. Or send the key as <code>x-api-key</code>:
 /// Where proxies say for whom they speak.
 const SPOKEN_FOR: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
+/// What is behind a key like the API's.
+pub(super) const OPERATIONS: &[Operation] = &[get(
+    "/heddle/sessions/{session_id}/threads/{thread_id}/prompt",
+    "heddle.prompt",
+    "what a thread's model was sent last",
+)
+.of(Face::Heddle)
+.gives(Good::Object, |call| Box::pin(threads::prompt::run(call)))];
+
 /// Adds the doors.
 pub(super) fn add(router: Router<Arc<crate::Door>>) -> Router<Arc<crate::Door>> {
-    router
-        .route("/healthz", routing::get(healthz))
-        .route("/readyz", routing::get(readyz))
-        .route("/metrics", routing::get(metrics))
-        .route("/openapi.json", routing::get(document))
-        .route("/", routing::get(home))
+    DOORS.iter().fold(router, |router, door| router.route(door.path, (door.route)()))
 }
 
 async fn home(uri: Uri) -> Response {

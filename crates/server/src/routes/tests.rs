@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    Router,
     body::Body,
     extract::Request,
     http::{HeaderMap, StatusCode},
@@ -12,11 +11,11 @@ use bytes::Bytes;
 use protocol::{Stamp, WorkspaceId, limits};
 use serde_json::{Value, json};
 
+use super::operations;
 use crate::{
-    NOT_BUILT, OPERATIONS,
-    extract::{get, post},
     keys,
-    testing::{House, KEY, contract, id, message},
+    operation::{Face, Good, Operation, Run, get, post},
+    testing::{House, KEY, contract, id, message, routes},
 };
 
 const WORKSPACE: &str = "wrkspc_1111111111111111111112";
@@ -45,18 +44,20 @@ fn placed(path: &str) -> String {
 
 #[test]
 fn every_operation_of_the_contract_is_served_or_says_that_it_is_not() {
-    let known: BTreeSet<_> = OPERATIONS.iter().chain(NOT_BUILT).copied().collect();
-    assert_eq!(known.len(), OPERATIONS.len() + NOT_BUILT.len());
+    let of_the_api = || operations().filter(|operation| operation.face == Face::Claude);
+    let known: BTreeSet<_> =
+        of_the_api().map(|operation| (operation.method.as_str(), operation.path, operation.name)).collect();
+    assert_eq!(known.len(), of_the_api().count());
     assert_eq!(known, contract::operations().into_iter().collect());
 }
 
 #[tokio::test]
 async fn every_operation_wants_a_key() {
     let house = House::open().await;
-    for (method, path, operation) in OPERATIONS.iter().chain(NOT_BUILT) {
+    for Operation { method, path, name, .. } in operations() {
         for headers in [vec![], vec![("x-api-key", "wrong")], vec![("authorization", "Basic eA==")]] {
-            let (status, _, body) = asked(&house, method, &placed(path), &headers).await;
-            assert_eq!((status.as_u16(), kind(&body)), (401, json!("authentication_error")), "{operation}");
+            let (status, _, body) = asked(&house, method.as_str(), &placed(path), &headers).await;
+            assert_eq!((status.as_u16(), kind(&body)), (401, json!("authentication_error")), "{name}");
         }
     }
 }
@@ -64,27 +65,34 @@ async fn every_operation_wants_a_key() {
 #[tokio::test]
 async fn every_operation_that_is_served_is_behind_its_door() {
     let house = House::open().await;
-    for (method, path, operation) in OPERATIONS {
-        let (status, ..) = asked(&house, method, &placed(path), &[("x-api-key", KEY)]).await;
-        assert!([200, 400, 404].contains(&status.as_u16()), "{operation}: {status}");
+    for Operation { method, path, name, .. } in operations().filter(|operation| operation.is_served()) {
+        let (status, ..) = asked(&house, method.as_str(), &placed(path), &[("x-api-key", KEY)]).await;
+        assert!([200, 400, 404].contains(&status.as_u16()), "{name}: {status}");
     }
 }
 
 #[tokio::test]
 async fn what_is_not_built_says_so_and_is_not_to_be_retried() {
     let house = House::open().await;
-    for (method, path, operation) in NOT_BUILT {
-        let (status, headers, body) = asked(&house, method, &placed(path), &[("x-api-key", KEY)]).await;
+    for Operation { method, path, name: operation, run, .. } in operations() {
+        let of_google = match run {
+            Run::Served(_) => continue,
+            Run::NotBuilt => false,
+            Run::OfGoogle => true,
+        };
+        let (status, headers, body) =
+            asked(&house, method.as_str(), &placed(path), &[("x-api-key", KEY)]).await;
         assert_eq!(status, 501, "{operation}");
         let body: Value = serde_json::from_slice(&body).expect("JSON");
-        let message = match *operation {
-            "user_profiles.providers.google.data_controls.retrieve"
-            | "user_profiles.providers.google.data_controls.update" => format!(
+        let message = if of_google {
+            format!(
                 "{operation} is not supported: it is about data in Google Cloud, and Heddle keeps all data in its \
                  own data directory"
-            ),
-            _ => format!("{operation} is not supported yet by this version of Heddle"),
+            )
+        } else {
+            format!("{operation} is not supported yet by this version of Heddle")
         };
+        assert_eq!(of_google, operation.starts_with("user_profiles.providers.google."), "{operation}");
         let request = headers["request-id"].to_str().expect("text");
         let error = json!({"type": "not_supported_error", "message": message});
         assert_eq!(body, json!({"type": "error", "error": error, "request_id": request}));
@@ -273,21 +281,24 @@ async fn a_retried_post_that_failed_is_tried_again() {
 
 #[tokio::test]
 async fn a_change_goes_on_when_its_client_goes_away() {
-    let (began, begun) = tokio::sync::oneshot::channel();
-    let (go, gone) = tokio::sync::oneshot::channel();
-    let (ended, end) = tokio::sync::oneshot::channel();
-    let steps = std::sync::Arc::new(std::sync::Mutex::new(Some((began, gone, ended))));
-    let run = move |_: crate::extract::Call| {
-        let steps = steps.lock().expect("a lock").take().expect("one call");
-        async move {
+    type Sign = tokio::sync::oneshot::Sender<()>;
+    type Signs = (Sign, tokio::sync::oneshot::Receiver<()>, Sign);
+    static STEPS: std::sync::Mutex<Option<Signs>> = std::sync::Mutex::new(None);
+    const SLOW: &Operation = &post("/slow", "slow", "").gives(Good::Object, |_| {
+        let steps = STEPS.lock().expect("a lock").take().expect("one call");
+        Box::pin(async move {
             let (began, gone, ended) = steps;
             began.send(()).expect("somebody waits");
             gone.await.expect("a sign");
             ended.send(()).expect("somebody waits");
             crate::answer::Answer::json(&json!({}))
-        }
-    };
-    let house = House::with(Router::new().route("/slow", post(run))).await;
+        })
+    });
+    let (began, begun) = tokio::sync::oneshot::channel();
+    let (go, gone) = tokio::sync::oneshot::channel();
+    let (ended, end) = tokio::sync::oneshot::channel();
+    *STEPS.lock().expect("a lock") = Some((began, gone, ended));
+    let house = House::with(routes([SLOW])).await;
     let told = house.post("/slow", &Value::Null);
     tokio::select! {
         _ = told => panic!("it answered too early"),
@@ -299,8 +310,11 @@ async fn a_change_goes_on_when_its_client_goes_away() {
 
 #[tokio::test]
 async fn a_panic_is_a_500_and_no_more_than_that() {
-    let boom = |_: crate::extract::Call| async { panic!("boom") };
-    let house = House::with(Router::new().route("/boom", get(boom)).route("/boom", post(boom))).await;
+    const READ: &Operation =
+        &get("/boom", "boom", "").gives(Good::Object, |_| Box::pin(async { panic!("boom") }));
+    const CHANGE: &Operation =
+        &post("/boom", "boom", "").gives(Good::Object, |_| Box::pin(async { panic!("boom") }));
+    let house = House::with(routes([READ, CHANGE])).await;
     house.get("/boom").await.refused(500, "api_error", "the server failed");
     house.post("/boom", &Value::Null).await.refused(500, "api_error", "the server failed");
 }

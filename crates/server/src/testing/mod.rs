@@ -34,6 +34,7 @@ use tower::ServiceExt;
 
 use crate::{
     Door, Settings, furnished, keys,
+    operation::Operation,
     revoked::{KeyWatch, Streaming},
     routes,
 };
@@ -50,6 +51,11 @@ pub(crate) struct House {
     engine: Engine,
     door: Arc<Door>,
     made: AtomicU64,
+}
+
+/// A router of these operations alone.
+pub(crate) fn routes(operations: impl IntoIterator<Item = &'static Operation>) -> Router<Arc<Door>> {
+    operations.into_iter().fold(Router::new(), |router, it| router.route(it.path, it.route()))
 }
 
 impl House {

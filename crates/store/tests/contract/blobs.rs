@@ -21,7 +21,7 @@ pub(crate) async fn a_snapshot_is_kept_once(store: Store) {
 
 pub(crate) async fn a_snapshot_of_an_undone_commit_is_not_kept(store: Store) {
     store.commit(vec![put([1; 32], b"one")]).await.unwrap();
-    let missing = Write::ExpectLive { kind: Kind::Agent, id: 1, version: None };
+    let missing = Write::ExpectLive { kind: Kind::new("agent"), id: 1, version: None };
     let refused = store.commit(vec![put([1; 32], b"one"), put([2; 32], b"two"), missing]).await;
     assert_eq!(refused, Err(CommitError::Conflict { write: 2 }));
     assert_eq!(store.snapshot(&[1; 32]).await.unwrap().as_deref(), Some(&b"one"[..]));

@@ -98,7 +98,7 @@ async fn rows_made_before_there_were_sums_are_read() {
     );
     assert_eq!(store.read(session(7), 0, ALL).await.unwrap().len(), 4);
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 8)));
-    assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), Some(agent(1, 1)));
+    assert_eq!(store.document(HERE, Kind::new("agent"), 1, None).await.unwrap(), Some(agent(1, 1)));
     // What is written from now on has one.
     store.commit(vec![Write::Append(append(7, 8, 2))]).await.unwrap();
     beside(place.path(), "UPDATE log SET at = 0 WHERE first = 8");
@@ -126,17 +126,17 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
             session(4)
         )
     );
-    let damaged = Fault::Damaged(Damage::Document { kind: Kind::Agent, id: 4 });
-    assert_eq!(store.document(HERE, Kind::Agent, 4, None).await, Err(damaged));
+    let damaged = Fault::Damaged(Damage::Document { kind: Kind::new("agent"), id: 4 });
+    assert_eq!(store.document(HERE, Kind::new("agent"), 4, None).await, Err(damaged));
 
     let listed = store.heads(HeadQuery::new(HERE, 2)).await.unwrap().items;
     assert_eq!(listed.iter().map(|head| head.session.bits()).collect::<Vec<_>>(), [3, 2]);
     let back = HeadQuery { backwards: true, ..HeadQuery::new(HERE, 3) };
     assert_eq!(store.heads(back).await.unwrap().items.len(), 3);
-    let listed = store.documents(DocumentQuery::new(HERE, Kind::Agent, 2)).await.unwrap().items;
+    let listed = store.documents(DocumentQuery::new(HERE, Kind::new("agent"), 2)).await.unwrap().items;
     assert_eq!(listed.iter().map(|document| document.id).collect::<Vec<_>>(), [3, 2]);
     // What history keeps has the sum it had.
-    let versions = store.versions(HERE, Kind::Agent, 2, None, 9, usize::MAX).await.unwrap().items;
+    let versions = store.versions(HERE, Kind::new("agent"), 2, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(versions, [Document { ..agent(2, 2) }, agent(2, 1)]);
 }
 

@@ -16,19 +16,19 @@ async fn revise(store: &Store, document: Document, expected: u64) -> Result<(), 
 }
 
 async fn live(store: &Store, id: u128, version: Option<u64>) -> Result<(), CommitError> {
-    store.commit(vec![Write::ExpectLive { kind: Kind::Agent, id, version }]).await
+    store.commit(vec![Write::ExpectLive { kind: Kind::new("agent"), id, version }]).await
 }
 
 async fn current(store: &Store, id: u128) -> Option<Document> {
-    store.document(HERE, Kind::Agent, id, None).await.unwrap()
+    store.document(HERE, Kind::new("agent"), id, None).await.unwrap()
 }
 
 async fn with_key(store: &Store, key: &str) -> Option<Document> {
-    store.find(HERE, Kind::Agent, key).await.unwrap()
+    store.find(HERE, Kind::new("agent"), key).await.unwrap()
 }
 
 async fn versions(store: &Store, id: u128) -> Vec<Document> {
-    store.versions(HERE, Kind::Agent, id, None, 100, usize::MAX).await.unwrap().items
+    store.versions(HERE, Kind::new("agent"), id, None, 100, usize::MAX).await.unwrap().items
 }
 
 pub(crate) async fn a_new_document_reads_back_by_id_version_and_key(store: Store) {
@@ -36,25 +36,25 @@ pub(crate) async fn a_new_document_reads_back_by_id_version_and_key(store: Store
         Document { archived_at: Some(at(77)), body: vec![0, 255], ..keyed(u128::MAX, 1, "a key: $1 'ü'") };
     create(&store, kept.clone()).await.unwrap();
     assert_eq!(current(&store, u128::MAX).await, Some(kept.clone()));
-    let first = store.document(HERE, Kind::Agent, u128::MAX, Some(1)).await.unwrap();
+    let first = store.document(HERE, Kind::new("agent"), u128::MAX, Some(1)).await.unwrap();
     assert_eq!(first, Some(kept.clone()));
     assert_eq!(with_key(&store, "a key: $1 'ü'").await, Some(kept.clone()));
     assert_eq!(versions(&store, u128::MAX).await, [kept]);
 
-    assert_eq!(store.document(HERE, Kind::Agent, u128::MAX, Some(2)).await.unwrap(), None);
-    assert_eq!(store.document(HERE, Kind::Environment, u128::MAX, None).await.unwrap(), None);
-    assert_eq!(store.document(ELSEWHERE, Kind::Agent, u128::MAX, None).await.unwrap(), None);
-    assert_eq!(store.document(ELSEWHERE, Kind::Agent, u128::MAX, Some(1)).await.unwrap(), None);
-    assert_eq!(store.find(ELSEWHERE, Kind::Agent, "a key: $1 'ü'").await.unwrap(), None);
-    assert_eq!(store.find(HERE, Kind::ApiKey, "a key: $1 'ü'").await.unwrap(), None);
-    assert_eq!(store.versions(ELSEWHERE, Kind::Agent, u128::MAX, None, 9, 1).await.unwrap().items, []);
+    assert_eq!(store.document(HERE, Kind::new("agent"), u128::MAX, Some(2)).await.unwrap(), None);
+    assert_eq!(store.document(HERE, Kind::new("environment"), u128::MAX, None).await.unwrap(), None);
+    assert_eq!(store.document(ELSEWHERE, Kind::new("agent"), u128::MAX, None).await.unwrap(), None);
+    assert_eq!(store.document(ELSEWHERE, Kind::new("agent"), u128::MAX, Some(1)).await.unwrap(), None);
+    assert_eq!(store.find(ELSEWHERE, Kind::new("agent"), "a key: $1 'ü'").await.unwrap(), None);
+    assert_eq!(store.find(HERE, Kind::new("api_key"), "a key: $1 'ü'").await.unwrap(), None);
+    assert_eq!(store.versions(ELSEWHERE, Kind::new("agent"), u128::MAX, None, 9, 1).await.unwrap().items, []);
 }
 
 pub(crate) async fn an_id_can_be_created_once(store: Store) {
     create(&store, agent(1, 1)).await.unwrap();
     assert_eq!(create(&store, agent(1, 2)).await, CONFLICT);
     assert_eq!(create(&store, Document { workspace: ELSEWHERE, ..agent(1, 1) }).await, CONFLICT);
-    create(&store, Document { kind: Kind::Environment, ..agent(1, 1) }).await.unwrap();
+    create(&store, Document { kind: Kind::new("environment"), ..agent(1, 1) }).await.unwrap();
     assert_eq!(current(&store, 1).await, Some(agent(1, 1)));
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn a_key_is_unique_in_its_workspace_and_kind(store: Store) {
     assert_eq!(create(&store, keyed(2, 1, "k")).await, CONFLICT);
     create(&store, keyed(2, 1, "K")).await.unwrap();
     create(&store, Document { workspace: ELSEWHERE, ..keyed(3, 1, "k") }).await.unwrap();
-    create(&store, Document { kind: Kind::ApiKey, ..keyed(4, 1, "k") }).await.unwrap();
+    create(&store, Document { kind: Kind::new("api_key"), ..keyed(4, 1, "k") }).await.unwrap();
     create(&store, agent(5, 1)).await.unwrap();
     create(&store, agent(6, 1)).await.unwrap();
     assert_eq!(with_key(&store, "k").await, Some(keyed(1, 1, "k")));
@@ -84,7 +84,7 @@ pub(crate) async fn a_revision_keeps_history_if_asked(store: Store) {
     assert_eq!(current(&store, 1).await, Some(now.clone()));
     assert_eq!(versions(&store, 1).await, [now.clone(), agent(1, 1)]);
     for (version, kept) in [(1, Some(agent(1, 1))), (2, None), (3, Some(now)), (u64::MAX, None)] {
-        let found = store.document(HERE, Kind::Agent, 1, Some(version)).await.unwrap();
+        let found = store.document(HERE, Kind::new("agent"), 1, Some(version)).await.unwrap();
         assert_eq!(found, kept, "version {version}");
     }
 }
@@ -151,7 +151,7 @@ pub(crate) async fn versions_come_newest_first_in_pages(store: Store) {
         (Some(u64::MAX), 9, vec![5, 4, 3, 2, 1]),
         (None, 0, vec![]),
     ] {
-        let page = store.versions(HERE, Kind::Agent, 1, after, limit, usize::MAX).await.unwrap().items;
+        let page = store.versions(HERE, Kind::new("agent"), 1, after, limit, usize::MAX).await.unwrap().items;
         let expected: Vec<_> = expected.into_iter().map(|version| agent(1, version)).collect();
         assert_eq!(page, expected, "after {after:?}");
     }
@@ -163,9 +163,9 @@ pub(crate) async fn a_dropped_document_leaves_nothing(store: Store) {
     revise(&store, keyed(1, 2, "k"), 1).await.unwrap();
     revise(&store, agent(2, 2), 1).await.unwrap();
     for _ in 0..2 {
-        store.commit(vec![Write::Drop { kind: Kind::Agent, id: 1 }]).await.unwrap();
+        store.commit(vec![Write::Drop { kind: Kind::new("agent"), id: 1 }]).await.unwrap();
         assert_eq!(versions(&store, 1).await, []);
-        assert_eq!(store.document(HERE, Kind::Agent, 1, Some(1)).await.unwrap(), None);
+        assert_eq!(store.document(HERE, Kind::new("agent"), 1, Some(1)).await.unwrap(), None);
         assert_eq!(with_key(&store, "k").await, None);
     }
     assert_eq!(versions(&store, 2).await, [agent(2, 2), agent(2, 1)]);
@@ -178,7 +178,7 @@ pub(crate) async fn an_archived_or_missing_document_is_not_live(store: Store) {
     assert_eq!(live(&store, 1, None).await, CONFLICT);
     create(&store, agent(1, 1)).await.unwrap();
     assert_eq!(live(&store, 1, None).await, Ok(()));
-    let wrong_kind = Write::ExpectLive { kind: Kind::Environment, id: 1, version: None };
+    let wrong_kind = Write::ExpectLive { kind: Kind::new("environment"), id: 1, version: None };
     assert_eq!(store.commit(vec![wrong_kind]).await, CONFLICT);
 
     let archived = Document { archived_at: Some(at(5)), ..agent(1, 2) };
@@ -203,11 +203,11 @@ pub(crate) async fn an_undone_commit_gives_keys_and_history_back(store: Store) {
     create(&store, keyed(2, 1, "b")).await.unwrap();
     let refused = store
         .commit(vec![
-            Write::Drop { kind: Kind::Agent, id: 1 },
+            Write::Drop { kind: Kind::new("agent"), id: 1 },
             Write::Revise { document: keyed(2, 2, "a"), expected: 1, keep_history: true },
             Write::Create(keyed(3, 1, "b")),
-            Write::Drop { kind: Kind::Agent, id: 2 },
-            Write::ExpectLive { kind: Kind::Agent, id: 2, version: None },
+            Write::Drop { kind: Kind::new("agent"), id: 2 },
+            Write::ExpectLive { kind: Kind::new("agent"), id: 2, version: None },
         ])
         .await;
     assert_eq!(refused, Err(CommitError::Conflict { write: 4 }));
@@ -240,7 +240,7 @@ pub(crate) async fn an_environment_is_used_by_every_session_that_is_neither_over
     assert_eq!((store.using(environment).await.unwrap(), store.commit(unused()).await), (1, CONFLICT));
     store.commit(vec![moved(3, 1, Status::Idle, Some(at(7)))]).await.unwrap();
     assert_eq!(store.using(environment).await.unwrap(), 0);
-    let kind = Kind::Environment;
+    let kind = Kind::new("environment");
     store.commit(vec![Write::Create(Document { kind, ..agent(20, 1) })]).await.unwrap();
     // In one batch: one that comes in between is seen, and nothing is dropped.
     let both = vec![moved(4, 0, Status::Idle, None), unused().remove(0), Write::Drop { kind, id: 20 }];

@@ -148,7 +148,7 @@ pub(crate) async fn pages_of_documents_meet_without_gap_or_overlap(store: Store)
     for order in ORDERS {
         for limit in [1, 2, 3, 5, 11, 12] {
             let page = async |after, backwards| {
-                let all = DocumentQuery::new(HERE, Kind::Agent, limit);
+                let all = DocumentQuery::new(HERE, Kind::new("agent"), limit);
                 let query = DocumentQuery { order, after, backwards, ..all };
                 let documents = store.documents(query).await.unwrap().items;
                 documents.iter().map(|document| (document.created_at, document.id)).collect()
@@ -176,7 +176,7 @@ pub(crate) async fn a_page_ends_at_its_bytes_but_holds_one(store: Store) {
         (250 * KIB, true, (vec![2, 1], true)),
         (500 * KIB, false, (vec![4, 3, 2, 1], false)),
     ] {
-        let query = DocumentQuery { bytes, backwards, ..DocumentQuery::new(HERE, Kind::Agent, 10) };
+        let query = DocumentQuery { bytes, backwards, ..DocumentQuery::new(HERE, Kind::new("agent"), 10) };
         assert_eq!(ids(&store.documents(query).await.unwrap()), expected, "{bytes} {backwards}");
     }
     for number in 1..=3 {
@@ -185,7 +185,7 @@ pub(crate) async fn a_page_ends_at_its_bytes_but_holds_one(store: Store) {
     let page = store.heads(HeadQuery { bytes: 250 * KIB, ..HeadQuery::new(HERE, 10) }).await.unwrap();
     assert_eq!((page.items.len(), page.cut), (2, true));
     let versions = async |bytes| {
-        let page = store.versions(HERE, Kind::Agent, 1, None, 10, bytes).await.unwrap();
+        let page = store.versions(HERE, Kind::new("agent"), 1, None, 10, bytes).await.unwrap();
         (page.items.iter().map(|one| one.version).collect::<Vec<_>>(), page.cut)
     };
     assert_eq!(versions(1).await, (vec![2], true));
@@ -197,8 +197,8 @@ pub(crate) async fn a_page_goes_on_where_its_last_entry_was_deleted(store: Store
         store.commit(vec![Write::Create(agent(number, 1))]).await.unwrap();
     }
     let after = Some((at(3), 3));
-    store.commit(vec![Write::Drop { kind: Kind::Agent, id: 3 }]).await.unwrap();
-    let all = DocumentQuery::new(HERE, Kind::Agent, 10);
+    store.commit(vec![Write::Drop { kind: Kind::new("agent"), id: 3 }]).await.unwrap();
+    let all = DocumentQuery::new(HERE, Kind::new("agent"), 10);
     let next = store.documents(DocumentQuery { after, ..all.clone() }).await.unwrap().items;
     assert_eq!(next, [agent(2, 1), agent(1, 1)]);
     let back = store.documents(DocumentQuery { after, backwards: true, ..all }).await.unwrap().items;
@@ -207,7 +207,7 @@ pub(crate) async fn a_page_goes_on_where_its_last_entry_was_deleted(store: Store
 
 pub(crate) async fn documents_are_listed_by_kind_workspace_time_and_archive(store: Store) {
     let archived = Document { archived_at: Some(at(1)), ..agent(3, 1) };
-    let environment = Document { kind: Kind::Environment, ..agent(4, 1) };
+    let environment = Document { kind: Kind::new("environment"), ..agent(4, 1) };
     let elsewhere = Document { workspace: ELSEWHERE, ..agent(5, 1) };
     for document in [agent(1, 1), agent(2, 1), archived.clone(), environment.clone(), elsewhere.clone()] {
         store.commit(vec![Write::Create(document)]).await.unwrap();
@@ -216,8 +216,8 @@ pub(crate) async fn documents_are_listed_by_kind_workspace_time_and_archive(stor
         .commit(vec![Write::Revise { document: agent(1, 2), expected: 1, keep_history: true }])
         .await
         .unwrap();
-    let all = DocumentQuery::new(HERE, Kind::Agent, 10);
-    let kinds = DocumentQuery { kind: Kind::Environment, ..all.clone() };
+    let all = DocumentQuery::new(HERE, Kind::new("agent"), 10);
+    let kinds = DocumentQuery { kind: Kind::new("environment"), ..all.clone() };
     let every = DocumentQuery { include_archived: true, ..all.clone() };
     for (query, expected) in [
         (all.clone(), vec![agent(2, 1), agent(1, 2)]),

@@ -92,7 +92,7 @@ pub(crate) async fn a_commit_is_all_or_nothing(store: Store) {
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 6)));
     assert_eq!(store.head(HERE, session(8)).await.unwrap(), None);
     assert_eq!(store.read(session(8), 0, ALL).await.unwrap(), []);
-    let kind = store::Kind::Agent;
+    let kind = store::Kind::new("agent");
     let kept: Vec<Document> = store.versions(HERE, kind, 1, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(kept, [agent(1, 1)]);
     assert_eq!(store.document(HERE, kind, 2, None).await.unwrap(), None);
@@ -104,7 +104,7 @@ pub(crate) async fn later_writes_of_a_commit_see_the_earlier_ones(store: Store) 
     store
         .commit(vec![
             Write::Create(agent(1, 1)),
-            Write::ExpectLive { kind: store::Kind::Agent, id: 1, version: Some(1) },
+            Write::ExpectLive { kind: store::Kind::new("agent"), id: 1, version: Some(1) },
             Write::Append(append(7, 0, 2)),
             Write::Append(append(7, 2, 1)),
         ])

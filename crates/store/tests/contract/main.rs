@@ -174,7 +174,7 @@ async fn create(store: &Store, head: Head) {
 /// An agent at a version, created at its own number.
 fn agent(number: u128, version: u64) -> Document {
     Document {
-        kind: Kind::Agent,
+        kind: Kind::new("agent"),
         id: number,
         version,
         workspace: HERE,

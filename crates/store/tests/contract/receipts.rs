@@ -45,7 +45,7 @@ pub(crate) async fn a_receipt_gives_way_to_the_next_only_when_its_time_is_over(s
     let next = Receipt { made: b"next".to_vec(), ..receipt(1, 90) };
     let both = vec![Write::Create(agent(1, 1)), put(next.clone(), 49)];
     assert_eq!(store.commit(both).await, Err(CommitError::Conflict { write: 1 }));
-    assert_eq!(store.document(crate::HERE, store::Kind::Agent, 1, None).await.unwrap(), None);
+    assert_eq!(store.document(crate::HERE, store::Kind::new("agent"), 1, None).await.unwrap(), None);
     assert_eq!(found(&store, 1, 0).await, Some(receipt(1, 50)));
     store.commit(vec![put(next.clone(), 50)]).await.unwrap();
     assert_eq!(found(&store, 1, 0).await, Some(next));

@@ -71,7 +71,7 @@ fn write() -> impl Strategy<Value = Write> {
     let create = document.clone().prop_map(Write::Create);
     let revise = (document, 0_u64..4, any::<bool>())
         .prop_map(|(document, expected, keep_history)| Write::Revise { document, expected, keep_history });
-    let kind = Kind::Agent;
+    let kind = Kind::new("agent");
     let live = (0..AGENTS, prop::option::of(0_u64..4)).prop_map(move |(id, version)| Write::ExpectLive {
         kind,
         id,
@@ -126,17 +126,19 @@ async fn kept(store: &Store) -> Kept {
         logs.push(store.read_back(session(number), 3, 20).await.unwrap());
     }
     for number in 0..AGENTS {
-        versions.push(store.versions(HERE, Kind::Agent, number, None, 9, usize::MAX).await.unwrap().items);
+        versions
+            .push(store.versions(HERE, Kind::new("agent"), number, None, 9, usize::MAX).await.unwrap().items);
     }
     let (mut keys, mut snapshots, mut receipts) = (Vec::new(), Vec::new(), Vec::new());
     for key in ["a", "b"] {
-        keys.push(store.find(HERE, Kind::Agent, key).await.unwrap());
+        keys.push(store.find(HERE, Kind::new("agent"), key).await.unwrap());
     }
     for hash in 0_u8..3 {
         snapshots.push(store.snapshot(&[hash; 32]).await.unwrap());
         receipts.push(store.receipt(&[hash; 16], at(5)).await.unwrap());
     }
-    let documents = DocumentQuery { order: Order::Ascending, ..DocumentQuery::new(HERE, Kind::Agent, 2) };
+    let documents =
+        DocumentQuery { order: Order::Ascending, ..DocumentQuery::new(HERE, Kind::new("agent"), 2) };
     Kept {
         heads,
         listed: store.heads(HeadQuery::new(HERE, 2)).await.unwrap().items,

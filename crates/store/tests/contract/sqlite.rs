@@ -39,9 +39,9 @@ async fn fill(store: &Store) -> [u8; 32] {
 async fn assert_filled(store: &Store, blob: &[u8; 32]) {
     assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), [row(0, 2)]);
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 2)));
-    let versions = store.versions(HERE, Kind::Agent, 1, None, 9, usize::MAX).await.unwrap().items;
+    let versions = store.versions(HERE, Kind::new("agent"), 1, None, 9, usize::MAX).await.unwrap().items;
     assert_eq!(versions, [keyed(1, 2, "k"), keyed(1, 1, "k")]);
-    assert_eq!(store.find(HERE, Kind::Agent, "k").await.unwrap(), Some(keyed(1, 2, "k")));
+    assert_eq!(store.find(HERE, Kind::new("agent"), "k").await.unwrap(), Some(keyed(1, 2, "k")));
     assert_eq!(store.snapshot(&[5; 32]).await.unwrap().as_deref(), Some(&b"snapshot"[..]));
     assert_eq!(store.get(blob).await.unwrap().as_deref(), Some(&b"blob"[..]));
     let claim = store.claim("scope", "b", at(9), at(20)).await.unwrap();
@@ -160,7 +160,7 @@ async fn the_log_of_another_database_is_told_with_what_to_do_and_never_folded() 
     assert!(matches!(examined, Fault::Open { .. }) && examined.to_string().ends_with(told), "{examined}");
     assert_eq!(files(left.path()), before, "to examine it changes nothing");
     let met = match Store::sqlite(&path) {
-        Ok(store) => store.versions(HERE, Kind::Agent, 39, None, 9, usize::MAX).await.unwrap_err(),
+        Ok(store) => store.versions(HERE, Kind::new("agent"), 39, None, 9, usize::MAX).await.unwrap_err(),
         Err(refused) => refused,
     };
     assert!(met.to_string().ends_with(told), "{met}");
@@ -169,7 +169,7 @@ async fn the_log_of_another_database_is_told_with_what_to_do_and_never_folded() 
         std::fs::remove_file(left.path().join(name)).unwrap();
     }
     Store::examine(&path).unwrap();
-    let found = open(left.path()).document(HERE, Kind::Agent, 39, None).await.unwrap();
+    let found = open(left.path()).document(HERE, Kind::new("agent"), 39, None).await.unwrap();
     assert!(found.is_some());
 }
 
@@ -250,7 +250,7 @@ async fn a_row_that_makes_no_sense_is_reported_as_corrupt() {
         assert!(matches!(found, Err(Fault::Corrupt(_))), "{damage}: {found:?}");
     }
     beside(place.path()).execute_batch("UPDATE documents SET version = 0.5").unwrap();
-    let found = store.document(HERE, Kind::Agent, 1, None).await;
+    let found = store.document(HERE, Kind::new("agent"), 1, None).await;
     assert!(matches!(found, Err(Fault::Corrupt(_))), "{found:?}");
 }
 
@@ -344,11 +344,11 @@ async fn a_table_that_is_gone_fails_what_needs_it_and_nothing_else() {
     let place = place();
     let store = open(place.path());
     beside(place.path()).execute_batch("DROP TABLE history").unwrap();
-    let write = Write::Drop { kind: Kind::Agent, id: 1 };
+    let write = Write::Drop { kind: Kind::new("agent"), id: 1 };
     let failed = store.commit(vec![Write::Create(agent(1, 1)), write]).await;
     assert!(matches!(failed, Err(CommitError::Fault(Fault::Disk(_)))), "{failed:?}");
-    assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), None);
-    assert!(matches!(store.versions(HERE, Kind::Agent, 1, None, 9, 1).await, Err(Fault::Disk(_))));
+    assert_eq!(store.document(HERE, Kind::new("agent"), 1, None).await.unwrap(), None);
+    assert!(matches!(store.versions(HERE, Kind::new("agent"), 1, None, 9, 1).await, Err(Fault::Disk(_))));
     store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
-    assert_eq!(store.document(HERE, Kind::Agent, 1, None).await.unwrap(), Some(agent(1, 1)));
+    assert_eq!(store.document(HERE, Kind::new("agent"), 1, None).await.unwrap(), Some(agent(1, 1)));
 }

@@ -1,30 +1,12 @@
 //! `POST /v1/agents/{agent_id}/archive`: no new session may use it; those that run go on.
 
-use kernel::rules::agent;
-use store::{Kind, Write};
+use protocol::agent::Agent;
 
-use super::{current, row};
-use crate::{
-    answer::Answer,
-    document::{self, Change},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the agent, archived now or before.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = call.id("agent_id")?;
-    document::change(&call, || async {
-        let stored = current(&call, id).await?.value;
-        let Some(next) = agent::archive(&stored, call.engine().now()) else {
-            return Ok(Change::Nothing(stored));
-        };
-        let live = Write::ExpectLive { kind: Kind::Agent, id: id.bits(), version: None };
-        let document = row(call.workspace(), &next)?;
-        let revise = Write::Revise { document, expected: stored.version, keep_history: false };
-        Ok(Change::Writes(next, vec![live, revise]))
-    })
-    .await
+    verbs::archive::<Agent>(call).await
 }
 
 #[cfg(test)]

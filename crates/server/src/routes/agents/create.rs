@@ -1,31 +1,11 @@
 //! `POST /v1/agents`: saves an agent; MCP servers and skills are not supported yet.
 
-use kernel::rules::agent;
-use store::Write;
-
-use super::{roster, row};
-use crate::{
-    answer::Answer,
-    document::{self, Change},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the agent at version 1.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let engine = call.engine();
-    let (agent, sent) = agent::create(call.body().await?, engine.routes(), engine.mint(), engine.now())?;
-    let agent = match sent {
-        None => agent,
-        Some(sent) => {
-            let found = roster::named(&call, &sent).await?;
-            agent::enlist(agent, &sent, &found, roster::nested(&call))?
-        }
-    };
-    document::change(&call, || async {
-        Ok(Change::Writes(&agent, vec![Write::Create(row(call.workspace(), &agent)?)]))
-    })
-    .await
+    let body = call.body().await?;
+    verbs::told(call.engine().create_agent(verbs::errand(&call), body).await?)
 }
 
 #[cfg(test)]

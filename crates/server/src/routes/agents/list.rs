@@ -1,27 +1,12 @@
 //! `GET /v1/agents`: the agents, newest first.
 
-use protocol::{agent::Agent, page::RESOURCES};
-use store::{DocumentQuery, Kind, Order};
+use protocol::agent::Agent;
 
-use crate::{
-    answer::Answer,
-    document,
-    error::Problem,
-    extract::Call,
-    page::{List, Listing},
-};
+use crate::{answer::Answer, error::Problem, extract::Call, page::List, routes::verbs};
 
 /// Answers with a page of agents.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let limit = call.query.limit(RESOURCES)?;
-    let query = DocumentQuery {
-        created_gte: call.query.time("created_at[gte]")?,
-        created_lte: call.query.time("created_at[lte]")?,
-        include_archived: call.query.flag("include_archived")?,
-        ..DocumentQuery::new(call.workspace(), Kind::Agent, limit)
-    };
-    let listing = Listing { list: List::Agents, parent: 0, order: Order::Descending };
-    document::list::<Agent>(&call, listing, limit, query).await
+    verbs::list::<Agent>(call, List::Agents, true).await
 }
 
 #[cfg(test)]

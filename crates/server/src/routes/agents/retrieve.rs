@@ -1,26 +1,20 @@
 //! `GET /v1/agents/{agent_id}[?version=N]`: one agent, now or as it was.
 
 use protocol::agent::Agent;
-use store::Kind;
 
-use super::current;
-use crate::{
-    answer::Answer,
-    document::{self, Stored},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the agent. Whether it is archived is the same for all its versions.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = call.id("agent_id")?;
+    let id = verbs::named::<Agent>(&call)?;
     let version = call.query.read::<u64>("version", "a whole number")?;
-    let now = current(&call, id).await?.value;
-    let Some(version) = version.filter(|version| *version != now.version) else { return Answer::json(&now) };
-    let then: Option<Stored<Agent>> = document::find(&call, Kind::Agent, id.bits(), Some(version)).await?;
-    let then =
-        then.ok_or_else(|| Problem::missing(format!("version: the agent {id} has no version {version}")))?;
-    Answer::json(&Agent { archived_at: now.archived_at, ..then.value })
+    let (engine, workspace) = (call.engine(), call.workspace());
+    if let Some(agent) = engine.document_in::<Agent>(workspace, id, version).await? {
+        return Answer::json(&agent);
+    }
+    engine.document::<Agent>(workspace, id).await?;
+    let version = version.unwrap_or_default();
+    Err(Problem::missing(format!("version: the agent {id} has no version {version}")))
 }
 
 #[cfg(test)]

@@ -1,35 +1,14 @@
 //! `POST /v1/agents/{agent_id}`: the next version of an agent.
 
-use kernel::rules::agent;
-use store::{Kind, Write};
+use protocol::agent::Agent;
 
-use super::{current, roster, row};
-use crate::{
-    answer::Answer,
-    document::{self, Change},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the new version, or with the old one when nothing changes.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = call.id("agent_id")?;
+    let id = verbs::named::<Agent>(&call)?;
     let body = call.body().await?;
-    document::change(&call, || async {
-        let stored = current(&call, id).await?.value;
-        let engine = call.engine();
-        let change = agent::Change::read(body.clone(), engine.routes())?;
-        let found = roster::named(&call, change.named()).await?;
-        let nested = roster::nested(&call);
-        let Some(next) = agent::revise(&stored, change, &found, nested, engine.now())? else {
-            return Ok(Change::Nothing(stored));
-        };
-        let live = Write::ExpectLive { kind: Kind::Agent, id: id.bits(), version: None };
-        let document = row(call.workspace(), &next)?;
-        let revise = Write::Revise { document, expected: stored.version, keep_history: true };
-        Ok(Change::Writes(next, vec![live, revise]))
-    })
-    .await
+    verbs::told(call.engine().update_agent(verbs::errand(&call), id, body).await?)
 }
 
 #[cfg(test)]

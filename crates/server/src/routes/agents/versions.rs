@@ -1,42 +1,37 @@
 //! `GET /v1/agents/{agent_id}/versions`: an agent's versions, newest first.
 
+use engine::DocumentPage;
 use protocol::{agent::Agent, page::RESOURCES};
-use store::{Kind, Order};
+use store::Order;
 
-use super::current;
 use crate::{
     answer::Answer,
-    document::listed,
     error::Problem,
     extract::Call,
     page::{Items, List, Listing, Token},
+    routes::verbs,
 };
 
 /// Answers with a page of versions. Whether the agent is archived is the same for all of them.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = call.id("agent_id")?;
+    let id = verbs::named::<Agent>(&call)?;
     let limit = call.query.limit(RESOURCES)?;
     let listing = Listing { list: List::Versions, parent: id.bits(), order: Order::Descending };
     let mut after = listing.asked(&call.query)?.map(|token| token.key);
-    let now = current(&call, id).await?.value;
-    let (store, workspace, bytes) = (call.engine().store(), call.workspace(), call.page_bytes());
+    let (workspace, bytes) = (call.workspace(), call.page_bytes());
     let (mut items, mut last) = (Items::new(limit, bytes), None);
     'page: loop {
         let most = limit + 1 - items.len();
-        let found = store.versions(workspace, Kind::Agent, id.bits(), after, most, bytes).await?;
-        let more = found.cut || found.items.len() == most;
-        after = found.items.last().map(|row| row.version);
-        for row in found.items {
-            let version = row.version;
-            let Some(agent) = listed::<Agent>(row) else { continue };
-            if !items.push(&Agent { archived_at: now.archived_at, ..agent })? {
+        let found = call.engine().versions::<Agent>(workspace, id, after, most, bytes).await?;
+        let DocumentPage { items: versions, more } = found;
+        for agent in versions {
+            if !items.push(&agent)? {
                 break 'page;
             }
-            last = Some(version);
+            last = Some(agent.version);
         }
-        if !more {
-            break;
-        }
+        let Some(more) = more else { break };
+        after = Some(more);
     }
     let next = last.filter(|_| items.more);
     let next = next.map(|key| listing.seal(Token { backwards: false, key, id: 0, at: None }));

@@ -1,29 +1,12 @@
 //! `POST /v1/environments/{environment_id}/archive`: no new session may use it; those that run go on.
 
-use kernel::rules::environment;
-use store::Write;
+use protocol::environment::Environment;
 
-use super::{current, named, row};
-use crate::{
-    answer::Answer,
-    document::{self, Change},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the environment, archived now or before.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = named(&call)?;
-    document::change(&call, || async {
-        let stored = current(&call, id).await?;
-        let Some(next) = environment::archive(&stored.value, call.engine().now()) else {
-            return Ok(Change::Nothing(stored.value));
-        };
-        let expected = stored.row.version;
-        let document = row(&call, &next, expected + 1)?;
-        Ok(Change::Writes(next, vec![Write::Revise { document, expected, keep_history: false }]))
-    })
-    .await
+    verbs::archive::<Environment>(call).await
 }
 
 #[cfg(test)]

@@ -1,25 +1,12 @@
 //! `POST /v1/environments`: makes an environment; packages and self-hosted ones are not supported yet.
 
-use kernel::rules::environment;
-use store::Write;
+use protocol::environment::Environment;
 
-use super::{free, row};
-use crate::{
-    answer::Answer,
-    document::{self, Change},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the environment, fully populated.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let engine = call.engine();
-    let environment = environment::create(call.body().await?, engine.mint(), engine.now())?;
-    document::change(&call, || async {
-        free(&call, &environment).await?;
-        Ok(Change::Writes(&environment, vec![Write::Create(row(&call, &environment, 1)?)]))
-    })
-    .await
+    verbs::create::<Environment>(call).await
 }
 
 #[cfg(test)]

@@ -1,33 +1,15 @@
 //! `DELETE /v1/environments/{environment_id}`: removes an environment that no session uses; with `force` any.
 
-use kernel::rules::environment;
-use serde_json::json;
-use store::{Kind, Write};
+use protocol::environment::Environment;
 
-use super::{current, named};
-use crate::{
-    answer::Answer,
-    document::{self, Change},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the id of what is gone. A session that is terminated is no hindrance, and with `force` none
 /// is: they go on.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = named(&call)?;
+    let id = verbs::named::<Environment>(&call)?;
     let force = call.query.flag("force")?;
-    let gone = json!({"id": id, "type": "environment_deleted"});
-    document::change(&call, || async {
-        current(&call, id).await?;
-        let sessions = call.engine().store().using(id).await?;
-        environment::delete(id, usize::try_from(sessions).unwrap_or(usize::MAX), force)?;
-        // Nor may one come in between.
-        let unused = (!force).then_some(Write::ExpectUnused { environment: id });
-        let drop = Write::Drop { kind: Kind::Environment, id: id.bits() };
-        Ok(Change::Writes(&gone, unused.into_iter().chain([drop]).collect()))
-    })
-    .await
+    verbs::told(call.engine().delete_environment(verbs::errand(&call), id, force).await?)
 }
 
 #[cfg(test)]

@@ -1,25 +1,12 @@
 //! `GET /v1/environments`: the environments, newest first.
 
-use protocol::{environment::Environment, page::RESOURCES};
-use store::{DocumentQuery, Kind, Order};
+use protocol::environment::Environment;
 
-use crate::{
-    answer::Answer,
-    document,
-    error::Problem,
-    extract::Call,
-    page::{List, Listing},
-};
+use crate::{answer::Answer, error::Problem, extract::Call, page::List, routes::verbs};
 
 /// Answers with a page of environments.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let limit = call.query.limit(RESOURCES)?;
-    let query = DocumentQuery {
-        include_archived: call.query.flag("include_archived")?,
-        ..DocumentQuery::new(call.workspace(), Kind::Environment, limit)
-    };
-    let listing = Listing { list: List::Environments, parent: 0, order: Order::Descending };
-    document::list::<Environment>(&call, listing, limit, query).await
+    verbs::list::<Environment>(call, List::Environments, false).await
 }
 
 #[cfg(test)]

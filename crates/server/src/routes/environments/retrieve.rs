@@ -1,11 +1,12 @@
 //! `GET /v1/environments/{environment_id}`: one environment.
 
-use super::{current, named};
-use crate::{answer::Answer, error::Problem, extract::Call};
+use protocol::environment::Environment;
+
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the environment.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    Answer::json(&current(&call, named(&call)?).await?.value)
+    verbs::retrieve::<Environment>(call).await
 }
 
 #[cfg(test)]

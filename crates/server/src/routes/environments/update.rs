@@ -1,31 +1,12 @@
 //! `POST /v1/environments/{environment_id}`: changes an environment in place.
 
-use kernel::rules::environment;
-use store::Write;
+use protocol::environment::Environment;
 
-use super::{current, free, named, row};
-use crate::{
-    answer::Answer,
-    document::{self, Change},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with the environment as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = named(&call)?;
-    let body = call.body().await?;
-    document::change(&call, || async {
-        let stored = current(&call, id).await?;
-        let Some(next) = environment::revise(&stored.value, body.clone(), call.engine().now())? else {
-            return Ok(Change::Nothing(stored.value));
-        };
-        free(&call, &next).await?;
-        let expected = stored.row.version;
-        let document = row(&call, &next, expected + 1)?;
-        Ok(Change::Writes(next, vec![Write::Revise { document, expected, keep_history: false }]))
-    })
-    .await
+    verbs::update::<Environment>(call).await
 }
 
 #[cfg(test)]

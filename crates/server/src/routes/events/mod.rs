@@ -5,14 +5,52 @@ pub(super) mod send;
 pub(super) mod stream;
 
 use engine::{EventCursor, EventPage, EventQuery};
-use protocol::{EventId, SessionId, event::Event};
+use protocol::{
+    EventId, SessionId,
+    event::{self, Event},
+};
 
 use crate::{
     answer::Answer,
     error::Problem,
     extract::Call,
+    openapi::{
+        bodies,
+        queries::{
+            AFTER_EVENT, CREATED_GT, CREATED_GTE, CREATED_LT, CREATED_LTE, DELTAS, Form, LOG_LIMIT, ORDER,
+            PAGE, parameter,
+        },
+    },
+    operation::{Body, Good, Operation, get, post},
     page::{self, Items, Listing, Token},
 };
+
+/// What can be done with them.
+pub(super) const OPERATIONS: &[Operation] = &[
+    get("/v1/sessions/{session_id}/events", "sessions.events.list", "what happened, page by page")
+        .asks(&[
+            parameter("types[]", Form::Names(event::Body::LISTED, None), "Only events of these types."),
+            CREATED_GT,
+            CREATED_GTE,
+            CREATED_LT,
+            CREATED_LTE,
+            ORDER,
+            LOG_LIMIT,
+            PAGE,
+        ])
+        .gives(Good::Page("Event"), |call| Box::pin(list::run(call))),
+    post(
+        "/v1/sessions/{session_id}/events",
+        "sessions.events.send",
+        "a client speaks to a session; outcomes are not supported yet",
+    )
+    .takes(Body::Needed(bodies::EVENTS_SEND))
+    .refuses(&[429])
+    .gives(Good::Sent, |call| Box::pin(send::run(call))),
+    get("/v1/sessions/{session_id}/events/stream", "sessions.events.stream", "what happens, as it happens")
+        .asks(&[DELTAS, AFTER_EVENT])
+        .gives(Good::Stream, |call| Box::pin(stream::run(call))),
+];
 
 /// One page of events of a session or of one of its threads. `missing` is what to say when there is none.
 pub(super) async fn page(

@@ -8,6 +8,33 @@ use protocol::{Object, Stamp, page::PageSize};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::{
+    openapi::queries::{Form, parameter},
+    operation::{Good, Operation, get},
+};
+
+/// What can be done with them.
+pub(super) const OPERATIONS: &[Operation] = &[
+    get("/v1/models", "models.list", "the models that agents may name")
+        .asks(&[
+            parameter("after_id", Form::Text, "Lists what comes behind this model."),
+            parameter(
+                "before_id",
+                Form::Text,
+                "Lists what comes before this model; goes not with `after_id`.",
+            ),
+            parameter(
+                "lifecycle[]",
+                Form::Names(LIFECYCLES, Some(LIFECYCLES.len())),
+                "Only those in one of these stages; without it, all: every model here is active.",
+            ),
+            parameter("limit", Form::Limit(MODELS), "Items of a page; 0 is the default."),
+        ])
+        .gives(Good::Page("Model"), |call| Box::pin(list::run(call))),
+    get("/v1/models/{model_id}", "models.retrieve", "one model")
+        .gives(Good::One("Model"), |call| Box::pin(retrieve::run(call))),
+];
+
 /// Models of one page.
 pub(crate) const MODELS: PageSize = PageSize { default: 20, max: 1_000 };
 

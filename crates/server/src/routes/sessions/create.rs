@@ -1,43 +1,27 @@
 //! `POST /v1/sessions`: opens a session; resources, vaults and budgets are not supported yet.
 
-use engine::{CommitError, NewSession};
-use kernel::rules::{environment, session};
-use protocol::{AgentId, Invalid, agent::Agent, session::Session};
+use kernel::rules::session;
+use protocol::Invalid;
 use serde_json::Value;
-use store::{Kind, Write};
 
 use crate::{
     answer::{self, Answer},
     error::Problem,
     extract::Call,
-    routes::{
-        agents::{self, roster},
-        environments,
-    },
 };
-
-/// Attempts when agents or environments change in between.
-const RACES: u32 = 8;
 
 /// Answers with the session: `running` when it begins with events, else `idle`.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
+    let (engine, workspace) = (call.engine(), call.workspace());
     if let Some(attempt) = call.attempt()
-        && let Some(session) = call.engine().opened(call.workspace(), attempt).await?
+        && let Some(session) = engine.opened(workspace, attempt).await?
     {
         return Answer::json(&session);
     }
     let request = call.read(request).await?;
-    for _ in 0..RACES {
-        match open(&call, request.clone()).await? {
-            Ok(session) => {
-                answer::made(session.id);
-                return Answer::json(&session);
-            }
-            Err(CommitError::Conflict { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(Problem::internal("the agent or environment of a new session changed again and again"))
+    let session = engine.open_session(workspace, request, call.attempt()).await?;
+    answer::made(session.id);
+    Answer::json(&session)
 }
 
 /// What a body asks for, with pictures that a model can be shown.
@@ -45,46 +29,6 @@ fn request(body: Value) -> Result<session::Request, Invalid> {
     let request = session::create(body)?;
     engine::shown(&request.events, "initial_events")?;
     Ok(request)
-}
-
-async fn open(call: &Call, request: session::Request) -> Result<Result<Session, CommitError>, Problem> {
-    let engine = call.engine();
-    let agent = agent(call, request.agent.id, request.agent.version).await?;
-    let mut effective = session::effective(&agent, request.agent.overrides, engine.routes())?;
-    let (multiagent, members) = roster::whole(call, &agent, &effective).await?;
-    effective.multiagent = multiagent;
-    let environment = environments::current(call, request.environment)
-        .await
-        .map_err(|problem| Problem { message: format!("environment_id: {}", problem.message), ..problem })?;
-    if environment.value.archived_at.is_some() {
-        return Err(environment::archived(request.environment, "environment_id").into());
-    }
-    session::reachable(&effective.tools, &environment.value.config, "agent.tools")?;
-    let mut expects = vec![
-        Write::ExpectLive { kind: Kind::Agent, id: agent.id.bits(), version: Some(agent.version) },
-        Write::ExpectLive { kind: Kind::Environment, id: request.environment.bits(), version: None },
-    ];
-    expects.extend(roster::expected(&members));
-    let new = NewSession {
-        agent: effective,
-        environment: request.environment,
-        title: request.title,
-        metadata: request.metadata,
-        events: request.events,
-    };
-    Ok(engine.open(call.workspace(), new, expects, call.attempt()).await)
-}
-
-/// The agent in the version that is asked for.
-async fn agent(call: &Call, id: AgentId, wanted: Option<u64>) -> Result<Agent, Problem> {
-    if let Some(agent) = agents::version(call, id, wanted).await? {
-        return Ok(agent);
-    }
-    let known = wanted.is_some() && agents::version(call, id, None).await?.is_some();
-    Err(Problem::missing(match wanted {
-        Some(version) if known => format!("agent.version: the agent {id} has no version {version}"),
-        Some(_) | None => format!("agent: there is no agent {id}"),
-    }))
 }
 
 #[cfg(test)]

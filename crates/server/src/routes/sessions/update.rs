@@ -2,15 +2,9 @@
 
 use kernel::{Input, rules::session};
 use protocol::{environment::Environment, parse::Given, tool::Tool};
-use store::Kind;
 
 use super::{after, earlier, told};
-use crate::{
-    answer::Answer,
-    document::{self, Stored},
-    error::Problem,
-    extract::Call,
-};
+use crate::{answer::Answer, error::Problem, extract::Call};
 
 /// Answers with the session as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
@@ -29,11 +23,10 @@ async fn reachable(call: &Call, tools: &[Tool]) -> Result<(), Problem> {
     let Some(session) = call.engine().session(call.workspace(), call.id("session_id")?).await? else {
         return Ok(());
     };
-    let id = session.environment_id.bits();
-    let environment: Option<Stored<Environment>> = document::find(call, Kind::Environment, id, None).await?;
-    match environment {
+    let id = session.environment_id;
+    match call.engine().document_in::<Environment>(call.workspace(), id, None).await? {
         None => Ok(()),
-        Some(environment) => Ok(session::reachable(tools, &environment.value.config, "agent.tools")?),
+        Some(environment) => Ok(session::reachable(tools, &environment.config, "agent.tools")?),
     }
 }
 

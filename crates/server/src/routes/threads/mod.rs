@@ -9,7 +9,46 @@ pub(super) mod stream;
 
 use protocol::{SessionId, ThreadId, session::Thread};
 
-use crate::{error::Problem, extract::Call, routes::sessions};
+use crate::{
+    error::Problem,
+    extract::Call,
+    openapi::queries::{AFTER_EVENT, DELTAS, LOG_LIMIT, ORDER, PAGE, STATUSES},
+    operation::{Good, Operation, get, post},
+    routes::sessions,
+};
+
+/// What can be done with them.
+pub(super) const OPERATIONS: &[Operation] = &[
+    get(
+        "/v1/sessions/{session_id}/threads",
+        "sessions.threads.list",
+        "a session's threads, the primary first",
+    )
+    .asks(&[STATUSES, LOG_LIMIT, PAGE])
+    .gives(Good::Page("Thread"), |call| Box::pin(list::run(call))),
+    get("/v1/sessions/{session_id}/threads/{thread_id}", "sessions.threads.retrieve", "one thread")
+        .gives(Good::One("Thread"), |call| Box::pin(retrieve::run(call))),
+    post(
+        "/v1/sessions/{session_id}/threads/{thread_id}/archive",
+        "sessions.threads.archive",
+        "ends a child thread",
+    )
+    .gives(Good::One("Thread"), |call| Box::pin(archive::run(call))),
+    get(
+        "/v1/sessions/{session_id}/threads/{thread_id}/events",
+        "sessions.threads.events.list",
+        "what happened on one thread",
+    )
+    .asks(&[ORDER, LOG_LIMIT, PAGE])
+    .gives(Good::Page("Event"), |call| Box::pin(events::run(call))),
+    get(
+        "/v1/sessions/{session_id}/threads/{thread_id}/stream",
+        "sessions.threads.events.stream",
+        "what happens on one thread",
+    )
+    .asks(&[DELTAS, AFTER_EVENT])
+    .gives(Good::Stream, |call| Box::pin(stream::run(call))),
+];
 
 /// The session's threads, the primary first.
 async fn all(call: &Call, session: SessionId) -> Result<Vec<Thread>, Problem> {

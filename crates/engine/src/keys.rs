@@ -12,6 +12,8 @@ use store::{CommitError, Document, DocumentQuery, Fault, Kind, Store, Write};
 
 /// What every secret begins with.
 const PREFIX: &str = "hdl_";
+/// The word for keys where they are kept.
+const KIND: Kind = Kind::new("api_key");
 /// Most keys that one list shows.
 const LISTED: usize = 1_000;
 
@@ -92,8 +94,7 @@ pub async fn create(
 /// # Errors
 /// The store failed.
 pub async fn list(store: &Store, workspace: WorkspaceId) -> Result<Vec<Key>, Fault> {
-    let query =
-        DocumentQuery { include_archived: true, ..DocumentQuery::new(workspace, Kind::ApiKey, LISTED) };
+    let query = DocumentQuery { include_archived: true, ..DocumentQuery::new(workspace, KIND, LISTED) };
     store.documents(query).await?.items.iter().map(read).collect()
 }
 
@@ -108,7 +109,7 @@ pub async fn revoke(
     id: ApiKeyId,
     at: Stamp,
 ) -> Result<Option<Key>, Fault> {
-    let Some(found) = store.document(workspace, Kind::ApiKey, id.bits(), None).await? else {
+    let Some(found) = store.document(workspace, KIND, id.bits(), None).await? else {
         return Ok(None);
     };
     let key = read(&found)?;
@@ -123,20 +124,19 @@ pub async fn revoke(
     Ok(Some(key))
 }
 
-/// The live key with this hash.
-pub(crate) async fn find(
-    store: &Store,
-    workspace: WorkspaceId,
-    hash: &[u8; 32],
-) -> Result<Option<Key>, Fault> {
-    let found = store.find(workspace, Kind::ApiKey, &hex(hash)).await?;
+/// The live key with this hash; `None`: there is none.
+///
+/// # Errors
+/// The store failed.
+pub async fn find(store: &Store, workspace: WorkspaceId, hash: &[u8; 32]) -> Result<Option<Key>, Fault> {
+    let found = store.find(workspace, KIND, &hex(hash)).await?;
     let key = found.as_ref().map(read).transpose()?;
     Ok(key.filter(|key| key.revoked_at.is_none()))
 }
 
 fn document(workspace: WorkspaceId, key: &Key, version: u64, at: Stamp) -> Result<Document, Fault> {
     Ok(Document {
-        kind: Kind::ApiKey,
+        kind: KIND,
         id: key.id.bits(),
         version,
         workspace,
@@ -205,7 +205,7 @@ mod tests {
         let store = Store::memory();
         let (key, secret) = create(&store, WORKSPACE, "ci", AT, [7; 48]).await.unwrap();
         assert!(secret.expose().starts_with("hdl_") && secret.expose().len() > 40);
-        let kept = store.document(WORKSPACE, Kind::ApiKey, key.id.bits(), None).await.unwrap().unwrap();
+        let kept = store.document(WORKSPACE, KIND, key.id.bits(), None).await.unwrap().unwrap();
         assert!(!String::from_utf8(kept.body).unwrap().contains(secret.expose()));
         assert_eq!(format!("{secret:?}"), "Secret(..)");
     }

@@ -1,0 +1,385 @@
+//! The one door for documents: every reading, change and removal of a resource that is kept whole.
+//!
+//! A change is read, decided and written until nobody was in between. Its answer is written in the same
+//! batch for whoever sends the request again.
+
+use std::future::ready;
+
+use kernel::rules::{
+    Refused,
+    document::{self, Document, Plain},
+};
+use protocol::{Invalid, Stamp, WorkspaceId, id::Id, resource::Resource};
+use serde_json::{Value, json};
+use store::{DocumentQuery, Kind, Listed, Order, Write};
+
+use crate::{Engine, attempts::Attempt, fault::Fault};
+
+/// Attempts at a change that others race with. At each one somebody got through, so this many writers of
+/// one document at once all do.
+const RACES: u32 = 256;
+
+/// Why a document was not read or changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DocumentError {
+    /// The rules refused it.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// It could not be done.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+impl From<Invalid> for DocumentError {
+    fn from(wrong: Invalid) -> Self {
+        Self::Refused(wrong.into())
+    }
+}
+
+impl From<store::Fault> for DocumentError {
+    fn from(fault: store::Fault) -> Self {
+        Self::Fault(fault.into())
+    }
+}
+
+/// A change of one document: whose, and for which request.
+#[derive(Debug, Clone, Copy)]
+pub struct Errand<'a> {
+    /// Whose document.
+    pub workspace: WorkspaceId,
+    /// The request that asks for it, if it is one that may be sent again.
+    pub attempt: Option<&'a Attempt>,
+}
+
+/// Which documents of a workspace: newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentList {
+    /// Made at this time or after it.
+    pub created_gte: Option<Stamp>,
+    /// Made at this time or before it.
+    pub created_lte: Option<Stamp>,
+    /// Whether archived ones are listed too.
+    pub include_archived: bool,
+    /// Behind the one that was made then and has this id.
+    pub after: Option<(Stamp, u128)>,
+    /// How many at most.
+    pub limit: usize,
+    /// Bytes of them at most; but one always comes.
+    pub bytes: usize,
+}
+
+/// Some documents of a list, or versions of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DocumentPage<D, P> {
+    /// They, but for those that are damaged.
+    pub items: Vec<D>,
+    /// The place of the last that was looked at, if there may be more behind it.
+    pub more: Option<P>,
+}
+
+/// A document as it was found.
+struct Stored<D> {
+    value: D,
+    /// What a change of it expects.
+    revision: u64,
+}
+
+/// What a change comes to.
+enum Change {
+    /// Nothing is to be written.
+    Nothing(Vec<u8>),
+    /// These writes; the answer.
+    Writes(Vec<Write>, Vec<u8>),
+}
+
+impl Engine {
+    /// The document of this id.
+    ///
+    /// # Errors
+    /// There is none, as [`document::missing`] says it.
+    pub async fn document<D: Document>(
+        &self,
+        workspace: WorkspaceId,
+        id: Id<D::Kind>,
+    ) -> Result<D, DocumentError> {
+        Ok(self.stored::<D>(workspace, id).await?.value)
+    }
+
+    /// The document in this version, or as it is now. Whether it is archived is the same for all versions.
+    /// `None`: there is none.
+    pub async fn document_in<D: Document>(
+        &self,
+        workspace: WorkspaceId,
+        id: Id<D::Kind>,
+        version: Option<u64>,
+    ) -> Result<Option<D>, Fault> {
+        let Some(Stored { value: now, .. }) = self.look::<D>(workspace, id, None).await? else {
+            return Ok(None);
+        };
+        let Some(version) = version.filter(|version| now.version() != Some(*version)) else {
+            return Ok(Some(now));
+        };
+        let then = self.look::<D>(workspace, id, Some(version)).await?;
+        Ok(then.map(|Stored { value, .. }| archived_as(&now, value)))
+    }
+
+    /// Makes a document, and gives its bytes.
+    ///
+    /// # Errors
+    /// Another has its unique key.
+    pub async fn create_document<D: Document>(
+        &self,
+        errand: Errand<'_>,
+        document: &D,
+    ) -> Result<Vec<u8>, DocumentError> {
+        self.change(errand, || async {
+            self.free(errand.workspace, document).await?;
+            let row = row(errand.workspace, document, 1)?;
+            let body = row.body.clone();
+            Ok(Change::Writes(vec![Write::Create(row)], body))
+        })
+        .await
+    }
+
+    /// Makes a document of a body.
+    ///
+    /// # Errors
+    /// What the rules refuse.
+    pub async fn create_plain<D: Plain>(
+        &self,
+        errand: Errand<'_>,
+        body: Value,
+    ) -> Result<Vec<u8>, DocumentError> {
+        let made = document::create::<D>(body, self.mint(), self.now())?;
+        self.create_document(errand, &made).await
+    }
+
+    /// Changes a document as `decide` says of its present state, and gives its bytes; `None` changes nothing.
+    ///
+    /// # Errors
+    /// There is none; what `decide` refuses; another has its unique key.
+    pub async fn revise_document<D, F>(
+        &self,
+        errand: Errand<'_>,
+        id: Id<D::Kind>,
+        decide: impl Fn(D) -> F,
+    ) -> Result<Vec<u8>, DocumentError>
+    where
+        D: Document,
+        F: Future<Output = Result<Option<D>, DocumentError>>,
+    {
+        self.change(errand, || async {
+            let Stored { value: stored, revision } = self.stored::<D>(errand.workspace, id).await?;
+            let Some(next) = decide(stored.clone()).await? else {
+                return Ok(Change::Nothing(written(&stored)?));
+            };
+            self.free(errand.workspace, &next).await?;
+            let keep_history = next.version() != stored.version();
+            let document = row(errand.workspace, &next, revision + 1)?;
+            let body = document.body.clone();
+            // A version that stays the same fences nobody who archives.
+            let live = next.version().is_some().then_some(Write::ExpectLive {
+                kind: kind::<D>(),
+                id: id.bits(),
+                version: None,
+            });
+            let revise = Write::Revise { document, expected: revision, keep_history };
+            Ok(Change::Writes(live.into_iter().chain([revise]).collect(), body))
+        })
+        .await
+    }
+
+    /// Changes a document by a body.
+    ///
+    /// # Errors
+    /// There is none; what the rules refuse.
+    pub async fn revise_plain<D: Plain>(
+        &self,
+        errand: Errand<'_>,
+        id: Id<D::Kind>,
+        body: Value,
+    ) -> Result<Vec<u8>, DocumentError> {
+        let decide =
+            |stored: D| ready(document::revise(&stored, body.clone(), self.now()).map_err(Into::into));
+        self.revise_document(errand, id, decide).await
+    }
+
+    /// Archives a document; one that is archived stays as it is.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn archive_document<D: Document>(
+        &self,
+        errand: Errand<'_>,
+        id: Id<D::Kind>,
+    ) -> Result<Vec<u8>, DocumentError> {
+        let decide = |stored: D| ready(Ok(document::archive(&stored, self.now())));
+        self.revise_document(errand, id, decide).await
+    }
+
+    /// Removes a document, and gives the bytes of what is said of that. `guard` says what must hold until it
+    /// is gone.
+    ///
+    /// # Errors
+    /// There is none; what `guard` refuses.
+    pub(crate) async fn drop_document<D, F>(
+        &self,
+        errand: Errand<'_>,
+        id: Id<D::Kind>,
+        guard: impl Fn() -> F,
+    ) -> Result<Vec<u8>, DocumentError>
+    where
+        D: Document,
+        F: Future<Output = Result<Option<Write>, DocumentError>>,
+    {
+        let gone = written(&json!({"id": id, "type": D::DELETED}))?;
+        self.change(errand, || async {
+            self.stored::<D>(errand.workspace, id).await?;
+            let guard = guard().await?;
+            let drop = Write::Drop { kind: kind::<D>(), id: id.bits() };
+            Ok(Change::Writes(guard.into_iter().chain([drop]).collect(), gone.clone()))
+        })
+        .await
+    }
+
+    /// Some documents of a workspace, newest first.
+    pub async fn documents<D: Document>(
+        &self,
+        workspace: WorkspaceId,
+        list: &DocumentList,
+    ) -> Result<DocumentPage<D, (Stamp, u128)>, Fault> {
+        let query = DocumentQuery {
+            created_gte: list.created_gte,
+            created_lte: list.created_lte,
+            include_archived: list.include_archived,
+            order: Order::Descending,
+            after: list.after,
+            bytes: list.bytes,
+            ..DocumentQuery::new(workspace, kind::<D>(), list.limit)
+        };
+        let Listed { items: rows, cut } = self.store().documents(query).await?;
+        let more = cut || rows.len() == list.limit;
+        let last = rows.last().map(|row| (row.created_at, row.id));
+        let items = rows.into_iter().filter_map(listed::<D>).collect();
+        Ok(DocumentPage { items, more: last.filter(|_| more) })
+    }
+
+    /// Some versions of a document, newest first, the present one included; those below `after`. Whether it is
+    /// archived is the same for all of them.
+    ///
+    /// # Errors
+    /// There is no such document.
+    pub async fn versions<D: Document>(
+        &self,
+        workspace: WorkspaceId,
+        id: Id<D::Kind>,
+        after: Option<u64>,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<DocumentPage<D, u64>, DocumentError> {
+        let now = self.document::<D>(workspace, id).await?;
+        let found = self.store().versions(workspace, kind::<D>(), id.bits(), after, limit, bytes).await?;
+        let more = found.cut || found.items.len() == limit;
+        let last = found.items.last().map(|row| row.version);
+        let items = found.items.into_iter().filter_map(listed::<D>);
+        let items = items.map(|value| archived_as(&now, value)).collect();
+        Ok(DocumentPage { items, more: last.filter(|_| more) })
+    }
+
+    async fn stored<D: Document>(
+        &self,
+        workspace: WorkspaceId,
+        id: Id<D::Kind>,
+    ) -> Result<Stored<D>, DocumentError> {
+        Ok(self.look(workspace, id, None).await?.ok_or_else(|| document::missing::<D>(id))?)
+    }
+
+    async fn look<D: Document>(
+        &self,
+        workspace: WorkspaceId,
+        id: Id<D::Kind>,
+        version: Option<u64>,
+    ) -> Result<Option<Stored<D>>, Fault> {
+        let row = self.store().document(workspace, kind::<D>(), id.bits(), version).await?;
+        row.map(read).transpose()
+    }
+
+    /// Refuses a unique key that another document has.
+    async fn free<D: Document>(&self, workspace: WorkspaceId, document: &D) -> Result<(), DocumentError> {
+        let Some(key) = document.unique_key() else { return Ok(()) };
+        let found = self.store().find(workspace, kind::<D>(), key).await?;
+        match found.filter(|found| found.id != document.id().bits()) {
+            Some(_) => Err(document::taken::<D>(key).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Decides and writes until nobody was in between.
+    async fn change<F>(&self, errand: Errand<'_>, decide: impl Fn() -> F) -> Result<Vec<u8>, DocumentError>
+    where
+        F: Future<Output = Result<Change, DocumentError>>,
+    {
+        for _ in 0..RACES {
+            match decide().await? {
+                Change::Nothing(answer) => return Ok(answer),
+                Change::Writes(mut writes, answer) => {
+                    writes.extend(errand.attempt.map(|attempt| attempt.answered(&answer, self.now())));
+                    match self.keep(writes).await {
+                        Ok(()) => return Ok(answer),
+                        Err(store::CommitError::Conflict { .. }) => {}
+                        Err(store::CommitError::Fault(fault)) => return Err(fault.into()),
+                    }
+                }
+            }
+        }
+        Err(Fault::Contended(RACES).into())
+    }
+}
+
+/// Under which word the store keeps it.
+const fn kind<D: Document>() -> Kind {
+    Kind::new(D::KIND)
+}
+
+fn written<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(value).map_err(Fault::unwritable)
+}
+
+/// The row that keeps it; `revision` where it has no version of its own.
+fn row<D: Document>(workspace: WorkspaceId, document: &D, revision: u64) -> Result<store::Document, Fault> {
+    Ok(store::Document {
+        kind: kind::<D>(),
+        id: document.id().bits(),
+        version: document.version().unwrap_or(revision),
+        workspace,
+        unique_key: document.unique_key().map(str::to_owned),
+        body: written(document)?,
+        created_at: document.created_at(),
+        updated_at: document.updated_at(),
+        archived_at: document.archived_at(),
+    })
+}
+
+fn read<D: Document>(row: store::Document) -> Result<Stored<D>, Fault> {
+    let value = serde_json::from_slice(&row.body)
+        .map_err(|wrong| Fault::Unreadable(format!("a stored {} cannot be read: {wrong}", D::KIND)))?;
+    Ok(Stored { value, revision: row.version })
+}
+
+/// What a list shows of a row. One that is damaged is left out and named, for a list is of many.
+fn listed<D: Document>(row: store::Document) -> Option<D> {
+    let (kind, id) = (D::KIND, row.id);
+    match read(row) {
+        Ok(stored) => Some(stored.value),
+        Err(fault) => {
+            let fault = fault.to_string();
+            tracing::error!(kind, id = format!("{id:032x}"), fault, "left out of a list");
+            None
+        }
+    }
+}
+
+fn archived_as<D: Resource>(now: &D, mut then: D) -> D {
+    *then.times().1 = now.archived_at();
+    then
+}

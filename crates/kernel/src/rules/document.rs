@@ -1,0 +1,111 @@
+//! The rules that all documents share: what may be changed, archived and removed, and how a refusal says so.
+
+use alloc::{format, string::String};
+
+use protocol::{Fields, Invalid, Stamp, id::Id, resource::Resource};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::Refused;
+
+/// A resource with the rules of its documents.
+pub trait Document:
+    Resource + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// The `type` of the answer to its removal; `None`: it is never removed.
+    const DELETED: Option<&'static str>;
+    /// The error code of one that is not there.
+    const MISSING: Option<&'static str> = None;
+
+    /// The version that clients name it by, in which it stays readable; `None`: it has one state alone.
+    fn version(&self) -> Option<u64> {
+        None
+    }
+
+    /// A text that no other live one of its workspace may have.
+    fn unique_key(&self) -> Option<&str> {
+        None
+    }
+
+    /// The refusal of a change to one that is archived.
+    fn archived(&self) -> Invalid {
+        let kind = noun::<Self>();
+        Invalid::new("", format!("the {kind} {} is archived and cannot be changed", self.id()))
+    }
+}
+
+/// A document whose bodies need nothing but themselves to be understood.
+pub trait Plain: Document {
+    /// A new one, of the fields of a body.
+    ///
+    /// # Errors
+    /// The field that is wrong or not served yet.
+    fn create(fields: &mut Fields, id: Id<Self::Kind>, at: Stamp) -> Result<Self, Invalid>;
+
+    /// Changes it by the fields of a body, as if it were not archived.
+    ///
+    /// # Errors
+    /// The field that is wrong or may not change.
+    fn change(&mut self, fields: &mut Fields) -> Result<(), Invalid>;
+}
+
+/// A new document.
+///
+/// # Errors
+/// The field that is wrong, unknown or not served yet.
+pub fn create<D: Plain>(body: Value, id: Id<D::Kind>, at: Stamp) -> Result<D, Invalid> {
+    let mut fields = Fields::of(body, "")?;
+    let made = D::create(&mut fields, id, at)?;
+    fields.finish()?;
+    Ok(made)
+}
+
+/// The document changed; `None` when the change changes nothing.
+///
+/// # Errors
+/// The field that is wrong or unknown; an archived document.
+pub fn revise<D: Plain>(stored: &D, body: Value, at: Stamp) -> Result<Option<D>, Invalid> {
+    let mut fields = Fields::of(body, "")?;
+    let mut next = stored.clone();
+    next.change(&mut fields)?;
+    fields.finish()?;
+    if stored.archived_at().is_some() {
+        return Err(stored.archived());
+    }
+    if next == *stored {
+        return Ok(None);
+    }
+    *next.times().0 = at;
+    Ok(Some(next))
+}
+
+/// The document archived; `None` when it is already.
+pub fn archive<D: Document>(stored: &D, at: Stamp) -> Option<D> {
+    match stored.archived_at() {
+        Some(_) => None,
+        None => {
+            let mut next = stored.clone();
+            let (updated_at, archived_at) = next.times();
+            (*updated_at, *archived_at) = (at, Some(at));
+            Some(next)
+        }
+    }
+}
+
+/// The refusal of an id that names nothing.
+pub fn missing<D: Document>(id: Id<D::Kind>) -> Invalid {
+    let deleted = if D::DELETED.is_some() { ", or it is deleted" } else { "" };
+    let message = format!("there is no {} {id}{deleted}", noun::<D>());
+    Invalid { absent: true, code: D::MISSING, ..Invalid::new("", message) }
+}
+
+/// The refusal of a name that another live document of the workspace has.
+pub fn taken<D: Document>(name: &str) -> Refused {
+    let message = format!("another {} is called `{name}`; choose another name", noun::<D>());
+    Refused::Taken(Invalid::new("name", message))
+}
+
+/// What people call its kind.
+fn noun<D: Document>() -> String {
+    D::KIND.replace('_', " ")
+}

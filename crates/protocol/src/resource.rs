@@ -1,0 +1,59 @@
+//! What every resource has that is kept whole, as one document: an id, the word for its kind, and its times.
+
+use crate::{
+    Stamp,
+    agent::Agent,
+    environment::Environment,
+    id::{self, Id},
+};
+
+/// A resource that is kept whole.
+pub trait Resource {
+    /// What its id names.
+    type Kind: id::Kind;
+    /// The API's word for it, in the singular, under which it is kept.
+    const KIND: &'static str;
+
+    /// Its id.
+    fn id(&self) -> Id<Self::Kind>;
+    /// When it was made.
+    fn created_at(&self) -> Stamp;
+    /// When it last changed.
+    fn updated_at(&self) -> Stamp;
+    /// When it was archived.
+    fn archived_at(&self) -> Option<Stamp>;
+    /// The times that a change sets: when it last changed, and when it was archived.
+    fn times(&mut self) -> (&mut Stamp, &mut Option<Stamp>);
+}
+
+macro_rules! resource {
+    ($resource:ty, $kind:ty, $word:literal) => {
+        impl Resource for $resource {
+            type Kind = $kind;
+            const KIND: &'static str = $word;
+
+            fn id(&self) -> Id<Self::Kind> {
+                self.id
+            }
+
+            fn created_at(&self) -> Stamp {
+                self.created_at
+            }
+
+            fn updated_at(&self) -> Stamp {
+                self.updated_at
+            }
+
+            fn archived_at(&self) -> Option<Stamp> {
+                self.archived_at
+            }
+
+            fn times(&mut self) -> (&mut Stamp, &mut Option<Stamp>) {
+                (&mut self.updated_at, &mut self.archived_at)
+            }
+        }
+    };
+}
+
+resource!(Agent, id::Agent, "agent");
+resource!(Environment, id::Environment, "environment");

@@ -1,0 +1,246 @@
+//! One operation as a row of its resource's table: all that the router, `/openapi.json`, the answers of 501
+//! and the table of compatibility know of it.
+
+use std::sync::Arc;
+
+use axum::routing::{self, MethodRouter};
+use futures_util::future::BoxFuture;
+
+use crate::{
+    Door,
+    answer::Answer,
+    error::Problem,
+    extract::{self, Call},
+    openapi::{bodies::Shape, queries::Parameter},
+    unread::Shape as Size,
+};
+
+/// One operation: what it is asked by, what it takes and answers, and what it does.
+#[derive(Debug)]
+pub(crate) struct Operation {
+    /// Whose API it belongs to.
+    pub(crate) face: Face,
+    pub(crate) method: Method,
+    /// Its path, with the names of its parameters in braces.
+    pub(crate) path: &'static str,
+    /// The contract's name for it, or our own.
+    pub(crate) name: &'static str,
+    /// What it does, in the words of the first line of its file.
+    pub(crate) summary: &'static str,
+    /// What a key must be good for.
+    pub(crate) scope: Scope,
+    /// Its query parameters.
+    pub(crate) query: &'static [Parameter],
+    /// What it is sent.
+    pub(crate) body: Body,
+    /// What it answers with.
+    pub(crate) answer: Good,
+    /// How it refuses, beside what every operation of its kind may say.
+    pub(crate) refusals: &'static [u16],
+    pub(crate) run: Run,
+}
+
+/// A public API in front of the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Face {
+    /// The Claude Managed Agents API.
+    Claude,
+    /// Heddle's own, beside it.
+    Heddle,
+}
+
+/// An HTTP method that operations have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Delete,
+}
+
+/// What a key must be good for. Every key is good for all today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// To read.
+    Read,
+    /// To change something.
+    Full,
+}
+
+/// What an operation is sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Body {
+    /// Nothing that it would look at.
+    None,
+    /// This shape; an empty body lacks fields.
+    Needed(Shape),
+    /// This shape; an empty body is an empty object.
+    Welcome(Shape),
+}
+
+/// What an operation answers with; the names are those of schemas of `/openapi.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Good {
+    /// One of these.
+    One(&'static str),
+    /// A page of these.
+    Page(&'static str),
+    /// The events that were sent.
+    Sent,
+    /// The id of what is gone, with this `type`.
+    Gone(&'static str),
+    /// A stream of events.
+    Stream,
+    /// Any object.
+    Object,
+    /// Nothing: it is not built.
+    Nothing,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Run {
+    /// This.
+    Served(fn(Call) -> Outcome),
+    /// It says that it is not built yet.
+    NotBuilt,
+    /// It says that it never will be: it sets keys and buckets of Google's cloud for what the hosted service
+    /// keeps there.
+    OfGoogle,
+}
+
+/// What comes of a call.
+pub(crate) type Outcome = BoxFuture<'static, Result<Answer, Problem>>;
+
+/// An operation that reads.
+pub(crate) const fn get(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    row(Method::Get, path, name, summary)
+}
+
+/// An operation that makes or changes something.
+pub(crate) const fn post(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    row(Method::Post, path, name, summary)
+}
+
+/// An operation that removes something.
+pub(crate) const fn delete(path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    row(Method::Delete, path, name, summary)
+}
+
+const fn row(method: Method, path: &'static str, name: &'static str, summary: &'static str) -> Operation {
+    let scope = match method {
+        Method::Get => Scope::Read,
+        Method::Post | Method::Delete => Scope::Full,
+    };
+    Operation {
+        face: Face::Claude,
+        method,
+        path,
+        name,
+        summary,
+        scope,
+        query: &[],
+        body: Body::None,
+        answer: Good::Nothing,
+        refusals: &[],
+        run: Run::NotBuilt,
+    }
+}
+
+impl Operation {
+    /// Of this face.
+    pub(crate) const fn of(self, face: Face) -> Self {
+        Self { face, ..self }
+    }
+
+    /// With these query parameters.
+    pub(crate) const fn asks(self, query: &'static [Parameter]) -> Self {
+        Self { query, ..self }
+    }
+
+    /// With this body.
+    pub(crate) const fn takes(self, body: Body) -> Self {
+        Self { body, ..self }
+    }
+
+    /// Refuses with these, too.
+    pub(crate) const fn refuses(self, refusals: &'static [u16]) -> Self {
+        Self { refusals, ..self }
+    }
+
+    /// Answers with this, after `run`.
+    pub(crate) const fn gives(self, answer: Good, run: fn(Call) -> Outcome) -> Self {
+        Self { answer, run: Run::Served(run), ..self }
+    }
+
+    /// Is not built, and never will be.
+    pub(crate) const fn of_google(self) -> Self {
+        Self { run: Run::OfGoogle, ..self }
+    }
+
+    /// Whether it does something.
+    pub(crate) fn is_served(&self) -> bool {
+        match self.run {
+            Run::Served(_) => true,
+            Run::NotBuilt | Run::OfGoogle => false,
+        }
+    }
+
+    /// Its place in the router.
+    pub(crate) fn route(&'static self) -> MethodRouter<Arc<Door>> {
+        let entrance = extract::entrance(self);
+        match self.method {
+            Method::Get => routing::get(entrance),
+            Method::Post => routing::post(entrance),
+            Method::Delete => routing::delete(entrance),
+        }
+    }
+
+    /// Does it.
+    pub(crate) fn run(&self, call: Call) -> Outcome {
+        let problem = match self.run {
+            Run::Served(run) => return run(call),
+            Run::NotBuilt => Problem::not_built(self.name),
+            Run::OfGoogle => Problem::of_google(self.name),
+        };
+        Box::pin(std::future::ready(Err(problem)))
+    }
+}
+
+impl Body {
+    /// The shape of what it is sent.
+    pub(crate) fn shape(self) -> Option<Shape> {
+        match self {
+            Self::None => None,
+            Self::Needed(shape) | Self::Welcome(shape) => Some(shape),
+        }
+    }
+}
+
+impl Good {
+    /// How large an answer may be.
+    pub(crate) fn size(self) -> Size {
+        match self {
+            Self::Page(_) | Self::Object => Size::Page,
+            Self::One(_) | Self::Sent | Self::Gone(_) | Self::Stream | Self::Nothing => Size::Thing,
+        }
+    }
+
+    /// What it is a page of.
+    pub(crate) fn page(self) -> Option<&'static str> {
+        match self {
+            Self::Page(name) => Some(name),
+            Self::One(_) | Self::Sent | Self::Gone(_) | Self::Stream | Self::Object | Self::Nothing => None,
+        }
+    }
+}
+
+impl Method {
+    /// As HTTP writes it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
