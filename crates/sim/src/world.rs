@@ -260,8 +260,8 @@ impl World {
         let over = self.session.over();
         let mut running = BTreeSet::new();
         for want in tools {
-            let Want::Run { thread, call, tool } = want else { continue };
-            let made = self.desk.call(*call).is_some_and(|made| made.name == tool.name());
+            let Want::Run { thread, call, runner } = want else { continue };
+            let made = self.desk.call(*call).is_some_and(|made| made.name == runner.name());
             law!(made && *thread == THREAD, "wants: {want:?} is none of the log's calls");
             running.insert(*call);
         }

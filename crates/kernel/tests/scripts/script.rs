@@ -382,7 +382,7 @@ impl Stage {
             .extend(printed.stop_reason().map(|stop| pending(&serde_json::to_value(stop).expect("written"))));
         state.extend(wants(&self.session).into_iter().map(|want| match want {
             Want::Ask { request, .. } => format!("ask {request}"),
-            Want::Run { call, tool, .. } => format!("run {} {call}", tool.name()),
+            Want::Run { call, runner, .. } => format!("run {} {call}", runner.name()),
             Want::Wake { at, .. } => format!("wake {}", after(at)),
         }));
         let queued = self.session.queued().count();

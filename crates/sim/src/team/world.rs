@@ -281,10 +281,10 @@ impl World {
     fn judge_runs(&mut self, tools: &BTreeSet<Want>) -> Result<(), String> {
         let mut running: BTreeMap<ThreadId, BTreeSet<EventId>> = BTreeMap::new();
         for want in tools {
-            let Want::Run { thread, call, tool } = want else { continue };
+            let Want::Run { thread, call, runner } = want else { continue };
             let made = self.reading.thread(*thread).and_then(|thread| thread.desk.call(*call));
             law!(
-                made.is_some_and(|made| made.name == tool.name()),
+                made.is_some_and(|made| made.name == runner.name()),
                 "wants: {want:?} is none of the log's calls"
             );
             running.entry(*thread).or_default().insert(*call);
