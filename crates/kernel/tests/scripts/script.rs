@@ -31,8 +31,7 @@ use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{
-    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin, Part, Role, Spot,
-    Workplace,
+    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin, Part, Role, Spot, Toolbox,
 };
 use protocol::roster::Errand;
 use protocol::routes::Provider;
@@ -112,7 +111,7 @@ pub(crate) fn offers(tree: Tree, script: &str) -> String {
     let mut told = String::new();
     for (thread, transcript) in stage.threads.iter().zip(&stage.transcripts) {
         let cast = stage.session.cast(*thread).expect("a thread");
-        let prompt = transcript.prompt(&cast, &Workplace::jail());
+        let prompt = transcript.prompt(&cast, &Toolbox::plain());
         writeln!(told, "{thread}: {:?}", prompt.system).expect("written");
         for tool in prompt.tools.iter().filter(|tool| Errand::named(&tool.name).is_some()) {
             let (schema, about) = (Value::Object(tool.input_schema.clone()), &tool.description);
@@ -406,7 +405,7 @@ impl Stage {
     fn history(&self, thread: usize) -> String {
         let mut told = String::new();
         let cast = self.session.cast(self.threads[thread]).expect("a thread");
-        for message in &self.transcripts[thread].prompt(&cast, &Workplace::jail()).messages {
+        for message in &self.transcripts[thread].prompt(&cast, &Toolbox::plain()).messages {
             let role = match message.role {
                 Role::User => "user",
                 Role::Assistant => "assistant",
