@@ -5,6 +5,7 @@ use std::time::Duration;
 use kernel::{
     Input, Piece, Refusal, Want,
     answer::{Blocks, empty},
+    call::Runner,
     thread::Request,
 };
 use protocol::{
@@ -37,7 +38,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(15);
 pub(crate) async fn run(engine: Engine, live: Work, want: Want) {
     let input = match want {
         Want::Ask { thread, request } => ask(&engine, &live, thread, request).await,
-        Want::Run { thread, call, tool } => {
+        Want::Run { thread, call, runner: Runner::Builtin(tool) } => {
             let Some((input, kept)) = calls::run(&engine, &live, thread, call, tool).await else { return };
             deliver(&engine, &live, input).await;
             // Until here no sweep could take what the outcome names.

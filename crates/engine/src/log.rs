@@ -157,7 +157,7 @@ pub(crate) async fn calls(
 
 /// What the thread's model is asked next. Reads only what the history in memory does not hold yet.
 pub(crate) async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt, Fault> {
-    let workplace = engine.hands().workplace(live.id);
+    let toolbox = engine.hands().toolbox(live.id);
     loop {
         let state = live.current().ok_or(Fault::Corrupt("a job without a session"))?;
         let from = {
@@ -166,7 +166,7 @@ pub(crate) async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Re
             let scroll = scrolls.entry(thread).or_insert_with(fresh);
             if scroll.head >= state.session.head {
                 let cast = state.session.cast(thread).ok_or(Fault::Corrupt("a job of no thread"))?;
-                return Ok(scroll.transcript.prompt(&cast, &workplace));
+                return Ok(scroll.transcript.prompt(&cast, &toolbox));
             }
             scroll.head
         };
@@ -203,7 +203,7 @@ pub(crate) async fn last_prompt(
     let mut transcript = Transcript::new(thread);
     let folded = fold(engine, session, agent, last + 1, |fact| transcript.apply(fact)).await?;
     let cast = folded.cast(thread).ok_or(Fault::Corrupt("a request of no thread"))?;
-    let mut prompt = transcript.prompt(&cast, &engine.hands().workplace(session));
+    let mut prompt = transcript.prompt(&cast, &engine.hands().toolbox(session));
     blobs::fill(engine, session, &mut prompt).await;
     Ok(Some(prompt))
 }

@@ -43,7 +43,7 @@ pub(crate) fn prompt(model: &str) -> Prompt {
     };
     let parts = vec![Part::Content(Block::text(QUESTION))];
     let messages = vec![Arc::new(Message { role: Role::User, parts })];
-    Prompt { model: model.to_owned(), system: None, tools: vec![tool], messages, counted: None }
+    Prompt { model: model.to_owned(), system: None, tools: vec![Arc::new(tool)], messages, counted: None }
 }
 
 /// What the answer to it shows to be missing.

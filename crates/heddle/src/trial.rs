@@ -298,7 +298,7 @@ mod tests {
         let text = if prompt.model == "thinks" { "<think>hm</think>ok" } else { "ok" };
         let text = AnswerBlock::Text { text: text.into() };
         let input = Some([("word".to_owned(), "ok".into())].into_iter().collect());
-        let call = |tool: &protocol::prompt::ToolSpec| AnswerBlock::ToolUse {
+        let call = |tool: &Arc<protocol::prompt::ToolSpec>| AnswerBlock::ToolUse {
             id: "c".into(),
             name: tool.name.clone(),
             input,

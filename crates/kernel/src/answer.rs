@@ -12,7 +12,7 @@ use protocol::{
 };
 
 use crate::{
-    call::only_reads,
+    call::Runner,
     delegation,
     draft::Draft,
     fact::{Ending, Note, Private},
@@ -205,14 +205,13 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
                     (Err(why), _) => closed.push((id, why.clone())),
                     (Ok(_), Offer::Nothing) => closed.push((id, turn::no_such_tool(&name))),
                     (Ok(input), Offer::Errand(errand)) => errands.push((id, errand, input.clone())),
-                    (Ok(_), Offer::Custom | Offer::Builtin(_)) => {}
+                    (Ok(_), Offer::Custom | Offer::Ours(..)) => {}
                 }
                 if let Offer::Errand(_) = offer {
                     let input = input.unwrap_or_default();
                     draft.note(thread, Note::Delegated { call: id, provider_id, name, input });
                 } else {
-                    let changes = Builtin::named(&name).is_some_and(|tool| !only_reads(tool));
-                    let noted = changes && matches!(offer, Offer::Builtin(_));
+                    let noted = matches!(offer, Offer::Ours(runner, _) if !runner.only_reads());
                     let body = call(offer, name, input.ok());
                     draft.say_as(thread, id, body, Some(Private::Call { provider_id, noted }));
                 }
@@ -237,8 +236,8 @@ pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answ
 enum Offer {
     /// A tool that the client runs.
     Custom,
-    /// A built-in tool.
-    Builtin(Policy),
+    /// A tool that the server sees to.
+    Ours(Runner, Policy),
     /// A delegation tool.
     Errand(Errand),
     /// No such tool, or one that is off or not served.
@@ -255,7 +254,7 @@ fn offer(cast: Option<Cast<'_>>, name: &str) -> Offer {
         Tool::Toolset(toolset) => {
             let tool = Builtin::named(name).filter(|tool| tool.served())?;
             let config = toolset.of(tool);
-            config.enabled.then_some(Offer::Builtin(config.permission_policy))
+            config.enabled.then_some(Offer::Ours(Runner::Builtin(tool), config.permission_policy))
         }
     });
     offered.unwrap_or(Offer::Nothing)
@@ -270,9 +269,11 @@ fn call(offer: Offer, name: String, input: Option<Object>) -> Body {
         Offer::Custom => return Body::AgentCustomToolUse { name, input, session_thread_id: None },
         // Refused before any policy: denied, and no evaluation (docs/rules.md 16).
         Offer::Nothing | Offer::Errand(_) => (Permission::Deny, None),
-        Offer::Builtin(_) if unread => (Permission::Deny, None),
-        Offer::Builtin(Policy::AlwaysAllow) => (Permission::Allow, Some(Evaluation::AlwaysAllow)),
-        Offer::Builtin(Policy::AlwaysAsk) => (Permission::Ask, Some(Evaluation::AlwaysAsk)),
+        Offer::Ours(Runner::Builtin(_), _) if unread => (Permission::Deny, None),
+        Offer::Ours(Runner::Builtin(_), Policy::AlwaysAllow) => {
+            (Permission::Allow, Some(Evaluation::AlwaysAllow))
+        }
+        Offer::Ours(Runner::Builtin(_), Policy::AlwaysAsk) => (Permission::Ask, Some(Evaluation::AlwaysAsk)),
     };
     Body::AgentToolUse {
         name,

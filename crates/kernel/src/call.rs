@@ -1,11 +1,12 @@
 //! A call that waits for its answer: who must act next, and which calls of a thread may run now
 //! (docs/rules.md 2, 4, 16).
 
-use alloc::string::String;
+use alloc::{string::String, vec::Vec};
 
 use protocol::{
     EventId, ThreadId,
-    event::{Permission, Verdict},
+    content::Block,
+    event::{Body, Permission, Verdict},
     tool::Builtin,
 };
 
@@ -21,24 +22,59 @@ pub struct Call {
     pub noted: bool,
 }
 
+/// Who runs a call that the server sees to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Runner {
+    /// The hands, with this built-in tool.
+    Builtin(Builtin),
+}
+
+impl Runner {
+    /// The name of the tool that it runs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Builtin(tool) => tool.name(),
+        }
+    }
+
+    /// Whether what it runs only reads: then it may run beside its neighbours, and again after a crash.
+    pub(crate) const fn only_reads(self) -> bool {
+        match self {
+            Self::Builtin(Builtin::Read | Builtin::Glob | Builtin::Grep) => true,
+            Self::Builtin(
+                Builtin::Bash | Builtin::Edit | Builtin::Write | Builtin::WebFetch | Builtin::WebSearch,
+            ) => false,
+        }
+    }
+
+    /// The event that answers `call`.
+    pub(crate) const fn result(self, call: EventId, content: Option<Vec<Block>>, is_error: bool) -> Body {
+        match self {
+            Self::Builtin(_) => {
+                Body::AgentToolResult { tool_use_id: call, content, is_error: Some(is_error) }
+            }
+        }
+    }
+}
+
 /// Who must act next on a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// The client answers it, with `user.custom_tool_result`.
     Client,
     /// A person says whether it may run.
-    Asked(Builtin),
+    Asked(Runner),
     /// It may run, because a person let it or nobody need be asked, and waits until the last call of its
     /// answer that needs the client is settled.
-    Allowed(Builtin),
+    Allowed(Runner),
     /// A person refused it; it is answered when the last call that needs the client is settled.
-    Denied(Builtin, Option<String>),
+    Denied(Runner, Option<String>),
     /// It runs when it is its turn.
-    Ready(Builtin),
+    Ready(Runner),
     /// It is its turn: it waits for its place in a sandbox, and nothing of it has run.
-    Turn(Builtin),
+    Turn(Runner),
     /// It runs, or may have before a crash.
-    Started(Builtin),
+    Started(Runner),
     /// The law answers it in the commit that makes it.
     Nobody,
     /// A delegation call, which the law carries out in the commit that makes it.
@@ -50,9 +86,9 @@ pub enum State {
 impl State {
     /// How a call of the built-in tool `name` begins.
     pub(crate) fn of(name: &str, permission: Option<Permission>) -> Self {
-        match (Builtin::named(name), permission) {
-            (Some(tool), Some(Permission::Allow)) => Self::Ready(tool),
-            (Some(tool), Some(Permission::Ask)) => Self::Asked(tool),
+        match (Builtin::named(name).map(Runner::Builtin), permission) {
+            (Some(runner), Some(Permission::Allow)) => Self::Ready(runner),
+            (Some(runner), Some(Permission::Ask)) => Self::Asked(runner),
             (Some(_), Some(Permission::Deny) | None) | (None, _) => Self::Nobody,
         }
     }
@@ -72,10 +108,10 @@ impl State {
         }
     }
 
-    /// The tool that is to run for it now, whether or not it has begun.
-    pub const fn running(&self) -> Option<Builtin> {
+    /// Who is to run it now, whether or not it has begun.
+    pub const fn running(&self) -> Option<Runner> {
         match self {
-            Self::Turn(tool) | Self::Started(tool) => Some(*tool),
+            Self::Turn(runner) | Self::Started(runner) => Some(*runner),
             Self::Client
             | Self::Asked(_)
             | Self::Allowed(_)
@@ -87,10 +123,10 @@ impl State {
         }
     }
 
-    /// The tool that may have done something for it by now.
-    pub const fn begun(&self) -> Option<Builtin> {
+    /// Who may have done something for it by now.
+    pub const fn begun(&self) -> Option<Runner> {
         match self {
-            Self::Started(tool) => Some(*tool),
+            Self::Started(runner) => Some(*runner),
             Self::Client
             | Self::Asked(_)
             | Self::Allowed(_)
@@ -128,31 +164,23 @@ impl State {
     }
 }
 
-/// Whether `tool` only reads: then it may run beside its neighbours, and again after a crash.
-pub const fn only_reads(tool: Builtin) -> bool {
-    match tool {
-        Builtin::Read | Builtin::Glob | Builtin::Grep => true,
-        Builtin::Bash | Builtin::Edit | Builtin::Write | Builtin::WebFetch | Builtin::WebSearch => false,
-    }
-}
-
 /// A call whose turn it is begins to run.
 pub(crate) fn begin(calls: &mut [Call], id: EventId) {
     if let Some(call) = calls.iter_mut().find(|call| call.id == id)
-        && let State::Turn(tool) = call.state
+        && let State::Turn(runner) = call.state
     {
-        call.state = State::Started(tool);
+        call.state = State::Started(runner);
     }
 }
 
 /// Writes down a person's verdict on `id`; the first one counts.
 pub(crate) fn confirm(calls: &mut [Call], id: EventId, verdict: Verdict, message: Option<&str>) {
     if let Some(call) = calls.iter_mut().find(|call| call.id == id)
-        && let State::Asked(tool) = call.state
+        && let State::Asked(runner) = call.state
     {
         call.state = match verdict {
-            Verdict::Allow => State::Allowed(tool),
-            Verdict::Deny => State::Denied(tool, message.map(Into::into)),
+            Verdict::Allow => State::Allowed(runner),
+            Verdict::Deny => State::Denied(runner, message.map(Into::into)),
         };
         proceed(calls);
     }
@@ -162,8 +190,8 @@ pub(crate) fn confirm(calls: &mut [Call], id: EventId, verdict: Verdict, message
 /// person has let run does.
 pub(crate) fn hold(calls: &mut [Call]) {
     for call in calls {
-        if let State::Ready(tool) = call.state {
-            call.state = State::Allowed(tool);
+        if let State::Ready(runner) = call.state {
+            call.state = State::Allowed(runner);
         }
     }
 }
@@ -182,8 +210,8 @@ pub(crate) fn are_mixed(calls: &[Call]) -> bool {
 pub(crate) fn proceed(calls: &mut [Call]) {
     if !calls.iter().any(|call| call.state.needs_client()) {
         for call in calls.iter_mut() {
-            if let State::Allowed(tool) = call.state {
-                call.state = State::Ready(tool);
+            if let State::Allowed(runner) = call.state {
+                call.state = State::Ready(runner);
             }
         }
     }
@@ -191,14 +219,14 @@ pub(crate) fn proceed(calls: &mut [Call]) {
     let Some(first) = started.or_else(|| calls.iter().position(|call| ready(call).is_some())) else { return };
     let mut rest = calls.iter_mut().skip(first);
     let Some(head) = rest.next() else { return };
-    let Some(tool) = head.state.running().or_else(|| ready(head)) else { return };
-    take_turn(head, tool);
-    if !only_reads(tool) {
+    let Some(runner) = head.state.running().or_else(|| ready(head)) else { return };
+    take_turn(head, runner);
+    if !runner.only_reads() {
         return;
     }
     for call in rest {
         match call.state.running().or_else(|| ready(call)) {
-            Some(tool) if only_reads(tool) => take_turn(call, tool),
+            Some(runner) if runner.only_reads() => take_turn(call, runner),
             Some(_) | None => return,
         }
     }
@@ -206,16 +234,16 @@ pub(crate) fn proceed(calls: &mut [Call]) {
 
 /// It is the turn of `call`, if it was not before. One that only reads may run twice: nobody need know that
 /// it has begun.
-fn take_turn(call: &mut Call, tool: Builtin) {
+fn take_turn(call: &mut Call, runner: Runner) {
     if call.state.running().is_none() {
-        let noted = call.noted && !only_reads(tool);
-        call.state = if noted { State::Turn(tool) } else { State::Started(tool) };
+        let noted = call.noted && !runner.only_reads();
+        call.state = if noted { State::Turn(runner) } else { State::Started(runner) };
     }
 }
 
-const fn ready(call: &Call) -> Option<Builtin> {
+const fn ready(call: &Call) -> Option<Runner> {
     match call.state {
-        State::Ready(tool) => Some(tool),
+        State::Ready(runner) => Some(runner),
         State::Client
         | State::Asked(_)
         | State::Allowed(_)
@@ -292,7 +320,7 @@ mod tests {
             of
         };
         let states = |calls: &[Call]| calls.iter().map(|call| call.state.clone()).collect::<Vec<_>>();
-        let (bash, read) = (Builtin::Bash, Builtin::Read);
+        let (bash, read) = (Runner::Builtin(Builtin::Bash), Runner::Builtin(Builtin::Read));
         let mut noted = of(true);
         assert_eq!(states(&noted), [State::Turn(bash), State::Ready(bash), State::Ready(read)]);
         begin(&mut noted, EventId::from_bits(1));
@@ -350,6 +378,7 @@ mod tests {
         confirm(&mut of, EventId::from_bits(0), Verdict::Deny, Some("no"));
         confirm(&mut of, EventId::from_bits(0), Verdict::Allow, None);
         let states: Vec<State> = of.into_iter().map(|call| call.state).collect();
-        assert_eq!(states, [State::Denied(Builtin::Bash, Some("no".into())), State::Asked(Builtin::Bash)]);
+        let bash = Runner::Builtin(Builtin::Bash);
+        assert_eq!(states, [State::Denied(bash, Some("no".into())), State::Asked(bash)]);
     }
 }

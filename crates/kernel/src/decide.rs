@@ -16,7 +16,7 @@ use protocol::{
 
 use crate::{
     answer,
-    call::{Call, State, only_reads},
+    call::{Call, State},
     client,
     delegation::{self, Happened},
     draft::Draft,
@@ -202,11 +202,9 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
         }
         Input::Begins { thread, call } => begins(&mut draft, thread, call)?,
         Input::Ran { thread, call, content, is_error } => {
-            if open_call(session, thread, call).and_then(|call| call.state.running()).is_none() {
-                return Err(Refusal::Stale);
-            }
-            let content = Some(content);
-            draft.say(thread, Body::AgentToolResult { tool_use_id: call, content, is_error: Some(is_error) });
+            let running = open_call(session, thread, call).and_then(|call| call.state.running());
+            let runner = running.ok_or(Refusal::Stale)?;
+            draft.say(thread, runner.result(call, Some(content), is_error));
             turn::go_on(&mut draft, thread);
         }
         Input::Woke { thread, until } => {
@@ -263,7 +261,7 @@ fn begins(draft: &mut Draft, thread: ThreadId, call: EventId) -> Result<(), Refu
         draft.note(thread, Note::Began { call });
         return Ok(());
     }
-    let again = open.state.begun().is_some_and(|tool| only_reads(tool) || !open.noted);
+    let again = open.state.begun().is_some_and(|runner| runner.only_reads() || !open.noted);
     if again { Ok(()) } else { Err(Refusal::Stale) }
 }
 

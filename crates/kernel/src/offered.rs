@@ -1,95 +1,35 @@
-//! The built-in tools as a model sees them: names, descriptions, inputs (docs/rules.md 9, 16).
+//! The tools that a model is offered.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 
 use protocol::{
     Object,
     agent::Member,
-    limits,
-    prompt::{Bounds, ToolSpec, Workplace},
+    prompt::{ToolSpec, Toolbox},
     roster::Errand,
-    tool::{Builtin, Toolset},
+    tool::{Builtin, Tool, Toolset},
 };
 use serde_json::{Value, json};
 
 use crate::session::Cast;
 
-/// What `toolset` offers, in the order of its tools.
-pub(crate) fn specs(toolset: &Toolset, workplace: &Workplace) -> Vec<ToolSpec> {
+/// What `cast` is offered, in the order of its tools; the delegation tools last.
+pub(crate) fn tools(cast: &Cast<'_>, toolbox: &Toolbox) -> Vec<Arc<ToolSpec>> {
+    let own = cast.tools.iter().flat_map(|tool| match tool {
+        Tool::Custom(custom) => alloc::vec![Arc::new(ToolSpec {
+            name: custom.name.clone(),
+            description: custom.description.clone(),
+            input_schema: custom.input_schema.clone(),
+        })],
+        Tool::Toolset(toolset) => builtins(toolset, toolbox),
+    });
+    let errands = Errand::ALL.into_iter().filter(|errand| cast.may(*errand));
+    own.chain(errands.map(|errand| Arc::new(errand_spec(errand, cast)))).collect()
+}
+
+fn builtins(toolset: &Toolset, toolbox: &Toolbox) -> Vec<Arc<ToolSpec>> {
     let offered = Builtin::ALL.into_iter().filter(|tool| tool.served() && toolset.of(*tool).enabled);
-    offered.filter_map(|tool| spec(tool, workplace)).collect()
-}
-
-fn spec(tool: Builtin, workplace: &Workplace) -> Option<ToolSpec> {
-    let (description, properties, required): (String, Value, &[&str]) = match tool {
-        Builtin::Bash => (bash(workplace), bash_input(), &[]),
-        Builtin::Read => (
-            "Reads a file: text as it is, an image (png, jpg, gif, webp) or a PDF as something you can see. Text over \
-             256 KiB needs `view_range`."
-                .into(),
-            json!({
-                "file_path": {"type": "string", "description": path(workplace)},
-                "view_range": {
-                    "type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2,
-                    "description": "First and last line to read, counted from 1; a last line of 0 or less means the end."
-                },
-            }),
-            &["file_path"],
-        ),
-        Builtin::Write => (
-            "Writes a whole file, making its directories where they are missing and replacing what is there. To change a \
-             part of a file use `edit`."
-                .into(),
-            json!({
-                "file_path": {"type": "string", "description": path(workplace)},
-                "content": {"type": "string", "description": "All that the file is to hold."},
-            }),
-            &["file_path", "content"],
-        ),
-        Builtin::Edit => (
-            "Replaces text in a file. `old_string` must stand in the file exactly once, to the space, unless \
-             `replace_all` is true. Whether lines end in \\n or \\r\\n does not matter and stays as it is."
-                .into(),
-            json!({
-                "file_path": {"type": "string", "description": path(workplace)},
-                "old_string": {"type": "string", "description": "The text to replace, word for word."},
-                "new_string": {"type": "string", "description": "What to put there."},
-                "replace_all": {"type": "boolean", "description": "Replace it everywhere. Default: false."},
-            }),
-            &["file_path", "old_string", "new_string"],
-        ),
-        Builtin::Glob => (
-            "Finds files (no directories) whose path matches a pattern such as `src/**/*.rs`; the newest come first, at most \
-             200. `**` goes through directories, `[ab]` is one character of several: for a name like `[id]` write \
-             `[[]id]`. A name that is no plain text is shown as $'…', which all tools take as it is."
-                .into(),
-            json!({
-                "pattern": {"type": "string", "description": "The pattern, relative to `path`."},
-                "path": {"type": "string", "description": format!("The directory to search. Default: {}.", workplace.workspace)},
-            }),
-            &["pattern"],
-        ),
-        Builtin::Grep => (
-            "Finds lines that match a regular expression (Rust syntax, as ripgrep), in the files below a path. Files that \
-             .gitignore names and binary files are left out."
-                .into(),
-            json!({
-                "pattern": {"type": "string", "description": "The regular expression."},
-                "path": {
-                    "type": "string",
-                    "description": format!("The file or directory to search. Default: {}.", workplace.workspace)
-                },
-            }),
-            &["pattern"],
-        ),
-        Builtin::WebFetch | Builtin::WebSearch => return None,
-    };
-    Some(ToolSpec { name: tool.name().into(), description, input_schema: schema(properties, required) })
-}
-
-/// The delegation tools that `cast` may use.
-pub(crate) fn errands<'a>(cast: &'a Cast<'a>) -> impl Iterator<Item = ToolSpec> + 'a {
-    Errand::ALL.into_iter().filter(|errand| cast.may(*errand)).map(|errand| errand_spec(errand, cast))
+    offered.filter_map(|tool| toolbox.of(tool).map(Arc::clone)).collect()
 }
 
 fn errand_spec(errand: Errand, cast: &Cast<'_>) -> ToolSpec {
@@ -161,79 +101,4 @@ fn schema(properties: Value, required: &[&str]) -> Object {
     schema.insert("required".into(), required.into());
     schema.insert("additionalProperties".into(), false.into());
     schema
-}
-
-fn path(workplace: &Workplace) -> String {
-    format!("The file: absolute, relative to {}, or below your home as `~/…`.", workplace.workspace)
-}
-
-fn bash(workplace: &Workplace) -> String {
-    let Workplace { workspace, outputs, jail } = workplace;
-    let place = match jail {
-        Some(bounds) => jailed(*bounds),
-        None => "It runs on the user's own machine without a sandbox: be careful.".into(),
-    };
-    let (seconds, most_ms) = (limits::COMMAND_MS / 1_000, limits::COMMAND_MS_MAX);
-    format!(
-        "Runs a command in a bash shell that lives on between your calls: its working directory, variables and functions \
-         stay. It begins in {workspace}; put finished files for the user into {outputs}. {place} A command gets \
-         {seconds} seconds unless `timeout_ms` says otherwise (at most {most_ms}) and reads no input. To keep a program running, \
-         start it in the background with its output in a file. Of output over 100,000 characters you see the beginning \
-         and the end, and the path of a file that holds it all. A command that ends its shell (`exit`, `set -e`, `exec`) \
-         leaves directory, variables and functions as before it; what runs in the background goes on."
-    )
-}
-
-fn jailed(bounds: Bounds) -> String {
-    let Bounds { processes, files, memory_bytes, memory_whole, file_bytes, disk_bytes } = bounds;
-    let (memory, file, disk) = (size(memory_bytes), size(file_bytes), size(disk_bytes));
-    let whose = if memory_whole { "for all of them together" } else { "a process" };
-    format!(
-        "The machine has no network and its system is read-only; you may write below the working directory, your home \
-         and /tmp. Limits: {processes} processes, {files} open files a process, {memory} of memory {whose}, {file} a \
-         file, {disk} of files."
-    )
-}
-
-fn size(bytes: u64) -> String {
-    let mib = bytes >> 20;
-    if mib.is_multiple_of(1024) { format!("{} GiB", mib / 1024) } else { format!("{mib} MiB") }
-}
-
-fn bash_input() -> Value {
-    json!({
-        "command": {"type": "string", "description": "The command. Needed unless `restart` is true."},
-        "restart": {"type": "boolean", "description": "Start a fresh shell; the old one and its programs end."},
-        "timeout_ms": {"type": "integer", "minimum": 1, "maximum": limits::COMMAND_MS_MAX, "description": "Milliseconds until it is stopped."},
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_model_is_told_the_limits_that_hold() {
-        let own = bash(&Workplace::jail());
-        assert!(
-            own.contains(
-                "Limits: 512 processes, 4096 open files a process, 4 GiB of memory a process, 2 GiB a file, 10 GiB of files."
-            ) && own.contains("A command gets 120 seconds unless `timeout_ms` says otherwise (at most 600000)"),
-            "{own}"
-        );
-        let bounds = Bounds {
-            processes: 100,
-            files: 1_024,
-            memory_bytes: 1_536 << 20,
-            memory_whole: true,
-            file_bytes: 1 << 30,
-            disk_bytes: 100 << 20,
-        };
-        let set = bash(&Workplace { jail: Some(bounds), ..Workplace::jail() });
-        let told = "Limits: 100 processes, 1024 open files a process, 1536 MiB of memory for all of them together, 1 GiB \
-                    a file, 100 MiB of files.";
-        assert!(set.contains(told), "{set}");
-        let off = bash(&Workplace { jail: None, ..Workplace::jail() });
-        assert!(off.contains("without a sandbox") && !off.contains("Limits:"), "{off}");
-    }
 }

@@ -9,8 +9,7 @@ use protocol::{
     content::Block,
     event::{Body, Event},
     limits, memory,
-    prompt::{Counted, Message, Opaque, Part, Prompt, Role, Spot, Thought, ToolSpec, Workplace},
-    tool::Tool,
+    prompt::{Counted, Message, Opaque, Part, Prompt, Role, Spot, Thought, Toolbox},
 };
 
 use crate::{
@@ -310,13 +309,12 @@ impl Transcript {
         &self.messages
     }
 
-    /// What the thread's model is asked next.
-    pub fn prompt(&self, cast: &Cast<'_>, workplace: &Workplace) -> Prompt {
-        let tools = cast.tools.iter().flat_map(|tool| specs(tool, workplace));
+    /// What the thread's model is asked next. Of the built-in tools it is told what `toolbox` holds.
+    pub fn prompt(&self, cast: &Cast<'_>, toolbox: &Toolbox) -> Prompt {
         Prompt {
             model: cast.model.id.clone(),
             system: cast.system.map(String::from).filter(|system| !system.trim().is_empty()),
-            tools: tools.chain(offered::errands(cast)).collect(),
+            tools: offered::tools(cast, toolbox),
             messages: self.messages.clone(),
             counted: self.counted,
         }
@@ -333,17 +331,6 @@ fn tool_name(name: &str) -> String {
     let letter = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
     let told: String = name.chars().take(limits::TOOL_NAME_CHARS).map(letter).collect();
     if told.is_empty() { "_".into() } else { told }
-}
-
-fn specs(tool: &Tool, workplace: &Workplace) -> Vec<ToolSpec> {
-    match tool {
-        Tool::Custom(custom) => alloc::vec![ToolSpec {
-            name: custom.name.clone(),
-            description: custom.description.clone(),
-            input_schema: custom.input_schema.clone(),
-        }],
-        Tool::Toolset(toolset) => offered::specs(toolset, workplace),
-    }
 }
 
 #[cfg(test)]

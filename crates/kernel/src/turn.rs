@@ -8,13 +8,12 @@ use protocol::{
     event::{Body, Event, FaultKind, RetryStatus, SessionFault},
     limits,
     prompt::{Failure, Opaque},
-    tool::Builtin,
     usage::Tokens,
 };
 
 use crate::{
     blame,
-    call::{self, Call, State},
+    call::{self, Call, Runner, State},
     draft::Draft,
     fact::{Ending, Note, Piece, Private},
     mail,
@@ -208,13 +207,13 @@ pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str
             is_error: Some(true),
             session_thread_id: None,
         },
-        State::Asked(_)
-        | State::Allowed(_)
-        | State::Denied(..)
-        | State::Ready(_)
-        | State::Turn(_)
-        | State::Started(_)
-        | State::Nobody => Body::AgentToolResult { tool_use_id: call.id, content, is_error: Some(true) },
+        State::Asked(runner)
+        | State::Allowed(runner)
+        | State::Denied(runner, _)
+        | State::Ready(runner)
+        | State::Turn(runner)
+        | State::Started(runner) => runner.result(call.id, content, true),
+        State::Nobody => Body::AgentToolResult { tool_use_id: call.id, content, is_error: Some(true) },
     };
     draft.say(thread, body);
 }
@@ -225,18 +224,18 @@ pub(crate) fn settled(draft: &mut Draft, thread: ThreadId) {
     let calls = calls(draft, thread);
     if !calls.iter().any(|call| call.state.needs_client()) {
         for call in calls {
-            if let State::Denied(tool, message) = &call.state {
-                close(draft, thread, &call, &denied(*tool, message.as_deref()));
+            if let State::Denied(runner, message) = &call.state {
+                close(draft, thread, &call, &denied(*runner, message.as_deref()));
             }
         }
     }
     go_on(draft, thread);
 }
 
-fn denied(tool: Builtin, message: Option<&str>) -> String {
+fn denied(runner: Runner, message: Option<&str>) -> String {
     let reason = message.map(str::trim).filter(|message| !message.is_empty());
     let reason = reason.map_or(String::new(), |message| format!(" Rejection message: {message}"));
-    format!("Permission to use {} has been rejected.{reason}", tool.name())
+    format!("Permission to use {} has been rejected.{reason}", runner.name())
 }
 
 fn calls(draft: &Draft, thread: ThreadId) -> Vec<Call> {
@@ -274,7 +273,7 @@ pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
         return;
     }
     for call in calls(draft, thread) {
-        if call.state.begun().is_some_and(|tool| !call::only_reads(tool)) {
+        if call.state.begun().is_some_and(|runner| !runner.only_reads()) {
             close(draft, thread, &call, UNKNOWN);
         }
     }

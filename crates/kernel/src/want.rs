@@ -3,9 +3,13 @@
 
 use alloc::collections::BTreeSet;
 
-use protocol::{EventId, Stamp, ThreadId, tool::Builtin};
+use protocol::{EventId, Stamp, ThreadId};
 
-use crate::{call::Call, session::Session, thread::Doing};
+use crate::{
+    call::{Call, Runner},
+    session::Session,
+    thread::Doing,
+};
 
 /// Something the outside should be doing now. Derived, never stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,8 +27,8 @@ pub enum Want {
         thread: ThreadId,
         /// The event of the call; it holds the input.
         call: EventId,
-        /// The tool.
-        tool: Builtin,
+        /// Who runs it.
+        runner: Runner,
     },
     /// Come back at this time.
     Wake {
@@ -46,7 +50,7 @@ pub fn wants(session: &Session) -> BTreeSet<Want> {
             }
             Doing::Calling(calls) => {
                 let run = |call: &Call| {
-                    call.state.running().map(|tool| Want::Run { thread: id, call: call.id, tool })
+                    call.state.running().map(|runner| Want::Run { thread: id, call: call.id, runner })
                 };
                 wants.extend(calls.iter().filter_map(run));
             }

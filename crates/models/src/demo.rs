@@ -64,7 +64,7 @@ fn script(prompt: &Prompt) -> Answer {
     let parts = prompt.messages.last().map_or(&[][..], |message| message.parts.as_slice());
     let said = texts(parts);
     let results: Vec<String> = parts.iter().filter_map(|part| seen(part, &prompt.messages)).collect();
-    let own = |tool: &&ToolSpec| Errand::named(&tool.name).is_none();
+    let own = |tool: &&Arc<ToolSpec>| Errand::named(&tool.name).is_none();
     let leads = prompt.tools.iter().find(|tool| Errand::named(&tool.name) == Some(Errand::CreateAgent));
     let (text, calls) = match (leads, prompt.tools.iter().find(own)) {
         (Some(_), _) if said.starts_with(LETTER) => (heard(&said), Vec::new()),
@@ -352,7 +352,7 @@ mod tests {
         Prompt {
             model: "heddle-demo".to_owned(),
             system: Some("be brief".to_owned()),
-            tools,
+            tools: tools.into_iter().map(Arc::new).collect(),
             messages: messages.into_iter().map(Arc::new).collect(),
             counted: None,
         }

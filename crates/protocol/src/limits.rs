@@ -339,12 +339,20 @@ pub const ANSWER_WAIT_S: u64 = 20;
 pub const COMMAND_MS: u64 = 120_000;
 /// Milliseconds that a command may ask for.
 pub const COMMAND_MS_MAX: u64 = 600_000;
+/// Seconds of a call of another tool.
+pub const TOOL_S: u64 = 60;
+/// Seconds after which glob, grep, and a read of lines far down a file stop.
+pub const SEARCH_S: u64 = 40;
+/// A path: the system takes no longer one.
+pub const PATH_BYTES: usize = 4_096;
 /// A command; the shell reads it byte by byte.
 pub const COMMAND_BYTES: usize = 1024 * 1024;
 /// A pattern of grep.
 pub const GREP_PATTERN_BYTES: usize = 16 * 1024;
 /// A pattern of glob: as long as a path can be.
 pub const GLOB_PATTERN_BYTES: usize = 4_096;
+/// How deep braces may lie in each other in a pattern of glob.
+pub const GLOB_BRACES: usize = 32;
 /// A text that is read without `view_range` (docs/rules.md 9).
 pub const READ_TEXT_BYTES: u64 = 256 * 1024;
 /// A picture that is read, as base64 (docs/rules.md 9).
@@ -365,6 +373,10 @@ pub const OUTPUT_FILE_BYTES: usize = 64 * 1024 * 1024;
 pub const GLOB_RESULTS: usize = 200;
 /// Matches that grep shows: a little less than what goes to a file, which would leave out the middle.
 pub const GREP_SHOWN_BYTES: usize = 96 * 1024;
+/// Characters that grep shows of a line.
+pub const GREP_LINE_CHARS: usize = 2_000;
+/// A `.gitignore` or `.ignore`; glob and grep do not look into a folder with a larger one.
+pub const IGNORE_FILE_BYTES: u64 = 1024 * 1024;
 /// Entries of a tree that glob or grep visits (docs/rules.md 16).
 pub const WALK_ENTRIES: usize = 50_000;
 

@@ -14,6 +14,7 @@ use crate::{
     content::Block,
     event::RefusalDetails,
     routes::{Provider, Route},
+    tool::Builtin,
     usage::Tokens,
 };
 
@@ -25,7 +26,7 @@ pub struct Prompt {
     /// The system prompt, if any: the agent's, nothing added (docs/rules.md 9).
     pub system: Option<String>,
     /// The tools on offer, in the agent's order.
-    pub tools: Vec<ToolSpec>,
+    pub tools: Vec<Arc<ToolSpec>>,
     /// The history. Roles alternate, the first and the last are the user's, every tool use is
     /// answered in the very next message.
     pub messages: Vec<Arc<Message>>,
@@ -64,50 +65,31 @@ pub struct ToolSpec {
     pub input_schema: Object,
 }
 
-/// Where the tools of a session work, as far as a model must know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workplace {
-    /// The directory in which they begin.
-    pub workspace: String,
-    /// The directory for finished files.
-    pub outputs: String,
-    /// What bounds it, if it is a jail: no network, a read-only system.
-    pub jail: Option<Bounds>,
-}
+/// What models are told of the built-in tools. Prompts share it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Toolbox(Vec<(Builtin, Arc<ToolSpec>)>);
 
-impl Workplace {
-    /// The jail (docs/rules.md 10), with the limits of a server that sets none.
-    pub fn jail() -> Self {
-        Self {
-            workspace: "/workspace".into(),
-            outputs: "/mnt/session/outputs".into(),
-            jail: Some(Bounds {
-                processes: 512,
-                files: 4_096,
-                memory_bytes: 4 << 30,
-                memory_whole: false,
-                file_bytes: 2 << 30,
-                disk_bytes: 10 << 30,
-            }),
-        }
+impl Toolbox {
+    /// What `told` says of each; nobody is offered a tool of which nothing is said.
+    pub fn new(told: impl Fn(Builtin) -> Option<ToolSpec>) -> Self {
+        let spec = |tool| told(tool).map(|spec| (tool, Arc::new(spec)));
+        Self(Builtin::ALL.into_iter().filter_map(spec).collect())
     }
-}
 
-/// What bounds the commands of one session in its jail, on this server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
-    /// Processes and threads.
-    pub processes: u64,
-    /// Open files of one process.
-    pub files: u64,
-    /// Memory, in bytes.
-    pub memory_bytes: u64,
-    /// Whether that is for all processes together, and not for each.
-    pub memory_whole: bool,
-    /// One file, in bytes.
-    pub file_bytes: u64,
-    /// All files, in bytes.
-    pub disk_bytes: u64,
+    /// The tools that are served, by their names alone: for models that read no more.
+    pub fn plain() -> Self {
+        let spec = |tool: Builtin| ToolSpec {
+            name: tool.name().into(),
+            description: String::new(),
+            input_schema: Object::new(),
+        };
+        Self::new(|tool| tool.served().then(|| spec(tool)))
+    }
+
+    /// What they are told of `tool`.
+    pub fn of(&self, tool: Builtin) -> Option<&Arc<ToolSpec>> {
+        self.0.iter().find_map(|(own, spec)| (*own == tool).then_some(spec))
+    }
 }
 
 /// Who speaks.

@@ -150,8 +150,15 @@ impl Builtin {
         Self::WebSearch,
     ];
     /// Every built-in tool's name, in the same order.
-    pub const NAMES: &'static [&'static str] =
-        &["bash", "edit", "read", "write", "glob", "grep", "web_fetch", "web_search"];
+    pub const NAMES: &'static [&'static str] = &{
+        let mut names = [""; Self::ALL.len()];
+        let mut place = 0;
+        while place < names.len() {
+            names[place] = Self::ALL[place].name();
+            place += 1;
+        }
+        names
+    };
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -257,12 +264,10 @@ fn config(value: Value, path: &str, inherited: ToolDefault) -> Result<ToolConfig
     {
         return Err(fields.wrong("type", format!("must be `{}`, as the name", name.name())));
     }
-    let web = match name {
-        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => {
-            None
-        }
-        Builtin::WebFetch => Some(Web::fetch(&mut fields)?),
-        Builtin::WebSearch => Some(Web::search(&mut fields)?),
+    let web = match name.unlimited() {
+        None => None,
+        Some(Web::Fetch { .. }) => Some(Web::fetch(&mut fields)?),
+        Some(Web::Search { .. }) => Some(Web::search(&mut fields)?),
     };
     let ToolDefault { enabled, permission_policy } = switches(&mut fields, inherited)?;
     fields.finish()?;

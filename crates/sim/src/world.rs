@@ -13,7 +13,7 @@ use protocol::content::Block;
 use protocol::event::Verdict as Confirmed;
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
-use protocol::prompt::{Prompt, Spot, Workplace};
+use protocol::prompt::{Prompt, Spot, Toolbox};
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
 use crate::counters::Counters;
@@ -260,8 +260,8 @@ impl World {
         let over = self.session.over();
         let mut running = BTreeSet::new();
         for want in tools {
-            let Want::Run { thread, call, tool } = want else { continue };
-            let made = self.desk.call(*call).is_some_and(|made| made.name == tool.name());
+            let Want::Run { thread, call, runner } = want else { continue };
+            let made = self.desk.call(*call).is_some_and(|made| made.name == runner.name());
             law!(made && *thread == THREAD, "wants: {want:?} is none of the log's calls");
             running.insert(*call);
         }
@@ -315,7 +315,7 @@ impl World {
             return Ok(());
         }
         let Some(cast) = self.session.cast(THREAD) else { return Err("offered: no primary thread".into()) };
-        let prompt = self.transcript.prompt(&cast, &Workplace::jail());
+        let prompt = self.transcript.prompt(&cast, &Toolbox::plain());
         let offered: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
         law!(offered == self.kit.offered(), "offered: {offered:?}, and the agent holds {:?}", self.kit);
         self.script.judge(&prompt.messages).map_err(|why| format!("transcript: {why}"))
@@ -359,7 +359,7 @@ impl World {
 
     /// What the model is asked now.
     pub(crate) fn prompt(&self) -> Option<Prompt> {
-        Some(self.transcript.prompt(&self.session.cast(THREAD)?, &Workplace::jail()))
+        Some(self.transcript.prompt(&self.session.cast(THREAD)?, &Toolbox::plain()))
     }
 
     /// What stands at these places of what the model is told.

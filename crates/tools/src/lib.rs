@@ -1,19 +1,23 @@
 //! The hands: turns a call into work in the sandbox.
 //!
 //! The engine calls [`Hands::run`] and knows no more. `outside` is the server's end: one jail a session,
-//! made at its first call. `inside` is the jail's end, where the six tools are. `wire` is what they say to
-//! each other. `media` tells whether a provider takes a picture or a PDF. Custom tools need no hands of ours:
-//! the client runs them, and the law (`kernel::client`) takes its answer.
+//! made at its first call. `inside` is the jail's end, where the six tools are: all that there is of one
+//! stands in its file, what models are told of it too. `wire` is what the ends say to each other. `media`
+//! tells whether a provider takes a picture or a PDF. Custom tools need no hands of ours: the client runs
+//! them, and the law (`kernel::client`) takes its answer.
 
+mod amount;
 mod inside;
 pub mod media;
 mod outside;
 mod wire;
+mod workplace;
 
 use core::fmt::Debug;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use protocol::{EventId, Object, SessionId, ThreadId, prompt::Workplace, tool::Builtin};
+use protocol::{EventId, Object, SessionId, ThreadId, prompt::Toolbox, tool::Builtin};
 
 pub use crate::{
     inside::serve,
@@ -35,8 +39,8 @@ pub trait Hands: Debug + Send + Sync {
     /// place that it did not use is another's.
     fn run<'a>(&'a self, call: Call, begin: Begin<'a>) -> BoxFuture<'a, Option<Outcome>>;
 
-    /// Where the session's tools work, as far as its models must know.
-    fn workplace(&self, session: SessionId) -> Workplace;
+    /// What the session's models are told of the built-in tools.
+    fn toolbox(&self, session: SessionId) -> Arc<Toolbox>;
 
     /// Whether the machine has as much memory available as is to stay so.
     fn has_memory(&self) -> bool {

@@ -8,6 +8,8 @@ use imagesize::blob_size;
 use memchr::memmem::{find, find_iter, rfind};
 use protocol::limits::{PDF_BYTES, PICTURE_BYTES, PICTURE_SIDE};
 
+use crate::amount;
+
 /// Bytes at the end of a PDF in which its end mark must be.
 const END_BYTES: usize = 4 * 1024;
 
@@ -61,7 +63,8 @@ impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { media } => {
-                write!(f, "has more than {}, the most that a {} may have", media.bound(), media.name())
+                let most = amount::size(media.bytes_max() as u64);
+                write!(f, "has more than {most}, the most that a {} may have", media.name())
             }
             Self::Incomplete { media, lacks } => {
                 write!(f, "begins as {} but is not complete ({lacks})", media.name())
@@ -120,14 +123,6 @@ impl Media {
             // As many as the base64 that is sent of it may have.
             Self::Png | Self::Jpeg | Self::Gif | Self::Webp => PICTURE_BYTES / 4 * 3,
             Self::Pdf => PDF_BYTES as usize,
-        }
-    }
-
-    /// The same in words.
-    fn bound(self) -> &'static str {
-        match self {
-            Self::Png | Self::Jpeg | Self::Gif | Self::Webp => "3.75 MiB",
-            Self::Pdf => "20 MiB",
         }
     }
 

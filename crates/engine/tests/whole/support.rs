@@ -19,7 +19,7 @@ use protocol::{
     model::ModelConfig,
     prompt::{
         Answer, AnswerBlock, AnswerStop, Beside, Delta, DeltaKind, Failure, FailureClass, Opaque, Origin,
-        Prompt, Workplace,
+        Prompt, Toolbox,
     },
     routes::Provider,
     routes::{Route, Routes},
@@ -228,8 +228,8 @@ impl Hands for Glove {
         })
     }
 
-    fn workplace(&self, _session: SessionId) -> Workplace {
-        Workplace::jail()
+    fn toolbox(&self, _session: SessionId) -> Arc<Toolbox> {
+        Arc::new(Toolbox::plain())
     }
 
     fn end(&self, session: SessionId) -> BoxFuture<'_, ()> {

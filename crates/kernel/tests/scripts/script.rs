@@ -31,8 +31,7 @@ use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{
-    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin, Part, Role, Spot,
-    Workplace,
+    Answer, AnswerBlock, AnswerStop, Beside, Failure, FailureClass, Opaque, Origin, Part, Role, Spot, Toolbox,
 };
 use protocol::roster::Errand;
 use protocol::routes::Provider;
@@ -112,7 +111,7 @@ pub(crate) fn offers(tree: Tree, script: &str) -> String {
     let mut told = String::new();
     for (thread, transcript) in stage.threads.iter().zip(&stage.transcripts) {
         let cast = stage.session.cast(*thread).expect("a thread");
-        let prompt = transcript.prompt(&cast, &Workplace::jail());
+        let prompt = transcript.prompt(&cast, &Toolbox::plain());
         writeln!(told, "{thread}: {:?}", prompt.system).expect("written");
         for tool in prompt.tools.iter().filter(|tool| Errand::named(&tool.name).is_some()) {
             let (schema, about) = (Value::Object(tool.input_schema.clone()), &tool.description);
@@ -382,7 +381,7 @@ impl Stage {
             .extend(printed.stop_reason().map(|stop| pending(&serde_json::to_value(stop).expect("written"))));
         state.extend(wants(&self.session).into_iter().map(|want| match want {
             Want::Ask { request, .. } => format!("ask {request}"),
-            Want::Run { call, tool, .. } => format!("run {} {call}", tool.name()),
+            Want::Run { call, runner, .. } => format!("run {} {call}", runner.name()),
             Want::Wake { at, .. } => format!("wake {}", after(at)),
         }));
         let queued = self.session.queued().count();
@@ -406,7 +405,7 @@ impl Stage {
     fn history(&self, thread: usize) -> String {
         let mut told = String::new();
         let cast = self.session.cast(self.threads[thread]).expect("a thread");
-        for message in &self.transcripts[thread].prompt(&cast, &Workplace::jail()).messages {
+        for message in &self.transcripts[thread].prompt(&cast, &Toolbox::plain()).messages {
             let role = match message.role {
                 Role::User => "user",
                 Role::Assistant => "assistant",

@@ -450,6 +450,7 @@ mod tests {
     }
 
     fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+        let tools = tools.into_iter().map(Arc::new).collect();
         let messages = messages.into_iter().map(Arc::new).collect();
         Prompt { model: "m".to_owned(), system: system.map(str::to_owned), tools, messages, counted: None }
     }

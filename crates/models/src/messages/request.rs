@@ -278,6 +278,7 @@ mod tests {
     }
 
     fn prompt(system: Option<&str>, tools: Vec<ToolSpec>, messages: Vec<Message>) -> Prompt {
+        let tools = tools.into_iter().map(Arc::new).collect();
         let messages = messages.into_iter().map(Arc::new).collect();
         Prompt {
             model: "claude-test".to_owned(),

@@ -25,10 +25,11 @@ fn history(model: &str) -> Prompt {
     let user = |parts| Arc::new(Message { role: Role::User, parts });
     let assistant = |parts| Arc::new(Message { role: Role::Assistant, parts });
     let input_schema = json!({"type": "object"}).as_object().expect("an object").clone();
+    let tool = ToolSpec { name: "look".to_owned(), description: "Looks.".to_owned(), input_schema };
     Prompt {
         model: model.to_owned(),
         system: Some("be brief".to_owned()),
-        tools: vec![ToolSpec { name: "look".to_owned(), description: "Looks.".to_owned(), input_schema }],
+        tools: vec![Arc::new(tool)],
         messages: vec![
             user(vec![text("one"), text("two")]),
             assistant(vec![text("I look."), call("toolu_0123"), call("call_1")]),

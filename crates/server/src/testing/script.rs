@@ -1,12 +1,14 @@
 //! A model that does what it is told: `hold` never answers, `call` calls a tool, `think` thinks first, and
 //! `spawn TASK` gives an agent named `a helper` a task.
 
+use std::sync::Arc;
+
 use futures_util::future::{self, BoxFuture};
 use models::Oracle;
 use protocol::{
     SessionId,
     content::Block,
-    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, Message, Part, Prompt, Workplace},
+    prompt::{Answer, AnswerBlock, AnswerStop, Delta, DeltaKind, Failure, Message, Part, Prompt, Toolbox},
     routes::{Offered, Route},
     usage::Tokens,
 };
@@ -82,8 +84,8 @@ impl Hands for Echo {
         Box::pin(async move { begin.await.then_some(Outcome { content, is_error: false }) })
     }
 
-    fn workplace(&self, _session: SessionId) -> Workplace {
-        Workplace::jail()
+    fn toolbox(&self, _session: SessionId) -> Arc<Toolbox> {
+        Arc::new(Toolbox::plain())
     }
 
     fn end(&self, _session: SessionId) -> BoxFuture<'_, ()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use engine::Clock;
 use futures_util::future::BoxFuture;
 use protocol::event::Body;
-use protocol::prompt::Workplace;
+use protocol::prompt::Toolbox;
 use protocol::{SessionId, Stamp};
 use tools::{Begin, Call, Hands, Outcome};
 
@@ -203,8 +203,8 @@ impl Hands for Workshop {
         })
     }
 
-    fn workplace(&self, _session: SessionId) -> Workplace {
-        Workplace::jail()
+    fn toolbox(&self, _session: SessionId) -> Arc<Toolbox> {
+        Arc::new(Toolbox::plain())
     }
 
     fn end(&self, session: SessionId) -> BoxFuture<'_, ()> {

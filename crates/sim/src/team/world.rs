@@ -11,7 +11,7 @@ use kernel::{
 use protocol::agent::SessionAgent;
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
-use protocol::prompt::Workplace;
+use protocol::prompt::Toolbox;
 use protocol::{EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
 use super::errands::Errands;
@@ -281,10 +281,10 @@ impl World {
     fn judge_runs(&mut self, tools: &BTreeSet<Want>) -> Result<(), String> {
         let mut running: BTreeMap<ThreadId, BTreeSet<EventId>> = BTreeMap::new();
         for want in tools {
-            let Want::Run { thread, call, tool } = want else { continue };
+            let Want::Run { thread, call, runner } = want else { continue };
             let made = self.reading.thread(*thread).and_then(|thread| thread.desk.call(*call));
             law!(
-                made.is_some_and(|made| made.name == tool.name()),
+                made.is_some_and(|made| made.name == runner.name()),
                 "wants: {want:?} is none of the log's calls"
             );
             running.entry(*thread).or_default().insert(*call);
@@ -343,7 +343,7 @@ impl World {
         }
         let cast = self.session.cast(thread).ok_or("offered: no such thread")?;
         let transcript = self.transcripts.get(&thread).ok_or("offered: no history")?;
-        let prompt = transcript.prompt(&cast, &Workplace::jail());
+        let prompt = transcript.prompt(&cast, &Toolbox::plain());
         let offered: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
         let mut holds = self.kit_of(thread).offered();
         holds.extend(self.team.errands(&self.reading, thread).into_iter().map(String::from));

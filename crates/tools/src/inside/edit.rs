@@ -1,30 +1,79 @@
 //! `edit`: puts one text into the place of another.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use protocol::limits::EDITED_BYTES;
-use sandbox::Layout;
+use protocol::{
+    limits::EDITED_BYTES,
+    parse::{self, Fields, Invalid},
+};
+use serde_json::json;
 
 use super::{
     answer::{good, why},
     ends::Change,
     files,
-    input::Edit,
+    input::{self, Input, Means},
     names::Named,
-    read, write,
+    read,
+    tool::{self, Told, Tool},
+    write,
 };
-use crate::wire::{Low, Outcome};
+use crate::{amount, wire::Outcome, workplace::Workplace};
+
+/// See the file.
+pub(super) const TOOL: Tool = Tool {
+    told,
+    usage: || {
+        let fields = "\"file_path\": string, \"old_string\": string, \"new_string\": string";
+        format!("{{{fields}, \"replace_all\"?: boolean}}")
+    },
+    read: input,
+    bound: |_| tool::BOUND,
+};
 
 /// Lines that are named.
 const NAMED: usize = 10;
 
-/// Runs it.
-///
-/// # Errors
-/// What the model is told.
-pub(super) fn run(layout: &Layout, edit: &Edit, low: Option<Low>) -> Result<Outcome, String> {
-    let path = files::resolve(layout, &edit.path);
+/// A change of a file.
+struct Edit {
+    path: PathBuf,
+    old: String,
+    new: String,
+    all: bool,
+}
+
+fn told(workplace: &Workplace) -> Told {
+    let description = "Replaces text in a file. `old_string` must stand in the file exactly once, to the space, \
+                       unless `replace_all` is true. Whether lines end in \\n or \\r\\n does not matter and stays as it \
+                       is.";
+    let properties = json!({
+        "file_path": {"type": "string", "description": workplace.file()},
+        "old_string": {"type": "string", "description": "The text to replace, word for word."},
+        "new_string": {"type": "string", "description": "What to put there."},
+        "replace_all": {"type": "boolean", "description": "Replace it everywhere. Default: false."},
+    });
+    let required = &["file_path", "old_string", "new_string"];
+    Told { description: description.to_owned(), properties, required }
+}
+
+fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+    let path = fields.required("file_path", input::path)?;
+    let old = fields.required("old_string", input::plain)?;
+    let new = fields.required("new_string", input::plain)?;
+    let all = fields.optional("replace_all", parse::boolean)?.unwrap_or_default();
+    if old.is_empty() {
+        return Err(fields.wrong("old_string", "must not be empty; make a file with `write`"));
+    }
+    if old == new {
+        return Err(fields.wrong("new_string", "is the same as `old_string`; nothing would change"));
+    }
+    let edit = Edit { path, old, new, all };
+    Ok(Input::task(move |means| run(&means, &edit)))
+}
+
+fn run(means: &Means<'_>, edit: &Edit) -> Result<Outcome, String> {
+    let path = files::resolve(means.layout, &edit.path);
     let (file, _) = files::open(&path)?;
     let mut content = Vec::new();
     file.take(EDITED_BYTES as u64 + 1)
@@ -50,13 +99,14 @@ pub(super) fn run(layout: &Layout, edit: &Edit, low: Option<Low>) -> Result<Outc
              send \"replace_all\": true"
         ));
     }
-    write::save(&path, &change.made(EDITED_BYTES).ok_or_else(|| too_large(&path))?, low)?;
+    write::save(&path, &change.made(EDITED_BYTES).ok_or_else(|| too_large(&path))?, means.low)?;
     let times = if places == 1 { "1 place".to_owned() } else { format!("{places} places") };
     Ok(good(format!("changed {times} in {shown} ({lines})")))
 }
 
 fn too_large(path: &Path) -> String {
-    format!("{} has, or would have, more than 16 MiB; change it with `sed` or a program in bash", Named(path))
+    let (path, most) = (Named(path), amount::size(EDITED_BYTES as u64));
+    format!("{path} has, or would have, more than {most}; change it with `sed` or a program in bash")
 }
 
 /// The lines, counted from 1, in which the first of so many places begin.

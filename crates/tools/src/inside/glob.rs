@@ -8,33 +8,52 @@ use std::time::SystemTime;
 use globset::GlobBuilder;
 use grep_matcher::Matcher;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
-use protocol::limits::{GLOB_PATTERN_BYTES, GLOB_RESULTS};
-use sandbox::Layout;
+use protocol::{
+    limits::{GLOB_BRACES, GLOB_PATTERN_BYTES, GLOB_RESULTS},
+    parse::{Fields, Invalid},
+};
+use serde_json::json;
 
 use super::{
     answer::{good, why},
     files,
     grep::REGEX_BYTES,
+    input::{self, Input, Means},
     names::{self, Named},
-    text::Text,
-    walk::{Stop, walk},
+    tool::{self, Told, Tool},
+    walk::walk,
 };
-use crate::wire::Outcome;
+use crate::{wire::Outcome, workplace::Workplace};
 
-/// How deep braces may lie in each other. Beyond 250 the library's regular expressions panic.
-const BRACES: usize = 32;
+/// See the file.
+pub(super) const TOOL: Tool = Tool {
+    told,
+    usage: || "{\"pattern\": string, \"path\"?: string}".to_owned(),
+    read: input,
+    bound: |_| tool::BOUND,
+};
 
-/// Runs it.
-///
-/// # Errors
-/// What the model is told.
-pub(super) fn run(
-    layout: &Layout,
-    pattern: &str,
-    path: Option<&Path>,
-    stop: &Stop,
-    mut text: Text,
-) -> Result<Outcome, String> {
+fn told(workplace: &Workplace) -> Told {
+    let description = format!(
+        "Finds files (no directories) whose path matches a pattern such as `src/**/*.rs`; the newest come first, at most \
+         {GLOB_RESULTS}. `**` goes through directories, `[ab]` is one character of several: for a name like `[id]` write \
+         `[[]id]`. A name that is no plain text is shown as $'…', which all tools take as it is."
+    );
+    let place = format!("The directory to search. Default: {}.", workplace.workspace);
+    let properties = json!({
+        "pattern": {"type": "string", "description": "The pattern, relative to `path`."},
+        "path": {"type": "string", "description": place},
+    });
+    Told { description, properties, required: &["pattern"] }
+}
+
+fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+    let (pattern, path) = input::search(fields)?;
+    Ok(Input::task(move |means| run(means, &pattern, path.as_deref())))
+}
+
+fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, String> {
+    let Means { layout, stop, mut text, .. } = means;
     let (asked, relative) = match pattern.strip_prefix("~/") {
         Some(rest) => (layout.home.clone(), rest),
         None => (files::resolve(layout, path.unwrap_or(Path::new("."))), pattern),
@@ -142,8 +161,9 @@ fn matcher(pattern: &str) -> Result<Pattern, String> {
             b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > BRACES {
-            return Err(format!("`pattern`: braces may lie in each other {BRACES} deep at most"));
+        // Beyond 250 the library's regular expressions panic.
+        if depth > GLOB_BRACES {
+            return Err(format!("`pattern`: braces may lie in each other {GLOB_BRACES} deep at most"));
         }
     }
     let wrong = |error: &dyn Display| {
@@ -195,8 +215,8 @@ mod tests {
     #[test]
     fn braces_in_braces_and_long_patterns_are_refused_in_words() {
         let nested = |depth: usize| "{".repeat(depth) + "a" + &"}".repeat(depth);
-        assert!(matcher(&nested(BRACES)).is_ok_and(|glob| glob.is_match(Path::new("a"))));
-        for depth in [BRACES + 1, 500, 2_000] {
+        assert!(matcher(&nested(GLOB_BRACES)).is_ok_and(|glob| glob.is_match(Path::new("a"))));
+        for depth in [GLOB_BRACES + 1, 500, 2_000] {
             assert_eq!(
                 matcher(&nested(depth)).err(),
                 Some("`pattern`: braces may lie in each other 32 deep at most".into())

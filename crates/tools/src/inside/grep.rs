@@ -10,21 +10,32 @@ use grep_matcher::Matcher;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkFinish, SinkMatch};
 use memchr::memchr;
-use protocol::limits::GREP_SHOWN_BYTES;
-use sandbox::Layout;
+use protocol::{
+    limits::{GREP_LINE_CHARS, GREP_SHOWN_BYTES},
+    parse::{Fields, Invalid},
+};
+use serde_json::json;
 
 use super::{
     answer::{good, why},
     files,
+    input::{self, Input, Means},
     names::Named,
     text::Text,
+    tool::{self, Told, Tool},
     walk::{Reach, Stop, Walked, walk},
 };
-use crate::wire::Outcome;
+use crate::{wire::Outcome, workplace::Workplace};
 
-/// Characters of a line (docs/rules.md 16).
-const LINE_CHARS: usize = 2_000;
-/// Of these before the match, where a line is longer.
+/// See the file.
+pub(super) const TOOL: Tool = Tool {
+    told,
+    usage: || "{\"pattern\": string, \"path\"?: string}".to_owned(),
+    read: input,
+    bound: |_| tool::BOUND,
+};
+
+/// Characters of a long line that are shown before the match.
 const BEFORE_CHARS: usize = 200;
 /// Bytes of a compiled expression, and of its cache: what a hostile one can take.
 pub(super) const REGEX_BYTES: usize = 10 * 1024 * 1024;
@@ -34,17 +45,24 @@ const HEAP_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of a file that are read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Runs it.
-///
-/// # Errors
-/// What the model is told.
-pub(super) fn run(
-    layout: &Layout,
-    pattern: &str,
-    path: Option<&Path>,
-    stop: &Stop,
-    text: Text,
-) -> Result<Outcome, String> {
+fn told(workplace: &Workplace) -> Told {
+    let description = "Finds lines that match a regular expression (Rust syntax, as ripgrep), in the files below a \
+                       path. Files that .gitignore names and binary files are left out.";
+    let place = format!("The file or directory to search. Default: {}.", workplace.workspace);
+    let properties = json!({
+        "pattern": {"type": "string", "description": "The regular expression."},
+        "path": {"type": "string", "description": place},
+    });
+    Told { description: description.to_owned(), properties, required: &["pattern"] }
+}
+
+fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+    let (pattern, path) = input::search(fields)?;
+    Ok(Input::task(move |means| run(means, &pattern, path.as_deref())))
+}
+
+fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, String> {
+    let Means { layout, stop, text, .. } = means;
     let matcher = matcher(pattern)?;
     // Who asks for `\r` is to find it.
     let ends = ["\r", "\\r", "x0d", "x0D"].iter().any(|end| pattern.contains(end));
@@ -217,13 +235,13 @@ fn part(line: &[u8], at: usize) -> String {
     let (before, after) = (String::from_utf8_lossy(before), String::from_utf8_lossy(after));
     let first = before.chars().count();
     let all = first + after.chars().count();
-    if all <= LINE_CHARS {
+    if all <= GREP_LINE_CHARS {
         return format!("{before}{after}");
     }
-    let from = if first < LINE_CHARS - BEFORE_CHARS { 0 } else { first - BEFORE_CHARS };
-    let shown: String = before.chars().chain(after.chars()).skip(from).take(LINE_CHARS).collect();
+    let from = if first < GREP_LINE_CHARS - BEFORE_CHARS { 0 } else { first - BEFORE_CHARS };
+    let shown: String = before.chars().chain(after.chars()).skip(from).take(GREP_LINE_CHARS).collect();
     let cut = |is: bool, mark: &'static str| if is { mark } else { "" };
-    format!("{}{shown}{}", cut(from > 0, "[cut] "), cut(from + LINE_CHARS < all, " [cut]"))
+    format!("{}{shown}{}", cut(from > 0, "[cut] "), cut(from + GREP_LINE_CHARS < all, " [cut]"))
 }
 
 impl Found {

@@ -1,202 +1,98 @@
-//! Reads the input of each tool (docs/rules.md 16). A mistake names its field and says what to send.
+//! Reads the input of a tool. A mistake names its field and says what to send.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use protocol::{
     Object,
-    limits::{COMMAND_BYTES, COMMAND_MS, COMMAND_MS_MAX, GREP_PATTERN_BYTES},
+    limits::{GREP_PATTERN_BYTES, PATH_BYTES},
     parse::{self, Fields, Invalid},
     tool::Builtin,
 };
+use sandbox::Layout;
 use serde_json::Value;
 
-use super::names;
-
-/// Bytes of a path; the system takes no longer one.
-const PATH_BYTES: usize = 4_096;
+use super::{bash::Bash, names, text::Text, tool, walk::Stop};
+use crate::{
+    amount,
+    wire::{Low, Outcome},
+};
 
 /// A checked input.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Input {
     Bash(Bash),
-    File(Task),
+    Task(Task),
 }
 
-/// For the shell.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Bash {
-    /// Absent only with `restart`.
-    pub(super) command: Option<String>,
-    pub(super) restart: bool,
-    pub(super) timeout: Duration,
+/// What is to be done where no shell is needed; an error is what the model is told.
+pub(super) type Task = Box<dyn FnOnce(Means<'_>) -> Result<Outcome, String> + Send>;
+
+/// What it is done with.
+pub(super) struct Means<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) stop: &'a Stop,
+    pub(super) text: Text,
+    pub(super) low: Option<Low>,
 }
 
-/// For the tools that need no shell.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Task {
-    Read {
-        path: PathBuf,
-        /// First line from 1, and last, which counts too; without it, to the end.
-        range: Option<(u64, Option<u64>)>,
-    },
-    Write {
-        path: PathBuf,
-        content: String,
-    },
-    Edit(Edit),
-    Glob {
-        pattern: String,
-        path: Option<PathBuf>,
-    },
-    Grep {
-        pattern: String,
-        path: Option<PathBuf>,
-    },
+impl Input {
+    /// What needs no shell.
+    pub(super) fn task(task: impl FnOnce(Means<'_>) -> Result<Outcome, String> + Send + 'static) -> Self {
+        Self::Task(Box::new(task))
+    }
 }
-
-/// A change of a file.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Edit {
-    pub(super) path: PathBuf,
-    pub(super) old: String,
-    pub(super) new: String,
-    pub(super) all: bool,
-}
-
-type Reader = fn(&mut Fields) -> Result<Input, Invalid>;
 
 /// Reads the input of `tool`.
 ///
 /// # Errors
 /// What the model is told.
 pub(super) fn read(tool: Builtin, input: Object) -> Result<Input, String> {
-    let (usage, read): (&str, Reader) = match tool {
-        Builtin::Bash => (
-            "{\"command\": string, \"restart\"?: boolean, \"timeout_ms\"?: 1 to 600000}; `command` may be left \
-             out with \"restart\": true",
-            bash,
-        ),
-        Builtin::Read => ("{\"file_path\": string, \"view_range\"?: [first line, last line or -1]}", file),
-        Builtin::Write => ("{\"file_path\": string, \"content\": string}", write),
-        Builtin::Edit => (
-            "{\"file_path\": string, \"old_string\": string, \"new_string\": string, \"replace_all\"?: boolean}",
-            edit,
-        ),
-        Builtin::Glob => ("{\"pattern\": string, \"path\"?: string}", glob),
-        Builtin::Grep => ("{\"pattern\": string, \"path\"?: string}", grep),
-        Builtin::WebFetch | Builtin::WebSearch => {
-            return Err(format!("`{}` is not served here; do without it", tool.name()));
-        }
-    };
+    let name = tool.name();
+    let known = tool::of(tool).ok_or_else(|| format!("`{name}` is not served here; do without it"))?;
     let result = Fields::of(Value::Object(input), "").and_then(|mut fields| {
-        let read = read(&mut fields)?;
+        let read = (known.read)(&mut fields)?;
         fields.finish()?;
         Ok(read)
     });
     result.map_err(|Invalid { path, message, code: _, absent: _ }| {
-        format!("`{path}`: {message}. Send {} {usage}.", tool.name())
+        format!("`{path}`: {message}. Send {name} {}.", (known.usage)())
     })
 }
 
-fn bash(fields: &mut Fields) -> Result<Input, Invalid> {
-    let command = fields.optional("command", parse::string)?;
-    let restart = fields.optional("restart", parse::boolean)?.unwrap_or_default();
-    let timeout_ms = fields.optional("timeout_ms", parse::whole(1, COMMAND_MS_MAX))?.unwrap_or(COMMAND_MS);
-    match &command {
-        None if !restart => return Err(fields.wrong("command", "this field is required")),
-        Some(command) if command.contains('\0') => {
-            return Err(fields.wrong("command", "must hold no NUL character; write '\\0' with printf"));
-        }
-        Some(command) if command.len() > COMMAND_BYTES => {
-            let message = "must have at most 1 MiB; put the text into a file with `write` and use that";
-            return Err(fields.wrong("command", message));
-        }
-        Some(_) | None => {}
-    }
-    Ok(Input::Bash(Bash { command, restart, timeout: Duration::from_millis(timeout_ms) }))
-}
-
-fn file(fields: &mut Fields) -> Result<Input, Invalid> {
-    let path = fields.required("file_path", path)?;
-    let range = fields.optional("view_range", parse::list(2, 2, line))?;
-    let range = match range.as_deref() {
-        None => None,
-        Some(&[first, last]) if first >= 1 && last <= 0 => Some((first as u64, None)),
-        Some(&[first, last]) if first >= 1 && last >= first => Some((first as u64, Some(last as u64))),
-        Some(_) => {
-            let message = "the first line must be 1 or more, and the last not before it, or -1 for the end";
-            return Err(fields.wrong("view_range", message));
-        }
-    };
-    Ok(Input::File(Task::Read { path, range }))
-}
-
-fn write(fields: &mut Fields) -> Result<Input, Invalid> {
-    let path = fields.required("file_path", path)?;
-    let content = fields.required("content", plain)?;
-    Ok(Input::File(Task::Write { path, content }))
-}
-
-fn edit(fields: &mut Fields) -> Result<Input, Invalid> {
-    let path = fields.required("file_path", path)?;
-    let old = fields.required("old_string", plain)?;
-    let new = fields.required("new_string", plain)?;
-    let all = fields.optional("replace_all", parse::boolean)?.unwrap_or_default();
-    if old.is_empty() {
-        return Err(fields.wrong("old_string", "must not be empty; make a file with `write`"));
-    }
-    if old == new {
-        return Err(fields.wrong("new_string", "is the same as `old_string`; nothing would change"));
-    }
-    Ok(Input::File(Task::Edit(Edit { path, old, new, all })))
-}
-
-fn glob(fields: &mut Fields) -> Result<Input, Invalid> {
-    let (pattern, path) = search(fields)?;
-    Ok(Input::File(Task::Glob { pattern, path }))
-}
-
-fn grep(fields: &mut Fields) -> Result<Input, Invalid> {
-    let (pattern, path) = search(fields)?;
-    Ok(Input::File(Task::Grep { pattern, path }))
-}
-
-fn search(fields: &mut Fields) -> Result<(String, Option<PathBuf>), Invalid> {
+/// Reads what to search for, and where.
+pub(super) fn search(fields: &mut Fields) -> Result<(String, Option<PathBuf>), Invalid> {
     let pattern = fields.required("pattern", parse::string)?;
     if pattern.is_empty() {
         return Err(fields.wrong("pattern", "must not be empty"));
     }
     if pattern.len() > GREP_PATTERN_BYTES {
-        return Err(fields.wrong("pattern", "must have at most 16 KiB"));
+        let most = amount::size(GREP_PATTERN_BYTES as u64);
+        return Err(fields.wrong("pattern", format!("must have at most {most}")));
     }
     Ok((pattern, fields.optional("path", path)?))
 }
 
-fn path(value: Value, at: &str) -> Result<PathBuf, Invalid> {
+/// Reads a path.
+pub(super) fn path(value: Value, at: &str) -> Result<PathBuf, Invalid> {
     let path = names::sent(&parse::string(value, at)?).map_err(|wrong| Invalid::new(at, wrong))?;
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.is_empty() || bytes.contains(&0) {
         return Err(Invalid::new(at, "must be a path: not empty and without NUL"));
     }
     if bytes.len() > PATH_BYTES {
-        return Err(Invalid::new(at, "must have at most 4096 bytes, as every path on this system"));
+        let message = format!("must have at most {PATH_BYTES} bytes, as every path on this system");
+        return Err(Invalid::new(at, message));
     }
     Ok(path)
 }
 
-/// A text for a file: NUL stands in none, and `read` would take the file for a binary one.
-fn plain(value: Value, at: &str) -> Result<String, Invalid> {
+/// Reads a text for a file: NUL stands in none, and `read` would take the file for a binary one.
+pub(super) fn plain(value: Value, at: &str) -> Result<String, Invalid> {
     let text = parse::string(value, at)?;
     if text.contains('\0') {
         let message = "must hold no NUL character, which no text file holds; write bytes with printf in bash";
         return Err(Invalid::new(at, message));
     }
     Ok(text)
-}
-
-fn line(value: Value, at: &str) -> Result<i64, Invalid> {
-    value.as_i64().ok_or_else(|| Invalid::new(at, "expected a whole number"))
 }
 
 #[cfg(test)]
@@ -206,7 +102,7 @@ mod tests {
 
     fn mistake(tool: Builtin, input: Value) -> String {
         let Value::Object(input) = input else { panic!("an object") };
-        read(tool, input).expect_err("a mistake")
+        read(tool, input).err().expect("a mistake")
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod ambient;
 mod answer;
+mod bash;
 mod calls;
 mod disk;
 mod edit;
@@ -23,6 +24,7 @@ mod seats;
 mod shell;
 mod sweep;
 mod text;
+pub(crate) mod tool;
 mod walk;
 mod write;
 
@@ -40,6 +42,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use protocol::limits::SEARCH_S;
 use sandbox::{Inside, Layout};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT},
@@ -51,7 +54,7 @@ use self::{
     answer::bad,
     calls::{Calls, Open},
     host::Processes,
-    input::{Input, Task},
+    input::{Input, Means, Task},
     processes::Whose,
     scales::{Question, Scales},
     seats::{Call, Seats},
@@ -66,7 +69,7 @@ const WORKERS: usize = 8;
 /// Calls that wait for one of these.
 const WAITING: usize = 256;
 /// How long a search may take; then it answers with what it has.
-const SEARCH: Duration = Duration::from_secs(40);
+const SEARCH: Duration = Duration::from_secs(SEARCH_S);
 
 /// Serves the tools until the socket closes. `heddle jail` runs it after `sandbox::enter`, in the process
 /// that every orphan of the jail is given to. What was started here does not outlive it.
@@ -82,7 +85,6 @@ pub fn serve(inside: Inside) -> ExitCode {
 }
 
 /// One call of a tool that needs no shell.
-#[derive(Debug)]
 struct Job {
     open: Open,
     event: String,
@@ -138,7 +140,7 @@ fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
                         seats.run(&thread, shell_lost, Call { open: open.clone(), event, bash, low });
                         None
                     }
-                    Ok(Input::File(task)) => {
+                    Ok(Input::Task(task)) => {
                         let sent = jobs.try_send(Job { open: open.clone(), event, task, low });
                         let full = |_| {
                             "too many calls at once; wait for some answers, then send it again".to_owned()
@@ -193,12 +195,5 @@ fn work(calls: &Calls, layout: &Layout, takes: &Mutex<Receiver<Job>>) {
 fn run(layout: &Layout, open: &Open, event: &str, task: Task, low: Option<Low>) -> Outcome {
     let stop = Stop::new(open.clone(), ambient::now() + SEARCH);
     let text = text::Text::new(&layout.results, event, low.is_some());
-    let outcome = match task {
-        Task::Read { path, range } => read::run(layout, &path, range, &stop, text),
-        Task::Write { path, content } => write::run(layout, &path, &content, low),
-        Task::Edit(edit) => edit::run(layout, &edit, low),
-        Task::Glob { pattern, path } => glob::run(layout, &pattern, path.as_deref(), &stop, text),
-        Task::Grep { pattern, path } => grep::run(layout, &pattern, path.as_deref(), &stop, text),
-    };
-    outcome.unwrap_or_else(bad)
+    task(Means { layout, stop: &stop, text, low }).unwrap_or_else(bad)
 }

@@ -2,25 +2,38 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use protocol::{
     content::{Block, Source},
     limits::READ_TEXT_BYTES,
+    parse::{self, Fields, Invalid},
 };
-use sandbox::Layout;
+use serde_json::{Value, json};
 
 use super::{
     answer::{good, why},
     files,
+    input::{self, Input, Means},
     names::Named,
     text::Text,
+    tool::{self, Told, Tool},
     walk::Stop,
 };
 use crate::{
+    amount,
     media::{Media, Wrong},
     wire::Outcome,
+    workplace::Workplace,
+};
+
+/// See the file.
+pub(super) const TOOL: Tool = Tool {
+    told,
+    usage: || "{\"file_path\": string, \"view_range\"?: [first line, last line or -1]}".to_owned(),
+    read: input,
+    bound: |_| tool::BOUND,
 };
 
 /// Bytes by which it is told what a file is.
@@ -28,17 +41,46 @@ const SNIFF_BYTES: u64 = 16 * 1024;
 /// Bytes read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Runs it.
-///
-/// # Errors
-/// What the model is told.
-pub(super) fn run(
-    layout: &Layout,
-    path: &Path,
-    range: Option<(u64, Option<u64>)>,
-    stop: &Stop,
-    text: Text,
-) -> Result<Outcome, String> {
+/// First line from 1, and last, which counts too; without it, to the end.
+type Range = (u64, Option<u64>);
+
+fn told(workplace: &Workplace) -> Told {
+    let large = amount::size(READ_TEXT_BYTES);
+    let description = format!(
+        "Reads a file: text as it is, an image (png, jpg, gif, webp) or a PDF as something you can see. Text over \
+         {large} needs `view_range`."
+    );
+    let properties = json!({
+        "file_path": {"type": "string", "description": workplace.file()},
+        "view_range": {
+            "type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2,
+            "description": "First and last line to read, counted from 1; a last line of 0 or less means the end."
+        },
+    });
+    Told { description, properties, required: &["file_path"] }
+}
+
+fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+    let path: PathBuf = fields.required("file_path", input::path)?;
+    let range = fields.optional("view_range", parse::list(2, 2, line))?;
+    let range = match range.as_deref() {
+        None => None,
+        Some(&[first, last]) if first >= 1 && last <= 0 => Some((first as u64, None)),
+        Some(&[first, last]) if first >= 1 && last >= first => Some((first as u64, Some(last as u64))),
+        Some(_) => {
+            let message = "the first line must be 1 or more, and the last not before it, or -1 for the end";
+            return Err(fields.wrong("view_range", message));
+        }
+    };
+    Ok(Input::task(move |means| run(means, &path, range)))
+}
+
+fn line(value: Value, at: &str) -> Result<i64, Invalid> {
+    value.as_i64().ok_or_else(|| Invalid::new(at, "expected a whole number"))
+}
+
+fn run(means: Means<'_>, path: &Path, range: Option<Range>) -> Result<Outcome, String> {
+    let Means { layout, stop, text, .. } = means;
     let path = files::resolve(layout, path);
     let (mut file, metadata) = files::open(&path)?;
     let failed = |error: &io::Error| why("read", &path, error);
@@ -103,7 +145,7 @@ fn lines(
     path: &Path,
     mut file: File,
     mut piece: Vec<u8>,
-    (first, last): (u64, Option<u64>),
+    (first, last): Range,
     stop: &Stop,
     mut text: Text,
 ) -> Result<Outcome, String> {

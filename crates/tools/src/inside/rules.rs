@@ -10,10 +10,9 @@ use ignore::{
     gitignore::{Gitignore, GitignoreBuilder},
 };
 
-use super::files;
+use protocol::limits::IGNORE_FILE_BYTES;
 
-/// Bytes of a file of rules.
-const BYTES: u64 = 1024 * 1024;
+use super::files;
 
 /// The rules of a folder, and of those above it.
 #[derive(Debug, Default)]
@@ -76,13 +75,13 @@ fn one(folder: &Path, name: &str) -> Result<Option<Gitignore>, Trap> {
     if found.is_dir() {
         return Ok(None);
     }
-    if !found.is_file() || found.len() > BYTES {
+    if !found.is_file() || found.len() > IGNORE_FILE_BYTES {
         return Err(Trap);
     }
     let mut text = Vec::new();
     // What may not be read is as if it were not there.
     let Ok((file, _)) = files::open(&path) else { return Ok(None) };
-    file.take(BYTES).read_to_end(&mut text).ok();
+    file.take(IGNORE_FILE_BYTES).read_to_end(&mut text).ok();
     let mut rules = GitignoreBuilder::new(folder);
     for line in String::from_utf8_lossy(&text).trim_start_matches('\u{feff}').lines() {
         // A line that is no pattern is passed over, as git does.

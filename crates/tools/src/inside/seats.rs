@@ -11,9 +11,9 @@ use signal_hook::consts::SIGKILL;
 use super::{
     ambient::{self, locked},
     answer::{bad, good},
+    bash::Bash,
     calls::{Calls, Open},
     host::{Processes, Wake},
-    input::Bash,
     processes::Whose,
     reaper::{Ended, Reaper},
     shell::{End, Shell},

@@ -9,6 +9,7 @@ use std::str;
 use protocol::limits::{OUTPUT_CHARS, OUTPUT_END_CHARS, OUTPUT_FILE_BYTES};
 
 use super::names::Named;
+use crate::amount;
 
 /// Bytes of the tail above which it is cut down to what can be needed of it.
 const TAIL_BYTES: usize = 128 * 1024;
@@ -125,7 +126,8 @@ impl Text {
         };
         let whole = match kept {
             Ok(()) if long.cut => {
-                format!("Its first 64 MiB are in {path}, the rest is lost: {how}, or search it with `grep`.")
+                let kept = amount::size(OUTPUT_FILE_BYTES as u64);
+                format!("Its first {kept} are in {path}, the rest is lost: {how}, or search it with `grep`.")
             }
             Ok(()) => format!("The whole text is in {path}: {how}, or search it with `grep`."),
             Err(error) => format!(

@@ -8,9 +8,10 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use protocol::limits::WALK_ENTRIES;
+use protocol::limits::{IGNORE_FILE_BYTES, SEARCH_S, WALK_ENTRIES};
 
 use super::{ambient, calls::Open, files, names::Named, rules::Rules};
+use crate::amount;
 
 /// Entries of one folder that are read before others have their turn. So no walk holds more than some dozens
 /// of folders open.
@@ -66,16 +67,22 @@ impl Walked {
     /// Lines for the end of an answer that is not of everything.
     pub(super) fn note(&self) -> String {
         let reach = match self.reach {
-            Reach::All => "",
-            Reach::Full => "\n[only the first 50,000 entries were looked at; give a narrower `path`]",
-            Reach::Stopped => "\n[stopped after 40 s; this is not all: give a narrower `path`]",
+            Reach::All => String::new(),
+            Reach::Full => {
+                let entries = amount::number(WALK_ENTRIES);
+                format!("\n[only the first {entries} entries were looked at; give a narrower `path`]")
+            }
+            Reach::Stopped => {
+                format!("\n[stopped after {SEARCH_S} s; this is not all: give a narrower `path`]")
+            }
         };
-        let Some(first) = &self.first else { return reach.to_owned() };
+        let Some(first) = &self.first else { return reach };
         format!(
             "{reach}\n[not looked into: {} folders, the first {}: its .gitignore or .ignore is no file, or has \
-             more than 1 MiB; remove that, or search there with bash]",
+             more than {}; remove that, or search there with bash]",
             self.traps,
-            Named(first)
+            Named(first),
+            amount::size(IGNORE_FILE_BYTES)
         )
     }
 

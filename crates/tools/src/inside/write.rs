@@ -5,26 +5,52 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use protocol::parse::{Fields, Invalid};
 use rustix::fs::{Access, access};
-use sandbox::Layout;
+use serde_json::json;
 
 use super::{
     answer::{good, why},
     files,
+    input::{self, Input, Means},
     names::Named,
+    tool::{self, Told, Tool},
 };
-use crate::wire::{Low, Outcome};
+use crate::{
+    wire::{Low, Outcome},
+    workplace::Workplace,
+};
 
-/// Runs it.
-///
-/// # Errors
-/// What the model is told.
-pub(super) fn run(layout: &Layout, path: &Path, content: &str, low: Option<Low>) -> Result<Outcome, String> {
-    let path = files::resolve(layout, path);
+/// See the file.
+pub(super) const TOOL: Tool = Tool {
+    told,
+    usage: || "{\"file_path\": string, \"content\": string}".to_owned(),
+    read: input,
+    bound: |_| tool::BOUND,
+};
+
+fn told(workplace: &Workplace) -> Told {
+    let description = "Writes a whole file, making its directories where they are missing and replacing what is \
+                       there. To change a part of a file use `edit`.";
+    let properties = json!({
+        "file_path": {"type": "string", "description": workplace.file()},
+        "content": {"type": "string", "description": "All that the file is to hold."},
+    });
+    Told { description: description.to_owned(), properties, required: &["file_path", "content"] }
+}
+
+fn input(fields: &mut Fields) -> Result<Input, Invalid> {
+    let path = fields.required("file_path", input::path)?;
+    let content = fields.required("content", input::plain)?;
+    Ok(Input::task(move |means| run(&means, &path, &content)))
+}
+
+fn run(means: &Means<'_>, path: &Path, content: &str) -> Result<Outcome, String> {
+    let path = files::resolve(means.layout, path);
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err(format!("{} is the name of a directory; name a file in it", Named(&path)));
     }
-    let existed = save(&path, content.as_bytes(), low)?;
+    let existed = save(&path, content.as_bytes(), means.low)?;
     let done = if existed { "overwrote" } else { "created" };
     Ok(good(format!("{done} {} ({} bytes)", Named(&path), content.len())))
 }

@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use protocol::{SessionId, ThreadId, limits, tool::Builtin};
+use protocol::{SessionId, ThreadId};
 use sandbox::Gauge;
-use serde_json::Value;
 use tokio::{
     sync::{Notify, oneshot},
     time::{Instant, timeout},
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::ending::{Ending, failed};
 use crate::{
     Begin, Call, Outcome,
+    inside::tool,
     wire::{Cut, Wanted, Weight},
 };
 
@@ -30,8 +30,6 @@ pub(super) const CALLS_FULL: &str =
 const STRAYS: u32 = 1_000;
 /// How long a jail may take to start, beyond a call's own time.
 const START: Duration = Duration::from_secs(30);
-/// What the other tools may take.
-const OTHER: Duration = Duration::from_mins(1);
 
 /// The line to one jail.
 #[derive(Debug)]
@@ -439,19 +437,7 @@ impl Drop for Waiting {
 
 /// What the tool itself promises to keep to.
 fn bound(call: &Call) -> Duration {
-    match call.tool {
-        Builtin::Bash => {
-            let asked = call.input.get("timeout_ms").and_then(Value::as_u64).unwrap_or(limits::COMMAND_MS);
-            Duration::from_millis(asked.min(limits::COMMAND_MS_MAX))
-        }
-        Builtin::Edit
-        | Builtin::Read
-        | Builtin::Write
-        | Builtin::Glob
-        | Builtin::Grep
-        | Builtin::WebFetch
-        | Builtin::WebSearch => OTHER,
-    }
+    tool::of(call.tool).map_or(tool::BOUND, |known| (known.bound)(&call.input))
 }
 
 /// A panic elsewhere leaves nothing half done behind these locks.
@@ -461,7 +447,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use protocol::{EventId, Object, ThreadId};
+    use protocol::{EventId, Object, ThreadId, tool::Builtin};
     use serde_json::json;
     use tokio::time::advance;
 
@@ -543,7 +529,7 @@ mod tests {
     async fn a_call_that_is_never_sent_is_answered_too() {
         let line = line();
         let waiting = line.ask(call(Builtin::Read, None)).unwrap();
-        about(closed_after(&line).await, START + OTHER + MARGIN);
+        about(closed_after(&line).await, START + tool::BOUND + MARGIN);
         assert_eq!(outcome(waiting).await, Ending::Stuck.outcome(false));
     }
 

@@ -20,12 +20,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use protocol::{
-    SessionId, ThreadId, limits,
-    prompt::{Bounds, Workplace},
-    tool::Builtin,
-};
-use sandbox::{Folders, Holds, Isolation, Layout, Limits, Users, Wanted};
+use protocol::{SessionId, ThreadId, limits, prompt::Toolbox};
+use sandbox::{Folders, Isolation, Layout, Limits, Users, Wanted};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -39,7 +35,11 @@ use self::{
     turns::{Seat, Turns},
 };
 pub use self::{sweep::Sweep, unused::Clocks};
-use crate::{Begin, Call, Hands, Outcome};
+use crate::{
+    Begin, Call, Hands, Outcome,
+    inside::tool,
+    workplace::{Bounds, Workplace},
+};
 
 /// How long `stop` waits for the jails.
 const STOP: Duration = Duration::from_secs(5);
@@ -116,8 +116,8 @@ struct Shop {
     lanes: Lanes,
     /// Wakes the watch: a jail came.
     came: Notify,
-    /// What holds in every jail, once somebody asked.
-    bounds: OnceLock<Bounds>,
+    /// What models are told where every session has a jail, once somebody asked.
+    toolbox: OnceLock<Arc<Toolbox>>,
     tasks: TaskTracker,
     stop: CancellationToken,
     /// Lets the keeping of one jail panic, for a test.
@@ -157,7 +157,7 @@ impl LocalHands {
             trees: Trees::default(),
             lanes: Lanes::default(),
             came: Notify::new(),
-            bounds: OnceLock::new(),
+            toolbox: OnceLock::new(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             #[cfg(debug_assertions)]
@@ -336,29 +336,9 @@ impl Shop {
     }
 }
 
-/// What holds in a jail, as far as a model is told.
-fn bounds(limits: &Limits) -> Bounds {
-    let Holds { files, memory_whole } = sandbox::holds(limits);
-    Bounds {
-        processes: limits.processes,
-        files,
-        memory_bytes: limits.data_bytes,
-        memory_whole,
-        file_bytes: limits.file_bytes,
-        disk_bytes: limits.disk_bytes,
-    }
-}
-
 /// Why the call may not run at all.
 fn refused(call: &Call) -> Option<Outcome> {
-    match call.tool {
-        Builtin::Bash | Builtin::Edit | Builtin::Read | Builtin::Write | Builtin::Glob | Builtin::Grep => {
-            None
-        }
-        Builtin::WebFetch | Builtin::WebSearch => {
-            Some(failed("This tool is not available here; go on without it."))
-        }
-    }
+    tool::of(call.tool).is_none().then(|| failed("This tool is not available here; go on without it."))
 }
 
 impl Hands for LocalHands {
@@ -371,16 +351,13 @@ impl Hands for LocalHands {
         sandbox::memory().is_none_or(|now| now.available_bytes >= limits.memory_least(now.total_bytes))
     }
 
-    fn workplace(&self, session: SessionId) -> Workplace {
-        let Settings { isolation, root, .. } = &self.0.settings;
+    fn toolbox(&self, session: SessionId) -> Arc<Toolbox> {
+        let Settings { isolation, root, limits, .. } = &self.0.settings;
         let layout = Layout::new(*isolation, &root.join(session.to_string()));
-        Workplace {
-            workspace: layout.workspace.display().to_string(),
-            outputs: layout.outputs.display().to_string(),
-            jail: match isolation {
-                Isolation::Local => Some(*self.0.bounds.get_or_init(|| bounds(&self.0.settings.limits))),
-                Isolation::Off => None,
-            },
+        let made = |bounds| Arc::new(tool::toolbox(&Workplace::new(&layout, bounds)));
+        match isolation {
+            Isolation::Local => Arc::clone(self.0.toolbox.get_or_init(|| made(Some(Bounds::of(limits))))),
+            Isolation::Off => made(None),
         }
     }
 

@@ -1,11 +1,11 @@
 //! The life of a session's jail: one for its threads, its end, its files, and what the sweep takes.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use protocol::{SessionId, Stamp, prompt::Workplace, tool::Builtin};
+use protocol::{SessionId, Stamp, tool::Builtin};
 use sandbox::Isolation;
 use serde_json::json;
 use tools::{Clocks, Hands, LocalHands, Settings};
@@ -420,39 +420,46 @@ async fn a_sweep_of_nothing_is_well() {
     assert!(!world.root().exists());
 }
 
+/// What models are told of bash.
+fn told(world: &World) -> String {
+    world.hands.toolbox(ONE).of(Builtin::Bash).unwrap().description.clone()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_meets_the_limits_that_its_model_is_told() {
     let world = jail(Isolation::Local, |_| {});
-    let bounds = world.hands.workplace(ONE).jail.unwrap();
-    let kib = |bytes| bytes / 1024;
-    let expected = format!(
-        "{} {} {} {}",
-        bounds.files,
-        bounds.processes,
-        kib(bounds.memory_bytes),
-        kib(bounds.file_bytes)
-    );
-    let limits = world.bash(ONE, "echo $(ulimit -Hn) $(ulimit -Hu) $(ulimit -Hd) $(ulimit -Hf)").await;
-    assert_eq!(text(&limits).trim(), expected);
-    assert!((1_024..=4_096).contains(&bounds.files), "{bounds:?}");
+    let limits = world.bash(ONE, "echo $(ulimit -Hu) $(ulimit -Hn) $(ulimit -Hd) $(ulimit -Hf)").await;
+    let met: Vec<u64> = text(&limits).split_whitespace().map(|limit| limit.parse().unwrap()).collect();
+    let [processes, files, memory_kib, file_kib] = met[..] else { panic!("{met:?}") };
+    let (memory, file) = (memory_kib >> 20, file_kib >> 20);
+    let (told, limits) =
+        (told(&world), format!("Limits: {processes} processes, {files} open files a process"));
+    assert!(told.contains(&format!("{limits}, {memory} GiB of memory ")), "{met:?}: {told}");
+    assert!(told.contains(&format!(", {file} GiB a file, 10 GiB of files.")), "{met:?}: {told}");
+    assert!((1_024..=4_096).contains(&files), "{files}");
 }
 
 #[test]
-fn the_workplace_is_where_the_tools_find_themselves() {
+fn a_model_is_told_where_the_tools_find_themselves() {
     let local = jail(Isolation::Local, |settings| {
         settings.limits.data_bytes = 1 << 30;
         settings.limits.disk_bytes = 5 << 30;
     });
-    let told = local.hands.workplace(ONE);
-    let bounds = told.jail.unwrap();
-    assert_eq!((bounds.memory_bytes, bounds.disk_bytes), (1 << 30, 5 << 30));
-    assert_eq!(told, Workplace { jail: Some(bounds), ..Workplace::jail() });
+    let inside = told(&local);
+    let place =
+        "It begins in /workspace; put finished files for the user into /mnt/session/outputs. The machine has";
+    assert!(inside.contains(place), "{inside}");
+    assert!(inside.contains(", 1 GiB of memory ") && inside.contains(", 5 GiB of files."), "{inside}");
+    assert!(
+        inside.contains("A command gets 120 seconds unless `timeout_ms` says otherwise (at most 600000)")
+    );
+    assert!(Arc::ptr_eq(&local.hands.toolbox(ONE), &local.hands.toolbox(TWO)), "no request makes it anew");
     let off: World = jail(Isolation::Off, |_| {});
     let folder = off.folder(ONE);
-    let expected = Workplace {
-        workspace: folder.join("workspace").display().to_string(),
-        outputs: folder.join("outputs").display().to_string(),
-        jail: None,
-    };
-    assert_eq!(off.hands.workplace(ONE), expected);
+    let (workspace, outputs) = (folder.join("workspace"), folder.join("outputs"));
+    let (workspace, outputs) = (workspace.display(), outputs.display());
+    let place =
+        format!("It begins in {workspace}; put finished files for the user into {outputs}. It runs on the");
+    let outside = told(&off);
+    assert!(outside.contains(&place) && !outside.contains("Limits:"), "{outside}");
 }
