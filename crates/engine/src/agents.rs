@@ -1,4 +1,5 @@
-//! Agents: saved with whom their rosters name (docs/rules.md 9), and found for the sessions that are made of them.
+//! Agents: saved with whom their rosters name (docs/rules.md 9), and found for the sessions that are made of
+//! them.
 
 use kernel::rules::{
     agent,

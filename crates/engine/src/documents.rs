@@ -264,8 +264,8 @@ impl Engine {
         Ok(DocumentPage { items, more: last.filter(|_| more) })
     }
 
-    /// Some versions of a document, newest first, the present one included; those below `after`. Whether it is
-    /// archived is the same for all of them.
+    /// Some versions of a document, newest first, the present one included; those below `after`. Whether it
+    /// is archived is the same for all of them.
     ///
     /// # Errors
     /// There is no such document.

@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Engine {
-    /// Removes an environment, and gives the bytes of what is said of that. A session that is terminated is no
-    /// hindrance, and with `force` none is: they go on.
+    /// Removes an environment, and gives the bytes of what is said of that. A session that is terminated is
+    /// no hindrance, and with `force` none is: they go on.
     ///
     /// # Errors
     /// There is none; sessions use it.

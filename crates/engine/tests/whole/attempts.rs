@@ -178,8 +178,8 @@ async fn after_ten_minutes_it_is_done_again() {
     assert_eq!(said(&world, session).await, 2);
 }
 
-/// How many of two messages, sent `gap` before an engine ended and just before, the next one takes for new when
-/// they are sent again.
+/// How many of two messages, sent `gap` before an engine ended and just before, the next one takes for new
+/// when they are sent again.
 async fn made_anew_after(gap: Duration, killed: bool) -> usize {
     let (store, clock) = (Store::memory(), engine::Clock::from(BEGAN));
     let session = {

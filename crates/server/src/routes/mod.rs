@@ -1,4 +1,5 @@
-//! The operations, as one table and as a router: one folder per resource with its table, one file per endpoint.
+//! The operations, as one table and as a router: one folder per resource with its own table, one file per
+//! endpoint.
 
 mod agents;
 mod environments;
