@@ -172,3 +172,55 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multiagent: Option<SessionCoordinator>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::DeserializeOwned;
+
+    fn reads_and_writes<T: Serialize + DeserializeOwned>(kept: &str) {
+        let read: T = serde_json::from_str(kept).expect("read");
+        assert_eq!(serde_json::to_string(&read).expect("written"), kept);
+    }
+
+    /// Documents, logs and snapshots hold these bytes, and a snapshot is found by the hash of its own.
+    #[test]
+    fn agents_are_written_as_they_always_were() {
+        reads_and_writes::<Agent>(
+            "{\"type\":\"agent\",\"id\":\"agent_1111111111111111111112\",\"version\":3,\"name\":\"a\",\
+             \"description\":null,\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+             \"inference_geo\":null,\"speed\":\"standard\"},\"system\":\"s\",\"tools\":[{\"type\":\"custom\",\
+             \"name\":\"look_up\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\
+             \"properties\":{\"b\":{},\"a\":{}}}}],\"mcp_servers\":[],\"skills\":[],\
+             \"multiagent\":{\"type\":\"coordinator\",\"agents\":[{\"type\":\"agent\",\
+             \"id\":\"agent_1111111111111111111113\",\"version\":1},{\"type\":\"agent\",\
+             \"id\":\"agent_1111111111111111111112\",\"version\":3}]},\
+             \"execution_identity\":{\"type\":\"service_account\"},\"metadata\":{\"k\":\"v\"},\
+             \"created_at\":\"2026-01-02T03:04:05.000000Z\",\"updated_at\":\"2026-01-02T03:04:05.000006Z\",\
+             \"archived_at\":null}",
+        );
+        reads_and_writes::<SessionAgent>(
+            "{\"type\":\"agent\",\"id\":\"agent_1111111111111111111112\",\"version\":3,\"name\":\"a\",\
+             \"description\":null,\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+             \"inference_geo\":null,\"speed\":\"standard\"},\"system\":\"s\",\"tools\":[{\"type\":\"custom\",\
+             \"name\":\"look_up\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\
+             \"properties\":{\"b\":{},\"a\":{}}}}],\"mcp_servers\":[],\"skills\":[],\
+             \"multiagent\":{\"type\":\"coordinator\",\"agents\":[{\"type\":\"agent\",\
+             \"id\":\"agent_1111111111111111111113\",\"version\":1,\"name\":\"b\",\"description\":\"d\",\
+             \"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\"inference_geo\":null,\
+             \"speed\":\"standard\"},\"system\":null,\"tools\":[],\"mcp_servers\":[],\"skills\":[],\
+             \"execution_identity\":{\"type\":\"service_account\"},\"multiagent\":{\"type\":\"coordinator\",\
+             \"agents\":[]}},{\"type\":\"agent\",\"id\":\"agent_1111111111111111111112\",\"version\":3,\
+             \"name\":\"a\",\"description\":null,\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+             \"inference_geo\":null,\"speed\":\"standard\"},\"system\":null,\"tools\":[],\"mcp_servers\":[],\
+             \"skills\":[],\"execution_identity\":{\"type\":\"service_account\"}}]},\
+             \"execution_identity\":{\"type\":\"service_account\"}}",
+        );
+        reads_and_writes::<ThreadAgent>(
+            "{\"type\":\"agent\",\"id\":\"agent_1111111111111111111113\",\"version\":1,\"name\":\"b\",\
+             \"description\":\"d\",\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+             \"inference_geo\":null,\"speed\":\"standard\"},\"system\":null,\"tools\":[],\"mcp_servers\":[],\
+             \"skills\":[],\"execution_identity\":{\"type\":\"service_account\"}}",
+        );
+    }
+}
