@@ -30,6 +30,7 @@ mod room;
 mod seldom;
 mod sessions;
 mod summary;
+mod taken;
 mod vital;
 
 use std::sync::{Arc, Mutex};

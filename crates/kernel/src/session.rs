@@ -21,8 +21,9 @@ use crate::{
     thread::Thread,
 };
 
-/// A session as its log has made it so far.
-#[derive(Debug, Clone, PartialEq)]
+/// A session as its log has made it so far. It cannot be cloned: a decision works on the one copy that it
+/// needs, and gives it out.
+#[derive(Debug, PartialEq)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -178,6 +179,62 @@ impl Session {
     /// What is queued, of every thread.
     pub fn queued(&self) -> impl Iterator<Item = &Event> {
         self.threads.iter().flat_map(|thread| &thread.queue).map(|queued| &queued.event)
+    }
+
+    /// A copy to decide on.
+    pub(crate) fn copied(&self) -> Self {
+        Self {
+            id: self.id,
+            agent: Arc::clone(&self.agent),
+            environment: self.environment,
+            title: self.title.clone(),
+            metadata: self.metadata.clone(),
+            head: self.head,
+            last: self.last,
+            created_at: self.created_at,
+            archived_at: self.archived_at,
+            deleted_at: self.deleted_at,
+            clock: self.clock,
+            tree: self.tree,
+            threads: self.threads.clone(),
+        }
+    }
+
+    /// Becomes again what it is a copy of; only what was changed since is copied once more.
+    pub(crate) fn go_back(&mut self, to: &Self) {
+        let Self {
+            id,
+            agent,
+            environment,
+            title,
+            metadata,
+            head,
+            last,
+            created_at,
+            archived_at,
+            deleted_at,
+            clock,
+            tree,
+            threads,
+        } = to;
+        self.agent.clone_from(agent);
+        (self.id, self.environment) = (*id, *environment);
+        (self.head, self.last, self.created_at) = (*head, *last, *created_at);
+        (self.archived_at, self.deleted_at) = (*archived_at, *deleted_at);
+        (self.clock, self.tree) = (*clock, *tree);
+        if self.title != *title {
+            self.title.clone_from(title);
+        }
+        if self.metadata != *metadata {
+            self.metadata.clone_from(metadata);
+        }
+        // A fact adds a thread at the end, and removes none.
+        self.threads.truncate(threads.len());
+        for (thread, before) in self.threads.iter_mut().zip(threads) {
+            if thread != before {
+                thread.clone_from(before);
+            }
+        }
     }
 
     /// What a fact means. Total: it never refuses, and a fact that does not fit changes only the head.

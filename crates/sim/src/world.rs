@@ -190,7 +190,7 @@ impl World {
     }
 
     fn append(&mut self, decision: Decision, events: &[ClientEvent]) -> Result<(), String> {
-        let Decision { facts, accepted } = decision;
+        let Decision { facts, session, accepted } = decision;
         if facts.is_empty() {
             let lost = || Err("ledger: accepted, and not in the log".into());
             return if events.is_empty() { self.judge() } else { lost() };
@@ -206,6 +206,7 @@ impl World {
             self.session.apply(fact);
             self.transcript.apply(fact);
         }
+        law!(self.session == session, "folded: the log makes another session than was decided on");
         self.facts.extend(stored);
         self.bodies.push(body);
         self.bench.see(&lines)?;
