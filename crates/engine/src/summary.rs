@@ -154,12 +154,7 @@ fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -> Result<st
         session: session.id,
         workspace,
         position: session.head,
-        status: match status::session(session).status() {
-            Status::Running => store::Status::Running,
-            Status::Idle => store::Status::Idle,
-            Status::Rescheduling => store::Status::Rescheduling,
-            Status::Terminated => store::Status::Terminated,
-        },
+        status: status::session(session).status(),
         due: due.min(),
         created_at: session.created_at,
         updated_at: session.last,
@@ -170,16 +165,6 @@ fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -> Result<st
         environment: session.environment.ok_or(Fault::Corrupt("a session without its first fact"))?,
         body,
     })
-}
-
-/// The printed status of a head row.
-pub(crate) const fn status_of(head: &store::Head) -> Status {
-    match head.status {
-        store::Status::Idle => Status::Idle,
-        store::Status::Running => Status::Running,
-        store::Status::Rescheduling => Status::Rescheduling,
-        store::Status::Terminated => Status::Terminated,
-    }
 }
 
 /// The API's session object.
@@ -207,7 +192,7 @@ pub(crate) fn session_object(
             duration_seconds: Some(seconds(now.since(head.created_at).as_micros() as u64)),
         },
         usage: Usage::of(summary.tokens(), seconds(summary.clock.active(now))),
-        status: status_of(head),
+        status: head.status,
         created_at: head.created_at,
         updated_at: head.updated_at,
         archived_at: head.archived_at,
@@ -317,7 +302,7 @@ mod tests {
             session: SessionId::from_bits(1),
             workspace: WorkspaceId::from_bits(4),
             position: 1,
-            status: store::Status::Idle,
+            status: Status::Idle,
             due: None,
             created_at: at,
             updated_at: at,
