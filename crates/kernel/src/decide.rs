@@ -285,18 +285,19 @@ fn update(draft: &mut Draft<'_>, change: Change) -> Result<(), Refusal> {
         }
     };
     let tools = match change.tools {
-        Given::Absent => session.agent.tools.clone(),
+        Given::Absent => session.agent.definition.tools.clone(),
         Given::Null => Vec::new(),
         Given::Value(tools) => tools,
     };
-    let agent = if tools == session.agent.tools {
+    let agent = if tools == session.agent.definition.tools {
         None
     } else {
         idle(session, "update the agent of")?;
         if session.agent.multiagent.is_some() {
             rules::roster::free_of_conflict(&tools, "agent.tools").map_err(Refusal::Invalid)?;
         }
-        let agent = SessionAgent { tools, ..SessionAgent::clone(&session.agent) };
+        let mut agent = SessionAgent::clone(&session.agent);
+        agent.definition.tools = tools;
         Some(alloc::boxed::Box::new(agent))
     };
     let cleared = Private::Cleared {

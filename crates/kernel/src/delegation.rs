@@ -60,16 +60,16 @@ fn spawn(
 ) -> Result<Value, String> {
     let (name, task) = (given(input, "agent")?, given(input, "task")?);
     let cast = draft.session.cast(thread).ok_or("The session is over.")?;
-    let named = |member: &Member| member.agent.name == name;
-    let own = |member: &Member| member.agent.id == cast.own;
+    let named = |member: &Member| member.agent.definition.name == name;
+    let own = |member: &Member| member.agent.definition.id == cast.own;
     let place = cast.roster.iter().position(named);
     let place = place.or_else(|| cast.roster.iter().position(own).filter(|_| name == "self"));
     let Some((member, agent)) = place.and_then(|place| Some((place, cast.roster.get(place)?))) else {
         let names: Vec<String> =
-            cast.roster.iter().map(|member| format!("`{}`", member.agent.name)).collect();
+            cast.roster.iter().map(|member| format!("`{}`", member.agent.definition.name)).collect();
         return Err(format!("There is no agent named `{name}`. `agent` is one of: {}.", names.join(", ")));
     };
-    let agent_name = agent.agent.name.clone();
+    let agent_name = agent.agent.definition.name.clone();
     let most = draft.session.tree.max_threads;
     if draft.session.slots() >= most as usize {
         return Err(format!(

@@ -153,19 +153,16 @@ impl Session {
     /// What a thread's agent is, for its model.
     pub fn cast(&self, thread: ThreadId) -> Option<Cast<'_>> {
         let thread = self.thread(thread)?;
-        let (model, system, tools) = match self.member(thread) {
-            Some(Member { agent, .. }) => (&agent.model, &agent.system, &agent.tools),
-            None => (&self.agent.model, &self.agent.system, &self.agent.tools),
+        let agent = match self.member(thread) {
+            Some(member) => &member.agent.definition,
+            None => &self.agent.definition,
         };
         let leads = thread.depth < self.tree.max_depth;
         Some(Cast {
-            own: match self.member(thread) {
-                Some(member) => member.agent.id,
-                None => self.agent.id,
-            },
-            model,
-            system: system.as_deref(),
-            tools,
+            own: agent.id,
+            model: &agent.model,
+            system: agent.system.as_deref(),
+            tools: &agent.tools,
             roster: if leads { self.roster(thread) } else { &[] },
             reports: thread.parent.is_some(),
         })
@@ -273,7 +270,7 @@ impl Session {
                 self.metadata.clone_from(metadata);
                 self.created_at = at;
                 self.tree = *tree;
-                self.threads.push(Thread::primary(thread, self.agent.name.clone(), at));
+                self.threads.push(Thread::primary(thread, self.agent.definition.name.clone(), at));
             }
             Note::Archived => {
                 self.archived_at = Some(at);
@@ -342,7 +339,7 @@ impl Session {
     fn child(&mut self, parent: ThreadId, id: ThreadId, member: usize, waits: Option<EventId>, at: Stamp) {
         let Some(thread) = self.thread(parent) else { return };
         let Some(agent) = self.roster(thread).get(member) else { return };
-        let child = thread.child(id, member, agent.agent.name.clone(), at);
+        let child = thread.child(id, member, agent.agent.definition.name.clone(), at);
         self.threads.push(child);
         if let (Some(call), Some(parent)) = (waits, self.thread_mut(parent)) {
             parent.wait(call, id);

@@ -8,7 +8,7 @@ use kernel::{
     Change, Decision, Fact, Input, Moment, Opening, Piece, Refusal, Search, Seed, Session, Transcript, Want,
     decide, fact, wants,
 };
-use protocol::agent::SessionAgent;
+use protocol::agent::{AgentDefinition, SessionAgent};
 use protocol::content::Block;
 use protocol::event::Verdict as Confirmed;
 use protocol::input::ClientEvent;
@@ -461,7 +461,7 @@ fn verdict(event: &ClientEvent) -> (&'static str, &Option<String>) {
 }
 
 fn blank(kit: &Kit) -> Session {
-    let agent = SessionAgent {
+    let definition = AgentDefinition {
         id: AgentId::from_bits(4),
         version: 1,
         name: "weaver".into(),
@@ -471,6 +471,9 @@ fn blank(kit: &Kit) -> Session {
         tools: kit.tools(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
+    };
+    let agent = SessionAgent {
+        definition,
         multiagent: None,
         execution_identity: protocol::agent::ExecutionIdentity::default(),
     };

@@ -91,7 +91,7 @@ impl World {
             bodies: Vec::new(),
             facts: Vec::new(),
             transcripts: BTreeMap::new(),
-            kit: Kit::of(team.agent.tools.clone()),
+            kit: Kit::of(team.agent.definition.tools.clone()),
             counters: Counters::default(),
             single: Single::new(),
             errands: Errands::new(team.clone()),

@@ -31,7 +31,7 @@ pub(super) async fn version(
 ) -> Result<Option<Agent>, Problem> {
     let current: Option<Stored<Agent>> = document::find(call, Kind::Agent, id.bits(), None).await?;
     let Some(Stored { value: current, .. }) = current else { return Ok(None) };
-    let Some(version) = version.filter(|version| *version != current.version) else {
+    let Some(version) = version.filter(|version| *version != current.definition.version) else {
         return Ok(Some(current));
     };
     let then: Option<Stored<Agent>> = document::find(call, Kind::Agent, id.bits(), Some(version)).await?;
@@ -42,8 +42,8 @@ pub(super) async fn version(
 fn row(workspace: WorkspaceId, agent: &Agent) -> Result<Document, Problem> {
     Ok(Document {
         kind: Kind::Agent,
-        id: agent.id.bits(),
-        version: agent.version,
+        id: agent.definition.id.bits(),
+        version: agent.definition.version,
         workspace,
         unique_key: None,
         body: document::written(agent)?,

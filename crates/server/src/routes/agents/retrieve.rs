@@ -16,7 +16,9 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = call.id("agent_id")?;
     let version = call.query.read::<u64>("version", "a whole number")?;
     let now = current(&call, id).await?.value;
-    let Some(version) = version.filter(|version| *version != now.version) else { return Answer::json(&now) };
+    let Some(version) = version.filter(|version| *version != now.definition.version) else {
+        return Answer::json(&now);
+    };
     let then: Option<Stored<Agent>> = document::find(&call, Kind::Agent, id.bits(), Some(version)).await?;
     let then =
         then.ok_or_else(|| Problem::missing(format!("version: the agent {id} has no version {version}")))?;

@@ -63,7 +63,7 @@ async fn below(
     let pinned = agent.multiagent.as_ref().map(|roster| roster.agents.clone()).unwrap_or_default();
     let mut found = Vec::with_capacity(pinned.len());
     for pinned in pinned {
-        if pinned.id == agent.id {
+        if pinned.id == agent.definition.id {
             found.push(None);
             continue;
         }

@@ -26,7 +26,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         };
         let live = Write::ExpectLive { kind: Kind::Agent, id: id.bits(), version: None };
         let document = row(call.workspace(), &next)?;
-        let revise = Write::Revise { document, expected: stored.version, keep_history: true };
+        let revise = Write::Revise { document, expected: stored.definition.version, keep_history: true };
         Ok(Change::Writes(next, vec![live, revise]))
     })
     .await

@@ -59,9 +59,13 @@ async fn open(call: &Call, request: session::Request) -> Result<Result<Session, 
     if environment.value.archived_at.is_some() {
         return Err(environment::archived(request.environment, "environment_id").into());
     }
-    session::reachable(&effective.tools, &environment.value.config, "agent.tools")?;
+    session::reachable(&effective.definition.tools, &environment.value.config, "agent.tools")?;
     let mut expects = vec![
-        Write::ExpectLive { kind: Kind::Agent, id: agent.id.bits(), version: Some(agent.version) },
+        Write::ExpectLive {
+            kind: Kind::Agent,
+            id: agent.definition.id.bits(),
+            version: Some(agent.definition.version),
+        },
         Write::ExpectLive { kind: Kind::Environment, id: request.environment.bits(), version: None },
     ];
     expects.extend(roster::expected(&members));
