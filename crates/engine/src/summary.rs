@@ -34,6 +34,11 @@ impl Snapshot {
     }
 }
 
+/// A hash as a head row names it; [`Summary::hash`] reads it.
+fn digits(hash: &Hash) -> String {
+    hash.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
+}
+
 /// What the head row holds beside its columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
@@ -92,7 +97,7 @@ impl Summary {
             archived_at: thread.archived_at,
         });
         Self {
-            agent: snapshot.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}")),
+            agent: digits(snapshot),
             title: session.title.clone(),
             metadata: session.metadata.clone(),
             clock: session.clock,
@@ -278,8 +283,10 @@ mod tests {
         let agent: SessionAgent = serde_json::from_str(KEPT).unwrap();
         let (snapshot, body) = Snapshot::of(&Arc::new(agent)).unwrap();
         assert_eq!(String::from_utf8(body).unwrap(), KEPT);
-        let name: String = snapshot.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(name, "e0d40c4a0b611c88a354bb3a3434cea4197d5b18d9e3fc72bd25d15d2b691d70");
+        assert_eq!(
+            digits(&snapshot.hash),
+            "e0d40c4a0b611c88a354bb3a3434cea4197d5b18d9e3fc72bd25d15d2b691d70"
+        );
     }
 
     #[test]
