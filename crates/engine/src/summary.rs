@@ -204,12 +204,13 @@ pub(crate) fn session_object(
     }
 }
 
-/// The API's thread objects, the primary first.
+/// The API's object of each thread that is asked for, the primary first.
 pub(crate) fn thread_objects(
     head: &store::Head,
     summary: &Summary,
     agent: &SessionAgent,
     now: Stamp,
+    only: Option<ThreadId>,
 ) -> Vec<Thread> {
     let object = |thread: &ThreadSummary| {
         let end = thread.clock.ended.unwrap_or(now);
@@ -239,7 +240,8 @@ pub(crate) fn thread_objects(
             archived_at: thread.archived_at,
         }
     };
-    summary.threads.iter().map(object).collect()
+    let asked = |thread: &&ThreadSummary| only.is_none_or(|only| thread.id == only);
+    summary.threads.iter().filter(asked).map(object).collect()
 }
 
 fn seconds(micros: u64) -> f64 {
