@@ -86,7 +86,7 @@ impl Engine {
         let pinned = agent.multiagent.as_ref().map(|roster| roster.agents.clone()).unwrap_or_default();
         let mut found = Vec::with_capacity(pinned.len());
         for pinned in pinned {
-            if pinned.id == agent.id {
+            if pinned.id == agent.definition.id {
                 found.push(None);
                 continue;
             }

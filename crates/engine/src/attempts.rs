@@ -20,7 +20,7 @@ use crate::{
     fault::{CommitError, Fault},
     live::{Committed, State},
     log,
-    summary::{self, Hash, Summary},
+    summary::{Hash, Summary},
 };
 
 /// A hash of who asks and for what.
@@ -323,7 +323,7 @@ pub(crate) async fn told(engine: &Engine, head: store::Head, row: &Row) -> Resul
             let agent = engine.agent(&snapshot).await?;
             let end = row.first + u64::from(row.count);
             let folded = log::fold(engine, head.session, agent, end, |_| {}).await?;
-            let head = summary::head(&folded, head.workspace, &snapshot)?;
+            let head = engine.head_row(&folded, head.workspace, &snapshot)?;
             Ok(Committed { accepted: Vec::new(), head, at: row.at })
         }
         Some(_) | None => Err(WRONG),

@@ -1,14 +1,13 @@
 //! The one door to a session's log: decide, append, then publish. Commits of one session pass one
 //! queue, are decided in order and appended as one batch (docs/rules.md 8).
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, atomic::Ordering};
 
 use kernel::{Decision, Fact, Input, Note, Opening, Refusal, Session, What, decide, fact, view::Viewer};
 use protocol::{
-    EnvironmentId, EventId, SessionId, Stamp, WorkspaceId, agent::SessionAgent, event::Event, id::Kind,
-    input::ClientEvent, parse::Metadata,
+    EnvironmentId, EventId, SessionId, WorkspaceId, agent::SessionAgent, id::Kind, input::ClientEvent,
+    parse::Metadata,
 };
 use store::{Append, Write};
 use tokio::sync::oneshot;
@@ -24,6 +23,7 @@ use crate::{
     over::{Over, part},
     sessions::Work,
     summary::{self, Snapshot},
+    taken::{Accepted, Taken},
 };
 
 /// How often a lost race is run again before it is a fault.
@@ -73,10 +73,9 @@ impl Engine {
             events: new.events,
         };
         let id = opening.session;
-        let Decision { facts, .. } = kernel::open(opening, self.moment()).map_err(CommitError::Refused)?;
-        let mut session = Session::new(id, Arc::clone(&agent));
-        session.apply_all(&facts);
-        let head = summary::head(&session, workspace, &snapshot.hash)?;
+        let opened = kernel::open(opening, self.moment()).map_err(CommitError::Refused)?;
+        let Decision { facts, session, accepted: _ } = opened;
+        let head = self.head_row(&session, workspace, &snapshot.hash)?;
         let expected = expects.len();
         let mut writes = expects;
         if !self.knows(&snapshot.hash) {
@@ -246,11 +245,11 @@ async fn settle(
     batch: &mut [Pending],
 ) -> Result<Vec<Result<Committed, CommitError>>, CommitError> {
     let state = match live.current() {
-        Some(state) => State::clone(&state),
-        None => log::load(engine, live.id).await?,
+        Some(state) => state,
+        None => Arc::new(log::load(engine, live.id).await?),
     };
     let fresh = !live.taken.load(Ordering::Acquire);
-    let mut work = Batch { engine, state, writes: Vec::new(), commits: Vec::new() };
+    let mut work = Batch { engine, state, head: None, writes: Vec::new(), commits: Vec::new() };
     // What is under way in a session that we have not touched before ran in another life (docs/rules.md 2).
     if fresh && let Err(refusal) = work.decide(&Input::Recovered, None).await? {
         tracing::error!(session = %live.id, ?refusal, "the law refused a recovery");
@@ -284,52 +283,20 @@ async fn settle(
     Ok(answers)
 }
 
-/// What an input came to, while it is not durable.
-struct Taken {
-    accepted: Accepted,
-    head: store::Head,
-    at: Stamp,
-}
-
-/// The client's events in it.
-enum Accepted {
-    /// Their facts lie in the last of so many commits of the batch.
-    Now { ids: Vec<EventId>, commits: usize },
-    /// They were sent before, and taken so.
-    Before(Vec<Event>),
-}
-
-impl Taken {
-    fn told(self, written: &[Written], viewer: Option<Viewer>) -> Committed {
-        let Self { accepted, head, at } = self;
-        let accepted = match accepted {
-            Accepted::Before(events) => events,
-            Accepted::Now { ids, commits } => {
-                let own = commits.checked_sub(1).and_then(|last| written.get(last));
-                let facts = own.map(|own| own.facts.as_slice()).unwrap_or_default();
-                let shown = |fact| viewer.and_then(|viewer| attempts::said(fact, viewer));
-                let said = |id: &EventId| {
-                    facts.iter().filter_map(shown).find(|event| event.id == *id).map(Cow::into_owned)
-                };
-                ids.iter().filter_map(said).collect()
-            }
-        };
-        Committed { accepted, head, at }
-    }
-}
-
 /// What a batch comes to.
 struct Batch<'a> {
     engine: &'a Engine,
-    state: State,
+    state: Arc<State>,
+    /// The head row of `state`, once somebody needs it.
+    head: Option<store::Head>,
     writes: Vec<Write>,
     commits: Vec<Written>,
 }
 
 /// One commit of a batch.
-struct Written {
+pub(crate) struct Written {
     first: u64,
-    facts: Vec<Fact>,
+    pub(crate) facts: Vec<Fact>,
     /// Bytes of it in the log.
     bytes: usize,
 }
@@ -340,15 +307,14 @@ impl Batch<'_> {
         if foreign || self.state.session.deleted_at.is_some() {
             return Ok(Err(CommitError::NotFound));
         }
-        let session = &self.state.session;
+        let (session, before) = (self.state.session.id, self.state.session.head);
         if let Some(attempt) = &pending.attempt
-            && let Some(row) = attempts::find(self.engine, session.id, session.head, attempt).await?
+            && let Some(row) = attempts::find(self.engine, session, before, attempt).await?
         {
-            let head = summary::head(session, self.state.workspace, &self.state.snapshot)?;
+            let head = self.head()?;
             let Committed { accepted, head, at } = attempts::told(self.engine, head, &row).await?;
             return Ok(Ok(Taken { accepted: Accepted::Before(accepted), head, at }));
         }
-        let before = session.head;
         let ids = match &pending.input {
             None => Vec::new(),
             Some(input) => {
@@ -361,7 +327,7 @@ impl Batch<'_> {
                 }
             }
         };
-        let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
+        let head = self.head()?;
         let at = if self.state.session.head > before {
             head.updated_at
         } else {
@@ -392,34 +358,36 @@ impl Batch<'_> {
             let input = Input::Client { events: events.clone(), made };
             decided = decide(&self.state.session, input, moment);
         }
-        let Decision { facts, accepted } = match decided {
+        let Decision { facts, session, accepted } = match decided {
             Ok(decision) => decision,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        self.append(facts, &accepted, attempt)?;
+        if !facts.is_empty() {
+            self.append(facts, session, &accepted, attempt)?;
+        }
         Ok(Ok(accepted))
     }
 
     fn append(
         &mut self,
         facts: Vec<Fact>,
+        session: Session,
         accepted: &[EventId],
         attempt: Option<&Attempt>,
     ) -> Result<(), CommitError> {
-        if facts.is_empty() {
-            return Ok(());
-        }
-        let first = self.state.session.head;
-        let agent = Arc::clone(&self.state.session.agent);
-        self.state.session.apply_all(&facts);
-        if !Arc::ptr_eq(&agent, &self.state.session.agent) {
-            let (snapshot, body) = Snapshot::of(&self.state.session.agent)?;
-            self.state.snapshot = snapshot.hash;
-            self.state.session.agent = self.engine.shared(&snapshot);
-            self.state.agent_bytes = protocol::memory::agent(&self.state.session.agent);
+        let State { session: ref before, workspace, snapshot, agent_bytes } = *self.state;
+        let first = before.head;
+        let known = Arc::ptr_eq(&before.agent, &session.agent);
+        let mut state = State { session, workspace, snapshot, agent_bytes };
+        if !known {
+            let (snapshot, body) = Snapshot::of(&state.session.agent)?;
+            state.snapshot = snapshot.hash;
+            state.session.agent = self.engine.shared(&snapshot);
+            state.agent_bytes = protocol::memory::agent(&state.session.agent);
             self.writes.push(Write::PutSnapshot { hash: snapshot.hash, body });
         }
-        let head = summary::head(&self.state.session, self.state.workspace, &self.state.snapshot)?;
+        (self.state, self.head) = (Arc::new(state), None);
+        let head = self.head()?;
         let receipt = attempt.map(|attempt| attempt.kept(&facts, accepted, &self.state));
         let append = append(first, &facts, head, receipt)?;
         let bytes = append.body.len();
@@ -430,6 +398,16 @@ impl Batch<'_> {
         self.writes.extend(apart);
         self.commits.push(Written { first, facts, bytes });
         Ok(())
+    }
+
+    /// Where the batch stands, as a head row; made once, however many need it.
+    fn head(&mut self) -> Result<store::Head, Fault> {
+        let State { session, workspace, snapshot, .. } = &*self.state;
+        let head = match self.head.take() {
+            Some(head) => head,
+            None => self.engine.head_row(session, *workspace, snapshot)?,
+        };
+        Ok(self.head.insert(head).clone())
     }
 }
 
@@ -448,7 +426,7 @@ fn doubt(engine: &Engine, live: &Work) {
 }
 
 /// After the commit is durable: the new state, then the watchers, then the follower.
-fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<Written>) {
+fn publish(engine: &Engine, live: &Work, state: Arc<State>, commits: Vec<Written>) {
     {
         let mut scrolls = lock(&live.scrolls);
         for scroll in scrolls.values_mut() {
@@ -471,7 +449,7 @@ fn publish(engine: &Engine, live: &Work, state: State, commits: Vec<Written>) {
             lock(&live.scrolls).remove(&fact.thread);
         }
     }
-    live.set(Some(Arc::new(state)));
+    live.set(Some(state));
     for Written { first, facts, bytes } in commits {
         engine.counters().committed(facts.len());
         if live.flow.is_heard() {

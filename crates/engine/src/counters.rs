@@ -17,6 +17,7 @@ pub struct Counters {
     registry: Registry,
     commits: Counter<u64, AtomicU64>,
     facts: Counter<u64, AtomicU64>,
+    heads: Counter<u64, AtomicU64>,
     requests: Counter<u64, AtomicU64>,
     failures: Counter<u64, AtomicU64>,
     calls: Counter<u64, AtomicU64>,
@@ -33,11 +34,12 @@ pub struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("heddle");
-        let [commits, facts, requests, failures, calls, folded, searched] =
+        let [commits, facts, heads, requests, failures, calls, folded, searched] =
             std::array::from_fn(|_| Counter::default());
         let [live, resting, resting_bytes, feeds, blobs, free] = std::array::from_fn(|_| Gauge::default());
         registry.register("commits", "Durable commits to session logs", commits.clone());
         registry.register("facts", "Facts in those commits", facts.clone());
+        registry.register("heads", "Head rows made, each for one commit", heads.clone());
         registry.register("model_requests", "Requests made to models", requests.clone());
         registry.register("model_failures", "Requests to models that failed", failures.clone());
         registry.register("tool_calls", "Calls of built-in tools that were begun", calls.clone());
@@ -57,6 +59,7 @@ impl Default for Counters {
             registry,
             commits,
             facts,
+            heads,
             requests,
             failures,
             calls,
@@ -86,6 +89,10 @@ impl Counters {
     pub(crate) fn committed(&self, facts: usize) {
         self.commits.inc();
         self.facts.inc_by(facts as u64);
+    }
+
+    pub(crate) fn made_head(&self) {
+        self.heads.inc();
     }
 
     pub(crate) fn asked(&self) {

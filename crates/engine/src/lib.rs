@@ -35,6 +35,7 @@ mod room;
 mod seldom;
 mod sessions;
 mod summary;
+mod taken;
 mod vital;
 
 use std::sync::{Arc, Mutex};
@@ -250,14 +251,41 @@ impl Engine {
     ) -> Result<Option<Vec<Thread>>, Fault> {
         let head = self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none());
         let Some(head) = head else { return Ok(None) };
-        self.threads_at(&head, self.now()).await.map(Some)
+        self.threads_at(&head, self.now(), None).await.map(Some)
     }
 
-    /// The threads of a head row at this moment, the primary first.
-    pub async fn threads_at(&self, head: &store::Head, at: Stamp) -> Result<Vec<Thread>, Fault> {
+    /// One of them; `None`: no such session, or it has no such thread.
+    pub async fn thread(
+        &self,
+        workspace: WorkspaceId,
+        session: SessionId,
+        thread: ThreadId,
+    ) -> Result<Option<Thread>, Fault> {
+        match self.store().head(workspace, session).await?.filter(|head| head.deleted_at.is_none()) {
+            Some(head) => self.thread_at(&head, self.now(), thread).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A thread of a head row at this moment.
+    pub async fn thread_at(
+        &self,
+        head: &store::Head,
+        at: Stamp,
+        thread: ThreadId,
+    ) -> Result<Option<Thread>, Fault> {
+        self.threads_at(head, at, Some(thread)).await.map(|found| found.into_iter().next())
+    }
+
+    async fn threads_at(
+        &self,
+        head: &store::Head,
+        at: Stamp,
+        only: Option<ThreadId>,
+    ) -> Result<Vec<Thread>, Fault> {
         let summary = Summary::read(&head.body)?;
         let agent = self.agent(&summary.hash()?).await?;
-        Ok(summary::thread_objects(head, &summary, &agent, at))
+        Ok(summary::thread_objects(head, &summary, &agent, at, only))
     }
 
     /// The body of the last request to a thread's model, as a provider is sent it: for debugging. `None`: no

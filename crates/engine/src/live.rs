@@ -74,7 +74,7 @@ pub struct Committed {
 }
 
 /// A session as its log has made it, and what the store must know beside it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct State {
     pub(crate) session: Session,
     pub(crate) workspace: WorkspaceId,

@@ -74,10 +74,10 @@ impl Engine {
         if environment.archived_at.is_some() {
             return Err(environment::archived(id, "environment_id").into());
         }
-        session::reachable(&effective.tools, &environment.config, "agent.tools")?;
+        session::reachable(&effective.definition.tools, &environment.config, "agent.tools")?;
         let live = |id: AgentId, version| Write::ExpectLive { kind: AGENT, id: id.bits(), version };
         let mut expects = vec![
-            live(agent.id, Some(agent.version)),
+            live(agent.definition.id, Some(agent.definition.version)),
             Write::ExpectLive { kind: Kind::new(Environment::KIND), id: id.bits(), version: None },
         ];
         expects.extend(members.iter().map(|member| live(member.id, None)));
@@ -107,7 +107,9 @@ impl Engine {
         }
         let known = wanted.is_some() && look(None).await?.is_some();
         let (path, message) = match wanted {
-            Some(version) if known => ("agent.version", format!("the agent {id} has no version {version}")),
+            Some(version) if known => {
+                ("agent.definition.version", format!("the agent {id} has no version {version}"))
+            }
             Some(_) | None => ("agent", format!("there is no agent {id}")),
         };
         Err(Invalid { absent: true, ..Invalid::new(path, message) }.into())

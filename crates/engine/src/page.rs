@@ -235,10 +235,8 @@ impl Page<'_> {
             self.bytes += row.body.len();
         }
         let facts = kernel::fact::decode(&row.body).map_err(Fault::unreadable)?;
-        let shown = (row.first..).zip(&facts).filter_map(|(position, fact)| {
-            view::event(fact, self.viewer).map(|event| (position, Arc::new(event.into_owned())))
-        });
-        Ok(shown.collect())
+        let shown = |(position, fact)| Some((position, Arc::new(view::into_event(fact, self.viewer)?)));
+        Ok((row.first..).zip(facts).filter_map(shown).collect())
     }
 
     fn keep(&mut self, event: Arc<Event>, cursor: EventCursor) {

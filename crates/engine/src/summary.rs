@@ -14,7 +14,7 @@ use protocol::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::fault::Fault;
+use crate::{Engine, fault::Fault};
 
 /// A content hash: names a snapshot.
 pub(crate) type Hash = [u8; 32];
@@ -32,6 +32,11 @@ impl Snapshot {
         let hash: Hash = Sha256::digest(&body).into();
         Ok((Self { hash, agent: Arc::clone(agent) }, body))
     }
+}
+
+/// A hash as a head row names it; [`Summary::hash`] reads it.
+fn digits(hash: &Hash) -> String {
+    hash.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}"))
 }
 
 /// What the head row holds beside its columns.
@@ -92,7 +97,7 @@ impl Summary {
             archived_at: thread.archived_at,
         });
         Self {
-            agent: snapshot.iter().fold(String::new(), |digits, byte| format!("{digits}{byte:02x}")),
+            agent: digits(snapshot),
             title: session.title.clone(),
             metadata: session.metadata.clone(),
             clock: session.clock,
@@ -131,8 +136,20 @@ impl Summary {
     }
 }
 
-/// The head row of `session`.
-pub(crate) fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -> Result<store::Head, Fault> {
+impl Engine {
+    /// The head row of `session`, counted: a commit makes it once.
+    pub(crate) fn head_row(
+        &self,
+        session: &Session,
+        workspace: WorkspaceId,
+        snapshot: &Hash,
+    ) -> Result<store::Head, Fault> {
+        self.counters().made_head();
+        head(session, workspace, snapshot)
+    }
+}
+
+fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -> Result<store::Head, Fault> {
     let body = serde_json::to_vec(&Summary::of(session, snapshot)).map_err(Fault::unwritable)?;
     let due = kernel::wants(session).into_iter().filter_map(|want| match want {
         kernel::Want::Wake { at, .. } => Some(at),
@@ -142,32 +159,17 @@ pub(crate) fn head(session: &Session, workspace: WorkspaceId, snapshot: &Hash) -
         session: session.id,
         workspace,
         position: session.head,
-        status: match status::session(session).status() {
-            Status::Running => store::Status::Running,
-            Status::Idle => store::Status::Idle,
-            Status::Rescheduling => store::Status::Rescheduling,
-            Status::Terminated => store::Status::Terminated,
-        },
+        status: status::session(session).status(),
         due: due.min(),
         created_at: session.created_at,
         updated_at: session.last,
         archived_at: session.archived_at,
         deleted_at: session.deleted_at,
-        agent: session.agent.id,
-        agent_version: session.agent.version,
+        agent: session.agent.definition.id,
+        agent_version: session.agent.definition.version,
         environment: session.environment.ok_or(Fault::Corrupt("a session without its first fact"))?,
         body,
     })
-}
-
-/// The printed status of a head row.
-pub(crate) const fn status_of(head: &store::Head) -> Status {
-    match head.status {
-        store::Status::Idle => Status::Idle,
-        store::Status::Running => Status::Running,
-        store::Status::Rescheduling => Status::Rescheduling,
-        store::Status::Terminated => Status::Terminated,
-    }
 }
 
 /// The API's session object.
@@ -195,19 +197,20 @@ pub(crate) fn session_object(
             duration_seconds: Some(seconds(now.since(head.created_at).as_micros() as u64)),
         },
         usage: Usage::of(summary.tokens(), seconds(summary.clock.active(now))),
-        status: status_of(head),
+        status: head.status,
         created_at: head.created_at,
         updated_at: head.updated_at,
         archived_at: head.archived_at,
     }
 }
 
-/// The API's thread objects, the primary first.
+/// The API's object of each thread that is asked for, the primary first.
 pub(crate) fn thread_objects(
     head: &store::Head,
     summary: &Summary,
     agent: &SessionAgent,
     now: Stamp,
+    only: Option<ThreadId>,
 ) -> Vec<Thread> {
     let object = |thread: &ThreadSummary| {
         let end = thread.clock.ended.unwrap_or(now);
@@ -237,9 +240,88 @@ pub(crate) fn thread_objects(
             archived_at: thread.archived_at,
         }
     };
-    summary.threads.iter().map(object).collect()
+    let asked = |thread: &&ThreadSummary| only.is_none_or(|only| thread.id == only);
+    summary.threads.iter().filter(asked).map(object).collect()
 }
 
 fn seconds(micros: u64) -> f64 {
     micros as f64 / 1_000_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kernel::{Moment, Opening, Seed, Tree};
+    use protocol::{EnvironmentId, SessionId};
+
+    /// A snapshot and a head row, as earlier versions have kept them.
+    const KEPT: &str = "{\"type\":\"agent\",\"id\":\"agent_1111111111111111111112\",\"version\":3,\"name\":\"a\",\
+        \"description\":null,\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+        \"inference_geo\":null,\"speed\":\"standard\"},\"system\":\"s\",\"tools\":[{\"type\":\"custom\",\
+        \"name\":\"look_up\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\
+        \"properties\":{\"b\":{},\"a\":{}}}}],\"mcp_servers\":[],\"skills\":[],\
+        \"multiagent\":{\"type\":\"coordinator\",\"agents\":[{\"type\":\"agent\",\
+        \"id\":\"agent_1111111111111111111113\",\"version\":1,\"name\":\"b\",\"description\":\"d\",\
+        \"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\"inference_geo\":null,\
+        \"speed\":\"standard\"},\"system\":null,\"tools\":[],\"mcp_servers\":[],\"skills\":[],\
+        \"execution_identity\":{\"type\":\"service_account\"},\"multiagent\":{\"type\":\"coordinator\",\
+        \"agents\":[]}},{\"type\":\"agent\",\"id\":\"agent_1111111111111111111112\",\"version\":3,\
+        \"name\":\"a\",\"description\":null,\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+        \"inference_geo\":null,\"speed\":\"standard\"},\"system\":null,\"tools\":[],\"mcp_servers\":[],\
+        \"skills\":[],\"execution_identity\":{\"type\":\"service_account\"}}]},\
+        \"execution_identity\":{\"type\":\"service_account\"}}";
+
+    const HEAD: &str = "{\"agent\":\"abababababababababababababababababababababababababababababababab\",\
+        \"title\":\"t\",\"metadata\":{\"k\":\"v\"},\"clock\":{\"active\":0,\"since\":null,\
+        \"ever\":false,\"first\":null,\"ended\":null},\"queued\":0,\
+        \"threads\":[{\"id\":\"sthr_1111111111111111111113\",\"parent\":null,\"status\":\"idle\",\
+        \"tokens\":{\"input\":0,\"output\":0,\"cache_read\":0,\"cache_write_5m\":0,\
+        \"cache_write_1h\":0},\"clock\":{\"active\":0,\"since\":null,\"ever\":false,\"first\":null,\
+        \"ended\":null},\"created_at\":\"2023-11-14T22:13:20.000000Z\",\
+        \"updated_at\":\"2023-11-14T22:13:20.000000Z\"}]}";
+
+    #[test]
+    fn a_snapshot_is_kept_under_the_name_that_it_always_had() {
+        let agent: SessionAgent = serde_json::from_str(KEPT).unwrap();
+        let (snapshot, body) = Snapshot::of(&Arc::new(agent)).unwrap();
+        assert_eq!(String::from_utf8(body).unwrap(), KEPT);
+        assert_eq!(
+            digits(&snapshot.hash),
+            "e0d40c4a0b611c88a354bb3a3434cea4197d5b18d9e3fc72bd25d15d2b691d70"
+        );
+    }
+
+    #[test]
+    fn a_head_row_holds_what_it_always_did() {
+        let agent: Arc<SessionAgent> = Arc::new(serde_json::from_str(KEPT).unwrap());
+        let opening = Opening {
+            session: SessionId::from_bits(1),
+            thread: ThreadId::from_bits(2),
+            agent,
+            environment: EnvironmentId::from_bits(3),
+            title: Some("t".into()),
+            metadata: [("k".to_owned(), "v".to_owned())].into(),
+            tree: Tree::default(),
+            events: Vec::new(),
+        };
+        let at = Stamp::from_micros(1_700_000_000_000_000);
+        let session = kernel::open(opening, Moment { at, seed: Seed::new(0) }).unwrap().session;
+        let head = head(&session, WorkspaceId::from_bits(4), &[0xab; 32]).unwrap();
+        let row = store::Head {
+            session: SessionId::from_bits(1),
+            workspace: WorkspaceId::from_bits(4),
+            position: 1,
+            status: Status::Idle,
+            due: None,
+            created_at: at,
+            updated_at: at,
+            archived_at: None,
+            deleted_at: None,
+            agent: session.agent.definition.id,
+            agent_version: 3,
+            environment: EnvironmentId::from_bits(3),
+            body: HEAD.as_bytes().to_vec(),
+        };
+        assert_eq!(head, row);
+    }
 }

@@ -166,7 +166,13 @@ fn declines(mut details: RefusalDetails, before: u32) -> RefusalDetails {
 /// Says the events of an answer, ends its request, and answers at once the calls that nobody else will.
 ///
 /// One that says nothing is a failure, and is asked for `attempts` times in all at most.
-pub(crate) fn accept(draft: &mut Draft, thread: ThreadId, request: Request, answer: Answer, attempts: u32) {
+pub(crate) fn accept(
+    draft: &mut Draft<'_>,
+    thread: ThreadId,
+    request: Request,
+    answer: Answer,
+    attempts: u32,
+) {
     let state = draft.session.thread(thread);
     let (told_results, declined) = state.map_or((false, 0), |state| (state.told_results, state.declined));
     if let Some(failure) = empty(&answer, told_results) {

@@ -20,7 +20,7 @@ use crate::{
 /// One client event, decided against the state that the earlier ones left. `event` is its place in the
 /// request, `made` the calls that the log is known to hold beside the open ones.
 pub(crate) fn accept(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     event: usize,
     said: ClientEvent,
     made: &BTreeMap<EventId, Made>,
@@ -38,14 +38,14 @@ pub(crate) fn accept(
 }
 
 /// The thread of an open call, and the call's state.
-fn open_call(draft: &Draft, call: EventId) -> Option<(ThreadId, State)> {
+fn open_call(draft: &Draft<'_>, call: EventId) -> Option<(ThreadId, State)> {
     let thread = draft.session.thread_of_call(call)?;
     let open = thread.calls().iter().find(|open| open.id == call)?;
     Some((thread.id, open.state.clone()))
 }
 
 fn custom_result(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     event: usize,
     said: ClientEvent,
     made: &BTreeMap<EventId, Made>,
@@ -77,7 +77,7 @@ fn custom_result(
 }
 
 fn confirmation(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     event: usize,
     said: ClientEvent,
     made: &BTreeMap<EventId, Made>,
@@ -105,7 +105,7 @@ fn confirmation(
 /// The call that the log holds under an id that no open call has; one of a thread that is over takes no
 /// answer any more.
 fn earlier(
-    draft: &Draft,
+    draft: &Draft<'_>,
     made: &BTreeMap<EventId, Made>,
     event: usize,
     field: &'static str,
@@ -119,7 +119,7 @@ fn earlier(
 }
 
 fn message(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     primary: ThreadId,
     event: usize,
     said: ClientEvent,
@@ -137,7 +137,7 @@ fn message(
 }
 
 fn interrupt(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     primary: ThreadId,
     event: usize,
     named: Option<ThreadId>,

@@ -165,10 +165,12 @@ pub struct Opening {
 }
 
 /// What was decided.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Decision {
     /// The facts, in log order; may be none.
     pub facts: Vec<Fact>,
+    /// The session with these facts folded.
+    pub session: Session,
     /// The ids of the client events that were accepted, in the order of the request.
     pub accepted: Vec<EventId>,
 }
@@ -176,11 +178,12 @@ pub struct Decision {
 /// Opens a session.
 pub fn open(opening: Opening, moment: Moment) -> Result<Decision, Refusal> {
     let Opening { session, thread, agent, environment, title, metadata, tree, events } = opening;
-    let mut draft = Draft::of(&Session::new(session, agent), moment);
+    let blank = Session::new(session, agent);
+    let mut draft = Draft::of(&blank, moment);
     draft.note(thread, Note::Opened { environment, title, metadata, tree });
     draft.settle();
     let accepted = accept(&mut draft, events, &BTreeMap::new())?;
-    Ok(Decision { facts: draft.finish(), accepted })
+    Ok(draft.finish(accepted))
 }
 
 /// Whether `input` may happen to `session` now, and which facts it makes.
@@ -225,11 +228,11 @@ pub fn decide(session: &Session, input: Input, moment: Moment) -> Result<Decisio
         Input::Delete => delete(&mut draft)?,
     }
     delegation::conclude(&mut draft);
-    Ok(Decision { facts: draft.finish(), accepted })
+    Ok(draft.finish(accepted))
 }
 
 fn accept(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     events: Vec<ClientEvent>,
     made: &BTreeMap<EventId, Made>,
 ) -> Result<Vec<EventId>, Refusal> {
@@ -255,7 +258,7 @@ fn open_call(session: &Session, thread: ThreadId, call: EventId) -> Option<&Call
 /// A call begins once: whoever comes second, also from another life of the server, may not run it. One that
 /// only reads may begin again and again, and nothing is written down of it; neither is it of a call in the
 /// log of an earlier version, which counts as begun from its turn on, so that another life answers it.
-fn begins(draft: &mut Draft, thread: ThreadId, call: EventId) -> Result<(), Refusal> {
+fn begins(draft: &mut Draft<'_>, thread: ThreadId, call: EventId) -> Result<(), Refusal> {
     let open = open_call(&draft.session, thread, call).ok_or(Refusal::Stale)?;
     if matches!(open.state, State::Turn(_)) {
         draft.note(thread, Note::Began { call });
@@ -265,7 +268,7 @@ fn begins(draft: &mut Draft, thread: ThreadId, call: EventId) -> Result<(), Refu
     if again { Ok(()) } else { Err(Refusal::Stale) }
 }
 
-fn update(draft: &mut Draft, change: Change) -> Result<(), Refusal> {
+fn update(draft: &mut Draft<'_>, change: Change) -> Result<(), Refusal> {
     let primary = live_primary(&draft.session)?;
     let session = &draft.session;
     let title = match change.title {
@@ -280,18 +283,19 @@ fn update(draft: &mut Draft, change: Change) -> Result<(), Refusal> {
         }
     };
     let tools = match change.tools {
-        Given::Absent => session.agent.tools.clone(),
+        Given::Absent => session.agent.definition.tools.clone(),
         Given::Null => Vec::new(),
         Given::Value(tools) => tools,
     };
-    let agent = if tools == session.agent.tools {
+    let agent = if tools == session.agent.definition.tools {
         None
     } else {
         idle(session, "update the agent of")?;
         if session.agent.multiagent.is_some() {
             rules::roster::free_of_conflict(&tools, "agent.tools").map_err(Refusal::Invalid)?;
         }
-        let agent = SessionAgent { tools, ..SessionAgent::clone(&session.agent) };
+        let mut agent = SessionAgent::clone(&session.agent);
+        agent.definition.tools = tools;
         Some(alloc::boxed::Box::new(agent))
     };
     let cleared = Private::Cleared {
@@ -308,7 +312,7 @@ fn update(draft: &mut Draft, change: Change) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn archive(draft: &mut Draft) -> Result<(), Refusal> {
+fn archive(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     if draft.session.archived_at.is_some() && draft.session.deleted_at.is_none() {
         return Ok(());
     }
@@ -323,7 +327,7 @@ fn archive(draft: &mut Draft) -> Result<(), Refusal> {
 }
 
 /// Ends a child that prints idle, and all below it (docs/rules.md 1, 3). Once more changes nothing.
-fn archive_thread(draft: &mut Draft, thread: ThreadId) -> Result<(), Refusal> {
+fn archive_thread(draft: &mut Draft<'_>, thread: ThreadId) -> Result<(), Refusal> {
     let session = &draft.session;
     if session.deleted_at.is_some() {
         return Err(Refusal::Terminated);
@@ -353,7 +357,7 @@ fn lies_below(session: &Session, thread: &crate::Thread, above: ThreadId) -> boo
     parents.into_iter().any(|id| id == above)
 }
 
-fn delete(draft: &mut Draft) -> Result<(), Refusal> {
+fn delete(draft: &mut Draft<'_>) -> Result<(), Refusal> {
     let primary = draft.session.primary().map(|thread| thread.id).ok_or(Refusal::Terminated)?;
     if draft.session.deleted_at.is_some() {
         return Err(Refusal::Terminated);

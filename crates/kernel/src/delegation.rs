@@ -28,7 +28,7 @@ const ENDED_SHOWN: usize = 50;
 const NO_OUTPUT: &str = "(no output)";
 
 /// Carries out a call that `thread` has just made. One that waits stays open.
-pub(crate) fn run(draft: &mut Draft, thread: ThreadId, call: EventId, errand: Errand, input: &Object) {
+pub(crate) fn run(draft: &mut Draft<'_>, thread: ThreadId, call: EventId, errand: Errand, input: &Object) {
     let done = match errand {
         Errand::CreateAgent => spawn(draft, thread, call, false, input).map(Some),
         Errand::Agent => spawn(draft, thread, call, true, input).map(|_| None),
@@ -52,7 +52,7 @@ fn given<'a>(input: &'a Object, key: &str) -> Result<&'a str, String> {
 }
 
 fn spawn(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     thread: ThreadId,
     call: EventId,
     waits: bool,
@@ -60,16 +60,16 @@ fn spawn(
 ) -> Result<Value, String> {
     let (name, task) = (given(input, "agent")?, given(input, "task")?);
     let cast = draft.session.cast(thread).ok_or("The session is over.")?;
-    let named = |member: &Member| member.agent.name == name;
-    let own = |member: &Member| member.agent.id == cast.own;
+    let named = |member: &Member| member.agent.definition.name == name;
+    let own = |member: &Member| member.agent.definition.id == cast.own;
     let place = cast.roster.iter().position(named);
     let place = place.or_else(|| cast.roster.iter().position(own).filter(|_| name == "self"));
     let Some((member, agent)) = place.and_then(|place| Some((place, cast.roster.get(place)?))) else {
         let names: Vec<String> =
-            cast.roster.iter().map(|member| format!("`{}`", member.agent.name)).collect();
+            cast.roster.iter().map(|member| format!("`{}`", member.agent.definition.name)).collect();
         return Err(format!("There is no agent named `{name}`. `agent` is one of: {}.", names.join(", ")));
     };
-    let agent_name = agent.agent.name.clone();
+    let agent_name = agent.agent.definition.name.clone();
     let most = draft.session.tree.max_threads;
     if draft.session.slots() >= most as usize {
         return Err(format!(
@@ -96,7 +96,7 @@ fn spawn(
     Ok(json!({"thread_id": child, "agent": agent_name, "status": "running"}))
 }
 
-fn send_to_child(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result<Value, String> {
+fn send_to_child(draft: &mut Draft<'_>, thread: ThreadId, input: &Object) -> Result<Value, String> {
     let (id, message) = (given(input, "thread_id")?, given(input, "message")?);
     let child = id.parse().ok().and_then(|id: ThreadId| draft.session.thread(id));
     let Some(child) = child.filter(|child| child.parent == Some(thread)) else {
@@ -119,7 +119,7 @@ fn send_to_child(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result<
 }
 
 /// The children; of those that have ended the latest only, so that the answer stays readable.
-fn list(draft: &Draft, thread: ThreadId) -> Value {
+fn list(draft: &Draft<'_>, thread: ThreadId) -> Value {
     let ended = draft.session.children(thread).filter(|child| child.ended()).count();
     let mut hidden = ended.saturating_sub(ENDED_SHOWN);
     let left_out = hidden;
@@ -141,7 +141,7 @@ fn list(draft: &Draft, thread: ThreadId) -> Value {
     json!({"agents": agents, "ended_earlier": left_out})
 }
 
-fn send_to_parent(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result<Value, String> {
+fn send_to_parent(draft: &mut Draft<'_>, thread: ThreadId, input: &Object) -> Result<Value, String> {
     let message = given(input, "message")?;
     let parent = draft.session.thread(thread).and_then(|child| child.parent).ok_or("You have no parent.")?;
     if !mail::has_room(&draft.session, message.len()) {
@@ -161,7 +161,7 @@ fn send_to_parent(draft: &mut Draft, thread: ThreadId, input: &Object) -> Result
 }
 
 /// Sends `content` from one thread to another. Whether there is room for it is the caller's question.
-fn send(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>, told: Told) {
+fn send(draft: &mut Draft<'_>, from: ThreadId, to: ThreadId, content: Vec<Block>, told: Told) {
     let received = mail::envelope(&draft.session, from, &content);
     mail::say_sent(draft, from, to, content);
     if let Some(received) = received {
@@ -170,22 +170,22 @@ fn send(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>, to
 }
 
 /// A thread as the model is shown it.
-fn shown(draft: &Draft, thread: ThreadId) -> Value {
+fn shown(draft: &Draft<'_>, thread: ThreadId) -> Value {
     let Some(state) = draft.session.thread(thread) else { return Value::Null };
     let status = status::thread(&draft.session, state).status().name();
     json!({"thread_id": thread, "agent": state.agent_name, "status": status})
 }
 
-fn name(draft: &Draft, thread: ThreadId) -> String {
+fn name(draft: &Draft<'_>, thread: ThreadId) -> String {
     draft.session.thread(thread).map(|state| state.agent_name.clone()).unwrap_or_default()
 }
 
-fn kept(draft: &Draft, thread: ThreadId) -> Vec<Block> {
+fn kept(draft: &Draft<'_>, thread: ThreadId) -> Vec<Block> {
     draft.session.thread(thread).map(|state| state.report.kept.clone()).unwrap_or_default()
 }
 
 /// The parent of a child and its call that waits for the child's report.
-fn waiting(draft: &Draft, child: ThreadId) -> Option<(ThreadId, EventId)> {
+fn waiting(draft: &Draft<'_>, child: ThreadId) -> Option<(ThreadId, EventId)> {
     let parent = draft.session.thread(draft.session.thread(child)?.parent?)?;
     Some((parent.id, parent.waiting_for(child)?.id))
 }
@@ -206,7 +206,7 @@ pub(crate) enum Happened {
 }
 
 /// Tells parents of the turns of children that have ended in this input, in order, and lets them go on.
-pub(crate) fn conclude(draft: &mut Draft) {
+pub(crate) fn conclude(draft: &mut Draft<'_>) {
     while let Some((thread, why)) = draft.ended.pop_front() {
         let doing = draft.session.thread(thread).map(|state| &state.doing);
         let happened = match doing {
@@ -226,7 +226,7 @@ pub(crate) fn conclude(draft: &mut Draft) {
 }
 
 /// Tells the parent of `child` what happened to it, by the table of docs/rules.md 3, and lets it go on.
-pub(crate) fn tell(draft: &mut Draft, child: ThreadId, happened: &Happened) {
+pub(crate) fn tell(draft: &mut Draft<'_>, child: ThreadId, happened: &Happened) {
     let Some(parent) = draft.session.thread(child).and_then(|state| state.parent) else { return };
     let (content, is_error, shows) = match happened {
         Happened::Finished => (report(draft.session.thread(child)), false, true),
@@ -263,7 +263,7 @@ pub(crate) fn tell(draft: &mut Draft, child: ThreadId, happened: &Happened) {
 }
 
 /// Ends a thread and all below it, the deepest first: calls are closed, mail is cancelled, slots are free.
-pub(crate) fn end(draft: &mut Draft, thread: ThreadId, how: End) {
+pub(crate) fn end(draft: &mut Draft<'_>, thread: ThreadId, how: End) {
     let below: Vec<ThreadId> = draft.session.children(thread).map(|child| child.id).collect();
     for child in below {
         end(draft, child, End::Archived);

@@ -9,6 +9,7 @@ use protocol::{
 };
 
 use crate::{
+    decide::Decision,
     fact::{Fact, Note, Private, What},
     made,
     moment::{Dice, Moment},
@@ -19,13 +20,12 @@ use crate::{
 /// Facts in the making. Each is applied to the copy as it is said, so that the next step of a decision
 /// sees what the earlier ones left.
 #[derive(Debug)]
-pub(crate) struct Draft {
+pub(crate) struct Draft<'a> {
     pub(crate) session: Session,
     pub(crate) dice: Dice,
     pub(crate) at: Stamp,
-    position: u64,
     /// The session before this input.
-    base: Session,
+    base: &'a Session,
     /// The stamp of the first fact; each further one is a microsecond later: log order is time order
     /// (docs/rules.md 4).
     first: i64,
@@ -42,14 +42,13 @@ pub(crate) struct Draft {
     flash: Option<ThreadId>,
 }
 
-impl Draft {
-    pub(crate) fn of(session: &Session, moment: Moment) -> Self {
+impl<'a> Draft<'a> {
+    pub(crate) fn of(session: &'a Session, moment: Moment) -> Self {
         Self {
-            session: session.clone(),
+            session: session.copied(),
             dice: Dice::new(moment.seed),
             at: moment.at.max(session.last),
-            position: session.head,
-            base: session.clone(),
+            base: session,
             first: moment.at.micros().max(session.last.micros() + 1),
             facts: Vec::new(),
             open: 0,
@@ -63,12 +62,12 @@ impl Draft {
 
     /// Where the log stands before this input.
     pub(crate) const fn position(&self) -> u64 {
-        self.position
+        self.base.head
     }
 
     /// A new event id, minted where the log stands.
     pub(crate) fn mint(&mut self) -> EventId {
-        EventId::minted(self.dice.draw(), self.position)
+        EventId::minted(self.dice.draw(), self.position())
     }
 
     /// Says an event with a new id.
@@ -96,7 +95,7 @@ impl Draft {
     /// Of a call that waited for a client's result before this input: its thread, and what a client has
     /// answered it with since.
     pub(crate) fn answered(&self, call: EventId) -> Option<(ThreadId, Option<&Body>)> {
-        let thread = made::waits(&self.base, call)?;
+        let thread = made::waits(self.base, call)?;
         let first = self.facts.iter().find_map(|fact| match &fact.what {
             What::Event { event, private } => answers(&event.body, call).then_some((&event.body, private)),
             What::Note { .. } => None,
@@ -225,7 +224,7 @@ impl Draft {
         resting: Vec<(usize, Change)>,
     ) {
         let said = self.facts.split_off(self.open);
-        self.session = self.base.clone();
+        self.session.go_back(self.base);
         self.session.apply_all(&self.facts);
         let begins = running.iter().map(|(place, _)| *place).min().unwrap_or(self.open);
         let end = self.open + said.len();
@@ -248,10 +247,10 @@ impl Draft {
         }
     }
 
-    /// The facts.
-    pub(crate) fn finish(mut self) -> Vec<Fact> {
+    /// What was decided.
+    pub(crate) fn finish(mut self, accepted: Vec<EventId>) -> Decision {
         self.settle();
-        self.facts
+        Decision { facts: self.facts, session: self.session, accepted }
     }
 }
 

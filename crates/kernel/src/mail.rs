@@ -14,7 +14,7 @@ pub(crate) fn has_room(session: &Session, bytes: usize) -> bool {
 }
 
 /// Shows on the sender's side that something was sent.
-pub(crate) fn say_sent(draft: &mut Draft, from: ThreadId, to: ThreadId, content: Vec<Block>) {
+pub(crate) fn say_sent(draft: &mut Draft<'_>, from: ThreadId, to: ThreadId, content: Vec<Block>) {
     // The coordinator is not named to (docs/rules.md 5).
     let child = draft.session.thread(to).filter(|thread| thread.parent.is_some());
     let to_agent_name = child.map(|thread| thread.agent_name.clone());
@@ -32,7 +32,7 @@ pub(crate) fn envelope(session: &Session, from: ThreadId, content: &[Block]) -> 
 }
 
 /// Takes all that is queued, in log order.
-pub(crate) fn take(draft: &mut Draft, thread: ThreadId) {
+pub(crate) fn take(draft: &mut Draft<'_>, thread: ThreadId) {
     for Queued { event, private } in queue(draft, thread) {
         draft.say_as(thread, event.id, event.body, private);
     }
@@ -40,7 +40,7 @@ pub(crate) fn take(draft: &mut Draft, thread: ThreadId) {
 
 /// Writes queued mail into the history of a thread that is being stopped, unless a person's message waits
 /// with it: then that takes it along (docs/rules.md 4).
-pub(crate) fn file(draft: &mut Draft, thread: ThreadId) {
+pub(crate) fn file(draft: &mut Draft<'_>, thread: ThreadId) {
     let spoken = |queued: &Queued| matches!(queued.event.body, Body::UserMessage { .. });
     if !queue(draft, thread).iter().any(spoken) {
         take(draft, thread);
@@ -48,7 +48,7 @@ pub(crate) fn file(draft: &mut Draft, thread: ThreadId) {
 }
 
 /// Cancels the mail that a thread will never take, one note each. A person's messages stay as they are.
-pub(crate) fn cancel(draft: &mut Draft, thread: ThreadId) {
+pub(crate) fn cancel(draft: &mut Draft<'_>, thread: ThreadId) {
     for Queued { event, .. } in queue(draft, thread) {
         if !matches!(event.body, Body::UserMessage { .. }) {
             draft.note(thread, Note::Cancelled { event: event.id });
@@ -56,13 +56,13 @@ pub(crate) fn cancel(draft: &mut Draft, thread: ThreadId) {
     }
 }
 
-fn queue(draft: &Draft, thread: ThreadId) -> Vec<Queued> {
+fn queue(draft: &Draft<'_>, thread: ThreadId) -> Vec<Queued> {
     draft.session.thread(thread).map(|state| state.queue.iter().cloned().collect()).unwrap_or_default()
 }
 
 /// Answers a delegation call.
 pub(crate) fn answer(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     thread: ThreadId,
     call: EventId,
     content: Vec<Block>,

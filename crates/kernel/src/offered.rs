@@ -82,15 +82,22 @@ fn errand_spec(errand: Errand, cast: &Cast<'_>) -> ToolSpec {
 
 fn roster(cast: &Cast<'_>) -> String {
     let line = |member: &Member| {
-        let about = member.agent.description.as_deref().map(|about| format!(": {about}")).unwrap_or_default();
-        format!("- {}{about}", member.agent.name)
+        let about = member
+            .agent
+            .definition
+            .description
+            .as_deref()
+            .map(|about| format!(": {about}"))
+            .unwrap_or_default();
+        format!("- {}{about}", member.agent.definition.name)
     };
     cast.roster.iter().map(line).collect::<Vec<String>>().join("\n")
 }
 
 fn who(cast: &Cast<'_>) -> Value {
-    let own = cast.roster.iter().any(|member| member.agent.id == cast.own).then_some("self");
-    let names: Vec<&str> = cast.roster.iter().map(|member| member.agent.name.as_str()).chain(own).collect();
+    let own = cast.roster.iter().any(|member| member.agent.definition.id == cast.own).then_some("self");
+    let names: Vec<&str> =
+        cast.roster.iter().map(|member| member.agent.definition.name.as_str()).chain(own).collect();
     json!({"type": "string", "enum": names, "description": "Which agent."})
 }
 

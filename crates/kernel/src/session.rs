@@ -21,8 +21,9 @@ use crate::{
     thread::Thread,
 };
 
-/// A session as its log has made it so far.
-#[derive(Debug, Clone, PartialEq)]
+/// A session as its log has made it so far. It cannot be cloned: a decision works on the one copy that it
+/// needs, and gives it out.
+#[derive(Debug, PartialEq)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,
@@ -152,19 +153,16 @@ impl Session {
     /// What a thread's agent is, for its model.
     pub fn cast(&self, thread: ThreadId) -> Option<Cast<'_>> {
         let thread = self.thread(thread)?;
-        let (model, system, tools) = match self.member(thread) {
-            Some(Member { agent, .. }) => (&agent.model, &agent.system, &agent.tools),
-            None => (&self.agent.model, &self.agent.system, &self.agent.tools),
+        let agent = match self.member(thread) {
+            Some(member) => &member.agent.definition,
+            None => &self.agent.definition,
         };
         let leads = thread.depth < self.tree.max_depth;
         Some(Cast {
-            own: match self.member(thread) {
-                Some(member) => member.agent.id,
-                None => self.agent.id,
-            },
-            model,
-            system: system.as_deref(),
-            tools,
+            own: agent.id,
+            model: &agent.model,
+            system: agent.system.as_deref(),
+            tools: &agent.tools,
             roster: if leads { self.roster(thread) } else { &[] },
             reports: thread.parent.is_some(),
         })
@@ -178,6 +176,62 @@ impl Session {
     /// What is queued, of every thread.
     pub fn queued(&self) -> impl Iterator<Item = &Event> {
         self.threads.iter().flat_map(|thread| &thread.queue).map(|queued| &queued.event)
+    }
+
+    /// A copy to decide on.
+    pub(crate) fn copied(&self) -> Self {
+        Self {
+            id: self.id,
+            agent: Arc::clone(&self.agent),
+            environment: self.environment,
+            title: self.title.clone(),
+            metadata: self.metadata.clone(),
+            head: self.head,
+            last: self.last,
+            created_at: self.created_at,
+            archived_at: self.archived_at,
+            deleted_at: self.deleted_at,
+            clock: self.clock,
+            tree: self.tree,
+            threads: self.threads.clone(),
+        }
+    }
+
+    /// Becomes again what it is a copy of; only what was changed since is copied once more.
+    pub(crate) fn go_back(&mut self, to: &Self) {
+        let Self {
+            id,
+            agent,
+            environment,
+            title,
+            metadata,
+            head,
+            last,
+            created_at,
+            archived_at,
+            deleted_at,
+            clock,
+            tree,
+            threads,
+        } = to;
+        self.agent.clone_from(agent);
+        (self.id, self.environment) = (*id, *environment);
+        (self.head, self.last, self.created_at) = (*head, *last, *created_at);
+        (self.archived_at, self.deleted_at) = (*archived_at, *deleted_at);
+        (self.clock, self.tree) = (*clock, *tree);
+        if self.title != *title {
+            self.title.clone_from(title);
+        }
+        if self.metadata != *metadata {
+            self.metadata.clone_from(metadata);
+        }
+        // A fact adds a thread at the end, and removes none.
+        self.threads.truncate(threads.len());
+        for (thread, before) in self.threads.iter_mut().zip(threads) {
+            if thread != before {
+                thread.clone_from(before);
+            }
+        }
     }
 
     /// What a fact means. Total: it never refuses, and a fact that does not fit changes only the head.
@@ -216,7 +270,7 @@ impl Session {
                 self.metadata.clone_from(metadata);
                 self.created_at = at;
                 self.tree = *tree;
-                self.threads.push(Thread::primary(thread, self.agent.name.clone(), at));
+                self.threads.push(Thread::primary(thread, self.agent.definition.name.clone(), at));
             }
             Note::Archived => {
                 self.archived_at = Some(at);
@@ -285,7 +339,7 @@ impl Session {
     fn child(&mut self, parent: ThreadId, id: ThreadId, member: usize, waits: Option<EventId>, at: Stamp) {
         let Some(thread) = self.thread(parent) else { return };
         let Some(agent) = self.roster(thread).get(member) else { return };
-        let child = thread.child(id, member, agent.agent.name.clone(), at);
+        let child = thread.child(id, member, agent.agent.definition.name.clone(), at);
         self.threads.push(child);
         if let (Some(call), Some(parent)) = (waits, self.thread_mut(parent)) {
             parent.wait(call, id);

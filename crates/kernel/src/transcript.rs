@@ -338,7 +338,11 @@ mod tests {
     use super::*;
     use crate::Session;
     use alloc::borrow::ToOwned;
-    use protocol::{SessionId, Stamp, agent::SessionAgent, usage::Tokens};
+    use protocol::{
+        SessionId, Stamp,
+        agent::{AgentDefinition, SessionAgent},
+        usage::Tokens,
+    };
 
     #[test]
     fn a_history_is_as_long_as_it_was_at_the_last_answer_that_told() {
@@ -383,7 +387,7 @@ mod tests {
         }
         let weighed = transcript.bytes() - empty;
         assert!((100_000..180_000).contains(&weighed), "{weighed}");
-        let agent = SessionAgent {
+        let definition = AgentDefinition {
             id: protocol::AgentId::from_bits(1),
             version: 1,
             name: "a".to_owned(),
@@ -393,6 +397,9 @@ mod tests {
             tools: Vec::new(),
             mcp_servers: Vec::new(),
             skills: Vec::new(),
+        };
+        let agent = SessionAgent {
+            definition,
             multiagent: None,
             execution_identity: protocol::agent::ExecutionIdentity::ServiceAccount,
         };

@@ -50,7 +50,7 @@ pub(crate) fn unreadable() -> String {
 
 /// At a turn's start and at each tool boundary: takes all that is queued, and asks the model if there is
 /// something to ask it.
-pub(crate) fn go_on(draft: &mut Draft, thread: ThreadId) {
+pub(crate) fn go_on(draft: &mut Draft<'_>, thread: ThreadId) {
     let Some(state) = draft.session.thread(thread) else { return };
     match state.doing {
         Doing::Resting(_) | Doing::Due => {}
@@ -64,7 +64,12 @@ pub(crate) fn go_on(draft: &mut Draft, thread: ThreadId) {
 
 /// Hands a message or mail to a thread: taken at once by one that rests, else queued. Whether there is room
 /// in the queue is the caller's question.
-pub(crate) fn hand_over(draft: &mut Draft, to: ThreadId, body: Body, private: Option<Private>) -> EventId {
+pub(crate) fn hand_over(
+    draft: &mut Draft<'_>,
+    to: ThreadId,
+    body: Body,
+    private: Option<Private>,
+) -> EventId {
     if draft.session.thread(to).is_some_and(Thread::rests) {
         let id = draft.say_with(to, body, private);
         go_on(draft, to);
@@ -78,9 +83,9 @@ pub(crate) fn hand_over(draft: &mut Draft, to: ThreadId, body: Body, private: Op
 
 /// The turn may be over: goes on with what is queued; else, if this is a child, its parent is to be told.
 /// `why` says what was wrong with a turn that could not go on.
-pub(crate) fn rest(draft: &mut Draft, thread: ThreadId, why: &str) {
+pub(crate) fn rest(draft: &mut Draft<'_>, thread: ThreadId, why: &str) {
     let child = draft.session.thread(thread).is_some_and(|state| state.parent.is_some());
-    let doing = |draft: &Draft| draft.session.thread(thread).map(|state| state.doing.clone());
+    let doing = |draft: &Draft<'_>| draft.session.thread(thread).map(|state| state.doing.clone());
     // A child whose model cannot be asked ends, whatever is queued for it.
     if !child || doing(draft) != Some(Doing::Resting(Stop::Exhausted)) {
         go_on(draft, thread);
@@ -111,7 +116,7 @@ fn runaway(thread: &Thread) -> Option<String> {
 }
 
 /// Starts a model request, unless the turn has run away.
-pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
+pub(crate) fn ask(draft: &mut Draft<'_>, thread: ThreadId) {
     if let Some(message) = draft.session.thread(thread).and_then(runaway) {
         let error = SessionFault {
             kind: FaultKind::ToolUseLimitReached,
@@ -128,13 +133,13 @@ pub(crate) fn ask(draft: &mut Draft, thread: ThreadId) {
 }
 
 /// Ends the open request of `thread`, if there is one, which brought no answer.
-pub(crate) fn end_request(draft: &mut Draft, thread: ThreadId, ending: Ending, tokens: Tokens) {
+pub(crate) fn end_request(draft: &mut Draft<'_>, thread: ThreadId, ending: Ending, tokens: Tokens) {
     end_with(draft, thread, ending, tokens, None);
 }
 
 /// Ends the open request of `thread`, if there is one, with what only the provider can read of its answer.
 pub(crate) fn end_with(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     thread: ThreadId,
     ending: Ending,
     tokens: Tokens,
@@ -159,7 +164,7 @@ pub(crate) fn end_with(
 /// The open request failed: it is asked again, later or without what was refused, or the turn is over.
 /// `named` is what the provider names as that. It is made `attempts` times in all at most.
 pub(crate) fn failed(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     thread: ThreadId,
     failure: &Failure,
     named: Vec<Piece>,
@@ -195,7 +200,7 @@ pub(crate) fn failed(
 }
 
 /// Answers an open call in the server's own name, as an error that the model reads (docs/rules.md 5).
-pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str) {
+pub(crate) fn close(draft: &mut Draft<'_>, thread: ThreadId, call: &Call, text: &str) {
     let content = Some(vec![Block::text(text)]);
     let body = match call.state {
         State::Errand | State::Waits(_) => {
@@ -220,7 +225,7 @@ pub(crate) fn close(draft: &mut Draft, thread: ThreadId, call: &Call, text: &str
 
 /// A client has settled a call of `thread`: once that was the last that needs the client, what a person
 /// refused is answered (docs/rules.md 4), and the turn goes on if nothing is left.
-pub(crate) fn settled(draft: &mut Draft, thread: ThreadId) {
+pub(crate) fn settled(draft: &mut Draft<'_>, thread: ThreadId) {
     let calls = calls(draft, thread);
     if !calls.iter().any(|call| call.state.needs_client()) {
         for call in calls {
@@ -238,19 +243,19 @@ fn denied(runner: Runner, message: Option<&str>) -> String {
     format!("Permission to use {} has been rejected.{reason}", runner.name())
 }
 
-fn calls(draft: &Draft, thread: ThreadId) -> Vec<Call> {
+fn calls(draft: &Draft<'_>, thread: ThreadId) -> Vec<Call> {
     draft.session.thread(thread).map(|state| state.calls().to_vec()).unwrap_or_default()
 }
 
 /// Stops a thread: the request is cut, open calls are answered, queued mail is filed. The caller says the
 /// interrupt itself.
-pub(crate) fn stop(draft: &mut Draft, thread: ThreadId) {
+pub(crate) fn stop(draft: &mut Draft<'_>, thread: ThreadId) {
     cut(draft, thread, INTERRUPTED);
     mail::file(draft, thread);
 }
 
 /// Cuts the request and answers the open calls with `text`.
-pub(crate) fn cut(draft: &mut Draft, thread: ThreadId, text: &str) {
+pub(crate) fn cut(draft: &mut Draft<'_>, thread: ThreadId, text: &str) {
     end_request(draft, thread, Ending::Cut, Tokens::default());
     for call in calls(draft, thread) {
         close(draft, thread, &call, text);
@@ -264,7 +269,7 @@ pub(crate) fn no_such_tool(name: &str) -> String {
 
 /// The server stopped: a request that was open is closed and asked again; a call that may have done
 /// something is answered as unknown, and one that only reads or had not begun simply runs (docs/rules.md 2).
-pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
+pub(crate) fn recover(draft: &mut Draft<'_>, thread: ThreadId) {
     if draft.session.thread(thread).is_some_and(|state| state.request().is_some()) {
         end_request(draft, thread, Ending::Cut, Tokens::default());
         if draft.session.thread(thread).is_some_and(|state| state.doing == Doing::Due) {
@@ -281,7 +286,7 @@ pub(crate) fn recover(draft: &mut Draft, thread: ThreadId) {
 }
 
 /// Records an answer to a call that has been answered before: no effect (docs/rules.md 4).
-pub(crate) fn record_again(draft: &mut Draft, thread: ThreadId, body: Body) -> EventId {
+pub(crate) fn record_again(draft: &mut Draft<'_>, thread: ThreadId, body: Body) -> EventId {
     draft.flash(thread);
     draft.say(thread, body)
 }

@@ -30,6 +30,18 @@ pub fn event(fact: &Fact, viewer: Viewer) -> Option<Cow<'_, Event>> {
     }
 }
 
+/// The same, taken out of the fact.
+pub fn into_event(fact: Fact, viewer: Viewer) -> Option<Event> {
+    let other = match event(&fact, viewer)? {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(event) => Some(event),
+    };
+    match fact.what {
+        What::Event { event, .. } => Some(other.unwrap_or(event)),
+        What::Note { .. } => None,
+    }
+}
+
 /// The queued copy that `viewer`'s stream shows of `fact`: no cursor moves with it (docs/rules.md 7).
 pub fn queued(fact: &Fact, viewer: Viewer) -> Option<&Event> {
     match &fact.what {

@@ -6,33 +6,56 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Object, Stamp, model::ModelConfig, parse::Metadata, roster::Coordinator, schema::Tagged,
+    AgentId, Object, Stamp,
+    model::ModelConfig,
+    parse::Metadata,
+    roster::Coordinator,
+    schema::{Described, Tagged},
     tool::Tool,
 };
 
-/// A saved agent, one version of it.
+/// What an agent is wherever it is shown: saved, in a session, in a thread.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
-#[serde(tag = "type", rename = "agent")]
-#[schemars(rename = "Agent", transform = Tagged("agent"))]
-pub struct Agent {
-    /// Its id.
+pub struct AgentDefinition {
+    /// The agent it was made from.
     pub id: AgentId,
-    /// From 1; each change makes the next.
+    /// The version it was made from.
     pub version: u64,
-    /// What it is called: 1 to 256 characters.
+    /// What it is called.
     pub name: String,
-    /// What it is for: at most 2,048 characters.
+    /// What it is for.
     pub description: Option<String>,
     /// Which model thinks for it.
     pub model: ModelConfig,
-    /// Its system prompt: at most 100,000 characters.
+    /// Its system prompt.
     pub system: Option<String>,
-    /// Its tools: at most 256.
+    /// Its tools.
     pub tools: Vec<Tool>,
     /// Always empty: MCP servers are not served.
     pub mcp_servers: Vec<Object>,
     /// Always empty: skills are not served.
     pub skills: Vec<Object>,
+}
+
+/// What the schema of a saved agent says of these fields: it is the one that others are made from, and the
+/// one whose limits are looked at.
+const SAVED: &[(&str, &str)] = &[
+    ("id", "Its id."),
+    ("version", "From 1; each change makes the next."),
+    ("name", "What it is called: 1 to 256 characters."),
+    ("description", "What it is for: at most 2,048 characters."),
+    ("system", "Its system prompt: at most 100,000 characters."),
+    ("tools", "Its tools: at most 256."),
+];
+
+/// A saved agent, one version of it.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[serde(tag = "type", rename = "agent")]
+#[schemars(rename = "Agent", transform = Tagged("agent"), transform = Described(SAVED))]
+pub struct Agent {
+    /// What it is.
+    #[serde(flatten)]
+    pub definition: AgentDefinition,
     /// Whom it may call.
     pub multiagent: Option<Coordinator>,
     /// Whom it acts as.
@@ -61,24 +84,9 @@ pub enum ExecutionIdentity {
 #[serde(tag = "type", rename = "agent")]
 #[schemars(rename = "SessionAgent", transform = Tagged("agent"))]
 pub struct SessionAgent {
-    /// The agent it was made from.
-    pub id: AgentId,
-    /// The version it was made from.
-    pub version: u64,
-    /// What it is called.
-    pub name: String,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Which model thinks for it.
-    pub model: ModelConfig,
-    /// Its system prompt.
-    pub system: Option<String>,
-    /// Its tools.
-    pub tools: Vec<Tool>,
-    /// Always empty: MCP servers are not served.
-    pub mcp_servers: Vec<Object>,
-    /// Always empty: skills are not served.
-    pub skills: Vec<Object>,
+    /// What it is.
+    #[serde(flatten)]
+    pub definition: AgentDefinition,
     /// Whom it may call, definitions and all.
     pub multiagent: Option<SessionCoordinator>,
     /// Whom it acts as.
@@ -89,15 +97,7 @@ impl SessionAgent {
     /// The agent with its roster, nothing overridden.
     pub fn of(agent: &Agent, multiagent: Option<SessionCoordinator>) -> Self {
         Self {
-            id: agent.id,
-            version: agent.version,
-            name: agent.name.clone(),
-            description: agent.description.clone(),
-            model: agent.model.clone(),
-            system: agent.system.clone(),
-            tools: agent.tools.clone(),
-            mcp_servers: agent.mcp_servers.clone(),
-            skills: agent.skills.clone(),
+            definition: agent.definition.clone(),
             multiagent,
             execution_identity: agent.execution_identity,
         }
@@ -114,42 +114,16 @@ impl SessionAgent {
 #[serde(tag = "type", rename = "agent")]
 #[schemars(rename = "ThreadAgent", transform = Tagged("agent"))]
 pub struct ThreadAgent {
-    /// The agent it was made from.
-    pub id: AgentId,
-    /// The version it was made from.
-    pub version: u64,
-    /// What it is called.
-    pub name: String,
-    /// What it is for.
-    pub description: Option<String>,
-    /// Which model thinks for it.
-    pub model: ModelConfig,
-    /// Its system prompt.
-    pub system: Option<String>,
-    /// Its tools.
-    pub tools: Vec<Tool>,
-    /// Always empty: MCP servers are not served.
-    pub mcp_servers: Vec<Object>,
-    /// Always empty: skills are not served.
-    pub skills: Vec<Object>,
+    /// What it is.
+    #[serde(flatten)]
+    pub definition: AgentDefinition,
     /// Whom it acts as.
     pub execution_identity: ExecutionIdentity,
 }
 
 impl From<&SessionAgent> for ThreadAgent {
     fn from(agent: &SessionAgent) -> Self {
-        Self {
-            id: agent.id,
-            version: agent.version,
-            name: agent.name.clone(),
-            description: agent.description.clone(),
-            model: agent.model.clone(),
-            system: agent.system.clone(),
-            tools: agent.tools.clone(),
-            mcp_servers: agent.mcp_servers.clone(),
-            skills: agent.skills.clone(),
-            execution_identity: agent.execution_identity,
-        }
+        Self { definition: agent.definition.clone(), execution_identity: agent.execution_identity }
     }
 }
 
@@ -171,4 +145,56 @@ pub struct Member {
     /// Its own roster: only where the server lets threads lie deeper than one level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multiagent: Option<SessionCoordinator>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::DeserializeOwned;
+
+    fn reads_and_writes<T: Serialize + DeserializeOwned>(kept: &str) {
+        let read: T = serde_json::from_str(kept).expect("read");
+        assert_eq!(serde_json::to_string(&read).expect("written"), kept);
+    }
+
+    /// Documents, logs and snapshots hold these bytes, and a snapshot is found by the hash of its own.
+    #[test]
+    fn agents_are_written_as_they_always_were() {
+        reads_and_writes::<Agent>(
+            "{\"type\":\"agent\",\"id\":\"agent_1111111111111111111112\",\"version\":3,\"name\":\"a\",\
+             \"description\":null,\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+             \"inference_geo\":null,\"speed\":\"standard\"},\"system\":\"s\",\"tools\":[{\"type\":\"custom\",\
+             \"name\":\"look_up\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\
+             \"properties\":{\"b\":{},\"a\":{}}}}],\"mcp_servers\":[],\"skills\":[],\
+             \"multiagent\":{\"type\":\"coordinator\",\"agents\":[{\"type\":\"agent\",\
+             \"id\":\"agent_1111111111111111111113\",\"version\":1},{\"type\":\"agent\",\
+             \"id\":\"agent_1111111111111111111112\",\"version\":3}]},\
+             \"execution_identity\":{\"type\":\"service_account\"},\"metadata\":{\"k\":\"v\"},\
+             \"created_at\":\"2026-01-02T03:04:05.000000Z\",\"updated_at\":\"2026-01-02T03:04:05.000006Z\",\
+             \"archived_at\":null}",
+        );
+        reads_and_writes::<SessionAgent>(
+            "{\"type\":\"agent\",\"id\":\"agent_1111111111111111111112\",\"version\":3,\"name\":\"a\",\
+             \"description\":null,\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+             \"inference_geo\":null,\"speed\":\"standard\"},\"system\":\"s\",\"tools\":[{\"type\":\"custom\",\
+             \"name\":\"look_up\",\"description\":\"d\",\"input_schema\":{\"type\":\"object\",\
+             \"properties\":{\"b\":{},\"a\":{}}}}],\"mcp_servers\":[],\"skills\":[],\
+             \"multiagent\":{\"type\":\"coordinator\",\"agents\":[{\"type\":\"agent\",\
+             \"id\":\"agent_1111111111111111111113\",\"version\":1,\"name\":\"b\",\"description\":\"d\",\
+             \"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\"inference_geo\":null,\
+             \"speed\":\"standard\"},\"system\":null,\"tools\":[],\"mcp_servers\":[],\"skills\":[],\
+             \"execution_identity\":{\"type\":\"service_account\"},\"multiagent\":{\"type\":\"coordinator\",\
+             \"agents\":[]}},{\"type\":\"agent\",\"id\":\"agent_1111111111111111111112\",\"version\":3,\
+             \"name\":\"a\",\"description\":null,\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+             \"inference_geo\":null,\"speed\":\"standard\"},\"system\":null,\"tools\":[],\"mcp_servers\":[],\
+             \"skills\":[],\"execution_identity\":{\"type\":\"service_account\"}}]},\
+             \"execution_identity\":{\"type\":\"service_account\"}}",
+        );
+        reads_and_writes::<ThreadAgent>(
+            "{\"type\":\"agent\",\"id\":\"agent_1111111111111111111113\",\"version\":1,\"name\":\"b\",\
+             \"description\":\"d\",\"model\":{\"id\":\"m\",\"effort\":{\"type\":\"high\"},\
+             \"inference_geo\":null,\"speed\":\"standard\"},\"system\":null,\"tools\":[],\"mcp_servers\":[],\
+             \"skills\":[],\"execution_identity\":{\"type\":\"service_account\"}}",
+        );
+    }
 }

@@ -5,7 +5,7 @@ use alloc::{string::String, vec::Vec};
 
 use crate::{
     Object,
-    agent::{SessionAgent, SessionCoordinator},
+    agent::{AgentDefinition, Member, SessionAgent, SessionCoordinator},
     content::{Block, Source},
     event::{Body, Event},
     prompt::{Beside, Origin, Part},
@@ -101,23 +101,21 @@ pub fn queued(event: &Event) -> usize {
 
 /// An agent, its roster and itself included.
 pub fn agent(agent: &SessionAgent) -> usize {
-    let own = text(&agent.name)
-        + option(agent.description.as_ref())
-        + option(agent.system.as_ref())
-        + text(&agent.model.id);
-    size_of::<SessionAgent>() + PIECE + own + list(&agent.tools, tool) + members(agent.multiagent.as_ref())
+    size_of::<SessionAgent>() + PIECE + definition(&agent.definition) + members(agent.multiagent.as_ref())
 }
 
 fn members(roster: Option<&SessionCoordinator>) -> usize {
     let Some(roster) = roster else { return 0 };
-    list(&roster.agents, |member| {
-        let agent = &member.agent;
-        let own = text(&agent.name)
-            + option(agent.description.as_ref())
-            + option(agent.system.as_ref())
-            + text(&agent.model.id);
-        own + list(&agent.tools, tool) + members(member.multiagent.as_ref())
-    })
+    let one = |member: &Member| definition(&member.agent.definition) + members(member.multiagent.as_ref());
+    list(&roster.agents, one)
+}
+
+fn definition(agent: &AgentDefinition) -> usize {
+    text(&agent.name)
+        + option(agent.description.as_ref())
+        + option(agent.system.as_ref())
+        + text(&agent.model.id)
+        + list(&agent.tools, tool)
 }
 
 fn option(said: Option<&String>) -> usize {

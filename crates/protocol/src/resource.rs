@@ -27,13 +27,13 @@ pub trait Resource {
 }
 
 macro_rules! resource {
-    ($resource:ty, $kind:ty, $word:literal) => {
+    ($resource:ty, $kind:ty, $word:literal, $($id:ident).+) => {
         impl Resource for $resource {
             type Kind = $kind;
             const KIND: &'static str = $word;
 
             fn id(&self) -> Id<Self::Kind> {
-                self.id
+                self.$($id).+
             }
 
             fn created_at(&self) -> Stamp {
@@ -55,5 +55,5 @@ macro_rules! resource {
     };
 }
 
-resource!(Agent, id::Agent, "agent");
-resource!(Environment, id::Environment, "environment");
+resource!(Agent, id::Agent, "agent", definition.id);
+resource!(Environment, id::Environment, "environment", id);

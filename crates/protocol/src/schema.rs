@@ -29,6 +29,21 @@ impl Transform for Tagged {
     }
 }
 
+/// Says of fields what their own type does not: of each name, the words.
+#[derive(Debug)]
+pub(crate) struct Described(pub(crate) &'static [(&'static str, &'static str)]);
+
+impl Transform for Described {
+    fn transform(&mut self, schema: &mut Schema) {
+        let Some(properties) = schema.get_mut("properties") else { return };
+        for (name, about) in self.0 {
+            if let Some(property) = properties.get_mut(name).and_then(Value::as_object_mut) {
+                property.insert("description".into(), (*about).into());
+            }
+        }
+    }
+}
+
 impl<K: Kind> JsonSchema for Id<K> {
     fn schema_name() -> Cow<'static, str> {
         format!("{}_id", K::PREFIX).into()

@@ -28,6 +28,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rescheduling, Self::Running, Self::Idle, Self::Terminated];
+
     /// Every status's name, as the lists' filters take them.
     pub const NAMES: &'static [&'static str] = &["rescheduling", "running", "idle", "terminated"];
 
@@ -38,6 +41,19 @@ impl Status {
             Self::Idle => "idle",
             Self::Rescheduling => "rescheduling",
             Self::Terminated => "terminated",
+        }
+    }
+
+    /// The status of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Whether something goes on, or will by itself.
+    pub const fn is_busy(self) -> bool {
+        match self {
+            Self::Running | Self::Rescheduling => true,
+            Self::Idle | Self::Terminated => false,
         }
     }
 }

@@ -8,7 +8,7 @@ use kernel::{
     Change, Decision, Fact, Input, Moment, Opening, Piece, Refusal, Search, Seed, Session, Transcript, Want,
     decide, fact, wants,
 };
-use protocol::agent::SessionAgent;
+use protocol::agent::{AgentDefinition, SessionAgent};
 use protocol::content::Block;
 use protocol::event::Verdict as Confirmed;
 use protocol::input::ClientEvent;
@@ -190,7 +190,7 @@ impl World {
     }
 
     fn append(&mut self, decision: Decision, events: &[ClientEvent]) -> Result<(), String> {
-        let Decision { facts, accepted } = decision;
+        let Decision { facts, session, accepted } = decision;
         if facts.is_empty() {
             let lost = || Err("ledger: accepted, and not in the log".into());
             return if events.is_empty() { self.judge() } else { lost() };
@@ -206,6 +206,7 @@ impl World {
             self.session.apply(fact);
             self.transcript.apply(fact);
         }
+        law!(self.session == session, "folded: the log makes another session than was decided on");
         self.facts.extend(stored);
         self.bodies.push(body);
         self.bench.see(&lines)?;
@@ -460,7 +461,7 @@ fn verdict(event: &ClientEvent) -> (&'static str, &Option<String>) {
 }
 
 fn blank(kit: &Kit) -> Session {
-    let agent = SessionAgent {
+    let definition = AgentDefinition {
         id: AgentId::from_bits(4),
         version: 1,
         name: "weaver".into(),
@@ -470,6 +471,9 @@ fn blank(kit: &Kit) -> Session {
         tools: kit.tools(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
+    };
+    let agent = SessionAgent {
+        definition,
         multiagent: None,
         execution_identity: protocol::agent::ExecutionIdentity::default(),
     };

@@ -9,8 +9,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId};
-use store::{Append, Head, Status, Store, Write};
+use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
+use store::{Append, Head, Store, Write};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

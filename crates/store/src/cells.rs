@@ -1,11 +1,11 @@
 //! Values as a database takes and gives them, and how a row of them reads back as a noun.
 
 use protocol::id::Id;
-use protocol::{SessionId, Stamp};
+use protocol::{SessionId, Stamp, session::Status};
 
 use crate::fault::{Damage, Fault};
 use crate::leases::Lease;
-use crate::nouns::{Document, Head, Kind, OwnerKind, Receipt, Row, Status};
+use crate::nouns::{Document, Head, Kind, OwnerKind, Receipt, Row};
 use crate::sums;
 
 /// A parameter or a column.
@@ -170,7 +170,7 @@ impl Cells {
             session: self.id()?,
             workspace: self.id()?,
             position: self.count()?,
-            status: Status::parse(&self.text()?).ok_or(Fault::Corrupt("unknown status"))?,
+            status: Status::named(&self.text()?).ok_or(Fault::Corrupt("unknown status"))?,
             due: self.optional_stamp()?,
             created_at: self.stamp()?,
             updated_at: self.stamp()?,

@@ -42,7 +42,7 @@ pub use faults::Faults;
 pub use leases::Claim;
 pub use nouns::{
     Append, Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Owner, OwnerKind, Pin, Receipt,
-    Row, Status, Write,
+    Row, Write,
 };
 pub use threads::Ended;
 

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use crate::cells::Value;
 use crate::migrations::shelf;
-use crate::nouns::{DocumentQuery, HeadQuery, Order, Status};
+use crate::nouns::{DocumentQuery, HeadQuery, Order};
 use crate::sql::{DOCUMENT_COLUMNS, HEAD_COLUMNS, Query};
-use protocol::Stamp;
+use protocol::{Stamp, session::Status};
 
 /// One page of sessions. Each status and shelf asked for is a list of its own, in order by an index; what is
 /// left to do is to merge the beginnings of at most eight.
@@ -107,7 +107,7 @@ impl List {
             self.only("agent_version =", version);
         }
         if let Some(status) = status {
-            self.only("status =", status.as_str());
+            self.only("status =", status.name());
         }
         let bounds = [
             ("created_at >", query.created_gt),

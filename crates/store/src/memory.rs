@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
+use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
 
 use crate::blobs::{Blob, Flight, Swept, hash_of};
 use crate::fault::{CommitError, Fault};
@@ -12,7 +12,7 @@ use crate::faults::{Fate, Faults};
 use crate::leases::{Claim, Lease};
 use crate::nouns::{
     Append, Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Owner, OwnerKind, Pin, Receipt, Row,
-    Status, Write,
+    Write,
 };
 use crate::pages::{is_listed, page, rows_up_to, up_to};
 

@@ -1,6 +1,6 @@
 //! The nouns of the store: what a commit may write, what is kept, and what lists ask for.
 
-use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId};
+use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
 
 use crate::fault::Fault;
 
@@ -198,7 +198,7 @@ pub struct Head {
     pub workspace: WorkspaceId,
     /// How many facts the log holds.
     pub position: u64,
-    /// The printed status.
+    /// The printed status; its name is the word that the column holds.
     pub status: Status,
     /// When the next timer of the session is due.
     pub due: Option<Stamp>,
@@ -218,44 +218,6 @@ pub struct Head {
     pub environment: EnvironmentId,
     /// Title, metadata, usage and stats; opaque to the store.
     pub body: Vec<u8>,
-}
-
-/// A session's printed status (docs/rules.md 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    /// Nothing is going on.
-    Idle,
-    /// Some thread is busy.
-    Running,
-    /// Only a retry timer is left.
-    Rescheduling,
-    /// Ended for good.
-    Terminated,
-}
-
-impl Status {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Idle, Self::Running, Self::Rescheduling, Self::Terminated];
-
-    /// The word the column holds, which is also the API's.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Running => "running",
-            Self::Rescheduling => "rescheduling",
-            Self::Terminated => "terminated",
-        }
-    }
-
-    /// The status this word names.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == word)
-    }
-
-    /// Whether start-up must look at a session with this status.
-    pub const fn is_busy(self) -> bool {
-        matches!(self, Self::Running | Self::Rescheduling)
-    }
 }
 
 /// One row of a log: what one append kept.

@@ -108,7 +108,7 @@ const APPEND: &str = "INSERT INTO log (session, first, count, at, body, receipt,
 
 fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Value>, Expect)) {
     let Append { session, first, count, at, body, receipt, head } = append;
-    let (status, head_sum) = (head.status.as_str(), sums::head(&head));
+    let (status, head_sum) = (head.status.name(), sums::head(&head));
     let row_sum = sums::row(session, first, count, at, &body, receipt.as_deref());
     if first == 0 {
         let created = values![

@@ -1,9 +1,9 @@
 //! How queries find their rows, and what an older database becomes.
 
-use protocol::{AgentId, SessionId, Stamp, WorkspaceId};
+use protocol::{AgentId, SessionId, Stamp, WorkspaceId, session::Status};
 
 use super::*;
-use crate::nouns::{DocumentQuery, HeadQuery, Kind, Order, Status};
+use crate::nouns::{DocumentQuery, HeadQuery, Kind, Order};
 use crate::{lists, sql};
 
 const SESSION: SessionId = SessionId::from_bits(7);

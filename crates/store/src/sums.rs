@@ -44,7 +44,7 @@ pub(crate) fn head(head: &Head) -> u32 {
     let mut sum = Hasher::new();
     sum.update(&head.session.to_bytes());
     sum.update(&head.position.to_le_bytes());
-    text(&mut sum, Some(head.status.as_str()));
+    text(&mut sum, Some(head.status.name()));
     stamp(&mut sum, head.due);
     stamp(&mut sum, Some(head.updated_at));
     sum.update(&head.body);

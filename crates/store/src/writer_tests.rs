@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::cells::Value;
-use crate::nouns::{Append, Head, Status, Write};
+use crate::nouns::{Append, Head, Write};
 use crate::sql::{self, Query};
 use crate::sqlite::{Index, connect, migrate, prepare, read};
-use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId};
+use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
 
 const SESSION: SessionId = SessionId::from_bits(7);
 const WORKSPACE: WorkspaceId = WorkspaceId::from_bits(1);

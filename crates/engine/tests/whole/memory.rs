@@ -99,14 +99,14 @@ async fn an_agent_is_weighed_once_for_all_who_share_it_and_for_each_who_does_not
     const SYSTEM: usize = 50_000;
     let world = world_with_cache(Store::memory(), vec![], limits::SESSION_CACHE_BYTES).await;
     let mut agent = agent();
-    agent.system = Some("x".repeat(SYSTEM));
+    agent.definition.system = Some("x".repeat(SYSTEM));
     let bytes = || world.engine.memory().resting_bytes;
     for sessions in 1..=10 {
         world.open_with(agent.clone(), vec![]).await;
         assert!((SYSTEM..SYSTEM + sessions * 5_000 + 5_000).contains(&bytes()), "{sessions}: {}", bytes());
     }
     for own in 1..=5 {
-        agent.system = Some(format!("{own}{}", "x".repeat(SYSTEM)));
+        agent.definition.system = Some(format!("{own}{}", "x".repeat(SYSTEM)));
         world.open_with(agent.clone(), vec![]).await;
     }
     assert!(bytes() > 6 * SYSTEM, "{}", bytes());

@@ -12,7 +12,7 @@ use kernel::Input;
 use models::Oracle;
 use protocol::{
     Object, SessionId, Stamp, WorkspaceId,
-    agent::{ExecutionIdentity, SessionAgent},
+    agent::{AgentDefinition, ExecutionIdentity, SessionAgent},
     content::Block,
     event::Event,
     input::ClientEvent,
@@ -318,7 +318,7 @@ pub(crate) fn agent() -> SessionAgent {
     let ask =
         ToolConfig { name: Builtin::Write, enabled: true, permission_policy: Policy::AlwaysAsk, web: None };
     let toolset = Toolset { default_config: ToolDefault::BARE, configs: vec![ask] };
-    SessionAgent {
+    let definition = AgentDefinition {
         id: protocol::AgentId::from_bits(3),
         version: 1,
         name: "tester".into(),
@@ -328,9 +328,8 @@ pub(crate) fn agent() -> SessionAgent {
         tools: vec![Tool::Custom(tool), Tool::Toolset(toolset)],
         mcp_servers: Vec::new(),
         skills: Vec::new(),
-        multiagent: None,
-        execution_identity: ExecutionIdentity::ServiceAccount,
-    }
+    };
+    SessionAgent { definition, multiagent: None, execution_identity: ExecutionIdentity::ServiceAccount }
 }
 
 pub(crate) fn message(text: &str) -> ClientEvent {

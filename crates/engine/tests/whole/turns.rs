@@ -51,6 +51,26 @@ async fn a_plain_turn_costs_two_commits_and_shows_its_events_in_order() {
 }
 
 #[tokio::test]
+async fn a_commit_makes_its_head_row_once() {
+    let world = world(Store::memory(), vec![Act::Say(&["x"]), Act::Hang]).await;
+    let made = || (counted(&world, "heddle_commits_total"), counted(&world, "heddle_heads_total"));
+    let session = world.open(vec![]).await;
+    assert_eq!(made(), (1, 1), "opened");
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    until(&mut feed, IDLE).await;
+    assert_eq!(made(), (3, 3), "a plain turn");
+    world.send(session, vec![message("more")]).await;
+    world.puppet.asked.notified().await;
+    // They are decided together, and each is told where the log stood after it.
+    let sent = (0..20).map(|_| world.engine.commit(HOME, session, client(vec![message("and")])));
+    let told = futures_util::future::join_all(sent).await;
+    let positions: Vec<u64> = told.into_iter().map(|told| told.unwrap().head.position).collect();
+    assert!(positions.windows(2).all(|pair| pair[0] < pair[1]), "{positions:?}");
+    assert_eq!(made(), (24, 24), "many at once");
+}
+
+#[tokio::test]
 async fn previews_add_up_to_the_final_message_under_its_own_id() {
     let world = world(Store::memory(), vec![Act::Say(&["a", "b", "c"])]).await;
     let session = world.open(vec![]).await;

@@ -4,7 +4,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use protocol::{
     AgentId, Fields, Invalid, Stamp,
-    agent::{Agent, ExecutionIdentity},
+    agent::{Agent, AgentDefinition, ExecutionIdentity},
     limits,
     model::{self, ModelConfig},
     parse::{self, Given, MetadataPatch},
@@ -20,11 +20,12 @@ impl Document for Agent {
     const DELETED: Option<&'static str> = None;
 
     fn version(&self) -> Option<u64> {
-        Some(self.version)
+        Some(self.definition.version)
     }
 
     fn archived(&self) -> Invalid {
-        let message = format!("the agent {} is archived and cannot be changed; create a new agent", self.id);
+        let message =
+            format!("the agent {} is archived and cannot be changed; create a new agent", self.definition.id);
         Invalid::new("", message)
     }
 }
@@ -46,7 +47,7 @@ pub fn create(
     let metadata = fields.optional("metadata", parse::metadata)?.unwrap_or_default();
     fields.finish()?;
     let roster = rest.roster.value();
-    let agent = Agent {
+    let definition = AgentDefinition {
         id,
         version: 1,
         name,
@@ -56,6 +57,9 @@ pub fn create(
         tools: rest.tools.value().unwrap_or_default(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
+    };
+    let agent = Agent {
+        definition,
         multiagent: None,
         execution_identity: ExecutionIdentity::ServiceAccount,
         metadata,
@@ -72,7 +76,7 @@ pub fn create(
 /// An entry of the roster, or a tool of the agent, that may not be in one.
 pub fn enlist(agent: Agent, sent: &[Sent], found: &[Option<Agent>], nested: bool) -> Result<Agent, Invalid> {
     let coordinator = roster::pinned(&agent, sent, found, nested)?;
-    roster::free_of_conflict(&agent.tools, "tools")?;
+    roster::free_of_conflict(&agent.definition.tools, "tools")?;
     Ok(Agent { multiagent: Some(coordinator), ..agent })
 }
 
@@ -95,19 +99,19 @@ pub fn revise(
     if agent.archived_at.is_some() {
         return Err(agent.archived().into());
     }
-    if let Some(sent) = change.version.filter(|sent| *sent != agent.version) {
-        return Err(Refused::Stale { sent, current: agent.version });
+    if let Some(sent) = change.version.filter(|sent| *sent != agent.definition.version) {
+        return Err(Refused::Stale { sent, current: agent.definition.version });
     }
     let mut next = agent.clone();
     if let Some(name) = change.name {
-        next.name = name;
+        next.definition.name = name;
     }
     if let Some(model) = change.model {
-        next.model = model;
+        next.definition.model = model;
     }
-    replace(&mut next.description, change.rest.description);
-    replace(&mut next.system, change.rest.system);
-    replace(&mut next.tools, change.rest.tools);
+    replace(&mut next.definition.description, change.rest.description);
+    replace(&mut next.definition.system, change.rest.system);
+    replace(&mut next.definition.tools, change.rest.tools);
     if let Some(patch) = change.metadata {
         next.metadata = parse::patched(&agent.metadata, patch, false, "metadata")?;
     }
@@ -117,18 +121,20 @@ pub fn revise(
         Given::Value(sent) => enlist(next, &sent, found, nested)?,
     };
     if next.multiagent.is_some() {
-        roster::free_of_conflict(&next.tools, "tools")?;
+        roster::free_of_conflict(&next.definition.tools, "tools")?;
     }
-    if at_version(next.clone(), agent.version) == at_version(agent.clone(), agent.version) {
+    if at_version(next.clone(), agent.definition.version)
+        == at_version(agent.clone(), agent.definition.version)
+    {
         return Ok(None);
     }
-    Ok(Some(Agent { updated_at: at, ..at_version(next, agent.version + 1) }))
+    Ok(Some(Agent { updated_at: at, ..at_version(next, agent.definition.version + 1) }))
 }
 
 /// The agent as this version of it; its own place in its roster goes with it.
 fn at_version(mut agent: Agent, version: u64) -> Agent {
-    agent.version = version;
-    let id = agent.id;
+    agent.definition.version = version;
+    let id = agent.definition.id;
     let own = agent.multiagent.iter_mut().flat_map(|roster| &mut roster.agents);
     own.filter(|pinned| pinned.id == id).for_each(|pinned| pinned.version = version);
     agent

@@ -101,7 +101,8 @@ fn another_identity_is_not_served() {
 #[test]
 fn a_change_is_a_new_version() {
     let next = changed(json!({"name": "other", "version": 1})).expect("legal").expect("a change");
-    assert_eq!(next, Agent { version: 2, name: "other".into(), updated_at: LATER, ..full() });
+    let definition = AgentDefinition { version: 2, name: "other".into(), ..full().definition };
+    assert_eq!(next, Agent { definition, updated_at: LATER, ..full() });
 }
 
 #[test]
@@ -117,11 +118,15 @@ fn no_effective_change_is_no_version() {
 
 #[test]
 fn null_and_empty_clear_what_can_be_cleared() {
-    let cleared = Agent {
+    let definition = AgentDefinition {
         version: 2,
         description: None,
         system: None,
         tools: Vec::new(),
+        ..full().definition
+    };
+    let cleared = Agent {
+        definition,
         metadata: BTreeMap::from([("b".to_string(), "2".to_string())]),
         updated_at: LATER,
         ..full()
@@ -206,23 +211,24 @@ proptest! {
             let input_schema = json!({"type": "object"}).as_object().cloned().unwrap();
             Tool::Custom(CustomTool { name: name.clone(), description: "d".into(), input_schema })
         };
-        let expected = Agent {
-            description: text(description, &before.description),
-            system: text(system, &before.system),
+        let stored = before.definition.clone();
+        let definition = AgentDefinition {
+            description: text(description, &stored.description),
+            system: text(system, &stored.system),
             tools: match tools {
-                Given::Absent => before.tools.clone(),
+                Given::Absent => stored.tools.clone(),
                 Given::Null => Vec::new(),
                 Given::Value(names) => names.iter().map(custom).collect(),
             },
-            metadata: kept,
-            ..before.clone()
+            ..stored
         };
+        let expected = Agent { definition, metadata: kept, ..before.clone() };
         let next = revised(&before, body.clone()).expect("legal");
         if expected == before {
             prop_assert_eq!(next, None);
         } else {
             let next = next.expect("a change");
-            prop_assert_eq!(&next, &Agent { version: 2, updated_at: LATER, ..expected });
+            prop_assert_eq!(&next, &at_version(Agent { updated_at: LATER, ..expected }, 2));
             prop_assert_eq!(revised(&next, body), Ok(None));
         }
     }
@@ -240,7 +246,7 @@ fn enlisted(sent: &[Sent], found: &[Option<Agent>]) -> Result<Agent, Invalid> {
 #[test]
 fn a_roster_is_pinned_and_the_agents_own_place_goes_with_its_version() {
     let sent = [Sent::Agent { id: AgentId::from_bits(8), version: None }, Sent::Own];
-    let agent = enlisted(&sent, &[Some(Agent { version: 3, ..member(8, "a") }), None]).expect("legal");
+    let agent = enlisted(&sent, &[Some(at_version(member(8, "a"), 3)), None]).expect("legal");
     let pins = |agent: &Agent| {
         let agents = agent.multiagent.iter().flat_map(|roster| &roster.agents);
         agents.map(|pinned| (pinned.id.bits(), pinned.version)).collect::<Vec<_>>()
@@ -248,13 +254,13 @@ fn a_roster_is_pinned_and_the_agents_own_place_goes_with_its_version() {
     assert_eq!(pins(&agent), [(8, 3), (7, 1)]);
     let change = revised;
     let next = change(&agent, json!({"system": "other"})).expect("legal").expect("a change");
-    assert_eq!((next.version, pins(&next)), (2, vec![(8, 3), (7, 2)]));
+    assert_eq!((next.definition.version, pins(&next)), (2, vec![(8, 3), (7, 2)]));
     let own = json!({"multiagent": {"type": "coordinator", "agents": [{"type": "self"}]}});
     let alone = change(&next, own.clone()).expect("legal").expect("a change");
-    assert_eq!((alone.version, pins(&alone)), (3, vec![(7, 3)]));
+    assert_eq!((alone.definition.version, pins(&alone)), (3, vec![(7, 3)]));
     assert_eq!(change(&alone, own), Ok(None));
     let without = change(&alone, json!({"multiagent": null})).expect("legal").expect("a change");
-    assert_eq!((without.version, without.multiagent), (4, None));
+    assert_eq!((without.definition.version, without.multiagent), (4, None));
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub fn pinned(
         let member = match sent {
             Sent::Own => agent,
             // What an answer shows of the agent itself may be sent back.
-            Sent::Agent { id, version } if *id == agent.id => {
-                if version.is_some_and(|version| version != agent.version) {
+            Sent::Agent { id, version } if *id == agent.definition.id => {
+                if version.is_some_and(|version| version != agent.definition.version) {
                     return Err(Invalid::new(path, "name the agent itself as {\"type\": \"self\"}"));
                 }
                 agent
@@ -51,7 +51,7 @@ pub fn pinned(
                 member
             }
         };
-        let name = member.name.as_str();
+        let name = member.definition.name.as_str();
         if RESERVED.contains(&name) {
             return Err(Invalid::new(path, format!("the name `{name}` is reserved; rename the agent")));
         }
@@ -60,13 +60,13 @@ pub fn pinned(
             return Err(Invalid::new(path, message));
         }
         names.push(name);
-        pinned.push(Pinned { id: member.id, version: member.version });
+        pinned.push(Pinned { id: member.definition.id, version: member.definition.version });
     }
     Ok(Coordinator { agents: pinned })
 }
 
 fn fit(member: &Agent, nested: bool, path: &str) -> Result<(), Invalid> {
-    let id = member.id;
+    let id = member.definition.id;
     if member.archived_at.is_some() {
         return Err(Invalid::new(path, format!("the agent {id} is archived")));
     }
@@ -75,7 +75,7 @@ fn fit(member: &Agent, nested: bool, path: &str) -> Result<(), Invalid> {
             format!("the agent {id} has a roster of its own, and rosters do not nest on this server");
         return Err(Invalid::new(path, message));
     }
-    match conflict(&member.tools) {
+    match conflict(&member.definition.tools) {
         None => Ok(()),
         Some((_, name)) => {
             let message =
@@ -132,7 +132,7 @@ pub fn whole(
     let mut agents = Vec::with_capacity(roster.agents.len());
     for ((index, pinned), found) in roster.agents.iter().enumerate().zip(found) {
         let path: String = format!("agent.multiagent.agents.{index}");
-        if pinned.id == agent.id {
+        if pinned.id == agent.definition.id {
             agents.push(Member { agent: ThreadAgent::from(effective), multiagent: None });
             continue;
         }
@@ -140,16 +140,19 @@ pub fn whole(
         let missing = || Invalid::new(path.as_str(), format!("there is no agent {id} in version {version}"));
         let Found { agent: member, multiagent } = found.ok_or_else(missing)?;
         if member.archived_at.is_some() {
-            return Err(Invalid::new(path, format!("the agent {id} is archived; give {} another", agent.id)));
+            return Err(Invalid::new(
+                path,
+                format!("the agent {id} is archived; give {} another", agent.definition.id),
+            ));
         }
-        routed(member.model.clone(), routes, &path)?;
+        routed(member.definition.model.clone(), routes, &path)?;
         let member = SessionAgent::of(&member, None);
         agents.push(Member { agent: ThreadAgent::from(&member), multiagent });
     }
-    free_of_conflict(&effective.tools, "agent.tools")?;
+    free_of_conflict(&effective.definition.tools, "agent.tools")?;
     for (index, member) in agents.iter().enumerate() {
-        let name = &member.agent.name;
-        if agents.iter().take(index).any(|other| other.agent.name == *name) {
+        let name = &member.agent.definition.name;
+        if agents.iter().take(index).any(|other| other.agent.definition.name == *name) {
             let path = format!("agent.multiagent.agents.{index}");
             let message = format!("two agents of the roster are named `{name}`; rename one of them");
             return Err(Invalid::new(path, message));

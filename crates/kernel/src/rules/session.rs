@@ -110,23 +110,24 @@ pub fn update(body: Value) -> Result<Change, Invalid> {
 /// An archived agent, or a model without a route.
 pub fn effective(agent: &Agent, overrides: Overrides, routes: &Routes) -> Result<SessionAgent, Invalid> {
     if agent.archived_at.is_some() {
-        let message = format!("the agent {} is archived; new sessions need another agent", agent.id);
+        let message =
+            format!("the agent {} is archived; new sessions need another agent", agent.definition.id);
         return Err(Invalid::new("agent", message));
     }
     let mut effective = SessionAgent::of(agent, None);
     if let Some(model) = overrides.model {
-        effective.model = model;
+        effective.definition.model = model;
     }
-    effective.model = routed(effective.model, routes, "agent.model")?;
+    effective.definition.model = routed(effective.definition.model, routes, "agent.model")?;
     match overrides.system {
         Given::Absent => {}
-        Given::Null => effective.system = None,
-        Given::Value(system) => effective.system = system,
+        Given::Null => effective.definition.system = None,
+        Given::Value(system) => effective.definition.system = system,
     }
     match overrides.tools {
         Given::Absent => {}
-        Given::Null => effective.tools = Vec::new(),
-        Given::Value(tools) => effective.tools = tools,
+        Given::Null => effective.definition.tools = Vec::new(),
+        Given::Value(tools) => effective.definition.tools = tools,
     }
     Ok(effective)
 }

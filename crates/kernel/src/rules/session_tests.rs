@@ -2,7 +2,9 @@
 
 use alloc::{string::ToString, vec};
 
-use protocol::{Stamp, content::Block, environment::Packages, model::ModelConfig, routes::Route};
+use protocol::{
+    Stamp, agent::AgentDefinition, content::Block, environment::Packages, model::ModelConfig, routes::Route,
+};
 use serde_json::json;
 
 use super::*;
@@ -66,14 +68,16 @@ fn an_agent_is_named_in_three_ways() {
 #[test]
 fn overrides_inherit_clear_and_replace() {
     let base = SessionAgent::of(&saved(), None);
-    let other = SessionAgent { model: ModelConfig::plain("m2"), system: Some("z".into()), ..base.clone() };
-    let cleared = SessionAgent { system: None, tools: vec![], ..base.clone() };
+    let with = |definition| SessionAgent { definition, ..base.clone() };
+    let own = || base.definition.clone();
+    let other = with(AgentDefinition { model: ModelConfig::plain("m2"), system: Some("z".into()), ..own() });
+    let cleared = with(AgentDefinition { system: None, tools: vec![], ..own() });
     let of = |more: Value| {
         let mut sent = json!({"type": "agent_with_overrides", "id": AGENT});
         sent.as_object_mut().expect("an object").extend(more.as_object().cloned().expect("an object"));
         made(sent)
     };
-    assert_eq!(of(json!({})), Ok(base));
+    assert_eq!(of(json!({})), Ok(base.clone()));
     assert_eq!(of(json!({"model": "m2", "system": "z"})), Ok(other));
     assert_eq!(
         of(json!({"system": null, "tools": null, "skills": [], "mcp_servers": null})),

@@ -30,7 +30,9 @@ fn other(place: usize, version: u64) -> Agent {
     let body = json!({"name": format!("other {place}"), "model": "test-1"});
     let id = AgentId::from_bits(100 + place as u128);
     let made = agent::create(body, &routes(), id, Stamp::default()).expect("legal");
-    Agent { version, ..made.0 }
+    let mut agent = made.0;
+    agent.definition.version = version;
+    agent
 }
 
 /// Those that a roster names, as the door finds them: in the version it names, or else the latest.
@@ -38,7 +40,7 @@ fn found(sent: &[Sent]) -> Vec<Option<Agent>> {
     let find = |sent: &Sent| match sent {
         Sent::Own => None,
         Sent::Agent { id, version } => {
-            let place = (0..OTHERS).find(|place| other(*place, 1).id == *id)?;
+            let place = (0..OTHERS).find(|place| other(*place, 1).definition.id == *id)?;
             Some(other(place, version.unwrap_or(VERSIONS)))
         }
     };
@@ -87,7 +89,7 @@ fn written(agent: &Agent) -> Value {
 }
 
 fn lived(plan: &Plan) {
-    let others: Vec<Value> = (0..OTHERS).map(|place| json!(other(place, 1).id)).collect();
+    let others: Vec<Value> = (0..OTHERS).map(|place| json!(other(place, 1).definition.id)).collect();
     let latest: Latest = others.iter().map(|id| (id.as_str().expect("an id").to_owned(), VERSIONS)).collect();
     let mut clock = (1..).map(Stamp::from_micros);
     let mut tick = || clock.next().expect("time goes on");
@@ -111,7 +113,7 @@ fn lived(plan: &Plan) {
             Step::Update(draft, seen) => {
                 let mut body = draft.body(&others);
                 last.clone_from(&body);
-                seen.say(&mut body, desk.now().version);
+                seen.say(&mut body, desk.now().definition.version);
                 body
             }
             Step::Echo(fields) => {
@@ -128,7 +130,7 @@ fn lived(plan: &Plan) {
         }
     }
     assert_eq!(desk.versions.iter().map(written).collect::<Vec<_>>(), life.versions);
-    let numbers: Vec<_> = desk.versions.iter().map(|agent| agent.version).collect();
+    let numbers: Vec<_> = desk.versions.iter().map(|agent| agent.definition.version).collect();
     assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
     let kept = serde_json::to_string(&desk.versions).expect("writes");
     assert_eq!(serde_json::from_str::<Vec<Agent>>(&kept).expect("reads"), desk.versions);

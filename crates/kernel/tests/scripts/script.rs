@@ -25,7 +25,7 @@ use kernel::{
     Want,
 };
 use kernel::{decide, fact, status, wants};
-use protocol::agent::{Member, SessionAgent, SessionCoordinator, ThreadAgent};
+use protocol::agent::{AgentDefinition, Member, SessionAgent, SessionCoordinator, ThreadAgent};
 use protocol::content::Block;
 use protocol::event::{RefusalDetails, Verdict};
 use protocol::input::ClientEvent;
@@ -722,11 +722,10 @@ fn agent() -> SessionAgent {
 /// One that may call a spinner, a dyer and itself.
 fn coordinator() -> SessionAgent {
     let member = |agent: &SessionAgent| Member { agent: ThreadAgent::from(agent), multiagent: None };
-    let (spinner, dyer) =
-        (named(5, "spinner"), SessionAgent { system: Some("Dye.".into()), ..named(6, "dyer") });
-    let about = Some("spins yarn".to_owned());
-    let agents =
-        vec![member(&SessionAgent { description: about, ..spinner }), member(&dyer), member(&agent())];
+    let (mut spinner, mut dyer) = (named(5, "spinner"), named(6, "dyer"));
+    spinner.definition.description = Some("spins yarn".to_owned());
+    dyer.definition.system = Some("Dye.".into());
+    let agents = vec![member(&spinner), member(&dyer), member(&agent())];
     SessionAgent { multiagent: Some(SessionCoordinator { agents }), ..agent() }
 }
 
@@ -741,7 +740,7 @@ pub(crate) fn play_deep(tree: Tree, script: &str) -> String {
 }
 
 fn named(id: u128, name: &str) -> SessionAgent {
-    SessionAgent {
+    let definition = AgentDefinition {
         id: AgentId::from_bits(id),
         version: 1,
         name: name.into(),
@@ -751,6 +750,9 @@ fn named(id: u128, name: &str) -> SessionAgent {
         tools: ["look_up", "weigh"].map(tool).into_iter().chain([toolset()]).collect(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
+    };
+    SessionAgent {
+        definition,
         multiagent: None,
         execution_identity: protocol::agent::ExecutionIdentity::default(),
     }

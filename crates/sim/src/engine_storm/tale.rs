@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kernel::{Fact, Note, Session, What};
-use protocol::agent::{ExecutionIdentity, SessionAgent};
+use protocol::agent::{AgentDefinition, ExecutionIdentity, SessionAgent};
 use protocol::event::{Body, Event};
 use protocol::model::ModelConfig;
 use protocol::{AgentId, EventId, SessionId, Stamp};
@@ -49,7 +49,7 @@ pub(super) struct Tale {
 
 /// The agent of session `number`: its system prompt tells the model whose prompt it gets.
 pub(super) fn agent(number: usize, kit: &Kit) -> SessionAgent {
-    SessionAgent {
+    let definition = AgentDefinition {
         id: AgentId::from_bits(4),
         version: 1,
         name: "weaver".into(),
@@ -59,9 +59,8 @@ pub(super) fn agent(number: usize, kit: &Kit) -> SessionAgent {
         tools: kit.tools(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
-        multiagent: None,
-        execution_identity: ExecutionIdentity::default(),
-    }
+    };
+    SessionAgent { definition, multiagent: None, execution_identity: ExecutionIdentity::default() }
 }
 
 impl Tale {

@@ -8,7 +8,6 @@ use kernel::status;
 use protocol::content::Block;
 use protocol::event::Event;
 use protocol::input::ClientEvent;
-use protocol::session::Status;
 use protocol::{EventId, Stamp, limits};
 use tools::Outcome;
 
@@ -39,14 +38,8 @@ pub(super) async fn head(book: &Book, session: usize) -> Result<(), String> {
             kernel::Want::Wake { at, .. } => Some(at),
             kernel::Want::Ask { .. } | kernel::Want::Run { .. } => None,
         });
-        let status = match status::session(made).status() {
-            Status::Running => store::Status::Running,
-            Status::Idle => store::Status::Idle,
-            Status::Rescheduling => store::Status::Rescheduling,
-            Status::Terminated => store::Status::Terminated,
-        };
         let says = (head.position, head.status, head.due, head.created_at, head.updated_at);
-        let is = (made.head, status, due, made.created_at, made.last);
+        let is = (made.head, status::session(made).status(), due, made.created_at, made.last);
         law!(says == is, "head: it says {says:?} and the log {is:?}");
         let (says, is) = ((head.archived_at, head.deleted_at), (made.archived_at, made.deleted_at));
         law!(says == is, "head: it says {says:?} and the log {is:?}");

@@ -67,7 +67,8 @@ impl Errands {
         let found = self.team.named(reading, errand.thread, name);
         let Some(found) = found else {
             let names = self.team.roster(reading, errand.thread);
-            let names: Vec<String> = names.iter().map(|member| format!("`{}`", member.agent.name)).collect();
+            let names: Vec<String> =
+                names.iter().map(|member| format!("`{}`", member.agent.definition.name)).collect();
             return Err(format!(
                 "There is no agent named `{name}`. `agent` is one of: {}.",
                 names.join(", ")
@@ -249,7 +250,7 @@ mod tests {
         let mut team = Team::throw(&mut Dice::new(1));
         team.tree = kernel::Tree { max_threads: 1, max_depth: 1 };
         if let Some(roster) = &mut team.agent.multiagent {
-            roster.agents.retain(|member| member.agent.name == "spinner");
+            roster.agents.retain(|member| member.agent.definition.name == "spinner");
         }
         Errands::new(Arc::new(team))
     }

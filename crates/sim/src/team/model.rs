@@ -126,7 +126,7 @@ fn call(world: &mut World, name: &str, input: Value) -> AnswerBlock {
 /// A child of the roster.
 fn spawn(world: &mut World, name: &str, thread: ThreadId) -> AnswerBlock {
     let roster = world.team.roster(&world.reading, thread);
-    let mut names: Vec<String> = roster.iter().map(|member| member.agent.name.clone()).collect();
+    let mut names: Vec<String> = roster.iter().map(|member| member.agent.definition.name.clone()).collect();
     if world.team.named(&world.reading, thread, "self").is_some() {
         names.push("self".into());
     }
@@ -158,7 +158,7 @@ fn report(world: &mut World) -> AnswerBlock {
 fn wrong(world: &mut World, thread: ThreadId) -> AnswerBlock {
     let task = world.word('t');
     let roster = world.team.roster(&world.reading, thread);
-    let agent = roster.first().map(|member| member.agent.name.clone()).unwrap_or_default();
+    let agent = roster.first().map(|member| member.agent.definition.name.clone()).unwrap_or_default();
     let others: Vec<ThreadId> = world.reading.threads.iter().map(|thread| thread.id).collect();
     let other = world.dice.pick(&others).copied();
     let wrongs = [

@@ -1,7 +1,9 @@
 //! A team: the coordinator, its roster and what each holds. It reads rosters by itself (docs/rules.md 9).
 
 use kernel::Tree;
-use protocol::agent::{ExecutionIdentity, Member, SessionAgent, SessionCoordinator, ThreadAgent};
+use protocol::agent::{
+    AgentDefinition, ExecutionIdentity, Member, SessionAgent, SessionCoordinator, ThreadAgent,
+};
 use protocol::{AgentId, ThreadId};
 
 use super::reading::Reading;
@@ -75,11 +77,12 @@ impl Team {
 
     /// The place and the name of the one that a thread calls by this name; it may call its own agent `self`.
     pub(crate) fn named(&self, reading: &Reading, thread: ThreadId, name: &str) -> Option<(usize, String)> {
-        let own = self.member(reading, thread).map_or(WEAVER_ID, |member| member.agent.id);
+        let own = self.member(reading, thread).map_or(WEAVER_ID, |member| member.agent.definition.id);
         let roster = self.roster(reading, thread).iter().enumerate();
-        let mut found = roster
-            .filter(|(_, member)| member.agent.name == name || name == "self" && member.agent.id == own);
-        found.next().map(|(place, member)| (place, member.agent.name.clone()))
+        let mut found = roster.filter(|(_, member)| {
+            member.agent.definition.name == name || name == "self" && member.agent.definition.id == own
+        });
+        found.next().map(|(place, member)| (place, member.agent.definition.name.clone()))
     }
 
     /// The delegation tools that a thread is offered, in order.
@@ -93,7 +96,7 @@ impl Team {
     /// What a thread holds beside them; `own` is what the session's agent holds now.
     pub(crate) fn kit(&self, reading: &Reading, thread: ThreadId, own: &Kit) -> Kit {
         match self.member(reading, thread) {
-            Some(member) => Kit::of(member.agent.tools.clone()),
+            Some(member) => Kit::of(member.agent.definition.tools.clone()),
             None => own.clone(),
         }
     }
@@ -104,7 +107,7 @@ fn member(agent: &SessionAgent, multiagent: Option<SessionCoordinator>) -> Membe
 }
 
 fn agent(dice: &mut Dice, id: u128, name: &str) -> SessionAgent {
-    SessionAgent {
+    let definition = AgentDefinition {
         id: AgentId::from_bits(id),
         version: 1,
         name: name.into(),
@@ -114,9 +117,8 @@ fn agent(dice: &mut Dice, id: u128, name: &str) -> SessionAgent {
         tools: Kit::throw(dice).tools(),
         mcp_servers: Vec::new(),
         skills: Vec::new(),
-        multiagent: None,
-        execution_identity: ExecutionIdentity::default(),
-    }
+    };
+    SessionAgent { definition, multiagent: None, execution_identity: ExecutionIdentity::default() }
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl World {
             bodies: Vec::new(),
             facts: Vec::new(),
             transcripts: BTreeMap::new(),
-            kit: Kit::of(team.agent.tools.clone()),
+            kit: Kit::of(team.agent.definition.tools.clone()),
             counters: Counters::default(),
             single: Single::new(),
             errands: Errands::new(team.clone()),
@@ -192,7 +192,7 @@ impl World {
     }
 
     fn append(&mut self, decision: Decision, events: &[ClientEvent]) -> Result<(), String> {
-        let Decision { facts, accepted } = decision;
+        let Decision { facts, session, accepted } = decision;
         if facts.is_empty() {
             law!(events.is_empty(), "ledger: accepted, and not in the log");
             return self.judge_wants();
@@ -212,6 +212,7 @@ impl World {
                 asked.insert(fact.thread);
             }
         }
+        law!(self.session == session, "folded: the log makes another session than was decided on");
         for judge in self.judges() {
             let (name, said) = (judge.1, judge.0);
             said.map_err(|why| format!("{name}: {why}, after the commit"))?;

@@ -1,7 +1,7 @@
 //! Documents: versions, history, unique keys, and what a commit may expect of them.
 
-use protocol::EnvironmentId;
-use store::{Append, CommitError, Document, Fault, Head, Kind, Status, Store, Write};
+use protocol::{EnvironmentId, session::Status};
+use store::{Append, CommitError, Document, Fault, Head, Kind, Store, Write};
 
 use crate::{ELSEWHERE, HERE, agent, append, at, head, keyed};
 

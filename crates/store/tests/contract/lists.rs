@@ -1,7 +1,7 @@
 //! Lists of sessions and documents: filters, order, and pages that meet.
 
-use protocol::{AgentId, Stamp};
-use store::{Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Status, Store, Write};
+use protocol::{AgentId, Stamp, session::Status};
+use store::{Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Store, Write};
 
 use crate::{ELSEWHERE, HERE, agent, at, create, head, session};
 

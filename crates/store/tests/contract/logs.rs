@@ -1,6 +1,7 @@
 //! Logs and their heads.
 
-use store::{Append, CommitError, Document, Fault, Head, Status, Store, Write};
+use protocol::session::Status;
+use store::{Append, CommitError, Document, Fault, Head, Store, Write};
 use tokio::task::JoinSet;
 
 use crate::{ELSEWHERE, HERE, agent, append, at, head, row, session};

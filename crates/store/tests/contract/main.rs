@@ -13,8 +13,8 @@ mod receipts;
 mod same;
 mod sqlite;
 
-use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId};
-use store::{Append, Document, Head, Kind, Row, Status, Store, Write};
+use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
+use store::{Append, Document, Head, Kind, Row, Store, Write};
 
 /// Runs each promise against a fresh store of each driver.
 macro_rules! promises {

@@ -1,7 +1,7 @@
 //! What start-up and the sweep ask: busy sessions, and deleted ones that are due to go.
 
-use protocol::SessionId;
-use store::{Append, Head, Status, Store, Write};
+use protocol::{SessionId, session::Status};
+use store::{Append, Head, Store, Write};
 
 use crate::{ELSEWHERE, HERE, append, at, create, head, row, session};
 

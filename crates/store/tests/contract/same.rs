@@ -1,9 +1,10 @@
 //! Whatever is asked of them, in whatever order, all drivers answer the same.
 
 use proptest::prelude::*;
+use protocol::session::Status;
 use store::{
-    Append, Claim, CommitError, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Receipt, Row, Status,
-    Store, Write,
+    Append, Claim, CommitError, Document, DocumentQuery, Head, HeadQuery, Kind, Order, Receipt, Row, Store,
+    Write,
 };
 
 use crate::{HERE, agent, append, at, session};

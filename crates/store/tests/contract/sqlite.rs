@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use protocol::session::Status;
 use rusqlite::Connection;
-use store::{Claim, CommitError, Fault, Head, HeadQuery, Kind, Status, Store, Write};
+use store::{Claim, CommitError, Fault, Head, HeadQuery, Kind, Store, Write};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 

@@ -28,7 +28,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
             if !items.push(&agent)? {
                 break 'page;
             }
-            last = Some(agent.version);
+            last = Some(agent.definition.version);
         }
         let Some(more) = more else { break };
         after = Some(more);

@@ -1,7 +1,7 @@
 //! `GET /v1/sessions`: the sessions; the one list that runs both ways.
 
-use protocol::{SessionId, Stamp, page::RESOURCES, session};
-use store::{Head, HeadQuery, Listed, Order, Status};
+use protocol::{SessionId, Stamp, page::RESOURCES, session::Status};
+use store::{Head, HeadQuery, Listed, Order};
 
 use crate::{
     answer::Answer,
@@ -93,13 +93,13 @@ fn filters(call: &Call, order: Order, token: Option<Token>, limit: usize) -> Res
     if agent_version.is_some() && agent.is_none() {
         return Err(Problem::parameter("agent_version", "goes only with `agent_id`"));
     }
-    let statuses = query.names("statuses", session::Status::NAMES)?;
+    let statuses = query.names("statuses", Status::NAMES)?;
     let created = query.created()?;
     page::within(token, created)?;
     Ok(HeadQuery {
         agent,
         agent_version,
-        statuses: statuses.into_iter().filter_map(Status::parse).collect(),
+        statuses: statuses.into_iter().filter_map(Status::named).collect(),
         created_gt: created.gt,
         created_gte: created.gte,
         created_lt: created.lt,

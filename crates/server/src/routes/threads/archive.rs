@@ -17,8 +17,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         call.engine().commit_attempt(call.workspace(), session, input, call.attempt()).await?
     };
     let id: ThreadId = call.id("thread_id")?;
-    let threads = call.engine().threads_at(&committed.head, committed.at).await?;
-    let archived = threads.into_iter().find(|thread| thread.id == id);
+    let archived = call.engine().thread_at(&committed.head, committed.at, id).await?;
     Answer::json(&archived.ok_or_else(|| Problem::internal("an archived thread is not in its session"))?)
 }
 

@@ -60,7 +60,10 @@ async fn all(call: &Call, session: SessionId) -> Result<Vec<Thread>, Problem> {
 async fn named(call: &Call) -> Result<(SessionId, Thread), Problem> {
     let session = call.id("session_id")?;
     let id: ThreadId = call.id("thread_id")?;
-    let threads = all(call, session).await?;
-    let found = threads.into_iter().find(|thread| thread.id == id);
-    Ok((session, found.ok_or_else(|| Problem::missing(format!("the session {session} has no thread {id}")))?))
+    if let Some(thread) = call.engine().thread(call.workspace(), session, id).await? {
+        return Ok((session, thread));
+    }
+    // Where the session is missing itself, that is said.
+    all(call, session).await?;
+    Err(Problem::missing(format!("the session {session} has no thread {id}")))
 }

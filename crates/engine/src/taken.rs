@@ -1,0 +1,42 @@
+//! What an input came to, while it is not durable, and what is told of it then.
+
+use std::borrow::Cow;
+
+use kernel::view::Viewer;
+use protocol::{EventId, Stamp, event::Event};
+
+use crate::{attempts, commit::Written, live::Committed};
+
+/// See the file.
+pub(crate) struct Taken {
+    pub(crate) accepted: Accepted,
+    pub(crate) head: store::Head,
+    pub(crate) at: Stamp,
+}
+
+/// The client's events in it.
+pub(crate) enum Accepted {
+    /// Their facts lie in the last of so many commits of the batch.
+    Now { ids: Vec<EventId>, commits: usize },
+    /// They were sent before, and taken so.
+    Before(Vec<Event>),
+}
+
+impl Taken {
+    pub(crate) fn told(self, written: &[Written], viewer: Option<Viewer>) -> Committed {
+        let Self { accepted, head, at } = self;
+        let accepted = match accepted {
+            Accepted::Before(events) => events,
+            Accepted::Now { ids, commits } => {
+                let own = commits.checked_sub(1).and_then(|last| written.get(last));
+                let facts = own.map(|own| own.facts.as_slice()).unwrap_or_default();
+                let shown = |fact| viewer.and_then(|viewer| attempts::said(fact, viewer));
+                let said = |id: &EventId| {
+                    facts.iter().filter_map(shown).find(|event| event.id == *id).map(Cow::into_owned)
+                };
+                ids.iter().filter_map(said).collect()
+            }
+        };
+        Committed { accepted, head, at }
+    }
+}
