@@ -134,23 +134,27 @@ impl Place {
 }
 
 impl Records {
-    /// The record that `write` writes, once there is room for it; it is written again where it had to wait,
-    /// so that it does not lie about meanwhile.
+    /// The record, with its room where it needs any: this one, or what there is now.
     ///
     /// # Errors
-    /// What `write` says.
-    pub(crate) async fn record<E>(&self, write: impl Fn() -> Result<Bytes, E>) -> Result<Bytes, E> {
-        let record = write()?;
-        if record.len() <= limits::ANSWER_SMALL_BYTES {
+    /// The bytes that there is no room for. Nothing is kept of the record.
+    pub(crate) fn counted(&self, record: Bytes, room: Option<Turn>) -> Result<Bytes, usize> {
+        let bytes = record.len();
+        if bytes <= limits::ANSWER_SMALL_BYTES {
             return Ok(record);
         }
-        if let Ok(turn) = self.large.now(self.caller, record.len()) {
-            return Ok(counted(record, (Some(turn), None)));
-        }
-        let bytes = record.len();
-        drop(record);
-        let turn = self.large.turn(self.caller, bytes, Duration::MAX).await;
-        Ok(counted(write()?, (turn.ok(), None)))
+        let of_a_key = limits::ANSWERS_LARGE_BYTES_PER_KEY;
+        let mut turn = match room.filter(|room| room.bytes() >= bytes.min(of_a_key)) {
+            Some(room) => room,
+            None => self.large.now(self.caller, bytes).map_err(|_| bytes)?,
+        };
+        turn.keep(bytes);
+        Ok(counted(record, (Some(turn), None)))
+    }
+
+    /// Waits for room for so many bytes.
+    pub(crate) async fn room(&self, bytes: usize) -> Option<Turn> {
+        self.large.turn(self.caller, bytes, Duration::MAX).await.ok()
     }
 }
 
@@ -246,18 +250,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_large_record_waits_for_room_and_a_small_one_does_not() {
+    async fn a_large_record_needs_room_and_a_small_one_does_not() {
         let unread = Unread::default();
         let records = unread.records(KEY);
-        let write = || Ok::<_, ()>(page());
         let mut unread_records = Vec::new();
-        while let Some(record) = records.record(write).now_or_never() {
+        while let Ok(record) = records.counted(page(), None) {
             unread_records.push(record);
         }
         assert_eq!(unread_records.len(), PAGES);
-        let small = || Ok::<_, ()>(Bytes::from_static(b"small"));
-        assert!(records.record(small).now_or_never().is_some());
-        let (record, ()) = tokio::join!(records.record(write), async { drop(unread_records.pop()) });
-        assert_eq!(record, Ok(page()));
+        assert_eq!(records.counted(page(), None), Err(limits::PAGE_BYTES));
+        assert!(records.counted(Bytes::from_static(b"small"), None).is_ok());
+        let room = records.room(limits::PAGE_BYTES);
+        let (room, ()) = tokio::join!(room, async { drop(unread_records.pop()) });
+        // It is for nobody else, and too little for what is larger.
+        assert_eq!(records.counted(page(), None), Err(limits::PAGE_BYTES));
+        assert_eq!(records.counted(page(), room), Ok(page()));
     }
 }
