@@ -64,10 +64,7 @@ pub(crate) fn told(feed: Feed, records: Records) -> Told {
 
 /// The next record, once there is room for it. An event that has to wait for that does not lie about meanwhile,
 /// neither as it was read nor as it was written.
-async fn next(
-    feed: &mut Feed,
-    records: &Records,
-) -> Result<Option<Result<Bytes, serde_json::Error>>, Fault> {
+async fn next(feed: &mut Feed, records: &Records) -> Result<Option<Result<Bytes, serde_json::Error>>, Fault> {
     let mut room = None;
     loop {
         let Some(mut frame) = feed.next().await?.map(Some) else { return Ok(None) };

@@ -4,7 +4,8 @@
 //! Small answers have a lane of their own, so that they never wait behind pages; and while pages that nobody
 //! reads are in the way, further ones are made as short as small answers.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +25,11 @@ const WAIT: Duration = Duration::from_secs(limits::ANSWER_WAIT_S);
 pub(crate) struct Unread {
     large: Arc<Lane>,
     small: Arc<Lane>,
+    lent: Arc<Lent>,
 }
+
+/// Large records that are unread, by key and length: a stream whose next record is one of them lends that.
+type Lent = Mutex<BTreeMap<(Caller, usize), Weak<Counted>>>;
 
 /// What an endpoint answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +54,21 @@ pub(crate) struct Place {
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     large: Arc<Lane>,
+    lent: Arc<Lent>,
     caller: Caller,
 }
 
+/// A record of several streams.
+struct Loan(Arc<Counted>);
+
+impl AsRef<[u8]> for Loan {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.bytes
+    }
+}
+
 /// Bytes that have their room.
+#[derive(Debug)]
 struct Counted {
     bytes: Bytes,
     _room: Room,
@@ -72,6 +88,7 @@ impl Default for Unread {
         Self {
             large: Lane::new(limits::ANSWERS_LARGE_BYTES, limits::ANSWERS_LARGE_BYTES_PER_KEY),
             small: Lane::new(limits::ANSWERS_SMALL_BYTES, limits::ANSWERS_SMALL_BYTES_PER_KEY),
+            lent: Arc::default(),
         }
     }
 }
@@ -97,7 +114,7 @@ impl Unread {
 
     /// Room for the records of a stream of this key.
     pub(crate) fn records(&self, caller: Caller) -> Records {
-        Records { large: Arc::clone(&self.large), caller }
+        Records { large: Arc::clone(&self.large), lent: Arc::clone(&self.lent), caller }
     }
 }
 
@@ -134,7 +151,8 @@ impl Place {
 }
 
 impl Records {
-    /// The record, with its room where it needs any: this one, or what there is now.
+    /// The record, with its room where it needs any: that of the same record of another stream of the key, or
+    /// this one, or what there is now.
     ///
     /// # Errors
     /// The bytes that there is no room for. Nothing is kept of the record.
@@ -143,13 +161,24 @@ impl Records {
         if bytes <= limits::ANSWER_SMALL_BYTES {
             return Ok(record);
         }
+        let place = (self.caller, bytes);
+        let lent =
+            self.lent.lock().unwrap_or_else(PoisonError::into_inner).get(&place).and_then(Weak::upgrade);
+        if let Some(lent) = lent.filter(|lent| lent.bytes == record) {
+            return Ok(Bytes::from_owner(Loan(lent)));
+        }
         let of_a_key = limits::ANSWERS_LARGE_BYTES_PER_KEY;
         let mut turn = match room.filter(|room| room.bytes() >= bytes.min(of_a_key)) {
             Some(room) => room,
             None => self.large.now(self.caller, bytes).map_err(|_| bytes)?,
         };
         turn.keep(bytes);
-        Ok(counted(record, (Some(turn), None)))
+        let counted = Arc::new(Counted { bytes: record, _room: (Some(turn), None) });
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.retain(|_, counted| counted.strong_count() > 0);
+        lent.insert(place, Arc::downgrade(&counted));
+        drop(lent);
+        Ok(Bytes::from_owner(Loan(counted)))
     }
 
     /// Waits for room for so many bytes.
@@ -253,17 +282,42 @@ mod tests {
     async fn a_large_record_needs_room_and_a_small_one_does_not() {
         let unread = Unread::default();
         let records = unread.records(KEY);
-        let mut unread_records = Vec::new();
-        while let Ok(record) = records.counted(page(), None) {
-            unread_records.push(record);
+        let record = |number: usize| {
+            let bytes = [vec![b'x'; limits::PAGE_BYTES - 1], vec![number as u8]].concat();
+            Bytes::from(bytes)
+        };
+        let mut held = Vec::new();
+        while let Ok(record) = records.counted(record(held.len()), None) {
+            held.push(record);
         }
-        assert_eq!(unread_records.len(), PAGES);
-        assert_eq!(records.counted(page(), None), Err(limits::PAGE_BYTES));
+        assert_eq!(held.len(), PAGES);
+        assert_eq!(records.counted(record(PAGES), None), Err(limits::PAGE_BYTES));
         assert!(records.counted(Bytes::from_static(b"small"), None).is_ok());
         let room = records.room(limits::PAGE_BYTES);
-        let (room, ()) = tokio::join!(room, async { drop(unread_records.pop()) });
-        // It is for nobody else, and too little for what is larger.
-        assert_eq!(records.counted(page(), None), Err(limits::PAGE_BYTES));
-        assert_eq!(records.counted(page(), room), Ok(page()));
+        let (room, ()) = tokio::join!(room, async { drop(held.pop()) });
+        assert_eq!(records.counted(record(PAGES), None), Err(limits::PAGE_BYTES), "it is for one who waited");
+        assert_eq!(records.counted(record(PAGES), room), Ok(record(PAGES)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_record_of_many_streams_has_room_once_for_each_key() {
+        let unread = Unread::default();
+        let free = || unread.large.now(Caller([9; 32]), 1).map(drop);
+        let count = |key: u8| {
+            let records = unread.records(Caller([key; 32]));
+            let told = (0..1_000).map(move |_| records.counted(page(), None).expect("room"));
+            told.collect::<Vec<_>>()
+        };
+        let mut held: Vec<_> = (0..24).map(count).collect();
+        let places: std::collections::BTreeSet<_> =
+            held.iter().flatten().map(|record| record.as_ptr()).collect();
+        assert_eq!(places.len(), 24);
+        assert!(free().is_err(), "each of 24 keys has a record of 8 MiB, and there is room for 192");
+        let kept = held.pop().and_then(|mut records| records.pop());
+        assert!(free().is_err(), "the last one that is lent holds it");
+        drop(kept);
+        assert!(free().is_ok());
+        held.clear();
+        assert!(count(1).len() == 1_000 && unread.lent.lock().expect("no panic").len() == 1);
     }
 }
