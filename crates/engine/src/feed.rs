@@ -2,7 +2,6 @@
 //! streams and resumes, and nothing is lost between the two (design decision 5, rules.md 7).
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::{
     broadcast::{Flow, Heard},
     counters::Watching,
     fault::{Fault, FollowError},
-    live::{Commit, Post},
+    live::{Commit, Post, written},
     log,
     sessions::Watch,
     summary::Summary,
@@ -112,6 +111,8 @@ struct At {
     position: u64,
     /// Where its commit begins.
     first: u64,
+    /// Whether its commit is large.
+    large: bool,
 }
 
 /// The place in a session's flow.
@@ -181,25 +182,6 @@ impl Engine {
             started: BTreeSet::new(),
             _watching: self.counters().watching(),
         })
-    }
-}
-
-/// Bytes of an event as it is written; they are counted and not kept.
-fn written(event: &Event) -> usize {
-    let mut length = Length(0);
-    serde_json::to_writer(&mut length, event).map_or(0, |()| length.0)
-}
-
-struct Length(usize);
-
-impl io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -282,11 +264,16 @@ impl Feed {
     /// Takes the event back that was handed out last: it comes again with the next call, and until then nothing
     /// is kept of it. For a reader who has no room for it. False: that was no event, and does not come again.
     pub fn take_back(&mut self) -> bool {
-        let Some(At { position, first }) = self.told.take() else { return false };
+        let Some(At { position, first, .. }) = self.told.take() else { return false };
         // What waits behind it is of the log as well, and is read again with it.
         self.waiting.clear();
         (self.next, self.within, self.behind, self.ended) = (position, Some(first), true, false);
         true
+    }
+
+    /// Whether the event that was handed out last may be large, and is shared then with others who read it.
+    pub fn told_of_much(&self) -> bool {
+        self.told.is_some_and(|at| at.large)
     }
 
     /// Some of the flow was missed: the log tells the rest, and no delta follows one that was shed.
@@ -353,7 +340,7 @@ impl Feed {
                 continue;
             }
             if commit.bytes > CHUNK {
-                waiting += written(&event);
+                waiting += post.written();
                 if waiting > CHUNK && !self.waiting.is_empty() {
                     self.next = post.position;
                     self.followed = self.followed.max(post.position);
@@ -362,7 +349,7 @@ impl Feed {
                     return;
                 }
             }
-            let at = Some(At { position: post.position, first: commit.first });
+            let at = Some(At { position: post.position, first: commit.first, large: commit.bytes > CHUNK });
             if post.queued {
                 self.waiting.push_back(Waiting { frame: Frame::Queued(event), at });
                 continue;

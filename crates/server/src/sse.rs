@@ -69,7 +69,14 @@ async fn next(feed: &mut Feed, records: &Records) -> Result<Option<Result<Bytes,
     loop {
         let Some(mut frame) = feed.next().await?.map(Some) else { return Ok(None) };
         while let Some(shown) = &frame {
-            let bytes = match record(shown).map(|record| records.counted(record, room.take())) {
+            let event = match shown {
+                Frame::Event(event) | Frame::Queued(event) => Some(event).filter(|_| feed.told_of_much()),
+                Frame::Start { .. } | Frame::Delta { .. } => None,
+            };
+            if let Some(record) = event.and_then(|event| records.lent(event)) {
+                return Ok(Some(Ok(record)));
+            }
+            let bytes = match record(shown).map(|record| records.counted(event, record, room.take())) {
                 Ok(Ok(record)) => return Ok(Some(Ok(record))),
                 Ok(Err(bytes)) => bytes,
                 Err(wrong) => return Ok(Some(Err(wrong))),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::limits;
+use protocol::{event::Event, limits};
 
 use crate::{
     auth::Caller,
@@ -29,7 +29,7 @@ pub(crate) struct Unread {
 }
 
 /// Large records that are unread, by key and length: a stream whose next record is one of them lends that.
-type Lent = Mutex<BTreeMap<(Caller, usize), Weak<Counted>>>;
+type Lent = Mutex<BTreeMap<(Caller, usize), (Weak<Event>, Weak<Counted>)>>;
 
 /// What an endpoint answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,21 +151,35 @@ impl Place {
 }
 
 impl Records {
-    /// The record, with its room where it needs any: that of the same record of another stream of the key, or
-    /// this one, or what there is now.
+    /// The record of this very event, if another stream of the key has it unread.
+    pub(crate) fn lent(&self, event: &Arc<Event>) -> Option<Bytes> {
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = lent.range((self.caller, 0)..=(self.caller, usize::MAX));
+        // It is there as long as its place is remembered: no other event can be at the same.
+        let (_, (_, counted)) = own.find(|(_, (of, _))| std::ptr::eq(of.as_ptr(), Arc::as_ptr(event)))?;
+        counted.upgrade().map(|counted| Bytes::from_owner(Loan(counted)))
+    }
+
+    /// The record of an event, with its room where it needs any: that of the same record of another stream of
+    /// the key, or this one, or what there is now.
     ///
     /// # Errors
     /// The bytes that there is no room for. Nothing is kept of the record.
-    pub(crate) fn counted(&self, record: Bytes, room: Option<Turn>) -> Result<Bytes, usize> {
+    pub(crate) fn counted(
+        &self,
+        event: Option<&Arc<Event>>,
+        record: Bytes,
+        room: Option<Turn>,
+    ) -> Result<Bytes, usize> {
         let bytes = record.len();
         if bytes <= limits::ANSWER_SMALL_BYTES {
             return Ok(record);
         }
         let place = (self.caller, bytes);
-        let lent =
-            self.lent.lock().unwrap_or_else(PoisonError::into_inner).get(&place).and_then(Weak::upgrade);
-        if let Some(lent) = lent.filter(|lent| lent.bytes == record) {
-            return Ok(Bytes::from_owner(Loan(lent)));
+        let lent = || self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = lent().get(&place).and_then(|(_, counted)| counted.upgrade());
+        if let Some(same) = same.filter(|same| same.bytes == record) {
+            return Ok(Bytes::from_owner(Loan(same)));
         }
         let of_a_key = limits::ANSWERS_LARGE_BYTES_PER_KEY;
         let mut turn = match room.filter(|room| room.bytes() >= bytes.min(of_a_key)) {
@@ -174,9 +188,10 @@ impl Records {
         };
         turn.keep(bytes);
         let counted = Arc::new(Counted { bytes: record, _room: (Some(turn), None) });
-        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
-        lent.retain(|_, counted| counted.strong_count() > 0);
-        lent.insert(place, Arc::downgrade(&counted));
+        let event = event.map(Arc::downgrade).unwrap_or_default();
+        let mut lent = lent();
+        lent.retain(|_, (_, counted)| counted.strong_count() > 0);
+        lent.insert(place, (event, Arc::downgrade(&counted)));
         drop(lent);
         Ok(Bytes::from_owner(Loan(counted)))
     }
@@ -287,16 +302,20 @@ mod tests {
             Bytes::from(bytes)
         };
         let mut held = Vec::new();
-        while let Ok(record) = records.counted(record(held.len()), None) {
+        while let Ok(record) = records.counted(None, record(held.len()), None) {
             held.push(record);
         }
         assert_eq!(held.len(), PAGES);
-        assert_eq!(records.counted(record(PAGES), None), Err(limits::PAGE_BYTES));
-        assert!(records.counted(Bytes::from_static(b"small"), None).is_ok());
+        assert_eq!(records.counted(None, record(PAGES), None), Err(limits::PAGE_BYTES));
+        assert!(records.counted(None, Bytes::from_static(b"small"), None).is_ok());
         let room = records.room(limits::PAGE_BYTES);
         let (room, ()) = tokio::join!(room, async { drop(held.pop()) });
-        assert_eq!(records.counted(record(PAGES), None), Err(limits::PAGE_BYTES), "it is for one who waited");
-        assert_eq!(records.counted(record(PAGES), room), Ok(record(PAGES)));
+        assert_eq!(
+            records.counted(None, record(PAGES), None),
+            Err(limits::PAGE_BYTES),
+            "it is for one who waited"
+        );
+        assert_eq!(records.counted(None, record(PAGES), room), Ok(record(PAGES)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -305,7 +324,7 @@ mod tests {
         let free = || unread.large.now(Caller([9; 32]), 1).map(drop);
         let count = |key: u8| {
             let records = unread.records(Caller([key; 32]));
-            let told = (0..1_000).map(move |_| records.counted(page(), None).expect("room"));
+            let told = (0..1_000).map(move |_| records.counted(None, page(), None).expect("room"));
             told.collect::<Vec<_>>()
         };
         let mut held: Vec<_> = (0..24).map(count).collect();
