@@ -10,8 +10,8 @@ from attack import Server, attack, main
 
 MIB = 1024 * 1024
 READERS, BYTES = 150, 4_000_000
-# What one key may have unread, what the turn itself takes (the same without a reader, some 70 MiB), and as much
-# again for what two threads are at work on and an allocator keeps. Read by each for itself, they take 600 MiB.
+# What one key may have unread, what the turn itself takes (the same without a reader, some 70 MiB), and as
+# much again for what two threads are at work on and an allocator keeps. Read by each for itself it is 600 MiB.
 MOST = (64 + 2 * 70) * MIB
 
 
@@ -49,7 +49,7 @@ def found(sock: socket.socket, word: bytes) -> None:
 
 
 @attack(
-    f"{READERS} streams that read nothing of a message of {BYTES // 1_000_000} MB, as it comes and from before it",
+    f"{READERS} streams that read nothing of a message of {BYTES // 1_000_000} MB, said now or long ago",
     seconds=120.0,
     users=("plain",),
 )
@@ -73,8 +73,8 @@ def readers(server: Server) -> None:
     server.until("no reader is left", lambda: server.metric("heddle_live_sessions") == 0)
     after = server.level() - before
     server.say(
-        f"the memory grew by {told / MIB:.0f} MiB at most while it was told, {resumed / MIB:.0f} MiB with those who"
-        f" came for it later, and by {after / MIB:.0f} MiB when all had gone"
+        f"the memory grew by {told / MIB:.0f} MiB at most while it was told, {resumed / MIB:.0f} MiB with those"
+        f" who came for it later, and by {after / MIB:.0f} MiB when all had gone"
     )
     assert max(told, resumed) <= MOST, f"the memory grew by {max(told, resumed) / MIB:.0f} MiB"
 
