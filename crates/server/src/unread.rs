@@ -324,7 +324,7 @@ mod tests {
         let free = || unread.large.now(Caller([9; 32]), 1).map(drop);
         let count = |key: u8| {
             let records = unread.records(Caller([key; 32]));
-            let told = (0..1_000).map(move |_| records.counted(None, page(), None).expect("room"));
+            let told = (0..3).map(move |_| records.counted(None, page(), None).expect("room"));
             told.collect::<Vec<_>>()
         };
         let mut held: Vec<_> = (0..24).map(count).collect();
@@ -337,6 +337,6 @@ mod tests {
         drop(kept);
         assert!(free().is_ok());
         held.clear();
-        assert!(count(1).len() == 1_000 && unread.lent.lock().expect("no panic").len() == 1);
+        assert!(count(1).len() == 3 && unread.lent.lock().expect("no panic").len() == 1);
     }
 }
