@@ -48,8 +48,8 @@ impl Default for Reading {
 }
 
 impl Reading {
-    /// The right to read a piece of a log and to decode it, in the order of those who ask. Whoever has it waits
-    /// for the store alone. `None` is never: nobody closes it.
+    /// The right to read a piece of a log and to decode it, in the order of those who ask. Whoever has it
+    /// waits for the store alone. `None` is never: nobody closes it.
     pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.turns.acquire().await.ok()
     }

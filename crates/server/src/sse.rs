@@ -62,8 +62,8 @@ pub(crate) fn told(feed: Feed, records: Records) -> Told {
     told.boxed()
 }
 
-/// The next record, once there is room for it. An event that has to wait for that does not lie about meanwhile,
-/// neither as it was read nor as it was written.
+/// The next record, once there is room for it. An event that has to wait for that does not lie about
+/// meanwhile, neither as it was read nor as it was written.
 async fn next(feed: &mut Feed, records: &Records) -> Result<Option<Result<Bytes, serde_json::Error>>, Fault> {
     let mut room = None;
     loop {
