@@ -262,8 +262,8 @@ impl Feed {
     }
 
     /// Takes the event back that was handed out last: it comes again with the next call, and until then
-    /// nothing is kept of it. For a reader who has no room for it. False: that was no event, and does not come
-    /// again.
+    /// nothing is kept of it. For a reader who has no room for it. False: that was no event, and does not
+    /// come again.
     pub fn take_back(&mut self) -> bool {
         let Some(At { position, first, .. }) = self.told.take() else { return false };
         // What waits behind it is of the log as well, and is read again with it.
