@@ -23,6 +23,7 @@ pub struct Counters {
     calls: Counter<u64, AtomicU64>,
     folded: Counter<u64, AtomicU64>,
     searched: Counter<u64, AtomicU64>,
+    large: Counter<u64, AtomicU64>,
     live: Gauge<i64, AtomicI64>,
     resting: Gauge<i64, AtomicI64>,
     resting_bytes: Gauge<i64, AtomicI64>,
@@ -34,7 +35,7 @@ pub struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("heddle");
-        let [commits, facts, heads, requests, failures, calls, folded, searched] =
+        let [commits, facts, heads, requests, failures, calls, folded, searched, large] =
             std::array::from_fn(|_| Counter::default());
         let [live, resting, resting_bytes, feeds, blobs, free] = std::array::from_fn(|_| Gauge::default());
         registry.register("commits", "Durable commits to session logs", commits.clone());
@@ -45,6 +46,7 @@ impl Default for Counters {
         registry.register("tool_calls", "Calls of built-in tools that were begun", calls.clone());
         registry.register("sessions_folded", "Sessions whose logs were folded", folded.clone());
         registry.register("rows_searched", "Rows of logs read to find an event", searched.clone());
+        registry.register("large_commits_read", "Large commits that streams read from logs", large.clone());
         registry.register("live_sessions", "Sessions at work, or watched", live.clone());
         registry.register("resting_sessions", "Sessions at rest in the cache", resting.clone());
         registry.register("resting_bytes", "Bytes that these take", resting_bytes.clone());
@@ -65,6 +67,7 @@ impl Default for Counters {
             calls,
             folded,
             searched,
+            large,
             live,
             resting,
             resting_bytes,
@@ -113,6 +116,10 @@ impl Counters {
 
     pub(crate) fn searched(&self, rows: usize) {
         self.searched.inc_by(rows as u64);
+    }
+
+    pub(crate) fn read_large(&self) {
+        self.large.inc();
     }
 
     pub(crate) fn live(&self, sessions: usize) {

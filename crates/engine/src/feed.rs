@@ -18,7 +18,7 @@ use crate::{
     broadcast::{Flow, Heard},
     counters::Watching,
     fault::{Fault, FollowError},
-    live::{Commit, Post},
+    live::{Commit, Post, written},
     log,
     sessions::Watch,
     summary::Summary,
@@ -85,7 +85,9 @@ pub struct Feed {
     next: u64,
     /// Whether `flow` cannot be trusted to begin at `next`.
     behind: bool,
-    waiting: VecDeque<Frame>,
+    waiting: VecDeque<Waiting>,
+    /// Where the event stands that was handed out last; `None`: that was none.
+    told: Option<At>,
     /// The beginning of the commit that `next` stands in the middle of: the rest of it was too much to keep.
     within: Option<u64>,
     ended: bool,
@@ -94,6 +96,23 @@ pub struct Feed {
     followed: u64,
     started: BTreeSet<EventId>,
     _watching: Watching,
+}
+
+/// A frame that waits to be taken, and where its event stands in the log.
+#[derive(Debug)]
+struct Waiting {
+    frame: Frame,
+    at: Option<At>,
+}
+
+/// A place in a session's log.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    position: u64,
+    /// Where its commit begins.
+    first: u64,
+    /// Whether its commit is large.
+    large: bool,
 }
 
 /// The place in a session's flow.
@@ -155,6 +174,7 @@ impl Engine {
             next,
             behind: next < head.position,
             waiting: VecDeque::new(),
+            told: None,
             within: None,
             ended: false,
             request: request.map(|request| request.id),
@@ -163,11 +183,6 @@ impl Engine {
             _watching: self.counters().watching(),
         })
     }
-}
-
-/// Bytes of an event as it is written.
-fn written(event: &Event) -> usize {
-    serde_json::to_vec(event).map_or(0, |json| json.len())
 }
 
 /// Whether a request begins or ends with this event.
@@ -197,17 +212,22 @@ impl Feed {
     /// The log cannot be read. The reader may come back with its cursor.
     pub async fn next(&mut self) -> Result<Option<Frame>, Fault> {
         loop {
-            if let Some(frame) = self.waiting.front() {
+            if let Some(Waiting { frame, at }) = self.waiting.front() {
                 // Read before it is taken: dropping the future must lose nothing.
                 let frame = match frame {
-                    Frame::Event(event) => {
+                    Frame::Event(event) if blobs::extra_bytes(event) > 0 => {
+                        let _turn = self.engine.reading().turn().await;
                         Frame::Event(blobs::shown(&self.engine, self.ear.live.id, Arc::clone(event)).await)
                     }
-                    Frame::Queued(_) | Frame::Start { .. } | Frame::Delta { .. } => frame.clone(),
+                    Frame::Event(_) | Frame::Queued(_) | Frame::Start { .. } | Frame::Delta { .. } => {
+                        frame.clone()
+                    }
                 };
+                self.told = *at;
                 self.waiting.pop_front();
                 return Ok(Some(frame));
             }
+            self.told = None;
             if self.ended {
                 return Ok(None);
             }
@@ -232,12 +252,29 @@ impl Feed {
                 Heard::Flow(Flow::Start { request, event, kind }) => self.start(request, event, kind),
                 Heard::Flow(Flow::Delta { request, event, index, text }) => {
                     if self.request == Some(request) && self.started.contains(&event) {
-                        self.waiting.push_back(Frame::Delta { event, index, text });
+                        let frame = Frame::Delta { event, index, text };
+                        self.waiting.push_back(Waiting { frame, at: None });
                     }
                 }
                 Heard::Flow(Flow::Doubt) | Heard::Lagged => self.fall_behind(),
             }
         }
+    }
+
+    /// Takes the event back that was handed out last: it comes again with the next call, and until then
+    /// nothing is kept of it. For a reader who has no room for it. False: that was no event, and does not
+    /// come again.
+    pub fn take_back(&mut self) -> bool {
+        let Some(At { position, first, .. }) = self.told.take() else { return false };
+        // What waits behind it is of the log as well, and is read again with it.
+        self.waiting.clear();
+        (self.next, self.within, self.behind, self.ended) = (position, Some(first), true, false);
+        true
+    }
+
+    /// Whether the event that was handed out last may be large, and is shared then with others who read it.
+    pub fn told_of_much(&self) -> bool {
+        self.told.is_some_and(|at| at.large)
     }
 
     /// Some of the flow was missed: the log tells the rest, and no delta follows one that was shed.
@@ -248,9 +285,15 @@ impl Feed {
 
     async fn catch_up(&mut self) -> Result<(), Fault> {
         let session = self.ear.live.id;
-        let reading = self.engine.clone();
-        let reading = reading.reading();
-        if let Some(commit) = reading.find(session, self.within.unwrap_or(self.next)) {
+        let engine = self.engine.clone();
+        let (reading, first) = (engine.reading(), self.within.unwrap_or(self.next));
+        if let Some(commit) = reading.find(session, first) {
+            self.show(&commit);
+            return Ok(());
+        }
+        let _turn = reading.turn().await;
+        // Many come at once for a large one, and one of them was the first.
+        if let Some(commit) = reading.find(session, first) {
             self.show(&commit);
             return Ok(());
         }
@@ -263,7 +306,7 @@ impl Feed {
         }
         for row in &rows {
             let large = row.body.len() > CHUNK;
-            // Many readers come for a large one at once, and one of them was the first.
+            // Also by those who have their turn beside this one.
             let shared = large.then(|| reading.find(session, row.first)).flatten();
             let commit = match &shared {
                 Some(commit) => Arc::clone(commit),
@@ -271,7 +314,8 @@ impl Feed {
             };
             self.show(&commit);
             if large && shared.is_none() {
-                reading.share(&self.engine, session, commit);
+                engine.counters().read_large();
+                reading.share(&engine, session, commit);
             }
             if self.within.is_some() {
                 break;
@@ -297,7 +341,7 @@ impl Feed {
                 continue;
             }
             if commit.bytes > CHUNK {
-                waiting += written(&event);
+                waiting += post.written();
                 if waiting > CHUNK && !self.waiting.is_empty() {
                     self.next = post.position;
                     self.followed = self.followed.max(post.position);
@@ -306,15 +350,16 @@ impl Feed {
                     return;
                 }
             }
+            let at = Some(At { position: post.position, first: commit.first, large: commit.bytes > CHUNK });
             if post.queued {
-                self.waiting.push_back(Frame::Queued(event));
+                self.waiting.push_back(Waiting { frame: Frame::Queued(event), at });
                 continue;
             }
             if !is_followed {
                 self.follow(&event);
             }
             self.ended = closes(&event.body, self.viewer);
-            self.waiting.push_back(Frame::Event(event));
+            self.waiting.push_back(Waiting { frame: Frame::Event(event), at });
         }
         self.next = self.next.max(commit.end);
         self.followed = self.followed.max(commit.end);
@@ -332,7 +377,7 @@ impl Feed {
 
     /// Bytes of the frames that wait to be taken.
     pub fn waiting_bytes(&self) -> usize {
-        let bytes = |frame: &Frame| match frame {
+        let bytes = |waiting: &Waiting| match &waiting.frame {
             Frame::Event(event) | Frame::Queued(event) => written(event),
             Frame::Start { .. } => 0,
             Frame::Delta { text, .. } => text.len(),
@@ -350,7 +395,7 @@ impl Feed {
             && self.request == Some(request)
             && self.started.insert(event)
         {
-            self.waiting.push_back(Frame::Start { event, kind });
+            self.waiting.push_back(Waiting { frame: Frame::Start { event, kind }, at: None });
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicBool, atomic::Ordering};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool, atomic::Ordering};
 
 use kernel::{
     Fact, Input, Note, Session, Transcript, What,
@@ -126,9 +127,15 @@ pub(crate) struct Post {
     pub(crate) thread: ThreadId,
     pub(crate) event: Arc<Event>,
     pub(crate) queued: bool,
+    written: OnceLock<usize>,
 }
 
 impl Post {
+    /// Bytes of the event as it is written. It takes a while to know, and many ask.
+    pub(crate) fn written(&self) -> usize {
+        *self.written.get_or_init(|| written(&self.event))
+    }
+
     /// The event as `viewer` sees it, if it does.
     pub(crate) fn seen(&self, viewer: Viewer) -> Option<Arc<Event>> {
         if self.queued {
@@ -141,6 +148,25 @@ impl Post {
     }
 }
 
+/// Bytes of an event as it is written; they are counted and not kept.
+pub(crate) fn written(event: &Event) -> usize {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, event).map_or(0, |()| length.0)
+}
+
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Commit {
     pub(crate) fn of(first: u64, facts: Vec<Fact>, bytes: usize) -> Self {
         let end = first + facts.len() as u64;
@@ -150,7 +176,13 @@ impl Commit {
                 What::Note { note: Note::Queued { event, .. }, .. } => (*event, true),
                 What::Note { .. } => return None,
             };
-            Some(Post { position, thread: fact.thread, event: Arc::new(event), queued })
+            Some(Post {
+                position,
+                thread: fact.thread,
+                event: Arc::new(event),
+                queued,
+                written: OnceLock::new(),
+            })
         };
         Self { first, end, posts: (first..).zip(facts).filter_map(post).collect(), bytes }
     }

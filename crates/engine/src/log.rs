@@ -69,6 +69,7 @@ pub(crate) async fn last(
     wanted: impl Fn(&Post) -> bool + Send + Sync,
 ) -> Result<Option<u64>, Fault> {
     loop {
+        let _turn = engine.reading().turn().await;
         let rows = engine.store().read_back(session, before, CHUNK).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         before = last.first;
@@ -89,6 +90,7 @@ pub(crate) async fn find(
     let mut queued = None;
     let mut next = event.minted_at();
     loop {
+        let _turn = engine.reading().turn().await;
         let rows = engine.store().read(session, next, CHUNK).await?;
         engine.counters().searched(rows.len());
         let Some(last) = rows.last() else { return Ok(queued) };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::BoxError;
 use bytes::Bytes;
-use engine::{Feed, Frame, PreviewKind, Previews};
+use engine::{Fault, Feed, Frame, PreviewKind, Previews};
 use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
@@ -49,21 +49,44 @@ const RECORD_BYTES: usize = 512;
 
 /// A feed as the records of an answer. One is made when the one before it was taken, and there is room.
 pub(crate) fn told(feed: Feed, records: Records) -> Told {
-    let frames = stream::unfold(Some(feed), |feed| async {
-        let mut feed = feed?;
-        match feed.next().await {
-            Ok(frame) => frame.map(|frame| (frame, Some(feed))),
+    let told = stream::unfold(Some((feed, records)), |told| async {
+        let (mut feed, records) = told?;
+        match next(&mut feed, &records).await {
+            Ok(record) => record.map(|record| (record.map_err(Into::into), Some((feed, records)))),
             Err(fault) => {
                 tracing::error!(%fault, "a stream ended early");
                 None
             }
         }
     });
-    let told = frames.then(move |frame| {
-        let records = records.clone();
-        async move { records.record(|| record(&frame)).await.map_err(Into::into) }
-    });
     told.boxed()
+}
+
+/// The next record, once there is room for it. An event that has to wait for that does not lie about
+/// meanwhile, neither as it was read nor as it was written.
+async fn next(feed: &mut Feed, records: &Records) -> Result<Option<Result<Bytes, serde_json::Error>>, Fault> {
+    let mut room = None;
+    loop {
+        let Some(mut frame) = feed.next().await?.map(Some) else { return Ok(None) };
+        while let Some(shown) = &frame {
+            let event = match shown {
+                Frame::Event(event) | Frame::Queued(event) => Some(event).filter(|_| feed.told_of_much()),
+                Frame::Start { .. } | Frame::Delta { .. } => None,
+            };
+            if let Some(record) = event.and_then(|event| records.lent(event)) {
+                return Ok(Some(Ok(record)));
+            }
+            let bytes = match record(shown).map(|record| records.counted(event, record, room.take())) {
+                Ok(Ok(record)) => return Ok(Some(Ok(record))),
+                Ok(Err(bytes)) => bytes,
+                Err(wrong) => return Ok(Some(Err(wrong))),
+            };
+            if feed.take_back() {
+                frame = None;
+            }
+            room = records.room(bytes).await;
+        }
+    }
 }
 
 /// The records of a stream.

@@ -4,11 +4,12 @@
 //! Small answers have a lane of their own, so that they never wait behind pages; and while pages that nobody
 //! reads are in the way, further ones are made as short as small answers.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::limits;
+use protocol::{event::Event, limits};
 
 use crate::{
     auth::Caller,
@@ -24,7 +25,11 @@ const WAIT: Duration = Duration::from_secs(limits::ANSWER_WAIT_S);
 pub(crate) struct Unread {
     large: Arc<Lane>,
     small: Arc<Lane>,
+    lent: Arc<Lent>,
 }
+
+/// Large records that are unread, by key and length: a stream whose next record is one of them lends that.
+type Lent = Mutex<BTreeMap<(Caller, usize), (Weak<Event>, Weak<Counted>)>>;
 
 /// What an endpoint answers with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +54,21 @@ pub(crate) struct Place {
 #[derive(Debug, Clone)]
 pub(crate) struct Records {
     large: Arc<Lane>,
+    lent: Arc<Lent>,
     caller: Caller,
 }
 
+/// A record of several streams.
+struct Loan(Arc<Counted>);
+
+impl AsRef<[u8]> for Loan {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.bytes
+    }
+}
+
 /// Bytes that have their room.
+#[derive(Debug)]
 struct Counted {
     bytes: Bytes,
     _room: Room,
@@ -72,6 +88,7 @@ impl Default for Unread {
         Self {
             large: Lane::new(limits::ANSWERS_LARGE_BYTES, limits::ANSWERS_LARGE_BYTES_PER_KEY),
             small: Lane::new(limits::ANSWERS_SMALL_BYTES, limits::ANSWERS_SMALL_BYTES_PER_KEY),
+            lent: Arc::default(),
         }
     }
 }
@@ -97,7 +114,7 @@ impl Unread {
 
     /// Room for the records of a stream of this key.
     pub(crate) fn records(&self, caller: Caller) -> Records {
-        Records { large: Arc::clone(&self.large), caller }
+        Records { large: Arc::clone(&self.large), lent: Arc::clone(&self.lent), caller }
     }
 }
 
@@ -134,23 +151,54 @@ impl Place {
 }
 
 impl Records {
-    /// The record that `write` writes, once there is room for it; it is written again where it had to wait,
-    /// so that it does not lie about meanwhile.
+    /// The record of this very event, if another stream of the key has it unread.
+    pub(crate) fn lent(&self, event: &Arc<Event>) -> Option<Bytes> {
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = lent.range((self.caller, 0)..=(self.caller, usize::MAX));
+        // It is there as long as its place is remembered: no other event can be at the same.
+        let (_, (_, counted)) = own.find(|(_, (of, _))| std::ptr::eq(of.as_ptr(), Arc::as_ptr(event)))?;
+        counted.upgrade().map(|counted| Bytes::from_owner(Loan(counted)))
+    }
+
+    /// The record of an event, with its room where it needs any: that of the same record of another stream of
+    /// the key, or this one, or what there is now.
     ///
     /// # Errors
-    /// What `write` says.
-    pub(crate) async fn record<E>(&self, write: impl Fn() -> Result<Bytes, E>) -> Result<Bytes, E> {
-        let record = write()?;
-        if record.len() <= limits::ANSWER_SMALL_BYTES {
+    /// The bytes that there is no room for. Nothing is kept of the record.
+    pub(crate) fn counted(
+        &self,
+        event: Option<&Arc<Event>>,
+        record: Bytes,
+        room: Option<Turn>,
+    ) -> Result<Bytes, usize> {
+        let bytes = record.len();
+        if bytes <= limits::ANSWER_SMALL_BYTES {
             return Ok(record);
         }
-        if let Ok(turn) = self.large.now(self.caller, record.len()) {
-            return Ok(counted(record, (Some(turn), None)));
+        let place = (self.caller, bytes);
+        let lent = || self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = lent().get(&place).and_then(|(_, counted)| counted.upgrade());
+        if let Some(same) = same.filter(|same| same.bytes == record) {
+            return Ok(Bytes::from_owner(Loan(same)));
         }
-        let bytes = record.len();
-        drop(record);
-        let turn = self.large.turn(self.caller, bytes, Duration::MAX).await;
-        Ok(counted(write()?, (turn.ok(), None)))
+        let of_a_key = limits::ANSWERS_LARGE_BYTES_PER_KEY;
+        let mut turn = match room.filter(|room| room.bytes() >= bytes.min(of_a_key)) {
+            Some(room) => room,
+            None => self.large.now(self.caller, bytes).map_err(|_| bytes)?,
+        };
+        turn.keep(bytes);
+        let counted = Arc::new(Counted { bytes: record, _room: (Some(turn), None) });
+        let event = event.map(Arc::downgrade).unwrap_or_default();
+        let mut lent = lent();
+        lent.retain(|_, (_, counted)| counted.strong_count() > 0);
+        lent.insert(place, (event, Arc::downgrade(&counted)));
+        drop(lent);
+        Ok(Bytes::from_owner(Loan(counted)))
+    }
+
+    /// Waits for room for so many bytes.
+    pub(crate) async fn room(&self, bytes: usize) -> Option<Turn> {
+        self.large.turn(self.caller, bytes, Duration::MAX).await.ok()
     }
 }
 
@@ -246,18 +294,49 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_large_record_waits_for_room_and_a_small_one_does_not() {
+    async fn a_large_record_needs_room_and_a_small_one_does_not() {
         let unread = Unread::default();
         let records = unread.records(KEY);
-        let write = || Ok::<_, ()>(page());
-        let mut unread_records = Vec::new();
-        while let Some(record) = records.record(write).now_or_never() {
-            unread_records.push(record);
+        let record = |number: usize| {
+            let bytes = [vec![b'x'; limits::PAGE_BYTES - 1], vec![number as u8]].concat();
+            Bytes::from(bytes)
+        };
+        let mut held = Vec::new();
+        while let Ok(record) = records.counted(None, record(held.len()), None) {
+            held.push(record);
         }
-        assert_eq!(unread_records.len(), PAGES);
-        let small = || Ok::<_, ()>(Bytes::from_static(b"small"));
-        assert!(records.record(small).now_or_never().is_some());
-        let (record, ()) = tokio::join!(records.record(write), async { drop(unread_records.pop()) });
-        assert_eq!(record, Ok(page()));
+        assert_eq!(held.len(), PAGES);
+        assert_eq!(records.counted(None, record(PAGES), None), Err(limits::PAGE_BYTES));
+        assert!(records.counted(None, Bytes::from_static(b"small"), None).is_ok());
+        let room = records.room(limits::PAGE_BYTES);
+        let (room, ()) = tokio::join!(room, async { drop(held.pop()) });
+        assert_eq!(
+            records.counted(None, record(PAGES), None),
+            Err(limits::PAGE_BYTES),
+            "it is for one who waited"
+        );
+        assert_eq!(records.counted(None, record(PAGES), room), Ok(record(PAGES)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_record_of_many_streams_has_room_once_for_each_key() {
+        let unread = Unread::default();
+        let free = || unread.large.now(Caller([9; 32]), 1).map(drop);
+        let count = |key: u8| {
+            let records = unread.records(Caller([key; 32]));
+            let told = (0..3).map(move |_| records.counted(None, page(), None).expect("room"));
+            told.collect::<Vec<_>>()
+        };
+        let mut held: Vec<_> = (0..24).map(count).collect();
+        let places: std::collections::BTreeSet<_> =
+            held.iter().flatten().map(|record| record.as_ptr()).collect();
+        assert_eq!(places.len(), 24);
+        assert!(free().is_err(), "each of 24 keys has a record of 8 MiB, and there is room for 192");
+        let kept = held.pop().and_then(|mut records| records.pop());
+        assert!(free().is_err(), "the last one that is lent holds it");
+        drop(kept);
+        assert!(free().is_ok());
+        held.clear();
+        assert!(count(1).len() == 3 && unread.lent.lock().expect("no panic").len() == 1);
     }
 }

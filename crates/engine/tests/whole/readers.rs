@@ -1,10 +1,12 @@
 //! Readers who are slow, or stop reading, of commits that are large: what is held for them, and that they
 //! miss nothing.
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::*;
 use engine::{Feed, Frame, PreviewKind, Previews};
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::join_all};
 use protocol::{content::Block, event::Body, limits};
 use store::Store;
 
@@ -83,6 +85,56 @@ async fn a_large_commit_is_shown_piece_by_piece_and_read_once_for_all() {
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.engine.memory().reading_bytes, 0, "nobody is in the middle of it any more");
+}
+
+#[tokio::test]
+async fn readers_who_come_together_do_not_each_read_a_large_commit() {
+    const READERS: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(Store::sqlite(&folder.path().join("heddle.db")).unwrap(), vec![]).await;
+    let session = world.open(vec![]).await;
+    let mut feeds = Vec::new();
+    for _ in 0..READERS {
+        feeds.push(world.follow(session).await);
+    }
+    world.send(session, messages(1, 2_000_000)).await;
+    let frames = join_all(feeds.iter_mut().map(Feed::next)).await;
+    let events = frames.into_iter().map(|frame| match frame {
+        Ok(Some(Frame::Queued(event) | Frame::Event(event))) => Arc::as_ptr(&event).addr(),
+        other => panic!("{other:?}"),
+    });
+    // Two may have their turn at once.
+    let kept = events.collect::<BTreeSet<_>>().len();
+    assert!(kept <= 2, "{READERS} readers hold {kept} copies");
+    let read = counted(&world, "heddle_large_commits_read_total");
+    assert!(read <= 2, "{READERS} readers read {read} commits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_kept_of_an_event_that_a_reader_gives_back_and_it_comes_again() {
+    let world = world(Store::memory(), vec![Act::Hang]).await;
+    let session = world.open(vec![message("hi")]).await;
+    world.puppet.asked.notified().await;
+    let mut feed = world.follow(session).await;
+    assert!(!feed.take_back(), "nothing was handed out");
+    let said = [messages(1, 20), messages(1, 200_000), messages(3, 20_000), messages(1, 20)].concat();
+    let sent = world.send(session, said).await;
+    for event in &sent {
+        let mut kept = None;
+        for _ in 0..3 {
+            let Some(Frame::Queued(again)) = feed.next().await.unwrap() else { panic!("no queued event") };
+            assert_eq!(*again, *event);
+            assert!(feed.told_of_much());
+            let before = kept.replace(Arc::downgrade(&again));
+            assert!(before.is_none_or(|before| before.upgrade().is_none()), "it was kept");
+            drop(again);
+            assert!(feed.take_back() && !feed.take_back());
+            assert_eq!(feed.waiting_bytes(), 0);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+        assert!(matches!(feed.next().await.unwrap(), Some(Frame::Queued(again)) if *again == *event));
+    }
+    assert!(feed.next().now_or_never().is_none(), "none comes twice");
 }
 
 #[tokio::test]
