@@ -233,6 +233,8 @@ mod tests {
     async fn follow(steps: Vec<Step>, patient: bool) -> Result<Vec<String>, CallError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
+        // Another test may have.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let caller = Caller::new(&url, "key").expect("a client");
         let caller = if patient { caller.patient() } else { caller };
         let serves = async {
