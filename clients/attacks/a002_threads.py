@@ -22,6 +22,7 @@ GOES_ON = (
     "sandbox-watch",
     "key-watch",
     "log-writer",
+    "out-writer",
 )
 ENDS = ("store-writer", "store-reader", "accept-loop", "signals")
 

@@ -5,13 +5,12 @@ use core::fmt;
 use protocol::{
     Stamp, WorkspaceId,
     id::{ApiKeyId, Id},
+    routes::OWN_KEY,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::{CommitError, Document, DocumentQuery, Fault, Kind, Store, Write};
 
-/// What every secret begins with.
-const PREFIX: &str = "hdl_";
 /// The word for keys where they are kept.
 const KIND: Kind = Kind::new("api_key");
 /// Most keys that one list shows.
@@ -59,7 +58,7 @@ pub fn hash(secret: &str) -> [u8; 32] {
 pub fn make(name: &str, at: Stamp, entropy: Entropy) -> (Key, Secret) {
     let (id, secret) = entropy.split_at(16);
     let id = id.iter().fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
-    let secret = Secret(format!("{PREFIX}{}", bs58::encode(secret).into_string()));
+    let secret = Secret(format!("{OWN_KEY}{}", bs58::encode(secret).into_string()));
     (Key { id: Id::from_bits(id), name: name.to_owned(), created_at: at, revoked_at: None }, secret)
 }
 

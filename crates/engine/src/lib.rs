@@ -163,6 +163,7 @@ impl Engine {
             #[cfg(debug_assertions)]
             ends: vital::ends::Ends::default(),
         }));
+        engine.measure().await;
         let busy = engine.store().busy().await?;
         engine.spawn_vital("engine-recovery", move |engine| recover(engine, busy.clone()));
         engine.spawn_vital("engine-sweep", sweep);
@@ -181,6 +182,14 @@ impl Engine {
         self.hands().stop().await;
         if let Err(fault) = lease::release(self).await {
             tracing::warn!(%fault, "the lease could not be released");
+        }
+    }
+
+    /// Takes down what the disk holds, and what is free on it.
+    async fn measure(&self) {
+        self.counters().blobs(self.store().blob_bytes());
+        if let Some(bytes) = self.store().free_bytes().await {
+            self.counters().free(bytes);
         }
     }
 
@@ -438,9 +447,6 @@ async fn sweep(engine: Engine) {
         if let Err(fault) = engine.forget().await {
             tracing::warn!(%fault, "receipts whose time is over could not be removed");
         }
-        engine.counters().blobs(engine.store().blob_bytes());
-        if let Some(bytes) = engine.store().free_bytes().await {
-            engine.counters().free(bytes);
-        }
+        engine.measure().await;
     }
 }

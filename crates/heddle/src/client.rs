@@ -9,7 +9,20 @@ use models::sse::Decoder;
 use reqwest::{Client, Method, Response, Url};
 use serde_json::Value;
 
-use crate::{Wrong, config::Beside, seal};
+use crate::{
+    Wrong,
+    config::Beside,
+    keys,
+    seal::{self, Served},
+    tree,
+};
+
+/// Between two attempts to reach a server that is away, and how often it is tried: for a minute, since one
+/// that ends in order and is started again may take longer than half of it.
+const PAUSE: Duration = Duration::from_millis(200);
+const ATTEMPTS: u32 = 300;
+/// What is said of a server that answers a greeting in TLS with plain HTTP.
+const NO_TLS: &str = "InvalidContentType";
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -18,10 +31,25 @@ pub(crate) enum CallError {
         "cannot reach {url} ({reason}): is `heddle serve` running there? --url or HEDDLE_URL says where it is"
     )]
     Unreachable { url: String, reason: String },
-    #[error("the server answered {status}: {message}")]
-    Refused { status: u16, message: String },
+    #[error(
+        "{url} speaks http, not https: write --url or HEDDLE_URL as {}, where nobody on the way could read the key",
+        url.replacen("https", "http", 1)
+    )]
+    NoTls { url: String },
+    #[error("the server at {url} answered {status}: {message}")]
+    Refused { url: String, status: u16, message: String },
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
+}
+
+impl CallError {
+    /// Whether the server is away, and may be back in a moment: 502 and 504 are a proxy's word for that.
+    fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Refused { status: 502..=504, .. } => true,
+            Self::NoTls { .. } | Self::Refused { .. } | Self::Unreadable(_) => false,
+        }
+    }
 }
 
 /// What is there; `None` if it is not there any more.
@@ -36,7 +64,8 @@ pub(crate) fn there<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallEr
 /// Which server to talk to, and with which key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The server [default: where the settings' file says that it listens, or http://127.0.0.1:7717]
+    /// The server [default: where the one that has the data directory listens, or what the settings' file says,
+    /// or http://127.0.0.1:7717]
     #[arg(long, env = "HEDDLE_URL")]
     url: Option<String>,
     /// An API key [default: what the file first-key in the server's data directory holds; a first start on a
@@ -57,29 +86,60 @@ impl Place {
             (Some(url), Some(key)) => (url, key),
             (url, key) => {
                 let settled = self.beside.settle(self.data)?;
-                (or_local(url, settled.listen)?, or_first(key, &settled.data)?)
+                let listen = match seal::served(&settled.data) {
+                    Served::At(listen) => listen,
+                    Served::Somewhere | Served::No => settled.listen,
+                };
+                (or_local(url, listen)?, or_first(key, &settled.data)?)
             }
         };
+        if let Some(why) = keys::unsendable(key.trim()) {
+            return Err(format!("the key (of --key, HEDDLE_API_KEY or the file first-key) {why}").into());
+        }
         Ok(Caller::new(&web(url.trim())?, key.trim())?)
     }
 }
 
-/// `url`, if it is the address of a server. One of this machine needs no scheme; for another it is said
-/// whether the key goes there in the clear.
+/// `url`, if it is the address of a server, up to where each path begins. One of this machine needs no scheme;
+/// for another it is said whether the key goes there in the clear.
 fn web(url: &str) -> Result<String, Wrong> {
     let read = |url: &str| {
         Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
     };
-    if read(url).is_some() {
-        return Ok(url.to_owned());
-    }
     let with_scheme = format!("http://{url}");
-    let example = match read(&with_scheme).filter(|_| !url.contains("://")) {
-        Some(named) if is_local(&named) => return Ok(with_scheme),
-        Some(_) => format!("https://{url}, or {with_scheme} where nobody on the way could read the key"),
-        None => "http://127.0.0.1:7717".to_owned(),
+    let (whole, with) = (read(url), read(&with_scheme).filter(|_| !url.contains("://")));
+    // What is beyond an address may be a secret, and is not repeated.
+    if let Some(beyond) = whole.as_ref().or(with.as_ref()).and_then(beyond) {
+        return Err(format!("--url or HEDDLE_URL must {beyond}").into());
+    }
+    let example = match (whole, with) {
+        (Some(named), _) => return Ok(base(url, &named).to_owned()),
+        (None, Some(named)) if is_local(&named) => return Ok(base(&with_scheme, &named).to_owned()),
+        (None, Some(_)) => {
+            format!("https://{url}, or {with_scheme} where nobody on the way could read the key")
+        }
+        (None, None) => "http://127.0.0.1:7717".to_owned(),
     };
-    Err(format!("`{url}` is no address of a server: write --url or HEDDLE_URL as {example}").into())
+    let shown = if url.contains('@') { "what it holds" } else { &format!("`{url}`") };
+    Err(format!("{shown} is no address of a server: write --url or HEDDLE_URL as {example}").into())
+}
+
+/// What a server's address does not hold, if this one does.
+fn beyond(url: &Url) -> Option<&'static str> {
+    match () {
+        () if !url.username().is_empty() || url.password().is_some() => {
+            Some("hold no user and no password: the key is said by --key or HEDDLE_API_KEY")
+        }
+        () if url.query().is_some() || url.fragment().is_some() => Some("end before `?` and `#`"),
+        () => None,
+    }
+}
+
+/// What stands before the `/v1` of each path, which other clients are given with it.
+fn base<'a>(url: &'a str, read: &Url) -> &'a str {
+    let url = url.trim_end_matches('/');
+    let versioned = read.path().trim_end_matches('/').ends_with("/v1");
+    url.strip_suffix("/v1").filter(|_| versioned).unwrap_or(url).trim_end_matches('/')
 }
 
 /// Whether the address is one of this machine alone.
@@ -122,6 +182,8 @@ pub(crate) struct Caller {
     http: Client,
     base: String,
     key: String,
+    /// Whether a server that is away is asked again, for a minute.
+    patient: bool,
 }
 
 impl Caller {
@@ -134,21 +196,47 @@ impl Caller {
         if local {
             http = http.no_proxy().tls_certs_only([]);
         }
-        Ok(Self { http: http.build()?, base: base.trim_end_matches('/').into(), key: key.into() })
+        let base = base.trim_end_matches('/').into();
+        Ok(Self { http: http.build()?, base, key: key.into(), patient: false })
+    }
+
+    /// The same, who asks again what changes nothing while the server is away.
+    pub(crate) fn patient(&self) -> Self {
+        Self { patient: true, ..self.clone() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Result<Value, CallError> {
-        read(self.send(Method::GET, path, None, None).await?).await
+        self.again(async || self.read(self.send(Method::GET, path, None, None).await?).await).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, CallError> {
-        read(self.send(Method::POST, path, Some(body), None).await?).await
+        self.read(self.send(Method::POST, path, Some(body), None).await?).await
     }
 
     /// Opens a stream; with `after`, from behind that event.
     pub(crate) async fn stream(&self, path: &str, after: Option<&str>) -> Result<Stream, CallError> {
-        let response = self.send(Method::GET, path, None, after).await?;
+        let response = self.again(async || self.send(Method::GET, path, None, after).await).await?;
         Ok(Stream { response, decoder: Decoder::default(), frames: VecDeque::new() })
+    }
+
+    /// The answer to a call; with patience, that of the server that is back.
+    async fn again<T>(&self, call: impl AsyncFn() -> Result<T, CallError>) -> Result<T, CallError> {
+        let mut attempts = 0;
+        loop {
+            let answer = call().await;
+            let away = answer.as_ref().is_err_and(CallError::is_away);
+            if !away && attempts > 0 {
+                tree::remark("the server is back; the session goes on after the last event you saw");
+            }
+            if !away || !self.patient || attempts == ATTEMPTS {
+                return answer;
+            }
+            if attempts == 0 {
+                tree::remark("the server is gone; trying again for a minute");
+            }
+            attempts += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn send(
@@ -176,7 +264,7 @@ impl Caller {
             }
             Err(wrong) => wrong.to_string(),
         };
-        Err(CallError::Refused { status: status.as_u16(), message })
+        Err(CallError::Refused { url: self.base.clone(), status: status.as_u16(), message })
     }
 
     fn unreachable(&self, wrong: &reqwest::Error) -> CallError {
@@ -185,12 +273,19 @@ impl Caller {
         while let Some(cause) = reason.source() {
             reason = cause;
         }
-        CallError::Unreachable { url: self.base.clone(), reason: reason.to_string() }
+        let (url, reason) = (self.base.clone(), reason.to_string());
+        if reason.contains(NO_TLS) {
+            CallError::NoTls { url }
+        } else {
+            CallError::Unreachable { url, reason }
+        }
     }
-}
 
-async fn read(response: Response) -> Result<Value, CallError> {
-    response.json().await.map_err(|wrong| CallError::Unreadable(wrong.to_string()))
+    async fn read(&self, response: Response) -> Result<Value, CallError> {
+        // One that is cut off comes of a server that went away.
+        let body = response.bytes().await.map_err(|wrong| self.unreachable(&wrong))?;
+        serde_json::from_slice(&body).map_err(|wrong| CallError::Unreadable(wrong.to_string()))
+    }
 }
 
 /// An open stream of events.
@@ -237,12 +332,31 @@ mod tests {
             ("192.0.2.1", Err(format!("as https://192.0.2.1, or http://192.0.2.1 {clear}"))),
             ("ftp://a", Err("as http://127.0.0.1:7717".to_owned())),
             ("", Err("as http://127.0.0.1:7717".to_owned())),
+            ("http://localhost:7717/v1", Ok("http://localhost:7717")),
+            ("https://a/b/v1/", Ok("https://a/b")),
+            ("localhost:7717//", Ok("http://localhost:7717")),
+            ("https://v1/", Ok("https://v1")),
         ] {
             match (web(url).map_err(|wrong| wrong.to_string()), meant) {
                 (Ok(read), Ok(meant)) => assert_eq!(read, meant),
                 (Err(wrong), Err(end)) => assert!(wrong.ends_with(&end), "{wrong}"),
                 (read, _) => panic!("{url}: {read:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn an_address_that_holds_more_than_one_is_refused_and_nothing_of_it_is_repeated() {
+        for (url, said) in [
+            ("http://u:secret@a", "--url or HEDDLE_URL must hold no user and no password"),
+            ("https://secret@a:1/v1", "--url or HEDDLE_URL must hold no user and no password"),
+            ("u:secret@localhost:7717", "--url or HEDDLE_URL must hold no user and no password"),
+            ("http://u:secret@a:nowhere", "what it holds is no address of a server"),
+            ("http://a/?k=secret", "--url or HEDDLE_URL must end before `?` and `#`"),
+            ("localhost:7717#secret", "--url or HEDDLE_URL must end before `?` and `#`"),
+        ] {
+            let wrong = web(url).expect_err("a mistake").to_string();
+            assert!(wrong.starts_with(said) && !wrong.contains("secret"), "{url}: {wrong}");
         }
     }
 

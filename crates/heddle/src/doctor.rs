@@ -87,7 +87,7 @@ fn settings(settled: &Settled) -> String {
     let mut warn = |mark: &str, said: &str| text.push_str(&told(&format!("{mark}: "), said));
     for route in &settled.routes.0 {
         if let Some(name) = settled.unset_key(route) {
-            warn("MISSING", &format!("set {name} to run agents whose model is {}", route.pattern));
+            warn("NOTE", &format!("set {name} to run agents whose model is {}", route.pattern));
         }
     }
     for said in warnings(settled, settled.listen) {

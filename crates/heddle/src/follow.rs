@@ -2,20 +2,11 @@
 //! it was, also when the server was killed and is back.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::{
-    client::{CallError, Caller, Stream, there},
-    tree,
-};
-
-/// Between two attempts to reach a server that is away, and how often it is tried: for a minute, since one
-/// that ends in order and is started again may take longer than half of it.
-const PAUSE: Duration = Duration::from_millis(200);
-const ATTEMPTS: u32 = 300;
+use crate::client::{CallError, Caller, Stream, there};
 
 /// An event, and the thread whose own it is.
 #[derive(Debug)]
@@ -45,7 +36,8 @@ struct Heard {
 }
 
 impl Follow {
-    /// Everything that the session holds, in the order in which it happened; then what comes.
+    /// Everything that the session holds, in the order in which it happened; then what comes. Goes on where it
+    /// was as often as a patient caller finds the server back.
     pub(crate) async fn open(caller: &Caller, session: &str) -> Result<Self, CallError> {
         let mut follow = Self {
             caller: caller.clone(),
@@ -149,26 +141,11 @@ impl Follow {
     /// A stream has ended: the thread is over, or the server went away and comes back.
     async fn resume(&mut self, thread: String) -> Result<(), CallError> {
         let path = format!("/v1/sessions/{}/threads/{thread}", self.session);
-        for attempt in 0..ATTEMPTS {
-            let state = match self.caller.get(&path).await {
-                Err(CallError::Refused { status: 503, .. } | CallError::Unreachable { .. }) => {
-                    if attempt == 0 {
-                        tree::remark("the server is gone; trying again for a minute");
-                    }
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-                state => state,
-            };
-            if attempt > 0 {
-                tree::remark("the server is back; the session goes on after the last event you saw");
-            }
-            return match there(state)? {
-                Some(state) if state["status"] != "terminated" => there(self.listen(thread).await).map(drop),
-                Some(_) | None => Ok(()),
-            };
+        match there(self.caller.get(&path).await)? {
+            // It may go away between the two.
+            Some(state) if state["status"] != "terminated" => there(self.listen(thread).await).map(drop),
+            Some(_) | None => Ok(()),
         }
-        self.caller.get(&path).await.map(drop)
     }
 }
 
@@ -196,5 +173,120 @@ pub(crate) async fn pages(caller: &Caller, path: &str) -> Result<Vec<Value>, Cal
         }
         let Some(next) = list["next_page"].as_str() else { return Ok(found) };
         page = format!("&page={next}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    /// What comes of one request; the connection is closed behind it.
+    #[derive(Clone)]
+    enum Answer {
+        Nothing,
+        Half,
+        Stopping,
+        Json(Value),
+        Stream(Vec<Value>),
+    }
+
+    impl Answer {
+        fn bytes(&self) -> String {
+            let head = |status: &str, length: usize| {
+                format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n")
+            };
+            match self {
+                Self::Nothing => String::new(),
+                Self::Half => head("200 OK", 100) + "{\"data\": [",
+                Self::Stopping => head("503 Service Unavailable", 0),
+                Self::Json(body) => head("200 OK", body.to_string().len()) + &body.to_string(),
+                Self::Stream(events) => {
+                    let event = |event: &Value| format!("data: {event}\n\n");
+                    let events: String = events.iter().map(event).collect();
+                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{events}")
+                }
+            }
+        }
+    }
+
+    type Step = (&'static str, Answer);
+
+    /// A session whose stream is cut twice, and which begins a child.
+    fn script() -> Vec<Step> {
+        let began = json!({"id": "1", "type": "session.thread_created", "session_thread_id": "b", "processed_at": "1"});
+        let ended = json!({"id": "2", "type": "session.thread_status_terminated", "processed_at": "2"});
+        vec![
+            ("threads?limit=1000", Answer::Json(json!({"data": [{"id": "a"}]}))),
+            ("threads/a/events?limit=1000", Answer::Json(json!({"data": []}))),
+            ("threads/a/stream", Answer::Stream(vec![])),
+            ("threads/a", Answer::Json(json!({"status": "running"}))),
+            ("threads/a/stream", Answer::Stream(vec![began])),
+            ("threads/b/events?limit=1000", Answer::Json(json!({"data": [ended]}))),
+            ("threads/a", Answer::Json(json!({"status": "terminated"}))),
+        ]
+    }
+
+    /// Follows a server that answers so.
+    async fn follow(steps: Vec<Step>, patient: bool) -> Result<Vec<String>, CallError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        // Another test may have.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let caller = Caller::new(&url, "key").expect("a client");
+        let caller = if patient { caller.patient() } else { caller };
+        let serves = async {
+            for (path, answer) in steps {
+                let (mut socket, _) = listener.accept().await.expect("it comes");
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(socket.read_u8().await.expect("a request"));
+                }
+                let head = String::from_utf8(head).expect("text");
+                assert!(head.starts_with(&format!("GET /v1/sessions/s/{path} HTTP")), "{path}: {head}");
+                socket.write_all(answer.bytes().as_bytes()).await.expect("it reads");
+            }
+            std::future::pending().await
+        };
+        let follows = async {
+            let mut told = Vec::new();
+            let mut follow = Follow::open(&caller, "s").await?;
+            while let Some(Told { thread, event }) = follow.next().await? {
+                told.push(format!("{thread} {}", event["id"]));
+            }
+            Ok(told)
+        };
+        tokio::select! {
+            told = follows => told,
+            never = serves => never,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_lost_at_any_request_is_waited_for_and_nothing_is_missed() {
+        let told = ["a \"1\"", "b \"2\""];
+        assert_eq!(follow(script(), true).await.expect("it is there"), told);
+        for at in 0..script().len() {
+            for lost in [Answer::Nothing, Answer::Stopping, Answer::Half] {
+                let mut steps = script();
+                let (path, answer) = steps[at].clone();
+                if matches!((&lost, &answer), (Answer::Half, Answer::Stream(_))) {
+                    // The end of a stream that was open is what is tried anyway.
+                    continue;
+                }
+                steps.insert(at, (path, lost));
+                let followed = follow(steps, true).await;
+                assert_eq!(followed.unwrap_or_else(|wrong| panic!("{at}: {wrong}")), told, "{at}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_not_patient_is_told_at_once() {
+        let steps = vec![(script()[0].0, Answer::Nothing)];
+        let wrong = follow(steps, false).await.expect_err("it is away").to_string();
+        assert!(wrong.starts_with("cannot reach http://127.0.0.1:"), "{wrong}");
     }
 }

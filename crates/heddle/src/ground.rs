@@ -4,21 +4,41 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use protocol::limits::CONNECTIONS_WAITING;
 use sandbox::Check;
 use store::Store;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::Instant;
 
 use crate::{
     Wrong,
     config::{DATABASE, Settled},
-    seal::{self, DataError},
+    seal::{self, DataError, Served},
 };
 
 const MIB: u64 = 1 << 20;
 /// Files and directories that a new data directory begins with, and some to work with.
 const ENTRIES_MIN: u64 = 32;
+/// How long a start waits for what a server that was killed a moment ago leaves: processes that it was just
+/// starting hold its lock and its port until they are another program. And between two looks.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What stands in a server's way.
+#[derive(Debug)]
+struct Hindrance {
+    said: String,
+    /// Whether it may go by itself.
+    passes: bool,
+}
+
+impl Hindrance {
+    fn stays(said: impl ToString) -> Self {
+        Self { said: said.to_string(), passes: false }
+    }
+}
 
 /// A port that is this process's, and that nobody can connect to yet: it must not look like a server that
 /// stopped working on its sessions.
@@ -26,14 +46,17 @@ const ENTRIES_MIN: u64 = 32;
 pub(crate) struct Door(TcpSocket);
 
 impl Door {
-    fn take(listen: SocketAddr) -> Result<Self, String> {
+    fn take(listen: SocketAddr) -> Result<Self, Hindrance> {
         let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
         let taken = socket.and_then(|socket| {
             socket.set_reuseaddr(true)?;
             socket.bind(listen)?;
             Ok(Self(socket))
         });
-        taken.map_err(|wrong| refused(listen, &wrong))
+        taken.map_err(|wrong| Hindrance {
+            said: refused(listen, &wrong),
+            passes: wrong.kind() == ErrorKind::AddrInUse,
+        })
     }
 
     /// Lets connections come.
@@ -55,26 +78,44 @@ fn refused(listen: SocketAddr, wrong: &io::Error) -> String {
 }
 
 /// The door of a server that can start as far as that can be seen without making anything; else all that is
-/// in its way.
-pub(crate) fn ready(settled: &Settled) -> Result<Door, Wrong> {
-    let (door, data) = (Door::take(settled.listen), data(&settled.data));
-    let wrong: Vec<String> = [door.as_ref().err().cloned(), data.err()].into_iter().flatten().collect();
-    match door {
-        Ok(door) if wrong.is_empty() => Ok(door),
-        Ok(_) | Err(_) => Err(wrong.join("\n").into()),
+/// in its way, once it is sure that this does not go by itself.
+pub(crate) async fn ready(settled: &Settled) -> Result<Door, Wrong> {
+    let until = Instant::now() + PATIENCE;
+    let mut told = false;
+    loop {
+        let (data, door) = (data(&settled.data), Door::take(settled.listen));
+        let wrong = match (door, data) {
+            (Ok(door), Ok(())) => return Ok(door),
+            (door, data) => [door.err(), data.err()].into_iter().flatten().collect::<Vec<_>>(),
+        };
+        if Instant::now() >= until || !wrong.iter().all(|wrong| wrong.passes) {
+            let said: Vec<String> = wrong.into_iter().map(|wrong| wrong.said).collect();
+            return Err(said.join("\n").into());
+        }
+        if !told {
+            told = true;
+            let said: Vec<String> = wrong.into_iter().map(|wrong| wrong.said).collect();
+            let seconds = PATIENCE.as_secs();
+            tracing::warn!(
+                "{}; it may be what a server leaves that has just ended: waiting for it for {seconds} seconds at most",
+                said.join("; ")
+            );
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
-fn data(data: &Path) -> Result<(), String> {
-    seal::open(data).map_err(|wrong| wrong.to_string())?;
+fn data(data: &Path) -> Result<(), Hindrance> {
+    seal::open(data).map_err(Hindrance::stays)?;
     if seal::is_served(data) {
-        return Err(DataError::Taken { path: data.into(), open: false }.to_string());
+        let said = DataError::Taken { path: data.into(), open: false }.to_string();
+        return Err(Hindrance { said, passes: true });
     }
     let database = data.join(DATABASE);
     if !database.exists() {
-        fits(data)?;
+        fits(data).map_err(Hindrance::stays)?;
     }
-    Store::look(&database).map_err(|wrong| wrong.to_string())
+    Store::look(&database).map_err(Hindrance::stays)
 }
 
 /// Whether the files of a new data directory can be made: a disk may have bytes and yet no place in its table
@@ -97,7 +138,7 @@ fn fits(data: &Path) -> Result<(), String> {
 /// What `doctor` says of it. That a server has the directory and the port already is no mistake: it shows
 /// that one can start here.
 pub(crate) fn checks(settled: &Settled) -> Vec<Check> {
-    let served = seal::is_served(&settled.data);
+    let served = seal::served(&settled.data);
     vec![directory(&settled.data, served), room(settled), port(settled.listen, served)]
 }
 
@@ -106,14 +147,18 @@ fn check(name: &'static str, found: Result<String, String>) -> Check {
     Check { name, ok, found: found.unwrap_or_else(|wrong| wrong), fix: String::new(), needed: true }
 }
 
-fn directory(at: &Path, served: bool) -> Check {
+fn directory(at: &Path, served: Served) -> Check {
     let path = std::path::absolute(at).unwrap_or_else(|_| at.into());
-    let is = match () {
-        () if served => "a running heddle serves it",
-        () if seal::find(at).is_ok() => "it is there, and this user can write in it",
-        () => "it can be made",
+    let is = match served {
+        Served::At(listen) => format!("a running heddle serves it at http://{listen}"),
+        Served::Somewhere => "a running heddle serves it".to_owned(),
+        Served::No if seal::find(at).is_ok() => "it is there, and this user can write in it".to_owned(),
+        Served::No => "it can be made".to_owned(),
     };
-    let usable = if served { seal::open(at).map(drop).map_err(|wrong| wrong.to_string()) } else { data(at) };
+    let usable = match served {
+        Served::Somewhere | Served::At(_) => seal::open(at).map(drop).map_err(|wrong| wrong.to_string()),
+        Served::No => data(at).map_err(|wrong| wrong.said),
+    };
     let whole = usable.and_then(|()| Store::examine(&at.join(DATABASE)).map_err(|wrong| wrong.to_string()));
     check("data", whole.map(|()| format!("{}: {is}", path.display())))
 }
@@ -151,15 +196,22 @@ fn room(settled: &Settled) -> Check {
     }
 }
 
-fn port(listen: SocketAddr, served: bool) -> Check {
+fn port(listen: SocketAddr, served: Served) -> Check {
     const NAME: &str = "port";
     match Door::take(listen) {
         Ok(_) if listen.port() == 0 => check(NAME, Ok("any that is free".to_owned())),
         Ok(_) => check(NAME, Ok(format!("{listen} is free"))),
-        Err(_) if served => {
-            check(NAME, Ok(format!("{listen} is taken, as it should be by the running heddle")))
-        }
-        Err(wrong) => check(NAME, Err(wrong)),
+        Err(wrong) => match served {
+            Served::At(at) if at != listen => {
+                let said =
+                    format!("{}; the heddle that serves the data directory listens on {at}", wrong.said);
+                check(NAME, Err(said))
+            }
+            Served::At(_) | Served::Somewhere => {
+                check(NAME, Ok(format!("{listen} is taken, as it should be by the running heddle")))
+            }
+            Served::No => check(NAME, Err(wrong.said)),
+        },
     }
 }
 
@@ -175,9 +227,11 @@ mod tests {
         let open = door.open().expect("it opens");
         std::net::TcpStream::connect(listen).expect("it is open");
         let wrong = Door::take(listen).expect_err("it is taken");
+        assert!(wrong.passes, "{wrong:?}");
+        let wrong = wrong.said;
         assert!(wrong.contains("another program listens there") && wrong.contains("--listen"), "{wrong}");
         drop(open);
         let nowhere = Door::take("192.0.2.1:1".parse().expect("an address")).expect_err("not ours");
-        assert!(nowhere.contains("this machine has no such address"), "{nowhere}");
+        assert!(!nowhere.passes && nowhere.said.contains("this machine has no such address"), "{nowhere:?}");
     }
 }

@@ -69,10 +69,16 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             }
         }
         Verb::Revoke { id } => {
-            let id: ApiKeyId = id.parse()?;
+            let id: ApiKeyId = id
+                .parse()
+                .map_err(|wrong| format!("`{id}` is no key's id ({wrong}); `heddle keys list` shows them"))?;
             let key = engine::keys::revoke(&store, HOME, id, now).await?;
             let key = key.ok_or_else(|| format!("there is no key {id}; `heddle keys list` shows them"))?;
-            say(&format!("revoked {} {}\n", key.id, key.name));
+            let before = key.revoked_at.filter(|at| *at != now);
+            say(&match before {
+                Some(at) => format!("{} {} was revoked already, at {at}\n", key.id, one_line(&key.name)),
+                None => format!("revoked {} {}\n", key.id, one_line(&key.name)),
+            });
         }
     }
     Ok(())
@@ -91,8 +97,25 @@ pub(crate) fn passing() -> Result<String, String> {
     Ok(entropy()?.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
-/// What is wrong with a key that somebody thought of, if it is easy to guess: what to say behind its name.
-pub(crate) fn weak(key: &str) -> Option<String> {
+/// What is wrong with a key that somebody thought of, if a server may not be opened with it: what to say behind
+/// its name.
+pub(crate) fn unfit(key: &str) -> Option<String> {
+    let unsendable = |why| format!("{why}: `openssl rand -hex 32` makes a good one");
+    self::unsendable(key).map(unsendable).or_else(|| weak(key))
+}
+
+/// Why a key never comes from a client, if it does not.
+pub(crate) fn unsendable(key: &str) -> Option<String> {
+    let is = match key.chars().find(|char| !matches!(char, ' '..='~'))? {
+        '\n' | '\r' => "an end of a line",
+        char if char.is_control() => "a control character",
+        _ => "a character that is not of ASCII",
+    };
+    Some(format!("holds {is}, which no client can send in a header"))
+}
+
+/// What to say of one that is easy to guess.
+fn weak(key: &str) -> Option<String> {
     let chars = key.chars().count();
     let kinds = key.chars().collect::<std::collections::BTreeSet<char>>().len();
     let is = match () {
@@ -125,6 +148,20 @@ mod tests {
             assert_eq!(said.is_some(), part.is_some(), "{key}");
             assert!(said.is_none_or(|said| said.contains(part.unwrap_or_default())), "{key}");
         }
-        assert_eq!(weak(&passing().expect("entropy")), None);
+        assert_eq!(unfit(&passing().expect("entropy")), None);
+    }
+
+    #[test]
+    fn a_key_that_no_client_can_send_is_unfit() {
+        for (key, is) in [
+            ("open-sesame\nand-more-1", "an end of a line"),
+            ("open-sesame\u{7f}and-more", "a control character"),
+            ("offne-dich-sesam-\u{f6}", "a character that is not of ASCII"),
+            ("open-sesame-\u{fffd}-and", "a character that is not of ASCII"),
+        ] {
+            let said = unfit(key).expect("unfit");
+            assert!(said.starts_with(&format!("holds {is}, which no client can send")), "{said}");
+        }
+        assert_eq!(unfit("open sesame, and more"), None);
     }
 }

@@ -4,11 +4,14 @@
 //! written, is counted, and the count is told in a line of its own as soon as one can be written again.
 
 use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::limits::LOG_WAITING_BYTES;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 /// What the kernel takes into a pipe as one piece, so that no other program's line lands in the middle of
 /// ours.
@@ -54,16 +57,16 @@ struct Queue {
 }
 
 impl Lines {
-    /// Starts the thread that writes to `out`. It ends with the process.
+    /// Starts the thread of this name that writes to `out`. It ends with the process.
     #[expect(
         clippy::disallowed_methods,
         reason = "a write that blocks for as long as a reader likes may hold no thread of anybody else's"
     )]
-    pub(crate) fn begin(out: impl Write + Send + 'static, missing: Missing) -> io::Result<Self> {
+    pub(crate) fn begin(name: &str, out: impl Write + Send + 'static, missing: Missing) -> io::Result<Self> {
         let shared = Arc::new(Shared { queue: Mutex::default(), some: Condvar::new(), none: Condvar::new() });
         let ours = Arc::clone(&shared);
         let mut writer = Writer { out, missing, unwritten: 0, why: String::new(), torn: false };
-        std::thread::Builder::new().name("log-writer".into()).spawn(move || {
+        std::thread::Builder::new().name(name.into()).spawn(move || {
             // It holds no lock when it panics, and begins again with what waits.
             while catch_unwind(AssertUnwindSafe(|| writer.work(&ours))).is_err() {
                 writer.unwritten += ours.begin_again();
@@ -88,7 +91,8 @@ impl Lines {
     }
 
     /// Waits until everything is written; not for a reader that takes nothing for a second, and not for ever.
-    pub(crate) fn settle(&self) {
+    /// Whether it is.
+    pub(crate) fn settle(&self) -> bool {
         let mut queue = self.0.lock();
         queue.hurry = true;
         self.0.some.notify_one();
@@ -97,9 +101,10 @@ impl Lines {
             let waited = self.0.none.wait_timeout_while(queue, STILL, |queue| queue.held > 0);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             if queue.held == 0 || queue.done == done {
-                return;
+                break;
             }
         }
+        queue.held == 0
     }
 
     /// Lets the thread panic, so that a test sees what becomes of that.
@@ -164,6 +169,28 @@ impl Shared {
         let mut queue = self.lock();
         let waiting = queue.waiting.len();
         u64::from(std::mem::replace(&mut queue.held, waiting) > waiting)
+    }
+}
+
+/// A stream of this process without the lock of the standard library, which another may hold for as long as a
+/// reader sleeps.
+pub(crate) struct Output(pub(crate) BorrowedFd<'static>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::write(self.0, bytes) {
+                // Whoever shares it has made it so; then it is waited for.
+                Err(Errno::AGAIN) => {
+                    poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None)?;
+                }
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -279,7 +306,7 @@ mod tests {
 
     fn lines() -> (Lines, Receiver<String>, SyncSender<io::Result<usize>>) {
         let ((told, hears), (lets, waits)) = (sync_channel(1_000), sync_channel(1_000));
-        (Lines::begin(Reader { told, lets: waits }, missing).expect("a thread"), hears, lets)
+        (Lines::begin("lines", Reader { told, lets: waits }, missing).expect("a thread"), hears, lets)
     }
 
     const ALL: usize = usize::MAX;
@@ -306,9 +333,9 @@ mod tests {
         }
         let refused = lines.0.lock().refused;
         drop(lets);
-        lines.settle();
+        assert!(lines.settle());
         lines.put(b"last\n");
-        lines.settle();
+        assert!(lines.settle());
         assert!(refused >= 7);
         let queue = lines.0.lock();
         assert_eq!((queue.held, queue.refused), (0, 0));

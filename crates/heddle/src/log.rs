@@ -8,15 +8,14 @@ use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 
 use engine::Clock;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use serde_json::json;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     Outcome, Wrong,
     config::{Format, Log},
-    lines::{Lines, Missing},
+    lines::{Lines, Missing, Output},
+    supervise::Vital,
     terminal,
 };
 
@@ -33,7 +32,9 @@ pub(crate) fn begin(log: &Log) -> Outcome {
         Format::Text => |lines, why| text("WARN", &lost(lines, why)),
         Format::Json => |lines, why| object("WARN", &lost(lines, why)),
     };
-    let lines = Lines::begin(Stderr, missing).map_err(|wrong| format!("no thread for the log: {wrong}"))?;
+    let out = Output(rustix::stdio::stderr());
+    let lines = Lines::begin(Vital::LogWriter.name(), out, missing)
+        .map_err(|wrong| format!("no thread for the log: {wrong}"))?;
     let coloured = log.format == Format::Text && terminal::wants_colours(io::stderr().is_terminal());
     let out = lines.clone();
     let builder = tracing_subscriber::fmt()
@@ -162,29 +163,6 @@ fn painted(line: &str) -> String {
     shown
 }
 
-/// Standard error without the lock of the standard library, which another may hold for as long as a reader
-/// sleeps.
-struct Stderr;
-
-impl Write for Stderr {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let stderr = rustix::stdio::stderr();
-        loop {
-            match rustix::io::write(stderr, bytes) {
-                // Whoever shares it has made it so; then it is waited for.
-                Err(Errno::AGAIN) => {
-                    poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None)?;
-                }
-                written => return Ok(written?),
-            }
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,7 +212,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_whatever_its_fields_hold() {
         let sink = Sink::default();
-        let lines = Lines::begin(sink.clone(), |_, _| String::new()).expect("a thread");
+        let lines = Lines::begin("lines", sink.clone(), |_, _| String::new()).expect("a thread");
         let mut out = OneLine { out: lines.clone(), coloured: false };
         for event in ["plain=1\n", "said=two\nlines\u{1b}]52;c;eA==\u{7}\r \u{202e}\n"] {
             out.write_all(event.as_bytes()).expect("it never fails");

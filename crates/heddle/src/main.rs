@@ -28,7 +28,10 @@ mod warnings;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use config::Said;
 use rustix::fs::Mode;
 use terminal::Unread;
@@ -42,6 +45,9 @@ struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
+
+/// The hidden verb.
+const JAIL: &str = "jail";
 
 const FIRST_STEPS: &str = "\
 First steps:
@@ -80,7 +86,7 @@ enum Verb {
     /// Prints what a shell needs to complete this command line.
     Completions(complete::Flags),
     /// The inside of a sandbox; the server starts it.
-    #[command(hide = true)]
+    #[command(name = JAIL, hide = true)]
     Jail {
         /// What it is to do, as the server wrote it.
         order: String,
@@ -94,7 +100,8 @@ type Outcome = Result<(), Wrong>;
 type Wrong = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let matches = config::environment::without_blank(Cli::command()).get_matches();
+    let matches = config::environment::without_blank(Cli::command()).try_get_matches();
+    let matches = matches.unwrap_or_else(|wrong| shown(wrong).exit());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|wrong| wrong.exit());
     // Before anything starts a thread: namespaces are left by a process with only one.
     if let Verb::Jail { order } = &cli.verb {
@@ -132,6 +139,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => {
             drop(runtime);
+            terminal::settle();
             log::settle();
             ExitCode::SUCCESS
         }
@@ -140,13 +148,30 @@ fn main() -> ExitCode {
         Err(wrong) => {
             // What still blocks a thread is not waited for.
             runtime.shutdown_background();
+            terminal::settle();
             failed(wrong.as_ref())
         }
     }
 }
 
+/// The mistake without a hint at what only the server itself starts.
+fn shown(mut wrong: clap::Error) -> clap::Error {
+    let Some(ContextValue::Strings(mut near)) = wrong.remove(ContextKind::SuggestedSubcommand) else {
+        return wrong;
+    };
+    near.retain(|near| near != JAIL);
+    if !near.is_empty() {
+        wrong.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(near));
+    }
+    wrong
+}
+
 fn failed(wrong: &(dyn std::error::Error + 'static)) -> ExitCode {
-    let mut said = format!("heddle: {wrong}\n");
+    // Each of several mistakes says whose words it is; what is indented belongs to the line before.
+    let said = wrong.to_string();
+    let lead = |line: &str| if line.starts_with([' ', '(']) { "" } else { "heddle: " };
+    let line = |line: &str| format!("{}{line}\n", lead(line));
+    let mut said: String = said.lines().map(line).collect();
     let mut cause = wrong.source();
     while let Some(wrong) = cause {
         said.extend(["  because: ", &wrong.to_string(), "\n"]);

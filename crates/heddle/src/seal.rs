@@ -1,7 +1,8 @@
 //! The data directory: made private and kept so, and locked for the one process that serves it.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt,
 };
@@ -32,9 +33,29 @@ const AS_IT_IS: i32 = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NON
 const OPEN_LOCK: &str = "\n(until now other users of this machine could hold its file `lock`: if no heddle runs \
                          there, remove that file)";
 
-/// A locked data directory. The lock goes with it, also by kill -9.
+/// A locked data directory. The lock goes with it, also by kill -9: when the last process that was being
+/// started then has become another program.
 #[derive(Debug)]
-pub(crate) struct Locked(#[expect(dead_code, reason = "held for its lock")] File);
+pub(crate) struct Locked(File);
+
+impl Locked {
+    /// Notes where its server listens, for whoever looks for that.
+    pub(crate) fn note(&self, listen: SocketAddr) -> io::Result<()> {
+        (&self.0).write_all(format!("{listen}\n").as_bytes())
+    }
+}
+
+/// Whether a server has a data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Served {
+    No,
+    /// It is not known where that listens.
+    Somewhere,
+    At(SocketAddr),
+}
+
+/// Characters of the longest address.
+const ADDRESS: u64 = 128;
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +96,14 @@ pub(crate) enum DataError {
         data = data.display()
     )]
     Foreign { path: PathBuf, data: PathBuf, owner: u32, group: u32, ours: u32 },
+    #[error(
+        "the data directory {} leads over the link {} to {}, which is not there: make that directory (or mount \
+         its disk), or name another with --data",
+        data.display(),
+        path.display(),
+        to.display()
+    )]
+    Nowhere { path: PathBuf, data: PathBuf, to: PathBuf },
     #[error("{} is {is}, where a plain file of this server's own should be: remove it", path.display())]
     Odd { path: PathBuf, is: &'static str },
     #[error(
@@ -147,7 +176,11 @@ fn there(data: &Path) -> Result<Option<PathBuf>, DataError> {
             Ok(found) if found.is_dir() && above == 0 => return Ok(Some(data.into())),
             Ok(found) if found.is_dir() => return Ok(Some(place.into())),
             Ok(_) => return Err(DataError::File { path: place.into(), data: data.into() }),
-            Err(wrong) if matches!(wrong.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(wrong) if matches!(wrong.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                if let Ok(to) = std::fs::read_link(place) {
+                    return Err(DataError::Nowhere { path: place.into(), data: data.into(), to });
+                }
+            }
             Err(wrong) => return Err(unusable(wrong)),
         }
     }
@@ -180,6 +213,22 @@ pub(crate) fn find(data: &Path) -> Result<(), DataError> {
 pub(crate) fn is_served(data: &Path) -> bool {
     let lock = OpenOptions::new().write(true).custom_flags(AS_IT_IS).open(data.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Whether a server has the directory now, and where it listens, as far as it could note that.
+pub(crate) fn served(data: &Path) -> Served {
+    let noted = || {
+        let lock = OpenOptions::new().read(true).custom_flags(AS_IT_IS).open(data.join(LOCK)).ok()?;
+        let mut noted = String::new();
+        lock.take(ADDRESS).read_to_string(&mut noted).ok()?;
+        noted.trim().parse().ok()
+    };
+    // What one that is gone has noted is true no more.
+    match (noted(), is_served(data)) {
+        (Some(listen), true) => Served::At(listen),
+        (None, true) => Served::Somewhere,
+        (_, false) => Served::No,
+    }
 }
 
 /// Where the directory really is, and what in it is a link to elsewhere: what no agent may see.
@@ -287,7 +336,11 @@ pub(crate) fn lock(data: &Path, was_open: bool) -> Result<Locked, DataError> {
         .map_err(unusable)?;
     look(data, &path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Locked(file)),
+        Ok(()) => {
+            // What the last server noted is true no more.
+            file.set_len(0).map_err(unusable)?;
+            Ok(Locked(file))
+        }
         Err(TryLockError::WouldBlock) => Err(DataError::Taken { path: data.into(), open: was_open }),
         Err(TryLockError::Error(wrong)) => Err(unusable(wrong)),
     }
@@ -369,6 +422,41 @@ mod tests {
         assert!(is_served(&at("data")));
         drop(locked);
         assert!(!is_served(&at("data")));
+    }
+
+    #[test]
+    fn where_a_server_listens_is_known_as_long_as_it_has_the_directory() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let data = parent.path();
+        assert_eq!(served(data), Served::No);
+        let listen = "[::1]:7718".parse().expect("an address");
+        let locked = lock(data, false).expect("free");
+        assert_eq!(served(data), Served::Somewhere, "it does not listen yet");
+        locked.note(listen).expect("noted");
+        assert_eq!(served(data), Served::At(listen));
+        drop(locked);
+        assert_eq!(served(data), Served::No, "it is gone");
+        let locked = lock(data, false).expect("free");
+        assert_eq!(served(data), Served::Somewhere, "that was the last one's");
+        drop(locked);
+    }
+
+    #[test]
+    fn a_link_to_what_is_not_there_is_said_before_anything_is_made() {
+        let parent = tempfile::tempdir().expect("a directory");
+        let (link, gone) = (parent.path().join("link"), parent.path().join("gone/data"));
+        symlink(&gone, &link).expect("linked");
+        for data in [link.clone(), link.join("below")] {
+            let expected = format!(
+                "the data directory {} leads over the link {} to {}, which is not there: make that directory (or \
+                 mount its disk), or name another with --data",
+                data.display(),
+                link.display(),
+                gone.display()
+            );
+            assert_eq!(open(&data).expect_err("nowhere").to_string(), expected);
+            assert_eq!(find(&data).expect_err("nowhere").to_string(), expected);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use store::Store;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::{
     Outcome, Wrong,
@@ -28,6 +29,8 @@ use crate::{
 const FIRST: &str = "first";
 /// How long requests under way may take once the server is told to stop (docs/rules.md 2).
 const DRAIN: Duration = Duration::from_secs(20);
+/// Signals that come within so long are one.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(said: Said) -> Outcome {
     let settled = said.settle()?;
@@ -35,6 +38,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
         return Err(weak.clone().into());
     }
     log::begin(&settled.log)?;
+    terminal::begin()?;
     // A limit on the size of files (`LimitFSIZE=`) is to fail a write, as a full disk does, and to end
     // nobody: for that it is enough that somebody listens.
     drop(signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?);
@@ -42,7 +46,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
     files.enough()?;
     let models = Models::new(settled.routes.clone(), settled.keys.clone(), settled.net.clone())?;
     // Nothing is made before all is looked at that can be.
-    let door = ground::ready(&settled)?;
+    let door = ground::ready(&settled).await?;
     let hands = hands::ready(&settled, files).await?;
     let open = seal::make(&settled.data)?;
     if !open.is_empty() {
@@ -64,11 +68,14 @@ pub(crate) async fn run(said: Said) -> Outcome {
     };
     let engine = Engine::start(parts).await.map_err(unstarted)?;
     let listen = listener.local_addr()?;
+    if let Err(wrong) = locked.note(listen) {
+        tracing::debug!(%wrong, "where this server listens could not be noted in its data directory");
+    }
     let key = key_to_tell(&settled, &engine).await?;
     say(&block(&settled, listen, at_work, &key));
     if let KeyToTell::Shown { path, secret } = &key {
         say(&welcome(secret, listen));
-        if terminal::read().is_ok() {
+        if terminal::settle() && terminal::read().is_ok() {
             std::fs::remove_file(path)?;
         }
     }
@@ -133,7 +140,11 @@ async fn serve(
             }
             tracing::info!("stopping: no new work, streams end; a second signal ends all at once");
             down.notify_one();
-            signals.next().await;
+            let first = Instant::now();
+            // `timeout` and a shell signal a process and its group: what comes at once was meant once.
+            while first.elapsed() < TOGETHER {
+                signals.next().await;
+            }
         }),
     );
     let accepting = server::serve(listener, router, files.connections(), stop.cancelled());

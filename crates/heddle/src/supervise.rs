@@ -33,6 +33,7 @@ pub(crate) enum Vital {
     AcceptLoop,
     Signals,
     LogWriter,
+    OutWriter,
 }
 
 /// What becomes of the server when one of them ends.
@@ -53,7 +54,7 @@ impl Vital {
         not(any(test, debug_assertions)),
         expect(dead_code, reason = "people read it here, and a test's build reads it too")
     )]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::StoreWriter,
         Self::StoreReader,
         Self::EngineSweep,
@@ -71,6 +72,7 @@ impl Vital {
         Self::AcceptLoop,
         Self::Signals,
         Self::LogWriter,
+        Self::OutWriter,
     ];
 
     /// The table: its name, what becomes of the server, what it does.
@@ -104,6 +106,7 @@ impl Vital {
             Self::AcceptLoop => ("accept-loop", Ends, "accepts connections"),
             Self::Signals => ("signals", Ends, "hears that the server is to stop"),
             Self::LogWriter => ("log-writer", Again, "writes the log; one thread"),
+            Self::OutWriter => ("out-writer", Again, "writes what a start says; one thread"),
         }
     }
 
@@ -184,6 +187,10 @@ async fn end_one(engine: engine::Engine, hands: tools::LocalHands, name: String)
         Vital::SandboxKeeper => hands.end_a_keeping(),
         Vital::LogWriter => {
             let Some(lines) = crate::log::lines() else { return false };
+            lines.end();
+        }
+        Vital::OutWriter => {
+            let Some(lines) = crate::terminal::lines() else { return false };
             lines.end();
         }
         Vital::EngineSweep

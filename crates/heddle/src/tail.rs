@@ -21,10 +21,20 @@ pub(crate) struct Flags {
 }
 
 pub(crate) async fn run(flags: Flags) -> Outcome {
-    let caller = flags.place.caller()?;
-    let mut tree = begin(&caller, &flags.session).await?;
-    let mut events = Follow::open(&caller, &flags.session).await?;
-    if flags.once {
+    let Flags { session, once, place } = flags;
+    let caller = place.caller()?;
+    let mut tree = begin(&caller, &session).await?;
+    // Where there was a server, one that is away is waited for.
+    let caller = if once { caller } else { caller.patient() };
+    tokio::select! {
+        told = follow(&caller, &session, once, &mut tree) => told,
+        unread = terminal::unread() => Err(unread.into()),
+    }
+}
+
+async fn follow(caller: &Caller, session: &str, once: bool, tree: &mut Tree) -> Outcome {
+    let mut events = Follow::open(caller, session).await?;
+    if once {
         while let Some(told) = events.known() {
             tree.tell(&told);
             terminal::read()?;
@@ -35,7 +45,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             terminal::read()?;
         }
     }
-    match there(follow::threads(&caller, &flags.session).await)? {
+    match there(follow::threads(caller, session).await)? {
         Some(threads) => tree.sum(&threads),
         None => remark("the session is deleted, and with it what there was to sum up"),
     }
@@ -47,5 +57,6 @@ pub(crate) async fn begin(caller: &Caller, session: &str) -> Result<Tree, Wrong>
     let state = caller.get(&format!("/v1/sessions/{session}")).await?;
     let began =
         state["created_at"].as_str().and_then(|at| at.parse().ok()).ok_or("a session without a time")?;
-    Ok(Tree::new(began, &follow::threads(caller, session).await?))
+    // One that was there a moment ago is waited for.
+    Ok(Tree::new(began, &follow::threads(&caller.patient(), session).await?))
 }

@@ -7,31 +7,102 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use textwrap::{Options, WordSplitter, core::display_width};
 
-use crate::config::variable;
+use crate::{
+    config::variable,
+    lines::{Lines, Output},
+    supervise::Vital,
+};
 
 /// Columns that a text needs beside its lead, and where its lines begin if it has not so many.
 const ROOM_MIN: usize = 20;
 const AT_LEAST_INDENTED: usize = 4;
 
+/// How often it is looked whether somebody still reads.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Whether nobody reads standard output any more.
 static UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// The way to standard output of a server, whom no reader may hold up.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Nobody reads what is said: a reason to end, and no mistake.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads this any more")]
 pub(crate) struct Unread;
 
-/// Prints a line for the person at the terminal. A closed pipe is no mistake of ours.
-pub(crate) fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let said = out.write_all(visible(line).as_bytes()).and_then(|()| out.flush());
-    if said.is_err_and(|wrong| wrong.kind() == ErrorKind::BrokenPipe) {
+/// From now on what is said waits for no reader: it goes the way of the log.
+pub(crate) fn begin() -> io::Result<()> {
+    let missing = |lines, why: &str| format!("lines are missing here: {lines}; {}\n", one_line(why));
+    let lines = Lines::begin(Vital::OutWriter.name(), Heard(Output(rustix::stdio::stdout())), missing)?;
+    LINES.get_or_init(|| lines);
+    Ok(())
+}
+
+/// Standard output, which learns whether somebody reads.
+struct Heard(Output);
+
+impl Write for Heard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(bytes);
+        note(&written);
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A closed pipe is no mistake of ours.
+fn note<T>(said: &io::Result<T>) {
+    if said.as_ref().is_err_and(|wrong| wrong.kind() == ErrorKind::BrokenPipe) {
         UNREAD.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The thread that writes what a server says, if there is one.
+#[cfg(debug_assertions)]
+pub(crate) fn lines() -> Option<&'static Lines> {
+    LINES.get()
+}
+
+/// Brings out what a server has said, unless its reader sleeps. Whether all of it is written.
+pub(crate) fn settle() -> bool {
+    LINES.get().is_none_or(Lines::settle)
+}
+
+/// Prints a line for the person at the terminal.
+pub(crate) fn say(line: &str) {
+    let line = visible(line);
+    if let Some(lines) = LINES.get() {
+        lines.put(line.as_bytes());
+        return;
+    }
+    let mut out = io::stdout().lock();
+    note(&out.write_all(line.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// Returns once nobody reads standard output any more, also while nothing is said.
+pub(crate) async fn unread() -> Unread {
+    loop {
+        let out = rustix::stdio::stdout();
+        let mut looked = [PollFd::new(&out, PollFlags::empty())];
+        let none = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let gone = poll(&mut looked, Some(&none)).is_ok()
+            && looked.iter().any(|out| out.revents().intersects(PollFlags::ERR | PollFlags::HUP));
+        if gone || read().is_err() {
+            return Unread;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn warnings(settled: &Settled, listen: SocketAddr) -> Vec<String> {
     let room = std::path::absolute(&settled.data).and_then(|data| sandbox::room(&data));
     // A disk that cannot be asked is somebody else's to complain of.
     warnings.extend(room.ok().and_then(|room| little(settled.sandbox.limits.free_bytes, room)));
+    warnings.extend(settled.doubts.iter().cloned());
     warnings.extend(settled.routes.0.iter().filter_map(keyless));
     warnings.extend(settled.routes.0.iter().filter_map(open_key));
     let mut known = environment::known(&Cli::command());

@@ -67,7 +67,7 @@ fn the_doctor_tries_the_sandbox_for_real() {
     ] {
         assert!(out.contains(line), "no {line:?} in {out}");
     }
-    assert!(out.contains("MISSING: set ANTHROPIC_API_KEY"), "{out}");
+    assert!(out.contains("NOTE: set ANTHROPIC_API_KEY"), "{out}");
     for row in [["threads.max", "25", "default"], ["threads.max_depth", "1", "default"]] {
         assert!(out.lines().any(|line| line.split_whitespace().eq(row)), "{out}");
     }

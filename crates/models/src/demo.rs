@@ -106,7 +106,10 @@ fn task<'a>(said: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn started(many: usize) -> String {
-    format!("I have started {many} agents. Their reports will come as messages.")
+    match many {
+        1 => "I have started one agent. Its report will come as a message.".to_owned(),
+        many => format!("I have started {many} agents. Their reports will come as messages."),
+    }
 }
 
 /// What came in letters: "Message from NAME (ID):", then what NAME says.
@@ -457,7 +460,7 @@ mod tests {
         history.push(user(vec![result("toolu_demo_1", "{}", false)]));
         let told = |history: &[Message]| script(&prompt(vec![create()], history.to_vec())).blocks;
         let said = |said: &str| vec![AnswerBlock::Text { text: said.to_owned() }];
-        assert_eq!(told(&history), said("I have started 1 agents. Their reports will come as messages."));
+        assert_eq!(told(&history), said("I have started one agent. Its report will come as a message."));
         let letters = "Message from writer (sthr_1):\ndone\nMessage from reader (sthr_2):\n\nx\ny";
         history.push(user(vec![text(letters)]));
         assert_eq!(told(&history), said("writer reports: “done” reader reports: “x”"));

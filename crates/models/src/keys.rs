@@ -4,7 +4,7 @@
 use core::{fmt, time::Duration};
 use std::{collections::BTreeMap, fs::File, io::Read as _, path::Path};
 
-use protocol::limits::KEY_FILE_BYTES;
+use protocol::{limits::KEY_FILE_BYTES, routes::OWN_KEY};
 use tokio::{task::spawn_blocking, time::timeout};
 
 /// How long a file system may take to give a key.
@@ -78,6 +78,9 @@ fn read(path: &str) -> Result<String, String> {
     }
     if key.chars().any(char::is_control) {
         return Err("holds more than one line, or what no key holds".to_owned());
+    }
+    if key.starts_with(OWN_KEY) {
+        return Err("holds an API key of a Heddle server, which is never sent to a provider".to_owned());
     }
     Ok(key.to_owned())
 }

@@ -192,7 +192,9 @@ impl Models {
             None => return Ok(None),
             Some(Key::Variable(name)) => {
                 let key = self.keys.key(name).map(Cow::Borrowed);
-                key.ok_or_else(|| format!("the variable {name} is not set"))
+                key.ok_or_else(|| {
+                    format!("the variable {name} is not set: set it in the server's environment and start it again")
+                })
             }
             Some(Key::File(path)) => {
                 let key = keys::in_file(path).await.map(Cow::Owned);

@@ -30,6 +30,9 @@ impl Provider {
     }
 }
 
+/// What the keys begin with that open a server of ours: such a key is never a provider's.
+pub const OWN_KEY: &str = "hdl_";
+
 /// Tokens a model reads at most, and writes in one answer, where nothing else is said (docs/rules.md 9).
 pub const WINDOW: u64 = 128_000;
 /// See [`WINDOW`].

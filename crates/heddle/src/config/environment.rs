@@ -15,10 +15,12 @@ fn says_nothing(value: &str) -> bool {
     value.trim().is_empty()
 }
 
-/// Reads one environment variable; blank counts as unset.
+/// Reads one environment variable; blank counts as unset. What is no text is not taken for unset: signs of it
+/// stand in its place, and are refused where the value is looked at.
 #[expect(clippy::disallowed_methods, reason = "settings are read here and nowhere else")]
 pub(crate) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !says_nothing(value))
+    let value = std::env::var_os(name)?;
+    Some(value.to_string_lossy().into_owned()).filter(|value| !says_nothing(value))
 }
 
 /// The names of all variables that begin like ours.

@@ -20,7 +20,7 @@ use engine::Tree;
 use models::{Keys, Net, Proxy};
 use protocol::{
     WorkspaceId,
-    routes::{Key, Route, Routes},
+    routes::{Key, OWN_KEY, Route, Routes},
 };
 use reqwest::{Certificate, header::HeaderValue};
 use sandbox::Wanted;
@@ -31,6 +31,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 pub(crate) use self::{
     environment::variable,
     flags::{Beside, Said, Word},
+    routes::PROVIDER_KEY,
     sample::sample,
     source::{Mistake, Setting, Source},
 };
@@ -47,6 +48,8 @@ pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 pub(crate) const DATABASE: &str = "heddle.db";
 /// Where everything is kept, if nothing else is said.
 pub(crate) const DATA: &str = "heddle-data";
+/// How the provider's keys begin that no server of ours makes.
+const ANTHROPIC: &str = "sk-ant-";
 /// The levels that a log's filter knows.
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
@@ -91,6 +94,8 @@ pub(crate) struct Settled {
     pub(crate) env_key_hash: Option<[u8; 32]>,
     /// Why a server may not be opened with that key.
     pub(crate) weak_key: Option<String>,
+    /// What is odd about the keys in the variables.
+    pub(crate) doubts: Vec<String>,
     /// All of these as they are shown, each with its source.
     pub(crate) settings: Vec<Setting>,
 }
@@ -190,19 +195,23 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
     let origins = origins::settle(file.cors.origins, &mut ledger);
     let around = routes::Around {
         base: variable(environment::BASE_URL),
-        is_set: &|name| variable(name).is_some(),
+        is_set: &|name| provider_key_in(name, variable).is_some(),
+        is_own: &|name| said.serves && variable(name).is_some_and(|key| is_own(&key)),
         shown: &sandbox.readonly,
     };
     let routes = routes::settle(file.routes, &around, &mut ledger);
     let names = variables(&routes);
-    let keys = names.filter_map(|name| Some((name.to_owned(), variable(name)?))).collect();
+    let keys = names.filter_map(|name| Some((name.to_owned(), provider_key_in(name, variable)?))).collect();
     let env_key = variable(environment::API_KEY);
     let (state, source) = match &env_key {
         Some(_) => ("set", Source::Variable(environment::API_KEY.into())),
         None => ("not set", Source::Default),
     };
     ledger.enter(environment::API_KEY, state.into(), source);
-    let weak_key = env_key.as_deref().and_then(|key| keys::weak(key.trim()));
+    let weak_key = env_key.as_deref().and_then(|key| keys::unfit(key.trim()));
+    let own = variables(&routes).filter(|name| variable(name).is_some_and(|key| is_own(&key))).map(own);
+    let foreign = env_key.as_deref().filter(|key| key.trim().starts_with(ANTHROPIC)).map(|_| foreign());
+    let doubts = own.chain(foreign).collect();
     let settings = ledger.close(mistakes).map_err(|mut mistakes| {
         let source = Source::Variable(environment::API_KEY.into());
         let weak = weak_key.clone().filter(|_| said.serves);
@@ -222,8 +231,43 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         net: Net { extra_ca_pem, proxy: Proxy::Environment },
         env_key_hash: env_key.as_deref().map(|key| engine::keys::hash(key.trim())),
         weak_key: weak_key.map(|weak| format!("{} {weak}", environment::API_KEY)),
+        doubts,
         settings,
     })
+}
+
+/// The key of the provider that is there without being named, unless it is one of ours.
+pub(crate) fn provider_key() -> Option<String> {
+    provider_key_in(PROVIDER_KEY, &variable)
+}
+
+/// What is to be said if that variable holds one of ours.
+pub(crate) fn own_provider_key() -> Option<String> {
+    variable(PROVIDER_KEY).filter(|key| is_own(key)).map(|_| own(PROVIDER_KEY))
+}
+
+fn provider_key_in(name: &str, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    variable(name).filter(|key| !is_own(key))
+}
+
+/// Whether it opens a server such as this one: who uses the SDKs has that in the variable of the provider.
+fn is_own(key: &str) -> bool {
+    key.trim().starts_with(OWN_KEY)
+}
+
+fn own(name: &str) -> String {
+    format!(
+        "{name} holds an API key of a Heddle server (it begins with {OWN_KEY}), which is never sent to a provider: it \
+         counts as not set"
+    )
+}
+
+fn foreign() -> String {
+    format!(
+        "{} begins like a key of Anthropic's ({ANTHROPIC}): it opens this server to whoever has it, and is not what \
+         models are asked with, which is {PROVIDER_KEY}",
+        environment::API_KEY
+    )
 }
 
 /// The variables that hold the providers' keys.

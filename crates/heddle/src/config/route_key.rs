@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use protocol::routes::Key;
+use protocol::routes::{Key, OWN_KEY};
 
-use super::routes::Entry;
+use super::{routes::Entry, source::Source};
 
 impl Entry<'_> {
     /// What `key` and `key_file` say together.
@@ -23,6 +23,16 @@ impl Entry<'_> {
                 "key",
                 "must be the name of an environment variable that holds the key, such as MY_MODEL_KEY \
                  (capital letters, digits, _), never the key itself; if a key stood here, take it out of the file",
+            );
+        }
+        let said = self.ledger.source(&format!("{}.key", self.path)) != Source::Default;
+        if let Some(name) = variable.as_deref().filter(|name| said && (self.around.is_own)(name)) {
+            self.mistake(
+                "key",
+                format!(
+                    "the variable {name} holds an API key of a Heddle server (it begins with {OWN_KEY}), which is never \
+                     sent to a provider: set it to the provider's own"
+                ),
             );
         }
         let wrong = file.as_deref().and_then(|file| wrong_file(file, self.around.shown));

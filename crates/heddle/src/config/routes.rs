@@ -22,7 +22,8 @@ use super::{
 pub(crate) const CLAUDE: &str = "claude-*";
 const DEMO: &str = "heddle-demo";
 const MESSAGES_URL: &str = "https://api.anthropic.com";
-const MESSAGES_KEY: &str = "ANTHROPIC_API_KEY";
+/// The variable that holds its provider's key.
+pub(crate) const PROVIDER_KEY: &str = "ANTHROPIC_API_KEY";
 /// Tokens a `claude-*` model reads and writes at most (docs/rules.md 9), and any other where nothing is said.
 const CLAUDE_TOKENS: (u64, u64) = (200_000, 32_000);
 const OTHER_TOKENS: (u64, u64) = (WINDOW, MAX_OUTPUT);
@@ -53,7 +54,7 @@ pub(super) fn settle(
     }
     given
         .entry(CLAUDE.to_owned())
-        .or_insert_with(|| FileRoute { key: Some(MESSAGES_KEY.into()), ..FileRoute::plain(Wire::Messages) });
+        .or_insert_with(|| FileRoute { key: Some(PROVIDER_KEY.into()), ..FileRoute::plain(Wire::Messages) });
     let mut routes: Vec<Route> = Vec::from([Route::script(DEMO)]);
     for (pattern, route) in given {
         routes.push(Entry { path: path(&pattern), ledger: &mut *ledger, around }.settle(pattern, route));
@@ -69,6 +70,8 @@ pub(super) struct Around<'a> {
     pub(super) base: Option<String>,
     /// Whether a variable is set.
     pub(super) is_set: &'a dyn Fn(&str) -> bool,
+    /// Whether what it holds is a key of a server of ours.
+    pub(super) is_own: &'a dyn Fn(&str) -> bool,
     /// The trees that agents can read beside their own.
     pub(super) shown: &'a [PathBuf],
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::{Outcome, Wrong, client::Caller};
+use crate::{Outcome, Wrong, client::Caller, config};
 
 /// How long a server may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,7 +33,12 @@ impl Server {
         jailed: bool,
     ) -> Result<Self, Wrong> {
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        if config::own_provider_key().is_some() {
+            // It is said already.
+            command.env_remove(config::PROVIDER_KEY);
+        }
+        let mut child = command
             .arg("serve")
             .args(["--listen", &listen.to_string()])
             .arg("--data")

@@ -42,11 +42,14 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
         // Nothing but the demo's own commands runs without a sandbox.
         _ if !jailed => "heddle-demo".into(),
         Some(model) => model,
-        None if config::variable("ANTHROPIC_API_KEY").is_some() => "claude-sonnet-5".into(),
+        None if config::provider_key().is_some() => "claude-sonnet-5".into(),
         None => "heddle-demo".into(),
     };
     let data = tempfile::tempdir()?;
     remark(&format!("starting a server on a directory of its own; the model is {model}"));
+    if let Some(own) = config::own_provider_key() {
+        remark(&own);
+    }
     if !jailed {
         remark(
             "this host cannot isolate commands (see `heddle doctor`): the built-in script runs its own without",
@@ -58,7 +61,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
     remark(&format!("the server is at {}, the session is {session}", server.url));
     let mut show = Show {
         tree: tail::begin(&caller, &session).await?,
-        events: Follow::open(&caller, &session).await?,
+        events: Follow::open(&caller.patient(), &session).await?,
         seen: BTreeMap::new(),
         caller,
         session,

@@ -53,7 +53,7 @@ fn what_stands_in_the_way_stops_the_doctor_too_and_nothing_is_made() {
     assert_eq!(std::fs::read_dir(at("broken")).expect("a list").count(), 1, "nothing is made");
     // Both at once.
     let wrong = refused(&mut heddle(&["serve", "--listen", &taken, "--data", utf8(&at("file"))]));
-    assert_eq!(wrong.lines().count(), 2, "{wrong}");
+    assert!(wrong.lines().count() == 2 && wrong.lines().all(|line| line.starts_with("heddle: ")), "{wrong}");
 }
 
 #[test]
@@ -65,9 +65,18 @@ fn a_directory_that_a_server_has_is_as_it_should_be_to_the_doctor() {
     let output = heddle(&doctor).output().expect("it runs");
     let (out, wrong) = text(&output);
     assert!(output.status.success(), "{out}{wrong}");
-    let served = format!("  ok      data: {}: a running heddle serves it\n", data.path().display());
+    let served =
+        format!("  ok      data: {}: a running heddle serves it at {}\n", data.path().display(), server.url);
     let port = format!("  ok      port: {listen} is taken, as it should be by the running heddle\n");
     assert!(out.contains(&served) && out.contains(&port), "{out}");
+    // The port of another's is not the one that it should have.
+    let folder = tempfile::tempdir().expect("a directory");
+    let other = serve(folder.path());
+    let taken = other.url.trim_start_matches("http://");
+    let wrong =
+        refused(&mut heddle(&["doctor", "--sandbox=off", "--listen", taken, "--data", utf8(data.path())]));
+    let said = format!("; the heddle that serves the data directory listens on {listen}\n");
+    assert!(wrong.contains("another program listens there") && wrong.ends_with(&said), "{wrong}");
     drop(server);
     let (out, _) = text(&heddle(&doctor).output().expect("it runs"));
     let free = format!("  ok      port: {listen} is free\n");
@@ -151,6 +160,13 @@ fn a_name_is_where_to_listen_and_an_address_of_this_machine_needs_no_scheme() {
     let said =
         "heddle: `loom:7717` is no address of a server: write --url or HEDDLE_URL as https://loom:7717, or ";
     assert!(wrong.starts_with(said), "{wrong}");
+    let secure = format!("https://{bare}");
+    let wrong = refused(&mut stop(&secure));
+    let said = format!("heddle: {secure} speaks http, not https: write --url or HEDDLE_URL as http://{bare}");
+    assert!(wrong.starts_with(&said), "{wrong}");
+    let wrong =
+        refused(heddle(&["stop", "--all", "--key", "wrong"]).env("HEDDLE_URL", format!("{bare}/v1/")));
+    assert!(wrong.starts_with(&format!("heddle: the server at http://{bare} answered 401: ")), "{wrong}");
     drop(server);
     let wrong = refused(&mut stop(&bare));
     let said = format!("heddle: cannot reach http://{bare} (Connection refused (os error ");

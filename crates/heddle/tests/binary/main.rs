@@ -5,6 +5,7 @@ mod ground;
 mod house;
 mod log;
 mod provider;
+mod restart;
 mod routes;
 mod settings;
 mod shell;
@@ -19,9 +20,14 @@ use provider::Provider;
 
 #[test]
 fn the_demo_lets_agents_work_kills_its_server_and_loses_nothing() {
-    let output = heddle(&["demo"]).output().expect("it runs");
+    // Who uses the SDKs with a server of ours has its key in the provider's variable.
+    let (mut demo, provider) = (heddle(&["demo"]), Provider::open());
+    demo.env("ANTHROPIC_API_KEY", "hdl_open-sesame-and-more").env("HEDDLE_ANTHROPIC_BASE_URL", &provider.url);
+    let output = demo.output().expect("it runs");
     let (out, wrong) = text(&output);
     assert!(output.status.success(), "{out}\n{wrong}");
+    assert!(out.contains("the model is heddle-demo") && out.contains("never sent to a provider"), "{out}");
+    assert_eq!(provider.calls(), 0);
     let place = |part: &str| out.find(part).unwrap_or_else(|| panic!("no `{part}` in\n{out}"));
     let order = [
         "starts       writer",
@@ -125,7 +131,16 @@ fn keys_are_made_and_revoked_beside_a_running_server() {
     let (name, secret) = made.trim().split_once('\n').expect("two lines");
     let get = format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {secret}\r\n\r\n");
     assert_eq!(status(&server.url, &get), "HTTP/1.1 200 OK");
-    keys(&["revoke", name.split(' ').next().expect("an id")]);
+    let key = name.split(' ').next().expect("an id");
+    assert_eq!(keys(&["revoke", key]), format!("revoked {key} ci\n"));
+    let again = keys(&["revoke", key]);
+    assert!(again.starts_with(&format!("{key} ci was revoked already, at 20")), "{again}");
+    let wrong = heddle(&["keys", "--data", path, "revoke", "a"]).output().expect("it runs");
+    let (_, wrong) = text(&wrong);
+    assert!(
+        wrong.starts_with("heddle: `a` is no key's id") && wrong.contains("`heddle keys list`"),
+        "{wrong}"
+    );
     assert_eq!(status(&server.url, &get), "HTTP/1.1 401 Unauthorized");
     assert!(!keys(&["list"]).contains(secret));
 }
@@ -274,6 +289,30 @@ fn a_directory_that_is_served_is_refused_to_a_second_server() {
     let output = heddle(&["serve", "--listen", "127.0.0.1:0", "--data", path]).output().expect("it runs");
     let (_, wrong) = text(&output);
     assert!(!output.status.success() && wrong.contains("another heddle serves"), "{wrong}");
+}
+
+#[test]
+fn what_only_the_server_starts_is_suggested_to_nobody() {
+    let output = heddle(&["tial"]).output().expect("it runs");
+    let (_, wrong) = text(&output);
+    assert!(wrong.contains("'tail'") && !wrong.contains("jail"), "{wrong}");
+}
+
+#[test]
+fn room_on_the_disk_is_measured_at_the_start() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let metrics = counted(&server.url);
+    let free = metrics.lines().find_map(|line| line.strip_prefix("heddle_disk_free_bytes "));
+    assert_ne!(free.expect("it is there").parse(), Ok(0_u64), "{metrics}");
+}
+
+/// All that a server counts.
+fn counted(url: &str) -> String {
+    let mut answer = String::new();
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    send(url, request).read_to_string(&mut answer).expect("it answers");
+    answer
 }
 
 #[test]

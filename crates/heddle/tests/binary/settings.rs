@@ -1,8 +1,11 @@
 //! Settings, as the person at the terminal meets them: where each comes from, and what is wrong with one.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt as _;
 
 use crate::house::{ask, heddle, serve, serving, start, status, text};
+use crate::provider::Provider;
 
 /// Every setting of the server below, with its value and where it was said.
 fn expected(file: &std::path::Path) -> Vec<String> {
@@ -125,7 +128,7 @@ fn what_is_legal_but_worth_a_word_is_a_warning() {
         "WARNING: nothing reads the variable HEDDLE_LISTN; did you mean HEDDLE_LISTEN?\n",
         "WARNING: anybody who reaches 0.0.0.0:0 can try keys: put TLS in front of it; whoever asks from \
          another machine needs a key for /metrics, /healthz and /readyz too\n",
-        "MISSING: set ANTHROPIC_API_KEY to run agents whose model is claude-*\n",
+        "NOTE: set ANTHROPIC_API_KEY to run agents whose model is claude-*\n",
     ] {
         assert!(out.contains(said), "no {said} in {out}");
     }
@@ -241,13 +244,96 @@ fn all_mistakes_of_file_variables_and_flags_are_told_at_once_and_in_order() {
         begins.push("HEDDLE_LOG_FORMAT: log.format: unknown value `yaml`; known are text, json".into());
         begins.push("--sandbox: sandbox.mode: unknown value `of`; did you mean `off`?".into());
         begins.push("HEDDLE_API_KEY: is easy to guess: ".into());
-        let wrong = wrong.strip_prefix("heddle: ").expect("whose words these are");
         assert_eq!(wrong.lines().count(), begins.len(), "{wrong}");
         for (line, begin) in wrong.lines().zip(begins) {
+            let line = line.strip_prefix("heddle: ").expect("whose words these are");
             assert!(line.starts_with(&begin), "{line} is not {begin}");
         }
     }
     assert!(!data.exists());
+}
+
+#[test]
+fn a_key_that_no_client_can_send_opens_no_server() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let data = folder.path().join("data");
+    for (key, is) in [
+        (&b"open-sesame\nand-more"[..], "an end of a line"),
+        (b"open-sesame\x7fand-more", "a control character"),
+        ("öffne-dich-sesam-1".as_bytes(), "a character that is not of ASCII"),
+        (b"open-sesame\xffand-more", "a character that is not of ASCII"),
+    ] {
+        let said = format!("heddle: HEDDLE_API_KEY holds {is}, which no client can send in a header: ");
+        for verb in ["serve", "doctor"] {
+            let mut command = heddle(&[verb, "--sandbox=off", "--listen=127.0.0.1:0", "--data"]);
+            let output =
+                command.arg(&data).env("HEDDLE_API_KEY", OsStr::from_bytes(key)).output().expect("it runs");
+            let (_, wrong) = text(&output);
+            assert!(output.status.code() == Some(1) && wrong.starts_with(&said), "{verb}: {wrong}");
+        }
+    }
+    assert!(!data.exists(), "nothing is made");
+    let mut stop = heddle(&["stop", "--all", "--key", "open-sesame\nand-more"]);
+    let (_, wrong) = text(&stop.env("HEDDLE_URL", "127.0.0.1:9").output().expect("it runs"));
+    assert!(wrong.contains("holds an end of a line") && !wrong.contains("sesame"), "{wrong}");
+}
+
+#[test]
+fn a_key_of_a_server_of_ours_is_never_sent_to_a_provider_and_one_of_a_provider_is_doubted_as_ours() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let provider = Provider::open();
+    let own = "hdl_open-sesame-and-more";
+    let set = |command: &mut std::process::Command| {
+        command.env("ANTHROPIC_API_KEY", own).env("HEDDLE_API_KEY", "sk-ant-open-sesame");
+        command.env("HEDDLE_ANTHROPIC_BASE_URL", &provider.url);
+    };
+    let said = [
+        "WARNING: ANTHROPIC_API_KEY holds an API key of a Heddle server (it begins with hdl_), which is never sent \
+         to a provider: it counts as not set\n",
+        "WARNING: HEDDLE_API_KEY begins like a key of Anthropic's (sk-ant-): ",
+    ];
+    let mut doctor = heddle(&["doctor", "--routes", "--sandbox=off", "--listen=127.0.0.1:0", "--data"]);
+    set(doctor.arg(folder.path().join("none")));
+    let out = text(&doctor.output().expect("it runs")).0;
+    let mut serve = serving(&folder.path().join("data"), &["--sandbox=off"]);
+    set(serve.stderr(std::process::Stdio::null()));
+    let server = start(&mut serve);
+    let begin = server.said.concat();
+    for said in said {
+        assert!(out.contains(said) && begin.contains(said), "no {said} in {out} or {begin}");
+    }
+    assert!(begin.contains("claude-* (ANTHROPIC_API_KEY is not set)"), "{begin}");
+    ask(&server.url, "GET", "/v1/models", &["x-api-key: sk-ant-open-sesame"], "");
+    assert_eq!(provider.calls(), 0);
+
+    // Where a route is named, so is the mistake; verbs beside a server send nothing to its providers.
+    let file = folder.path().join("heddle.toml");
+    std::fs::write(&file, "[routes.m]\nprovider = \"messages\"\nkey = \"ANTHROPIC_API_KEY\"\n")
+        .expect("written");
+    let mut refused = serving(&folder.path().join("other"), &[]);
+    set(refused.env("HEDDLE_CONFIG", &file));
+    let (_, wrong) = text(&refused.output().expect("it runs"));
+    let said = format!(
+        "heddle: {}:3: routes.m.key: the variable ANTHROPIC_API_KEY holds an API key",
+        file.display()
+    );
+    assert!(wrong.starts_with(&said) && !wrong.contains("sesame"), "{wrong}");
+    let mut stop = heddle(&["stop", "--all", "--url", &server.url]);
+    set(stop.env("HEDDLE_CONFIG", &file));
+    assert_eq!(text(&stop.output().expect("it runs")).0, "nothing is running\n");
+}
+
+#[test]
+fn a_key_file_with_a_key_of_a_server_of_ours_is_a_warning() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (file, key) = (folder.path().join("heddle.toml"), folder.path().join("key"));
+    std::fs::write(&key, "hdl_open-sesame\n").expect("written");
+    std::fs::write(&file, format!("[routes.m]\nprovider = \"messages\"\nkey_file = {key:?}\n"))
+        .expect("written");
+    let mut doctor = heddle(&["doctor", "--listen", "127.0.0.1:0", "--sandbox=off"]);
+    let out = text(&doctor.env("HEDDLE_CONFIG", &file).output().expect("it runs")).0;
+    let said = format!("the file {} holds an API key of a Heddle server, which is never sent", key.display());
+    assert!(out.contains(&said) && !out.contains("sesame"), "{out}");
 }
 
 #[test]
@@ -270,6 +356,12 @@ fn the_verbs_beside_a_server_find_it_through_its_settings_file() {
         text(&output).0
     };
     assert_eq!(run(&["stop", "--all"]), "nothing is running\n");
+    // And through its data directory, wherever the settings say that it listens.
+    let (key, data) = (std::fs::read_to_string(data.join("first-key")).expect("text"), data.to_str());
+    let mut stop = heddle(&["stop", "--all", "--data", data.expect("a plain path")]);
+    assert_eq!(text(&stop.output().expect("it runs")).0, "nothing is running\n");
+    stop.env("HEDDLE_API_KEY", key.trim());
+    assert_eq!(text(&stop.output().expect("it runs")).0, "nothing is running\n");
     let key = run(&["keys", "create", "ci"]).lines().nth(1).expect("a secret").to_owned();
     let get = format!("GET /v1/agents HTTP/1.1\r\nHost: h\r\nx-api-key: {key}\r\n\r\n");
     assert_eq!(status(&server.url, &get), "HTTP/1.1 200 OK");

@@ -60,7 +60,8 @@ fn what_agents_and_people_said_cannot_steer_the_terminal() {
         serde_json::from_str(&run(&["show", &session, "--prompt"]).0).expect("JSON");
     assert!(prompt.to_string().contains(&json!(STEERS).to_string()), "the same value: {prompt}");
     let (_, wrong) = run(&["show", "sesn_\u{1b}[2J\u{9b}31m"]);
-    assert!(wrong.starts_with("heddle: the server answered 404: "), "{wrong}");
+    let said = format!("heddle: the server at {} answered 404: ", server.url);
+    assert!(wrong.starts_with(&said), "{wrong}");
 }
 
 #[test]
@@ -99,6 +100,25 @@ fn nobody_reading_is_a_reason_to_end_and_no_mistake() {
         let output = heddle(&[verb, more].concat()).stdout(writer).output().expect("it runs");
         assert_eq!((output.status.code(), text(&output).1.as_str()), (Some(0), ""), "{verb:?}");
     }
+}
+
+#[test]
+fn a_session_at_rest_is_followed_no_longer_than_somebody_reads() {
+    let data = tempfile::tempdir().expect("a directory");
+    let server = serve(data.path());
+    let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
+    let session = session(&server, &key, "a", "hello");
+    let mut tail = heddle(&["tail", &session, "--url", &server.url, "--key", &key]);
+    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
+    let mut said = String::new();
+    while !said.contains("end_turn") {
+        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
+    }
+    drop(out);
+    // Nothing happens any more.
+    let output = tail.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), text(&output).1.as_str()), (Some(0), ""));
 }
 
 /// What a verb shows on a terminal of so many columns.

@@ -219,7 +219,10 @@ async fn without_a_key_no_request_is_sent() {
     let provider = streaming(plain()).await;
     let routes = Routes(vec![route(&provider.base_url)]);
     let models = Models::new(routes, Keys::default(), direct()).expect("good settings");
-    let message = "No key for claude-*: the variable THE_KEY is not set.".to_owned();
+    let message =
+        "No key for claude-*: the variable THE_KEY is not set: set it in the server's environment and \
+                   start it again."
+            .to_owned();
     let tokens = Tokens::default();
     let failure = Failure {
         class: FailureClass::Denied,
