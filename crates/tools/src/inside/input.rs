@@ -95,7 +95,8 @@ pub(super) fn read(tool: Builtin, input: Object) -> Result<Input, String> {
         Ok(read)
     });
     result.map_err(|Invalid { path, message, code: _, absent: _ }| {
-        format!("`{path}`: {message}. Send {} {usage}.", tool.name())
+        let end = if message.ends_with('?') { "" } else { "." };
+        format!("`{path}`: {message}{end} Send {} {usage}.", tool.name())
     })
 }
 
@@ -218,7 +219,17 @@ mod tests {
             (
                 Builtin::Bash,
                 json!({"command": "a", "cwd": "/"}),
-                "`cwd`: unknown field; remove it. Send bash {",
+                "`cwd`: unknown field; this takes `command`, `restart` or `timeout_ms`. Send bash {",
+            ),
+            (
+                Builtin::Bash,
+                json!({"command": "a", "timeout": 1}),
+                "`timeout`: unknown field; did you mean `timeout_ms`? Send bash {",
+            ),
+            (
+                Builtin::Read,
+                json!({"path": "a"}),
+                "`file_path`: this field is required; `path` was sent, did you mean that? Send read {",
             ),
             (
                 Builtin::Bash,
