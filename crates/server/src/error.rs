@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use engine::{CommitError, Fault, FollowError};
+use engine::{CommitError, Fault};
 use kernel::{
     Refusal,
     rules::{Refused, environment::InUse},
@@ -304,19 +304,6 @@ impl From<CommitError> for Problem {
             CommitError::Stopping => Self::stopping(),
             CommitError::Fault(fault) => fault.into(),
             CommitError::Conflict { .. } => Self::internal(error),
-        }
-    }
-}
-
-impl From<FollowError> for Problem {
-    fn from(error: FollowError) -> Self {
-        match error {
-            FollowError::NotFound => Self::missing("there is no such session or thread, or it is deleted"),
-            FollowError::UnknownCursor => Self::parameter(
-                "Last-Event-ID",
-                "this stream has no such event; open it without one, then list the events",
-            ),
-            FollowError::Fault(fault) => fault.into(),
         }
     }
 }
