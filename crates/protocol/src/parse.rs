@@ -180,7 +180,8 @@ impl Fields {
     fn missing(&self, key: &str, choices: &str) -> Invalid {
         let mut message = format!("this field is required{choices}");
         let sent = || self.object.keys().take(LOOKED_AT).map(String::as_str);
-        let near = sent().find(|sent| near::nearest(sent, [key]).is_some());
+        let near = sent().filter(|sent| near::nearest(sent, [key]).is_some());
+        let near = near.min_by_key(|sent| near::edits(sent, key));
         if let Some(sent) = near.or_else(|| sent().find(|sent| is_more_or_less(sent, key))) {
             message.extend(["; `", sent, "` was sent, did you mean that?"]);
         }
