@@ -232,7 +232,7 @@ impl Fields {
             message.extend(meant.iter().flat_map(|meant| [" (did you mean `", meant, "`?)"]));
         }
         if self.object.len() > NAMED {
-            message.push_str(&format!(" and {} more", self.object.len() - NAMED));
+            message.extend([" and ", &(self.object.len() - NAMED).to_string(), " more"]);
         }
         if first.is_some() && more.iter().any(|(_, meant)| meant.is_none()) {
             message.extend(["; ", &self.takes()]);

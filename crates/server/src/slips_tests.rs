@@ -81,6 +81,12 @@ fn slips() -> Vec<Slip> {
         ),
         slip("no ?beta", ("GET", "/v1/agents"), 200, &["\"data\":[]"]),
         slip("a wrong method", ("PATCH", "/v1/agents/x"), 405, &["does not take PATCH; it takes GET, POST"]),
+    ]
+}
+
+/// Slips of the path alone.
+fn paths() -> Vec<Slip> {
+    vec![
         slip("the other API", ("POST", "/api/v1/cloud/agents"), 404, QODER),
         slip("a slash too much", ("GET", "/v1/agents/"), 404, &["none at its end; ask for /v1/agents"]),
         slip("two slashes", ("GET", "//v1//agents"), 404, &["ask for /v1/agents"]),
@@ -139,7 +145,7 @@ fn slips() -> Vec<Slip> {
 #[tokio::test]
 async fn each_slip_is_answered_with_what_to_change() {
     let house = House::open().await;
-    for Slip { what, method, path, key, body, status, says } in slips() {
+    for Slip { what, method, path, key, body, status, says } in slips().into_iter().chain(paths()) {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(key) = key {
             request = request.header("x-api-key", key);
