@@ -21,13 +21,20 @@ BEFORE = ["session.status_running", "session.thread_status_running", "user.messa
 COMMENT = b"\n: "
 
 
-def talks() -> None:
-    """Fails unless the stream shows what the list then holds behind the message, and then ends at once."""
-    relay = Relay(os.environ["JOURNEY_URL"])
+def run(url: str, key: str) -> subprocess.CompletedProcess[str]:
+    """Runs the lines against this server, with this key."""
     blocks = re.findall(r"```bash\n(.*?)```", README.read_text(), re.S)
     (block,) = (block for block in blocks if "curl" in block)
-    env = dict(os.environ) | {"URL": relay.url, "KEY": os.environ["JOURNEY_KEY"]}
-    ended = subprocess.run(["bash", "-euc", block], env=env, stdout=subprocess.PIPE, text=True, check=True)
+    env = dict(os.environ) | {"URL": url, "KEY": key}
+    return subprocess.run(["bash", "-c", block], env=env, capture_output=True, text=True, check=False)
+
+
+def talks(end: str) -> None:
+    """Fails unless the stream shows what the list then holds behind the message, and then ends at once."""
+    relay = Relay(os.environ["JOURNEY_URL"])
+    ended = run(relay.url + end, os.environ["JOURNEY_KEY"])
+    if ended.returncode != 0:
+        raise SystemExit(f"the lines ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")
     lines = ended.stdout.splitlines()
     frames = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
     streamed = [json.loads(frame)["type"] for frame in frames]
@@ -39,10 +46,20 @@ def talks() -> None:
         raise SystemExit("curl went on listening to a stream that nobody read any more")
 
 
+def stops() -> None:
+    """Fails unless the first error is the last, and is told in the server's words."""
+    relay = Relay(os.environ["JOURNEY_URL"])
+    ended = run(relay.url, "hdl_wrong")
+    said = ended.stderr
+    if ended.returncode == 0 or ended.stdout or said.count("curl: (") != 1 or "this API key is" not in said:
+        raise SystemExit(f"with a wrong key the lines ended with {ended.returncode}:\n{ended.stdout}{said}")
+
+
 def main() -> None:
-    """Runs the lines twice, as a person would who tries them again the next day."""
-    for _ in range(2):
-        talks()
+    """Runs the lines twice, as a person would who tries them again the next day; `/` may end the address."""
+    for end in ("", "/"):
+        talks(end)
+    stops()
 
 
 if __name__ == "__main__":

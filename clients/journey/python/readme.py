@@ -71,6 +71,12 @@ def shared(names: Names, lines: Lines) -> None:
     holds(len(heard) == 1, "the report comes", lines)
 
 
+def repeated(names: Names, lines: Lines) -> None:
+    """Both times the same event is told of, and there is one."""
+    (said,) = [event for event in listed(names) if event.type == "user.message"]
+    holds(lines == [(said.id,)] * 2, "the second is the first again", lines)
+
+
 def followed(names: Names, lines: Lines) -> None:
     """What was printed over two connections is what the log holds behind the message, each once."""
     events = [(event.type, event.id) for event in listed(names)]
@@ -79,7 +85,7 @@ def followed(names: Names, lines: Lines) -> None:
 
 
 # What each block of Python in README.md is to do, in their order.
-CHECKS: tuple[Callable[[Names, Lines], None], ...] = (greeted, confirmed, answered, shared, followed)
+CHECKS: tuple[Callable[[Names, Lines], None], ...] = (greeted, confirmed, answered, shared, repeated, followed)
 
 
 def blocks() -> list[str]:

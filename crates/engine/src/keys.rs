@@ -13,6 +13,8 @@ use store::{CommitError, Document, DocumentQuery, Fault, Kind, Store, Write};
 
 /// The word for keys where they are kept.
 const KIND: Kind = Kind::new("api_key");
+/// Bytes that a secret carries.
+const SECRET_BYTES: usize = 32;
 /// Most keys that one list shows.
 const LISTED: usize = 1_000;
 
@@ -52,6 +54,14 @@ impl fmt::Debug for Secret {
 /// The hash under which a secret is known: SHA-256, fit for secrets that carry 256 bits of entropy.
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()
+}
+
+/// Whether this could be the secret of a key of ours.
+pub fn is_whole(secret: &str) -> bool {
+    let written = secret.strip_prefix(OWN_KEY).filter(|written| written.len() <= 2 * SECRET_BYTES);
+    written.is_some_and(|written| {
+        bs58::decode(written).into_vec().is_ok_and(|bytes| bytes.len() == SECRET_BYTES)
+    })
 }
 
 /// A new key and its secret, which open nothing until they are [`keep`]t.

@@ -153,12 +153,20 @@ pub enum Allowed {
 
 /// Reads the content of a message: 1 to 1,000 blocks.
 pub fn message(value: Value, path: &str) -> Result<Vec<Block>, Invalid> {
-    parse::list(1, limits::CONTENT_BLOCKS, |value, path| block(Allowed::Message, value, path))(value, path)
+    blocks(1, Allowed::Message, value, path)
 }
 
 /// Reads the content of a tool's result: 0 to 1,000 blocks.
 pub fn result(value: Value, path: &str) -> Result<Vec<Block>, Invalid> {
-    parse::list(0, limits::CONTENT_BLOCKS, |value, path| block(Allowed::Result, value, path))(value, path)
+    blocks(0, Allowed::Result, value, path)
+}
+
+fn blocks(least: usize, allowed: Allowed, value: Value, path: &str) -> Result<Vec<Block>, Invalid> {
+    let is_list = value.is_array();
+    let read = parse::list(least, limits::CONTENT_BLOCKS, |value, path| block(allowed, value, path));
+    read(value, path).map_err(|wrong| {
+        if is_list { wrong } else { wrong.with_example("[{\"type\": \"text\", \"text\": \"…\"}]") }
+    })
 }
 
 fn block(allowed: Allowed, value: Value, path: &str) -> Result<Block, Invalid> {
@@ -166,8 +174,9 @@ fn block(allowed: Allowed, value: Value, path: &str) -> Result<Block, Invalid> {
         Allowed::Message => &["text", "image", "document"],
         Allowed::Result => &["text", "image", "document", "search_result"],
     };
-    let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let bare = |wrong: Invalid| wrong.with_example("{\"type\": \"text\", \"text\": \"…\"}");
+    let mut fields = Fields::of(value, path).map_err(bare)?;
+    let tag = fields.tag(known)?;
     if !known.contains(&tag.as_str()) {
         return Err(fields.unknown_tag(&tag, known));
     }
@@ -225,7 +234,7 @@ fn document_source(value: Value, path: &str) -> Result<Source, Invalid> {
 
 fn source(known: &[&str], encoded: &[&str], value: Value, path: &str) -> Result<Source, Invalid> {
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let tag = fields.tag(known)?;
     if !known.contains(&tag.as_str()) {
         return Err(fields.unknown_tag(&tag, known));
     }
@@ -314,6 +323,17 @@ mod tests {
             (empty.path.as_str(), empty.message.as_str()),
             ("content", "must have at least 1 element, has 0")
         );
+        let example = r#"{"type": "text", "text": "…"}"#;
+        let (bare, line) = (mistake(json!("hello")), mistake(json!(["hello"])));
+        assert_eq!(bare.message, format!("expected an array, got a string; send [{example}]"));
+        let wrong = format!("expected an object, got a string; send {example}");
+        assert_eq!(line, Invalid::new("content.0", wrong));
+        assert_eq!(
+            result(json!(7), "content").expect_err("a mistake").message,
+            format!("expected an array, got a number; send [{example}]")
+        );
+        let untyped = mistake(json!([{"text": "a"}]));
+        assert_eq!(untyped.message, "this field is required: `text`, `image` or `document`");
         let encoded = mistake(
             json!([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "a b"}}]),
         );

@@ -110,13 +110,14 @@ const MANAGERS: [&str; 6] = ["apt", "cargo", "gem", "go", "npm", "pip"];
 /// The field that is wrong.
 pub fn config(stored: &Config, value: Value, path: &str) -> Result<Config, Invalid> {
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let known = ["cloud", "self_hosted"];
+    let tag = fields.tag(&known)?;
     let Config::Cloud { networking: stored, packages } = stored;
     match tag.as_str() {
         // The second is what the vendor's older examples send.
         "cloud" | "anthropic_cloud" => {}
         "self_hosted" => return Err(Invalid::unsupported(fields.at("type"), "`self_hosted`")),
-        _ => return Err(fields.unknown_tag(&tag, &["cloud", "self_hosted"])),
+        _ => return Err(fields.unknown_tag(&tag, &known)),
     }
     let networking = match fields.given("networking", |value, path| networking(stored, value, path))? {
         Given::Absent => stored.clone(),
@@ -130,7 +131,8 @@ pub fn config(stored: &Config, value: Value, path: &str) -> Result<Config, Inval
 
 fn networking(stored: &Networking, value: Value, path: &str) -> Result<Networking, Invalid> {
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let known = ["unrestricted", "limited"];
+    let tag = fields.tag(&known)?;
     let read = match tag.as_str() {
         "unrestricted" => Networking::Unrestricted,
         "limited" => {
@@ -152,7 +154,7 @@ fn networking(stored: &Networking, value: Value, path: &str) -> Result<Networkin
                 ),
             }
         }
-        _ => return Err(fields.unknown_tag(&tag, &["unrestricted", "limited"])),
+        _ => return Err(fields.unknown_tag(&tag, &known)),
     };
     fields.finish()?;
     Ok(read)
@@ -271,6 +273,7 @@ mod tests {
             (json!({"type": "cloud", "packages": {"pip": ["numpy"]}}), "config.packages.pip"),
             (json!({"type": "cloud", "packages": {"type": "other"}}), "config.packages.type"),
             (json!({"type": "cloud", "packages": {"brew": []}}), "config.packages.brew"),
+            (json!({"type": "cloud", "packages": {"type": "packages", "typ": 1}}), "config.packages.typ"),
             (hosts("https://a.example"), "config.networking.allowed_hosts.0"),
             (hosts("a.example:80"), "config.networking.allowed_hosts.0"),
             (hosts("a.example/x"), "config.networking.allowed_hosts.0"),

@@ -65,13 +65,21 @@ pub fn send(value: Value) -> Result<Vec<ClientEvent>, Invalid> {
     Ok(events)
 }
 
+/// What may be sent to a session.
+const EVENTS: &[&str] =
+    &["user.message", "user.interrupt", "user.tool_confirmation", "user.custom_tool_result"];
+
+/// What a session may begin with.
+const INITIAL: &[&str] = &["user.message", "user.define_outcome"];
+
 /// Reads a session's `initial_events`: at most 50, messages only.
 pub fn initial(value: Value, path: &str) -> Result<Vec<ClientEvent>, Invalid> {
     let read = |value: Value, path: &str| {
-        let tag = value.get("type").and_then(Value::as_str).unwrap_or_default();
-        if !tag.is_empty() && !["user.message", "user.define_outcome"].contains(&tag) {
-            let fields = Fields::of(Value::Object(crate::Object::new()), path)?;
-            return Err(fields.unknown_tag(tag, &["user.message", "user.define_outcome"]));
+        let tag = value.get("type").and_then(Value::as_str);
+        if value.is_object() && !tag.is_some_and(|tag| INITIAL.contains(&tag)) {
+            let mut fields = Fields::of(value, path)?;
+            let tag = fields.tag(INITIAL)?;
+            return Err(fields.unknown_tag(&tag, INITIAL));
         }
         client_event(value, path)
     };
@@ -80,7 +88,7 @@ pub fn initial(value: Value, path: &str) -> Result<Vec<ClientEvent>, Invalid> {
 
 fn client_event(value: Value, path: &str) -> Result<ClientEvent, Invalid> {
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let tag = fields.tag(EVENTS)?;
     let event = match tag.as_str() {
         "user.message" => ClientEvent::Message { content: fields.required("content", content::message)? },
         "user.interrupt" => {
@@ -98,11 +106,7 @@ fn client_event(value: Value, path: &str) -> Result<ClientEvent, Invalid> {
         "user.define_outcome" | "user.tool_result" | "system.message" => {
             return Err(Invalid::unsupported(fields.at("type"), &alloc::format!("`{tag}`")));
         }
-        _ => {
-            let known =
-                ["user.message", "user.interrupt", "user.tool_confirmation", "user.custom_tool_result"];
-            return Err(fields.unknown_tag(&tag, &known));
-        }
+        _ => return Err(fields.unknown_tag(&tag, EVENTS)),
     };
     fields.finish()?;
     Ok(event)
@@ -177,6 +181,23 @@ mod tests {
         assert_eq!(
             initial(result, "initial_events").map_err(|wrong| wrong.path),
             Err("initial_events.0.type".into())
+        );
+    }
+
+    #[test]
+    fn an_event_without_a_type_is_told_those_that_may_be_sent_there() {
+        let bare = json!({"content": [{"type": "text", "text": "hi"}]});
+        let said = |wrong: Invalid| alloc::string::ToString::to_string(&wrong);
+        assert_eq!(
+            send(json!({"events": [bare]})).map_err(said),
+            Err("events.0.type: this field is required: `user.message`, `user.interrupt`, \
+                 `user.tool_confirmation` or `user.custom_tool_result`"
+                .into())
+        );
+        assert_eq!(
+            initial(json!([bare]), "initial_events").map_err(said),
+            Err("initial_events.0.type: this field is required: `user.message` or `user.define_outcome`"
+                .into())
         );
     }
 }

@@ -15,6 +15,7 @@ pub mod input;
 pub mod limits;
 pub mod memory;
 pub mod model;
+pub mod near;
 pub mod page;
 pub mod parse;
 pub mod prompt;

@@ -103,7 +103,7 @@ pub fn unrouted(id: &str, patterns: &[&str], path: &str) -> Invalid {
         path,
         format!(
             "no route answers for the model `{id}`; the route table has {}. Name one of these, or add a \
-             route to [routes] in heddle.toml",
+             route to [routes] in heddle.toml, which the server reads when it starts: start it anew then",
             parse::listed(patterns)
         ),
     )

@@ -13,7 +13,7 @@ use alloc::{
 
 use serde_json::{Number, Value};
 
-use crate::{Object, limits};
+use crate::{Object, limits, near};
 
 /// A body that is not what it should be: where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +39,13 @@ impl Invalid {
     #[must_use]
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.code = Some(code);
+        self
+    }
+
+    /// The same with an example of what would be right.
+    #[must_use]
+    pub fn with_example(mut self, example: &str) -> Self {
+        self.message.extend(["; send ", example]);
         self
     }
 
@@ -83,13 +90,20 @@ impl<T> Given<T> {
 pub struct Fields {
     path: String,
     object: Object,
+    /// The keys that were asked for, each with whether it had a value.
+    asked: Vec<(&'static str, bool)>,
 }
+
+/// How many unknown keys, and known ones beside them, an error names at most.
+const NAMED: usize = 12;
+/// How many keys are looked at for one that was meant to be another.
+const LOOKED_AT: usize = 64;
 
 impl Fields {
     /// Begins to read `value`, which stands at `path`.
     pub fn of(value: Value, path: &str) -> Result<Self, Invalid> {
         match value {
-            Value::Object(object) => Ok(Self { path: path.to_owned(), object }),
+            Value::Object(object) => Ok(Self { path: path.to_owned(), object, asked: Vec::new() }),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Err(Invalid::new(path, format!("expected an object, got {}", kind(&value))))
             }
@@ -117,19 +131,23 @@ impl Fields {
     }
 
     /// Takes `key` as it is.
-    pub fn take(&mut self, key: &str) -> Given<Value> {
+    pub fn take(&mut self, key: &'static str) -> Given<Value> {
         // `shift_remove` keeps the order of what is left, for the error about unknown keys.
-        match self.object.shift_remove(key) {
+        let given = match self.object.shift_remove(key) {
             None => Given::Absent,
             Some(Value::Null) => Given::Null,
             Some(value) => Given::Value(value),
+        };
+        if !self.asked.iter().any(|(asked, _)| *asked == key) {
+            self.asked.push((key, matches!(given, Given::Value(_))));
         }
+        given
     }
 
     /// Takes `key` and reads it with `read`, which gets the value and its path.
     pub fn given<T>(
         &mut self,
-        key: &str,
+        key: &'static str,
         read: impl FnOnce(Value, &str) -> Result<T, Invalid>,
     ) -> Result<Given<T>, Invalid> {
         let path = self.at(key);
@@ -143,7 +161,7 @@ impl Fields {
     /// Like [`Fields::given`], with null and absent alike as `None`.
     pub fn optional<T>(
         &mut self,
-        key: &str,
+        key: &'static str,
         read: impl FnOnce(Value, &str) -> Result<T, Invalid>,
     ) -> Result<Option<T>, Invalid> {
         Ok(self.given(key, read)?.value())
@@ -152,39 +170,99 @@ impl Fields {
     /// Like [`Fields::given`], and refuses null and absent.
     pub fn required<T>(
         &mut self,
-        key: &str,
+        key: &'static str,
         read: impl FnOnce(Value, &str) -> Result<T, Invalid>,
     ) -> Result<T, Invalid> {
-        self.optional(key, read)?.ok_or_else(|| Invalid::new(self.at(key), "this field is required"))
+        self.optional(key, read)?.ok_or_else(|| self.missing(key, ""))
     }
 
-    /// Takes the `type` that tells which shape the object has.
-    pub fn tag(&mut self) -> Result<String, Invalid> {
-        self.required("type", string)
+    /// `key` is not there: what it may be, and what was sent that may be meant to be it.
+    fn missing(&self, key: &str, choices: &str) -> Invalid {
+        let mut message = format!("this field is required{choices}");
+        let sent = || self.object.keys().take(LOOKED_AT).map(String::as_str);
+        let near = sent().filter(|sent| near::nearest(sent, [key]).is_some());
+        let near = near.min_by_key(|sent| near::edits(sent, key));
+        if let Some(sent) = near.or_else(|| sent().find(|sent| is_more_or_less(sent, key))) {
+            message.extend(["; `", sent, "` was sent, did you mean that?"]);
+        }
+        self.wrong(key, message)
+    }
+
+    /// Takes the `type`, one of `known`, that tells which shape the object has; any text is given back.
+    pub fn tag(&mut self, known: &[&str]) -> Result<String, Invalid> {
+        self.optional(TYPE, string)?.ok_or_else(|| self.missing(TYPE, &format!(": {}", listed(known))))
     }
 
     /// Takes `type` and refuses any but `expected`.
     pub fn tagged(&mut self, expected: &str) -> Result<(), Invalid> {
-        let tag = self.tag()?;
+        let tag = self.tag(&[expected])?;
         if tag == expected {
             Ok(())
         } else {
-            Err(self.wrong("type", format!("expected `{expected}`, got `{}`", shown(&tag))))
+            Err(self.wrong(TYPE, format!("expected `{expected}`, got `{}`", shown(&tag))))
         }
     }
 
     /// Refuses a `tag` that is none of `known`.
     pub fn unknown_tag(&self, tag: &str, known: &[&str]) -> Invalid {
-        self.wrong("type", format!("`{}` is not one of {}", shown(tag), listed(known)))
+        self.wrong(TYPE, format!("`{}` is not one of {}", shown(tag), listed(known)))
     }
 
-    /// Ends the reading; a key that nobody took is refused by name.
+    /// Ends the reading; keys that nobody took are refused by name, with what may be meant by each.
     pub fn finish(self) -> Result<(), Invalid> {
         match self.object.keys().next() {
             None => Ok(()),
-            Some(key) => Err(Invalid::new(join(&self.path, key), "unknown field; remove it")),
+            Some(first) => Err(self.wrong(first, self.strange())),
         }
     }
+
+    /// What is wrong with the keys that are left; the first is named by the error's path.
+    fn strange(&self) -> String {
+        let mut strange = self.object.keys().take(NAMED).map(|key| (shown(key), self.meant(key)));
+        let first = strange.next().and_then(|(_, meant)| meant);
+        let mut message = match first {
+            Some(meant) => format!("unknown field; did you mean `{meant}`?"),
+            None => format!("unknown field; {}", self.takes()),
+        };
+        let more: Vec<_> = strange.collect();
+        for (index, (key, meant)) in more.iter().enumerate() {
+            let end = if first.is_none() { ". " } else { " " };
+            message.extend(if index == 0 { [end, "Unknown too: "] } else { [", ", ""] });
+            message.extend(["`", key, "`"]);
+            message.extend(meant.iter().flat_map(|meant| [" (did you mean `", meant, "`?)"]));
+        }
+        if self.object.len() > NAMED {
+            message.extend([" and ", &(self.object.len() - NAMED).to_string(), " more"]);
+        }
+        if first.is_some() && more.iter().any(|(_, meant)| meant.is_none()) {
+            message.extend(["; ", &self.takes()]);
+        }
+        message
+    }
+
+    /// Of the keys that were asked for and had no value, the one that somebody meant by writing `sent`.
+    fn meant(&self, sent: &str) -> Option<&'static str> {
+        let free = || self.asked.iter().filter(|(_, given)| !given).map(|(key, _)| *key);
+        near::nearest(sent, free()).or_else(|| free().find(|key| is_more_or_less(sent, key)))
+    }
+
+    /// What an object may hold here, beside what was not looked at.
+    fn takes(&self) -> String {
+        let names: Vec<&str> = self.asked.iter().take(NAMED).map(|(key, _)| *key).collect();
+        match self.asked.len() {
+            0 => "remove it".to_owned(),
+            1..=NAMED => format!("this takes {}", listed(&names)),
+            _ => format!("this takes {}, and others", listed(&names)),
+        }
+    }
+}
+
+/// The key of the tag.
+const TYPE: &str = "type";
+
+/// Whether one key is the other with a word more. Not of `type`: `media_type` is another thing.
+fn is_more_or_less(sent: &str, key: &str) -> bool {
+    key != TYPE && near::is_longer(sent, key)
 }
 
 /// The path of `key` below `path`; of a key that is too long to be one of ours, as much as can be read.
@@ -437,13 +515,99 @@ mod tests {
         assert_eq!(result, Err(Invalid::new("events.1.n", "expected a whole number, got a string")));
     }
 
+    /// What is said of an object of which these keys are taken.
+    fn said(sent: Value, keys: &[&'static str]) -> String {
+        let mut fields = Fields::of(sent, "agent").expect("an object");
+        for key in keys {
+            fields.take(key);
+        }
+        fields.finish().expect_err("a key is left").to_string()
+    }
+
     #[test]
     fn a_key_nobody_takes_is_refused_by_name() {
-        let fields = Fields::of(json!({"modle": 1}), "agent");
-        assert_eq!(
-            fields.and_then(Fields::finish),
-            Err(Invalid::new("agent.modle", "unknown field; remove it"))
+        let keys = ["name", "model", "system", "permission_policy"];
+        for (sent, wanted) in [
+            (json!({"modle": 1}), "agent.modle: unknown field; did you mean `model`?"),
+            (
+                json!({"name": 1, "permision_policy": 1}),
+                "agent.permision_policy: unknown field; did you mean `permission_policy`?",
+            ),
+            (json!({"system_prompt": 1}), "agent.system_prompt: unknown field; did you mean `system`?"),
+            // What was given is not meant by another, and what is null was not.
+            (
+                json!({"system": "a", "system_prompt": 1}),
+                "agent.system_prompt: unknown field; this takes `name`, `model`, `system` or `permission_policy`",
+            ),
+            (json!({"model": null, "modle": 1}), "agent.modle: unknown field; did you mean `model`?"),
+            (
+                json!({"temperature": 1}),
+                "agent.temperature: unknown field; this takes `name`, `model`, `system` or `permission_policy`",
+            ),
+            (
+                json!({"modle": 1, "sytem": 1}),
+                "agent.modle: unknown field; did you mean `model`? Unknown too: `sytem` (did you mean `system`?)",
+            ),
+            (
+                json!({"modle": 1, "top_p": 1, "sytem": 1}),
+                "agent.modle: unknown field; did you mean `model`? Unknown too: `top_p`, `sytem` (did you mean \
+                 `system`?); this takes `name`, `model`, `system` or `permission_policy`",
+            ),
+            (
+                json!({"top_p": 1, "top_k": 1}),
+                "agent.top_p: unknown field; this takes `name`, `model`, `system` or `permission_policy`. Unknown \
+                 too: `top_k`",
+            ),
+        ] {
+            assert_eq!(said(sent, &keys), wanted);
+        }
+        assert_eq!(said(json!({"a": 1}), &[]), "agent.a: unknown field; remove it");
+    }
+
+    #[test]
+    fn an_error_names_no_more_keys_than_can_be_read() {
+        let sent: Object = (0..1_000).map(|n| (format!("{n}{}", "é".repeat(4_000)), json!(1))).collect();
+        let keys = ["a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "a10", "a11", "a12", "a13"];
+        let said = said(Value::Object(sent), &keys);
+        assert!(said.ends_with("` and 988 more") && said.chars().count() < 2_000, "{said}");
+        assert!(
+            said.contains("this takes `a1`, ") && said.contains("`a12`, and others. Unknown too: "),
+            "{said}"
         );
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_told_with_what_was_sent_in_its_place() {
+        for (sent, key, wanted) in [
+            (json!({}), "agent", ""),
+            (json!({"title": 1, "agent_id": 1}), "agent", "; `agent_id` was sent, did you mean that?"),
+            (json!({"environment": 1}), "environment_id", "; `environment` was sent, did you mean that?"),
+            (json!({"agents": 1}), "agent", "; `agents` was sent, did you mean that?"),
+            (json!({"path": 1}), "file_path", "; `path` was sent, did you mean that?"),
+            (json!({"agent_id": 1, "agnet": 1}), "agent", "; `agnet` was sent, did you mean that?"),
+            (json!({"title": 1}), "name", ""),
+        ] {
+            let mut fields = Fields::of(sent, "").expect("an object");
+            let wrong = fields.required(key, string).expect_err("it is not there");
+            assert_eq!(wrong.to_string(), format!("{key}: this field is required{wanted}"));
+        }
+    }
+
+    #[test]
+    fn a_type_that_is_missing_is_told_with_those_that_there_are() {
+        let missing = |sent: Value| Fields::of(sent, "").and_then(|mut fields| fields.tag(&["a", "b"]));
+        for (sent, wanted) in [
+            (json!({}), ""),
+            (json!({"type": null}), ""),
+            (json!({"media_type": "a"}), ""),
+            (json!({"typ": "a"}), "; `typ` was sent, did you mean that?"),
+        ] {
+            let wrong = missing(sent).expect_err("it is not there").to_string();
+            assert_eq!(wrong, format!("type: this field is required: `a` or `b`{wanted}"));
+        }
+        assert_eq!(missing(json!({"type": "c"})), Ok("c".to_owned()));
+        let tagged = Fields::of(json!({}), "").and_then(|mut fields| fields.tagged("a"));
+        assert_eq!(tagged, Err(Invalid::new("type", "this field is required: `a`")));
     }
 
     #[test]

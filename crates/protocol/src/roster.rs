@@ -1,6 +1,6 @@
 //! Rosters: whom a coordinator may call, and with which tools (docs/rules.md 15).
 
-use alloc::{string::String, vec::Vec};
+use alloc::vec::Vec;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,14 +90,15 @@ pub enum Sent {
 /// that is not served.
 pub fn roster(value: Value, path: &str) -> Result<Vec<Sent>, Invalid> {
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let known = ["coordinator", "multiagent_20261001"];
+    let tag = fields.tag(&known)?;
     match tag.as_str() {
         "coordinator" => {}
         "multiagent_20261001" => {
             let what = "`multiagent_20261001` (use `coordinator`, which spawns the same threads)";
             return Err(Invalid::unsupported(fields.at("type"), what));
         }
-        _ => return Err(fields.unknown_tag(&tag, &["coordinator", "multiagent_20261001"])),
+        _ => return Err(fields.unknown_tag(&tag, &known)),
     }
     let at = fields.at("agents");
     let agents = fields.required("agents", parse::list(1, limits::ROSTER, sent))?;
@@ -120,7 +121,8 @@ fn sent(value: Value, path: &str) -> Result<Sent, Invalid> {
         return Ok(Sent::Agent { id: parse::id(value, path)?, version: None });
     }
     let mut fields = Fields::of(value, path)?;
-    let tag: String = fields.tag()?;
+    let known = ["agent", "self", "advisor"];
+    let tag = fields.tag(&known)?;
     match tag.as_str() {
         "agent" => {
             let id = fields.required("id", parse::id)?;
@@ -134,7 +136,7 @@ fn sent(value: Value, path: &str) -> Result<Sent, Invalid> {
                            {\"type\": \"agent\", \"id\": ID}";
             Err(fields.wrong("type", message))
         }
-        _ => Err(fields.unknown_tag(&tag, &["agent", "self", "advisor"])),
+        _ => Err(fields.unknown_tag(&tag, &known)),
     }
 }
 

@@ -80,7 +80,8 @@ impl Tool {
 
 fn tool(value: Value, path: &str) -> Result<Tool, Invalid> {
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let known = ["custom", "agent_toolset_20260401", "mcp_toolset"];
+    let tag = fields.tag(&known)?;
     match tag.as_str() {
         "custom" => {
             let name = fields.required("name", tool_name)?;
@@ -92,7 +93,7 @@ fn tool(value: Value, path: &str) -> Result<Tool, Invalid> {
         }
         "agent_toolset_20260401" => Toolset::read(fields).map(Tool::Toolset),
         "mcp_toolset" => Err(Invalid::unsupported(path, "an MCP toolset")),
-        _ => Err(fields.unknown_tag(&tag, &["custom", "agent_toolset_20260401", "mcp_toolset"])),
+        _ => Err(fields.unknown_tag(&tag, &known)),
     }
 }
 
@@ -211,6 +212,13 @@ mod tests {
         assert_eq!(with(&["a", "b"]), Ok(3));
         let path = "tools.0.configs.0.url_sources.client_tool_results.tools.1.name";
         assert_eq!(with(&["a"]), Err(path.into()));
+    }
+
+    #[test]
+    fn a_tool_without_a_type_is_told_those_that_there_are() {
+        let wrong = tools(json!([{"name": "a"}]), "tools").expect_err("no type");
+        let said = "this field is required: `custom`, `agent_toolset_20260401` or `mcp_toolset`";
+        assert_eq!(wrong, Invalid::new("tools.0.type", said));
     }
 
     #[test]

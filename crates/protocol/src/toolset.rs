@@ -290,12 +290,13 @@ fn builtin(value: Value, path: &str) -> Result<Builtin, Invalid> {
 
 fn policy(value: Value, path: &str) -> Result<Policy, Invalid> {
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let known = ["always_allow", "always_ask"];
+    let tag = fields.tag(&known)?;
     let policy = match tag.as_str() {
         "always_allow" => Policy::AlwaysAllow,
         "always_ask" => Policy::AlwaysAsk,
         "auto" => return Err(Invalid::unsupported(path, "the policy `auto`")),
-        _ => return Err(fields.unknown_tag(&tag, &["always_allow", "always_ask"])),
+        _ => return Err(fields.unknown_tag(&tag, &known)),
     };
     fields.finish()?;
     Ok(policy)
@@ -391,6 +392,13 @@ mod tests {
         ] {
             assert_eq!(wrong(sent).0, path);
         }
+    }
+
+    #[test]
+    fn a_misspelt_policy_is_not_told_to_go() {
+        let sent = json!({"configs": [{"name": "bash", "permision_policy": {"type": "always_ask"}}]});
+        let said = "unknown field; did you mean `permission_policy`?";
+        assert_eq!(wrong(sent), ("tools.0.configs.0.permision_policy".into(), said.into()));
     }
 
     #[test]

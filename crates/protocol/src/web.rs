@@ -294,7 +294,7 @@ fn all_or_none(value: Value, path: &str) -> Result<UrlSource, Invalid> {
         Value::String(_) => (value, path.to_owned()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             let mut fields = Fields::of(value, path)?;
-            let (tag, at) = (fields.tag()?, fields.at("type"));
+            let (tag, at) = (fields.tag(&["all", "none"])?, fields.at("type"));
             fields.finish()?;
             (Value::String(tag), at)
         }
@@ -306,19 +306,17 @@ fn all_or_none(value: Value, path: &str) -> Result<UrlSource, Invalid> {
 }
 
 fn source(value: Value, path: &str, known: Option<&[&str]>) -> Result<UrlSource, Invalid> {
+    let tags = ["all", "none", "only", "except"];
     let tag = value.get("type").and_then(Value::as_str).unwrap_or_default();
-    if !["only", "except"].contains(&tag) {
-        if let Value::Object(_) = &value
-            && !["all", "none", ""].contains(&tag)
-        {
-            let fields = Fields::of(Value::Object(crate::Object::new()), path)?;
-            return Err(fields.unknown_tag(tag, &["all", "none", "only", "except"]));
-        }
+    if !value.is_object() || ["all", "none"].contains(&tag) {
         return all_or_none(value, path);
     }
-    let only = tag == "only";
     let mut fields = Fields::of(value, path)?;
-    fields.tag()?;
+    let tag = fields.tag(&tags)?;
+    if !tags.contains(&tag.as_str()) {
+        return Err(fields.unknown_tag(&tag, &tags));
+    }
+    let only = tag == "only";
     let read = |value: Value, path: &str| reference(value, path, known);
     let at = fields.at("tools");
     let tools = fields.required("tools", parse::list(1, limits::URL_SOURCE_TOOLS, read))?;
@@ -508,6 +506,15 @@ mod tests {
             let seen = [&read["client_tool_results"], &read["server_tool_results"], &read["user_input"]];
             assert_eq!(json!(seen), written);
         }
+    }
+
+    #[test]
+    fn a_source_without_a_type_is_told_those_that_there_are() {
+        let sent = json!({"name": "web_fetch", "url_sources": {"client_tool_results": {"tools": []}}});
+        let wrong = read(sent).expect_err("no type");
+        assert_eq!(wrong.message, "this field is required: `all`, `none`, `only` or `except`");
+        let sent = json!({"name": "web_fetch", "url_sources": {"user_input": {}}});
+        assert_eq!(read(sent).expect_err("no type").message, "this field is required: `all` or `none`");
     }
 
     #[test]

@@ -17,8 +17,7 @@ pub(crate) struct Caller(pub(crate) [u8; 32]);
 /// another's.
 pub(crate) async fn caller(door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
     let bad = |message: &str| Problem::new(ErrorKind::Authentication, message);
-    let secret = secret(headers)
-        .ok_or_else(|| bad("no API key: send it as `x-api-key: KEY` or `Authorization: Bearer KEY`"))?;
+    let secret = secret(headers).ok_or_else(|| bad(slips::no_key(headers)))?;
     let hash = keys::hash(secret);
     let from_environment = door.settings.env_key_hash.is_some_and(|known| bool::from(known.ct_eq(&hash)));
     let workspace = door.settings.workspace;

@@ -169,6 +169,20 @@ pub(crate) fn json(body: &[u8]) -> Result<Value, Problem> {
     serde_json::from_str(text).map_err(|wrong| wrong_body(format!("the body is not valid JSON: {wrong}")))
 }
 
+/// Whether a body is called a form. That alone is no mistake: curl calls everything so.
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    let kind = text(headers, &header::CONTENT_TYPE).and_then(|kind| kind.split(';').next());
+    let kind = kind.map(|kind| kind.trim().to_ascii_lowercase()).unwrap_or_default();
+    ["application/x-www-form-urlencoded", "multipart/form-data"].contains(&kind.as_str())
+}
+
+/// What is said of a body that is no JSON, and was sent as a form.
+pub(crate) fn form(wrong: Problem) -> Problem {
+    let message =
+        format!("{}; it was sent as a form: send JSON, with `content-type: application/json`", wrong.message);
+    Problem { message, ..wrong }
+}
+
 /// What a text of JSON is like, before it takes many times its bytes to hold. Of what is no JSON it says
 /// anything.
 struct Shape {

@@ -39,6 +39,29 @@ fn what_is_no_json_says_what_is_wrong() {
     }
 }
 
+#[tokio::test]
+async fn a_form_is_told_that_json_is_wanted() {
+    let house = House::open().await;
+    let parts = "--x\r\ncontent-disposition: form-data; name=\"name\"\r\n\r\nn\r\n--x--\r\n";
+    let form = "it was sent as a form: send JSON, with `content-type: application/json`";
+    for (kind, body, is_form) in [
+        ("application/x-www-form-urlencoded", "name=x&model=test-1", true),
+        ("multipart/form-data; boundary=x", parts, true),
+        ("Application/X-WWW-Form-URLencoded ; charset=utf-8", "{", true),
+        ("application/json", "name=x", false),
+        ("text/plain", "name=x", false),
+    ] {
+        let told = house.post_raw("/v1/agents", body, &[("content-type", kind)]).await;
+        let message = told.json()["error"]["message"].as_str().expect("text").to_owned();
+        assert_eq!(message.ends_with(form), is_form, "{kind}: {message}");
+        told.refused(400, "invalid_request_error", "the body is not valid JSON: ");
+    }
+    // What curl says of every body is no mistake.
+    let body = r#"{"name": "n", "model": "test-1"}"#;
+    let told = house.post_raw("/v1/agents", body, &[("content-type", "application/x-www-form-urlencoded")]);
+    told.await.ok();
+}
+
 #[test]
 fn nesting_is_bounded_and_brackets_in_strings_are_none() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));

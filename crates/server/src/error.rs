@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use engine::{CommitError, DocumentError, Fault, FollowError, OpenError};
+use engine::{CommitError, DocumentError, Fault, OpenError};
 use kernel::{Refusal, rules::Refused};
 use protocol::{
     Invalid, Object,
@@ -326,19 +326,6 @@ impl From<CommitError> for Problem {
             CommitError::Stopping => Self::stopping(),
             CommitError::Fault(fault) => fault.into(),
             CommitError::Conflict { .. } => Self::internal(error),
-        }
-    }
-}
-
-impl From<FollowError> for Problem {
-    fn from(error: FollowError) -> Self {
-        match error {
-            FollowError::NotFound => Self::missing("there is no such session or thread, or it is deleted"),
-            FollowError::UnknownCursor => Self::parameter(
-                "Last-Event-ID",
-                "this stream has no such event; open it without one, then list the events",
-            ),
-            FollowError::Fault(fault) => fault.into(),
         }
     }
 }

@@ -114,8 +114,10 @@ impl Call {
         read: impl FnOnce(Value) -> Result<T, Invalid> + Send + 'static,
     ) -> Result<T, Problem> {
         let bytes = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
+        let is_form = body::is_form(&self.headers);
         body::with(bytes, move |bytes| {
-            let value = body::json(&bytes)?;
+            let value =
+                body::json(&bytes).map_err(|wrong| if is_form { body::form(wrong) } else { wrong })?;
             drop(bytes);
             Ok(read(value)?)
         })

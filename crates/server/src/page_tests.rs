@@ -230,7 +230,7 @@ async fn every_list_has_its_bounds_and_reads_its_tokens_alone() {
             house.get(&format!("{list}?{fine}")).await.ok();
         }
         let above = format!("limit: must be at most {most}");
-        let wrong = format!("limit: expected a whole number of at most {most}");
+        let wrong = format!("limit: expected a whole number from 0 to {most} (0 means ");
         for (limit, message) in
             [((most + 1).to_string(), &above), ("-1".into(), &wrong), (String::new(), &wrong)]
         {

@@ -128,7 +128,7 @@ impl Query {
 
     /// `limit`, in the bounds of `size`.
     pub(crate) fn limit(&self, size: PageSize) -> Result<usize, Problem> {
-        let message = format!("a whole number of at most {}", size.max);
+        let message = format!("a whole number from 0 to {} (0 means {})", size.max, size.default);
         let asked = self.read("limit", &message)?;
         size.of(asked).ok_or_else(|| Problem::parameter("limit", format!("must be at most {}", size.max)))
     }
@@ -180,6 +180,8 @@ mod tests {
             let wrong = query(text).limit(RESOURCES).expect_err(text);
             assert_eq!((wrong.status.as_u16(), wrong.message.split(':').next()), (400, Some("limit")));
         }
+        let wrong = query("limit=abc").limit(RESOURCES).expect_err("no number");
+        assert_eq!(wrong.message, "limit: expected a whole number from 0 to 100 (0 means 20), got `abc`");
     }
 
     #[test]

@@ -72,14 +72,18 @@ fn again(headers: &HeaderMap) -> bool {
 fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let mut sent = headers.get_all(KEY).iter();
     let Some(first) = sent.next() else { return Ok(None) };
-    let fits = |key: &&str| (1..=limits::IDEMPOTENCY_KEY_CHARS).contains(&key.len());
+    let fits = |key: &&str| {
+        // What a header's text may hold beside what is seen is a tab.
+        (1..=limits::IDEMPOTENCY_KEY_CHARS).contains(&key.len()) && !key.contains('\t')
+    };
     if let Some(key) = first.to_str().ok().map(str::trim).filter(fits)
         && sent.next().is_none()
     {
         return Ok(Some(key));
     }
     let most = limits::IDEMPOTENCY_KEY_CHARS;
-    let message = format!("must be sent once, and be 1 to {most} visible characters of ASCII");
+    let message =
+        format!("must be sent once, and be 1 to {most} visible characters of ASCII, or spaces within");
     Err(Problem::parameter(KEY, message))
 }
 

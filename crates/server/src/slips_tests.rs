@@ -7,7 +7,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::testing::{House, KEY};
+use crate::{
+    keys,
+    testing::{House, KEY},
+};
 
 /// One slip: what is asked, with which key, and what the answer is to say.
 struct Slip {
@@ -50,7 +53,7 @@ fn slips() -> Vec<Slip> {
         Slip { key: provider, ..slip("the provider's key", ("GET", "/v1/agents"), 401, OWN_KEYS) },
         Slip {
             key: Some("hdl_old"),
-            ..slip("a key of before", ("GET", "/v1/agents"), 401, &["`heddle keys list`"])
+            ..slip("a key that was cut", ("GET", "/v1/agents"), 401, &["is not whole", "`heddle keys create"])
         },
         Slip { key: None, ..slip("no key", ("GET", "/v1/agents"), 401, &["send it as `x-api-key: KEY`"]) },
         Slip {
@@ -78,6 +81,12 @@ fn slips() -> Vec<Slip> {
         ),
         slip("no ?beta", ("GET", "/v1/agents"), 200, &["\"data\":[]"]),
         slip("a wrong method", ("PATCH", "/v1/agents/x"), 405, &["does not take PATCH; it takes GET, POST"]),
+    ]
+}
+
+/// Slips of the path alone.
+fn paths() -> Vec<Slip> {
+    vec![
         slip("the other API", ("POST", "/api/v1/cloud/agents"), 404, QODER),
         slip("a slash too much", ("GET", "/v1/agents/"), 404, &["none at its end; ask for /v1/agents"]),
         slip("two slashes", ("GET", "//v1//agents"), 404, &["ask for /v1/agents"]),
@@ -89,14 +98,54 @@ fn slips() -> Vec<Slip> {
             &["take `/heddle-api` off the base URL"],
         ),
         slip("a misspelled page", ("GET", "/v1/agents?after=x"), 400, &["after: unknown", "`page`"]),
-        slip("what never was there", ("GET", "/v1/agentz"), 404, &["GET /openapi.json lists what there is"]),
+        slip(
+            "the end of a base URL",
+            ("GET", "/v1/agents/v1/agents"),
+            404,
+            &["take `/v1/agents` off the base"],
+        ),
+        slip("a singular", ("POST", "/v1/agent"), 404, &["did you mean /v1/agents?"]),
+        slip("another", ("GET", "/v1/environment/env_1"), 404, &["did you mean /v1/environments/env_1?"]),
+        slip("a third", ("GET", "/v1/session/x/event"), 404, &["did you mean /v1/sessions/x/events?"]),
+        slip(
+            "a slip of a key",
+            ("GET", "/v1/agnets/x/versoins"),
+            404,
+            &["did you mean /v1/agents/x/versions?"],
+        ),
+        slip(
+            "the stream",
+            ("GET", "/v1/sessions/x/stream"),
+            404,
+            &["did you mean /v1/sessions/x/events/stream?"],
+        ),
+        slip("messages", ("POST", "/v1/sessions/x/messages"), 404, &["did you mean /v1/sessions/x/events?"]),
+        slip(
+            "messages of a thread",
+            ("GET", "/v1/session/x/threads/y/messages"),
+            404,
+            &["did you mean /v1/sessions/x/threads/y/events?"],
+        ),
+        slip(
+            "the whole server",
+            ("OPTIONS", "*"),
+            404,
+            &["`*` is the whole server", "GET /openapi.json lists"],
+        ),
+        slip("what never was there", ("GET", "/v1/things"), 404, &["GET /openapi.json lists what there is"]),
+        slip(
+            "nor below an agent",
+            ("GET", "/v1/agents/x/stream"),
+            404,
+            &["GET /openapi.json lists what there is"],
+        ),
     ]
 }
 
 #[tokio::test]
 async fn each_slip_is_answered_with_what_to_change() {
     let house = House::open().await;
-    for Slip { what, method, path, key, body, status, says } in slips() {
+    for Slip { what, method, path, key, body, status, says } in slips().into_iter().chain(paths()) {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(key) = key {
             request = request.header("x-api-key", key);
@@ -115,6 +164,52 @@ async fn each_slip_is_answered_with_what_to_change() {
             assert!(text.contains(says), "{what}: {text}");
         }
         assert!(!text.contains("secret") && !text.contains("starts with `"), "{what}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_sent_wrong_is_told_how_and_is_not_repeated() {
+    let house = House::open().await;
+    let (_, secret) = keys::make("k", protocol::Stamp::from_micros(1), [7; 48]);
+    let whole = secret.expose();
+    let (cut, mistyped) = (&whole[..whole.len() - 9], whole.replacen("hdl_", "hdl_0", 1));
+    let twice = format!("Bearer {whole}");
+    let quoted = [format!("\"{whole}\""), format!("'{whole}"), format!("{whole}`")];
+    let (own, bearer) = ("x-api-key", "authorization");
+    let id = "apikey_1111111111111111111112";
+    let mut sent: Vec<(&str, String, &str)> = vec![
+        (own, whole.into(), "is unknown or revoked"),
+        (own, "sesame".into(), "is unknown or revoked"),
+        (own, cut.into(), "is not whole"),
+        (bearer, format!("Bearer {cut}"), "is not whole"),
+        (own, mistyped, "is not whole"),
+        (own, "hdl_...".into(), "is not whole"),
+        (own, format!("hdl_{}", "z".repeat(10_000)), "is not whole"),
+        (own, twice.clone(), "sent with `Bearer` in front"),
+        (bearer, format!("Bearer {twice}"), "sent with `Bearer` in front"),
+        (own, "$HEDDLE_KEY".into(), "name of a variable"),
+        (bearer, "Bearer ${KEY}".into(), "name of a variable"),
+        (own, id.into(), "is the id of one"),
+        (own, "hdl_…".into(), "not ASCII"),
+        (bearer, "Bearer hdl_…".into(), "not ASCII"),
+        (bearer, whole.into(), "does not begin with `Bearer`"),
+        (bearer, "Basic aGk6aGk=".into(), "does not begin with `Bearer`"),
+        (bearer, "Bearer".into(), "no API key: send it as"),
+    ];
+    sent.extend(quoted.map(|quoted| (own, quoted, "sent in quotes")));
+    for (name, value, says) in sent {
+        let asked = Request::get("/v1/agents").header(name, value.as_bytes()).body(Body::empty());
+        let (status, _, answer) = house.raw(asked.expect("a request")).await;
+        let told: Value = serde_json::from_slice(&answer).expect("JSON");
+        let message = told["error"]["message"].as_str().expect("text");
+        assert_eq!(
+            (status.as_u16(), &told["error"]["type"]),
+            (401, &json!("authentication_error")),
+            "{value}"
+        );
+        assert!(message.contains(says), "{value}: {message}");
+        let word = value.rsplit(' ').next().expect("a word");
+        assert!(!message.contains(word) || word == "Bearer", "{value}: {message}");
     }
 }
 

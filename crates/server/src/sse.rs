@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use axum::BoxError;
 use bytes::Bytes;
-use engine::{Fault, Feed, Frame, PreviewKind, Previews};
+use engine::{Fault, Feed, FollowError, Frame, PreviewKind, Previews};
 use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
 };
-use protocol::{EventId, event::Event, limits};
+use protocol::{EventId, SessionId, ThreadId, event::Event, limits};
 use serde_json::json;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -22,20 +22,42 @@ use crate::{error::Problem, extract::Call, unread::Records};
 /// What a stream says when there is nothing to say.
 const HEARTBEAT: &[u8] = b": keep-alive\n\n";
 
-/// Where the client wants to go on: `Last-Event-ID`, else `?after_id=`.
-pub(crate) fn after(call: &Call) -> Result<Option<EventId>, Problem> {
-    let unknown = || Problem::parameter("Last-Event-ID", "expected the id of an event of this stream");
-    match call.headers.get("last-event-id") {
+/// What a client says with where it wants to go on.
+const HEADER: &str = "Last-Event-ID";
+const QUERY: &str = "after_id";
+
+/// What happens in a session, or in this thread of it, as the client asked for it.
+pub(crate) async fn follow(
+    call: &Call,
+    session: SessionId,
+    thread: Option<ThreadId>,
+) -> Result<Feed, Problem> {
+    let (said_with, after) = after(call)?;
+    let feed = call.engine().follow(call.workspace(), session, thread, after, previews(call)?).await;
+    feed.map_err(|wrong| match wrong {
+        FollowError::NotFound => Problem::missing("there is no such session or thread, or it is deleted"),
+        FollowError::UnknownCursor => Problem::parameter(
+            said_with,
+            "this stream has no such event; open it without one, then list the events",
+        ),
+        FollowError::Fault(fault) => fault.into(),
+    })
+}
+
+/// Where the client wants to go on, and what it says that with: the header, else the query.
+fn after(call: &Call) -> Result<(&'static str, Option<EventId>), Problem> {
+    let unknown = || Problem::parameter(HEADER, "expected the id of an event of this stream");
+    match call.headers.get(HEADER) {
         Some(id) if !id.is_empty() => {
             let id = id.to_str().ok().and_then(|id| id.trim().parse().ok());
-            id.map(Some).ok_or_else(unknown)
+            id.map(|id| (HEADER, Some(id))).ok_or_else(unknown)
         }
-        Some(_) | None => call.query.id("after_id"),
+        Some(_) | None => Ok((QUERY, call.query.id(QUERY)?)),
     }
 }
 
 /// Which previews the client wants: `event_deltas[]`.
-pub(crate) fn previews(call: &Call) -> Result<Previews, Problem> {
+fn previews(call: &Call) -> Result<Previews, Problem> {
     let known = ["agent.message", "agent.thinking"];
     let wanted = call.query.few("event_deltas", &known, limits::EVENT_DELTAS)?;
     Ok(Previews { message: wanted.contains(&"agent.message"), thinking: wanted.contains(&"agent.thinking") })

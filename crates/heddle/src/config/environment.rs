@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-use super::nearest;
+use protocol::near;
 
 /// Variables that are no flag's.
 pub(crate) const API_KEY: &str = "HEDDLE_API_KEY";
@@ -59,10 +59,15 @@ pub(crate) fn known(command: &clap::Command) -> BTreeSet<String> {
 pub(crate) fn strays(names: &[String], known: &BTreeSet<String>) -> Vec<String> {
     let strays = names.iter().filter(|name| !known.contains(*name));
     let known: Vec<&str> = known.iter().filter_map(|name| name.strip_prefix(OURS)).collect();
-    let said = strays.map(|name| match nearest(name.strip_prefix(OURS).unwrap_or(name), &known) {
-        Some(near) => format!("nothing reads the variable {name}; did you mean {OURS}{near}?"),
-        None => {
-            format!("nothing reads the variable {name}; known are {OURS}{}", known.join(&format!(", {OURS}")))
+    let said = strays.map(|name| {
+        match near::nearest(name.strip_prefix(OURS).unwrap_or(name), known.iter().copied()) {
+            Some(near) => format!("nothing reads the variable {name}; did you mean {OURS}{near}?"),
+            None => {
+                format!(
+                    "nothing reads the variable {name}; known are {OURS}{}",
+                    known.join(&format!(", {OURS}"))
+                )
+            }
         }
     });
     said.collect()

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use engine::Tree;
 use models::{Keys, Net, Proxy};
 use protocol::{
-    WorkspaceId,
+    WorkspaceId, near,
     routes::{Key, OWN_KEY, Route, Routes},
 };
 use reqwest::{Certificate, header::HeaderValue};
@@ -51,7 +51,7 @@ pub(crate) const DATA: &str = "heddle-data";
 /// How the provider's keys begin that no server of ours makes.
 const ANTHROPIC: &str = "sk-ant-";
 /// The levels that a log's filter knows.
-const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Where agents' commands run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
@@ -417,21 +417,23 @@ fn filter(said: Option<(String, Source)>, file: String, ledger: &mut Ledger) -> 
 fn wrong_word(word: &str) -> Option<String> {
     let is_part = |name: &str| OURS.contains(&name.split("::").next().unwrap_or(name));
     // A library may have any name but one that is hardly to be told from a part's.
-    let meant = |name: &str| OURS.into_iter().find(|part| strsim::damerau_levenshtein(name, part) == 1);
+    let meant = |name: &str| OURS.into_iter().find(|part| near::edits(name, part) == 1);
     match word.split_once('=') {
         Some((_, "")) => Some(format!("`{word}` says no level: write `{word}debug`")),
         Some((name, _)) if !is_part(name) => {
             meant(name).map(|part| format!("`{name}` is no part of Heddle; did you mean `{part}`?"))
         }
-        None if !is_part(word) && word.parse::<LevelFilter>().is_err() => Some(match nearest(word, LEVELS) {
-            Some(near) => format!("`{word}` is no level; did you mean `{near}`?"),
-            None => format!(
-                "`{word}` is neither a level nor a part of Heddle; levels are {}, and parts {}; a library is named \
+        None if !is_part(word) && word.parse::<LevelFilter>().is_err() => {
+            Some(match near::nearest(word, LEVELS) {
+                Some(near) => format!("`{word}` is no level; did you mean `{near}`?"),
+                None => format!(
+                    "`{word}` is neither a level nor a part of Heddle; levels are {}, and parts {}; a library is named \
                  with its level, as in hyper=debug",
-                LEVELS.join(", "),
-                OURS.join(", ")
-            ),
-        }),
+                    LEVELS.join(", "),
+                    OURS.join(", ")
+                ),
+            })
+        }
         Some(_) | None => None,
     }
 }
@@ -451,12 +453,6 @@ fn word<T: clap::ValueEnum>(value: &T) -> String {
 fn listed(values: impl Iterator<Item = String>) -> String {
     let values: Vec<String> = values.collect();
     if values.is_empty() { "none".to_owned() } else { values.join(", ") }
-}
-
-/// The known name that is fewest edits away, if it is near at all.
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let near = known.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known)).min()?;
-    (near.0 <= 1 + name.len() / 3).then_some(near.1)
 }
 
 #[cfg(test)]

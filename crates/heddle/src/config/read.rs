@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use protocol::near;
 use serde::Deserialize as _;
 use serde_json::Value as Schema;
 use toml::{
@@ -15,7 +16,6 @@ use toml::{
 
 use super::{
     file::{self, File, spelled},
-    nearest,
     source::{Lines, Mistake, Source},
 };
 
@@ -253,7 +253,7 @@ pub(super) fn choices(schema: &Schema) -> Vec<String> {
 
 pub(super) fn unknown(what: &str, given: &str, known: &[&str]) -> String {
     let all = known.join(", ");
-    match nearest(given, known) {
+    match near::nearest(given, known.iter().copied()) {
         Some(near) => format!("unknown {what} `{given}`; did you mean `{near}`? Known are {all}"),
         None => format!("unknown {what} `{given}`; known are {all}"),
     }

@@ -202,11 +202,12 @@ impl Rest {
 
 fn execution_identity(value: Value, path: &str) -> Result<ExecutionIdentity, Invalid> {
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let known = ["service_account", "aws_role"];
+    let tag = fields.tag(&known)?;
     match tag.as_str() {
         "service_account" => fields.finish().map(|()| ExecutionIdentity::ServiceAccount),
         "aws_role" => Err(Invalid::unsupported(fields.at("type"), "`aws_role`")),
-        _ => Err(fields.unknown_tag(&tag, &["service_account", "aws_role"])),
+        _ => Err(fields.unknown_tag(&tag, &known)),
     }
 }
 

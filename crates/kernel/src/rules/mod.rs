@@ -48,7 +48,7 @@ fn routed(model: ModelConfig, routes: &Routes, path: &str) -> Result<ModelConfig
 }
 
 /// Takes a list that Heddle does not serve yet: absent, null and empty are fine (docs/rules.md 11).
-fn unserved(fields: &mut Fields, key: &str) -> Result<(), Invalid> {
+fn unserved(fields: &mut Fields, key: &'static str) -> Result<(), Invalid> {
     let served = match fields.take(key) {
         Given::Absent | Given::Null => true,
         Given::Value(value) => match value {

@@ -71,8 +71,10 @@ fn fit(member: &Agent, nested: bool, path: &str) -> Result<(), Invalid> {
         return Err(Invalid::new(path, format!("the agent {id} is archived")));
     }
     if member.multiagent.is_some() && !nested {
-        let message =
-            format!("the agent {id} has a roster of its own, and rosters do not nest on this server");
+        let message = format!(
+            "the agent {id} has a roster of its own, and rosters do not nest on this server, where \
+             `[threads] max_depth` is 1; with 2 in its heddle.toml they do"
+        );
         return Err(Invalid::new(path, message));
     }
     match conflict(&member.definition.tools) {

@@ -178,13 +178,14 @@ fn agent(value: Value, path: &str) -> Result<AgentRef, Invalid> {
         });
     }
     let mut fields = Fields::of(value, path)?;
-    let tag = fields.tag()?;
+    let known = ["agent", "agent_with_overrides"];
+    let tag = fields.tag(&known)?;
     let id = fields.required("id", parse::reference)?;
     let version = fields.optional("version", parse::whole(1, u64::MAX))?;
     let overrides = match tag.as_str() {
         "agent" => Overrides::NONE,
         "agent_with_overrides" => overrides(&mut fields)?,
-        _ => return Err(fields.unknown_tag(&tag, &["agent", "agent_with_overrides"])),
+        _ => return Err(fields.unknown_tag(&tag, &known)),
     };
     fields.finish()?;
     Ok(AgentRef { id, version, overrides })

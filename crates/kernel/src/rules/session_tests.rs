@@ -53,6 +53,31 @@ fn every_field_is_read() {
 }
 
 #[test]
+fn what_was_sent_in_place_of_a_field_is_named() {
+    for (body, said) in [
+        (
+            json!({"agent_id": AGENT, "environment_id": ENVIRONMENT}),
+            "agent: this field is required; `agent_id` was sent, did you mean that?",
+        ),
+        (
+            json!({"agent": AGENT, "environment": ENVIRONMENT}),
+            "environment_id: this field is required; `environment` was sent, did you mean that?",
+        ),
+        (
+            json!({"agent": {"type": "agent", "agent_id": AGENT}, "environment_id": ENVIRONMENT}),
+            "agent.id: this field is required; `agent_id` was sent, did you mean that?",
+        ),
+        (
+            json!({"agent": {"id": AGENT}, "environment_id": ENVIRONMENT}),
+            "agent.type: this field is required: `agent` or `agent_with_overrides`",
+        ),
+        (json!({"environment_id": ENVIRONMENT}), "agent: this field is required"),
+    ] {
+        assert_eq!(create(body).expect_err("a mistake").to_string(), said);
+    }
+}
+
+#[test]
 fn an_agent_is_named_in_three_ways() {
     let plain = AgentRef { id: AGENT, version: None, overrides: Overrides::NONE };
     for (sent, expected) in [

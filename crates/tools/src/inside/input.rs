@@ -54,7 +54,8 @@ pub(super) fn read(tool: Builtin, input: Object) -> Result<Input, String> {
         Ok(read)
     });
     result.map_err(|Invalid { path, message, code: _, absent: _ }| {
-        format!("`{path}`: {message}. Send {name} {}.", (known.usage)())
+        let end = if message.ends_with('?') { "" } else { "." };
+        format!("`{path}`: {message}{end} Send {name} {}.", (known.usage)())
     })
 }
 
@@ -114,7 +115,17 @@ mod tests {
             (
                 Builtin::Bash,
                 json!({"command": "a", "cwd": "/"}),
-                "`cwd`: unknown field; remove it. Send bash {",
+                "`cwd`: unknown field; this takes `command`, `restart` or `timeout_ms`. Send bash {",
+            ),
+            (
+                Builtin::Bash,
+                json!({"command": "a", "timeout": 1}),
+                "`timeout`: unknown field; did you mean `timeout_ms`? Send bash {",
+            ),
+            (
+                Builtin::Read,
+                json!({"path": "a"}),
+                "`file_path`: this field is required; `path` was sent, did you mean that? Send read {",
             ),
             (
                 Builtin::Bash,

@@ -157,8 +157,8 @@ async fn a_key_that_is_not_in_a_schema_is_refused_as_unknown() {
                 }
                 let body = put(&sample.value, &strange, json!(7));
                 let (status, message) = told(&house, &path, &body).await;
-                let expected = format!("{}: unknown field; remove it", strange.join("."));
-                assert_eq!((status.as_u16(), message), (400, expected), "{body}");
+                let expected = format!("{}: unknown field; this takes `", strange.join("."));
+                assert!(status == 400 && message.starts_with(&expected), "{status} {message}\n{body}");
                 tried += 1;
             }
         }

@@ -5,8 +5,7 @@ use crate::{answer::Answer, error::Problem, extract::Call, sse};
 /// Answers with the session's stream, from behind `Last-Event-ID` or `after_id`, else from now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let session = call.id("session_id")?;
-    let (after, previews) = (sse::after(&call)?, sse::previews(&call)?);
-    let feed = call.engine().follow(call.workspace(), session, None, after, previews).await?;
+    let feed = sse::follow(&call, session, None).await?;
     Ok(Answer::Stream(sse::told(feed, call.records())))
 }
 
@@ -114,8 +113,8 @@ mod tests {
         let foreign = listed["data"][0]["id"].as_str().unwrap_or_default();
         let many = "event_deltas[]=agent.message&".repeat(101);
         for (query, name) in [
-            (format!("after_id={foreign}"), "Last-Event-ID: "),
-            ("after_id=sevt_1111111111111111111111".to_owned(), "Last-Event-ID: "),
+            (format!("after_id={foreign}"), "after_id: this stream has no such event"),
+            ("after_id=sevt_1111111111111111111111".to_owned(), "after_id: this stream has no such event"),
             ("after_id=nonsense".to_owned(), "after_id: "),
             ("event_deltas[]=agent.tool_use".to_owned(), "event_deltas: "),
             (many, "event_deltas: must have at most 100"),
@@ -123,8 +122,12 @@ mod tests {
             let told = house.get(&format!("{path}/events/stream?{query}")).await;
             told.refused(400, "invalid_request_error", name);
         }
-        let told = house.get_with(&format!("{path}/events/stream"), "last-event-id", "nonsense").await;
-        told.refused(400, "invalid_request_error", "Last-Event-ID: ");
+        // The header goes first, and is the one that is named.
+        for (id, message) in [("nonsense", "expected the id"), (foreign, "this stream has no such event")] {
+            let url = format!("{path}/events/stream?after_id=nonsense");
+            let told = house.get_with(&url, "last-event-id", id).await;
+            told.refused(400, "invalid_request_error", &format!("Last-Event-ID: {message}"));
+        }
         let told = house.get("/v1/sessions/sesn_1111111111111111111111/events/stream").await;
         told.refused(404, "not_found_error", "");
     }

@@ -308,10 +308,10 @@ async fn what_is_no_value_is_refused_by_name() {
     let house = House::open().await;
     for (query, message) in [
         ("limit=101", "limit: must be at most 100"),
-        ("limit=-1", "limit: expected a whole number of at most 100, got `-1`"),
+        ("limit=-1", "limit: expected a whole number from 0 to 100 (0 means 20), got `-1`"),
         ("limit=1.0", "limit: expected a whole number"),
         ("limit=", "limit: expected a whole number"),
-        ("limit=99999999999999999999", "limit: expected a whole number of at most 100"),
+        ("limit=99999999999999999999", "limit: expected a whole number from 0 to 100"),
         ("order=", "order: expected `asc` or `desc`, got ``"),
         ("order=ASC", "order: "),
         ("agent_id=", "agent_id: expected an agent's id, `agent_` and 22 letters and digits"),

@@ -6,8 +6,7 @@ use crate::{answer::Answer, error::Problem, extract::Call, sse};
 /// Answers with the thread's stream, from behind `Last-Event-ID` or `after_id`, else from now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let (session, thread) = named(&call).await?;
-    let (after, previews) = (sse::after(&call)?, sse::previews(&call)?);
-    let feed = call.engine().follow(call.workspace(), session, Some(thread.id), after, previews).await?;
+    let feed = sse::follow(&call, session, Some(thread.id)).await?;
     Ok(Answer::Stream(sse::told(feed, call.records())))
 }
 
