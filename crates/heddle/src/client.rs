@@ -64,8 +64,8 @@ pub(crate) fn there<T>(answer: Result<T, CallError>) -> Result<Option<T>, CallEr
 /// Which server to talk to, and with which key.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Place {
-    /// The server [default: where the one that has the data directory listens, or what the settings' file says,
-    /// or http://127.0.0.1:7717]
+    /// The server [default: where the one that has the data directory listens, or what the settings' file
+    /// says, or http://127.0.0.1:7717]
     #[arg(long, env = "HEDDLE_URL")]
     url: Option<String>,
     /// An API key [default: what the file first-key in the server's data directory holds; a first start on a
@@ -100,8 +100,8 @@ impl Place {
     }
 }
 
-/// `url`, if it is the address of a server, up to where each path begins. One of this machine needs no scheme;
-/// for another it is said whether the key goes there in the clear.
+/// `url`, if it is the address of a server, up to where each path begins. One of this machine needs no
+/// scheme; for another it is said whether the key goes there in the clear.
 fn web(url: &str) -> Result<String, Wrong> {
     let read = |url: &str| {
         Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())

@@ -36,8 +36,8 @@ struct Heard {
 }
 
 impl Follow {
-    /// Everything that the session holds, in the order in which it happened; then what comes. Goes on where it
-    /// was as often as a patient caller finds the server back.
+    /// Everything that the session holds, in the order in which it happened; then what comes. Goes on where
+    /// it was as often as a patient caller finds the server back.
     pub(crate) async fn open(caller: &Caller, session: &str) -> Result<Self, CallError> {
         let mut follow = Self {
             caller: caller.clone(),

@@ -97,8 +97,8 @@ pub(crate) fn passing() -> Result<String, String> {
     Ok(entropy()?.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
-/// What is wrong with a key that somebody thought of, if a server may not be opened with it: what to say behind
-/// its name.
+/// What is wrong with a key that somebody thought of, if a server may not be opened with it: what to say
+/// behind its name.
 pub(crate) fn unfit(key: &str) -> Option<String> {
     let unsendable = |why| format!("{why}: `openssl rand -hex 32` makes a good one");
     self::unsendable(key).map(unsendable).or_else(|| weak(key))
