@@ -183,7 +183,7 @@ async fn after_ten_minutes_it_is_done_again() {
 async fn made_anew_after(gap: Duration, killed: bool) -> usize {
     let (store, clock) = (Store::memory(), engine::Clock::from(BEGAN));
     let session = {
-        let world = world_over(store.clone(), vec![Act::Say(&["x"]), Act::Say(&["x"])], clock.clone()).await;
+        let world = world_over(store.clone(), vec![Act::Say(&["x"]), Act::Say(&["x"])], clock).await;
         let session = world.open(vec![]).await;
         sent(&world.engine, session, vec![message("one")], &first(1)).await;
         tokio::time::sleep(gap).await;

@@ -81,15 +81,13 @@ pub fn revise<D: Plain>(stored: &D, body: Value, at: Stamp) -> Result<Option<D>,
 
 /// The document archived; `None` when it is already.
 pub fn archive<D: Document>(stored: &D, at: Stamp) -> Option<D> {
-    match stored.archived_at() {
-        Some(_) => None,
-        None => {
-            let mut next = stored.clone();
-            let (updated_at, archived_at) = next.times();
-            (*updated_at, *archived_at) = (at, Some(at));
-            Some(next)
-        }
+    if stored.archived_at().is_some() {
+        return None;
     }
+    let mut next = stored.clone();
+    let (updated_at, archived_at) = next.times();
+    (*updated_at, *archived_at) = (at, Some(at));
+    Some(next)
 }
 
 /// The refusal of an id that names nothing.

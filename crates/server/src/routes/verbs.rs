@@ -16,7 +16,7 @@ use crate::{
 /// Makes one of a body.
 pub(super) async fn create<D: Plain>(call: Call) -> Result<Answer, Problem> {
     let body = call.body().await?;
-    told(call.engine().create_plain::<D>(errand(&call), body).await?)
+    Ok(told(call.engine().create_plain::<D>(errand(&call), body).await?))
 }
 
 /// Shows one.
@@ -29,13 +29,13 @@ pub(super) async fn retrieve<D: Document>(call: Call) -> Result<Answer, Problem>
 pub(super) async fn update<D: Plain>(call: Call) -> Result<Answer, Problem> {
     let id = named::<D>(&call)?;
     let body = call.body().await?;
-    told(call.engine().revise_plain::<D>(errand(&call), id, body).await?)
+    Ok(told(call.engine().revise_plain::<D>(errand(&call), id, body).await?))
 }
 
 /// Archives one, now or before.
 pub(super) async fn archive<D: Document>(call: Call) -> Result<Answer, Problem> {
     let id = named::<D>(&call)?;
-    told(call.engine().archive_document::<D>(errand(&call), id).await?)
+    Ok(told(call.engine().archive_document::<D>(errand(&call), id).await?))
 }
 
 /// A page of them, newest first, by `include_archived`, `limit` and `page`, and by `created_at[gte]` and
@@ -84,6 +84,6 @@ pub(super) fn errand(call: &Call) -> Errand<'_> {
 }
 
 /// The answer of these bytes.
-pub(super) fn told(body: Vec<u8>) -> Result<Answer, Problem> {
-    Ok(Answer::Json(trimmed(body)))
+pub(super) fn told(body: Vec<u8>) -> Answer {
+    Answer::Json(trimmed(body))
 }

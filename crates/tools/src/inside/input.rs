@@ -114,21 +114,6 @@ mod tests {
             (Builtin::Bash, json!({"command": "a\0"}), "`command`: must hold no NUL character"),
             (
                 Builtin::Bash,
-                json!({"command": "a", "cwd": "/"}),
-                "`cwd`: unknown field; this takes `command`, `restart` or `timeout_ms`. Send bash {",
-            ),
-            (
-                Builtin::Bash,
-                json!({"command": "a", "timeout": 1}),
-                "`timeout`: unknown field; did you mean `timeout_ms`? Send bash {",
-            ),
-            (
-                Builtin::Read,
-                json!({"path": "a"}),
-                "`file_path`: this field is required; `path` was sent, did you mean that? Send read {",
-            ),
-            (
-                Builtin::Bash,
                 json!({"command": "a", "timeout_ms": 600_001}),
                 "`timeout_ms`: must be a whole number, between 1 and 600000, is 600001. Send bash {",
             ),
@@ -177,6 +162,30 @@ mod tests {
             ),
             (Builtin::Grep, json!({"pattern": ""}), "`pattern`: must not be empty. Send grep {\"pattern\""),
             (Builtin::WebFetch, json!({}), "`web_fetch` is not served here"),
+        ] {
+            let mistake = mistake(tool, input);
+            assert!(mistake.starts_with(said), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_nobody_takes_is_told_what_is_taken() {
+        for (tool, input, said) in [
+            (
+                Builtin::Bash,
+                json!({"command": "a", "cwd": "/"}),
+                "`cwd`: unknown field; this takes `command`, `restart` or `timeout_ms`. Send bash {",
+            ),
+            (
+                Builtin::Bash,
+                json!({"command": "a", "timeout": 1}),
+                "`timeout`: unknown field; did you mean `timeout_ms`? Send bash {",
+            ),
+            (
+                Builtin::Read,
+                json!({"path": "a"}),
+                "`file_path`: this field is required; `path` was sent, did you mean that? Send read {",
+            ),
         ] {
             let mistake = mistake(tool, input);
             assert!(mistake.starts_with(said), "{mistake}");

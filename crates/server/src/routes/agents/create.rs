@@ -5,7 +5,7 @@ use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 /// Answers with the agent at version 1.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let body = call.body().await?;
-    verbs::told(call.engine().create_agent(verbs::errand(&call), body).await?)
+    Ok(verbs::told(call.engine().create_agent(verbs::errand(&call), body).await?))
 }
 
 #[cfg(test)]

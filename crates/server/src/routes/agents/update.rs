@@ -8,7 +8,7 @@ use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = verbs::named::<Agent>(&call)?;
     let body = call.body().await?;
-    verbs::told(call.engine().update_agent(verbs::errand(&call), id, body).await?)
+    Ok(verbs::told(call.engine().update_agent(verbs::errand(&call), id, body).await?))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let id = verbs::named::<Environment>(&call)?;
     let force = call.query.flag("force")?;
-    verbs::told(call.engine().delete_environment(verbs::errand(&call), id, force).await?)
+    Ok(verbs::told(call.engine().delete_environment(verbs::errand(&call), id, force).await?))
 }
 
 #[cfg(test)]
