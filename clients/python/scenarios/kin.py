@@ -146,7 +146,15 @@ def a_shell_ends_with_its_thread(guest: Guest) -> None:
     team = Team(guest, TOOLSET, spinner=[TOOLSET], dyer=[TOOLSET])
     house, session = guest.house, team.session
     guest.turn(session, say(uses(bash("MINE=kept")), {"text": "begun"}))
-    before = house.jail(session)
+    seen: list[set[int]] = [set()]
+
+    def steady() -> bool:
+        """A command's own processes may outlive its answer by a moment."""
+        seen.append(house.jail(session))
+        return seen[-1] == seen[-2]
+
+    house.until("those are left that stay", steady)
+    before = seen[-1]
     leaves = uses(bash("echo left > file; sleep 1000 & sleep 1000 &"))
     guest.turn(session, say(uses(wait("spinner", leaves, {"text": "spun"})), {"text": "well"}))
     same(before < house.jail(session), True, "more processes than before")

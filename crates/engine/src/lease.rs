@@ -15,8 +15,8 @@ const RENEWED: Duration = Duration::from_secs(10);
 /// How long before its last sign of life a process that was killed may have committed what it answered no
 /// more. More than an answer takes, so that a request is found also where one start after the other is cut.
 const UNANSWERED: Duration = Duration::from_secs(30);
-/// The same of one that ended well: it answers before it ends.
-const ENDING: Duration = Duration::from_secs(2);
+/// The same of one that ended well: it answers before it ends, and whoever lost an answer asks soon.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// A held lease.
 #[derive(Debug)]

@@ -108,7 +108,7 @@ impl Engine {
         let known = wanted.is_some() && look(None).await?.is_some();
         let (path, message) = match wanted {
             Some(version) if known => {
-                ("agent.definition.version", format!("the agent {id} has no version {version}"))
+                ("agent.version", format!("the agent {id} has no version {version}"))
             }
             Some(_) | None => ("agent", format!("there is no agent {id}")),
         };

@@ -24,6 +24,9 @@ pub(super) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 const SHADOW: Duration = Duration::from_secs(15);
 /// For how long after it was sent a request is sent again.
 const AGAIN: Duration = Duration::from_secs(limits::RETRIED_POST_S);
+/// The same over the end of an engine, which clients wait for no longer: what was sent longer before it counts
+/// as answered.
+const OVER_AN_END: Duration = Duration::from_secs(8);
 /// Bytes of log read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -80,6 +83,8 @@ struct Inner {
     tools: Counters,
     gave: BTreeMap<EventId, Vec<Outcome>>,
     stopping: Option<Stamp>,
+    /// When the engine before this one ended.
+    ended: Option<Stamp>,
 }
 
 /// See the file.
@@ -307,8 +312,9 @@ impl Book {
     }
 
     /// An engine starts now.
-    pub(super) fn born(&self) {
+    pub(super) fn born(&self, ended: Stamp) {
         let mut inner = self.inner();
+        inner.ended = Some(ended);
         for tale in inner.tales.values_mut() {
             let torn = tale.desk.open().into_iter().filter(|call| call.begun);
             tale.births.push((tale.session.head, torn.map(|call| call.id).collect()));
@@ -325,13 +331,15 @@ impl Book {
 
     /// Requests for this session of which nobody has heard what became of them, and that may be sent again.
     pub(super) fn doubted(&self, session: usize, now: Stamp) -> Vec<usize> {
+        let inner = self.inner();
+        let over = |sent: &Sent| inner.ended.is_none_or(|ended| ended.since(sent.at) < OVER_AN_END);
         let fits = |sent: &Sent| {
             sent.session == session
                 && sent.fate == Fate::Unsure
                 && now.since(sent.at) < AGAIN
                 && now >= sent.at
+                && over(sent)
         };
-        let inner = self.inner();
         (0..).zip(&inner.sent).filter(|(_, sent)| fits(sent)).map(|(ticket, _)| ticket).collect()
     }
 

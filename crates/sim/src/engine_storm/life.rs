@@ -142,7 +142,7 @@ impl Life {
         for session in self.book.sessions() {
             verdicts::head(&self.book, session).await?;
         }
-        self.book.born();
+        self.book.born(self.now);
         self.now = self.now.after(Duration::from_millis(self.dice.below(50_000)));
         let clock = Clock::from(self.now);
         let seed = u128::from(self.dice.bits()) << 64 | u128::from(self.dice.bits());
