@@ -193,7 +193,7 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
             Second,
             client("proxies", "python", "proxies/try.py", &[]),
         ),
-        step("attacks", "agents and strangers that do their worst, and their neighbours", Some(6), Alone, {
+        step("attacks", "agents and strangers that do their worst, and their neighbours", Some(8), Alone, {
             Box::new(move |tell| attacks(tree, strict, "run.py", &[], tell))
         }),
     ]
@@ -356,7 +356,7 @@ mod tests {
                 ("guests", Some(10)),
                 ("journey", Some(5)),
                 ("proxies", Some(2)),
-                ("attacks", Some(6))
+                ("attacks", Some(8))
             ]
         );
         assert_eq!(found.iter().map(|(name, _)| *name).collect::<Vec<_>>(), NAMES);

@@ -107,9 +107,7 @@ impl Engine {
         }
         let known = wanted.is_some() && look(None).await?.is_some();
         let (path, message) = match wanted {
-            Some(version) if known => {
-                ("agent.version", format!("the agent {id} has no version {version}"))
-            }
+            Some(version) if known => ("agent.version", format!("the agent {id} has no version {version}")),
             Some(_) | None => ("agent", format!("there is no agent {id}")),
         };
         Err(Invalid { absent: true, ..Invalid::new(path, message) }.into())
