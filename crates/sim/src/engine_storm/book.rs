@@ -24,8 +24,8 @@ pub(super) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
 const SHADOW: Duration = Duration::from_secs(15);
 /// For how long after it was sent a request is sent again.
 const AGAIN: Duration = Duration::from_secs(limits::RETRIED_POST_S);
-/// The same over the end of an engine, which clients wait for no longer: what was sent longer before it counts
-/// as answered.
+/// The same over the end of an engine, which clients wait for no longer: what was sent longer before it
+/// counts as answered.
 const OVER_AN_END: Duration = Duration::from_secs(8);
 /// Bytes of log read at once.
 const CHUNK: usize = 1 << 20;
