@@ -178,11 +178,7 @@ impl Engine {
             let document = row(errand.workspace, &next, revision + 1)?;
             let body = document.body.clone();
             // A version that stays the same fences nobody who archives.
-            let live = next.version().is_some().then_some(Write::ExpectLive {
-                kind: kind::<D>(),
-                id: id.bits(),
-                version: None,
-            });
+            let live = next.version().is_some().then_some(live::<D>(id, None));
             let revise = Write::Revise { document, expected: revision, keep_history };
             Ok(Change::Writes(live.into_iter().chain([revise]).collect(), body))
         })
@@ -339,6 +335,11 @@ impl Engine {
 /// Under which word the store keeps it.
 const fn kind<D: Document>() -> Kind {
     Kind::new(D::KIND)
+}
+
+/// What expects that it is there and not archived, and that it has this version, if one is named.
+pub(crate) fn live<D: Document>(id: Id<D::Kind>, version: Option<u64>) -> Write {
+    Write::ExpectLive { kind: kind::<D>(), id: id.bits(), version }
 }
 
 fn written<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {

@@ -1,16 +1,13 @@
 //! Opening a session: whoever asks for it, a client, a schedule or another face.
 
 use kernel::rules::{environment, session};
-use protocol::{
-    AgentId, Invalid, WorkspaceId, agent::Agent, environment::Environment, resource::Resource as _,
-    session::Session,
-};
-use store::{Kind, Write};
+use protocol::{AgentId, Invalid, WorkspaceId, agent::Agent, environment::Environment, session::Session};
+use store::Write;
 
 use crate::{
     Engine, NewSession,
     attempts::Attempt,
-    documents::DocumentError,
+    documents::{DocumentError, live},
     fault::{CommitError, Fault},
 };
 
@@ -75,12 +72,11 @@ impl Engine {
             return Err(environment::archived(id, "environment_id").into());
         }
         session::reachable(&effective.definition.tools, &environment.config, "agent.tools")?;
-        let live = |id: AgentId, version| Write::ExpectLive { kind: AGENT, id: id.bits(), version };
         let mut expects = vec![
-            live(agent.definition.id, Some(agent.definition.version)),
-            Write::ExpectLive { kind: Kind::new(Environment::KIND), id: id.bits(), version: None },
+            live::<Agent>(agent.definition.id, Some(agent.definition.version)),
+            live::<Environment>(id, None),
         ];
-        expects.extend(members.iter().map(|member| live(member.id, None)));
+        expects.extend(members.iter().map(|member| live::<Agent>(member.id, None)));
         let new = NewSession {
             agent: effective,
             environment: id,
@@ -113,5 +109,3 @@ impl Engine {
         Err(Invalid { absent: true, ..Invalid::new(path, message) }.into())
     }
 }
-
-const AGENT: Kind = Kind::new(Agent::KIND);

@@ -1,7 +1,7 @@
 //! What comes out of the verbs at a terminal: nothing that steers it, and nothing at all once nobody reads.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Stdio;
+use std::process::{Child, ChildStdout, Stdio};
 
 use serde_json::json;
 
@@ -64,6 +64,18 @@ fn what_agents_and_people_said_cannot_steer_the_terminal() {
     assert!(wrong.starts_with(&said), "{wrong}");
 }
 
+/// A `tail` that has shown the end of a session's turn, and what it shows from then on.
+fn followed_to_rest(server: &Server, key: &str, session: &str) -> (Child, BufReader<ChildStdout>) {
+    let mut tail = heddle(&["tail", session, "--url", &server.url, "--key", key]);
+    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
+    let mut said = String::new();
+    while !said.contains("end_turn") {
+        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
+    }
+    (tail, out)
+}
+
 #[test]
 fn nobody_reading_is_a_reason_to_end_and_no_mistake() {
     let data = tempfile::tempdir().expect("a directory");
@@ -71,13 +83,7 @@ fn nobody_reading_is_a_reason_to_end_and_no_mistake() {
     let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
     let session = session(&server, &key, "a", "hello");
     let place = ["--url", &server.url, "--key", &key];
-    let mut tail = heddle(&[&["tail", &session], &place[..]].concat());
-    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
-    let mut said = String::new();
-    while !said.contains("end_turn") {
-        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
-    }
+    let (mut tail, out) = followed_to_rest(&server, &key, &session);
     // As `head` does when it has seen enough.
     drop(out);
     let message = r#"{"events":[{"type":"user.message","content":[{"type":"text","text":"more"}]}]}"#;
@@ -108,13 +114,7 @@ fn a_session_at_rest_is_followed_no_longer_than_somebody_reads() {
     let server = serve(data.path());
     let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
     let session = session(&server, &key, "a", "hello");
-    let mut tail = heddle(&["tail", &session, "--url", &server.url, "--key", &key]);
-    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
-    let mut said = String::new();
-    while !said.contains("end_turn") {
-        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
-    }
+    let (tail, out) = followed_to_rest(&server, &key, &session);
     drop(out);
     // Nothing happens any more.
     let output = tail.wait_with_output().expect("it ends");
@@ -212,14 +212,9 @@ fn a_session_that_is_deleted_while_it_is_followed_is_no_mistake() {
     let server = serve(data.path());
     let key = std::fs::read_to_string(data.path().join("first-key")).expect("text");
     let session = session(&server, &key, "a", "hello");
-    let mut tail = heddle(&["tail", &session, "--url", &server.url, "--key", &key]);
-    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
-    let mut out = BufReader::new(tail.stdout.take().expect("an output"));
-    let mut said = String::new();
-    while !said.contains("end_turn") {
-        assert_ne!(out.read_line(&mut said).expect("text"), 0, "it ended too early: {said}");
-    }
+    let (mut tail, mut out) = followed_to_rest(&server, &key, &session);
     ask(&server.url, "DELETE", &format!("/v1/sessions/{session}"), &[&format!("x-api-key: {key}")], "");
+    let mut said = String::new();
     out.read_to_string(&mut said).expect("text");
     let mut wrong = String::new();
     tail.stderr.take().expect("an output").read_to_string(&mut wrong).expect("text");
