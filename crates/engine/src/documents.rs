@@ -7,7 +7,7 @@ use std::future::ready;
 
 use kernel::rules::{
     Refused,
-    document::{self, Document, Plain},
+    document::{self, Document, Parent, Plain},
 };
 use protocol::{Invalid, Stamp, WorkspaceId, id::Id, resource::Resource};
 use serde_json::{Value, json};
@@ -54,6 +54,8 @@ pub struct Errand<'a> {
 /// Which documents of a workspace: newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentList {
+    /// Only those below this one.
+    pub parent: Option<Parent>,
     /// Made at this time or after it.
     pub created_gte: Option<Stamp>,
     /// Made at this time or before it.
@@ -82,6 +84,8 @@ struct Stored<D> {
     value: D,
     /// What a change of it expects.
     revision: u64,
+    /// What it is kept under where it has no version of its own.
+    version: u64,
 }
 
 /// What a change comes to.
@@ -126,7 +130,7 @@ impl Engine {
     /// Makes a document, and gives its bytes.
     ///
     /// # Errors
-    /// Another has its unique key.
+    /// Another has its unique key; what it is below is not there, or archived.
     pub async fn create_document<D: Document>(
         &self,
         errand: Errand<'_>,
@@ -134,9 +138,10 @@ impl Engine {
     ) -> Result<Vec<u8>, DocumentError> {
         self.change(errand, || async {
             self.free(errand.workspace, document).await?;
-            let row = row(errand.workspace, document, 1)?;
+            let parent = self.parent(errand.workspace, document).await?;
+            let row = row(errand.workspace, document)?;
             let body = row.body.clone();
-            Ok(Change::Writes(vec![Write::Create(row)], body))
+            Ok(Change::Writes(parent.into_iter().chain([Write::Create(row)]).collect(), body))
         })
         .await
     }
@@ -169,18 +174,16 @@ impl Engine {
         F: Future<Output = Result<Option<D>, DocumentError>>,
     {
         self.change(errand, || async {
-            let Stored { value: stored, revision } = self.stored::<D>(errand.workspace, id).await?;
-            let Some(next) = decide(stored.clone()).await? else {
-                return Ok(Change::Nothing(written(&stored)?));
+            let stored = self.stored::<D>(errand.workspace, id).await?;
+            let Some(next) = decide(stored.value.clone()).await? else {
+                return Ok(Change::Nothing(written(&stored.value)?));
             };
             self.free(errand.workspace, &next).await?;
-            let keep_history = next.version() != stored.version();
-            let document = row(errand.workspace, &next, revision + 1)?;
-            let body = document.body.clone();
-            // A version that stays the same fences nobody who archives.
-            let live = next.version().is_some().then_some(live::<D>(id, None));
-            let revise = Write::Revise { document, expected: revision, keep_history };
-            Ok(Change::Writes(live.into_iter().chain([revise]).collect(), body))
+            let version = next.version().unwrap_or(stored.version);
+            let revision = stored.revision + 1;
+            let next = store::Document { revision, version, ..row(errand.workspace, &next)? };
+            let body = next.body.clone();
+            Ok(Change::Writes(vec![Write::Revise(next)], body))
         })
         .await
     }
@@ -213,8 +216,20 @@ impl Engine {
         self.revise_document(errand, id, decide).await
     }
 
-    /// Removes a document, and gives the bytes of what is said of that. `guard` says what must hold until it
-    /// is gone.
+    /// Removes a document and all below it, and gives the bytes of what is said of that.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn delete_document<D: Document>(
+        &self,
+        errand: Errand<'_>,
+        id: Id<D::Kind>,
+    ) -> Result<Vec<u8>, DocumentError> {
+        self.drop_document::<D, _>(errand, id, || ready(Ok(None))).await
+    }
+
+    /// Removes a document and all below it, and gives the bytes of what is said of that. `guard` says what
+    /// must hold until it is gone.
     ///
     /// # Errors
     /// There is none; what `guard` refuses.
@@ -232,7 +247,7 @@ impl Engine {
         self.change(errand, || async {
             self.stored::<D>(errand.workspace, id).await?;
             let guard = guard().await?;
-            let drop = Write::Drop { kind: kind::<D>(), id: id.bits() };
+            let drop = Write::Drop { workspace: errand.workspace, kind: kind::<D>(), id: id.bits() };
             Ok(Change::Writes(guard.into_iter().chain([drop]).collect(), gone.clone()))
         })
         .await
@@ -245,6 +260,7 @@ impl Engine {
         list: &DocumentList,
     ) -> Result<DocumentPage<D, (Stamp, u128)>, Fault> {
         let query = DocumentQuery {
+            parent: list.parent.as_ref().map(|parent| parent.id),
             created_gte: list.created_gte,
             created_lte: list.created_lte,
             include_archived: list.include_archived,
@@ -310,6 +326,21 @@ impl Engine {
         }
     }
 
+    /// What expects that what a new document is below is live until it is made, if it is below anything.
+    async fn parent<D: Document>(
+        &self,
+        workspace: WorkspaceId,
+        document: &D,
+    ) -> Result<Option<Write>, DocumentError> {
+        let Some(parent) = document.parent() else { return Ok(None) };
+        let (kind, id) = (Kind::new(parent.kind), parent.id);
+        match self.store().document(workspace, kind, id, None).await? {
+            None => Err(parent.missing().into()),
+            Some(found) if found.archived_at.is_some() => Err(parent.archived().into()),
+            Some(_) => Ok(Some(Write::ExpectLive { workspace, kind, id, version: None })),
+        }
+    }
+
     /// Decides and writes until nobody was in between.
     async fn change<F>(&self, errand: Errand<'_>, decide: impl Fn() -> F) -> Result<Vec<u8>, DocumentError>
     where
@@ -338,21 +369,23 @@ const fn kind<D: Document>() -> Kind {
 }
 
 /// What expects that it is there and not archived, and that it has this version, if one is named.
-pub(crate) fn live<D: Document>(id: Id<D::Kind>, version: Option<u64>) -> Write {
-    Write::ExpectLive { kind: kind::<D>(), id: id.bits(), version }
+pub(crate) fn live<D: Document>(workspace: WorkspaceId, id: Id<D::Kind>, version: Option<u64>) -> Write {
+    Write::ExpectLive { workspace, kind: kind::<D>(), id: id.bits(), version }
 }
 
 fn written<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
     serde_json::to_vec(value).map_err(Fault::unwritable)
 }
 
-/// The row that keeps it; `revision` where it has no version of its own.
-fn row<D: Document>(workspace: WorkspaceId, document: &D, revision: u64) -> Result<store::Document, Fault> {
+/// The row that keeps a new one.
+fn row<D: Document>(workspace: WorkspaceId, document: &D) -> Result<store::Document, Fault> {
     Ok(store::Document {
         kind: kind::<D>(),
         id: document.id().bits(),
-        version: document.version().unwrap_or(revision),
+        revision: 1,
+        version: document.version().unwrap_or(1),
         workspace,
+        parent: document.parent().map(|parent| parent.id),
         unique_key: document.unique_key().map(str::to_owned),
         body: written(document)?,
         created_at: document.created_at(),
@@ -364,7 +397,7 @@ fn row<D: Document>(workspace: WorkspaceId, document: &D, revision: u64) -> Resu
 fn read<D: Document>(row: store::Document) -> Result<Stored<D>, Fault> {
     let value = serde_json::from_slice(&row.body)
         .map_err(|wrong| Fault::Unreadable(format!("a stored {} cannot be read: {wrong}", D::KIND)))?;
-    Ok(Stored { value, revision: row.version })
+    Ok(Stored { value, revision: row.revision, version: row.version })
 }
 
 /// What a list shows of a row. One that is damaged is left out and named, for a list is of many.

@@ -78,7 +78,7 @@ pub fn make(name: &str, at: Stamp, entropy: Entropy) -> (Key, Secret) {
 /// The store failed; it may have kept the key all the same.
 pub async fn keep(store: &Store, workspace: WorkspaceId, key: &Key, secret: &Secret) -> Result<(), Fault> {
     let hash = hex(&hash(secret.expose()));
-    let document = Document { unique_key: Some(hash), ..document(workspace, key, 1, key.created_at)? };
+    let document = Document { unique_key: Some(hash), ..document(workspace, key, key.created_at)? };
     committed(store.commit(vec![Write::Create(document)]).await)
 }
 
@@ -126,10 +126,9 @@ pub async fn revoke(
         return Ok(Some(key));
     }
     let key = Key { revoked_at: Some(at), ..key };
-    let document = document(workspace, &key, found.version + 1, at)?;
-    committed(
-        store.commit(vec![Write::Revise { document, expected: found.version, keep_history: false }]).await,
-    )?;
+    let revoked = document(workspace, &key, at)?;
+    let revoked = Document { revision: found.revision + 1, version: found.version, ..revoked };
+    committed(store.commit(vec![Write::Revise(revoked)]).await)?;
     Ok(Some(key))
 }
 
@@ -143,12 +142,14 @@ pub async fn find(store: &Store, workspace: WorkspaceId, hash: &[u8; 32]) -> Res
     Ok(key.filter(|key| key.revoked_at.is_none()))
 }
 
-fn document(workspace: WorkspaceId, key: &Key, version: u64, at: Stamp) -> Result<Document, Fault> {
+fn document(workspace: WorkspaceId, key: &Key, at: Stamp) -> Result<Document, Fault> {
     Ok(Document {
         kind: KIND,
         id: key.id.bits(),
-        version,
+        revision: 1,
+        version: 1,
         workspace,
+        parent: None,
         unique_key: None,
         body: serde_json::to_vec(key).map_err(|_| Fault::Misuse("an API key cannot be written"))?,
         created_at: key.created_at,

@@ -73,10 +73,10 @@ impl Engine {
         }
         session::reachable(&effective.definition.tools, &environment.config, "agent.tools")?;
         let mut expects = vec![
-            live::<Agent>(agent.definition.id, Some(agent.definition.version)),
-            live::<Environment>(id, None),
+            live::<Agent>(workspace, agent.definition.id, Some(agent.definition.version)),
+            live::<Environment>(workspace, id, None),
         ];
-        expects.extend(members.iter().map(|member| live::<Agent>(member.id, None)));
+        expects.extend(members.iter().map(|member| live::<Agent>(workspace, member.id, None)));
         let new = NewSession {
             agent: effective,
             environment: id,

@@ -42,7 +42,7 @@ impl Engine {
 fn is_new(write: &Write) -> bool {
     match write {
         Write::Create(_) => true,
-        Write::Revise { document, .. } => document.archived_at.is_none(),
+        Write::Revise(document) => document.archived_at.is_none(),
         Write::Append(_)
         | Write::ExpectLive { .. }
         | Write::ExpectUnused { .. }

@@ -110,7 +110,12 @@ impl Cells {
     }
 
     pub(crate) fn count(&mut self) -> Result<u64, Fault> {
-        u64::try_from(self.int()?).map_err(|_| Fault::Corrupt("a count is negative"))
+        self.optional_count()?.ok_or(Fault::Corrupt("a number is missing"))
+    }
+
+    fn optional_count(&mut self) -> Result<Option<u64>, Fault> {
+        let count = self.optional_int()?.map(u64::try_from).transpose();
+        count.map_err(|_| Fault::Corrupt("a count is negative"))
     }
 
     pub(crate) fn stamp(&mut self) -> Result<Stamp, Fault> {
@@ -146,11 +151,20 @@ impl Cells {
     }
 
     fn sixteen(&mut self) -> Result<[u8; 16], Fault> {
-        self.bytes()?.try_into().map_err(|_| Fault::Corrupt("an id is not 16 bytes long"))
+        self.optional_sixteen()?.ok_or(Fault::Corrupt("bytes are missing"))
+    }
+
+    fn optional_sixteen(&mut self) -> Result<Option<[u8; 16]>, Fault> {
+        let sixteen = self.optional_bytes()?.map(TryInto::try_into).transpose();
+        sixteen.map_err(|_| Fault::Corrupt("an id is not 16 bytes long"))
     }
 
     fn bits(&mut self) -> Result<u128, Fault> {
         self.sixteen().map(u128::from_be_bytes)
+    }
+
+    fn optional_bits(&mut self) -> Result<Option<u128>, Fault> {
+        Ok(self.optional_sixteen()?.map(u128::from_be_bytes))
     }
 
     pub(crate) fn id<K: protocol::id::Kind>(&mut self) -> Result<Id<K>, Fault> {
@@ -212,9 +226,24 @@ impl Cells {
         let (created_at, updated_at) = (self.stamp()?, self.stamp()?);
         let archived_at = self.optional_stamp()?;
         let body = self.bytes()?;
-        let document =
-            Document { kind, id, version, workspace, unique_key, body, created_at, updated_at, archived_at };
-        self.check(sums::document(&document), Damage::Document { kind, id })?;
+        let revision = self.optional_count()?;
+        let parent = self.optional_bits()?;
+        let document = Document {
+            kind,
+            id,
+            // One that was written before there were revisions was locked by its version.
+            revision: revision.unwrap_or(version),
+            version,
+            workspace,
+            parent,
+            unique_key,
+            body,
+            created_at,
+            updated_at,
+            archived_at,
+        };
+        let sum = if revision.is_some() { sums::document } else { sums::older_document };
+        self.check(sum(&document), Damage::Document { kind, id })?;
         Ok(document)
     }
 

@@ -45,9 +45,13 @@ fn index(query: &HeadQuery, status: Option<Status>) -> &'static str {
 /// One page of documents.
 pub(crate) fn documents(query: &DocumentQuery) -> Query {
     let mut list = List::default();
-    list.begin(&format!("SELECT {DOCUMENT_COLUMNS} FROM documents"));
+    let index = if query.parent.is_some() { "documents_parent" } else { "documents_list" };
+    list.begin(&format!("SELECT {DOCUMENT_COLUMNS} FROM documents INDEXED BY {index}"));
     list.only("workspace =", query.workspace);
     list.only("kind =", query.kind);
+    if let Some(parent) = query.parent {
+        list.only("parent =", parent);
+    }
     if let Some(bound) = query.created_gte {
         list.only("created_at >=", bound);
     }

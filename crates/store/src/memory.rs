@@ -144,6 +144,7 @@ impl Memory {
         let listed = state.documents.values().filter(|document| {
             document.workspace == query.workspace
                 && document.kind == query.kind
+                && query.parent.is_none_or(|parent| document.parent == Some(parent))
                 && query.created_gte.is_none_or(|bound| document.created_at >= bound)
                 && query.created_lte.is_none_or(|bound| document.created_at <= bound)
                 && (query.include_archived || document.archived_at.is_none())
@@ -301,10 +302,10 @@ impl State {
         match write {
             Write::Append(append) => self.append(append),
             Write::Create(document) => self.create(document),
-            Write::Revise { document, expected, keep_history } => {
-                self.revise(document, expected, keep_history)
+            Write::Revise(document) => self.revise(document),
+            Write::ExpectLive { workspace, kind, id, version } => {
+                self.expect_live(workspace, (kind, id), version)
             }
-            Write::ExpectLive { kind, id, version } => self.expect_live(kind, id, version),
             Write::ExpectUnused { environment } => {
                 if self.using(environment).next().is_none() {
                     Ok(Box::new(|_| ()))
@@ -312,7 +313,7 @@ impl State {
                     Err(Unmet)
                 }
             }
-            Write::Drop { kind, id } => Ok(self.drop_document(kind, id)),
+            Write::Drop { workspace, kind, id } => self.drop_document(workspace, (kind, id)),
             Write::Delete { workspace, session, at } => self.delete(workspace, session, at),
             Write::PutSnapshot { hash, body } => {
                 let before = self.snapshots.get(&hash).cloned();
@@ -375,37 +376,43 @@ impl State {
         }))
     }
 
-    fn revise(&mut self, document: Document, expected: u64, keep_history: bool) -> Result<Undo, Unmet> {
+    fn revise(&mut self, document: Document) -> Result<Undo, Unmet> {
         let (kind, id) = (document.kind, document.id);
         let before = self.documents.get(&(kind, id)).cloned().ok_or(Unmet)?;
         let key = key_of(&document);
         let is_taken = key.as_ref().and_then(|key| self.keys.get(key)).is_some_and(|owner| *owner != id);
-        if before.version != expected || before.workspace != document.workspace || is_taken {
+        let is_next = before.revision + 1 == document.revision && before.version <= document.version;
+        let same_place = before.workspace == document.workspace && before.parent == document.parent;
+        if !is_next || !same_place || is_taken {
             return Err(Unmet);
         }
         if let Some(old) = key_of(&before) {
             self.keys.remove(&old);
         }
         self.keys.extend(key.clone().map(|key| (key, id)));
+        let kept = (before.version < document.version).then_some((kind, id, before.version));
+        self.history.extend(kept.map(|place| (place, before.clone())));
         self.documents.insert((kind, id), Document { created_at: before.created_at, ..document });
-        if keep_history {
-            self.history.insert((kind, id, expected), before.clone());
-        }
         Ok(Box::new(move |state| {
             if let Some(key) = key {
                 state.keys.remove(&key);
             }
             state.keys.extend(key_of(&before).map(|key| (key, id)));
             state.documents.insert((kind, id), before);
-            if keep_history {
-                state.history.remove(&(kind, id, expected));
+            if let Some(place) = kept {
+                state.history.remove(&place);
             }
         }))
     }
 
-    fn expect_live(&self, kind: Kind, id: u128, version: Option<u64>) -> Result<Undo, Unmet> {
+    fn expect_live(
+        &self,
+        workspace: WorkspaceId,
+        (kind, id): (Kind, u128),
+        version: Option<u64>,
+    ) -> Result<Undo, Unmet> {
         let live = self.documents.get(&(kind, id)).filter(|document| document.archived_at.is_none());
-        let live = live.ok_or(Unmet)?;
+        let live = live.filter(|document| document.workspace == workspace).ok_or(Unmet)?;
         let is_there = version
             .is_none_or(|version| live.version == version || self.history.contains_key(&(kind, id, version)));
         if is_there { Ok(Box::new(|_| ())) } else { Err(Unmet) }
@@ -438,20 +445,33 @@ impl State {
         Ok(Box::new(move |state| restore(&mut state.receipts, name, before)))
     }
 
-    fn drop_document(&mut self, kind: Kind, id: u128) -> Undo {
-        let before = self.documents.remove(&(kind, id));
-        if let Some(key) = before.as_ref().and_then(key_of) {
-            self.keys.remove(&key);
+    fn drop_document(&mut self, workspace: WorkspaceId, place: (Kind, u128)) -> Result<Undo, Unmet> {
+        if self.documents.get(&place).is_none_or(|document| document.workspace != workspace) {
+            return Err(Unmet);
         }
-        let history: Vec<_> =
-            self.history.extract_if((kind, id, 0)..=(kind, id, u64::MAX), |_, _| true).collect();
-        Box::new(move |state| {
-            if let Some(before) = before {
-                state.keys.extend(key_of(&before).map(|key| (key, id)));
-                state.documents.insert((kind, id), before);
+        let (mut gone, mut places) = (Vec::new(), vec![place]);
+        while let Some(place) = places.pop() {
+            let Some(document) = self.documents.remove(&place) else { continue };
+            let below = self.documents.values().filter(|other| other.parent == Some(document.id));
+            let below = below.filter(|other| other.workspace == workspace);
+            places.extend(below.map(|other| (other.kind, other.id)));
+            if let Some(key) = key_of(&document) {
+                self.keys.remove(&key);
+            }
+            gone.push(document);
+        }
+        let mut history = Vec::new();
+        for Document { kind, id, .. } in &gone {
+            let kept = (*kind, *id, 0)..=(*kind, *id, u64::MAX);
+            history.extend(self.history.extract_if(kept, |_, _| true));
+        }
+        Ok(Box::new(move |state| {
+            for document in gone {
+                state.keys.extend(key_of(&document).map(|key| (key, document.id)));
+                state.documents.insert((document.kind, document.id), document);
             }
             state.history.extend(history);
-        })
+        }))
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct Migration {
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY)";
 
 /// Every step, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD, USED, RECEIPTS];
+pub(crate) const MIGRATIONS: &[Migration] = &[FIRST, HELD, USED, RECEIPTS, BELOW];
 
 const FIRST: Migration = Migration {
     number: 1,
@@ -155,6 +155,20 @@ const RECEIPTS: Migration = Migration {
             sum BIGINT NOT NULL
         )",
         "CREATE INDEX receipts_until ON receipts (until)",
+    ],
+};
+
+/// What locks a document apart from the version that clients know, and what it is below.
+const BELOW: Migration = Migration {
+    number: 5,
+    statements: &[
+        // Rows made before have none: they are locked by their version, and below nothing.
+        "ALTER TABLE documents ADD COLUMN revision BIGINT",
+        "ALTER TABLE documents ADD COLUMN parent {bytes}",
+        "ALTER TABLE history ADD COLUMN revision BIGINT",
+        "ALTER TABLE history ADD COLUMN parent {bytes}",
+        "CREATE INDEX documents_parent ON documents (workspace, parent, kind, created_at, id)
+            WHERE parent IS NOT NULL",
     ],
 };
 

@@ -10,23 +10,19 @@ pub enum Write {
     /// Appends to a session's log and replaces its head row. Expects the head's position to be
     /// `first`; with `first` 0 the session must not exist yet.
     Append(Append),
-    /// Keeps a new document. Expects that no document of the kind has this id and, when it has a
-    /// unique key, that no other of the workspace and kind has that key.
+    /// Keeps a new document, of revision 1. Expects that no document of the kind has this id and, when it
+    /// has a unique key, that no other of the workspace and kind has that key.
     Create(Document),
-    /// Replaces a document's version, key, body, `updated_at` and `archived_at`; its workspace and
-    /// `created_at` stay as created. Expects that the stored document is of this workspace and at
-    /// version `expected`, and that its unique key is free.
-    Revise {
-        /// The new state. Its version is at least `expected`, and above it when history is kept.
-        document: Document,
-        /// The version the caller has seen.
-        expected: u64,
-        /// Whether the replaced version stays readable by its number.
-        keep_history: bool,
-    },
-    /// Writes nothing. Expects that the document exists and is not archived and, when a version is
-    /// named, that this version is the current one or in its history.
+    /// Replaces a document's revision, version, key, body, `updated_at` and `archived_at`; `created_at` stays
+    /// as created. Where the version rises, the one that is replaced stays readable by its number. Expects
+    /// that the stored document is of this workspace and parent and at the revision before, that its version
+    /// is not above the new one, and that its unique key is free.
+    Revise(Document),
+    /// Writes nothing. Expects that the document exists in this workspace and is not archived and, when a
+    /// version is named, that this version is the current one or in its history.
     ExpectLive {
+        /// Whose document.
+        workspace: WorkspaceId,
         /// The document's kind.
         kind: Kind,
         /// The document's id.
@@ -39,8 +35,11 @@ pub enum Write {
         /// The environment.
         environment: EnvironmentId,
     },
-    /// Deletes a document and its history. Expects nothing: a missing document is already deleted.
+    /// Deletes a document, all documents below it, and the history of all of them. Expects that it is there
+    /// and of this workspace.
     Drop {
+        /// Whose document.
+        workspace: WorkspaceId,
         /// The document's kind.
         kind: Kind,
         /// The document's id.
@@ -138,10 +137,8 @@ impl Write {
     pub(crate) fn checked(&self) -> Result<(), Fault> {
         match self {
             Self::Append(append) => append.checked(),
-            Self::Create(document) => document.checked(),
-            Self::Revise { document, expected, keep_history } => {
-                document.checked_after(*expected, *keep_history)
-            }
+            Self::Create(document) => document.checked(document.revision == 1),
+            Self::Revise(document) => document.checked(document.revision > 1),
             Self::ExpectLive { .. }
             | Self::ExpectUnused { .. }
             | Self::Drop { .. }
@@ -258,10 +255,16 @@ pub struct Document {
     pub kind: Kind,
     /// The 128 bits of its id.
     pub id: u128,
-    /// Counts its versions; a new document has the version its creator gives it, by custom 1.
+    /// Counts its changes, from 1 on: what fences a change off that others were quicker than.
+    pub revision: u64,
+    /// By which it stays readable when the next one replaces it; it never goes down. One that has no
+    /// versions stays at that of its creation, by custom 1.
     pub version: u64,
     /// Whose it is.
     pub workspace: WorkspaceId,
+    /// The id of the document of the same workspace, of whatever kind, with which it goes when that is
+    /// deleted. Fixed when it is created.
+    pub parent: Option<u128>,
     /// A text no other document of the workspace and kind may have.
     pub unique_key: Option<String>,
     /// Everything else; opaque to the store.
@@ -275,17 +278,12 @@ pub struct Document {
 }
 
 impl Document {
-    fn checked(&self) -> Result<(), Fault> {
-        if i64::try_from(self.version).is_err() {
-            return Err(Fault::Misuse("a version is too large"));
+    fn checked(&self, revision_fits: bool) -> Result<(), Fault> {
+        if i64::try_from(self.version).is_err() || i64::try_from(self.revision).is_err() {
+            return Err(Fault::Misuse("a version or revision is too large"));
         }
-        Ok(())
-    }
-
-    fn checked_after(&self, expected: u64, keep_history: bool) -> Result<(), Fault> {
-        self.checked()?;
-        if self.version < expected || (keep_history && self.version == expected) {
-            return Err(Fault::Misuse("a revision does not raise the version"));
+        if !revision_fits {
+            return Err(Fault::Misuse("a new document has revision 1, and each change of it raises that"));
         }
         Ok(())
     }
@@ -382,6 +380,8 @@ pub struct DocumentQuery {
     pub workspace: WorkspaceId,
     /// Of which kind.
     pub kind: Kind,
+    /// Only those whose parent has this id.
+    pub parent: Option<u128>,
     /// Only documents created at or after this.
     pub created_gte: Option<Stamp>,
     /// Only documents created at or before this.
@@ -407,6 +407,7 @@ impl DocumentQuery {
         Self {
             workspace,
             kind,
+            parent: None,
             created_gte: None,
             created_lte: None,
             include_archived: false,

@@ -58,20 +58,24 @@ pub(crate) fn statements(writes: Vec<Write>) -> Vec<Statement> {
         match write {
             Write::Append(append) => append_statements(append, &mut push),
             Write::Create(document) => push(CREATE, document_values(document), Expect::One),
-            Write::Revise { document, expected, keep_history } => {
-                if keep_history {
-                    push(KEEP, values![document.kind, document.id, expected], Expect::One);
-                }
-                push(REVISE, revision_values(document, expected), Expect::One);
+            Write::Revise(document) => {
+                let before = document.revision - 1;
+                let kept = values![document.kind, document.id, before, document.version];
+                push(KEEP, kept, Expect::Any);
+                push(REVISE, revision_values(document, before), Expect::One);
             }
-            Write::ExpectLive { kind, id, version: None } => push(LIVE, values![kind, id], Expect::Found),
-            Write::ExpectLive { kind, id, version: Some(version) } => {
-                push(LIVE_VERSION, values![kind, id, version], Expect::Found);
+            Write::ExpectLive { workspace, kind, id, version: None } => {
+                push(LIVE, values![workspace, kind, id], Expect::Found);
+            }
+            Write::ExpectLive { workspace, kind, id, version: Some(version) } => {
+                push(LIVE_VERSION, values![workspace, kind, id, version], Expect::Found);
             }
             Write::ExpectUnused { environment } => push(UNUSED, values![environment], Expect::Found),
-            Write::Drop { kind, id } => {
-                push(DROP, values![kind, id], Expect::Any);
-                push(DROP_HISTORY, values![kind, id], Expect::Any);
+            Write::Drop { workspace, kind, id } => {
+                let place = || values![workspace, kind, id];
+                push(THERE, place(), Expect::Found);
+                push(DROP_HISTORY, place(), Expect::Any);
+                push(DROP, place(), Expect::Any);
             }
             Write::Delete { workspace, session, at } => {
                 push(DELETE, values![at, session, workspace], Expect::One);
@@ -139,26 +143,69 @@ fn append_statements(append: Append, push: &mut impl FnMut(&'static str, Vec<Val
     push(APPEND, values![session, first, u64::from(count), at, body, receipt, row_sum], Expect::One);
 }
 
-const CREATE: &str = "INSERT INTO documents (kind, id, version, workspace, unique_key, created_at, \
-     updated_at, archived_at, body, sum) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-     ON CONFLICT DO NOTHING";
-const KEEP: &str = "INSERT INTO history (kind, id, version, workspace, unique_key, created_at, updated_at, \
-     archived_at, body, sum) SELECT kind, id, version, workspace, unique_key, created_at, updated_at, \
-     archived_at, body, sum FROM documents WHERE kind = $1 AND id = $2 AND version = $3";
-const REVISE: &str = "UPDATE documents SET version = $1, unique_key = $2, updated_at = $3, archived_at = $4, \
-     body = $5, sum = $6 WHERE kind = $7 AND id = $8 AND version = $9 AND workspace = $10";
-const LIVE: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 AND archived_at IS NULL";
-const LIVE_VERSION: &str = "SELECT 1 FROM documents WHERE kind = $1 AND id = $2 AND archived_at IS NULL \
-     AND (version = $3 OR EXISTS \
-     (SELECT 1 FROM history WHERE kind = $1 AND id = $2 AND version = $3))";
+/// The lock of a document. One made before it stood apart was locked by its version.
+macro_rules! revision {
+    () => {
+        "COALESCE(revision, version)"
+    };
+}
+macro_rules! document_columns {
+    () => {
+        "id, version, workspace, unique_key, created_at, updated_at, archived_at, body, revision, parent, sum"
+    };
+}
+const CREATE: &str = concat!(
+    "INSERT INTO documents (kind, ",
+    document_columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING"
+);
+const KEEP: &str = concat!(
+    "INSERT INTO history (kind, ",
+    document_columns!(),
+    ") SELECT kind, ",
+    document_columns!(),
+    " FROM documents WHERE kind = $1 AND id = $2 AND ",
+    revision!(),
+    " = $3 AND version < $4"
+);
+const REVISE: &str = concat!(
+    "UPDATE documents SET version = $1, unique_key = $2, updated_at = $3, archived_at = $4, body = $5, \
+     revision = $6, sum = $7 WHERE kind = $8 AND id = $9 AND workspace = $10 \
+     AND parent IS NOT DISTINCT FROM $11 AND version <= $1 AND ",
+    revision!(),
+    " = $12"
+);
+macro_rules! there {
+    () => {
+        "SELECT 1 FROM documents WHERE workspace = $1 AND kind = $2 AND id = $3"
+    };
+}
+const THERE: &str = there!();
+const LIVE: &str = concat!(there!(), " AND archived_at IS NULL");
+const LIVE_VERSION: &str = concat!(
+    there!(),
+    " AND archived_at IS NULL AND (version = $4 OR EXISTS \
+     (SELECT 1 FROM history WHERE kind = $2 AND id = $3 AND version = $4))"
+);
+/// A document and all below it. `UNION` and not `UNION ALL`: nothing is looked at twice. `CROSS JOIN`: SQLite
+/// reads from left to right, so that what is below is found by its index.
+macro_rules! below {
+    () => {
+        "WITH RECURSIVE below (kind, id) AS (SELECT kind, id FROM documents \
+         WHERE workspace = $1 AND kind = $2 AND id = $3 UNION SELECT child.kind, child.id \
+         FROM below CROSS JOIN documents AS child WHERE child.workspace = $1 AND child.parent = below.id) "
+    };
+}
+const DROP: &str =
+    concat!(below!(), "DELETE FROM documents WHERE (kind, id) IN (SELECT kind, id FROM below)");
+const DROP_HISTORY: &str =
+    concat!(below!(), "DELETE FROM history WHERE (kind, id) IN (SELECT kind, id FROM below)");
 macro_rules! using {
     () => {
         "FROM heads WHERE environment = $1 AND status <> 'terminated' AND deleted_at IS NULL"
     };
 }
 const UNUSED: &str = concat!("SELECT 1 WHERE NOT EXISTS (SELECT 1 ", using!(), ")");
-const DROP: &str = "DELETE FROM documents WHERE kind = $1 AND id = $2";
-const DROP_HISTORY: &str = "DELETE FROM history WHERE kind = $1 AND id = $2";
 const PUT_SNAPSHOT: &str = "INSERT INTO snapshots (hash, body) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 // A session that is gone pins nothing: its rows went with it.
 const PIN: &str = "INSERT INTO pins (kind, owner, blob, bytes) SELECT $1, $2, $3, $4 \
@@ -180,11 +227,13 @@ fn document_values(document: Document) -> Vec<Value> {
         document.updated_at,
         document.archived_at,
         document.body,
+        document.revision,
+        document.parent,
         sum,
     ]
 }
 
-fn revision_values(document: Document, expected: u64) -> Vec<Value> {
+fn revision_values(document: Document, before: u64) -> Vec<Value> {
     let sum = sums::document(&document);
     values![
         document.version,
@@ -192,18 +241,19 @@ fn revision_values(document: Document, expected: u64) -> Vec<Value> {
         document.updated_at,
         document.archived_at,
         document.body,
+        document.revision,
         sum,
         document.kind,
         document.id,
-        expected,
         document.workspace,
+        document.parent,
+        before,
     ]
 }
 
 pub(crate) const HEAD_COLUMNS: &str = "id, workspace, position, status, due, created_at, updated_at, \
      archived_at, deleted_at, agent, agent_version, environment, body, sum";
-pub(crate) const DOCUMENT_COLUMNS: &str =
-    "id, version, workspace, unique_key, created_at, updated_at, archived_at, body, sum";
+pub(crate) const DOCUMENT_COLUMNS: &str = document_columns!();
 
 pub(crate) fn head(workspace: WorkspaceId, session: SessionId) -> Query {
     let sql = format!("SELECT {HEAD_COLUMNS} FROM heads WHERE id = $1 AND workspace = $2");

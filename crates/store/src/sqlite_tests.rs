@@ -3,8 +3,9 @@
 use protocol::{AgentId, SessionId, Stamp, WorkspaceId, session::Status};
 
 use super::*;
-use crate::nouns::{DocumentQuery, HeadQuery, Kind, Order};
-use crate::{lists, sql};
+use crate::migrations::Migration;
+use crate::nouns::{Document, DocumentQuery, HeadQuery, Kind, Order, Write};
+use crate::{Store, lists, sql, sums};
 
 const SESSION: SessionId = SessionId::from_bits(7);
 const WORKSPACE: WorkspaceId = WorkspaceId::from_bits(1);
@@ -36,6 +37,7 @@ fn every_query_finds_its_rows_by_an_index() {
         (sql::document_version(WORKSPACE, Kind::new("agent"), 1, 1), "history"),
         (sql::versions(WORKSPACE, Kind::new("agent"), 1, None, 10), "history"),
         (lists::documents(&documents), "documents_list"),
+        (lists::documents(&DocumentQuery { parent: Some(1), ..documents.clone() }), "documents_parent"),
         (sql::find(WORKSPACE, Kind::new("agent"), "key"), "documents_key"),
         (sql::snapshot(&[0; 32]), "snapshots"),
         (sql::lease("scope"), "leases"),
@@ -47,6 +49,23 @@ fn every_query_finds_its_rows_by_an_index() {
         let plan = plan(&connection, query).concat();
         assert!(plan.contains(index), "{text}: {plan}");
         assert!(!plan.contains("SCAN"), "{text}: {plan}");
+    }
+}
+
+/// However many there are beside it.
+#[test]
+fn what_is_dropped_is_found_by_an_index() {
+    let connection = database();
+    let drop = Write::Drop { workspace: WORKSPACE, kind: Kind::new("vault"), id: 1 };
+    for statement in sql::statements(vec![drop]) {
+        let plan = plan(&connection, Query::new(statement.sql, statement.params));
+        // What is gathered is looked through once, and what is below by its index.
+        let scans = plan.iter().filter(|step| step.contains("SCAN") && !step.contains("SCAN below"));
+        assert_eq!(scans.count(), 0, "{}: {plan:#?}", statement.sql);
+        let is_gathered = statement.sql.contains("below");
+        let by_parent = "INDEX documents_parent (workspace=? AND parent=?)";
+        let children = plan.iter().any(|step| step.contains(by_parent));
+        assert_eq!(children, is_gathered, "{}: {plan:#?}", statement.sql);
     }
 }
 
@@ -114,17 +133,24 @@ fn every_list_of_sessions_reads_no_more_than_its_page() {
     }
 }
 
+/// Takes a new database this far.
+fn older(connection: &Connection, steps: &[Migration]) {
+    connection.execute_batch(TABLE).unwrap();
+    for step in steps {
+        for statement in step.statements {
+            let statement = statement.replace("{bytes}", "BLOB").replace("{serial}", "INTEGER PRIMARY KEY");
+            connection.execute_batch(&statement).unwrap();
+        }
+        connection.execute("INSERT INTO migrations (number) VALUES (?1)", [step.number]).unwrap();
+    }
+}
+
 #[test]
 fn a_database_of_the_first_step_is_brought_here_with_what_it_holds() {
     let mut connection = Connection::open_in_memory().unwrap();
-    connection.execute_batch(TABLE).unwrap();
-    for statement in MIGRATIONS[0].statements {
-        let statement = statement.replace("{bytes}", "BLOB").replace("{serial}", "INTEGER PRIMARY KEY");
-        connection.execute_batch(&statement).unwrap();
-    }
-    let rows = "INSERT INTO migrations (number) VALUES (1);
-        INSERT INTO heads (number, id, workspace, position, status, created_at, updated_at, agent, agent_version,
-            environment, body)
+    older(&connection, &MIGRATIONS[..1]);
+    let rows = "INSERT INTO heads (number, id, workspace, position, status, created_at, updated_at, agent,
+            agent_version, environment, body)
         VALUES (1, zeroblob(16), x'00000000000000000000000000000001', 1, 'idle', 1, 1, zeroblob(16), 1,
             zeroblob(16), x'00');
         INSERT INTO log (session, first, count, at, body) VALUES (1, 0, 1, 0, x'00')";
@@ -135,4 +161,59 @@ fn a_database_of_the_first_step_is_brought_here_with_what_it_holds() {
     let row = &read(&connection, &sql::log(SessionId::from_bits(0), 0, 10)).unwrap().rows[0];
     assert_eq!(row[4..], [Value::Null, Value::Null]);
     assert_eq!(migrate(&mut connection).unwrap(), None);
+}
+
+/// A document with the sum that it had before there were revisions.
+fn insert_older(connection: &Connection, table: &str, document: &Document) {
+    let row = format!(
+        "INSERT INTO {table} (kind, id, version, workspace, created_at, updated_at, body, sum) \
+         VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6)"
+    );
+    let (id, workspace) = (document.id.to_be_bytes(), document.workspace.to_bytes());
+    let version = i64::try_from(document.version).unwrap();
+    let sum = sums::older_document(document);
+    let params = rusqlite::params![document.kind.as_str(), id, version, workspace, document.body, sum];
+    connection.execute(&row, params).unwrap();
+}
+
+#[tokio::test]
+async fn a_document_made_before_there_were_revisions_is_locked_by_its_version() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("heddle.db");
+    let (kind, at) = (Kind::new("agent"), Stamp::from_micros(1));
+    let of = |revision, version, body: &str| Document {
+        kind,
+        id: 7,
+        revision,
+        version,
+        workspace: WORKSPACE,
+        parent: None,
+        unique_key: None,
+        body: body.into(),
+        created_at: at,
+        updated_at: at,
+        archived_at: None,
+    };
+    let (first, second) = (of(2, 2, "first"), of(3, 3, "second"));
+    let connection = Connection::open(&path).unwrap();
+    older(&connection, &MIGRATIONS[..4]);
+    insert_older(&connection, "history", &first);
+    insert_older(&connection, "documents", &second);
+    drop(connection);
+
+    let store = Store::sqlite(&path).unwrap();
+    let versions = async || store.versions(WORKSPACE, kind, 7, None, 9, usize::MAX).await.unwrap().items;
+    assert_eq!(versions().await, [second.clone(), first.clone()]);
+    for stale in [of(3, 4, "third"), of(5, 4, "third")] {
+        store.commit(vec![Write::Revise(stale)]).await.unwrap_err();
+    }
+    // From now on the two are apart.
+    let changed = of(4, 3, "second, changed");
+    store.commit(vec![Write::Revise(changed.clone())]).await.unwrap();
+    let third = of(5, 4, "third");
+    store.commit(vec![Write::Revise(third.clone())]).await.unwrap();
+    assert_eq!(versions().await, [third, changed, first]);
+    let damage = "UPDATE documents SET revision = 4";
+    Connection::open(&path).unwrap().execute_batch(damage).unwrap();
+    store.document(WORKSPACE, kind, 7, None).await.unwrap_err();
 }

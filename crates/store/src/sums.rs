@@ -53,6 +53,19 @@ pub(crate) fn head(head: &Head) -> u32 {
 
 /// The sum of a document, but for the moment it was created.
 pub(crate) fn document(document: &Document) -> u32 {
+    let mut sum = first_document(document);
+    sum.update(&document.revision.to_le_bytes());
+    sum.update(&[u8::from(document.parent.is_some())]);
+    sum.update(&document.parent.unwrap_or_default().to_be_bytes());
+    sum.finalize()
+}
+
+/// The sum of a document that was written before there were revisions and parents.
+pub(crate) fn older_document(document: &Document) -> u32 {
+    first_document(document).finalize()
+}
+
+fn first_document(document: &Document) -> Hasher {
     let mut sum = Hasher::new();
     text(&mut sum, Some(document.kind.as_str()));
     sum.update(&document.id.to_be_bytes());
@@ -62,7 +75,7 @@ pub(crate) fn document(document: &Document) -> u32 {
     stamp(&mut sum, Some(document.updated_at));
     stamp(&mut sum, document.archived_at);
     sum.update(&document.body);
-    sum.finalize()
+    sum
 }
 
 fn text(sum: &mut Hasher, text: Option<&str>) {

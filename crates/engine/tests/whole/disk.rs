@@ -77,28 +77,30 @@ async fn where_little_memory_is_left_nothing_large_is_taken_and_all_else_is() {
 async fn documents_are_archived_and_dropped_where_none_can_be_made() {
     let faults = Faults::default();
     let world = world(Store::memory_with(faults.clone()), vec![]).await;
-    let document = |id, version| Document {
+    let document = |id, revision| Document {
         kind: Kind::new("agent"),
         id,
-        version,
+        revision,
+        version: 1,
         workspace: HOME,
+        parent: None,
         unique_key: None,
         body: Vec::new(),
         created_at: BEGAN,
         updated_at: BEGAN,
         archived_at: None,
     };
-    let revise = |document| Write::Revise { document, expected: 1, keep_history: false };
     world.engine.keep(vec![Write::Create(document(1, 1)), Write::Create(document(2, 1))]).await.unwrap();
     faults.shorten_disk(true);
-    for write in [Write::Create(document(3, 1)), revise(document(1, 2))] {
+    for write in [Write::Create(document(3, 1)), Write::Revise(document(1, 2))] {
         let refused = world.engine.keep(vec![write]).await;
         let short = matches!(refused, Err(store::CommitError::Fault(store::Fault::Short { .. })));
         assert!(short, "{refused:?}");
     }
     let archived = Document { archived_at: Some(BEGAN), ..document(1, 2) };
-    world.engine.keep(vec![revise(archived)]).await.unwrap();
-    world.engine.keep(vec![Write::Drop { kind: Kind::new("agent"), id: 2 }]).await.unwrap();
+    world.engine.keep(vec![Write::Revise(archived)]).await.unwrap();
+    let drop = Write::Drop { workspace: HOME, kind: Kind::new("agent"), id: 2 };
+    world.engine.keep(vec![drop]).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

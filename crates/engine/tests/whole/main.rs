@@ -4,6 +4,7 @@
 mod attempts;
 mod blobs;
 mod disk;
+mod documents;
 #[cfg(debug_assertions)]
 mod ends;
 mod hands;

@@ -27,10 +27,44 @@ pub trait Document:
         None
     }
 
+    /// What it is below, if anything; always the same.
+    fn parent(&self) -> Option<Parent> {
+        None
+    }
+
     /// The refusal of a change to one that is archived.
     fn archived(&self) -> Invalid {
-        let kind = noun::<Self>();
+        let kind = noun(Self::KIND);
         Invalid::new("", format!("the {kind} {} is archived and cannot be changed", self.id()))
+    }
+}
+
+/// A document that others are below: they are made only while it is there and not archived, and removed with
+/// it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// The word for its kind.
+    pub kind: &'static str,
+    /// The 128 bits of its id.
+    pub id: u128,
+    missing: Invalid,
+}
+
+impl Parent {
+    /// The document of this id.
+    pub fn of<D: Document>(id: Id<D::Kind>) -> Self {
+        Self { kind: D::KIND, id: id.bits(), missing: missing::<D>(id) }
+    }
+
+    /// The refusal of something new below one that is not there.
+    pub fn missing(self) -> Invalid {
+        self.missing
+    }
+
+    /// The refusal of something new below one that is archived.
+    pub fn archived(&self) -> Invalid {
+        let kind = noun(self.kind);
+        Invalid::new("", format!("the {kind} is archived and takes nothing new"))
     }
 }
 
@@ -93,17 +127,17 @@ pub fn archive<D: Document>(stored: &D, at: Stamp) -> Option<D> {
 /// The refusal of an id that names nothing.
 pub fn missing<D: Document>(id: Id<D::Kind>) -> Invalid {
     let deleted = if D::DELETED.is_some() { ", or it is deleted" } else { "" };
-    let message = format!("there is no {} {id}{deleted}", noun::<D>());
+    let message = format!("there is no {} {id}{deleted}", noun(D::KIND));
     Invalid { absent: true, code: D::MISSING, ..Invalid::new("", message) }
 }
 
 /// The refusal of a name that another live document of the workspace has.
 pub fn taken<D: Document>(name: &str) -> Refused {
-    let message = format!("another {} is called `{name}`; choose another name", noun::<D>());
+    let message = format!("another {} is called `{name}`; choose another name", noun(D::KIND));
     Refused::Taken(Invalid::new("name", message))
 }
 
-/// What people call its kind.
-fn noun<D: Document>() -> String {
-    D::KIND.replace('_', " ")
+/// What people call a kind.
+fn noun(kind: &str) -> String {
+    kind.replace('_', " ")
 }

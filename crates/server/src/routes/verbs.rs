@@ -50,7 +50,7 @@ pub(super) async fn list<D: Document>(call: Call, list: List, dated: bool) -> Re
     page::within(token, engine::Range { gte: created_gte, lte: created_lte, ..engine::Range::default() })?;
     let after = token.map(|token| (Stamp::from_micros(token.key as i64), token.id));
     let bytes = call.page_bytes();
-    let mut wanted = DocumentList { created_gte, created_lte, include_archived, after, limit, bytes };
+    let mut wanted = DocumentList { parent: None, created_gte, created_lte, include_archived, after, limit, bytes };
     let (mut items, mut last) = (Items::new(limit, bytes), None);
     'page: loop {
         wanted.limit = limit + 1 - items.len();

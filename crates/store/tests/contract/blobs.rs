@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use store::{CommitError, Kind, Owner, PINS_COMPLETE, Pin, Store, Swept, Write};
 
-use crate::{append, at, head, session};
+use crate::{HERE, append, at, head, session};
 use store::{Append, Head};
 
 fn put(hash: [u8; 32], body: &[u8]) -> Write {
@@ -21,7 +21,7 @@ pub(crate) async fn a_snapshot_is_kept_once(store: Store) {
 
 pub(crate) async fn a_snapshot_of_an_undone_commit_is_not_kept(store: Store) {
     store.commit(vec![put([1; 32], b"one")]).await.unwrap();
-    let missing = Write::ExpectLive { kind: Kind::new("agent"), id: 1, version: None };
+    let missing = Write::ExpectLive { workspace: HERE, kind: Kind::new("agent"), id: 1, version: None };
     let refused = store.commit(vec![put([1; 32], b"one"), put([2; 32], b"two"), missing]).await;
     assert_eq!(refused, Err(CommitError::Conflict { write: 2 }));
     assert_eq!(store.snapshot(&[1; 32]).await.unwrap().as_deref(), Some(&b"one"[..]));

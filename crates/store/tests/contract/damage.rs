@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use rusqlite::Connection;
-use store::{Append, Damage, Document, DocumentQuery, Fault, HeadQuery, Kind, Receipt, Store, Write};
+use store::{Append, Damage, DocumentQuery, Fault, HeadQuery, Kind, Receipt, Store, Write};
 use tempfile::TempDir;
 
-use crate::{HERE, agent, append, at, create, head, row, session};
+use crate::{HERE, agent, append, at, create, head, revised, row, session};
 
 const ALL: usize = usize::MAX;
 
@@ -113,8 +113,8 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
         create(&store, head(number, 1)).await;
         store.commit(vec![Write::Create(agent(number, 1))]).await.unwrap();
     }
-    let revised = Write::Revise { document: agent(2, 2), expected: 1, keep_history: true };
-    store.commit(vec![revised]).await.unwrap();
+    let second = revised(agent(2, 2), 2);
+    store.commit(vec![Write::Revise(second.clone())]).await.unwrap();
     beside(place.path(), "UPDATE heads SET body = x'00' WHERE created_at IN (4, 5)");
     beside(place.path(), "UPDATE documents SET body = x'00' WHERE created_at IN (4, 5)");
     let damaged = Fault::Damaged(Damage::Head { session: session(4) });
@@ -137,7 +137,7 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
     assert_eq!(listed.iter().map(|document| document.id).collect::<Vec<_>>(), [3, 2]);
     // What history keeps has the sum it had.
     let versions = store.versions(HERE, Kind::new("agent"), 2, None, 9, usize::MAX).await.unwrap().items;
-    assert_eq!(versions, [Document { ..agent(2, 2) }, agent(2, 1)]);
+    assert_eq!(versions, [second, agent(2, 1)]);
 }
 
 #[tokio::test]

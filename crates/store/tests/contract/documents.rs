@@ -1,9 +1,9 @@
 //! Documents: versions, history, unique keys, and what a commit may expect of them.
 
 use protocol::{EnvironmentId, session::Status};
-use store::{Append, CommitError, Document, Fault, Head, Kind, Store, Write};
+use store::{Append, CommitError, Document, DocumentQuery, Fault, Head, Kind, Store, Write};
 
-use crate::{ELSEWHERE, HERE, agent, append, at, head, keyed};
+use crate::{ELSEWHERE, HERE, agent, append, at, below, head, keyed, revised};
 
 const CONFLICT: Result<(), CommitError> = Err(CommitError::Conflict { write: 0 });
 
@@ -11,12 +11,18 @@ async fn create(store: &Store, document: Document) -> Result<(), CommitError> {
     store.commit(vec![Write::Create(document)]).await
 }
 
-async fn revise(store: &Store, document: Document, expected: u64) -> Result<(), CommitError> {
-    store.commit(vec![Write::Revise { document, expected, keep_history: true }]).await
+/// Changes a document that was changed `revision` times, its creation included.
+async fn revise(store: &Store, document: Document, revision: u64) -> Result<(), CommitError> {
+    store.commit(vec![Write::Revise(revised(document, revision + 1))]).await
 }
 
 async fn live(store: &Store, id: u128, version: Option<u64>) -> Result<(), CommitError> {
-    store.commit(vec![Write::ExpectLive { kind: Kind::new("agent"), id, version }]).await
+    let live = Write::ExpectLive { workspace: HERE, kind: Kind::new("agent"), id, version };
+    store.commit(vec![live]).await
+}
+
+fn drop_agent(id: u128) -> Write {
+    Write::Drop { workspace: HERE, kind: Kind::new("agent"), id }
 }
 
 async fn current(store: &Store, id: u128) -> Option<Document> {
@@ -70,20 +76,21 @@ pub(crate) async fn a_key_is_unique_in_its_workspace_and_kind(store: Store) {
     assert_eq!(with_key(&store, "K").await, Some(keyed(2, 1, "K")));
 }
 
-pub(crate) async fn a_revision_keeps_history_if_asked(store: Store) {
+pub(crate) async fn a_version_that_is_replaced_stays_readable(store: Store) {
     create(&store, agent(1, 1)).await.unwrap();
     revise(&store, agent(1, 2), 1).await.unwrap();
-    let unkept = Write::Revise { document: agent(1, 3), expected: 2, keep_history: false };
-    store.commit(vec![unkept]).await.unwrap();
-    // The same version again: archived, which is no new version.
-    let archived = Document { archived_at: Some(at(9)), created_at: at(12_345), ..agent(1, 3) };
-    let same = Write::Revise { document: archived, expected: 3, keep_history: false };
-    store.commit(vec![same]).await.unwrap();
+    // A revision without a new version: archived, and `created_at` stays.
+    let archived = Document { archived_at: Some(at(9)), created_at: at(12_345), ..agent(1, 2) };
+    revise(&store, archived, 2).await.unwrap();
+    revise(&store, agent(1, 7), 3).await.unwrap();
 
-    let now = Document { archived_at: Some(at(9)), ..agent(1, 3) };
+    let first = agent(1, 1);
+    let second = Document { archived_at: Some(at(9)), ..revised(agent(1, 2), 3) };
+    let now = revised(agent(1, 7), 4);
     assert_eq!(current(&store, 1).await, Some(now.clone()));
-    assert_eq!(versions(&store, 1).await, [now.clone(), agent(1, 1)]);
-    for (version, kept) in [(1, Some(agent(1, 1))), (2, None), (3, Some(now)), (u64::MAX, None)] {
+    assert_eq!(versions(&store, 1).await, [now.clone(), second.clone(), first.clone()]);
+    let kept = [(1, Some(first)), (2, Some(second)), (3, None), (7, Some(now)), (u64::MAX, None)];
+    for (version, kept) in kept {
         let found = store.document(HERE, Kind::new("agent"), 1, Some(version)).await.unwrap();
         assert_eq!(found, kept, "version {version}");
     }
@@ -92,11 +99,20 @@ pub(crate) async fn a_revision_keeps_history_if_asked(store: Store) {
 pub(crate) async fn a_stale_revision_changes_nothing(store: Store) {
     create(&store, agent(1, 1)).await.unwrap();
     revise(&store, agent(1, 2), 1).await.unwrap();
-    for (id, expected) in [(1, 1), (1, 0), (1, 3), (2, 1)] {
-        assert_eq!(revise(&store, agent(id, 4), expected).await, CONFLICT, "{id} at {expected}");
+    for (id, revision) in [(1, 1), (1, 3), (1, 4), (2, 1)] {
+        assert_eq!(revise(&store, agent(id, 4), revision).await, CONFLICT, "{id} at {revision}");
     }
-    assert_eq!(versions(&store, 1).await, [agent(1, 2), agent(1, 1)]);
+    assert_eq!(versions(&store, 1).await, [revised(agent(1, 2), 2), agent(1, 1)]);
     assert_eq!(current(&store, 2).await, None);
+}
+
+pub(crate) async fn a_revision_fences_off_what_a_version_does_not(store: Store) {
+    create(&store, agent(1, 3)).await.unwrap();
+    // Two have seen the same: one archives, which is no new version, the other makes one.
+    let archived = Document { archived_at: Some(at(9)), ..agent(1, 3) };
+    revise(&store, archived.clone(), 1).await.unwrap();
+    assert_eq!(revise(&store, agent(1, 4), 1).await, CONFLICT);
+    assert_eq!(versions(&store, 1).await, [revised(archived, 2)]);
 }
 
 pub(crate) async fn a_revision_cannot_take_a_key_but_may_leave_its_own(store: Store) {
@@ -109,32 +125,45 @@ pub(crate) async fn a_revision_cannot_take_a_key_but_may_leave_its_own(store: St
     revise(&store, keyed(1, 3, "c"), 2).await.unwrap();
     revise(&store, keyed(2, 2, "a"), 1).await.unwrap();
     revise(&store, agent(1, 4), 3).await.unwrap();
-    assert_eq!(with_key(&store, "a").await, Some(keyed(2, 2, "a")));
+    assert_eq!(with_key(&store, "a").await, Some(revised(keyed(2, 2, "a"), 2)));
     assert_eq!(with_key(&store, "b").await, None);
     assert_eq!(with_key(&store, "c").await, None);
-    assert_eq!(
-        versions(&store, 1).await,
-        [agent(1, 4), keyed(1, 3, "c"), keyed(1, 2, "a"), keyed(1, 1, "a")]
-    );
+    let (second, third) = (revised(keyed(1, 2, "a"), 2), revised(keyed(1, 3, "c"), 3));
+    assert_eq!(versions(&store, 1).await, [revised(agent(1, 4), 4), third, second, keyed(1, 1, "a")]);
 }
 
-pub(crate) async fn a_revision_of_another_workspace_is_a_conflict(store: Store) {
+pub(crate) async fn a_revision_of_another_workspace_or_parent_is_a_conflict(store: Store) {
     create(&store, agent(1, 1)).await.unwrap();
-    assert_eq!(revise(&store, Document { workspace: ELSEWHERE, ..agent(1, 2) }, 1).await, CONFLICT);
+    for moved in
+        [Document { workspace: ELSEWHERE, ..agent(1, 2) }, Document { parent: Some(9), ..agent(1, 2) }]
+    {
+        assert_eq!(revise(&store, moved, 1).await, CONFLICT);
+    }
     assert_eq!(versions(&store, 1).await, [agent(1, 1)]);
+    create(&store, below(1, 2)).await.unwrap();
+    for parent in [None, Some(2)] {
+        assert_eq!(revise(&store, Document { parent, ..below(1, 2) }, 1).await, CONFLICT);
+    }
+    revise(&store, below(1, 2), 1).await.unwrap();
+    let found = store.document(HERE, Kind::new("credential"), 2, None).await.unwrap();
+    assert_eq!(found, Some(revised(below(1, 2), 2)));
 }
 
 pub(crate) async fn a_revision_that_makes_no_sense_is_refused(store: Store) {
     create(&store, agent(1, 2)).await.unwrap();
-    for (version, keep_history) in [(1, false), (1, true), (2, true), (u64::MAX, true)] {
-        let document = agent(1, version);
-        let refused = store.commit(vec![Write::Revise { document, expected: 2, keep_history }]).await;
+    let new = |revision, version| Write::Create(revised(agent(2, version), revision));
+    let next = |revision, version| Write::Revise(revised(agent(1, version), revision));
+    for write in [new(0, 1), new(2, 1), new(1, u64::MAX), next(0, 3), next(1, 3), next(u64::MAX, 3)] {
+        let refused = store.commit(vec![write.clone()]).await;
         assert!(
             matches!(refused, Err(CommitError::Fault(Fault::Misuse(_)))),
-            "version {version} was answered {refused:?}"
+            "{write:?} was answered {refused:?}"
         );
     }
+    // A version never goes down.
+    assert_eq!(store.commit(vec![next(2, 1)]).await, CONFLICT);
     assert_eq!(versions(&store, 1).await, [agent(1, 2)]);
+    assert_eq!(current(&store, 2).await, None);
 }
 
 pub(crate) async fn versions_come_newest_first_in_pages(store: Store) {
@@ -152,7 +181,8 @@ pub(crate) async fn versions_come_newest_first_in_pages(store: Store) {
         (None, 0, vec![]),
     ] {
         let page = store.versions(HERE, Kind::new("agent"), 1, after, limit, usize::MAX).await.unwrap().items;
-        let expected: Vec<_> = expected.into_iter().map(|version| agent(1, version)).collect();
+        let expected = expected.into_iter().map(|version| revised(agent(1, version), version));
+        let expected: Vec<_> = expected.collect();
         assert_eq!(page, expected, "after {after:?}");
     }
 }
@@ -162,24 +192,86 @@ pub(crate) async fn a_dropped_document_leaves_nothing(store: Store) {
     create(&store, agent(2, 1)).await.unwrap();
     revise(&store, keyed(1, 2, "k"), 1).await.unwrap();
     revise(&store, agent(2, 2), 1).await.unwrap();
-    for _ in 0..2 {
-        store.commit(vec![Write::Drop { kind: Kind::new("agent"), id: 1 }]).await.unwrap();
-        assert_eq!(versions(&store, 1).await, []);
-        assert_eq!(store.document(HERE, Kind::new("agent"), 1, Some(1)).await.unwrap(), None);
-        assert_eq!(with_key(&store, "k").await, None);
-    }
-    assert_eq!(versions(&store, 2).await, [agent(2, 2), agent(2, 1)]);
+    store.commit(vec![drop_agent(1)]).await.unwrap();
+    assert_eq!(versions(&store, 1).await, []);
+    assert_eq!(store.document(HERE, Kind::new("agent"), 1, Some(1)).await.unwrap(), None);
+    assert_eq!(with_key(&store, "k").await, None);
+    assert_eq!(versions(&store, 2).await, [revised(agent(2, 2), 2), agent(2, 1)]);
     create(&store, keyed(3, 1, "k")).await.unwrap();
     create(&store, agent(1, 1)).await.unwrap();
     assert_eq!(versions(&store, 1).await, [agent(1, 1)]);
+}
+
+pub(crate) async fn only_what_is_there_and_of_the_workspace_is_dropped(store: Store) {
+    create(&store, keyed(1, 1, "k")).await.unwrap();
+    create(&store, below(1, 2)).await.unwrap();
+    let agents = Kind::new("agent");
+    for drop in [
+        Write::Drop { workspace: ELSEWHERE, kind: agents, id: 1 },
+        Write::Drop { workspace: HERE, kind: Kind::new("environment"), id: 1 },
+        drop_agent(2),
+    ] {
+        assert_eq!(store.commit(vec![drop.clone()]).await, CONFLICT, "{drop:?}");
+    }
+    assert_eq!(with_key(&store, "k").await, Some(keyed(1, 1, "k")));
+    assert_eq!(under(&store, 1).await, [below(1, 2)]);
+    store.commit(vec![drop_agent(1)]).await.unwrap();
+    assert_eq!(store.commit(vec![drop_agent(1)]).await, CONFLICT);
+}
+
+pub(crate) async fn a_dropped_document_takes_all_below_it_and_nothing_beside_it(store: Store) {
+    create(&store, agent(1, 1)).await.unwrap();
+    create(&store, agent(2, 1)).await.unwrap();
+    let keyed_below = Document { unique_key: Some("k".to_owned()), ..below(1, 11) };
+    for document in [keyed_below.clone(), below(1, 12), below(11, 111), below(111, 1111), below(2, 21)] {
+        create(&store, document).await.unwrap();
+    }
+    // Below the same id, but another workspace's.
+    create(&store, Document { workspace: ELSEWHERE, ..below(1, 13) }).await.unwrap();
+    revise(&store, Document { version: 2, ..below(11, 111) }, 1).await.unwrap();
+    store.commit(vec![drop_agent(1)]).await.unwrap();
+
+    let kind = Kind::new("credential");
+    for id in [11, 12, 111, 1111] {
+        assert_eq!(store.document(HERE, kind, id, None).await.unwrap(), None, "{id}");
+        assert_eq!(store.versions(HERE, kind, id, None, 9, 1).await.unwrap().items, [], "{id}");
+    }
+    assert_eq!(store.find(HERE, kind, "k").await.unwrap(), None);
+    assert_eq!(under(&store, 2).await, [below(2, 21)]);
+    assert_eq!(current(&store, 2).await, Some(agent(2, 1)));
+    let other = store.document(ELSEWHERE, kind, 13, None).await.unwrap();
+    assert!(other.is_some_and(|other| other.parent == Some(1)));
+    create(&store, keyed_below).await.unwrap();
+}
+
+/// The credentials below a document, newest first.
+async fn under(store: &Store, parent: u128) -> Vec<Document> {
+    let query = DocumentQuery::new(HERE, Kind::new("credential"), 9);
+    store.documents(DocumentQuery { parent: Some(parent), ..query }).await.unwrap().items
+}
+
+pub(crate) async fn what_is_below_a_document_is_listed(store: Store) {
+    let archived = Document { archived_at: Some(at(9)), ..below(1, 4) };
+    let other_kind = Document { parent: Some(1), ..agent(5, 1) };
+    let elsewhere = Document { workspace: ELSEWHERE, ..below(1, 7) };
+    for document in [below(1, 2), below(1, 3), archived, other_kind, below(2, 6), elsewhere] {
+        create(&store, document).await.unwrap();
+    }
+    assert_eq!(under(&store, 1).await, [below(1, 3), below(1, 2)]);
+    assert_eq!(under(&store, 2).await, [below(2, 6)]);
+    assert_eq!(under(&store, 3).await, []);
 }
 
 pub(crate) async fn an_archived_or_missing_document_is_not_live(store: Store) {
     assert_eq!(live(&store, 1, None).await, CONFLICT);
     create(&store, agent(1, 1)).await.unwrap();
     assert_eq!(live(&store, 1, None).await, Ok(()));
-    let wrong_kind = Write::ExpectLive { kind: Kind::new("environment"), id: 1, version: None };
-    assert_eq!(store.commit(vec![wrong_kind]).await, CONFLICT);
+    for (workspace, kind) in [(HERE, "environment"), (ELSEWHERE, "agent")] {
+        for version in [None, Some(1)] {
+            let other = Write::ExpectLive { workspace, kind: Kind::new(kind), id: 1, version };
+            assert_eq!(store.commit(vec![other]).await, CONFLICT, "{kind}");
+        }
+    }
 
     let archived = Document { archived_at: Some(at(5)), ..agent(1, 2) };
     revise(&store, archived, 1).await.unwrap();
@@ -201,20 +293,22 @@ pub(crate) async fn an_undone_commit_gives_keys_and_history_back(store: Store) {
     create(&store, keyed(1, 1, "a")).await.unwrap();
     revise(&store, keyed(1, 2, "a"), 1).await.unwrap();
     create(&store, keyed(2, 1, "b")).await.unwrap();
+    create(&store, below(1, 11)).await.unwrap();
     let refused = store
         .commit(vec![
-            Write::Drop { kind: Kind::new("agent"), id: 1 },
-            Write::Revise { document: keyed(2, 2, "a"), expected: 1, keep_history: true },
+            drop_agent(1),
+            Write::Revise(revised(keyed(2, 2, "a"), 2)),
             Write::Create(keyed(3, 1, "b")),
-            Write::Drop { kind: Kind::new("agent"), id: 2 },
-            Write::ExpectLive { kind: Kind::new("agent"), id: 2, version: None },
+            drop_agent(2),
+            Write::ExpectLive { workspace: HERE, kind: Kind::new("agent"), id: 2, version: None },
         ])
         .await;
     assert_eq!(refused, Err(CommitError::Conflict { write: 4 }));
-    assert_eq!(versions(&store, 1).await, [keyed(1, 2, "a"), keyed(1, 1, "a")]);
+    assert_eq!(versions(&store, 1).await, [revised(keyed(1, 2, "a"), 2), keyed(1, 1, "a")]);
+    assert_eq!(under(&store, 1).await, [below(1, 11)]);
     assert_eq!(versions(&store, 2).await, [keyed(2, 1, "b")]);
     assert_eq!(versions(&store, 3).await, []);
-    assert_eq!(with_key(&store, "a").await, Some(keyed(1, 2, "a")));
+    assert_eq!(with_key(&store, "a").await, Some(revised(keyed(1, 2, "a"), 2)));
     assert_eq!(with_key(&store, "b").await, Some(keyed(2, 1, "b")));
     assert_eq!(create(&store, keyed(4, 1, "a")).await, CONFLICT);
 }
@@ -243,9 +337,10 @@ pub(crate) async fn an_environment_is_used_by_every_session_that_is_neither_over
     let kind = Kind::new("environment");
     store.commit(vec![Write::Create(Document { kind, ..agent(20, 1) })]).await.unwrap();
     // In one batch: one that comes in between is seen, and nothing is dropped.
-    let both = vec![moved(4, 0, Status::Idle, None), unused().remove(0), Write::Drop { kind, id: 20 }];
+    let drop = || Write::Drop { workspace: HERE, kind, id: 20 };
+    let both = vec![moved(4, 0, Status::Idle, None), unused().remove(0), drop()];
     assert_eq!(store.commit(both).await, Err(CommitError::Conflict { write: 1 }));
     assert!(store.document(HERE, kind, 20, None).await.unwrap().is_some());
-    store.commit(vec![unused().remove(0), Write::Drop { kind, id: 20 }]).await.unwrap();
+    store.commit(vec![unused().remove(0), drop()]).await.unwrap();
     assert_eq!(store.document(HERE, kind, 20, None).await.unwrap(), None);
 }

@@ -3,7 +3,7 @@
 use protocol::{AgentId, Stamp, session::Status};
 use store::{Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Store, Write};
 
-use crate::{ELSEWHERE, HERE, agent, at, create, head, session};
+use crate::{ELSEWHERE, HERE, agent, at, create, head, revised, session};
 
 const ORDERS: [Order; 2] = [Order::Ascending, Order::Descending];
 
@@ -165,9 +165,8 @@ pub(crate) async fn a_page_ends_at_its_bytes_but_holds_one(store: Store) {
         let body = vec![b'x'; 100 * KIB];
         let document = Document { body, ..agent(number, 1) };
         store.commit(vec![Write::Create(document.clone())]).await.unwrap();
-        let document = Document { version: 2, ..document };
-        let revise = Write::Revise { document, expected: 1, keep_history: true };
-        store.commit(vec![revise]).await.unwrap();
+        let second = Document { version: 2, revision: 2, ..document };
+        store.commit(vec![Write::Revise(second)]).await.unwrap();
     }
     let ids = |page: &Listed<Document>| (page.items.iter().map(|one| one.id).collect::<Vec<_>>(), page.cut);
     for (bytes, backwards, expected) in [
@@ -197,7 +196,8 @@ pub(crate) async fn a_page_goes_on_where_its_last_entry_was_deleted(store: Store
         store.commit(vec![Write::Create(agent(number, 1))]).await.unwrap();
     }
     let after = Some((at(3), 3));
-    store.commit(vec![Write::Drop { kind: Kind::new("agent"), id: 3 }]).await.unwrap();
+    let drop = Write::Drop { workspace: HERE, kind: Kind::new("agent"), id: 3 };
+    store.commit(vec![drop]).await.unwrap();
     let all = DocumentQuery::new(HERE, Kind::new("agent"), 10);
     let next = store.documents(DocumentQuery { after, ..all.clone() }).await.unwrap().items;
     assert_eq!(next, [agent(2, 1), agent(1, 1)]);
@@ -212,20 +212,18 @@ pub(crate) async fn documents_are_listed_by_kind_workspace_time_and_archive(stor
     for document in [agent(1, 1), agent(2, 1), archived.clone(), environment.clone(), elsewhere.clone()] {
         store.commit(vec![Write::Create(document)]).await.unwrap();
     }
-    store
-        .commit(vec![Write::Revise { document: agent(1, 2), expected: 1, keep_history: true }])
-        .await
-        .unwrap();
+    let second = revised(agent(1, 2), 2);
+    store.commit(vec![Write::Revise(second.clone())]).await.unwrap();
     let all = DocumentQuery::new(HERE, Kind::new("agent"), 10);
     let kinds = DocumentQuery { kind: Kind::new("environment"), ..all.clone() };
     let every = DocumentQuery { include_archived: true, ..all.clone() };
     for (query, expected) in [
-        (all.clone(), vec![agent(2, 1), agent(1, 2)]),
-        (every, vec![archived, agent(2, 1), agent(1, 2)]),
+        (all.clone(), vec![agent(2, 1), second.clone()]),
+        (every, vec![archived, agent(2, 1), second.clone()]),
         (kinds, vec![environment]),
         (DocumentQuery { workspace: ELSEWHERE, ..all.clone() }, vec![elsewhere]),
         (DocumentQuery { created_gte: Some(at(2)), ..all.clone() }, vec![agent(2, 1)]),
-        (DocumentQuery { created_lte: Some(at(1)), ..all.clone() }, vec![agent(1, 2)]),
+        (DocumentQuery { created_lte: Some(at(1)), ..all.clone() }, vec![second]),
         (DocumentQuery { limit: 0, ..all }, vec![]),
     ] {
         assert_eq!(store.documents(query.clone()).await.unwrap().items, expected, "{query:?}");

@@ -4,7 +4,7 @@ use protocol::session::Status;
 use store::{Append, CommitError, Document, Fault, Head, Store, Write};
 use tokio::task::JoinSet;
 
-use crate::{ELSEWHERE, HERE, agent, append, at, head, row, session};
+use crate::{ELSEWHERE, HERE, agent, append, at, head, revised, row, session};
 
 const ALL: usize = usize::MAX;
 
@@ -76,14 +76,13 @@ pub(crate) async fn an_append_at_the_wrong_position_leaves_nothing_behind(store:
 pub(crate) async fn a_commit_is_all_or_nothing(store: Store) {
     three_rows(&store).await;
     store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
-    let revised = agent(1, 2);
     let refused = store
         .commit(vec![
             Write::PutSnapshot { hash: [9; 32], body: b"snapshot".to_vec() },
             Write::Append(append(7, 6, 1)),
             Write::Append(append(8, 0, 1)),
             Write::Create(agent(2, 1)),
-            Write::Revise { document: revised, expected: 1, keep_history: true },
+            Write::Revise(revised(agent(1, 2), 2)),
             Write::Append(append(7, 6, 1)),
             Write::Create(agent(3, 1)),
         ])
@@ -105,7 +104,7 @@ pub(crate) async fn later_writes_of_a_commit_see_the_earlier_ones(store: Store) 
     store
         .commit(vec![
             Write::Create(agent(1, 1)),
-            Write::ExpectLive { kind: store::Kind::new("agent"), id: 1, version: Some(1) },
+            Write::ExpectLive { workspace: HERE, kind: store::Kind::new("agent"), id: 1, version: Some(1) },
             Write::Append(append(7, 0, 2)),
             Write::Append(append(7, 2, 1)),
         ])

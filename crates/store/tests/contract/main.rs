@@ -75,13 +75,17 @@ promises! {
         a_new_document_reads_back_by_id_version_and_key,
         an_id_can_be_created_once,
         a_key_is_unique_in_its_workspace_and_kind,
-        a_revision_keeps_history_if_asked,
+        a_version_that_is_replaced_stays_readable,
         a_stale_revision_changes_nothing,
+        a_revision_fences_off_what_a_version_does_not,
         a_revision_cannot_take_a_key_but_may_leave_its_own,
-        a_revision_of_another_workspace_is_a_conflict,
+        a_revision_of_another_workspace_or_parent_is_a_conflict,
         a_revision_that_makes_no_sense_is_refused,
         versions_come_newest_first_in_pages,
         a_dropped_document_leaves_nothing,
+        only_what_is_there_and_of_the_workspace_is_dropped,
+        a_dropped_document_takes_all_below_it_and_nothing_beside_it,
+        what_is_below_a_document_is_listed,
         an_archived_or_missing_document_is_not_live,
         a_named_version_must_exist,
         an_environment_is_used_by_every_session_that_is_neither_over_nor_deleted,
@@ -171,13 +175,15 @@ async fn create(store: &Store, head: Head) {
     store.commit(vec![Write::Append(first)]).await.unwrap();
 }
 
-/// An agent at a version, created at its own number.
+/// A new agent of a version, created at its own number.
 fn agent(number: u128, version: u64) -> Document {
     Document {
         kind: Kind::new("agent"),
         id: number,
+        revision: 1,
         version,
         workspace: HERE,
+        parent: None,
         unique_key: None,
         body: format!("agent {number} at {version}").into_bytes(),
         created_at: at(number as i64),
@@ -188,4 +194,14 @@ fn agent(number: u128, version: u64) -> Document {
 
 fn keyed(number: u128, version: u64, key: &str) -> Document {
     Document { unique_key: Some(key.to_owned()), ..agent(number, version) }
+}
+
+/// A document after so many changes.
+fn revised(document: Document, revision: u64) -> Document {
+    Document { revision, ..document }
+}
+
+/// A credential below the document of this number.
+fn below(parent: u128, number: u128) -> Document {
+    Document { kind: Kind::new("credential"), parent: Some(parent), ..agent(number, 1) }
 }

@@ -7,7 +7,7 @@ use store::{
     Write,
 };
 
-use crate::{HERE, agent, append, at, session};
+use crate::{ELSEWHERE, HERE, agent, append, at, session};
 
 const SESSIONS: u128 = 3;
 const AGENTS: u128 = 3;
@@ -63,28 +63,31 @@ fn write() -> impl Strategy<Value = Write> {
         Write::PutReceipt { receipt, over: at(over) }
     });
     let key = prop::option::of(prop::sample::select(vec!["a".to_owned(), "b".to_owned()]));
-    let document = (0..AGENTS, 1_u64..4, key, prop::option::weighted(0.2, Just(at(9))));
-    let document = document.prop_map(|(number, version, unique_key, archived_at)| Document {
+    let parent = prop::option::weighted(0.4, 0..AGENTS);
+    let document = (0..AGENTS, 1_u64..4, key, prop::option::weighted(0.2, Just(at(9))), parent);
+    let document = document.prop_map(|(number, version, unique_key, archived_at, parent)| Document {
         unique_key,
         archived_at,
+        parent,
         ..agent(number, version)
     });
     let create = document.clone().prop_map(Write::Create);
-    let revise = (document, 0_u64..4, any::<bool>())
-        .prop_map(|(document, expected, keep_history)| Write::Revise { document, expected, keep_history });
+    let revise = (document, 2_u64..5).prop_map(|(document, revision)| Document { revision, ..document });
+    let revise = revise.prop_map(Write::Revise);
     let kind = Kind::new("agent");
-    let live = (0..AGENTS, prop::option::of(0_u64..4)).prop_map(move |(id, version)| Write::ExpectLive {
-        kind,
-        id,
-        version,
-    });
+    let workspace = prop::sample::select(vec![HERE, HERE, HERE, ELSEWHERE]);
+    let place = (workspace, 0..AGENTS);
+    let live = (place.clone(), prop::option::of(0_u64..4));
+    let live =
+        live.prop_map(move |((workspace, id), version)| Write::ExpectLive { workspace, kind, id, version });
+    let drop = place.prop_map(move |(workspace, id)| Write::Drop { workspace, kind, id });
     prop_oneof![
         6 => append,
         3 => create,
         4 => revise,
         1 => live,
         1 => Just(Write::ExpectUnused { environment: protocol::EnvironmentId::from_bits(20) }),
-        1 => (0..AGENTS).prop_map(move |id| Write::Drop { kind, id }),
+        2 => drop,
         2 => put,
         1 => (0_u8..3).prop_map(|hash| Write::PutSnapshot { hash: [hash; 32], body: vec![hash] }),
     ]

@@ -8,7 +8,7 @@ use store::{Claim, CommitError, Fault, Head, HeadQuery, Kind, Store, Write};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::{HERE, agent, append, at, create, head, keyed, row, session};
+use crate::{HERE, agent, append, at, create, head, keyed, revised, row, session};
 
 fn place() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -28,7 +28,7 @@ async fn fill(store: &Store) -> [u8; 32] {
         .commit(vec![
             Write::Append(append(7, 0, 2)),
             Write::Create(keyed(1, 1, "k")),
-            Write::Revise { document: keyed(1, 2, "k"), expected: 1, keep_history: true },
+            Write::Revise(revised(keyed(1, 2, "k"), 2)),
             Write::PutSnapshot { hash: [5; 32], body: b"snapshot".to_vec() },
         ])
         .await
@@ -41,8 +41,9 @@ async fn assert_filled(store: &Store, blob: &[u8; 32]) {
     assert_eq!(store.read(session(7), 0, usize::MAX).await.unwrap(), [row(0, 2)]);
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 2)));
     let versions = store.versions(HERE, Kind::new("agent"), 1, None, 9, usize::MAX).await.unwrap().items;
-    assert_eq!(versions, [keyed(1, 2, "k"), keyed(1, 1, "k")]);
-    assert_eq!(store.find(HERE, Kind::new("agent"), "k").await.unwrap(), Some(keyed(1, 2, "k")));
+    let second = revised(keyed(1, 2, "k"), 2);
+    assert_eq!(versions, [second.clone(), keyed(1, 1, "k")]);
+    assert_eq!(store.find(HERE, Kind::new("agent"), "k").await.unwrap(), Some(second));
     assert_eq!(store.snapshot(&[5; 32]).await.unwrap().as_deref(), Some(&b"snapshot"[..]));
     assert_eq!(store.get(blob).await.unwrap().as_deref(), Some(&b"blob"[..]));
     let claim = store.claim("scope", "b", at(9), at(20)).await.unwrap();
@@ -345,7 +346,7 @@ async fn a_table_that_is_gone_fails_what_needs_it_and_nothing_else() {
     let place = place();
     let store = open(place.path());
     beside(place.path()).execute_batch("DROP TABLE history").unwrap();
-    let write = Write::Drop { kind: Kind::new("agent"), id: 1 };
+    let write = Write::Drop { workspace: HERE, kind: Kind::new("agent"), id: 1 };
     let failed = store.commit(vec![Write::Create(agent(1, 1)), write]).await;
     assert!(matches!(failed, Err(CommitError::Fault(Fault::Disk(_)))), "{failed:?}");
     assert_eq!(store.document(HERE, Kind::new("agent"), 1, None).await.unwrap(), None);
