@@ -70,6 +70,8 @@ pub struct Agent {
     pub archived_at: Option<Stamp>,
 }
 
+resource!(Agent, crate::id::Agent, "agent", definition.id);
+
 /// Whom an agent acts as. Only the default is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

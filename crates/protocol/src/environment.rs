@@ -38,6 +38,8 @@ pub struct Environment {
     pub archived_at: Option<Stamp>,
 }
 
+resource!(Environment, crate::id::Environment, "environment", id);
+
 /// Who may use an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,6 +6,7 @@
 
 use core::{cmp::Ordering, fmt, hash::Hash, hash::Hasher, marker::PhantomData, str::FromStr};
 
+use schemars::{JsonSchema as _, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// What an id names. Implemented by the empty enums of this module only.
@@ -34,6 +35,15 @@ macro_rules! kinds {
         $(#[$doc])*
         pub type $id = Id<$kind>;
     )*
+
+    /// The schema of the ids that stand in paths and fields of this name, as `agent_id` for an agent.
+    pub fn described(name: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
+        let noun = name.strip_suffix("_id")?;
+        $(if $noun.split_once(' ').is_some_and(|(_, known)| known == noun) {
+            return Some(Id::<$kind>::json_schema(generator));
+        })*
+        None
+    }
 
     /// What ids with this prefix name.
     fn noun(prefix: &str) -> Option<&'static str> {

@@ -5,6 +5,9 @@
 
 extern crate alloc;
 
+#[macro_use]
+pub mod resource;
+
 pub mod agent;
 pub mod content;
 pub mod environment;
@@ -19,7 +22,6 @@ pub mod near;
 pub mod page;
 pub mod parse;
 pub mod prompt;
-pub mod resource;
 pub mod roster;
 pub mod routes;
 mod schema;

@@ -2,8 +2,6 @@
 
 use crate::{
     Stamp,
-    agent::Agent,
-    environment::Environment,
     id::{self, Id},
 };
 
@@ -26,34 +24,32 @@ pub trait Resource {
     fn times(&mut self) -> (&mut Stamp, &mut Option<Stamp>);
 }
 
+/// Makes a type with the fields of one a [`Resource`]: of which ids, under which word, and where its id is.
 macro_rules! resource {
     ($resource:ty, $kind:ty, $word:literal, $($id:ident).+) => {
-        impl Resource for $resource {
+        impl $crate::resource::Resource for $resource {
             type Kind = $kind;
             const KIND: &'static str = $word;
 
-            fn id(&self) -> Id<Self::Kind> {
+            fn id(&self) -> $crate::id::Id<Self::Kind> {
                 self.$($id).+
             }
 
-            fn created_at(&self) -> Stamp {
+            fn created_at(&self) -> $crate::Stamp {
                 self.created_at
             }
 
-            fn updated_at(&self) -> Stamp {
+            fn updated_at(&self) -> $crate::Stamp {
                 self.updated_at
             }
 
-            fn archived_at(&self) -> Option<Stamp> {
+            fn archived_at(&self) -> Option<$crate::Stamp> {
                 self.archived_at
             }
 
-            fn times(&mut self) -> (&mut Stamp, &mut Option<Stamp>) {
+            fn times(&mut self) -> (&mut $crate::Stamp, &mut Option<$crate::Stamp>) {
                 (&mut self.updated_at, &mut self.archived_at)
             }
         }
     };
 }
-
-resource!(Agent, id::Agent, "agent", definition.id);
-resource!(Environment, id::Environment, "environment", id);

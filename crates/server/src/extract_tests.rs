@@ -160,9 +160,10 @@ async fn every_path_of_an_environment_says_by_code_that_it_is_not_there() {
 
 #[tokio::test]
 async fn pages_that_nobody_reads_are_bounded_and_further_ones_are_short() {
-    const PAGES: &Operation = &get("/pages", "pages", "").gives(Good::Page("Agent"), |call| {
-        Box::pin(async move { Ok(Answer::Json(Bytes::from(vec![b'x'; call.page_bytes()]))) })
-    });
+    const PAGES: &Operation = &get("/pages", "pages", "")
+        .gives(Good::page::<protocol::agent::Agent>(), |call| {
+            Box::pin(async move { Ok(Answer::Json(Bytes::from(vec![b'x'; call.page_bytes()]))) })
+        });
     let house = House::with(routes([PAGES])).await;
     let ask = || Request::get("/pages").header("x-api-key", KEY).body(Body::empty()).expect("a request");
     let bytes = |page: &Response| page.body().size_hint().exact().unwrap_or_default() as usize;

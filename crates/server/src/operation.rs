@@ -1,10 +1,11 @@
 //! One operation as a row of its resource's table: all that the router, `/openapi.json`, the answers of 501
 //! and the table of compatibility know of it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::routing::{self, MethodRouter};
 use futures_util::future::BoxFuture;
+use schemars::{JsonSchema, SchemaGenerator};
 
 use crate::{
     Door,
@@ -77,13 +78,13 @@ pub(crate) enum Body {
     Welcome(Shape),
 }
 
-/// What an operation answers with; the names are those of schemas of `/openapi.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an operation answers with.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Good {
     /// One of these.
-    One(&'static str),
+    One(AnswerType),
     /// A page of these.
-    Page(&'static str),
+    Page(AnswerType),
     /// The events that were sent.
     Sent,
     /// The id of what is gone, with this `type`.
@@ -94,6 +95,26 @@ pub(crate) enum Good {
     Object,
     /// Nothing: it is not built.
     Nothing,
+}
+
+/// A type that answers are made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnswerType {
+    /// Its name among the schemas of `/openapi.json`.
+    pub(crate) name: fn() -> Cow<'static, str>,
+    /// Adds its schema to them.
+    pub(crate) describe: fn(&mut SchemaGenerator),
+}
+
+impl AnswerType {
+    const fn of<T: JsonSchema>() -> Self {
+        Self {
+            name: T::schema_name,
+            describe: |generator| {
+                generator.subschema_for::<T>();
+            },
+        }
+    }
 }
 
 /// What an operation does.
@@ -217,6 +238,16 @@ impl Body {
 }
 
 impl Good {
+    /// One of these.
+    pub(crate) const fn one<T: JsonSchema>() -> Self {
+        Self::One(AnswerType::of::<T>())
+    }
+
+    /// A page of these.
+    pub(crate) const fn page<T: JsonSchema>() -> Self {
+        Self::Page(AnswerType::of::<T>())
+    }
+
     /// How large an answer may be.
     pub(crate) fn size(self) -> Size {
         match self {
@@ -226,10 +257,18 @@ impl Good {
     }
 
     /// What it is a page of.
-    pub(crate) fn page(self) -> Option<&'static str> {
+    pub(crate) fn listed(self) -> Option<AnswerType> {
         match self {
-            Self::Page(name) => Some(name),
+            Self::Page(of) => Some(of),
             Self::One(_) | Self::Sent | Self::Gone(_) | Self::Stream | Self::Object | Self::Nothing => None,
+        }
+    }
+
+    /// What it is made of.
+    pub(crate) fn made_of(self) -> Option<AnswerType> {
+        match self {
+            Self::One(of) | Self::Page(of) => Some(of),
+            Self::Sent | Self::Gone(_) | Self::Stream | Self::Object | Self::Nothing => None,
         }
     }
 }

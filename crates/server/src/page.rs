@@ -23,12 +23,8 @@ const CHECK: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum List {
-    /// Agents; sorted by `created_at`.
-    Agents = 1,
     /// An agent's versions; sorted by number.
     Versions = 2,
-    /// Environments; sorted by `created_at`.
-    Environments = 3,
     /// Sessions; sorted by `created_at`.
     Sessions = 4,
     /// A session's events; sorted by position.
@@ -37,6 +33,8 @@ pub(crate) enum List {
     ThreadEvents = 6,
     /// A session's threads; sorted by their place.
     Threads = 7,
+    /// Documents of one kind; sorted by `created_at`.
+    Documents = 8,
 }
 
 /// One list in one order.
@@ -44,7 +42,8 @@ pub(crate) enum List {
 pub(crate) struct Listing {
     /// Which list.
     pub(crate) list: List,
-    /// The agent, session or thread it belongs to; zero for the workspace's own.
+    /// The agent, session or thread it belongs to, or what stands for the kind of its documents; zero for the
+    /// workspace's sessions.
     pub(crate) parent: u128,
     /// Its order.
     pub(crate) order: Order,
@@ -64,6 +63,13 @@ pub(crate) struct Token {
 }
 
 impl Listing {
+    /// The documents of the kind with this word, newest first.
+    pub(crate) fn documents(kind: &str) -> Self {
+        let word: [u8; 32] = Sha256::digest(kind).into();
+        let parent = word.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte));
+        Self { list: List::Documents, parent, order: Order::Descending }
+    }
+
     /// The token as a client gets it.
     pub(crate) fn seal(self, token: Token) -> String {
         let mut bytes = vec![VERSION, self.list as u8];

@@ -1,4 +1,5 @@
-//! The request bodies: each shape once, with the limits that its reader holds (decision 003).
+//! The request bodies: each shape once, with the limits that its reader holds (decision 003). What is made of
+//! no parts that others have stands in its resource's folder.
 //!
 //! The readers are `protocol`'s and `kernel::rules`'; that they and these shapes say the same is what the
 //! tests of this folder are for.
@@ -38,10 +39,6 @@ pub(crate) struct Shape {
 
 pub(crate) const AGENT_CREATE: Shape = Shape { name: "AgentCreateParams", schema: agent_create };
 pub(crate) const AGENT_UPDATE: Shape = Shape { name: "AgentUpdateParams", schema: agent_update };
-pub(crate) const ENVIRONMENT_CREATE: Shape =
-    Shape { name: "EnvironmentCreateParams", schema: environment_create };
-pub(crate) const ENVIRONMENT_UPDATE: Shape =
-    Shape { name: "EnvironmentUpdateParams", schema: environment_update };
 pub(crate) const SESSION_CREATE: Shape = Shape { name: "SessionCreateParams", schema: session_create };
 pub(crate) const SESSION_UPDATE: Shape = Shape { name: "SessionUpdateParams", schema: session_update };
 pub(crate) const EVENTS_SEND: Shape = Shape { name: "EventsSendParams", schema: events_send };
@@ -104,26 +101,6 @@ fn agent_update() -> Value {
     ];
     let last = [optional("metadata", named("MetadataPatchParams"))];
     object(first.into_iter().chain(agent_rest()).chain(last))
-}
-
-fn environment_create() -> Value {
-    object([
-        required("name", text(1, limits::NAME_CHARS)),
-        optional("description", text(0, limits::DESCRIPTION_CHARS)),
-        optional("config", named("EnvironmentConfigParams")),
-        optional("metadata", named("MetadataParams")),
-        optional("scope", one_of(&["organization"])),
-    ])
-}
-
-fn environment_update() -> Value {
-    object([
-        optional("name", text(1, limits::NAME_CHARS)),
-        optional("description", text(0, limits::DESCRIPTION_CHARS)),
-        optional("config", named("EnvironmentConfigParams")),
-        optional("metadata", named("MetadataPatchParams")),
-        optional("scope", one_of(&["organization"])),
-    ])
 }
 
 fn config() -> Value {

@@ -3,7 +3,7 @@
 pub(crate) mod bodies;
 mod paths;
 pub(crate) mod queries;
-mod shape;
+pub(crate) mod shape;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -13,12 +13,12 @@ use std::sync::LazyLock;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use protocol::{agent::Agent, environment::Environment, error::ErrorBody, event::Event, session};
+use protocol::error::ErrorBody;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::routes::{self, models::Model};
+use crate::{operation::Operation, routes};
 
 /// The document as it is served: built once.
 pub(crate) static SERVED: LazyLock<Served> = LazyLock::new(|| {
@@ -77,10 +77,11 @@ fn schemas() -> Map<String, Value> {
     answers(&mut generator);
     let mut schemas = generator.take_definitions(true);
     schemas.values_mut().for_each(outward);
-    let listed: BTreeSet<_> = routes::operations().filter_map(|operation| operation.answer.page()).collect();
+    let listed = routes::operations().filter_map(|operation| Some((operation.answer.listed()?.name)()));
+    let listed: BTreeSet<_> = listed.collect();
     // Of these the pages have forms of their own.
-    for name in listed.into_iter().filter(|name| !["Session", "Model"].contains(name)) {
-        schemas.insert(format!("{name}Page"), page(name, &["next_page"]));
+    for name in listed.into_iter().filter(|name| !["Session", "Model"].contains(&&**name)) {
+        schemas.insert(format!("{name}Page"), page(&name, &["next_page"]));
     }
     schemas.insert("SessionPage".into(), page("Session", &["next_page", "prev_page"]));
     schemas.insert("ModelPage".into(), models());
@@ -107,13 +108,12 @@ fn outward(value: &mut Value) {
     }
 }
 
+/// What the operations answer with, threads before the events in them, and what refusals are.
 fn answers(generator: &mut SchemaGenerator) {
-    generator.subschema_for::<Agent>();
-    generator.subschema_for::<Environment>();
-    generator.subschema_for::<session::Session>();
-    generator.subschema_for::<session::Thread>();
-    generator.subschema_for::<Event>();
-    generator.subschema_for::<Model>();
+    let of_events = |operation: &&Operation| operation.name.starts_with("sessions.events.");
+    let (events, others): (Vec<_>, Vec<_>) = routes::operations().partition(of_events);
+    let answers = others.into_iter().chain(events).filter_map(|operation| operation.answer.made_of());
+    answers.for_each(|answer| (answer.describe)(generator));
     generator.subschema_for::<ErrorBody>();
 }
 

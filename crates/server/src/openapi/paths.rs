@@ -88,7 +88,7 @@ fn served(operation: &Operation) -> Value {
     let mut parameters = of_path(operation.path);
     parameters.extend(operation.query.iter().map(super::queries::Parameter::written));
     parameters.push(parameter("beta"));
-    if operation.answer == Good::Stream {
+    if matches!(operation.answer, Good::Stream) {
         parameters.push(parameter("last-event-id"));
     }
     parameters.push(parameter("workspace"));
@@ -162,8 +162,8 @@ fn own_door(door: &own::Door) -> Value {
 
 fn good(answer: Good) -> Option<Value> {
     let (about, schema) = match answer {
-        Good::One(name) => ("As it is now.", named(name)),
-        Good::Page(name) => ("One page.", named(&format!("{name}Page"))),
+        Good::One(of) => ("As it is now.", named(&(of.name)())),
+        Good::Page(of) => ("One page.", named(&format!("{}Page", (of.name)()))),
         Good::Sent => {
             let data = json!({"type": "array", "items": named("Event")});
             (
@@ -283,25 +283,34 @@ pub(super) fn shared_parameters() -> Map<String, Value> {
     shared
 }
 
-fn path_schemas() -> [(&'static str, Value); 5] {
+/// What stands in the paths of what is served, by its name.
+fn path_schemas() -> Vec<(&'static str, Value)> {
     let generator = &mut SchemaGenerator::default();
-    [
-        ("agent_id", id::Id::<id::Agent>::json_schema(generator).to_value()),
-        ("environment_id", id::Id::<id::Environment>::json_schema(generator).to_value()),
-        ("session_id", id::Id::<id::Session>::json_schema(generator).to_value()),
-        ("thread_id", id::Id::<id::Thread>::json_schema(generator).to_value()),
-        (
-            "model_id",
-            json!({"type": "string", "minLength": 1, "maxLength": limits::MODEL_CHARS, "format": "model-id"}),
-        ),
-    ]
+    let served = routes::operations().filter(|operation| operation.is_served());
+    let mut known: Vec<(&str, Value)> = Vec::new();
+    for name in served.flat_map(|operation| names(operation.path)) {
+        let schema = match id::described(name, generator) {
+            Some(schema) => schema.to_value(),
+            None => json!({
+                "type": "string", "minLength": 1, "maxLength": limits::MODEL_CHARS, "format": "model-id",
+            }),
+        };
+        if known.iter().all(|(known, _)| *known != name) {
+            known.push((name, schema));
+        }
+    }
+    known
+}
+
+/// The names of the parameters in a path.
+fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
 /// The parameters in a path; those of resources that Heddle does not have are any text.
-fn of_path(path: &str) -> Vec<Value> {
-    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+fn of_path(path: &'static str) -> Vec<Value> {
     let known = path_schemas();
-    names
+    names(path)
         .map(|name| {
             if known.iter().any(|(known, _)| *known == name) {
                 parameter(name)

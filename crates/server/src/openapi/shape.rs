@@ -15,25 +15,25 @@ enum Presence {
 
 /// One field of an object.
 #[derive(Debug, Clone)]
-pub(super) struct Field(Presence, &'static str, Value);
+pub(crate) struct Field(Presence, &'static str, Value);
 
 /// A field that must be there.
-pub(super) fn required(name: &'static str, shape: Value) -> Field {
+pub(crate) fn required(name: &'static str, shape: Value) -> Field {
     Field(Presence::Required, name, shape)
 }
 
 /// A field that may be left out or null.
-pub(super) fn optional(name: &'static str, shape: Value) -> Field {
+pub(crate) fn optional(name: &'static str, shape: Value) -> Field {
     Field(Presence::Optional, name, shape)
 }
 
 /// A field that may be left out and is never null.
-pub(super) fn kept(name: &'static str, shape: Value) -> Field {
+pub(crate) fn kept(name: &'static str, shape: Value) -> Field {
     Field(Presence::Kept, name, shape)
 }
 
 /// An object of these fields and no others.
-pub(super) fn object(fields: impl IntoIterator<Item = Field>) -> Value {
+pub(crate) fn object(fields: impl IntoIterator<Item = Field>) -> Value {
     let (mut properties, mut names) = (Map::new(), Vec::new());
     for Field(presence, name, shape) in fields {
         let shape = match presence {
@@ -54,12 +54,12 @@ pub(super) fn object(fields: impl IntoIterator<Item = Field>) -> Value {
 }
 
 /// An object of these fields that says its kind in `type`.
-pub(super) fn tagged(tag: &str, fields: impl IntoIterator<Item = Field>) -> Value {
+pub(crate) fn tagged(tag: &str, fields: impl IntoIterator<Item = Field>) -> Value {
     object(std::iter::once(required("type", constant(tag))).chain(fields))
 }
 
 /// One of several shapes.
-pub(super) fn either(shapes: impl IntoIterator<Item = Value>) -> Value {
+pub(crate) fn either(shapes: impl IntoIterator<Item = Value>) -> Value {
     json!({"anyOf": shapes.into_iter().collect::<Vec<_>>()})
 }
 
@@ -83,55 +83,55 @@ fn or_null(mut shape: Value) -> Value {
 }
 
 /// Nothing but null.
-pub(super) fn null() -> Value {
+pub(crate) fn null() -> Value {
     json!({"type": "null"})
 }
 
 /// A string of `min` to `max` characters.
-pub(super) fn text(min: usize, max: usize) -> Value {
+pub(crate) fn text(min: usize, max: usize) -> Value {
     json!({"type": "string", "minLength": min, "maxLength": max})
 }
 
 /// A string of any length.
-pub(super) fn any_text() -> Value {
+pub(crate) fn any_text() -> Value {
     json!({"type": "string"})
 }
 
 /// The same string, which must also match `pattern`, as `examples` do.
-pub(super) fn like(mut text: Value, pattern: &str, examples: &[&str]) -> Value {
+pub(crate) fn like(mut text: Value, pattern: &str, examples: &[&str]) -> Value {
     text["pattern"] = json!(pattern);
     text["examples"] = json!(examples);
     text
 }
 
 /// The same shape with a word on what it is.
-pub(super) fn said(mut shape: Value, description: &str) -> Value {
+pub(crate) fn said(mut shape: Value, description: &str) -> Value {
     shape["description"] = json!(description);
     shape
 }
 
 /// Exactly this string.
-pub(super) fn constant(text: &str) -> Value {
+pub(crate) fn constant(text: &str) -> Value {
     json!({"type": "string", "const": text})
 }
 
 /// One of these strings.
-pub(super) fn one_of(names: &[&str]) -> Value {
+pub(crate) fn one_of(names: &[&str]) -> Value {
     json!({"type": "string", "enum": names})
 }
 
 /// `true` or `false`.
-pub(super) fn boolean() -> Value {
+pub(crate) fn boolean() -> Value {
     json!({"type": "boolean"})
 }
 
 /// A whole number of `min` to `max`.
-pub(super) fn whole(min: u64, max: u64) -> Value {
+pub(crate) fn whole(min: u64, max: u64) -> Value {
     json!({"type": "integer", "minimum": min, "maximum": max})
 }
 
 /// A list of `min` to `max` elements.
-pub(super) fn list(min: usize, max: usize, items: Value) -> Value {
+pub(crate) fn list(min: usize, max: usize, items: Value) -> Value {
     let mut list = json!({"type": "array", "items": items});
     if min > 0 {
         list["minItems"] = json!(min);
@@ -141,11 +141,11 @@ pub(super) fn list(min: usize, max: usize, items: Value) -> Value {
 }
 
 /// A list that Heddle takes only empty: what it would hold is not supported yet.
-pub(super) fn unserved() -> Value {
+pub(crate) fn unserved() -> Value {
     said(json!({"type": "array", "maxItems": 0}), "Not supported yet: leave it out, or empty.")
 }
 
 /// A schema among the components.
-pub(super) fn named(name: &str) -> Value {
+pub(crate) fn named(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }

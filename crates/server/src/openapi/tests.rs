@@ -61,6 +61,7 @@ fn who_may_only_read_may_ask_for_all_that_changes_nothing() {
 
 #[test]
 fn a_summary_is_the_first_line_of_its_file() {
+    let mut compared = 0;
     for operation in operations().filter(|operation| operation.is_served()) {
         let (resource, verb) = operation.name.rsplit_once('.').expect("a resource and a verb");
         let file = match (resource, verb) {
@@ -71,11 +72,14 @@ fn a_summary_is_the_first_line_of_its_file() {
             (resource, verb) => format!("{}/{verb}", resource.trim_start_matches("sessions.")),
         };
         let path = format!("{}/src/routes/{file}.rs", env!("CARGO_MANIFEST_DIR"));
-        let source = std::fs::read_to_string(&path).unwrap_or_else(|wrong| panic!("{path}: {wrong}"));
+        // What needs nothing of its own has no file either.
+        let Ok(source) = std::fs::read_to_string(&path) else { continue };
         let first = source.lines().next().unwrap_or_default();
         let said = first.split_once("`: ").map(|(_, said)| said.trim_end_matches('.'));
         assert_eq!(said, Some(operation.summary), "{}", operation.name);
+        compared += 1;
     }
+    assert!(compared >= 28, "{compared}");
 }
 
 #[test]

@@ -4,13 +4,12 @@
 use engine::{DocumentList, DocumentPage, Errand};
 use kernel::rules::document::{Document, Plain};
 use protocol::{Stamp, id::Id, page::RESOURCES};
-use store::Order;
 
 use crate::{
     answer::{Answer, trimmed},
     error::Problem,
     extract::Call,
-    page::{self, Items, List, Listing, Token},
+    page::{self, Items, Listing, Token},
 };
 
 /// Makes one of a body.
@@ -40,17 +39,18 @@ pub(super) async fn archive<D: Document>(call: Call) -> Result<Answer, Problem> 
 
 /// A page of them, newest first, by `include_archived`, `limit` and `page`, and by `created_at[gte]` and
 /// `created_at[lte]` where `dated`.
-pub(super) async fn list<D: Document>(call: Call, list: List, dated: bool) -> Result<Answer, Problem> {
+pub(super) async fn list<D: Document>(call: Call, dated: bool) -> Result<Answer, Problem> {
     let limit = call.query.limit(RESOURCES)?;
     let time = |name: &str| if dated { call.query.time(name) } else { Ok(None) };
     let (created_gte, created_lte) = (time("created_at[gte]")?, time("created_at[lte]")?);
     let include_archived = call.query.flag("include_archived")?;
-    let listing = Listing { list, parent: 0, order: Order::Descending };
+    let listing = Listing::documents(D::KIND);
     let token = listing.asked(&call.query)?;
     page::within(token, engine::Range { gte: created_gte, lte: created_lte, ..engine::Range::default() })?;
     let after = token.map(|token| (Stamp::from_micros(token.key as i64), token.id));
     let bytes = call.page_bytes();
-    let mut wanted = DocumentList { parent: None, created_gte, created_lte, include_archived, after, limit, bytes };
+    let mut wanted =
+        DocumentList { parent: None, created_gte, created_lte, include_archived, after, limit, bytes };
     let (mut items, mut last) = (Items::new(limit, bytes), None);
     'page: loop {
         wanted.limit = limit + 1 - items.len();

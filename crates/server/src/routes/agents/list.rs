@@ -2,11 +2,11 @@
 
 use protocol::agent::Agent;
 
-use crate::{answer::Answer, error::Problem, extract::Call, page::List, routes::verbs};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with a page of agents.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    verbs::list::<Agent>(call, List::Agents, true).await
+    verbs::list::<Agent>(call, true).await
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub(super) mod retrieve;
 pub(super) mod update;
 pub(super) mod versions;
 
+use protocol::agent::Agent;
+
 use crate::{
     openapi::{
         bodies,
@@ -19,24 +21,24 @@ use crate::{
 pub(super) const OPERATIONS: &[Operation] = &[
     get("/v1/agents", "agents.list", "the agents, newest first")
         .asks(&[CREATED_GTE, CREATED_LTE, ARCHIVED, LIMIT, PAGE])
-        .gives(Good::Page("Agent"), |call| Box::pin(list::run(call))),
+        .gives(Good::page::<Agent>(), |call| Box::pin(list::run(call))),
     post("/v1/agents", "agents.create", "saves an agent; MCP servers and skills are not supported yet")
         .takes(Body::Needed(bodies::AGENT_CREATE))
-        .gives(Good::One("Agent"), |call| Box::pin(create::run(call))),
+        .gives(Good::one::<Agent>(), |call| Box::pin(create::run(call))),
     get("/v1/agents/{agent_id}", "agents.retrieve", "one agent, now or as it was")
         .asks(&[parameter("version", Form::Whole, "The agent as it was in this version.")])
-        .gives(Good::One("Agent"), |call| Box::pin(retrieve::run(call))),
+        .gives(Good::one::<Agent>(), |call| Box::pin(retrieve::run(call))),
     post("/v1/agents/{agent_id}", "agents.update", "the next version of an agent")
         .takes(Body::Welcome(bodies::AGENT_UPDATE))
         .refuses(&[409])
-        .gives(Good::One("Agent"), |call| Box::pin(update::run(call))),
+        .gives(Good::one::<Agent>(), |call| Box::pin(update::run(call))),
     post(
         "/v1/agents/{agent_id}/archive",
         "agents.archive",
         "no new session may use it; those that run go on",
     )
-    .gives(Good::One("Agent"), |call| Box::pin(archive::run(call))),
+    .gives(Good::one::<Agent>(), |call| Box::pin(archive::run(call))),
     get("/v1/agents/{agent_id}/versions", "agents.versions.list", "an agent's versions, newest first")
         .asks(&[LIMIT, PAGE])
-        .gives(Good::Page("Agent"), |call| Box::pin(versions::run(call))),
+        .gives(Good::page::<Agent>(), |call| Box::pin(versions::run(call))),
 ];

@@ -2,11 +2,11 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, error::Problem, extract::Call, page::List, routes::verbs};
+use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 
 /// Answers with a page of environments.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    verbs::list::<Environment>(call, List::Environments, false).await
+    verbs::list::<Environment>(call, false).await
 }
 
 #[cfg(test)]

@@ -7,10 +7,14 @@ pub(super) mod list;
 pub(super) mod retrieve;
 pub(super) mod update;
 
+use protocol::{environment::Environment, limits};
+use serde_json::Value;
+
 use crate::{
     openapi::{
-        bodies,
+        bodies::Shape,
         queries::{ARCHIVED, Form, LIMIT, PAGE, parameter},
+        shape::{named, object, one_of, optional, required, text},
     },
     operation::{Body, Good, Operation, delete, get, post},
 };
@@ -19,21 +23,21 @@ use crate::{
 pub(super) const OPERATIONS: &[Operation] = &[
     get("/v1/environments", "environments.list", "the environments, newest first")
         .asks(&[ARCHIVED, LIMIT, PAGE])
-        .gives(Good::Page("Environment"), |call| Box::pin(list::run(call))),
+        .gives(Good::page::<Environment>(), |call| Box::pin(list::run(call))),
     post(
         "/v1/environments",
         "environments.create",
         "makes an environment; packages and self-hosted ones are not supported yet",
     )
-    .takes(Body::Needed(bodies::ENVIRONMENT_CREATE))
+    .takes(Body::Needed(CREATE))
     .refuses(&[409])
-    .gives(Good::One("Environment"), |call| Box::pin(create::run(call))),
+    .gives(Good::one::<Environment>(), |call| Box::pin(create::run(call))),
     get("/v1/environments/{environment_id}", "environments.retrieve", "one environment")
-        .gives(Good::One("Environment"), |call| Box::pin(retrieve::run(call))),
+        .gives(Good::one::<Environment>(), |call| Box::pin(retrieve::run(call))),
     post("/v1/environments/{environment_id}", "environments.update", "changes an environment in place")
-        .takes(Body::Welcome(bodies::ENVIRONMENT_UPDATE))
+        .takes(Body::Welcome(UPDATE))
         .refuses(&[409])
-        .gives(Good::One("Environment"), |call| Box::pin(update::run(call))),
+        .gives(Good::one::<Environment>(), |call| Box::pin(update::run(call))),
     delete(
         "/v1/environments/{environment_id}",
         "environments.delete",
@@ -51,5 +55,28 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "environments.archive",
         "no new session may use it; those that run go on",
     )
-    .gives(Good::One("Environment"), |call| Box::pin(archive::run(call))),
+    .gives(Good::one::<Environment>(), |call| Box::pin(archive::run(call))),
 ];
+
+const CREATE: Shape = Shape { name: "EnvironmentCreateParams", schema: create_shape };
+const UPDATE: Shape = Shape { name: "EnvironmentUpdateParams", schema: update_shape };
+
+fn create_shape() -> Value {
+    object([
+        required("name", text(1, limits::NAME_CHARS)),
+        optional("description", text(0, limits::DESCRIPTION_CHARS)),
+        optional("config", named("EnvironmentConfigParams")),
+        optional("metadata", named("MetadataParams")),
+        optional("scope", one_of(&["organization"])),
+    ])
+}
+
+fn update_shape() -> Value {
+    object([
+        optional("name", text(1, limits::NAME_CHARS)),
+        optional("description", text(0, limits::DESCRIPTION_CHARS)),
+        optional("config", named("EnvironmentConfigParams")),
+        optional("metadata", named("MetadataPatchParams")),
+        optional("scope", one_of(&["organization"])),
+    ])
+}

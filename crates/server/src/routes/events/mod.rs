@@ -38,7 +38,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
             LOG_LIMIT,
             PAGE,
         ])
-        .gives(Good::Page("Event"), |call| Box::pin(list::run(call))),
+        .gives(Good::page::<Event>(), |call| Box::pin(list::run(call))),
     post(
         "/v1/sessions/{session_id}/events",
         "sessions.events.send",

@@ -30,9 +30,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
             ),
             parameter("limit", Form::Limit(MODELS), "Items of a page; 0 is the default."),
         ])
-        .gives(Good::Page("Model"), |call| Box::pin(list::run(call))),
+        .gives(Good::page::<Model>(), |call| Box::pin(list::run(call))),
     get("/v1/models/{model_id}", "models.retrieve", "one model")
-        .gives(Good::One("Model"), |call| Box::pin(retrieve::run(call))),
+        .gives(Good::one::<Model>(), |call| Box::pin(retrieve::run(call))),
 ];
 
 /// Models of one page.

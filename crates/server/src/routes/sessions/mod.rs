@@ -11,6 +11,8 @@ use engine::Committed;
 use kernel::Input;
 use protocol::SessionId;
 
+use protocol::session::Session;
+
 use crate::{
     answer::Answer,
     error::Problem,
@@ -51,19 +53,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
             LIMIT,
             PAGE,
         ])
-        .gives(Good::Page("Session"), |call| Box::pin(list::run(call))),
+        .gives(Good::page::<Session>(), |call| Box::pin(list::run(call))),
     post(
         "/v1/sessions",
         "sessions.create",
         "opens a session; resources, vaults and budgets are not supported yet",
     )
     .takes(Body::Needed(bodies::SESSION_CREATE))
-    .gives(Good::One("Session"), |call| Box::pin(create::run(call))),
+    .gives(Good::one::<Session>(), |call| Box::pin(create::run(call))),
     get("/v1/sessions/{session_id}", "sessions.retrieve", "one session")
-        .gives(Good::One("Session"), |call| Box::pin(retrieve::run(call))),
+        .gives(Good::one::<Session>(), |call| Box::pin(retrieve::run(call))),
     post("/v1/sessions/{session_id}", "sessions.update", "title, metadata, and the tools of an idle session")
         .takes(Body::Welcome(bodies::SESSION_UPDATE))
-        .gives(Good::One("Session"), |call| Box::pin(update::run(call))),
+        .gives(Good::one::<Session>(), |call| Box::pin(update::run(call))),
     delete("/v1/sessions/{session_id}", "sessions.delete", "removes a session and its history")
         .gives(Good::Gone("session_deleted"), |call| Box::pin(delete::run(call))),
     post(
@@ -71,7 +73,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "sessions.archive",
         "ends a session for good; its history stays",
     )
-    .gives(Good::One("Session"), |call| Box::pin(archive::run(call))),
+    .gives(Good::one::<Session>(), |call| Box::pin(archive::run(call))),
 ];
 
 /// No such session.

@@ -7,7 +7,7 @@ pub(super) mod prompt;
 pub(super) mod retrieve;
 pub(super) mod stream;
 
-use protocol::{SessionId, ThreadId, session::Thread};
+use protocol::{SessionId, ThreadId, event::Event, session::Thread};
 
 use crate::{
     error::Problem,
@@ -25,22 +25,22 @@ pub(super) const OPERATIONS: &[Operation] = &[
         "a session's threads, the primary first",
     )
     .asks(&[STATUSES, LOG_LIMIT, PAGE])
-    .gives(Good::Page("Thread"), |call| Box::pin(list::run(call))),
+    .gives(Good::page::<Thread>(), |call| Box::pin(list::run(call))),
     get("/v1/sessions/{session_id}/threads/{thread_id}", "sessions.threads.retrieve", "one thread")
-        .gives(Good::One("Thread"), |call| Box::pin(retrieve::run(call))),
+        .gives(Good::one::<Thread>(), |call| Box::pin(retrieve::run(call))),
     post(
         "/v1/sessions/{session_id}/threads/{thread_id}/archive",
         "sessions.threads.archive",
         "ends a child thread",
     )
-    .gives(Good::One("Thread"), |call| Box::pin(archive::run(call))),
+    .gives(Good::one::<Thread>(), |call| Box::pin(archive::run(call))),
     get(
         "/v1/sessions/{session_id}/threads/{thread_id}/events",
         "sessions.threads.events.list",
         "what happened on one thread",
     )
     .asks(&[ORDER, LOG_LIMIT, PAGE])
-    .gives(Good::Page("Event"), |call| Box::pin(events::run(call))),
+    .gives(Good::page::<Event>(), |call| Box::pin(events::run(call))),
     get(
         "/v1/sessions/{session_id}/threads/{thread_id}/stream",
         "sessions.threads.events.stream",
