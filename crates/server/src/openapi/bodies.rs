@@ -13,8 +13,8 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::shape::{
-    any_text, boolean, constant, either, kept, like, list, named, null, object, one_of, optional, required,
-    said, tagged, text, unserved, whole,
+    self, any_text, boolean, constant, either, kept, like, list, named, null, object, one_of, optional,
+    required, said, tagged, text, unserved, whole,
 };
 use super::web;
 
@@ -37,11 +37,18 @@ pub(crate) struct Shape {
     pub(crate) schema: fn() -> Value,
 }
 
-pub(crate) const AGENT_CREATE: Shape = Shape { name: "AgentCreateParams", schema: agent_create };
-pub(crate) const AGENT_UPDATE: Shape = Shape { name: "AgentUpdateParams", schema: agent_update };
-pub(crate) const SESSION_CREATE: Shape = Shape { name: "SessionCreateParams", schema: session_create };
-pub(crate) const SESSION_UPDATE: Shape = Shape { name: "SessionUpdateParams", schema: session_update };
-pub(crate) const EVENTS_SEND: Shape = Shape { name: "EventsSendParams", schema: events_send };
+impl Shape {
+    /// The shape of this name.
+    pub(crate) const fn new(name: &'static str, schema: fn() -> Value) -> Self {
+        Self { name, schema }
+    }
+}
+
+pub(crate) const AGENT_CREATE: Shape = Shape::new("AgentCreateParams", agent_create);
+pub(crate) const AGENT_UPDATE: Shape = Shape::new("AgentUpdateParams", agent_update);
+pub(crate) const SESSION_CREATE: Shape = Shape::new("SessionCreateParams", session_create);
+pub(crate) const SESSION_UPDATE: Shape = Shape::new("SessionUpdateParams", session_update);
+pub(crate) const EVENTS_SEND: Shape = Shape::new("EventsSendParams", events_send);
 
 /// Every shape that bodies have in common, by its name.
 pub(super) fn shared() -> Vec<(&'static str, Value)> {
@@ -74,7 +81,7 @@ fn id<K: Kind>() -> Value {
 }
 
 /// What creating and changing an agent take alike.
-fn agent_rest() -> Vec<super::shape::Field> {
+fn agent_rest() -> Vec<shape::Field> {
     vec![
         optional("description", text(0, limits::DESCRIPTION_CHARS)),
         optional("system", text(0, limits::SYSTEM_CHARS)),
@@ -88,7 +95,7 @@ fn agent_rest() -> Vec<super::shape::Field> {
 
 fn agent_create() -> Value {
     let first = [required("name", text(1, limits::NAME_CHARS)), required("model", named("ModelParams"))];
-    let last = [optional("metadata", named("MetadataParams"))];
+    let last = [shape::metadata()];
     object(first.into_iter().chain(agent_rest()).chain(last))
 }
 
@@ -99,7 +106,7 @@ fn agent_update() -> Value {
         kept("name", text(1, limits::NAME_CHARS)),
         kept("model", named("ModelParams")),
     ];
-    let last = [optional("metadata", named("MetadataPatchParams"))];
+    let last = [shape::metadata_patch()];
     object(first.into_iter().chain(agent_rest()).chain(last))
 }
 
@@ -204,7 +211,7 @@ fn session_create() -> Value {
         required("agent", named("SessionAgentParams")),
         required("environment_id", id::<protocol::id::Environment>()),
         optional("title", text(0, limits::NAME_CHARS)),
-        optional("metadata", named("MetadataParams")),
+        shape::metadata(),
         optional("resources", unserved()),
         optional("vault_ids", unserved()),
         optional("budget", said(null(), "Not supported yet.")),
@@ -216,7 +223,7 @@ fn session_update() -> Value {
     let tools = optional("tools", list(0, limits::TOOLS, named("ToolParams")));
     object([
         optional("title", text(0, limits::NAME_CHARS)),
-        optional("metadata", named("MetadataPatchParams")),
+        shape::metadata_patch(),
         optional("vault_ids", unserved()),
         optional("budget", said(null(), "Not supported yet.")),
         optional("agent", object([tools, optional("mcp_servers", unserved())])),

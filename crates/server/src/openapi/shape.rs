@@ -32,6 +32,16 @@ pub(crate) fn kept(name: &'static str, shape: Value) -> Field {
     Field(Presence::Kept, name, shape)
 }
 
+/// The owner's own notes.
+pub(crate) fn metadata() -> Field {
+    optional("metadata", named("MetadataParams"))
+}
+
+/// A change of the owner's own notes.
+pub(crate) fn metadata_patch() -> Field {
+    optional("metadata", named("MetadataPatchParams"))
+}
+
 /// An object of these fields and no others.
 pub(crate) fn object(fields: impl IntoIterator<Item = Field>) -> Value {
     let (mut properties, mut names) = (Map::new(), Vec::new());

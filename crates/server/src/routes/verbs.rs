@@ -1,7 +1,7 @@
 //! What every resource that is kept as a document can do: the verbs of its rows, as far as they need nothing
 //! that is special to it.
 
-use engine::{DocumentList, DocumentPage, Errand};
+use engine::{DocumentError, DocumentList, DocumentPage, Engine, Errand};
 use kernel::rules::document::{Document, Plain};
 use protocol::{Stamp, id::Id, page::RESOURCES};
 
@@ -35,6 +35,15 @@ pub(super) async fn update<D: Plain>(call: Call) -> Result<Answer, Problem> {
 pub(super) async fn archive<D: Document>(call: Call) -> Result<Answer, Problem> {
     let id = named::<D>(&call)?;
     Ok(told(call.engine().archive_document::<D>(errand(&call), id).await?))
+}
+
+/// Removes one in the way that is said.
+pub(super) async fn delete<D: Document>(
+    call: Call,
+    remove: impl AsyncFnOnce(&Engine, Errand<'_>, Id<D::Kind>) -> Result<Vec<u8>, DocumentError>,
+) -> Result<Answer, Problem> {
+    let id = named::<D>(&call)?;
+    Ok(told(remove(call.engine(), errand(&call), id).await?))
 }
 
 /// A page of them, newest first, by `include_archived`, `limit` and `page`, and by `created_at[gte]` and

@@ -7,9 +7,11 @@ use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
 /// Answers with the id of what is gone. A session that is terminated is no hindrance, and with `force` none
 /// is: they go on.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let id = verbs::named::<Environment>(&call)?;
     let force = call.query.flag("force")?;
-    Ok(verbs::told(call.engine().delete_environment(verbs::errand(&call), id, force).await?))
+    verbs::delete::<Environment>(call, async |engine, errand, id| {
+        engine.delete_environment(errand, id, force).await
+    })
+    .await
 }
 
 #[cfg(test)]

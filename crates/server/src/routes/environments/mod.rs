@@ -14,7 +14,7 @@ use crate::{
     openapi::{
         bodies::Shape,
         queries::{ARCHIVED, Form, LIMIT, PAGE, parameter},
-        shape::{named, object, one_of, optional, required, text},
+        shape::{metadata, metadata_patch, named, object, one_of, optional, required, text},
     },
     operation::{Body, Good, Operation, delete, get, post},
 };
@@ -58,15 +58,15 @@ pub(super) const OPERATIONS: &[Operation] = &[
     .gives(Good::one::<Environment>(), |call| Box::pin(archive::run(call))),
 ];
 
-const CREATE: Shape = Shape { name: "EnvironmentCreateParams", schema: create_shape };
-const UPDATE: Shape = Shape { name: "EnvironmentUpdateParams", schema: update_shape };
+const CREATE: Shape = Shape::new("EnvironmentCreateParams", create_shape);
+const UPDATE: Shape = Shape::new("EnvironmentUpdateParams", update_shape);
 
 fn create_shape() -> Value {
     object([
         required("name", text(1, limits::NAME_CHARS)),
         optional("description", text(0, limits::DESCRIPTION_CHARS)),
         optional("config", named("EnvironmentConfigParams")),
-        optional("metadata", named("MetadataParams")),
+        metadata(),
         optional("scope", one_of(&["organization"])),
     ])
 }
@@ -76,7 +76,7 @@ fn update_shape() -> Value {
         optional("name", text(1, limits::NAME_CHARS)),
         optional("description", text(0, limits::DESCRIPTION_CHARS)),
         optional("config", named("EnvironmentConfigParams")),
-        optional("metadata", named("MetadataPatchParams")),
+        metadata_patch(),
         optional("scope", one_of(&["organization"])),
     ])
 }
