@@ -203,6 +203,12 @@ mod tests {
             (408, "", FailureClass::Unavailable, "The model provider at http://provider failed (408)."),
             (500, "", FailureClass::Unavailable, "The model provider at http://provider failed (500)."),
             (503, "", FailureClass::Unavailable, "The model provider at http://provider failed (503)."),
+            (409, "", FailureClass::Unavailable, "The model provider at http://provider failed (409)."),
+            (421, "", FailureClass::Unavailable, "The model provider at http://provider failed (421)."),
+            (423, "", FailureClass::Unavailable, "The model provider at http://provider failed (423)."),
+            (424, "", FailureClass::Unavailable, "The model provider at http://provider failed (424)."),
+            (425, "", FailureClass::Unavailable, "The model provider at http://provider failed (425)."),
+            (499, "", FailureClass::Unavailable, "The model provider at http://provider failed (499)."),
             (
                 401,
                 "no",

@@ -135,6 +135,10 @@ mod tests {
         assert_eq!(full.class, FailureClass::Full);
         let unsaid = super::bound(&prompt(Some((1_000_000, 1)), &[4]), &Route::script("m"));
         assert_eq!(unsaid, Ok(8_192), "nobody said how much the model reads");
+        for nearly in [prompt(Some((127_500, 1)), &[4]), prompt(None, &[4 * 127_500])] {
+            let unsaid = super::bound(&nearly, &Route::script("m"));
+            assert_eq!(unsaid, Ok(8_192), "what is guessed shortens nothing");
+        }
         assert!(
             full.message.contains("31800 of the 32768 tokens") && full.message.contains("`window`"),
             "{full}"

@@ -311,6 +311,9 @@ mod tests {
         assert!(!told("/b", Err(Problem::internal("nobody knows"))).await);
         assert!(told("/a", Err(refused())).await);
         assert!(!told("/a", Ok(())).await);
+        // A repeat that is refused says nothing of its first attempt, which may have been done.
+        working.enter(ONE, &named("/a", true)).await.end(&Err::<(), _>(refused()));
+        assert!(!working.enter(ONE, &named("/a", true)).await.was_refused());
         assert!(working.lock().refused.is_empty());
         for number in 0..=REFUSED {
             assert!(told(&number.to_string(), Err(refused())).await);

@@ -203,3 +203,22 @@ async fn who_comes_in_the_middle_of_a_request_is_shown_nothing_of_it_behind_its_
     }
     assert_eq!(shown, "three four");
 }
+
+#[tokio::test]
+async fn no_delta_follows_one_that_was_shed() {
+    let large: &'static str = Box::leak("x".repeat(300 * 1024).into_boxed_str());
+    let mut pieces = vec!["a", large];
+    pieces.extend([" more"; 200]);
+    let world = world(Store::memory(), vec![Act::Halt(pieces.leak())]).await;
+    let session = world.open(vec![]).await;
+    let mut feed = world.follow(session).await;
+    world.send(session, vec![message("hi")]).await;
+    while !matches!(feed.next().await.unwrap(), Some(Frame::Delta { .. })) {}
+    world.puppet.go.notify_one();
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let frames = until(&mut feed, "span.model_request_end").await;
+    let shown = names(&frames);
+    assert!(!shown.contains(&"delta"), "{shown:?}");
+}

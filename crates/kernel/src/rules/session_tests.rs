@@ -212,3 +212,27 @@ fn what_a_web_tool_may_reach_is_within_what_the_network_reaches() {
         assert_eq!(reachable(&tools(harmless), &limited(&[]), "agent.tools"), Ok(()));
     }
 }
+
+#[test]
+fn a_member_of_a_roster_needs_a_route_and_must_not_be_archived() {
+    use crate::rules::roster::{self, Found};
+    use protocol::roster::Sent;
+    let everything = Routes(vec![Route::script("*")]);
+    let body = json!({"name": "helper", "model": "gpt"});
+    let helper =
+        agents::create(body, &everything, AgentId::from_bits(9), Stamp::from_micros(1)).expect("legal").0;
+    let sent = [Sent::Agent { id: AgentId::from_bits(9), version: None }];
+    let agent = agents::enlist(saved(), &sent, &[Some(helper.clone())], false).expect("legal");
+    let alone = effective(&agent, Overrides::NONE, &routes()).expect("legal");
+    let whole = |member: Agent, routes: &Routes| {
+        roster::whole(&agent, &alone, vec![Some(Found { agent: member, multiagent: None })], routes)
+    };
+    assert!(whole(helper.clone(), &everything).is_ok());
+    let archived = Agent { archived_at: Some(Stamp::from_micros(2)), ..helper.clone() };
+    for (wrong, said) in [(whole(helper, &routes()), "`gpt`"), (whole(archived, &everything), "is archived")]
+    {
+        let wrong = wrong.expect_err(said);
+        assert_eq!(wrong.path, "agent.multiagent.agents.0");
+        assert!(wrong.message.contains(said), "{}", wrong.message);
+    }
+}

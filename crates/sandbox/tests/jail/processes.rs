@@ -87,6 +87,20 @@ fn pid_1_cannot_be_killed_from_inside() {
     }
 }
 
+/// What has a handler interrupts pid 1, and many signals at once overflow the stack that handlers run on.
+#[test]
+fn pid_1_has_a_handler_for_no_signal() {
+    let mut jail = alone();
+    jail.bash("true");
+    let outer = jail.jail.pid();
+    let children = std::fs::read_to_string(format!("/proc/{outer}/task/{outer}/children")).unwrap();
+    let children: Vec<&str> = children.split_whitespace().collect();
+    let [inner] = children[..] else { panic!("{children:?}") };
+    let status = std::fs::read_to_string(format!("/proc/{inner}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t"));
+    assert_eq!(caught, Some("0000000000000000"), "{status}");
+}
+
 #[test]
 fn neither_pid_1_nor_a_sibling_can_be_traced() {
     let world = World::new();
