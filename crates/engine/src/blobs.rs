@@ -18,7 +18,7 @@ use protocol::{
 use store::{Blob, Owner, Pin, Write};
 use tools::Outcome;
 
-use crate::{Engine, live::lock};
+use crate::{Engine, lock::lock};
 
 /// How many lost blobs are known to have been named in the log; beyond it all are forgotten and named again.
 const NAMED: usize = 1_024;

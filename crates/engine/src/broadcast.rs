@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::{EventId, limits, prompt::DeltaKind};
 use tokio::{sync::Notify, time::Instant};
 
-use crate::live::{Commit, lock};
+use crate::{lock::lock, published::Commit};
 
 /// What a live session tells.
 #[derive(Debug, Clone)]

@@ -10,9 +10,10 @@ use tools::Call;
 
 use crate::{
     Engine, blobs,
-    jobs::{Said, deliver, failed, ran},
-    live::{Live, lock},
+    live::Live,
+    lock::lock,
     log,
+    outcome::{Said, deliver, failed, ran},
 };
 
 /// How far a call is.

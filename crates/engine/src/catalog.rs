@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{Engine, live::lock};
+use crate::{Engine, lock::lock};
 
 /// How long a provider may take to say what it has.
 const ASKED: Duration = Duration::from_secs(5);

@@ -14,16 +14,18 @@ use tokio::sync::oneshot;
 
 use crate::{
     Engine,
-    attempts::{self, Attempt},
-    blobs,
+    attempt::Attempt,
+    attempts, blobs,
     broadcast::{Broadcast, Flow},
     fault::{CommitError, Fault},
-    live::{Commit, Committed, Pending, State, lock},
+    live::{Committed, Pending, State},
+    lock::lock,
     log,
     over::{Over, part},
+    published::Commit,
     sessions::Work,
     summary::{self, Snapshot},
-    taken::{Accepted, Taken},
+    taken::{Accepted, Taken, Written},
 };
 
 /// How often a lost race is run again before it is a fault.
@@ -293,14 +295,6 @@ struct Batch<'a> {
     commits: Vec<Written>,
 }
 
-/// One commit of a batch.
-pub(crate) struct Written {
-    first: u64,
-    pub(crate) facts: Vec<Fact>,
-    /// Bytes of it in the log.
-    bytes: usize,
-}
-
 impl Batch<'_> {
     async fn answer(&mut self, pending: &Pending) -> Result<Result<Taken, CommitError>, CommitError> {
         let foreign = pending.workspace.is_some_and(|workspace| workspace != self.state.workspace);
@@ -388,7 +382,13 @@ impl Batch<'_> {
         }
         (self.state, self.head) = (Arc::new(state), None);
         let head = self.head()?;
-        let receipt = attempt.map(|attempt| attempt.kept(&facts, accepted, &self.state));
+        let receipt = attempt.map(|attempt| {
+            if accepted.is_empty() {
+                return attempt.kept_of(&self.state.snapshot);
+            }
+            let primary = self.state.session.primary();
+            attempt.kept(&facts, accepted, primary.map(|primary| Viewer::Session { primary: primary.id }))
+        });
         let append = append(first, &facts, head, receipt)?;
         let bytes = append.body.len();
         self.writes.push(Write::Append(append));

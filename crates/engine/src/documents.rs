@@ -13,7 +13,7 @@ use protocol::{Invalid, Stamp, WorkspaceId, id::Id, resource::Resource};
 use serde_json::{Value, json};
 use store::{DocumentQuery, Kind, Listed, Order, Write};
 
-use crate::{Engine, attempts::Attempt, fault::Fault};
+use crate::{Engine, attempt::Attempt, fault::Fault};
 
 /// Attempts at a change that others race with. At each one somebody got through, so this many writers of
 /// one document at once all do.

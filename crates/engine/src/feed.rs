@@ -18,8 +18,8 @@ use crate::{
     broadcast::{Flow, Heard},
     counters::Watching,
     fault::{Fault, FollowError},
-    live::{Commit, Post, written},
     log,
+    published::{Commit, Post, written},
     sessions::Watch,
     summary::Summary,
 };

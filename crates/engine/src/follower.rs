@@ -9,13 +9,7 @@ use kernel::{Want, wants};
 use protocol::limits;
 use tokio::task::{AbortHandle, Id, JoinSet};
 
-use crate::{
-    Engine, damaged,
-    fault::CommitError,
-    jobs,
-    live::{Live, lock},
-    sessions::Work,
-};
+use crate::{Engine, damaged, fault::CommitError, jobs, live::Live, lock::lock, sessions::Work};
 
 /// How often a follower looks again without a nudge.
 const SWEEP: Duration = Duration::from_secs(30);

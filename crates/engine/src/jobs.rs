@@ -3,36 +3,30 @@
 use std::time::Duration;
 
 use kernel::{
-    Input, Piece, Refusal, Want,
+    Input, Piece, Want,
     answer::{Blocks, empty},
     call::Runner,
     thread::Request,
 };
 use protocol::{
-    EventId, SessionId, Stamp, ThreadId,
-    content::Block,
-    limits,
+    EventId, SessionId, Stamp, ThreadId, limits,
     prompt::{Answer, Delta, DeltaKind, Failure, FailureClass, Prompt},
     routes::Route,
     usage::Tokens,
 };
 use tokio::time::Instant;
-use tools::Outcome;
 
 use crate::{
     Engine, blobs,
     broadcast::Flow,
-    calls, damaged,
-    fault::{CommitError, Fault},
-    live::{Live, lock},
+    calls,
+    fault::Fault,
+    live::Live,
+    lock::lock,
     log,
+    outcome::{deliver, failed, ran},
     sessions::Work,
 };
-
-/// First pause of an outcome that the store would not take; it doubles.
-const PAUSE: Duration = Duration::from_millis(250);
-/// Longest such pause.
-const PAUSE_MAX: Duration = Duration::from_secs(15);
 
 /// Does what is wanted and brings the outcome home.
 pub(crate) async fn run(engine: Engine, live: Work, want: Want) {
@@ -77,50 +71,6 @@ pub(crate) async fn collapse(engine: Engine, live: Work, want: Want) {
         Want::Wake { .. } => return,
     };
     deliver(&engine, &live, input).await;
-}
-
-/// What became of what a job had to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// It stands in the log.
-    Counts,
-    /// It comes too late.
-    Late,
-    /// The same, but the store failed before, and an earlier try may stand in the log.
-    Doubted,
-}
-
-/// Commits an outcome, or the beginning of a call. It cost money or time, so a store that fails is asked
-/// again until it takes it.
-pub(crate) async fn deliver(engine: &Engine, live: &Live, input: Input) -> Said {
-    let (mut pause, mut late, mut told) = (PAUSE, Said::Late, false);
-    loop {
-        match engine.outcome(live.id, input.clone()).await {
-            Ok(_) => return Said::Counts,
-            // The next life reads in the log what came of it.
-            Err(CommitError::Stopping | CommitError::NotFound) => return Said::Late,
-            Err(CommitError::Refused(Refusal::Stale)) => return late,
-            Err(CommitError::Refused(refusal)) => {
-                tracing::error!(session = %live.id, ?refusal, "the law refused an outcome");
-                return late;
-            }
-            Err(wrong @ (CommitError::Fault(_) | CommitError::Conflict { .. })) => {
-                let (damage, full) = (wrong.is_damage(), wrong.is_full());
-                let times = if full { engine.unkept().now() } else { (!told).then_some(1) };
-                if let Some(times) = times {
-                    tracing::error!(session = %live.id, %wrong, times, "what a job brought could not be kept; trying again");
-                }
-                (late, told) = (Said::Doubted, damage);
-                // A stop is tried at once: what it refuses need not wait.
-                if engine.stopping() {
-                    tokio::time::sleep(pause).await;
-                } else {
-                    engine.stops_within(pause).await;
-                }
-                pause = if damage { damaged::longer(pause) } else { (pause * 2).min(PAUSE_MAX) };
-            }
-        }
-    }
 }
 
 async fn ask(engine: &Engine, live: &Live, thread: ThreadId, request: EventId) -> Option<Input> {
@@ -186,16 +136,6 @@ async fn prompt(engine: &Engine, live: &Live, thread: ThreadId) -> Result<Prompt
     let mut prompt = log::prompt(engine, live, thread).await?;
     blobs::fill(engine, live.id, &mut prompt).await;
     Ok(prompt)
-}
-
-const TOOL_FAILED: &str = "The server failed before this could be run to its end; its outcome is unknown. Check before you repeat it.";
-
-pub(crate) fn failed() -> Outcome {
-    Outcome { content: vec![Block::text(TOOL_FAILED)], is_error: true }
-}
-
-pub(crate) fn ran(thread: ThreadId, call: EventId, outcome: Outcome) -> Input {
-    Input::Ran { thread, call, content: outcome.content, is_error: outcome.is_error }
 }
 
 fn unreadable(live: &Live, fault: &Fault) -> Failure {

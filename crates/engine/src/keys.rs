@@ -15,6 +15,8 @@ use store::{CommitError, Document, DocumentQuery, Fault, Kind, Store, Write};
 const KIND: Kind = Kind::new("api_key");
 /// Bytes that a secret carries.
 const SECRET_BYTES: usize = 32;
+/// Attempts at a change of a key that others change at the same time.
+const RACES: u32 = 16;
 /// Most keys that one list shows.
 const LISTED: usize = 1_000;
 
@@ -118,18 +120,24 @@ pub async fn revoke(
     id: ApiKeyId,
     at: Stamp,
 ) -> Result<Option<Key>, Fault> {
-    let Some(found) = store.document(workspace, KIND, id.bits(), None).await? else {
-        return Ok(None);
-    };
-    let key = read(&found)?;
-    if key.revoked_at.is_some() {
-        return Ok(Some(key));
+    for _ in 0..RACES {
+        let Some(found) = store.document(workspace, KIND, id.bits(), None).await? else {
+            return Ok(None);
+        };
+        let key = read(&found)?;
+        if key.revoked_at.is_some() {
+            return Ok(Some(key));
+        }
+        let key = Key { revoked_at: Some(at), ..key };
+        let revoked = document(workspace, &key, at)?;
+        let revoked = Document { revision: found.revision + 1, version: found.version, ..revoked };
+        match store.commit(vec![Write::Revise(revoked)]).await {
+            // Somebody else was quicker.
+            Err(CommitError::Conflict { .. }) => {}
+            done => return committed(done).map(|()| Some(key)),
+        }
     }
-    let key = Key { revoked_at: Some(at), ..key };
-    let revoked = document(workspace, &key, at)?;
-    let revoked = Document { revision: found.revision + 1, version: found.version, ..revoked };
-    committed(store.commit(vec![Write::Revise(revoked)]).await)?;
-    Ok(Some(key))
+    committed(Err(CommitError::Conflict { write: 0 })).map(|()| None)
 }
 
 /// The live key with this hash; `None`: there is none.
@@ -199,6 +207,19 @@ mod tests {
         assert_eq!(find(&store, WORKSPACE, &hash(secret.expose())).await, Ok(None));
         assert_eq!(revoke(&store, WORKSPACE, key.id, Stamp::from_micros(3)).await, Ok(Some(revoked.clone())));
         assert_eq!(list(&store, WORKSPACE).await, Ok(vec![revoked]));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_key_is_revoked_by_many_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::sqlite(&folder.path().join("heddle.db")).unwrap();
+        for round in 0..20 {
+            let (key, _) = create(&store, WORKSPACE, "ci", AT, [round; 48]).await.unwrap();
+            let all = (0..8).map(|_| revoke(&store, WORKSPACE, key.id, AT));
+            for revoked in futures_util::future::join_all(all).await {
+                assert_eq!(revoked, Ok(Some(Key { revoked_at: Some(AT), ..key.clone() })));
+            }
+        }
     }
 
     #[tokio::test]

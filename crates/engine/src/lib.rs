@@ -4,6 +4,7 @@
 //! between them. What this crate keeps in memory can be lost at any moment without harm.
 
 mod agents;
+mod attempt;
 mod attempts;
 mod blobs;
 mod broadcast;
@@ -24,12 +25,15 @@ pub mod keys;
 mod lease;
 mod limiter;
 mod live;
+mod lock;
 mod log;
 mod opening;
+mod outcome;
 mod over;
 mod page;
 mod pictures;
 mod pins;
+mod published;
 mod reading;
 mod room;
 mod seldom;
@@ -58,7 +62,7 @@ pub use kernel::Tree;
 pub use crate::vital::ends;
 pub use crate::vital::words;
 pub use crate::{
-    attempts::{Attempt, Print, Recalled},
+    attempt::{Attempt, Print, Recalled},
     catalog::{KNOWN, Offer},
     clock::{Clock, Dice},
     commit::NewSession,
@@ -76,7 +80,7 @@ pub use crate::{
 use crate::{
     cache::Cache,
     limiter::RouteLimiters,
-    live::lock,
+    lock::lock,
     reading::Reading,
     sessions::{Sessions, Watch, Work},
     summary::{Hash, Snapshot, Summary},

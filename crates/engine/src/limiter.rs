@@ -12,7 +12,7 @@ use protocol::{
 };
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::live::lock;
+use crate::lock::lock;
 
 /// The limiter of every route, by its pattern.
 #[derive(Debug)]

@@ -1,25 +1,16 @@
 //! A live session: what this process keeps in memory of one that is at work or being watched.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool, atomic::Ordering};
-
-use kernel::{
-    Fact, Input, Note, Session, Transcript, What,
-    fact::decode,
-    view::{self, Viewer},
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
+
+use kernel::{Input, Session, Transcript};
 use protocol::{SessionId, Stamp, ThreadId, WorkspaceId, event::Event, memory};
 use tokio::sync::{Notify, oneshot};
 
-use crate::{
-    attempts::Attempt,
-    broadcast::Broadcast,
-    fault::{CommitError, Fault},
-    sessions::Holders,
-    summary::Hash,
-};
+use crate::{attempt::Attempt, broadcast::Broadcast, fault::CommitError, lock::lock, summary::Hash};
 
 /// One live session.
 #[derive(Debug)]
@@ -110,86 +101,11 @@ impl Scroll {
     }
 }
 
-/// The public part of one commit.
-#[derive(Debug)]
-pub(crate) struct Commit {
-    pub(crate) first: u64,
-    pub(crate) end: u64,
-    pub(crate) posts: Vec<Post>,
-    /// What the log takes for it.
-    pub(crate) bytes: usize,
-}
-
-/// An event of a commit, or an event that was queued by it.
-#[derive(Debug, Clone)]
-pub(crate) struct Post {
-    pub(crate) position: u64,
-    pub(crate) thread: ThreadId,
-    pub(crate) event: Arc<Event>,
-    pub(crate) queued: bool,
-    written: OnceLock<usize>,
-}
-
-impl Post {
-    /// Bytes of the event as it is written. It takes a while to know, and many ask.
-    pub(crate) fn written(&self) -> usize {
-        *self.written.get_or_init(|| written(&self.event))
-    }
-
-    /// The event as `viewer` sees it, if it does.
-    pub(crate) fn seen(&self, viewer: Viewer) -> Option<Arc<Event>> {
-        if self.queued {
-            return view::waits(self.thread, &self.event, viewer).then(|| Arc::clone(&self.event));
-        }
-        view::shown(self.thread, &self.event, viewer).map(|shown| match shown {
-            Cow::Borrowed(_) => Arc::clone(&self.event),
-            Cow::Owned(event) => Arc::new(event),
-        })
-    }
-}
-
-/// Bytes of an event as it is written; they are counted and not kept.
-pub(crate) fn written(event: &Event) -> usize {
-    let mut length = Length(0);
-    serde_json::to_writer(&mut length, event).map_or(0, |()| length.0)
-}
-
-struct Length(usize);
-
-impl io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Commit {
-    pub(crate) fn of(first: u64, facts: Vec<Fact>, bytes: usize) -> Self {
-        let end = first + facts.len() as u64;
-        let post = |(position, fact): (u64, Fact)| {
-            let (event, queued) = match fact.what {
-                What::Event { event, .. } => (event, false),
-                What::Note { note: Note::Queued { event, .. }, .. } => (*event, true),
-                What::Note { .. } => return None,
-            };
-            Some(Post {
-                position,
-                thread: fact.thread,
-                event: Arc::new(event),
-                queued,
-                written: OnceLock::new(),
-            })
-        };
-        Self { first, end, posts: (first..).zip(facts).filter_map(post).collect(), bytes }
-    }
-
-    pub(crate) fn read(row: &store::Row) -> Result<Self, Fault> {
-        Ok(Self::of(row.first, decode(&row.body).map_err(Fault::unreadable)?, row.body.len()))
-    }
+/// How many hold a live session.
+#[derive(Debug, Default)]
+pub(crate) struct Holders {
+    pub(crate) workers: AtomicUsize,
+    pub(crate) watchers: AtomicUsize,
 }
 
 impl Live {
@@ -226,9 +142,4 @@ impl Live {
     pub(crate) fn let_go(&self) -> (Option<Arc<State>>, BTreeMap<ThreadId, Scroll>) {
         (lock(&self.current).take(), std::mem::take(&mut lock(&self.scrolls)))
     }
-}
-
-/// Locks without minding a panic elsewhere: what is behind our locks is replaced whole, never half-changed.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

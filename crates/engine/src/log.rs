@@ -11,7 +11,9 @@ use protocol::{
 use crate::{
     Engine, blobs,
     fault::{CommitError, Fault},
-    live::{Commit, Live, Post, Scroll, State, lock},
+    live::{Live, Scroll, State},
+    lock::lock,
+    published::{Commit, Post},
     summary::Summary,
 };
 

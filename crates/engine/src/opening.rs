@@ -6,7 +6,7 @@ use store::Write;
 
 use crate::{
     Engine, NewSession,
-    attempts::Attempt,
+    attempt::Attempt,
     documents::{DocumentError, live},
     fault::{CommitError, Fault},
 };

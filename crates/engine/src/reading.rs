@@ -12,11 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{
-    Engine,
-    cache::Cache,
-    live::{Commit, lock},
-};
+use crate::{Engine, cache::Cache, lock::lock, published::Commit};
 
 /// How long a commit that nobody comes for is kept.
 const KEPT: Duration = Duration::from_secs(1);

@@ -3,10 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use kernel::wants;
 use protocol::{SessionId, ThreadId};
@@ -14,7 +11,8 @@ use protocol::{SessionId, ThreadId};
 use crate::{
     cache::Cache,
     counters::Counters,
-    live::{Live, Scroll, State, lock},
+    live::{Live, Scroll, State},
+    lock::lock,
 };
 
 /// See the file.
@@ -40,13 +38,6 @@ struct Kept {
 pub(crate) struct Folded {
     state: Arc<State>,
     scrolls: BTreeMap<ThreadId, Scroll>,
-}
-
-/// How many hold a live session.
-#[derive(Debug, Default)]
-pub(crate) struct Holders {
-    workers: AtomicUsize,
-    watchers: AtomicUsize,
 }
 
 impl Sessions {

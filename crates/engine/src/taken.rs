@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use kernel::view::Viewer;
+use kernel::{Fact, view::Viewer};
 use protocol::{EventId, Stamp, event::Event};
 
-use crate::{attempts, commit::Written, live::Committed};
+use crate::{attempt::said, live::Committed};
 
 /// See the file.
 pub(crate) struct Taken {
@@ -22,6 +22,14 @@ pub(crate) enum Accepted {
     Before(Vec<Event>),
 }
 
+/// One commit of a batch.
+pub(crate) struct Written {
+    pub(crate) first: u64,
+    pub(crate) facts: Vec<Fact>,
+    /// Bytes of it in the log.
+    pub(crate) bytes: usize,
+}
+
 impl Taken {
     pub(crate) fn told(self, written: &[Written], viewer: Option<Viewer>) -> Committed {
         let Self { accepted, head, at } = self;
@@ -30,11 +38,11 @@ impl Taken {
             Accepted::Now { ids, commits } => {
                 let own = commits.checked_sub(1).and_then(|last| written.get(last));
                 let facts = own.map(|own| own.facts.as_slice()).unwrap_or_default();
-                let shown = |fact| viewer.and_then(|viewer| attempts::said(fact, viewer));
-                let said = |id: &EventId| {
+                let shown = |fact| viewer.and_then(|viewer| said(fact, viewer));
+                let own = |id: &EventId| {
                     facts.iter().filter_map(shown).find(|event| event.id == *id).map(Cow::into_owned)
                 };
-                ids.iter().filter_map(said).collect()
+                ids.iter().filter_map(own).collect()
             }
         };
         Committed { accepted, head, at }

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use protocol::SessionId;
 use tokio::time::Instant;
 
-use crate::{Engine, fault::CommitError, live::lock};
+use crate::{Engine, fault::CommitError, lock::lock};
 
 /// First pause before a task begins again; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -156,7 +156,7 @@ pub mod ends {
 
     use tokio::sync::Notify;
 
-    use crate::live::lock;
+    use crate::lock::lock;
 
     /// By name of a task: its end.
     #[derive(Debug, Clone, Default)]

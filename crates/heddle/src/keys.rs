@@ -55,7 +55,16 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             seal::told(&open)
         ));
     }
-    let store = Store::sqlite(&data.join(DATABASE))?;
+    let database = data.join(DATABASE);
+    if seal::is_served(&data) && Store::is_older(&database) {
+        let message = format!(
+            "an older heddle serves {}, and this one would change its database under it: stop it first, or use its \
+             own `heddle keys`",
+            data.display()
+        );
+        return Err(message.into());
+    }
+    let store = Store::sqlite(&database)?;
     let now = Clock::wall().now();
     match flags.verb {
         Verb::Create { name } => {

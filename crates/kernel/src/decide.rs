@@ -19,8 +19,8 @@ use crate::{
     call::{Call, State},
     client,
     delegation::{self, Happened},
-    draft::Draft,
-    fact::{End, Fact, Note, Piece, Private, Tree},
+    draft::{Decision, Draft},
+    fact::{End, Note, Piece, Private, Tree},
     made::Made,
     mail,
     moment::Moment,
@@ -162,17 +162,6 @@ pub struct Opening {
     pub tree: Tree,
     /// What it begins with; empty for an idle session.
     pub events: Vec<ClientEvent>,
-}
-
-/// What was decided.
-#[derive(Debug, PartialEq)]
-pub struct Decision {
-    /// The facts, in log order; may be none.
-    pub facts: Vec<Fact>,
-    /// The session with these facts folded.
-    pub session: Session,
-    /// The ids of the client events that were accepted, in the order of the request.
-    pub accepted: Vec<EventId>,
 }
 
 /// Opens a session.

@@ -9,7 +9,6 @@ use protocol::{
 };
 
 use crate::{
-    decide::Decision,
     fact::{Fact, Note, Private, What},
     made,
     moment::{Dice, Moment},
@@ -40,6 +39,17 @@ pub(crate) struct Draft<'a> {
     woken: Vec<(ThreadId, usize)>,
     board: Board,
     flash: Option<ThreadId>,
+}
+
+/// What was decided.
+#[derive(Debug, PartialEq)]
+pub struct Decision {
+    /// The facts, in log order; may be none.
+    pub facts: Vec<Fact>,
+    /// The session with these facts folded.
+    pub session: Session,
+    /// The ids of the client events that were accepted, in the order of the request.
+    pub accepted: Vec<EventId>,
 }
 
 impl<'a> Draft<'a> {

@@ -32,7 +32,8 @@ mod turn;
 pub mod view;
 mod want;
 
-pub use decide::{Change, Decision, Input, Opening, decide, open};
+pub use decide::{Change, Input, Opening, decide, open};
+pub use draft::Decision;
 pub use fact::{Fact, Note, Piece, Private, Tree, What};
 pub use made::{Made, MadeKind, Search};
 pub use moment::{Moment, Seed};

@@ -9,6 +9,7 @@ extern crate alloc;
 pub mod resource;
 
 pub mod agent;
+mod builtin;
 pub mod content;
 pub mod environment;
 pub mod error;

@@ -7,10 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use crate::toolset::{Builtin, Policy, ToolConfig, ToolDefault, Toolset};
 use crate::{
     Object, limits,
     parse::{self, Fields, Invalid},
+};
+pub use crate::{
+    builtin::Builtin,
+    toolset::{Policy, ToolConfig, ToolDefault, Toolset},
 };
 
 /// One entry of an agent's `tools`.

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    builtin::Builtin,
     limits,
     parse::{self, Fields, Invalid},
     schema::Tagged,
-    tool::Builtin,
 };
 
 /// Names that no public host ends in.
@@ -102,6 +102,17 @@ pub struct UserLocation {
     pub region: Option<String>,
     /// The time zone, as `Europe/Berlin`.
     pub timezone: Option<String>,
+}
+
+impl Builtin {
+    /// The limits of a web tool that has none.
+    pub const fn unlimited(self) -> Option<Web> {
+        match self {
+            Self::Bash | Self::Edit | Self::Read | Self::Write | Self::Glob | Self::Grep => None,
+            Self::WebFetch => Some(Web::FETCH),
+            Self::WebSearch => Some(Web::SEARCH),
+        }
+    }
 }
 
 impl Web {

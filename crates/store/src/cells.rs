@@ -4,8 +4,9 @@ use protocol::id::Id;
 use protocol::{SessionId, Stamp, session::Status};
 
 use crate::fault::{Damage, Fault};
+use crate::kind::Kind;
 use crate::leases::Lease;
-use crate::nouns::{Document, Head, Kind, OwnerKind, Receipt, Row};
+use crate::nouns::{Document, Head, OwnerKind, Receipt, Row};
 use crate::sums;
 
 /// A parameter or a column.
@@ -179,6 +180,14 @@ impl Cells {
         }
     }
 
+    /// The same of a row that must have one.
+    fn check_there(&mut self, sum: u32, damage: Damage) -> Result<(), Fault> {
+        match self.optional_int()? {
+            Some(written) if written == i64::from(sum) => Ok(()),
+            Some(_) | None => Err(Fault::Damaged(damage)),
+        }
+    }
+
     pub(crate) fn head(&mut self) -> Result<Head, Fault> {
         let head = Head {
             session: self.id()?,
@@ -242,8 +251,13 @@ impl Cells {
             updated_at,
             archived_at,
         };
-        let sum = if revision.is_some() { sums::document } else { sums::older_document };
-        self.check(sum(&document), Damage::Document { kind, id })?;
+        let damage = Damage::Document { kind, id };
+        match revision {
+            Some(_) => self.check_there(sums::document(&document), damage)?,
+            // Those were below nothing.
+            None if parent.is_some() => return Err(Fault::Damaged(damage)),
+            None => self.check(sums::older_document(&document), damage)?,
+        }
         Ok(document)
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use protocol::SessionId;
 
-use crate::nouns::Kind;
+use crate::kind::Kind;
 
 /// The store could not do its work. The text is for the log, never for a client; it holds no values
 /// of rows.

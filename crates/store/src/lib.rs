@@ -10,6 +10,7 @@ mod cells;
 mod disk;
 mod fault;
 mod faults;
+mod kind;
 mod leases;
 mod lists;
 mod memory;
@@ -18,6 +19,7 @@ mod nouns;
 mod pages;
 mod sql;
 mod sqlite;
+mod statements;
 mod sums;
 mod sweep;
 mod tables;
@@ -39,10 +41,11 @@ pub use blobs::{Blob, Swept};
 pub use disk::Ballast;
 pub use fault::{CommitError, Damage, Fault};
 pub use faults::Faults;
+pub use kind::Kind;
 pub use leases::Claim;
 pub use nouns::{
-    Append, Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Order, Owner, OwnerKind, Pin, Receipt,
-    Row, Write,
+    Append, Document, DocumentQuery, Head, HeadQuery, Listed, Order, Owner, OwnerKind, Pin, Receipt, Row,
+    Write,
 };
 pub use threads::Ended;
 
@@ -80,6 +83,12 @@ impl Store {
     /// one that is malformed. A large one is examined in part. Blocks for a second or so; changes nothing.
     pub fn examine(path: &Path) -> Result<(), Fault> {
         sqlite::examine(path)
+    }
+
+    /// Whether the file is a database of an earlier Heddle, which this one would change when it opens it.
+    /// Changes nothing.
+    pub fn is_older(path: &Path) -> bool {
+        sqlite::is_older(path)
     }
 
     /// A store that forgets everything with its last clone.

@@ -9,10 +9,10 @@ use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
 use crate::blobs::{Blob, Flight, Swept, hash_of};
 use crate::fault::{CommitError, Fault};
 use crate::faults::{Fate, Faults};
+use crate::kind::Kind;
 use crate::leases::{Claim, Lease};
 use crate::nouns::{
-    Append, Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Owner, OwnerKind, Pin, Receipt, Row,
-    Write,
+    Append, Document, DocumentQuery, Head, HeadQuery, Listed, Owner, OwnerKind, Pin, Receipt, Row, Write,
 };
 use crate::pages::{is_listed, page, rows_up_to, up_to};
 

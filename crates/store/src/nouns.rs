@@ -3,6 +3,7 @@
 use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
 
 use crate::fault::Fault;
+use crate::kind::Kind;
 
 /// One write of a commit. Each may expect something; if one expectation fails, no write happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -230,22 +231,6 @@ pub struct Row {
     pub body: Vec<u8>,
     /// What finds it again when its request is sent once more.
     pub receipt: Option<Vec<u8>>,
-}
-
-/// What a document is: the word that the column holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kind(&'static str);
-
-impl Kind {
-    /// The kind of this word.
-    pub const fn new(word: &'static str) -> Self {
-        Self(word)
-    }
-
-    /// The word.
-    pub const fn as_str(self) -> &'static str {
-        self.0
-    }
 }
 
 /// Any resource that is not a session.

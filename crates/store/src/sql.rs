@@ -6,8 +6,9 @@
 use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 use crate::cells::Value;
+use crate::kind::Kind;
 use crate::leases::Lease;
-use crate::nouns::{Append, Document, Head, Kind, Owner, OwnerKind, Pin, Receipt, Write};
+use crate::nouns::{Append, Document, Head, Owner, OwnerKind, Pin, Receipt, Write};
 use crate::sums;
 
 macro_rules! values {
@@ -193,7 +194,8 @@ macro_rules! below {
     () => {
         "WITH RECURSIVE below (kind, id) AS (SELECT kind, id FROM documents \
          WHERE workspace = $1 AND kind = $2 AND id = $3 UNION SELECT child.kind, child.id \
-         FROM below CROSS JOIN documents AS child WHERE child.workspace = $1 AND child.parent = below.id) "
+         FROM below CROSS JOIN documents AS child WHERE child.workspace = $1 AND child.parent = below.id \
+         AND child.revision IS NOT NULL) "
     };
 }
 const DROP: &str =

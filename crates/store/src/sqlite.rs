@@ -9,17 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ToSql, config::DbConfig, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::cells::Value;
 use crate::disk::{self, Disk};
 use crate::fault::{CommitError, Fault};
 use crate::migrations::{MIGRATIONS, TABLE, newest};
 #[cfg(debug_assertions)]
 use crate::sql::Expect;
 use crate::sql::{Query, Statement};
+#[cfg(debug_assertions)]
+use crate::statements::PANIC;
+use crate::statements::{Rows, give, read};
 use crate::threads::{End, Ended, Endings, Threads};
 use crate::writer::{Batch, Order, Writer};
 
@@ -31,10 +32,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const STATEMENTS_CACHED: usize = 64;
 /// A database up to this size is examined whole, which takes a second or so.
 const EXAMINED_BYTES: u64 = 512 << 20;
-
-/// No statement: whoever is to run it panics.
-#[cfg(debug_assertions)]
-const PANIC: &str = "PANIC";
 
 /// Where the index of the write-ahead log lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,10 +218,7 @@ pub(crate) fn look(path: &Path) -> Result<(), Fault> {
     if !path.exists() {
         return Ok(());
     }
-    let newest_seen = to_read(path, "immutable=1").and_then(|file| {
-        file.query_row("SELECT COALESCE(MAX(number), 0) FROM migrations", [], |row| row.get::<_, i64>(0))
-    });
-    match newest_seen {
+    match newest_seen(path, "immutable=1") {
         Ok(found) if found > newest() => Err(Fault::Newer { path: path.into(), found, known: newest() }),
         Err(wrong) if wrong.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
             Err(Fault::Open { path: path.into(), reason: Disk::new(path).told(&wrong) })
@@ -233,16 +227,32 @@ pub(crate) fn look(path: &Path) -> Result<(), Fault> {
     }
 }
 
+/// See [`crate::Store::is_older`].
+pub(crate) fn is_older(path: &Path) -> bool {
+    let seen = as_it_is(&Disk::new(path)).and_then(|how| newest_seen(path, how).ok());
+    seen.is_some_and(|seen| seen < newest())
+}
+
+fn newest_seen(path: &Path, how: &str) -> Result<i64, rusqlite::Error> {
+    let newest = "SELECT COALESCE(MAX(number), 0) FROM migrations";
+    to_read(path, how)?.query_row(newest, [], |row| row.get(0))
+}
+
+/// How all of a database is read without a change to its files. `None`: to see what waits in the log, an
+/// index of it would have to be made.
+fn as_it_is(disk: &Disk) -> Option<&'static str> {
+    match (disk.has_log(), disk.has_index()) {
+        (false, _) => Some("immutable=1"),
+        (true, true) => Some("readonly_shm=1"),
+        (true, false) => None,
+    }
+}
+
 /// See [`crate::Store::examine`].
 pub(crate) fn examine(path: &Path) -> Result<(), Fault> {
     look(path)?;
     let disk = Disk::new(path);
-    let how = match (disk.has_log(), disk.has_index()) {
-        (false, _) => "immutable=1",
-        (true, true) => "readonly_shm=1",
-        // To see what waits in the log, an index of it would have to be made.
-        (true, false) => return Ok(()),
-    };
+    let Some(how) = as_it_is(&disk) else { return Ok(()) };
     let bytes = std::fs::metadata(path).map_or(0, |found| found.len());
     let check =
         if bytes > EXAMINED_BYTES { "PRAGMA quick_check(migrations)" } else { "PRAGMA quick_check(1)" };
@@ -320,89 +330,6 @@ fn answer_all(connection: &Connection, disk: &Disk, asked: &Mutex<mpsc::Receiver
                     Err(_) => Err(Fault::Panicked),
                 },
             );
-        }
-    }
-}
-
-/// What a query finds.
-#[derive(Debug)]
-pub(crate) struct Rows {
-    pub(crate) rows: Vec<Vec<Value>>,
-    /// Whether it stopped for its bytes.
-    pub(crate) cut: bool,
-}
-
-pub(crate) fn read(connection: &Connection, query: &Query) -> Result<Rows, rusqlite::Error> {
-    let mut prepared = prepared(connection, &query.sql)?;
-    let columns = prepared.column_count();
-    let mut found = prepared.query(params_from_iter(&query.params))?;
-    let (mut rows, mut bytes, mut cut) = (Vec::new(), 0_usize, false);
-    while let Some(row) = found.next()? {
-        let values = (0..columns).map(|column| row.get_ref(column).map(Value::from));
-        let values = values.collect::<Result<Vec<_>, _>>()?;
-        bytes = bytes.saturating_add(values.iter().map(size).sum());
-        if bytes > query.max_bytes && !rows.is_empty() {
-            cut = true;
-            break;
-        }
-        rows.push(values);
-    }
-    Ok(Rows { rows, cut })
-}
-
-pub(crate) fn prepared<'a>(
-    connection: &'a Connection,
-    sql: &str,
-) -> Result<rusqlite::CachedStatement<'a>, rusqlite::Error> {
-    #[cfg(debug_assertions)]
-    assert!(sql != PANIC, "told to panic");
-    let prepared = connection.prepare_cached(sql)?;
-    // To SQLite `$1` is a name, and a name's number is when it first comes up.
-    #[cfg(debug_assertions)]
-    for number in 1..=prepared.parameter_count() {
-        assert_eq!(prepared.parameter_name(number), Some(&*format!("${number}")), "out of order in {sql}");
-    }
-    Ok(prepared)
-}
-
-pub(crate) fn execute(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
-}
-
-/// Answers somebody who may have stopped waiting.
-pub(crate) fn give<T>(answer: oneshot::Sender<T>, outcome: T) {
-    drop(answer.send(outcome));
-}
-
-/// What a value counts for when bytes are counted: numbers are free.
-pub(crate) fn size(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Int(_) => 0,
-        Value::Text(text) => text.len(),
-        Value::Bytes(bytes) => bytes.len(),
-    }
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
-            Self::Int(number) => ValueRef::Integer(*number),
-            Self::Text(text) => ValueRef::Text(text.as_bytes()),
-            Self::Bytes(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
-}
-
-impl From<ValueRef<'_>> for Value {
-    fn from(value: ValueRef<'_>) -> Self {
-        match value {
-            ValueRef::Null => Self::Null,
-            ValueRef::Integer(number) => Self::Int(number),
-            // No column holds a fraction; as a text it is found corrupt where a number is expected.
-            ValueRef::Real(number) => Self::Text(number.to_string()),
-            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
-            ValueRef::Blob(bytes) => Self::Bytes(bytes.to_vec()),
         }
     }
 }

@@ -3,8 +3,10 @@
 use protocol::{AgentId, SessionId, Stamp, WorkspaceId, session::Status};
 
 use super::*;
+use crate::cells::Value;
+use crate::kind::Kind;
 use crate::migrations::Migration;
-use crate::nouns::{Document, DocumentQuery, HeadQuery, Kind, Order, Write};
+use crate::nouns::{Document, DocumentQuery, HeadQuery, Order, Write};
 use crate::{Store, lists, sql, sums};
 
 const SESSION: SessionId = SessionId::from_bits(7);

@@ -6,11 +6,13 @@ use protocol::{EnvironmentId, SessionId, Stamp, WorkspaceId};
 
 use crate::cells::{Cells, Value};
 use crate::fault::{CommitError, Damage, Fault};
+use crate::kind::Kind;
 use crate::leases::{Claim, Lease};
 use crate::lists;
-use crate::nouns::{Document, DocumentQuery, Head, HeadQuery, Kind, Listed, Owner, Receipt, Row, Write};
+use crate::nouns::{Document, DocumentQuery, Head, HeadQuery, Listed, Owner, Receipt, Row, Write};
 use crate::sql::{self, Query, Statement};
-use crate::sqlite::{Database, Rows};
+use crate::sqlite::Database;
+use crate::statements::Rows;
 
 /// How many log rows of a deleted session are removed in one batch, so that commits get in between.
 const PURGED_AT_ONCE: usize = 500;
@@ -203,10 +205,18 @@ impl Tables {
         limit: usize,
         bytes: usize,
     ) -> Result<Listed<Document>, Fault> {
-        let query = Query { max_bytes: bytes, ..sql::versions(workspace, kind, id, after, limit) };
-        let Rows { rows, cut } = self.database.rows(query).await?;
-        let items = rows.into_iter().map(|row| Cells::new(row).document(kind)).collect::<Result<_, _>>()?;
-        Ok(Listed { items, cut })
+        let (mut after, mut limit, mut page) = (after, limit, Vec::new());
+        loop {
+            let query = Query { max_bytes: bytes, ..sql::versions(workspace, kind, id, after, limit) };
+            let Rows { rows, cut } = self.database.rows(query).await?;
+            let more = cut || rows.len() == limit;
+            let last = last_version(&rows);
+            let read = readable(rows, |cells| cells.document(kind), &mut page);
+            match go_on(limit, read, more, after, last) {
+                Some(left) if !cut || page.is_empty() => (limit, after) = (left, last),
+                Some(_) | None => return Ok(Listed { items: page, cut }),
+            }
+        }
     }
 
     pub(crate) async fn find(
@@ -375,6 +385,14 @@ fn last_place(rows: &[Vec<Value>], created: usize) -> Option<(Stamp, u128)> {
             Some((Stamp::from_micros(*at), id))
         }
         _ => None,
+    })
+}
+
+/// Which version the last row is, whether or not it can be read whole.
+fn last_version(rows: &[Vec<Value>]) -> Option<u64> {
+    rows.iter().rev().find_map(|row| match row.get(1)? {
+        Value::Int(version) => u64::try_from(*version).ok(),
+        Value::Null | Value::Text(_) | Value::Bytes(_) => None,
     })
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::disk::Disk;
 use crate::fault::{CommitError, Fault};
 use crate::sql::{Expect, Statement};
-use crate::sqlite::{execute, give, prepared, size};
+use crate::statements::{execute, give, prepared, size};
 use crate::threads::{End, aside};
 
 /// A group of batches ends when it has this many batches or bytes.

@@ -4,7 +4,8 @@ use super::*;
 use crate::cells::Value;
 use crate::nouns::{Append, Head, Write};
 use crate::sql::{self, Query};
-use crate::sqlite::{Index, connect, migrate, prepare, read};
+use crate::sqlite::{Index, connect, migrate, prepare};
+use crate::statements::read;
 use protocol::{AgentId, EnvironmentId, SessionId, Stamp, WorkspaceId, session::Status};
 
 const SESSION: SessionId = SessionId::from_bits(7);

@@ -94,7 +94,7 @@ async fn rows_made_before_there_were_sums_are_read() {
     store.commit(vec![Write::Create(agent(1, 1))]).await.unwrap();
     beside(
         place.path(),
-        "UPDATE log SET sum = NULL; UPDATE heads SET sum = NULL; UPDATE documents SET sum = NULL",
+        "UPDATE log SET sum = NULL; UPDATE heads SET sum = NULL; UPDATE documents SET sum = NULL, revision = NULL",
     );
     assert_eq!(store.read(session(7), 0, ALL).await.unwrap().len(), 4);
     assert_eq!(store.head(HERE, session(7)).await.unwrap(), Some(head(7, 8)));
@@ -137,7 +137,37 @@ async fn a_damaged_head_or_document_is_named_and_left_out_of_lists() {
     assert_eq!(listed.iter().map(|document| document.id).collect::<Vec<_>>(), [3, 2]);
     // What history keeps has the sum it had.
     let versions = store.versions(HERE, Kind::new("agent"), 2, None, 9, usize::MAX).await.unwrap().items;
-    assert_eq!(versions, [second, agent(2, 1)]);
+    assert_eq!(versions, [second.clone(), agent(2, 1)]);
+    // One that is damaged hides no other, in pages of any size.
+    let third = revised(agent(2, 3), 3);
+    store.commit(vec![Write::Revise(third.clone())]).await.unwrap();
+    beside(place.path(), "UPDATE history SET body = x'00' WHERE version = 2");
+    for limit in [2, 9] {
+        let versions =
+            store.versions(HERE, Kind::new("agent"), 2, None, limit, usize::MAX).await.unwrap().items;
+        assert_eq!(versions, [third.clone(), agent(2, 1)], "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn what_stands_in_a_row_against_its_age_is_damage_and_takes_nothing_along() {
+    let damaged = Err(Fault::Damaged(Damage::Document { kind: Kind::new("agent"), id: 2 }));
+    for damage in [
+        "UPDATE documents SET sum = NULL WHERE created_at = 2",
+        "UPDATE documents SET revision = NULL, sum = NULL, parent = x'00000000000000000000000000000001' \
+         WHERE created_at = 2",
+    ] {
+        let place = place();
+        let store = open(place.path());
+        store.commit(vec![Write::Create(agent(1, 1)), Write::Create(agent(2, 1))]).await.unwrap();
+        beside(place.path(), damage);
+        let found = store.document(HERE, Kind::new("agent"), 2, None).await;
+        assert_eq!(found, damaged, "{damage}");
+        let drop = Write::Drop { workspace: HERE, kind: Kind::new("agent"), id: 1 };
+        store.commit(vec![drop]).await.unwrap();
+        let found = store.document(HERE, Kind::new("agent"), 2, None).await;
+        assert_eq!(found, damaged, "{damage}");
+    }
 }
 
 #[tokio::test]
