@@ -222,8 +222,8 @@ pub(crate) struct Life {
     pub(crate) wrong: Vec<String>,
     dice: Dice,
     number: u64,
-    /// The number of the session that it is about to open.
-    opening: Option<u64>,
+    /// The session that it is about to open.
+    opening: Option<Opening>,
     current: Option<(String, Dossier)>,
     old: Vec<(String, Dossier)>,
 }
@@ -313,22 +313,47 @@ impl Life {
     }
 
     /// Opens a session with one event in its list, so that there is a cursor from the first moment, in an
-    /// environment of its own. What a kill has cut is sent again from the first request on.
+    /// environment of its own. What a kill has cut is sent again, and what was answered is not: a session
+    /// that was changed since is nobody's repeat.
     async fn opened(&mut self, caller: &Caller, ground: &Ground) -> Result<(String, Dossier), Hitch> {
         let again = self.opening.is_some();
-        let number = *self.opening.get_or_insert_with(|| {
+        let mut opening = self.opening.take().unwrap_or_else(|| {
             self.number += 1;
-            self.number
+            Opening { number: self.number, session: None }
         });
+        let opened = opening.go_on(caller, ground, again).await;
+        self.opening = opened.is_err().then_some(opening);
+        opened
+    }
+}
+
+/// A session that is being opened.
+#[derive(Debug)]
+struct Opening {
+    number: u64,
+    /// Its id, once that was answered.
+    session: Option<String>,
+}
+
+impl Opening {
+    async fn go_on(
+        &mut self,
+        caller: &Caller,
+        ground: &Ground,
+        again: bool,
+    ) -> Result<(String, Dossier), Hitch> {
         let id = |made: Value| made["id"].as_str().unwrap_or_default().to_owned();
-        let name = format!("cut {number}");
-        let environment = id(caller.send("/v1/environments", &json!({"name": name}), again).await?);
-        let opening = json!({"agent": ground.agent, "environment_id": environment, "title": name});
-        let session = id(caller.send("/v1/sessions", &opening, again).await?);
+        let name = format!("cut {}", self.number);
+        let session = if let Some(session) = &self.session {
+            session.clone()
+        } else {
+            let environment = id(caller.send("/v1/environments", &json!({"name": name}), again).await?);
+            let body = json!({"agent": ground.agent, "environment_id": environment, "title": name});
+            self.session.insert(id(caller.send("/v1/sessions", &body, again).await?)).clone()
+        };
         let path = format!("/v1/sessions/{session}");
         caller.send(&path, &json!({"metadata": {"under": "load"}}), again).await?;
         let events = caller.all(&format!("{path}/events")).await?;
-        self.opening = None;
         let mut dossier = Dossier::default();
         for event in &events {
             dossier.see(event);
