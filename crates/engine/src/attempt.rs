@@ -19,6 +19,7 @@ pub type Print = [u8; 16];
 pub(crate) const KEPT: Duration = Duration::from_secs(limits::RETRIED_POST_S);
 /// How long one is known by its key.
 const KEYED: Duration = Duration::from_secs(limits::IDEMPOTENCY_KEY_S);
+
 /// One POST, as it is told from others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {

@@ -39,10 +39,10 @@ impl Taken {
                 let own = commits.checked_sub(1).and_then(|last| written.get(last));
                 let facts = own.map(|own| own.facts.as_slice()).unwrap_or_default();
                 let shown = |fact| viewer.and_then(|viewer| said(fact, viewer));
-                let own = |id: &EventId| {
+                let told = |id: &EventId| {
                     facts.iter().filter_map(shown).find(|event| event.id == *id).map(Cow::into_owned)
                 };
-                ids.iter().filter_map(own).collect()
+                ids.iter().filter_map(told).collect()
             }
         };
         Committed { accepted, head, at }

@@ -1,6 +1,7 @@
 //! The paths of the document: each operation with what it takes, answers and refuses.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use protocol::{WorkspaceId, id, limits};
 use schemars::{JsonSchema, SchemaGenerator};
@@ -277,30 +278,31 @@ pub(super) fn shared_parameters() -> Map<String, Value> {
     shared.insert("workspace".into(), workspace);
     shared.insert("beta".into(), beta);
     shared.insert("last-event-id".into(), last);
-    for (name, schema) in path_schemas() {
-        shared.insert(name.into(), json!({"name": name, "in": "path", "required": true, "schema": schema}));
+    for (name, schema) in PATH_SCHEMAS.iter() {
+        shared
+            .insert((*name).into(), json!({"name": name, "in": "path", "required": true, "schema": schema}));
     }
     shared
 }
 
-/// What stands in the paths of what is served, by its name.
-fn path_schemas() -> Vec<(&'static str, Value)> {
+/// What stands in the paths of what is served, by its name; what is not known here is any text.
+static PATH_SCHEMAS: LazyLock<Vec<(&str, Value)>> = LazyLock::new(|| {
     let generator = &mut SchemaGenerator::default();
     let served = routes::operations().filter(|operation| operation.is_served());
-    let mut known: Vec<(&str, Value)> = Vec::new();
-    for name in served.flat_map(|operation| names(operation.path)) {
-        let schema = match id::described(name, generator) {
-            Some(schema) => schema.to_value(),
-            None => json!({
-                "type": "string", "minLength": 1, "maxLength": limits::MODEL_CHARS, "format": "model-id",
-            }),
-        };
-        if known.iter().all(|(known, _)| *known != name) {
+    let mut seen = BTreeSet::new();
+    let names = served.flat_map(|operation| names(operation.path)).filter(|name| seen.insert(*name));
+    let mut known = Vec::new();
+    for name in names {
+        if let Some(schema) = id::described(name, generator) {
+            known.push((name, schema.to_value()));
+        } else if name == "model_id" {
+            let most = limits::MODEL_CHARS;
+            let schema = json!({"type": "string", "minLength": 1, "maxLength": most, "format": "model-id"});
             known.push((name, schema));
         }
     }
     known
-}
+});
 
 /// The names of the parameters in a path.
 fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
@@ -309,10 +311,9 @@ fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
 
 /// The parameters in a path; those of resources that Heddle does not have are any text.
 fn of_path(path: &'static str) -> Vec<Value> {
-    let known = path_schemas();
     names(path)
         .map(|name| {
-            if known.iter().any(|(known, _)| *known == name) {
+            if PATH_SCHEMAS.iter().any(|(known, _)| *known == name) {
                 parameter(name)
             } else {
                 json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "minLength": 1}})
