@@ -1,10 +1,11 @@
-//! Compares the dependency table of ARCHITECTURE.md with what cargo resolved.
+//! Compares the dependency table of ARCHITECTURE.md with what cargo resolved, and asks for circles in each crate.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
 use cargo_metadata::{DependencyKind, Metadata, Package, PackageId};
 
+use crate::circles;
 use crate::rust_file::RustFile;
 use crate::table::{self, Row};
 use crate::tree::Tree;
@@ -14,6 +15,9 @@ pub(crate) fn check(tree: &Tree) -> Result<Vec<String>, String> {
     let rows = table::read(&tree.read("ARCHITECTURE.md")?)?;
     let metadata = tree.metadata()?;
     let mut findings = compare(&rows, &metadata);
+    for package in ours(&metadata).values() {
+        findings.extend(circles::check(tree, package)?);
+    }
     for row in rows.iter().filter(|row| row.pure()) {
         let Some(package) = ours(&metadata).get(row.name.as_str()).copied() else { continue };
         findings.extend(no_std(row, package, &|path| std::fs::read_to_string(path).unwrap_or_default()));

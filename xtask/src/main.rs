@@ -3,6 +3,7 @@
 
 mod arch;
 mod bench;
+mod circles;
 mod compat;
 mod conform;
 mod contract;

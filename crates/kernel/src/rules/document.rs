@@ -6,7 +6,7 @@ use protocol::{Fields, Invalid, Stamp, id::Id, resource::Resource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::Refused;
+use super::refused::Refused;
 
 /// A resource with the rules of its documents.
 pub trait Document:

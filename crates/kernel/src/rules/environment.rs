@@ -11,6 +11,7 @@ use protocol::{
 use serde_json::Value;
 
 use super::document::{Document, Plain};
+use super::refused::InUse;
 
 /// The error code of an environment that is not there.
 const NOT_FOUND: &str = "environment_not_found";
@@ -81,20 +82,6 @@ fn change(next: &mut Environment, fields: &mut Fields) -> Result<(), Invalid> {
         next.scope = scope;
     }
     Ok(())
-}
-
-/// Why an environment may not be deleted: sessions use it that are not terminated (409).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the environment {environment} has {}; archive or delete these, or use `force=true` to delete it anyway: they \
-     go on without it",
-    parse::counted(*.sessions, "active session")
-)]
-pub struct InUse {
-    /// What is used.
-    pub environment: EnvironmentId,
-    /// How many use it.
-    pub sessions: usize,
 }
 
 /// Whether the environment may be deleted while so many sessions use it that are not terminated: only with

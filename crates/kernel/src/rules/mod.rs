@@ -6,8 +6,11 @@
 pub mod agent;
 pub mod document;
 pub mod environment;
+mod refused;
 pub mod roster;
 pub mod session;
+
+pub use refused::{InUse, Refused};
 
 use protocol::{
     Invalid,
@@ -16,28 +19,6 @@ use protocol::{
     routes::Routes,
 };
 use serde_json::Value;
-
-/// Why a document may not become what was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// A field is wrong, or the state does not allow the change (400).
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
-    /// The version that the client has seen is not the current one (409).
-    #[error("version {sent} is not the current version, which is {current}")]
-    Stale {
-        /// The version that was sent.
-        sent: u64,
-        /// The version that is stored.
-        current: u64,
-    },
-    /// Another document has what may be had once (409).
-    #[error(transparent)]
-    Taken(Invalid),
-    /// Something uses what is to be removed (409).
-    #[error(transparent)]
-    InUse(#[from] environment::InUse),
-}
 
 /// Refuses a model that no route answers for (docs/rules.md 14).
 fn routed(model: ModelConfig, routes: &Routes, path: &str) -> Result<ModelConfig, Invalid> {
