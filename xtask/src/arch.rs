@@ -1,4 +1,4 @@
-//! Compares the dependency table of ARCHITECTURE.md with what cargo resolved, and asks for circles in each crate.
+//! Compares the dependency table of ARCHITECTURE.md with what cargo resolved; asks for circles in each crate.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;

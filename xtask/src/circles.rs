@@ -238,7 +238,8 @@ fn plain(tokens: &[TokenTree]) -> (Vec<String>, usize) {
     (path, at)
 }
 
-/// The path as the file itself would write it: without the steps out of modules with braces. None stays inside.
+/// The path as the file itself would write it: without the steps out of modules with braces; none if it stays
+/// inside.
 fn outside(mut path: Vec<String>, inner: usize) -> Option<Vec<String>> {
     if inner == 0 || path.first()? == "crate" {
         return Some(path);
