@@ -201,7 +201,7 @@ fn walk(tokens: &[TokenTree], tests: &BTreeSet<usize>, inner: usize, said: &mut 
 
 /// The branches of one `use`, below what stands before them.
 fn branches(tokens: &[TokenTree], before: &[String], inner: usize, said: &mut Said) {
-    for branch in tokens.split(is(',')) {
+    for branch in tokens.split(is(',')).filter(|branch| !branch.is_empty()) {
         let (more, length) = plain(branch);
         let path: Vec<String> = before.iter().cloned().chain(more).collect();
         match (branch.get(length), branch.get(length + 2)) {
@@ -310,7 +310,8 @@ mod tests {
                 "a.rs",
                 "use crate::Root; use b::c; fn f() { ::b::g(); x::b::h(); } #[cfg(test)] mod tests { use crate::b::B; }",
             ),
-            ("b.rs", "use crate::a; #[cfg(test)] use crate::kit;"),
+            ("b.rs", "use crate::a::{deep::D,}; #[cfg(test)] use crate::kit;"),
+            ("a/deep.rs", "pub struct D; use super::super::kit::{E,};"),
             ("kit.rs", "use crate::b; use crate::a;"),
         ]);
         assert_eq!(found, Vec::<String>::new());
