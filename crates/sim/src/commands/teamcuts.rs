@@ -6,6 +6,7 @@
 
 mod mail;
 mod scribe;
+mod settled;
 mod tally;
 mod verdict;
 mod worker;

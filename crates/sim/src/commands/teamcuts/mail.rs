@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{
     scribe::{Order, Turn},
+    settled::{CREATED, RECEIVED, SENT, Settled, is, sender, text, texts},
     tally::Tally,
-    verdict::{CREATED, RECEIVED, SENT, Settled, is, sender, text, texts},
 };
 
 /// Every task and letter is sent and received once, and every report reaches the coordinator, and its model,

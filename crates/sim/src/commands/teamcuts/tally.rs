@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{
     super::toolcuts::ledger,
     scribe::Order,
-    verdict::{Settled, is, sender, text, texts},
+    settled::{Settled, is, sender, text, texts},
 };
 
 /// Sums over all sessions.

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::{
     super::cuts::caller::{Caller, Hitch},
     scribe::Scribe,
-    verdict::Settled,
+    settled::Settled,
 };
 
 /// Numbers a worker may use.
