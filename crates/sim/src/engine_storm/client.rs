@@ -15,7 +15,7 @@ use protocol::session::Session;
 use protocol::{EnvironmentId, EventId};
 
 use super::book::HOME;
-use super::life::Place;
+use super::place::Place;
 use super::tale::Tale;
 use crate::client::{again as as_before, other};
 use crate::desk::{Call, Kind};

@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 
 use super::book::{Book, Reader};
+use super::place::Place;
 use super::seer::Seer;
 use super::tale::{MODEL, Tale};
 use super::workshop::Workshop;
@@ -31,17 +32,6 @@ const REST: Duration = Duration::from_secs(130);
 
 /// Bytes of the caches that lives are lived with: none, one for a session or two, and the usual one.
 const CACHES: [usize; 3] = [0, 24 * 1024, protocol::limits::SESSION_CACHE_BYTES];
-
-/// Where an actor acts: on which session of which engine.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    /// The engine.
-    pub(super) engine: Engine,
-    /// What is known.
-    pub(super) book: Arc<Book>,
-    /// The session's number.
-    pub(super) session: usize,
-}
 
 struct Life {
     dice: Dice,

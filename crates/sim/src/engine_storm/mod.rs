@@ -5,6 +5,7 @@
 mod book;
 mod client;
 mod life;
+mod place;
 mod previews;
 mod reader;
 mod seer;

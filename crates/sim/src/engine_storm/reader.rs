@@ -8,7 +8,7 @@ use protocol::EventId;
 use protocol::event::Event;
 
 use super::book::{HOME, Reader};
-use super::life::Place;
+use super::place::Place;
 use super::previews::Previewed;
 use super::tale::Tale;
 use crate::dice::Dice;
