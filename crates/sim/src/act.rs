@@ -179,6 +179,15 @@ pub enum Law {
     Either,
 }
 
+/// What was done with an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It happened.
+    Accepted,
+    /// It was refused; nothing happened.
+    Refused,
+}
+
 impl State {
     /// The state of a session.
     pub fn of(session: &Session) -> Self {

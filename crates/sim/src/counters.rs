@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::EventId;
 
 use crate::desk::reads;
-use crate::referee::law;
+use crate::law::law;
 
 /// See the file.
 #[derive(Debug, Default)]

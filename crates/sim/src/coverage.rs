@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::act::{Act, Law, State};
-use crate::world::Verdict;
+use crate::act::{Act, Law, State, Verdict};
 
 /// How often each act was accepted and refused in each state.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,7 @@ use protocol::EventId;
 use serde_json::Value;
 
 use crate::line::Line;
-use crate::referee::hands::{INTERRUPTED, is_unread};
-use crate::team::ENDED;
+use crate::words::{ENDED, INTERRUPTED, is_unread};
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,40 +8,15 @@ use protocol::parse::Given;
 use protocol::prompt::Failure;
 use protocol::{EventId, Stamp, ThreadId, limits};
 
-use crate::act::{Act, Law, State};
+use crate::act::{Act, Law, State, Verdict};
 use crate::client;
 use crate::coverage::Coverage;
 use crate::dice::Dice;
 use crate::line::Line;
 use crate::model;
 use crate::mood::Mood;
-use crate::world::{THREAD, Verdict, World};
-
-/// How large a life is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
-    /// About 60 steps.
-    Small,
-    /// 1,000 steps.
-    Wide,
-}
-
-impl Size {
-    const fn steps(self) -> u64 {
-        match self {
-            Self::Small => 60,
-            Self::Wide => 1_000,
-        }
-    }
-
-    /// The history of a long life is judged now and then, that of a short one at each request.
-    const fn judged(self) -> u64 {
-        match self {
-            Self::Small => 1,
-            Self::Wide => 16,
-        }
-    }
-}
+use crate::size::Size;
+use crate::world::{THREAD, World};
 
 /// Steps that a session is given to come to rest once nobody disturbs it.
 const PATIENCE: u64 = 100;

@@ -16,7 +16,7 @@ use protocol::usage::Tokens;
 use crate::act::Act;
 use crate::dice::Dice;
 use crate::kit::{Kit, Offer};
-use crate::referee::hands::OUT;
+use crate::words::OUT;
 
 /// Names that no agent's tool has; some that no provider would take back.
 const ODD: [&str; 4] = ["no_such_tool", "functions.look_up", "", "weigh it, please"];

@@ -2,7 +2,7 @@
 
 use crate::act::{Act, Law, State};
 use crate::dice::Dice;
-use crate::life::Size;
+use crate::size::Size;
 
 /// What a life is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use protocol::prompt::{Answer, AnswerBlock, AnswerStop};
 use protocol::{EventId, Stamp};
 
 use crate::kit::{Kit, Offer};
+use crate::law::law;
 use crate::line::Line;
-use crate::referee::hands::{UNREADABLE, cut_off, is_own, no_such_tool};
-use crate::referee::law;
+use crate::words::{UNREADABLE, cut_off, is_own, no_such_tool};
 
 /// Longest pause that a provider may ask for.
 const LONGEST: Duration = Duration::from_mins(1);

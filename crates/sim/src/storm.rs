@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use crate::act::{Act, State};
 use crate::coverage::Coverage;
-use crate::life::{Broken, Lived, Size, live};
+use crate::life::{Broken, Lived, live};
 use crate::line::Line;
+use crate::size::Size;
 
 /// Seconds between two lines of progress.
 const PROGRESS_S: u64 = 5;

@@ -10,29 +10,23 @@ use kernel::{
 };
 use protocol::agent::{AgentDefinition, SessionAgent};
 use protocol::content::Block;
-use protocol::event::Verdict as Confirmed;
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{Prompt, Spot, Toolbox};
 use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
+use crate::act::Verdict;
 use crate::counters::Counters;
 use crate::desk::{Desk, reads};
 use crate::dice::Dice;
 use crate::kit::Kit;
+use crate::law::law;
+use crate::ledger;
 use crate::line::{self, Line};
 use crate::model;
 use crate::outcome::Outcome;
-use crate::referee::{Bench, Script, hands, law, runs};
-
-/// What was done with an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It happened.
-    Accepted,
-    /// It was refused; nothing happened.
-    Refused,
-}
+use crate::referee::{Bench, Script, runs};
+use crate::words::UNKNOWN;
 
 /// Stale jobs that are kept to be offered again.
 const GONE: usize = 8;
@@ -210,7 +204,7 @@ impl World {
         self.facts.extend(stored);
         self.bodies.push(body);
         self.bench.see(&lines)?;
-        ledger(events, &accepted, &lines)?;
+        ledger::judge(events, &accepted, &lines)?;
         for line in &lines {
             self.note(line);
         }
@@ -414,50 +408,10 @@ pub(crate) fn look_up(input: &mut Input, session: &Session, facts: &[Fact]) {
 
 /// Exactly what may have done something when the power went is answered as unknown.
 pub(crate) fn recovered(lines: &[Line], unknown: &BTreeSet<EventId>) -> Result<(), String> {
-    let told = lines.iter().filter(|line| line.texts() == [hands::UNKNOWN]);
+    let told = lines.iter().filter(|line| line.texts() == [UNKNOWN]);
     let told: BTreeSet<EventId> = told.filter_map(|line| line.about).collect();
     law!(told == *unknown, "recovered: {told:?} are answered as unknown, and {unknown:?} ran");
     Ok(())
-}
-
-/// Each accepted event stands in its commit: once as what it is, at most once as queued before.
-pub(crate) fn ledger(events: &[ClientEvent], accepted: &[EventId], lines: &[Line]) -> Result<(), String> {
-    if events.len() != accepted.len() {
-        return Err(format!("ledger: {} events, {} accepted", events.len(), accepted.len()));
-    }
-    for (event, id) in events.iter().zip(accepted) {
-        let (kind, content) = match event {
-            ClientEvent::Message { content } => ("user.message", Some(content)),
-            ClientEvent::Interrupt { .. } => ("user.interrupt", None),
-            ClientEvent::Confirmation { .. } => ("user.tool_confirmation", None),
-            ClientEvent::CustomResult { content, .. } => ("user.custom_tool_result", content.as_ref()),
-        };
-        let content = content.and_then(|content| serde_json::to_value(content).ok());
-        let here: Vec<&Line> = lines.iter().filter(|line| line.id == Some(*id)).collect();
-        let done = here.iter().filter(|line| line.kind == kind).count();
-        let queued = here.iter().filter(|line| line.kind == "note.queued").count();
-        let queues = kind == "user.message";
-        let counted =
-            done + queued == here.len() && done <= 1 && queued <= usize::from(queues) && !here.is_empty();
-        let said = verdict(event);
-        let changed =
-            |line: &&&Line| line.content != content || (line.verdict.as_str(), &line.deny_message) != said;
-        if !counted || here.iter().any(|line| changed(&line)) {
-            return Err(format!("ledger: {event:?} was accepted as {id} and stands in the log as {here:?}"));
-        }
-    }
-    Ok(())
-}
-
-/// What a client's event says of a call, and why.
-fn verdict(event: &ClientEvent) -> (&'static str, &Option<String>) {
-    match event {
-        ClientEvent::Confirmation { verdict: Confirmed::Allow, deny_message, .. } => ("allow", deny_message),
-        ClientEvent::Confirmation { verdict: Confirmed::Deny, deny_message, .. } => ("deny", deny_message),
-        ClientEvent::Message { .. } | ClientEvent::Interrupt { .. } | ClientEvent::CustomResult { .. } => {
-            ("", &None)
-        }
-    }
 }
 
 fn blank(kit: &Kit) -> Session {
@@ -478,30 +432,4 @@ fn blank(kit: &Kit) -> Session {
         execution_identity: protocol::agent::ExecutionIdentity::default(),
     };
     Session::new(SessionId::from_bits(1), Arc::new(agent))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::referee::testing::{event, id};
-
-    fn said() -> ClientEvent {
-        ClientEvent::Message { content: vec![Block::text("hi")] }
-    }
-
-    fn stands(kind: &str) -> Line {
-        let content = serde_json::to_value([Block::text("hi")]).ok();
-        Line { content, ..event(1, kind) }
-    }
-
-    #[test]
-    fn an_accepted_message_that_is_lost_doubled_or_changed_is_objected_to() {
-        let judged = |lines: &[Line]| ledger(&[said()], &[id(1)], lines);
-        assert_eq!(judged(&[stands("user.message")]), Ok(()));
-        assert_eq!(judged(&[stands("note.queued"), stands("user.message")]), Ok(()));
-        assert!(judged(&[]).is_err());
-        assert!(judged(&[stands("user.message"), stands("user.message")]).is_err());
-        assert!(judged(&[event(1, "user.message")]).is_err());
-        assert!(ledger(&[said()], &[], &[]).is_err());
-    }
 }

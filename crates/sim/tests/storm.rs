@@ -2,7 +2,8 @@
 
 use sim::coverage::Coverage;
 use sim::engine_storm::{self, EngineStorm};
-use sim::life::{Size, live};
+use sim::life::live;
+use sim::size::Size;
 use sim::storm::{self, Storm};
 use sim::team::{self, TeamStorm};
 

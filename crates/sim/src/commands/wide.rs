@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use sim::life::Size;
+use sim::size::Size;
 use sim::storm::{self, Storm};
 
 /// How many lives, from which seed.

@@ -20,7 +20,7 @@ use super::tale::Tale;
 use crate::client::{again as as_before, other};
 use crate::desk::{Call, Kind};
 use crate::dice::Dice;
-use crate::referee::law;
+use crate::law::law;
 
 /// A conflict that lasts longer than a commit tries.
 pub(super) const LASTING: &str = "lasting conflict";

@@ -18,8 +18,8 @@ use super::tale::{MODEL, Tale};
 use super::workshop::Workshop;
 use super::{client, reader, verdicts};
 use crate::dice::Dice;
+use crate::law::law;
 use crate::life::{Broken, Lived};
-use crate::referee::law;
 
 /// When every life begins.
 const BEGAN: Stamp = Stamp::from_micros(1_800_000_000_000_000);

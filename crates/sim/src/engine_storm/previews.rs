@@ -8,7 +8,7 @@ use protocol::EventId;
 use protocol::content::Block;
 use protocol::event::{Body, Event};
 
-use crate::referee::law;
+use crate::law::law;
 
 /// What one connection knows of its thread's request.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

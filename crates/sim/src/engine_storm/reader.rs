@@ -12,7 +12,7 @@ use super::place::Place;
 use super::previews::Previewed;
 use super::tale::Tale;
 use crate::dice::Dice;
-use crate::referee::law;
+use crate::law::law;
 
 /// Follows the session for as long as the engine lives.
 pub(super) async fn run(place: Place, mut dice: Dice) {

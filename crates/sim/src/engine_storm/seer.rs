@@ -14,8 +14,9 @@ use protocol::usage::Tokens;
 use super::book::Book;
 use crate::act::Act;
 use crate::dice::Dice;
+use crate::law::law;
 use crate::model;
-use crate::referee::{Script, law};
+use crate::referee::Script;
 
 /// How long a request may wait to be asked when nothing is wrong.
 const PROMPT: Duration = Duration::from_secs(1);

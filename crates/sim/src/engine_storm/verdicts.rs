@@ -14,8 +14,10 @@ use tools::Outcome;
 use super::book::{Book, Fate, HOME, Sent};
 use super::tale::Tale;
 use crate::dice::Dice;
-use crate::referee::{Bench, hands, law};
-use crate::world::ledger;
+use crate::law::law;
+use crate::ledger;
+use crate::referee::Bench;
+use crate::words::{self, is_own};
 
 /// How late a retry may be when nothing is wrong.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -137,7 +139,7 @@ pub(super) fn whole(book: &Book, session: usize) -> Result<(), String> {
         gave(tale, &given)?;
         let cut = unlawful_cut(tale, |from, to| book.lost(from, to));
         law!(cut.is_none(), "recovered: {cut:?} was ours and was cut");
-        let unknown = tale.lines.iter().filter(|line| line.texts() == [hands::UNKNOWN]).count();
+        let unknown = tale.lines.iter().filter(|line| line.texts() == [words::UNKNOWN]).count();
         Ok((retries(tale), unknown))
     });
     let (retries, unknown) = judged.unwrap_or(Ok((Vec::new(), 0)))?;
@@ -174,7 +176,7 @@ fn told(tale: &Tale, sent: &[Sent]) -> Result<(), String> {
         match &request.fate {
             Fate::Kept(ids) => {
                 stops += many;
-                ledger(&request.events, ids, &tale.lines)?;
+                ledger::judge(&request.events, ids, &tale.lines)?;
                 let first = ids.first().and_then(|id| tale.lines.iter().find(|line| line.id == Some(*id)));
                 let position = first.map_or(u64::MAX, |line| line.position);
                 if !request.again {
@@ -262,7 +264,7 @@ fn torn(tale: &Tale) -> Result<(), String> {
     for row in &tale.rows {
         let (commit, rest) = lines.split_at_checked(row.count as usize).unwrap_or((lines, &[]));
         lines = rest;
-        let told = commit.iter().filter(|line| line.texts() == [hands::UNKNOWN]);
+        let told = commit.iter().filter(|line| line.texts() == [words::UNKNOWN]);
         let told: Vec<EventId> = told.filter_map(|line| line.about).collect();
         let torn = tale.births.iter().filter(|(birth, _)| *birth == row.first).flat_map(|(_, torn)| torn);
         let left = torn.clone().find(|call| !told.contains(call));
@@ -278,7 +280,7 @@ fn torn(tale: &Tale) -> Result<(), String> {
 
 /// What a tool gave stands in the log word for word, or not at all.
 fn gave(tale: &Tale, given: &BTreeMap<EventId, Vec<Outcome>>) -> Result<(), String> {
-    let own = tale.lines.iter().filter(|line| line.kind == "agent.tool_result" && hands::is_own(line));
+    let own = tale.lines.iter().filter(|line| line.kind == "agent.tool_result" && is_own(line));
     for line in own {
         let Some(call) = line.about else { continue };
         let here = (line.content.clone(), line.is_error);
@@ -449,14 +451,14 @@ mod tests {
 
     #[test]
     fn what_had_begun_before_a_start_is_unknown_and_nothing_else_is() {
-        let unknown = || [answered(1, hands::UNKNOWN)];
+        let unknown = || [answered(1, words::UNKNOWN)];
         let mut log = tale(&[&[called(1, "bash", "allow")], &unknown()], &[1]);
         log.births = vec![(1, vec![id(1)])];
         assert_eq!(torn(&log), Ok(()));
         log.births = vec![(1, vec![id(2)])];
         assert!(torn(&log).is_err());
         assert!(torn(&tale(&[&[called(1, "bash", "allow")], &unknown()], &[0])).is_err());
-        let both = [answered(1, hands::UNKNOWN), answered(2, hands::UNKNOWN)];
+        let both = [answered(1, words::UNKNOWN), answered(2, words::UNKNOWN)];
         assert!(torn(&tale(&[&both], &[0])).is_err());
     }
 

@@ -15,8 +15,9 @@ use tools::{Begin, Call, Hands, Outcome};
 use super::book::Book;
 use super::tale::Tale;
 use crate::dice::Dice;
+use crate::law::law;
 use crate::model;
-use crate::referee::{law, runs};
+use crate::referee::runs;
 
 /// How long a tool may run on that nobody wants any more.
 const PROMPT: Duration = Duration::from_secs(1);

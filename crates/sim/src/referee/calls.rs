@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use protocol::EventId;
 
-use super::{Referee, law};
+use super::watch::Referee;
 use crate::desk::{Given, given};
+use crate::law::law;
 use crate::line::Line;
 
 /// See the file.

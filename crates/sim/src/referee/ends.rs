@@ -1,6 +1,7 @@
 //! After `session.status_terminated` comes nothing but `session.deleted`, and after that nothing.
 
-use super::{Referee, law};
+use super::watch::Referee;
+use crate::law::law;
 use crate::line::Line;
 
 /// See the file.

@@ -1,58 +1,16 @@
 //! What a call is answered with: the tool's own words only if it may run and has begun, else the rules' own
 //! text, each where it belongs; a verdict only of what was asked; what a person refused is answered together
-//! with the last call that needs the client. The storm's tools begin what they give with `out`.
+//! with the last call that needs the client.
 
 use std::collections::BTreeSet;
 
 use protocol::EventId;
 
-use super::{Referee, law};
+use super::watch::Referee;
 use crate::desk::{Call, Desk, Kind};
+use crate::law::law;
 use crate::line::Line;
-
-/// How a tool of a storm begins what it gives.
-pub(crate) const OUT: &str = "out ";
-pub(crate) const INTERRUPTED: &str = "Tool execution was interrupted before completion. Please retry.";
-pub(crate) const UNKNOWN: &str =
-    "The server stopped while this ran; its outcome is unknown. Check before you repeat it.";
-/// What a call is answered with that begins while the disk fails: nobody knows whether that was written down.
-pub(crate) const FAILED: &str = "The server failed before this could be run to its end; its outcome is unknown. Check before you \
-                                 repeat it.";
-/// How the answer to a call begins that the output limit cut.
-pub(crate) const CUT_OFF: &str = "cut off at the output limit";
-pub(crate) const UNREADABLE: &str =
-    "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one.";
-
-/// What a call is answered with that the output limit cut, in an answer of so many tokens.
-pub(crate) fn cut_off(tokens: u64) -> String {
-    let of = if tokens > 0 { format!(" of about {tokens} tokens") } else { String::new() };
-    format!(
-        "{CUT_OFF}{of}: this call did not run. Make it again with a shorter input, and write what is long in parts, \
-         one call each."
-    )
-}
-
-/// Whether a call is answered so because it has no input.
-pub(crate) fn is_unread(text: &str) -> bool {
-    text == UNREADABLE || text.starts_with(CUT_OFF)
-}
-
-/// What a call of `name` is answered with that is not offered.
-pub(crate) fn no_such_tool(name: &str) -> String {
-    format!("There is no tool named `{name}`. Use one of the tools you were given.")
-}
-
-fn rejected(name: &str, why: &str) -> String {
-    let why = why.trim();
-    let words = if why.is_empty() { "" } else { " Rejection message: " };
-    format!("Permission to use {name} has been rejected.{words}{why}")
-}
-
-/// Whether a tool gave this itself.
-pub(crate) fn is_own(line: &Line) -> bool {
-    let empty = line.content.as_ref().and_then(serde_json::Value::as_array).is_none_or(Vec::is_empty);
-    empty || line.texts().first().is_some_and(|text| text.starts_with(OUT))
-}
+use crate::words::{FAILED, INTERRUPTED, UNKNOWN, is_own, is_unread, no_such_tool, rejected};
 
 /// See the file.
 #[derive(Debug, Default)]
@@ -158,6 +116,7 @@ impl Referee for Hands {
 mod tests {
     use super::super::testing::{about, began, called, confirmed, event, heard, told};
     use super::*;
+    use crate::words::CUT_OFF;
 
     fn judged(commits: &[&[Line]]) -> Result<(), String> {
         heard(Hands::default(), commits)

@@ -12,29 +12,11 @@ pub(crate) mod status;
 mod transcript;
 mod turns;
 mod usage;
+mod watch;
 
 use crate::line::Line;
 pub use transcript::Script;
-
-/// Watches one law.
-pub trait Referee {
-    /// What it is called.
-    fn name(&self) -> &'static str;
-
-    /// Sees the next line of the log.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    fn see(&mut self, line: &Line) -> Result<(), String>;
-
-    /// A commit is complete.
-    ///
-    /// # Errors
-    /// What must not be left so.
-    fn rest(&mut self) -> Result<(), String> {
-        Ok(())
-    }
-}
+pub use watch::Referee;
 
 /// Those that judge one thread's lines, but for `hands`.
 pub(crate) fn of_thread() -> Vec<Box<dyn Referee>> {
@@ -102,16 +84,6 @@ impl std::fmt::Debug for Bench {
         f.debug_list().entries(self.0.iter().map(|referee| referee.name())).finish()
     }
 }
-
-/// A law is broken: returns the sentence as the error.
-macro_rules! law {
-    ($holds:expr, $($why:tt)+) => {
-        if !$holds {
-            return Err(format!($($why)+));
-        }
-    };
-}
-pub(crate) use law;
 
 #[cfg(test)]
 pub(crate) mod testing {

@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, VecDeque};
 use protocol::EventId;
 use serde_json::Value;
 
-use super::{Referee, law};
+use super::watch::Referee;
+use crate::law::law;
 use crate::line::Line;
 
 /// See the file.

@@ -6,7 +6,8 @@
 
 use protocol::Stamp;
 
-use super::{Referee, law};
+use super::watch::Referee;
+use crate::law::law;
 use crate::line::Line;
 
 /// Of a route that says nothing.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use protocol::EventId;
 
-use super::law;
 use crate::desk::{Call, Desk};
+use crate::law::law;
 
 /// Judges the calls that run `now`, when those of `before` ran and this commit changed what it changed.
 ///

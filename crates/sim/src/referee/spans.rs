@@ -3,7 +3,8 @@
 
 use protocol::EventId;
 
-use super::{Referee, law};
+use super::watch::Referee;
+use crate::law::law;
 use crate::line::Line;
 
 /// See the file.

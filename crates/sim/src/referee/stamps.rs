@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{EventId, Stamp};
 
-use super::{Referee, law};
+use super::watch::Referee;
+use crate::law::law;
 use crate::line::Line;
 
 /// See the file.

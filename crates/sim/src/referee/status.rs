@@ -4,10 +4,11 @@
 
 use protocol::EventId;
 
-use super::hands::is_own;
-use super::{Referee, law};
+use super::watch::Referee;
 use crate::desk::Desk;
+use crate::law::law;
 use crate::line::Line;
+use crate::words::is_own;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Printed {

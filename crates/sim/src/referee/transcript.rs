@@ -9,7 +9,7 @@ use protocol::EventId;
 use protocol::content::Block;
 use protocol::prompt::{Message, Part, Role};
 
-use super::law;
+use crate::law::law;
 use crate::line::Line;
 use crate::model;
 

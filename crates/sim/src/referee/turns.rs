@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use protocol::EventId;
 
-use super::{Referee, law};
+use super::watch::Referee;
+use crate::law::law;
 use crate::line::Line;
 
 const REQUESTS: u32 = 200;

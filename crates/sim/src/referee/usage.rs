@@ -2,7 +2,8 @@
 
 use protocol::Stamp;
 
-use super::{Referee, law};
+use super::watch::Referee;
+use crate::law::law;
 use crate::line::Line;
 
 /// The stamps of one commit lie microseconds apart; the usage is reckoned at its beginning.

@@ -15,13 +15,13 @@ use protocol::limits;
 use protocol::prompt::Prompt;
 
 use self::provider::Provider;
-use crate::act::{Act, State};
+use crate::act::{Act, State, Verdict};
 use crate::dice::Dice;
+use crate::law::law;
 use crate::life::{Broken, Lived, input};
 use crate::line::Line;
-use crate::referee::law;
 use crate::storm::{self, Kind, Storm, Table};
-use crate::world::{Verdict, World};
+use crate::world::World;
 
 /// Steps of one life.
 const STEPS: u64 = 80;

@@ -1,9 +1,8 @@
 //! Everything that can be done to a thread, and what a thread may be doing then.
 
 use super::reading::{Printed, Reading, Thread};
-use crate::act::names;
+use crate::act::{Verdict, names};
 use crate::desk::{Call, Kind};
-use crate::world::Verdict;
 
 names! {
     /// Whose turn it is to be told apart in the table.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::act::{Act, Cell, Role, State};
-use crate::world::Verdict;
+use crate::act::Verdict;
 
 /// How often each act was accepted and refused of a thread of each role in each state.
 #[derive(Debug, Clone, PartialEq, Eq)]

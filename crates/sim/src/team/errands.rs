@@ -8,11 +8,12 @@ use std::sync::Arc;
 use protocol::{EventId, ThreadId};
 use serde_json::{Value, json};
 
-use super::Judge;
+use super::judge::Judge;
 use super::line::Line;
 use super::reading::{Errand, Reading, Thread};
 use super::roster::Team;
-use crate::referee::{hands, law};
+use crate::law::law;
+use crate::words::is_unread;
 
 /// See the file.
 #[derive(Debug)]
@@ -165,7 +166,7 @@ impl Errands {
         if waits {
             return Ok(());
         }
-        let unread = Some(line.text()).filter(|text| hands::is_unread(text)).map(str::to_owned);
+        let unread = Some(line.text()).filter(|text| is_unread(text)).map(str::to_owned);
         if let Some(told) = unread.filter(|_| line.plain.is_error) {
             law!(errand.input == json!({}), "told {told:?}, with an input");
             self.commit.unread.push((call, told));

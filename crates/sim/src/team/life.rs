@@ -13,10 +13,10 @@ use super::line::Line;
 use super::reading::Printed;
 use super::world::{PRIMARY, World};
 use super::{client, model};
+use crate::act::Verdict;
 use crate::dice::Dice;
 use crate::life::{Broken, Lived};
 use crate::model as small;
-use crate::world::Verdict;
 
 /// Steps of a life.
 const STEPS: u64 = 90;

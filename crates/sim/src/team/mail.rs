@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use protocol::{EventId, ThreadId};
 use serde_json::Value;
 
-use super::Judge;
+use super::judge::Judge;
 use super::line::Line;
 use super::reading::Reading;
-use crate::referee::law;
+use crate::law::law;
 
 /// What waits for a thread.
 #[derive(Debug, Clone, PartialEq)]

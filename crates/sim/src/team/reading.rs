@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use protocol::{EventId, Stamp, ThreadId};
 
+use super::alike::alike;
 use super::line::Line;
-use super::single;
 use crate::desk::Desk;
 
 /// What something prints.
@@ -275,7 +275,7 @@ impl Thread {
         let answers = plain.about.or(line.call).and_then(|call| self.desk.call(call));
         // A second answer changes nothing.
         let first = answers.is_some_and(|call| !call.answered);
-        if let Some(alike) = single::alike(line) {
+        if let Some(alike) = alike(line) {
             self.desk.see(&alike);
         }
         match line.kind() {

@@ -1,43 +1,17 @@
-//! One thread's lines as a log of a single thread would have them, so that the referees of the small storm
-//! judge each thread too: a letter is a message, a delegation call is a call.
+//! Each thread's lines as a log of a single thread would have them, judged by the referees of the small storm
+//! too.
 
 use std::collections::BTreeMap;
 
 use protocol::ThreadId;
-use serde_json::{Value, json};
 
+use super::alike::alike;
+use super::judge::Judge;
 use super::line::Line;
 use super::reading::Reading;
-use super::{ENDED, Judge};
 use crate::line;
 use crate::referee::{self, Referee, Script};
-
-/// The line as its thread has it; `None` for what a single thread does not know.
-pub(crate) fn alike(line: &Line) -> Option<line::Line> {
-    let plain = &line.plain;
-    match line.kind() {
-        "note.delegated" => {
-            let permission = if plain.name == "Agent" { "waits" } else { "deny" };
-            let permission = [permission.into(), String::new()];
-            Some(line::Line { kind: "agent.tool_use".into(), id: line.call, permission, ..plain.clone() })
-        }
-        "note.settled" => {
-            Some(line::Line { kind: "agent.tool_result".into(), about: line.call, ..plain.clone() })
-        }
-        "agent.thread_message_received" if line.told == "result" => None,
-        "agent.thread_message_received" => {
-            let from = line.peer.map(|peer| format!("Message from {} ({peer}):", line.from));
-            let first =
-                from.filter(|_| line.told == "letter").map(|text| json!({"type": "text", "text": text}));
-            let content: Vec<Value> = first.into_iter().chain(line.content()).collect();
-            let content = Some(Value::Array(content));
-            let ours = usize::from(line.told == "letter");
-            Some(line::Line { kind: "user.message".into(), content, ours, ..plain.clone() })
-        }
-        "note.queued" | "note.cancelled" | "note.kept" | "agent.thread_message_sent" => None,
-        _ => Some(plain.clone()),
-    }
-}
+use crate::words::ENDED;
 
 /// The referees of one thread.
 struct Bench {
@@ -137,20 +111,8 @@ impl Judge for Single {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{asks, begun, ended, heard, received, settled, spawned, thread};
+    use super::super::testing::{asks, begun, ended, heard, settled, spawned};
     use super::*;
-
-    #[test]
-    fn a_letter_is_a_message_with_a_line_in_front_and_a_result_is_none() {
-        let texts = |told: &str| {
-            let line = received(1, 2, 50, told, "x");
-            alike(&line).map(|line| line.texts().into_iter().map(String::from).collect::<Vec<_>>())
-        };
-        let first = format!("Message from spinner ({}):", thread(2));
-        assert_eq!(texts("letter"), Some(vec![first, "x".into()]));
-        assert_eq!(texts("task"), Some(vec!["x".into()]));
-        assert_eq!(texts("result"), None);
-    }
 
     #[test]
     fn each_thread_is_judged_by_itself_and_an_ended_one_no_more() {

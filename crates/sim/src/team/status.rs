@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::ThreadId;
 
-use super::Judge;
+use super::judge::Judge;
 use super::line::Line;
 use super::reading::{Printed, Reading};
-use crate::referee::{law, status::is_over};
+use crate::law::law;
+use crate::referee::status::is_over;
 
 /// See the file.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use protocol::{EventId, ThreadId};
 use serde_json::{Value, json};
 
-use super::Judge;
+use super::judge::Judge;
 use super::line::Line;
 use super::reading::Reading;
 use crate::line;

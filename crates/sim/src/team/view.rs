@@ -10,7 +10,7 @@ use protocol::event::Event;
 use serde_json::Value;
 
 use super::line::Line;
-use crate::referee::law;
+use crate::law::law;
 
 /// What the stream of the thread `own`, or with `session` the session's stream, shows of a line.
 fn due(line: &Line, own: ThreadId, session: bool) -> Option<Cow<'_, Value>> {

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use protocol::{EventId, ThreadId};
 use serde_json::{Value, json};
 
+use super::judge::Judge;
 use super::line::Line;
 use super::reading::{Reading, Thread};
-use super::{ENDED, Judge};
-use crate::referee::{hands, law};
+use crate::law::law;
+use crate::words::{self, ENDED};
 
 const CANCELLED: &str = "Agent cancelled.";
 const INTERRUPTED: &str = "Agent interrupted.";
@@ -136,7 +137,7 @@ impl Waits {
     fn judge(&self, call: EventId, whose: ThreadId, told: &Told) -> Result<(), String> {
         let causes = self.commit.causes.get(&call).map(Vec::as_slice).unwrap_or_default();
         let ended = *told == (said(ENDED), true) && self.commit.ended.contains(&whose);
-        let stopped = *told == (said(hands::INTERRUPTED), true) && self.commit.interrupted.contains(&whose);
+        let stopped = *told == (said(words::INTERRUPTED), true) && self.commit.interrupted.contains(&whose);
         let right = causes.contains(told) || ended || stopped;
         law!(right, "{call} waited and is answered with {told:?}; what happened is {causes:?}");
         Ok(())
@@ -274,8 +275,8 @@ mod tests {
 
     #[test]
     fn a_stopped_coordinator_waits_no_more_and_only_then() {
-        let stop = vec![settled(1, 20, hands::INTERRUPTED, true), stopped(1)];
+        let stop = vec![settled(1, 20, words::INTERRUPTED, true), stopped(1)];
         assert_eq!(judged("Agent", std::slice::from_ref(&stop)), Ok(()));
-        assert!(judged("Agent", &[vec![settled(1, 20, hands::INTERRUPTED, true)]]).is_err());
+        assert!(judged("Agent", &[vec![settled(1, 20, words::INTERRUPTED, true)]]).is_err());
     }
 }

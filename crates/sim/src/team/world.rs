@@ -14,23 +14,29 @@ use protocol::parse::Given;
 use protocol::prompt::Toolbox;
 use protocol::{EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
+use super::alike::alike;
 use super::errands::Errands;
+use super::judge::Judge;
 use super::line::{self, Line};
 use super::mail::Mail;
 use super::reading::Reading;
 use super::roster::{Team, WEAVER};
-use super::single::{Single, alike};
+use super::single::Single;
 use super::status::Status;
+use super::view;
 use super::waits::Waits;
-use super::{Judge, view};
+use crate::act::Verdict;
 use crate::counters::Counters;
 use crate::desk::reads;
 use crate::dice::Dice;
 use crate::kit::Kit;
+use crate::law::law;
+use crate::ledger;
 use crate::model;
 use crate::outcome::Outcome;
-use crate::referee::{hands, law, runs};
-use crate::world::{Verdict, ledger, look_up};
+use crate::referee::runs;
+use crate::words::UNKNOWN;
+use crate::world::{look_up, recovered};
 
 /// Stale jobs that are kept to be offered again.
 const GONE: usize = 12;
@@ -161,8 +167,8 @@ impl World {
         }
         let recovers = input == Input::Recovered;
         let unknown = if recovers { core::mem::take(&mut self.unknown) } else { BTreeSet::new() };
-        let told = lines.iter().filter(|line| line.text() == hands::UNKNOWN).map(|line| line.plain.clone());
-        crate::world::recovered(&told.collect::<Vec<_>>(), &unknown)?;
+        let told = lines.iter().filter(|line| line.text() == UNKNOWN).map(|line| line.plain.clone());
+        recovered(&told.collect::<Vec<_>>(), &unknown)?;
         let still = asked.iter().find(|request| {
             recovers && self.reading.threads.iter().any(|thread| thread.asking == Some(**request))
         });
@@ -220,7 +226,7 @@ impl World {
         let threads: Vec<ThreadId> = self.reading.threads.iter().map(|thread| thread.id).collect();
         view::judge(&stored, &lines, &threads)?;
         if !events.is_empty() {
-            ledger(events, &accepted, &plain(&lines))?;
+            ledger::judge(events, &accepted, &plain(&lines))?;
         }
         self.facts.extend(stored);
         self.bodies.push(body);
