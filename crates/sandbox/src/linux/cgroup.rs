@@ -6,31 +6,23 @@
 //! elsewhere, a subtree of our own. Of version 1, for root, below the server's own. Without any of these the
 //! limits of each process stand alone, and the server's watch over memory.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Access, access};
 
-use crate::clock::Deadline;
+use super::removal::{discard, name_of_jails, tidy, turn};
+use super::{legacy, memory, removal};
 use crate::plan::Limits;
-
-use super::leftover::{GOING, end_all, is_gone, server};
-use super::legacy;
 
 /// The server's own leaf, where it must leave a cgroup to divide it.
 const LEAF: &str = "heddle-server";
-/// How the name of a server's jails begins; the server's name follows, by which a dead one's are known.
-const JAILS: &str = "heddle-jails-";
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// What must be there, and what is used where it is.
 const NEEDED: [&str; 2] = ["memory", "pids"];
 const WANTED: [&str; 4] = ["cpu", "io", "memory", "pids"];
-/// Directories that a look for what others left goes through, of each hierarchy.
-const LOOKED_AT: usize = 20_000;
 /// Shares of CPU and disk: 100 is what everything on the host has that nobody gave another. Beside the server
 /// alone; and beside everything of the host, which is not to starve them.
 const JAILS_WEIGHT: &str = "20";
@@ -40,13 +32,9 @@ const SERVER_WEIGHT: &str = "1000";
 const SERVER_MEMORY_LOW_BYTES: u64 = 256 * 1024 * 1024;
 /// Where this server's jails are; nothing until [`divide`] found a place.
 static GROUND: OnceLock<Ground> = OnceLock::new();
-/// Making and removing are one at a time, so that the last jail's end takes no parent from the next start.
-/// Holds what could not be removed yet, because the kernel had not let go of the last process.
-static TURN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-
 /// The cgroup, or cgroups, that hold the jails of this server.
 #[derive(Debug)]
-pub(super) enum Ground {
+enum Ground {
     Unified { jails: PathBuf, controllers: Vec<&'static str>, weight: &'static str, all_bytes: u64 },
     Legacy(Vec<(legacy::Controller, PathBuf)>, u64),
 }
@@ -112,75 +100,9 @@ impl Cgroup {
     }
 }
 
-fn turn() -> MutexGuard<'static, BTreeSet<PathBuf>> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Removes what can be removed by now, without any wait.
-fn tidy(left: &mut BTreeSet<PathBuf>) {
-    left.retain(|place| !removed(place));
-}
-
-/// Kills what is in a cgroup, waits until it is empty, and removes it. False if it is still there.
-pub(super) fn discard(place: &Path) -> bool {
-    let deadline = Deadline::after(GOING);
-    // Version 1 has no such file.
-    if fs::write(place.join("cgroup.kill"), "1").is_err() {
-        end_all(|| members(place), deadline);
-    }
-    if let Ok(events) = fs::File::open(place.join("cgroup.events")) {
-        // The kernel tells of a change to this file as something exceptional.
-        while fs::read_to_string(place.join("cgroup.events")).is_ok_and(|said| said.contains("populated 1"))
-            && deadline.left().is_some()
-        {
-            let mut fds = [PollFd::new(&events, PollFlags::PRI)];
-            if poll(&mut fds, Some(&deadline.timespec())).is_err() {
-                break;
-            }
-        }
-    }
-    removed(place)
-}
-
-/// Removes an empty cgroup, and the one that held the jails with its last. False if it is still there.
-fn removed(place: &Path) -> bool {
-    let gone = match fs::remove_dir(place) {
-        Ok(()) => true,
-        Err(error) => error.kind() == io::ErrorKind::NotFound,
-    };
-    let parent = place.parent().filter(|parent| name_of(parent).is_some_and(|name| name.starts_with(JAILS)));
-    if let Some(parent) = parent.filter(|_| gone) {
-        // The next start makes it anew.
-        fs::remove_dir(parent).ok();
-    }
-    gone
-}
-
-fn name_of(place: &Path) -> Option<&str> {
-    place.file_name()?.to_str()
-}
-
-fn members(place: &Path) -> BTreeSet<u32> {
-    let listed = fs::read_to_string(place.join("cgroup.procs")).unwrap_or_default();
-    // Those of another pid namespace have no number here.
-    listed.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| *pid != 0).collect()
-}
-
-/// Memory in a `memory.stat` of either version that nothing but its end gives back, in bytes.
-pub(crate) fn held_bytes(stat: &Path) -> Option<u64> {
-    let text = fs::read_to_string(stat).ok()?;
-    Some(held(&text))
-}
-
-fn held(stat: &str) -> u64 {
-    let counted = ["anon", "shmem", "kernel", "sock", "rss"];
-    let fields = stat.lines().filter_map(|line| line.split_once(' '));
-    fields.filter(|(name, _)| counted.contains(name)).filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).sum()
-}
-
 /// A cgroup of version 2 that can be divided.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Base {
+struct Base {
     place: PathBuf,
     /// Whether the processes in it must move to a leaf first.
     leave: bool,
@@ -207,10 +129,10 @@ pub(crate) fn found() -> Option<&'static str> {
 /// There is a place, but it cannot be divided.
 pub(crate) fn divide(reserve_bytes: u64) -> io::Result<Option<&'static str>> {
     let Some(found) = found() else { return Ok(None) };
-    let all_bytes = super::memory::total_bytes().saturating_sub(reserve_bytes);
+    let all_bytes = memory::total_bytes().saturating_sub(reserve_bytes);
     let ground = match base() {
         Some(base) => unified(&base, all_bytes)?,
-        None => legacy::ground(legacy::places(), &name(), all_bytes),
+        None => Ground::Legacy(legacy::parents(&name_of_jails()), all_bytes),
     };
     // A second call changes nothing.
     let _set = GROUND.set(ground);
@@ -234,7 +156,7 @@ fn unified(base: &Base, all_bytes: u64) -> io::Result<Ground> {
         // Not every kernel has all of them, and without a leaf there are none.
         fs::write(leaf.join(file), value).ok();
     }
-    let jails = base.place.join(name());
+    let jails = base.place.join(name_of_jails());
     let weight = if base.whole { JAILS_WEIGHT_AMONG_ALL } else { JAILS_WEIGHT };
     parent(&jails, &controllers, weight, all_bytes)?;
     Ok(Ground::Unified { jails, controllers, weight, all_bytes })
@@ -295,51 +217,10 @@ fn move_to_leaf(place: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn name() -> String {
-    format!("{JAILS}{}", server())
-}
-
 /// Ends what is left of the jails of servers that were killed, wherever these were when they ran, and removes
 /// what was not to be removed before.
 pub(super) fn sweep() {
-    let left: Vec<PathBuf> =
-        MOUNTS.iter().map(PathBuf::from).chain(legacy::mounts()).flat_map(|mount| left_in(&mount)).collect();
-    let mut kept = Vec::new();
-    for jails in left {
-        let inner = fs::read_dir(&jails).into_iter().flatten().flatten();
-        let inner = inner.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        let all: Vec<PathBuf> = inner.map(|entry| entry.path()).chain([jails.clone()]).collect();
-        // All at once, so that one that goes slowly does not hold up the others.
-        for place in &all {
-            fs::write(place.join("cgroup.kill"), "1").ok();
-        }
-        kept.extend(all.into_iter().filter(|place| !discard(place)));
-    }
-    let mut left = turn();
-    left.extend(kept);
-    tidy(&mut left);
-}
-
-/// The cgroups below a place that hold the jails of servers that are gone.
-fn left_in(mount: &Path) -> Vec<PathBuf> {
-    let (mut found, mut below, mut looked) = (Vec::new(), vec![mount.to_owned()], 0);
-    while let Some(place) = below.pop() {
-        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                continue;
-            }
-            looked += 1;
-            if looked > LOOKED_AT {
-                return found;
-            }
-            match entry.file_name().to_str().and_then(|name| name.strip_prefix(JAILS)) {
-                Some(server) if is_gone(server) => found.push(entry.path()),
-                Some(_) => {}
-                None => below.push(entry.path()),
-            }
-        }
-    }
-    found
+    removal::sweep(MOUNTS.iter().map(PathBuf::from).chain(legacy::mounts()));
 }
 
 fn base() -> Option<Base> {
@@ -442,41 +323,5 @@ mod tests {
         assert_eq!(base("0::/\n", false), Some(Base { place: mount.into(), leave: true, whole: false }));
         fs::write(mount.join("cgroup.controllers"), "memory").unwrap();
         assert_eq!(base("0::/\n", false), None);
-    }
-
-    #[test]
-    fn what_a_killed_server_left_is_found_wherever_it_ran_and_no_other() {
-        let mount = tempfile::tempdir().unwrap();
-        let gone = format!("{JAILS}{}-1", std::process::id());
-        let left = mount.path().join("a.slice/b.scope").join(&gone);
-        for folder in [
-            &left,
-            &mount.path().join(name()),
-            &mount.path().join("heddle-server"),
-            &mount.path().join(JAILS),
-        ] {
-            fs::create_dir_all(folder.join("jail-7")).unwrap();
-        }
-        assert_eq!(left_in(mount.path()), [left]);
-    }
-
-    #[test]
-    fn what_cannot_be_removed_yet_is_removed_later_and_its_parent_with_it() {
-        let mount = tempfile::tempdir().unwrap();
-        let jails = mount.path().join(name());
-        let place = jails.join("jail-7");
-        fs::create_dir_all(place.join("busy")).unwrap();
-        let mut left = BTreeSet::from([place.clone()]);
-        tidy(&mut left);
-        assert_eq!(left, BTreeSet::from([place.clone()]));
-        fs::remove_dir(place.join("busy")).unwrap();
-        tidy(&mut left);
-        assert!(left.is_empty() && !jails.exists() && mount.path().exists());
-    }
-
-    #[test]
-    fn what_only_an_end_gives_back_is_counted_and_the_cache_is_not() {
-        assert_eq!(held("anon 5\nfile 1000\nkernel 7\nshmem 30\nsock 1\ninactive_file 900\n"), 43);
-        assert_eq!(held("cache 1000\nrss 5\nshmem 30\ntotal_rss 5\n"), 35);
     }
 }

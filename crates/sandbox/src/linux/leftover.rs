@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::memory;
+use super::descent::{below, parents};
 use crate::clock::Deadline;
 use crate::word::{Order, Start};
 
@@ -53,10 +53,10 @@ fn space() -> Option<u64> {
 /// Kills jails whose server is gone, and waits until nothing of them lives, as long as the kernel may take.
 /// They end by themselves; this is for those that somebody holds up.
 pub(crate) fn end_left_over() {
-    let parents = memory::parents();
+    let parents = parents();
     let mut ends = Vec::new();
     for outer in parents.keys().copied().filter(|pid| is_left_over(*pid)) {
-        let all: Vec<OwnedFd> = memory::below(outer, &parents).into_iter().filter_map(end_of).collect();
+        let all: Vec<OwnedFd> = below(outer, &parents).into_iter().filter_map(end_of).collect();
         let Some(end) = end_of(outer) else { continue };
         // Its number could have been another's meanwhile. All below it ends with it.
         if is_left_over(outer) && pidfd_send_signal(&end, Signal::KILL).is_ok() {

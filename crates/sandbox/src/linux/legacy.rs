@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::cgroup::{Ground, discard};
+use super::removal::discard;
 use crate::plan::Limits;
 
 /// The share of CPU of all jails together, where beside them are the server's own threads alone, each with
@@ -56,10 +56,9 @@ fn place(mounts: &Path, own: &str, name: &str) -> Option<PathBuf> {
     [own, mount].into_iter().find(|place| place.join("cgroup.procs").exists())
 }
 
-/// The cgroups that hold all jails.
-pub(super) fn ground(places: Vec<(Controller, PathBuf)>, name: &str, all_bytes: u64) -> Ground {
-    let named = places.into_iter().map(|(controller, place)| (controller, place.join(name)));
-    Ground::Legacy(named.collect(), all_bytes)
+/// The cgroups of this name that hold all jails.
+pub(super) fn parents(name: &str) -> Vec<(Controller, PathBuf)> {
+    places().into_iter().map(|(controller, place)| (controller, place.join(name))).collect()
 }
 
 /// Makes one jail's cgroups and puts the process into them.

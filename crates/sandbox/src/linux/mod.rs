@@ -3,9 +3,11 @@
 mod cgroup;
 mod claim;
 mod counted;
+mod descent;
 mod devices;
 mod etc;
 mod filter;
+mod gauge;
 mod inside;
 mod keeper;
 mod known;
@@ -18,6 +20,7 @@ mod own;
 mod privileges;
 mod probe;
 mod quota;
+mod removal;
 mod root;
 mod shown;
 mod tree;
@@ -25,11 +28,12 @@ mod user;
 
 pub(crate) use cgroup::Cgroup;
 pub(crate) use claim::Claim;
+pub use gauge::{Gauge, Kills};
 pub(crate) use inside::{belong, confine, seal};
 pub(crate) use keeper::{Errand, erase, give, keep, map_jail};
 pub use known::{Known, taken_by_others};
 pub(crate) use leftover::{end_left_over, server};
-pub use memory::{Gauge, Kills, Memory, memory};
+pub use memory::{Memory, memory};
 pub(crate) use outside::{
     be_woken, bury, end_of, give_way, hold, hurry, may, place, said, to_be_ended_first, wait,
 };

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use super::{Claim, cgroup, counted, quota};
+use super::claim::Claim;
+use super::{cgroup, counted, quota};
 use crate::fault::{Fault, Step};
 use crate::folder::Folders;
 use crate::plan::{Isolation, Limits, Plan};
