@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, unshare};
@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use super::{own, user};
+use super::{own, uidmap};
 use crate::clock::Deadline;
 use crate::erase;
 use crate::fault::{At, Fault, Step};
@@ -98,8 +98,8 @@ fn run(
         |pid| {
             let own = format!("0 {} 1", geteuid().as_raw());
             let own_group = format!("0 {} 1", getegid().as_raw());
-            map("newuidmap", pid, &format!("{own} {FIRST} {users} {count}"))?;
-            map("newgidmap", pid, &format!("{own_group} {FIRST} {groups} {count}"))
+            uidmap::map("newuidmap", pid, &format!("{own} {FIRST} {users} {count}"))?;
+            uidmap::map("newgidmap", pid, &format!("{own_group} {FIRST} {groups} {count}"))
         },
         time,
     );
@@ -133,25 +133,8 @@ fn converse(
 
 /// Maps the jail's process to the lease's user.
 pub(crate) fn map_jail(pid: u32, lease: &Lease) -> Result<(), Fault> {
-    map("newuidmap", pid, &format!("0 {} 1", lease.user))?;
-    map("newgidmap", pid, &format!("0 {} 1", lease.group))
-}
-
-fn map(tool: &str, pid: u32, ranges: &str) -> Result<(), Fault> {
-    let path = user::tool_at(tool)
-        .ok_or_else(|| Fault::new(Step::User, format!("{tool} is gone (package uidmap)")))?;
-    let output = Command::new(path)
-        .arg(pid.to_string())
-        .args(ranges.split(' '))
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .of(Step::User, tool)?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(Fault::new(Step::User, format!("{tool} refused: {}", said.trim())))
+    uidmap::map("newuidmap", pid, &format!("0 {} 1", lease.user))?;
+    uidmap::map("newgidmap", pid, &format!("0 {} 1", lease.group))
 }
 
 /// Leaves the host's user namespace (and whatever else is said) and comes back as the root of a new one,

@@ -24,6 +24,7 @@ mod removal;
 mod root;
 mod shown;
 mod tree;
+mod uidmap;
 mod user;
 
 pub(crate) use cgroup::Cgroup;

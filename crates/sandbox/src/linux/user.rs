@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::geteuid;
 
 use super::keeper;
+use super::uidmap::tool_at;
 use crate::users::{Source, Wanted};
 
 /// Users that are taken of the sub-users of the server's user: the last ones, which rootless containers use
@@ -14,9 +15,6 @@ use crate::users::{Source, Wanted};
 const SUB_USERS: u32 = 4_096;
 /// The first that is nobody.
 const NOBODY: u32 = 65_534;
-
-/// Programs of the package `uidmap`, in its places.
-const PLACES: [&str; 3] = ["/usr/bin", "/bin", "/usr/local/bin"];
 
 /// Where jails' users come from on this host. Tries it.
 pub(crate) fn source(program: &Path, wanted: Wanted) -> Source {
@@ -96,11 +94,6 @@ fn sub(program: &Path) -> Result<Source, String> {
         Ok(()) => Ok(source),
         Err(fault) => Err(format!("sub-users cannot be mapped: {}", fault.cause)),
     }
-}
-
-/// Where a program of the package `uidmap` is.
-pub(crate) fn tool_at(name: &str) -> Option<PathBuf> {
-    PLACES.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists())
 }
 
 fn name_of(user: u32, passwd: &str) -> Option<String> {
