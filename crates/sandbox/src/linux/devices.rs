@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::mount::{MountFlags, mount, mount_bind};
 
-use super::root::{directory, tmpfs};
+use super::mount::{directory, tmpfs};
 use crate::fault::{At, Fault, Step};
 
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::root::directory;
+use super::mount::directory;
 use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
 use crate::system::{ETC, etc_begins};

@@ -15,6 +15,7 @@ mod leftover;
 mod legacy;
 mod loopback;
 mod memory;
+mod mount;
 mod outside;
 mod own;
 mod privileges;

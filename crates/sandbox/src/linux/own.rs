@@ -13,10 +13,10 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, RawDir, ResolveFlags, SeekFrom, Stat, Uid};
 use rustix::io::Errno;
 
+use super::tree::open_below;
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
 use crate::folder::PARTS;
-use crate::host::open_below;
 
 /// Says in the folder whose the session's files are to become, while they are given away.
 const OWNER: &str = "owner";

@@ -71,7 +71,7 @@ fn mount_in(table: &str, device: &str) -> Option<PathBuf> {
         let place = fields.next()?;
         let options = file_system.split(' ').nth(2)?;
         let has = options.split(',').any(|option| option == "prjquota" || option == "pquota");
-        (whole && has).then(|| super::root::unescape(place))
+        (whole && has).then(|| super::mount::unescape(place))
     })
 }
 

@@ -1,10 +1,9 @@
 //! The jail's file system: built beside the host's, turned to, and sealed.
 
-use std::fs::{self, DirBuilder};
-use std::io;
+use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use rustix::fs::CWD;
 use rustix::io::Errno;
@@ -16,6 +15,7 @@ use rustix::mount::{
 use super::counted::Shares;
 use super::devices;
 use super::etc;
+use super::mount::{below, directory, tmpfs, unescape};
 use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
 use crate::folder::{PARTS, ROOT};
@@ -109,21 +109,6 @@ pub(crate) fn build(plan: &Plan, shares: &Shares) -> Result<(Vec<String>, OwnedF
     turn(root)?;
     seal(&layout)?;
     Ok((shared, writable))
-}
-
-/// The same path below another root.
-pub(crate) fn below(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
-}
-
-pub(crate) fn directory(path: &Path) -> Result<(), Fault> {
-    DirBuilder::new().recursive(true).mode(0o755).create(path).of(Step::Mounts, &path.to_string_lossy())
-}
-
-pub(crate) fn tmpfs(path: &Path, flags: MountFlags, data: &str) -> Result<(), Fault> {
-    directory(path)?;
-    let data = std::ffi::CString::new(data).map_err(io::Error::from).at(Step::Mounts)?;
-    mount("tmpfs", path, "tmpfs", flags, data.as_c_str()).of(Step::Mounts, &path.to_string_lossy())
 }
 
 /// A directory of the host's root, or the link it is on hosts where all is in /usr.
@@ -225,13 +210,4 @@ fn seal(layout: &Layout) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// The mount table writes blank, tab, line feed and backslash as `\` and three octal digits.
-pub(crate) fn unescape(field: &str) -> PathBuf {
-    let mut path = field.to_owned();
-    for (escaped, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        path = path.replace(escaped, plain);
-    }
-    path.into()
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, unmount};
 
-use super::root::{below, directory, unescape};
+use super::mount::{below, directory, unescape};
 use crate::fault::{At, Fault, Step};
 
 /// Where trees are kept from which single files are shown, while the root is built.
