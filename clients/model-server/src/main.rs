@@ -7,11 +7,13 @@
 //! `GET /waiting/NAME` answers once a request waits there; `GET /kept/NAME` hands over the request that a
 //! step with `keep` answered last.
 
+mod breach;
 mod chat;
 mod laws;
 mod media;
 mod offered;
 mod played;
+mod request;
 mod script;
 mod shapes;
 mod wire;
@@ -42,7 +44,8 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    laws::{Breach, Request},
+    breach::Breach,
+    request::Request,
     script::{Said, Step},
     wire::{Asked, Frames},
 };

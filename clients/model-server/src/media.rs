@@ -3,33 +3,11 @@
 use std::borrow::Cow;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde::{Deserialize, de::IgnoredAny};
 
-use crate::laws::{Block, Breach, breach};
-
-/// Where a picture or a document comes from, or the plain text that a search result names.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Source<'a> {
-    /// A picture's or a document's.
-    #[serde(borrow)]
-    Given(Given<'a>),
-    /// A search result's.
-    Named(IgnoredAny),
-}
-
-/// A source with its type; the fields that a type does not have are empty.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Given<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    #[serde(borrow, default)]
-    media_type: Cow<'a, str>,
-    #[serde(borrow, default)]
-    data: Cow<'a, str>,
-    #[serde(borrow, default)]
-    url: Cow<'a, str>,
-}
+use crate::{
+    breach::{Breach, breach},
+    request::{Block, Given, Source},
+};
 
 /// What a block may stand in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

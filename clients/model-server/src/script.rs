@@ -160,7 +160,7 @@ fn threads(messages: &[impl Said]) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::laws::Message;
+    use crate::request::Message;
     use serde_json::json;
 
     fn played(messages: &Value) -> Result<Step, String> {

@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
+    breach::{Breach, breach},
     chat::wire::Dialect,
-    laws::{Breach, breach, is_tool_name},
+    laws::is_tool_name,
     media::{self, Linked},
     script::Said,
 };

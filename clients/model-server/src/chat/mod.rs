@@ -15,9 +15,9 @@ use axum::{
 
 use self::{laws::Request, wire::Dialect};
 use crate::{
-    Memory, later,
-    laws::{Breach, breach},
-    next,
+    Memory,
+    breach::{Breach, breach},
+    later, next,
     played::played,
     shapes::Wire,
     streamed,

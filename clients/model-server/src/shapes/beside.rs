@@ -6,11 +6,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Law, Shape, Wire,
-    chat::{call, delta, finish, frames, text, usage},
-    laws, looked, messages, ok,
-};
+use super::chat::{call, delta, finish, frames, text, usage};
+use super::means::{looked, ok};
+use super::shape::{Law, Shape, Wire};
+use super::{laws, messages};
 
 const A: &str = "{\"q\":\"a\"}";
 /// An id that is more than one.

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Law, Shape, Wire, failed, lacking, laws, looked, named, ok, said};
+use super::laws;
+use super::means::{failed, lacking, looked, named, ok, said};
+use super::shape::{Law, Shape, Wire};
 
 const DONE: &str = "data: [DONE]\n\n";
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Law, Shape, Wire, failed, laws, looked, named, ok};
+use super::laws;
+use super::means::{failed, looked, named, ok};
+use super::shape::{Law, Shape, Wire};
 
 fn events(events: &[Value]) -> String {
     let frame =
