@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 
-from attack import Server, attack, main, text_of
+from attack import Server, attack, text_of
 
 # Seconds that a neighbour's turn may take at most, on a machine that is being abused.
 NEIGHBOUR = 20.0
@@ -150,4 +150,6 @@ def together(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

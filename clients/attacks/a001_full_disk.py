@@ -6,7 +6,7 @@ import os
 import threading
 import time
 
-from attack import Disk, Server, attack, main, text_of
+from attack import Disk, Server, attack, text_of
 
 # Writes until it is stopped: by reserving room, which takes a disk in no time, else by writing.
 FILL = (
@@ -173,4 +173,6 @@ for n in range(20):
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -11,7 +11,7 @@ import subprocess
 import time
 from typing import IO, Any
 
-from attack import Server, attack, main
+from attack import Server, attack
 from process import MARK, Process
 
 MIB = 1024 * 1024
@@ -225,4 +225,6 @@ def one_disk(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

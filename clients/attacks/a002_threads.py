@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 
-from attack import Server, Skip, attack, main
+from attack import Server, Skip, attack
 
 # What begins again, or is answered as failed; and what the process ends with. What takes sessions up at a start has
 # nothing to do any more in a server that runs: its end is among the engine's own tests.
@@ -137,4 +137,6 @@ def ends(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 
 import wires
-from attack import Server, attack, main
+from attack import Server, attack
 
 # Who keeps a connection open between requests, each from an address of its own; and who comes in a crowd from one.
 QUIET, CROWD = 20, 400
@@ -50,4 +50,6 @@ def crowd(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

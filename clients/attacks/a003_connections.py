@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 import wires
-from attack import Server, attack, main, text_of
+from attack import Server, attack, text_of
 
 # Seconds that a neighbour's turn, most of the time, and one request may take.
 NEIGHBOUR, ANSWER = 5.0, 5.0
@@ -324,4 +324,6 @@ def half_closed(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -7,7 +7,7 @@ import pathlib
 import socket
 from collections.abc import Iterator
 
-from attack import PLAIN, Server, Skip, attack, main
+from attack import PLAIN, Server, Skip, attack
 
 # Takes as much as it is given of everything, says how much, and keeps it until it is told that it is over.
 TAKE = r"""
@@ -173,4 +173,6 @@ def of_sub_users(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

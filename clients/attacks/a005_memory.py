@@ -6,7 +6,7 @@ import contextlib
 import pathlib
 import threading
 
-from attack import Server, attack, main, text_of
+from attack import Server, attack, text_of
 from host import cgroup_of
 
 
@@ -144,4 +144,6 @@ def divided(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

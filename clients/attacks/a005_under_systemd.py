@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
-from attack import Server, attack, main
+from attack import Server, attack
 from host import cgroup_of
 from server import binary_of
 from unit import Service, Unit, said_by
@@ -97,4 +97,6 @@ def stopped(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

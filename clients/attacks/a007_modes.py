@@ -8,7 +8,7 @@ import signal
 import stat
 import subprocess
 
-from attack import BASE, Server, attack, main
+from attack import BASE, Server, attack
 
 OTHER = 1002
 FILES = ("heddle.db", "heddle.db-wal", "heddle.db-shm", "heddle.db.opening", "lock", "ballast")
@@ -132,4 +132,6 @@ def inside(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

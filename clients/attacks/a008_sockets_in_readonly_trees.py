@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from attack import Server, attack, main
+from attack import Server, attack
 
 
 @attack("a socket in a readonly tree", beside="many", start=False)
@@ -51,4 +51,6 @@ def removed(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

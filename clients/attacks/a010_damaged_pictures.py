@@ -9,7 +9,7 @@ import struct
 import zlib
 from typing import Any
 
-from attack import Server, attack, main, text_of
+from attack import Server, attack, text_of
 
 
 def png(shade: int) -> bytes:
@@ -125,4 +125,6 @@ def rows(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -8,7 +8,7 @@ import threading
 import time
 import zlib
 
-from attack import Server, attack, main
+from attack import Server, attack
 
 MIB = 1024 * 1024
 WHOLE = 32 * MIB
@@ -173,4 +173,6 @@ def judged(neighbour: object, wrong: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import subprocess
 
-from attack import Server, attack, main
+from attack import Server, attack
 
 # Watches until it is told that it is over.
 WATCH = """python3 -c "
@@ -49,4 +49,6 @@ def locks(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

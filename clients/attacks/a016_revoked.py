@@ -8,7 +8,7 @@ import threading
 import time
 
 import wires
-from attack import Server, attack, main
+from attack import Server, attack
 
 # Streams of the key at once.
 STREAMS = 50
@@ -121,4 +121,6 @@ def unread(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -11,7 +11,7 @@ import subprocess
 import time
 from typing import Any
 
-from attack import BASE, Server, attack, main
+from attack import BASE, Server, attack
 from process import MARK
 
 # Starts that are killed, each at another moment.
@@ -100,4 +100,6 @@ def weak(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attack import Server, attack, main, text_of
+from attack import Server, attack, text_of
 
 SIGNALS = """python3 -c "
 import os
@@ -67,4 +67,6 @@ def patterns(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attack import Server, attack, main
+from attack import Server, attack
 
 # Families TIPC, ALG and XDP; streams, datagrams and packets.
 PAIRS = """
@@ -54,4 +54,6 @@ def small(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 
-from attack import Server, attack, main
+from attack import Server, attack
 
 # Bytes of log that all of it may cost.
 LOG = 64 * 1024
@@ -56,4 +56,6 @@ def pointed(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

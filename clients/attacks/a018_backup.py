@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 
-from attack import Server, attack, main, text_of
+from attack import Server, attack, text_of
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 # What stands for the program where it is not installed: the same library, told the same words.
@@ -79,4 +79,6 @@ def lost(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -8,7 +8,7 @@ import pathlib
 import signal
 import time
 
-from attack import Server, attack, main
+from attack import Server, attack
 from server import PLAIN, script
 
 NAMES = itertools.count()
@@ -225,4 +225,6 @@ def nothing(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 
-from attack import Server, attack, main
+from attack import Server, attack
 
 RESTS = "a session rests, because it cannot be read"
 # What is done to a session's rows; `mine` finds them.
@@ -131,4 +131,6 @@ def read_to_the_end(server: Server, session: str, ended: threading.Event) -> Non
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

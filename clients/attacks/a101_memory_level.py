@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import time
 
-from attack import Server, attack, main
+from attack import Server, attack
 
 MIB = 1024 * 1024
 LOADS, SESSIONS, TURNS, ABREAST = 5, 120, 3, 12
@@ -54,4 +54,6 @@ def level(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -7,7 +7,7 @@ import socket
 import time
 
 import wires
-from attack import Server, attack, main
+from attack import Server, attack
 
 MIB = 1024 * 1024
 # A page is full at 8 MiB.
@@ -111,4 +111,6 @@ def pages(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from attack import Server, attack, main
+from attack import Server, attack
 
 MIB = 1024 * 1024
 # Bytes that a file of the server may have.
@@ -57,4 +57,6 @@ def small_files(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

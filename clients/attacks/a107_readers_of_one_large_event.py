@@ -6,7 +6,7 @@ import pathlib
 import socket
 
 import wires
-from attack import Server, attack, main
+from attack import Server, attack
 
 MIB = 1024 * 1024
 READERS, BYTES = 150, 4_000_000
@@ -80,4 +80,6 @@ def readers(server: Server) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from run import alone
+
+    alone()

@@ -1,4 +1,4 @@
-"""The frame of the attacks: how a row is declared, what it may need of the host, and how it is run.
+"""The frame of the attacks: how a row is declared, and what it may need of the host.
 
 A row is a function in a file `aNNN_words.py` that gets a `Server` and raises AssertionError, with words,
 when something does not hold. It is run once for each of its users, each time on a server, with a data
@@ -12,7 +12,6 @@ import functools
 import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 from host import Disk
 from server import BASE, PLAIN, SLOWER, Refused, Server, Skip, text_of
 
-__all__ = ["BASE", "PLAIN", "Disk", "SLOWER", "Refused", "Row", "Server", "Skip", "attack", "main", "text_of"]
+__all__ = ["BASE", "PLAIN", "Disk", "SLOWER", "Refused", "Row", "Server", "Skip", "attack", "text_of"]
 
 USERS = ("root", "plain")
 # What a row may need of the host: to be root itself, loop devices, cgroup v2 with its controllers, ext4 with
@@ -134,10 +133,3 @@ def mounts(disk: Disk) -> str | None:
         done = subprocess.run(script, capture_output=True, text=True, check=False)
     said = (done.stderr or done.stdout).strip().partition("\n")[0]
     return None if done.returncode == 0 else f"no {disk.options or disk.kind} on a loop device: {said}"
-
-
-def main() -> None:
-    """Runs the rows of the program's own file, all of them."""
-    import run
-
-    sys.exit(run.main([str(pathlib.Path(sys.argv[0]).resolve())], ["--all", *sys.argv[1:]]))

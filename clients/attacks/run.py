@@ -241,6 +241,11 @@ def main(paths: list[str], words: list[str]) -> int:
     return 1 if failed else 0
 
 
+def alone() -> None:
+    """Runs the rows of the file that was started, all of them."""
+    sys.exit(main([str(pathlib.Path(sys.argv[0]).resolve())], ["--all", *sys.argv[1:]]))
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
         sys.exit(one(pathlib.Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
