@@ -13,17 +13,21 @@ use tokio::net::{
 };
 
 use super::{
-    Shop, WARNED,
     ending::{Ending, failed},
     frames,
-    line::{Line, Message, Told, lock},
+    line::{Line, Message, Told},
+    lock::lock,
     losses::{self, Losses},
     shells,
+    shop::Shop,
 };
 use crate::{
     Call,
     wire::{FromJail, Low, ToJail},
 };
+
+/// Sessions remembered as warned of; beyond it all are forgotten, and warned of once more.
+const WARNED: usize = 1_024;
 
 /// The keeping of one jail. However it ends, the line is closed and the session's next jail may start.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 //! moment, so that a call that comes too late waits until the next jail may start.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use protocol::{SessionId, ThreadId};
@@ -15,7 +15,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::ending::{Ending, failed};
+use super::{
+    ending::{Ending, failed},
+    lock::lock,
+};
 use crate::{
     Begin, Call, Outcome,
     inside::tool,
@@ -438,11 +441,6 @@ impl Drop for Waiting {
 /// What the tool itself promises to keep to.
 fn bound(call: &Call) -> Duration {
     tool::of(call.tool).map_or(tool::BOUND, |known| (known.bound)(&call.input))
-}
-
-/// A panic elsewhere leaves nothing half done behind these locks.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

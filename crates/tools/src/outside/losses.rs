@@ -8,7 +8,7 @@ use protocol::SessionId;
 use sandbox::{Gauge, Kills};
 use tokio::time::Instant;
 
-use super::line::lock;
+use super::lock::lock;
 
 /// Why a jail, or a process of it, was ended.
 pub(super) const NO_MEMORY: &str =

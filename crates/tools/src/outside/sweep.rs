@@ -7,9 +7,9 @@ use protocol::{SessionId, Stamp};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    LocalHands, Post, Shop,
     ending::Ending,
-    line::lock,
+    lock::lock,
+    shop::{Post, Shop},
     unused::{Clocks, Unused, Verdict},
 };
 
@@ -36,12 +36,17 @@ impl Drop for Removal {
 /// Removes what is left of sessions that are gone, and of sandboxes that were not used for long.
 #[derive(Debug)]
 pub struct Sweep {
-    hands: LocalHands,
+    shop: Arc<Shop>,
     /// Read at the first run.
     unused: Option<Unused>,
 }
 
 impl Sweep {
+    /// One that has not run yet.
+    pub(super) fn new(shop: Arc<Shop>) -> Self {
+        Self { shop, unused: None }
+    }
+
     /// Removes the folders of sessions that no longer exist, and of those that have had no sandbox for
     /// `keep_days` and were found so for a whole day. A sandbox of a session that exists is left alone, and
     /// so is what does not look like a session's folder. To be called at start and hourly; `exists` says true
@@ -51,7 +56,7 @@ impl Sweep {
         E: Fn(SessionId) -> F + Send + Sync,
         F: Future<Output = bool> + Send,
     {
-        let shop = Arc::clone(&self.hands.0);
+        let shop = Arc::clone(&self.shop);
         let before = self.unused.take();
         let listed = shop.tasks.spawn_blocking({
             let shop = Arc::clone(&shop);
@@ -87,17 +92,17 @@ impl Sweep {
         E: Fn(SessionId) -> F + Send + Sync,
         F: Future<Output = bool> + Send,
     {
-        let keep_days = self.hands.0.settings.keep_days;
+        let keep_days = self.shop.settings.keep_days;
         let mut sweep = unused.sweep(now);
         let mut new = Vec::new();
         for (name, used) in listed {
-            if self.hands.0.stop.is_cancelled() {
+            if self.shop.stop.is_cancelled() {
                 return;
             }
             let Some(session) = session(&name) else { continue };
             if !exists(session).await {
                 tracing::info!(%session, "the files of a session that is gone are removed");
-                self.hands.discard(session).await;
+                self.shop.discard(session).await;
                 continue;
             }
             if since(now.wall, used) <= DAY * keep_days {
@@ -107,9 +112,9 @@ impl Sweep {
                 Verdict::New => new.push(session.to_string()),
                 Verdict::Wait => {}
                 Verdict::Remove => {
-                    if let Ok(removal) = self.hands.claim(session) {
+                    if let Ok(removal) = self.shop.claim(session) {
                         tracing::info!(%session, "the files of a sandbox that was long unused are removed");
-                        self.hands.erase(removal).await;
+                        self.shop.erase(removal).await;
                     }
                 }
             }
@@ -125,20 +130,15 @@ impl Sweep {
     }
 }
 
-impl LocalHands {
-    /// The sweep of the folders; one at a time.
-    pub fn sweep(&self) -> Sweep {
-        Sweep { hands: self.clone(), unused: None }
-    }
-
+impl Shop {
     /// Ends the session's jail, if one lives, and removes its files. Goes on when the future is dropped.
-    pub(super) async fn discard(&self, session: SessionId) {
-        let hands = self.clone();
-        self.0.turns.end(session);
-        let work = self.0.tasks.spawn(async move {
+    pub(super) async fn discard(self: &Arc<Self>, session: SessionId) {
+        let shop = Arc::clone(self);
+        self.turns.end(session);
+        let work = self.tasks.spawn(async move {
             loop {
-                match hands.claim(session) {
-                    Ok(removal) => return hands.erase(removal).await,
+                match shop.claim(session) {
+                    Ok(removal) => return shop.erase(removal).await,
                     Err(Post::Jail(line)) => {
                         line.close(Ending::Over);
                         line.gone.cancelled().await;
@@ -152,18 +152,18 @@ impl LocalHands {
     }
 
     /// The right to remove the session's files; `Err`: what stands in the way.
-    fn claim(&self, session: SessionId) -> Result<Removal, Post> {
-        let mut posts = lock(&self.0.posts);
+    fn claim(self: &Arc<Self>, session: SessionId) -> Result<Removal, Post> {
+        let mut posts = lock(&self.posts);
         if let Some(post) = posts.get(&session) {
             return Err(post.clone());
         }
         let done = CancellationToken::new();
         posts.insert(session, Post::Removing(done.clone()));
-        Ok(Removal { shop: Arc::clone(&self.0), session, done })
+        Ok(Removal { shop: Arc::clone(self), session, done })
     }
 
     async fn erase(&self, removal: Removal) {
-        let erased = self.0.tasks.spawn_blocking(move || {
+        let erased = self.tasks.spawn_blocking(move || {
             let session = removal.session;
             if let Err(wrong) = removal.shop.folders.remove(&session.to_string()) {
                 tracing::warn!(%session, %wrong, "a session's files are still there; a sweep will try again");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use super::line::lock;
+use super::lock::lock;
 
 /// Which trees were missing when the last sandbox started.
 #[derive(Debug, Default)]

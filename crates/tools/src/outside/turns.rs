@@ -8,9 +8,9 @@ use protocol::{SessionId, content::Block};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Shop,
     ending::failed,
-    line::{CALLS_FULL, OPEN_CALLS, lock},
+    line::{CALLS_FULL, OPEN_CALLS},
+    lock::lock,
 };
 use crate::Outcome;
 
@@ -32,13 +32,13 @@ struct Turn {
 /// One call's part in its session's turn. Dropping it gives it up.
 #[derive(Debug)]
 pub(super) struct Seat {
-    shop: Arc<Shop>,
+    turns: Arc<Turns>,
     session: SessionId,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut turns = lock(&self.shop.turns.0);
+        let mut turns = lock(&self.turns.0);
         let Some(at) = turns.iter().position(|turn| turn.session == self.session) else { return };
         let Some(turn) = turns.get_mut(at) else { return };
         turn.calls -= 1;
@@ -77,7 +77,7 @@ impl Turns {
     }
 
     /// Takes a seat in the session's turn, at the end if it has none.
-    pub(super) fn join(&self, shop: &Arc<Shop>, session: SessionId) -> Result<Seat, Outcome> {
+    pub(super) fn join(self: &Arc<Self>, session: SessionId) -> Result<Seat, Outcome> {
         let mut turns = lock(&self.0);
         if let Some(turn) = turns.iter_mut().find(|turn| turn.session == session) {
             if turn.calls >= OPEN_CALLS {
@@ -87,7 +87,7 @@ impl Turns {
         } else {
             turns.push_back(Turn { session, calls: 1, look: CancellationToken::new(), over: false });
         }
-        Ok(Seat { shop: Arc::clone(shop), session })
+        Ok(Seat { turns: Arc::clone(self), session })
     }
 
     /// A jail is gone or idle: the first may have its place.

@@ -14,12 +14,13 @@ use sandbox::{Memory, Room};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    LocalHands, Post, Shop,
     blame::{Amount, Lack, Ledger, Said, Verdict},
     ending::Ending,
-    line::{Line, lock},
+    line::Line,
+    lock::lock,
+    shop::{Post, Shop},
 };
-use crate::wire::{Low, Wanted, Weight};
+use crate::wire::{Wanted, Weight};
 
 /// Between two looks, and where there is little left.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -51,40 +52,36 @@ struct Sight {
     memory: Option<Memory>,
 }
 
-impl LocalHands {
-    /// Looks after the disk and the memory, for ever; one at a time. What begins it again after a fault has
-    /// lost nothing but what it remembered of the last minutes.
-    pub async fn watch(&self) {
-        let shop = &self.0;
+impl Shop {
+    /// See `LocalHands::watch`.
+    pub(super) async fn watch(self: &Arc<Self>) {
         let (mut pause, mut low) = (Duration::ZERO, false);
         let mut ledger = Ledger::default();
         loop {
             tokio::select! {
                 // Whoever stops the hands ends this, too.
-                () = shop.stop.cancelled() => std::future::pending().await,
-                () = shop.came.notified() => {}
+                () = self.stop.cancelled() => std::future::pending().await,
+                () = self.came.notified() => {}
                 () = sleep(pause) => {}
             }
-            let Ok(sight) = shop.tasks.spawn_blocking(shop.looking()).await else { continue };
+            let Ok(sight) = self.tasks.spawn_blocking(self.looking()).await else { continue };
             if let Some(room) = sight.room {
                 ledger.see(Instant::now(), room);
-                shop.tell_of(room, &mut low);
+                self.tell_of(room, &mut low);
             }
-            if shop.lines().is_empty() {
+            if self.lines().is_empty() {
                 pause = SELDOM;
                 continue;
             }
-            pause = if shop.is_little(sight) { SHORT } else { PAUSE };
-            if let Some(lack) = sight.room.and_then(|room| shop.lack(room, &ledger)) {
-                shop.cut_back(lack, &mut ledger).await;
-            } else if sight.memory.is_some_and(|memory| memory.available_bytes < shop.memory_least(memory)) {
-                shop.end_the_heaviest().await;
+            pause = if self.is_little(sight) { SHORT } else { PAUSE };
+            if let Some(lack) = sight.room.and_then(|room| self.lack(room, &ledger)) {
+                self.cut_back(lack, &mut ledger).await;
+            } else if sight.memory.is_some_and(|memory| memory.available_bytes < self.memory_least(memory)) {
+                self.end_the_heaviest().await;
             }
         }
     }
-}
 
-impl Shop {
     fn looking(self: &Arc<Self>) -> impl FnOnce() -> Sight + use<> {
         let shop = Arc::clone(self);
         move || Sight { room: shop.folders.room().ok(), memory: sandbox::memory() }
@@ -111,14 +108,6 @@ impl Shop {
                 "the disk has as much free as `[sandbox] disk_free_mib` again: commands can make files longer"
             );
         }
-    }
-
-    /// What is low on the disk, for a call that begins; `None`: nothing.
-    pub(super) fn low(&self, room: Room) -> Option<Low> {
-        let least = self.settings.limits.free_bytes;
-        // On a disk without room for files there is none for bytes either.
-        let free = if room.entries < room.entries_least() { 0 } else { room.bytes };
-        (free < least).then_some(Low { free_mib: free >> 20, least_mib: least >> 20 })
     }
 
     /// What is so little that somebody may have to be stopped.
