@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use protocol::{EventId, Object, SessionId, ThreadId, prompt::Toolbox, tool::Builtin};
 
 pub use crate::{
-    inside::serve,
+    inside::serve::serve,
     outside::{Clocks, LocalHands, Settings, Sweep},
     wire::Outcome,
 };

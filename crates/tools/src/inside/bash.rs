@@ -9,10 +9,7 @@ use protocol::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    input::Input,
-    tool::{Told, Tool},
-};
+use super::tool::{Bash, Input, Told, Tool};
 use crate::{amount, workplace::Workplace};
 
 /// See the file.
@@ -27,15 +24,6 @@ pub(super) const TOOL: Tool = Tool {
     read: input,
     bound,
 };
-
-/// For the shell.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Bash {
-    /// Absent only with `restart`.
-    pub(super) command: Option<String>,
-    pub(super) restart: bool,
-    pub(super) timeout: Duration,
-}
 
 fn told(workplace: &Workplace) -> Told {
     let Workplace { workspace, outputs, .. } = workplace;

@@ -8,7 +8,11 @@ use std::time::Instant;
 use rustix::fs::{AtFlags, CWD, Dev, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io;
 
-use super::{ambient, host::Opened};
+use super::{
+    ambient,
+    held::{BLOCK_BYTES, Held},
+    host::Opened,
+};
 
 /// Folders that are open at once; what is deeper is looked at later, from the top.
 const DEPTH: usize = 64;
@@ -16,17 +20,6 @@ const DEPTH: usize = 64;
 const LATER_BYTES: usize = 16 * 1024 * 1024;
 /// Entries between two looks at the clock.
 const LOOKS: u64 = 256;
-/// What `st_blocks` counts in.
-pub(super) const BLOCK_BYTES: u64 = 512;
-
-/// What folders hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Held {
-    /// On the disk: a file with holes counts less than its length, one with several names counts once.
-    pub(super) bytes: u64,
-    /// Files and folders of any kind; at most as many as were asked for.
-    pub(super) entries: u64,
-}
 
 /// Measures these folders together, and stops at `most` entries.
 #[cfg(test)]

@@ -12,11 +12,10 @@ use serde_json::json;
 use super::{
     answer::{good, why},
     ends::Change,
-    files,
-    input::{self, Input, Means},
+    files, input,
     names::Named,
     read,
-    tool::{self, Told, Tool},
+    tool::{self, Input, Means, Told, Tool},
     write,
 };
 use crate::{amount, wire::Outcome, workplace::Workplace};

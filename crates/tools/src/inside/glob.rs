@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use globset::GlobBuilder;
 use grep_matcher::Matcher;
-use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_regex::RegexMatcher;
 use protocol::{
     limits::{GLOB_BRACES, GLOB_PATTERN_BYTES, GLOB_RESULTS},
     parse::{Fields, Invalid},
@@ -16,11 +16,10 @@ use serde_json::json;
 
 use super::{
     answer::{good, why},
-    files,
-    grep::REGEX_BYTES,
-    input::{self, Input, Means},
+    files, input,
     names::{self, Named},
-    tool::{self, Told, Tool},
+    regex,
+    tool::{self, Input, Means, Told, Tool},
     walk::walk,
 };
 use crate::{wire::Outcome, workplace::Workplace};
@@ -174,11 +173,7 @@ fn matcher(pattern: &str) -> Result<Pattern, String> {
     let pattern = names::composed(pattern);
     let glob = GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).build();
     let glob = glob.map_err(|error| wrong(&error))?;
-    let expression = RegexMatcherBuilder::new()
-        .dot_matches_new_line(true)
-        .size_limit(REGEX_BYTES)
-        .dfa_size_limit(REGEX_BYTES)
-        .build(&of_characters(glob.regex()));
+    let expression = regex::bounded().dot_matches_new_line(true).build(&of_characters(glob.regex()));
     expression.map(Pattern).map_err(|error| wrong(&error))
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
 use grep_matcher::Matcher;
-use grep_regex::{RegexMatcher, RegexMatcherBuilder};
+use grep_regex::RegexMatcher;
 use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder, Sink, SinkFinish, SinkMatch};
 use memchr::memchr;
 use protocol::{
@@ -18,12 +18,13 @@ use serde_json::json;
 
 use super::{
     answer::{good, why},
-    files,
-    input::{self, Input, Means},
+    files, input,
     names::Named,
+    regex,
+    stop::Stop,
     text::Text,
-    tool::{self, Told, Tool},
-    walk::{Reach, Stop, Walked, walk},
+    tool::{self, Input, Means, Told, Tool},
+    walk::{Reach, Walked, walk},
 };
 use crate::{wire::Outcome, workplace::Workplace};
 
@@ -37,8 +38,6 @@ pub(super) const TOOL: Tool = Tool {
 
 /// Characters of a long line that are shown before the match.
 const BEFORE_CHARS: usize = 200;
-/// Bytes of a compiled expression, and of its cache: what a hostile one can take.
-pub(super) const REGEX_BYTES: usize = 10 * 1024 * 1024;
 /// Bytes of a line that can be searched.
 const HEAP_BYTES: usize = 8 * 1024 * 1024;
 
@@ -119,11 +118,9 @@ fn run(means: Means<'_>, pattern: &str, path: Option<&Path>) -> Result<Outcome, 
 }
 
 fn matcher(pattern: &str) -> Result<RegexMatcher, String> {
-    RegexMatcherBuilder::new()
+    regex::bounded()
         .line_terminator(Some(b'\n'))
         .multi_line(true)
-        .size_limit(REGEX_BYTES)
-        .dfa_size_limit(REGEX_BYTES)
         .build(pattern)
         .map_err(|error| {
             format!(

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 
 use super::{
     ambient,
-    disk::{self, Held, Spot},
+    disk::{self, Spot},
+    held::Held,
     host,
 };
 use crate::wire::Cut;

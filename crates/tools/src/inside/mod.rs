@@ -3,6 +3,7 @@
 mod ambient;
 mod answer;
 mod bash;
+pub(crate) mod builtins;
 mod calls;
 mod disk;
 mod edit;
@@ -12,16 +13,20 @@ mod frames;
 mod glob;
 mod grep;
 mod growth;
+mod held;
 mod input;
 mod names;
 mod processes;
 mod read;
 mod reaper;
+mod regex;
 mod rules;
 mod scales;
 mod script;
 mod seats;
+pub(crate) mod serve;
 mod shell;
+mod stop;
 mod sweep;
 mod text;
 pub(crate) mod tool;
@@ -34,166 +39,3 @@ mod host;
 #[cfg(not(all(target_os = "linux", not(heddle_portable))))]
 #[path = "other.rs"]
 mod host;
-
-use std::io::{self, BufReader};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use protocol::limits::SEARCH_S;
-use sandbox::{Inside, Layout};
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGQUIT},
-    flag,
-};
-
-use self::{
-    ambient::locked,
-    answer::bad,
-    calls::{Calls, Open},
-    host::Processes,
-    input::{Input, Means, Task},
-    processes::Whose,
-    scales::{Question, Scales},
-    seats::{Call, Seats},
-    sweep::Sweep,
-    walk::Stop,
-};
-use crate::wire::{Low, Outcome, ToJail};
-
-/// Calls of the tools that need no shell, at once. They are made before anything runs here that could use up
-/// the processes.
-const WORKERS: usize = 8;
-/// Calls that wait for one of these.
-const WAITING: usize = 256;
-/// How long a search may take; then it answers with what it has.
-const SEARCH: Duration = Duration::from_secs(SEARCH_S);
-
-/// Serves the tools until the socket closes. `heddle jail` runs it after `sandbox::enter`, in the process
-/// that every orphan of the jail is given to. What was started here does not outlive it.
-///
-/// # Errors
-/// The exit code is a failure if the jail had no room for its first threads, or if a frame was none.
-#[must_use]
-pub fn serve(inside: Inside) -> ExitCode {
-    let processes = Arc::new(Processes::new(inside.isolation));
-    let result = listen(inside, &processes);
-    processes.end(Whose::All);
-    if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// One call of a tool that needs no shell.
-struct Job {
-    open: Open,
-    event: String,
-    task: Task,
-    low: Option<Low>,
-}
-
-/// A server that was started in the background of a script, or by nohup, ignores these, and so would every
-/// program here: they would not notice an interrupt. What is caught is not inherited.
-fn catch() -> io::Result<()> {
-    for signal in [SIGINT, SIGQUIT, SIGHUP] {
-        flag::register(signal, Arc::default())?;
-    }
-    Ok(())
-}
-
-fn listen(inside: Inside, processes: &Arc<Processes>) -> io::Result<()> {
-    let Inside { socket, layout, limits, isolation } = inside;
-    catch()?;
-    let calls = Arc::new(Calls::new(socket.try_clone()?));
-    let seats = Arc::new(Seats::new(Arc::clone(&calls), layout.clone(), Arc::clone(processes)));
-    let reaps = Arc::clone(&seats);
-    ambient::start("reaper", move || reaps.reap())?;
-    let sweep = Arc::new(Sweep::new(&layout, &limits));
-    let (sweeper, sweeps, told) = (Arc::clone(&sweep), Arc::clone(&seats), Arc::clone(&calls));
-    ambient::start("sweep", move || sweeper.run(&sweeps, &told))?;
-    let (layouts, seated, told) = (layout.clone(), Arc::clone(&seats), Arc::clone(&calls));
-    let scales = Scales { layout: layouts, isolation, sweep, seats: seated, calls: told };
-    let (questions, asked) = sync_channel(WAITING);
-    ambient::start("scales", move || scales.run(&asked))?;
-    let jobs = workers(&calls, &layout)?;
-    let mut from = BufReader::new(socket);
-    while let Some(word) = frames::read(&mut from)? {
-        match word {
-            ToJail::Leave { thread } => seats.leave(&thread),
-            ToJail::Cancel { call } => {
-                calls.cancel(call);
-                seats.ring();
-            }
-            // The server asks one thing at a time, and again if nobody answers.
-            ToJail::Weigh { ask, within_ms } => {
-                questions.try_send(Question::Weigh { ask, within_ms }).ok();
-            }
-            ToJail::CutBack { ask, room } => {
-                questions.try_send(Question::CutBack { ask, room }).ok();
-            }
-            ToJail::Run { call, thread, event, tool, input, shell_lost, low } => {
-                let open = calls.open(call);
-                let answered = match input::read(tool, input) {
-                    Err(mistake) => Some(mistake),
-                    _ if !plain(&event) => Some("the call has no name of its own; send it again".to_owned()),
-                    Ok(Input::Bash(bash)) => {
-                        seats.run(&thread, shell_lost, Call { open: open.clone(), event, bash, low });
-                        None
-                    }
-                    Ok(Input::Task(task)) => {
-                        let sent = jobs.try_send(Job { open: open.clone(), event, task, low });
-                        let full = |_| {
-                            "too many calls at once; wait for some answers, then send it again".to_owned()
-                        };
-                        sent.err().map(full)
-                    }
-                };
-                if let Some(why) = answered {
-                    calls.done(&open, bad(why));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether it can be the name of a file.
-fn plain(event: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    (1..=128).contains(&event.len()) && event.bytes().all(legal)
-}
-
-fn workers(calls: &Arc<Calls>, layout: &Layout) -> io::Result<SyncSender<Job>> {
-    let (jobs, takes) = sync_channel(WAITING);
-    let takes = Arc::new(Mutex::new(takes));
-    for _ in 0..WORKERS {
-        let (calls, layout, takes) = (Arc::clone(calls), layout.clone(), Arc::clone(&takes));
-        ambient::start("worker", move || work(&calls, &layout, &takes))?;
-    }
-    Ok(jobs)
-}
-
-fn work(calls: &Calls, layout: &Layout, takes: &Mutex<Receiver<Job>>) {
-    // Behind those who answer the server.
-    rustix::process::setpriority_process(None, 10).ok();
-    loop {
-        let taken = locked(takes).recv();
-        let Ok(Job { open, event, task, low }) = taken else { return };
-        let run = || {
-            if open.cancelled() {
-                bad("cancelled before it began")
-            } else {
-                run(layout, &open, &event, task, low)
-            }
-        };
-        let outcome = catch_unwind(AssertUnwindSafe(run));
-        let failed = |_| bad("this tool failed inside; try another way, for instance with bash");
-        calls.done(&open, outcome.unwrap_or_else(failed));
-    }
-}
-
-fn run(layout: &Layout, open: &Open, event: &str, task: Task, low: Option<Low>) -> Outcome {
-    let stop = Stop::new(open.clone(), ambient::now() + SEARCH);
-    let text = text::Text::new(&layout.results, event, low.is_some());
-    task(Means { layout, stop: &stop, text, low }).unwrap_or_else(bad)
-}

@@ -16,7 +16,7 @@ use sandbox::{Isolation, Layout};
 
 use super::{
     ambient::{self, locked},
-    disk::Held,
+    held::Held,
     processes::{GOING, Whose},
 };
 

@@ -14,12 +14,11 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{good, why},
-    files,
-    input::{self, Input, Means},
+    files, input,
     names::Named,
+    stop::Stop,
     text::Text,
-    tool::{self, Told, Tool},
-    walk::Stop,
+    tool::{self, Input, Means, Told, Tool},
 };
 use crate::{
     amount,

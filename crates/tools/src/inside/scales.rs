@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sandbox::{Isolation, Layout};
 
-use super::{ambient, calls::Calls, disk::Held, host, seats::Seats, sweep::Sweep};
+use super::{ambient, calls::Calls, held::Held, host, seats::Seats, sweep::Sweep};
 use crate::wire::{Cut, FromJail, Wanted, Weight};
 
 /// A question of the watch.

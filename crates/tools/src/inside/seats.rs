@@ -11,13 +11,13 @@ use signal_hook::consts::SIGKILL;
 use super::{
     ambient::{self, locked},
     answer::{bad, good},
-    bash::Bash,
     calls::{Calls, Open},
     host::{Processes, Wake},
     processes::Whose,
     reaper::{Ended, Reaper},
     shell::{End, Shell},
     text::Text,
+    tool::Bash,
 };
 use crate::wire::{FromJail, Low, Outcome};
 

@@ -10,8 +10,8 @@ use sandbox::{Layout, Limits};
 use super::{
     ambient::{self, locked},
     calls::Calls,
-    disk::Held,
     growth::{self, Look, Taken},
+    held::Held,
     seats::Seats,
 };
 use crate::wire::FromJail;

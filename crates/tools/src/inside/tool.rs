@@ -1,17 +1,19 @@
-//! The built-in tools: what there is to know of each, and where that stands.
+//! What a built-in tool is: what models are told of it, and what its input asks to be done.
 
 use std::time::Duration;
 
 use protocol::{
     Object, limits,
     parse::{Fields, Invalid},
-    prompt::{ToolSpec, Toolbox},
-    tool::Builtin,
 };
+use sandbox::Layout;
 use serde_json::Value;
 
-use super::{bash, edit, glob, grep, input::Input, read, write};
-use crate::workplace::Workplace;
+use super::{stop::Stop, text::Text};
+use crate::{
+    wire::{Low, Outcome},
+    workplace::Workplace,
+};
 
 /// A built-in tool.
 pub(crate) struct Tool {
@@ -38,74 +40,35 @@ pub(super) struct Told {
 /// How long a tool may take that runs no command.
 pub(crate) const BOUND: Duration = Duration::from_secs(limits::TOOL_S);
 
-/// What there is to know of `tool`; `None`: it is not served.
-pub(crate) const fn of(tool: Builtin) -> Option<Tool> {
-    match tool {
-        Builtin::Bash => Some(bash::TOOL),
-        Builtin::Edit => Some(edit::TOOL),
-        Builtin::Read => Some(read::TOOL),
-        Builtin::Write => Some(write::TOOL),
-        Builtin::Glob => Some(glob::TOOL),
-        Builtin::Grep => Some(grep::TOOL),
-        Builtin::WebFetch | Builtin::WebSearch => None,
-    }
+/// A checked input.
+pub(super) enum Input {
+    Bash(Bash),
+    Task(Task),
 }
 
-/// What the models of a session are told of all of them.
-pub(crate) fn toolbox(workplace: &Workplace) -> Toolbox {
-    Toolbox::new(|tool| of(tool).map(|known| spec(tool, (known.told)(workplace))))
+/// For the shell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Bash {
+    /// Absent only with `restart`.
+    pub(super) command: Option<String>,
+    pub(super) restart: bool,
+    pub(super) timeout: Duration,
 }
 
-fn spec(tool: Builtin, told: Told) -> ToolSpec {
-    let Told { description, properties, required } = told;
-    let mut input_schema = Object::new();
-    input_schema.insert("type".into(), "object".into());
-    input_schema.insert("properties".into(), properties);
-    input_schema.insert("required".into(), required.into());
-    input_schema.insert("additionalProperties".into(), false.into());
-    ToolSpec { name: tool.name().into(), description, input_schema }
+/// What is to be done where no shell is needed; an error is what the model is told.
+pub(super) type Task = Box<dyn FnOnce(Means<'_>) -> Result<Outcome, String> + Send>;
+
+/// What it is done with.
+pub(super) struct Means<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) stop: &'a Stop,
+    pub(super) text: Text,
+    pub(super) low: Option<Low>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{super::input, *};
-    use serde_json::json;
-
-    #[test]
-    fn the_law_lets_call_what_there_is() {
-        for tool in Builtin::ALL {
-            assert_eq!(of(tool).is_some(), tool.served(), "{}", tool.name());
-        }
-    }
-
-    /// An input with all fields that a model is told of, or with all but one.
-    fn input(properties: &Object, without: Option<&str>) -> Object {
-        let example = |(field, schema): (&String, &Value)| {
-            let value = match schema["type"].as_str() {
-                Some("string") => json!(field),
-                Some("boolean") => json!(true),
-                Some("integer") => json!(1),
-                Some("array") => json!([1, 2]),
-                kind => panic!("{field} is of {kind:?}"),
-            };
-            (field.clone(), value)
-        };
-        properties.iter().filter(|(field, _)| without != Some(field.as_str())).map(example).collect()
-    }
-
-    #[test]
-    fn what_a_model_is_told_to_send_is_understood_and_nothing_less() {
-        let workplace = Workplace { workspace: "/w".into(), outputs: "/o".into(), jail: None };
-        for (tool, known) in Builtin::ALL.into_iter().filter_map(|tool| Some((tool, of(tool)?))) {
-            let Told { properties, required, .. } = (known.told)(&workplace);
-            let Value::Object(properties) = properties else { panic!("fields") };
-            let read = |without| input::read(tool, input(&properties, without)).err();
-            assert_eq!(read(None), None);
-            for field in properties.keys() {
-                let optional = !required.contains(&field.as_str());
-                assert_eq!(read(Some(field)).is_none(), optional, "{} without {field}", tool.name());
-                assert!((known.usage)().contains(&format!("\"{field}\"")), "{} shows {field}", tool.name());
-            }
-        }
+impl Input {
+    /// What needs no shell.
+    pub(super) fn task(task: impl FnOnce(Means<'_>) -> Result<Outcome, String> + Send + 'static) -> Self {
+        Self::Task(Box::new(task))
     }
 }

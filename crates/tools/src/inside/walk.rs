@@ -6,35 +6,15 @@ use std::fs::{self, FileType, ReadDir};
 use std::mem;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use protocol::limits::{IGNORE_FILE_BYTES, SEARCH_S, WALK_ENTRIES};
 
-use super::{ambient, calls::Open, files, names::Named, rules::Rules};
+use super::{files, names::Named, rules::Rules, stop::Stop};
 use crate::amount;
 
 /// Entries of one folder that are read before others have their turn. So no walk holds more than some dozens
 /// of folders open.
 const TURN: usize = 1_000;
-
-/// When a search has to stop.
-#[derive(Debug)]
-pub(super) struct Stop {
-    open: Open,
-    until: Instant,
-}
-
-impl Stop {
-    /// When the call is cancelled, or at a time.
-    pub(super) fn new(open: Open, until: Instant) -> Self {
-        Self { open, until }
-    }
-
-    /// Whether it has to.
-    pub(super) fn now(&self) -> bool {
-        self.open.cancelled() || ambient::now() >= self.until
-    }
-}
 
 /// How far a walk came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,10 +11,9 @@ use serde_json::json;
 
 use super::{
     answer::{good, why},
-    files,
-    input::{self, Input, Means},
+    files, input,
     names::Named,
-    tool::{self, Told, Tool},
+    tool::{self, Input, Means, Told, Tool},
 };
 use crate::{
     wire::{Low, Outcome},

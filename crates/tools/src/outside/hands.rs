@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     Begin, Call, Hands, Outcome,
-    inside::tool,
+    inside::builtins,
     workplace::{Bounds, Workplace},
 };
 
@@ -210,7 +210,7 @@ impl LocalHands {
 
 /// Why the call may not run at all.
 fn refused(call: &Call) -> Option<Outcome> {
-    tool::of(call.tool).is_none().then(|| failed("This tool is not available here; go on without it."))
+    builtins::of(call.tool).is_none().then(|| failed("This tool is not available here; go on without it."))
 }
 
 impl Hands for LocalHands {
@@ -226,7 +226,7 @@ impl Hands for LocalHands {
     fn toolbox(&self, session: SessionId) -> Arc<Toolbox> {
         let Settings { isolation, root, limits, .. } = &self.0.settings;
         let layout = Layout::new(*isolation, &root.join(session.to_string()));
-        let made = |bounds| Arc::new(tool::toolbox(&Workplace::new(&layout, bounds)));
+        let made = |bounds| Arc::new(builtins::toolbox(&Workplace::new(&layout, bounds)));
         match isolation {
             Isolation::Local => Arc::clone(self.0.toolbox.get_or_init(|| made(Some(Bounds::of(limits))))),
             Isolation::Off => made(None),

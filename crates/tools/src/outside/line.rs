@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Begin, Call, Outcome,
-    inside::tool,
+    inside::{builtins, tool},
     wire::{Cut, Wanted, Weight},
 };
 
@@ -440,7 +440,7 @@ impl Drop for Waiting {
 
 /// What the tool itself promises to keep to.
 fn bound(call: &Call) -> Duration {
-    tool::of(call.tool).map_or(tool::BOUND, |known| (known.bound)(&call.input))
+    builtins::of(call.tool).map_or(tool::BOUND, |known| (known.bound)(&call.input))
 }
 
 #[cfg(test)]

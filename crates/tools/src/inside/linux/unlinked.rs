@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, makedev, openat, sta
 use rustix::process::{Pid, getpid, test_kill_process};
 
 use super::processes;
-use crate::inside::disk::{BLOCK_BYTES, Held};
+use crate::inside::held::{BLOCK_BYTES, Held};
 
 /// Descriptors that are looked at. Who has more counts as one who has too many files.
 const LOOKS: usize = 500_000;
