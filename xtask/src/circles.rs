@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use cargo_metadata::Package;
 use proc_macro2::{Delimiter, TokenTree};
 
-use crate::rust_file::{RustFile, tokens};
+use crate::rust_file::{RustFile, string, tokens};
 use crate::tree::Tree;
 
 /// A module by the names that lead to it from the crate's root, which has none.
@@ -18,6 +18,8 @@ struct Said {
     paths: Vec<Vec<String>>,
     /// What a `use` makes of a name here: the name, and the path behind it.
     names: BTreeMap<String, Vec<String>>,
+    /// Modules that stand elsewhere than their name says (`#[path]`), the first of a name.
+    elsewhere: BTreeMap<String, Vec<String>>,
     /// Modules that are declared under `#[cfg(test)]`.
     tests: BTreeSet<String>,
 }
@@ -46,7 +48,7 @@ fn circles(src: &str, files: &BTreeMap<String, String>) -> Result<Vec<String>, S
     let tests: BTreeSet<Module> =
         said.iter().flat_map(|(at, (_, said))| said.tests.iter().map(|name| below(at, name))).collect();
     said.retain(|at, _| !tests.iter().any(|test| at.starts_with(test)));
-    let needs: BTreeMap<&Module, BTreeMap<&Module, &str>> = said
+    let needs: BTreeMap<&Module, BTreeMap<&Module, String>> = said
         .iter()
         .filter(|(at, _)| !at.is_empty())
         .map(|(at, (_, here))| (at, needs(&said, at, here)))
@@ -74,8 +76,8 @@ fn circles(src: &str, files: &BTreeMap<String, String>) -> Result<Vec<String>, S
 fn needs<'a>(
     said: &'a BTreeMap<Module, (&str, Said)>,
     at: &Module,
-    here: &'a Said,
-) -> BTreeMap<&'a Module, &'a str> {
+    here: &Said,
+) -> BTreeMap<&'a Module, String> {
     let mut found = BTreeMap::new();
     for path in &here.paths {
         let Some((to, name)) = resolve(said, at, path, 0) else { continue };
@@ -90,39 +92,43 @@ fn needs<'a>(
 fn resolve<'a>(
     said: &'a BTreeMap<Module, (&str, Said)>,
     at: &Module,
-    path: &'a [String],
+    path: &[String],
     depth: usize,
-) -> Option<(&'a Module, &'a str)> {
+) -> Option<(&'a Module, String)> {
     let mut to = at.clone();
     let mut rest = path;
-    if path.first()? == "crate" {
-        to.clear();
-        rest = rest.get(1..)?;
-    } else if matches!(path.first()?.as_str(), "super" | "self") {
-        while let Some(word @ ("super" | "self")) = rest.first().map(String::as_str) {
-            if word == "super" {
-                to.pop();
-            }
-            rest = rest.get(1..)?;
+    let mut outside = true;
+    while let Some(word @ ("crate" | "super" | "self")) = rest.first().map(String::as_str) {
+        match word {
+            "crate" => to.clear(),
+            "super" => drop(to.pop()),
+            _ => {}
         }
-    } else if !said.contains_key(&below(at, path.first()?)) {
-        return None;
+        outside = false;
+        rest = rest.get(1..)?;
     }
     while let Some(next) = rest.first().filter(|next| said.contains_key(&below(&to, next))) {
         to = below(&to, next);
+        outside = false;
         rest = rest.get(1..)?;
     }
     let (module, (_, here)) = said.get_key_value(&to)?;
     let name = rest.first().map_or("self", String::as_str);
-    let passed = here.names.get(name).filter(|_| depth < 8 && module != at);
-    Some(passed.and_then(|path| resolve(said, module, path, depth + 1)).unwrap_or((module, name)))
+    let passed = here.names.get(name).or_else(|| here.elsewhere.get(name)).filter(|_| depth < 8);
+    match passed.filter(|_| module != at || here.elsewhere.contains_key(name)) {
+        Some(path) => {
+            let path: Vec<String> = path.iter().chain(rest.iter().skip(1)).cloned().collect();
+            resolve(said, module, &path, depth + 1).or_else(|| (!outside).then(|| (module, name.to_owned())))
+        }
+        None => (!outside).then(|| (module, name.to_owned())),
+    }
 }
 
 /// The shortest way from a module to itself, each step with the name that it takes.
 fn back<'a>(
-    needs: &BTreeMap<&'a Module, BTreeMap<&'a Module, &'a str>>,
+    needs: &BTreeMap<&'a Module, BTreeMap<&'a Module, String>>,
     start: &'a Module,
-) -> Option<Vec<(&'a Module, &'a str)>> {
+) -> Option<Vec<(&'a Module, String)>> {
     let mut queue = VecDeque::from([vec![start]]);
     let mut seen = BTreeSet::new();
     while let Some(way) = queue.pop_front() {
@@ -130,7 +136,7 @@ fn back<'a>(
             if *to == start {
                 let next = way.iter().skip(1).chain([&start]);
                 let name =
-                    |from, to| needs.get(from).and_then(|names| names.get(to)).copied().unwrap_or_default();
+                    |from, to| needs.get(from).and_then(|names| names.get(to)).cloned().unwrap_or_default();
                 return Some(way.iter().zip(next).map(|(from, to)| (*from, name(from, to))).collect());
             }
             if seen.insert(*to) {
@@ -176,10 +182,12 @@ fn walk(tokens: &[TokenTree], tests: &BTreeSet<usize>, inner: usize, said: &mut 
                     at += 1;
                 } else if tested {
                     said.tests.insert(name.to_string());
+                } else if let Some(path) = tokens.get(..at - 2).and_then(place) {
+                    said.elsewhere.entry(name.to_string()).or_insert(path);
                 }
             }
             _ if tested => {}
-            (TokenTree::Ident(word), Some(_)) if word == "use" => {
+            (TokenTree::Ident(word), Some(next)) if word == "use" && !is('<')(next) => {
                 let end = tokens.iter().skip(at).position(is(';')).map_or(tokens.len(), |length| at + length);
                 branches(tokens.get(at..end).unwrap_or_default(), &[], inner, said);
                 at = end;
@@ -238,6 +246,26 @@ fn plain(tokens: &[TokenTree]) -> (Vec<String>, usize) {
     (path, at)
 }
 
+/// The module that the attributes before a declaration name by its file (`#[path = "…"]`).
+fn place(before: &[TokenTree]) -> Option<Module> {
+    let attributes = before.iter().rev().take_while(|token| match token {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Bracket,
+        TokenTree::Ident(_) => false,
+        TokenTree::Punct(punct) => punct.as_char() == '#',
+        TokenTree::Literal(_) => false,
+    });
+    attributes.into_iter().find_map(|token| {
+        let TokenTree::Group(group) = token else { return None };
+        let inside: Vec<TokenTree> = group.stream().into_iter().collect();
+        match inside.as_slice() {
+            [TokenTree::Ident(word), TokenTree::Punct(_), file] if word == "path" => {
+                string(file).map(|file| module(&file))
+            }
+            _ => None,
+        }
+    })
+}
+
 /// The path as the file itself would write it: without the steps out of modules with braces; none if it stays
 /// inside.
 fn outside(mut path: Vec<String>, inner: usize) -> Option<Vec<String>> {
@@ -277,10 +305,10 @@ mod tests {
         let found = found(&[
             ("lib.rs", "mod a; mod b; mod c; pub use a::A;"),
             ("a.rs", "use crate::b::{self, Read as _}; pub struct A;"),
-            ("b.rs", "fn f(c: super::c::C) {}"),
+            ("b.rs", "fn f() -> impl Fn() + use<> { super::c::c() }"),
             ("c.rs", "use std::fmt; impl From<crate::a::A> for C {}"),
         ]);
-        assert_eq!(found, [circle("c/src/a.rs (self) → c/src/b.rs (C) → c/src/c.rs (A) → c/src/a.rs")]);
+        assert_eq!(found, [circle("c/src/a.rs (self) → c/src/b.rs (c) → c/src/c.rs (A) → c/src/a.rs")]);
     }
 
     #[test]
@@ -300,6 +328,21 @@ mod tests {
         let root = ("lib.rs", "mod a; mod b; pub use a::A; use b::made;");
         let found = found(&[root, ("a.rs", "use crate::made;"), ("b.rs", "pub fn made(a: crate::A) {}")]);
         assert_eq!(found, [circle("c/src/a.rs (made) → c/src/b.rs (A) → c/src/a.rs")]);
+    }
+
+    #[test]
+    fn a_module_with_a_path_is_the_file_that_the_path_names() {
+        let found = found(&[
+            (
+                "lib.rs",
+                "#[cfg(unix)]\n#[path = \"linux/mod.rs\"]\nmod host; #[path = \"other.rs\"] mod host; mod a;",
+            ),
+            ("a.rs", "use crate::host::b::made;"),
+            ("linux/mod.rs", "pub mod b;"),
+            ("linux/b.rs", "use crate::a::A;"),
+            ("other.rs", "pub mod b {}"),
+        ]);
+        assert_eq!(found, [circle("c/src/a.rs (made) → c/src/linux/b.rs (A) → c/src/a.rs")]);
     }
 
     #[test]
