@@ -13,8 +13,8 @@ use crate::{
     Wrong,
     config::Beside,
     keys,
+    remark::remark,
     seal::{self, Served},
-    tree,
 };
 
 /// Between two attempts to reach a server that is away, and how often it is tried: for a minute, since one
@@ -226,13 +226,13 @@ impl Caller {
             let answer = call().await;
             let away = answer.as_ref().is_err_and(CallError::is_away);
             if !away && attempts > 0 {
-                tree::remark("the server is back; the session goes on after the last event you saw");
+                remark("the server is back; the session goes on after the last event you saw");
             }
             if !away || !self.patient || attempts == ATTEMPTS {
                 return answer;
             }
             if attempts == 0 {
-                tree::remark("the server is gone; trying again for a minute");
+                remark("the server is gone; trying again for a minute");
             }
             attempts += 1;
             tokio::time::sleep(PAUSE).await;

@@ -14,6 +14,7 @@ mod keys;
 mod lines;
 mod log;
 mod offers;
+mod remark;
 mod seal;
 mod serve;
 mod show;

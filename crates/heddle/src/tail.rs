@@ -4,8 +4,9 @@ use crate::{
     Outcome, Wrong,
     client::{Caller, Place, there},
     follow::{self, Follow},
+    remark::remark,
     terminal,
-    tree::{Tree, remark},
+    tree::Tree,
 };
 
 /// What to follow, and where.

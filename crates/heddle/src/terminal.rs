@@ -91,6 +91,11 @@ pub(crate) fn say(line: &str) {
     note(&out.write_all(line.as_bytes()).and_then(|()| out.flush()));
 }
 
+/// Prints a text behind `lead`, on one line or on as many as it takes on the terminal.
+pub(crate) fn say_behind(lead: &str, text: &str) {
+    say(&format!("{}\n", folded(lead, text, columns())));
+}
+
 /// Returns once nobody reads standard output any more, also while nothing is said.
 pub(crate) async fn unread() -> Unread {
     loop {

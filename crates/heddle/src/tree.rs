@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{
     follow::Told,
-    say,
-    terminal::{self, one_line},
+    remark::NO_TIME,
+    terminal::{self, one_line, say_behind},
 };
 
 /// Characters of an event's content that are shown, and of an error, which says what to do.
@@ -18,8 +18,6 @@ const SHOWN: usize = 96;
 const ERROR_SHOWN: usize = 2_000;
 /// Columns of a thread's name.
 const NAME: usize = 16;
-/// What stands before a line that has no time.
-const NO_TIME: &str = "           ";
 
 /// What is known of the threads.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ impl Tree {
         let label = self.label(&told.thread);
         let told = |word: &str, rest: &str| {
             let most = if word == ERROR { ERROR_SHOWN } else { SHOWN };
-            tell(&format!("{seconds:>9.3}  {label}  {word:<12} "), &line(rest, most));
+            say_behind(&format!("{seconds:>9.3}  {label}  {word:<12} "), &line(rest, most));
         };
         told(word, &rest);
         for lack in lacks(event) {
@@ -96,19 +94,9 @@ impl Tree {
                 number("/usage/output_tokens")
             );
             debug_assert!(told.is_ok(), "a String takes everything");
-            tell(&format!("{NO_TIME}{}  ", self.label(id)), &rest);
+            say_behind(&format!("{NO_TIME}{}  ", self.label(id)), &rest);
         }
     }
-}
-
-/// A line that is no event's.
-pub(crate) fn remark(line: &str) {
-    tell(&format!("{NO_TIME}-- "), line);
-}
-
-/// Prints a line, or as many as fit the terminal.
-fn tell(lead: &str, text: &str) {
-    say(&format!("{}\n", terminal::folded(lead, text, terminal::columns())));
 }
 
 fn branch(name: &str, depth: usize) -> String {

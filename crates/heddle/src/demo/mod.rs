@@ -14,8 +14,10 @@ use crate::{
     client::Caller,
     config,
     follow::{self, Follow, Told},
-    hands, keys, tail, terminal,
-    tree::{Tree, remark},
+    hands, keys,
+    remark::remark,
+    tail, terminal,
+    tree::Tree,
 };
 use child::Server;
 
