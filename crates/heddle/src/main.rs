@@ -7,6 +7,8 @@ mod config;
 mod demo;
 mod descriptors;
 mod doctor;
+#[cfg(debug_assertions)]
+mod end;
 mod follow;
 mod ground;
 mod hands;

@@ -90,7 +90,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
         connections: files.connections(),
         origins: settled.origins.clone(),
         #[cfg(debug_assertions)]
-        end: supervise::end(&engine, &hands),
+        end: crate::end::door(&engine, &hands),
     };
     let sweep = || engine.mortal(Vital::SandboxSweep.name(), hands::sweep(&hands, &engine));
     let watch = || engine.mortal(Vital::SandboxWatch.name(), hands.watch());

@@ -172,44 +172,6 @@ pub(crate) async fn watch(store: &Store) -> Ended {
     Ended::new(if reader { Vital::StoreReader } else { Vital::StoreWriter }, why)
 }
 
-/// The door of the tests: lets the thread or task of this name panic.
-#[cfg(debug_assertions)]
-pub(crate) fn end(engine: &engine::Engine, hands: &tools::LocalHands) -> server::End {
-    let (engine, hands) = (engine.clone(), hands.clone());
-    server::End::new(move |name| end_one(engine.clone(), hands.clone(), name))
-}
-
-#[cfg(debug_assertions)]
-async fn end_one(engine: engine::Engine, hands: tools::LocalHands, name: String) -> bool {
-    let Some(vital) = Vital::ALL.into_iter().find(|vital| vital.name() == name) else { return false };
-    match vital {
-        Vital::StoreWriter | Vital::StoreReader => return engine.store().break_thread(&name).await,
-        Vital::SandboxKeeper => hands.end_a_keeping(),
-        Vital::LogWriter => {
-            let Some(lines) = crate::log::lines() else { return false };
-            lines.end();
-        }
-        Vital::OutWriter => {
-            let Some(lines) = crate::terminal::lines() else { return false };
-            lines.end();
-        }
-        Vital::EngineSweep
-        | Vital::EnginePins
-        | Vital::EngineLease
-        | Vital::EngineRecovery
-        | Vital::SessionRecovery
-        | Vital::SessionCommits
-        | Vital::SessionFollower
-        | Vital::SessionJob
-        | Vital::SandboxSweep
-        | Vital::SandboxWatch
-        | Vital::KeyWatch
-        | Vital::AcceptLoop
-        | Vital::Signals => engine.ends().end(&name),
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
