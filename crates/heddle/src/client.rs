@@ -12,9 +12,9 @@ use serde_json::Value;
 use crate::{
     Wrong,
     config::Beside,
-    keys,
+    lock::{self, Served},
     remark::remark,
-    seal::{self, Served},
+    seal, secret,
 };
 
 /// Between two attempts to reach a server that is away, and how often it is tried: for a minute, since one
@@ -86,14 +86,14 @@ impl Place {
             (Some(url), Some(key)) => (url, key),
             (url, key) => {
                 let settled = self.beside.settle(self.data)?;
-                let listen = match seal::served(&settled.data) {
+                let listen = match lock::served(&settled.data) {
                     Served::At(listen) => listen,
                     Served::Somewhere | Served::No => settled.listen,
                 };
                 (or_local(url, listen)?, or_first(key, &settled.data)?)
             }
         };
-        if let Some(why) = keys::unsendable(key.trim()) {
+        if let Some(why) = secret::unsendable(key.trim()) {
             return Err(format!("the key (of --key, HEDDLE_API_KEY or the file first-key) {why}").into());
         }
         Ok(Caller::new(&web(url.trim())?, key.trim())?)

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use crate::{
     Wrong,
-    config::{DATABASE, Settled},
-    seal::{self, DataError, Served},
+    config::Settled,
+    lock::{self, Served},
+    seal::{self, DATABASE, DataError},
 };
 
 const MIB: u64 = 1 << 20;
@@ -107,7 +108,7 @@ pub(crate) async fn ready(settled: &Settled) -> Result<Door, Wrong> {
 
 fn data(data: &Path) -> Result<(), Hindrance> {
     seal::open(data).map_err(Hindrance::stays)?;
-    if seal::is_served(data) {
+    if lock::is_served(data) {
         let said = DataError::Taken { path: data.into(), open: false }.to_string();
         return Err(Hindrance { said, passes: true });
     }
@@ -138,7 +139,7 @@ fn fits(data: &Path) -> Result<(), String> {
 /// What `doctor` says of it. That a server has the directory and the port already is no mistake: it shows
 /// that one can start here.
 pub(crate) fn checks(settled: &Settled) -> Vec<Check> {
-    let served = seal::served(&settled.data);
+    let served = lock::served(&settled.data);
     vec![directory(&settled.data, served), room(settled), port(settled.listen, served)]
 }
 

@@ -1,20 +1,18 @@
-//! The data directory: made private and kept so, and locked for the one process that serves it.
+//! The data directory: made private and kept so.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::SocketAddr;
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt,
-};
+use std::fs::DirBuilder;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-use crate::config::DATABASE;
-
+/// The database's file in it.
+pub(crate) const DATABASE: &str = "heddle.db";
 /// Where the first start leaves the first key.
 pub(crate) const FIRST_KEY: &str = "first-key";
-const LOCK: &str = "lock";
+/// What is locked in it, for the one process that serves it.
+pub(crate) const LOCK: &str = "lock";
 /// What may lie in it before the first start.
 const SETTINGS: &str = "heddle.toml";
 /// What a lock is held on while the database is opened.
@@ -26,36 +24,9 @@ const FOLDERS: [&str; 2] = ["blobs", "sandboxes"];
 /// What others may do with what is private.
 const OTHERS: u32 = 0o077;
 
-/// To open what should be a plain file: through no link, and without waiting for anybody.
-const AS_IT_IS: i32 = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
-
 /// What else may be the matter with a lock that is taken.
 const OPEN_LOCK: &str = "\n(until now other users of this machine could hold its file `lock`: if no heddle runs \
                          there, remove that file)";
-
-/// A locked data directory. The lock goes with it, also by kill -9: when the last process that was being
-/// started then has become another program.
-#[derive(Debug)]
-pub(crate) struct Locked(File);
-
-impl Locked {
-    /// Notes where its server listens, for whoever looks for that.
-    pub(crate) fn note(&self, listen: SocketAddr) -> io::Result<()> {
-        (&self.0).write_all(format!("{listen}\n").as_bytes())
-    }
-}
-
-/// Whether a server has a data directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Served {
-    No,
-    /// It is not known where that listens.
-    Somewhere,
-    At(SocketAddr),
-}
-
-/// Characters of the longest address.
-const ADDRESS: u64 = 128;
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -209,28 +180,6 @@ pub(crate) fn find(data: &Path) -> Result<(), DataError> {
     }
 }
 
-/// Whether a server has the directory now.
-pub(crate) fn is_served(data: &Path) -> bool {
-    let lock = OpenOptions::new().write(true).custom_flags(AS_IT_IS).open(data.join(LOCK));
-    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
-}
-
-/// Whether a server has the directory now, and where it listens, as far as it could note that.
-pub(crate) fn served(data: &Path) -> Served {
-    let noted = || {
-        let lock = OpenOptions::new().read(true).custom_flags(AS_IT_IS).open(data.join(LOCK)).ok()?;
-        let mut noted = String::new();
-        lock.take(ADDRESS).read_to_string(&mut noted).ok()?;
-        noted.trim().parse().ok()
-    };
-    // What one that is gone has noted is true no more.
-    match (noted(), is_served(data)) {
-        (Some(listen), true) => Served::At(listen),
-        (None, true) => Served::Somewhere,
-        (_, false) => Served::No,
-    }
-}
-
 /// Where the directory really is, and what in it is a link to elsewhere: what no agent may see.
 pub(crate) fn places(data: &Path) -> Vec<PathBuf> {
     let absolute = std::path::absolute(data).unwrap_or_else(|_| data.into());
@@ -279,7 +228,7 @@ fn inside(data: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The mode that `path` should have, if others may do something with it.
-fn look(data: &Path, path: &Path) -> Result<Option<u32>, DataError> {
+pub(crate) fn look(data: &Path, path: &Path) -> Result<Option<u32>, DataError> {
     let unusable = |wrong: io::Error| DataError::Unusable { path: path.into(), reason: wrong.to_string() };
     let itself = match std::fs::symlink_metadata(path) {
         Ok(itself) => itself,
@@ -322,59 +271,10 @@ fn mend(path: &Path, mode: u32) -> Result<(), DataError> {
     Err(open("its file system keeps no modes; mount it with umask=077, or give another --data".into()))
 }
 
-/// Locks the directory for this process. `was_open`: whether others could hold the lock until now.
-pub(crate) fn lock(data: &Path, was_open: bool) -> Result<Locked, DataError> {
-    let path = data.join(LOCK);
-    let unusable = |wrong: io::Error| DataError::Unusable { path: data.into(), reason: wrong.to_string() };
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(AS_IT_IS)
-        .open(&path)
-        .map_err(unusable)?;
-    look(data, &path)?;
-    match file.try_lock() {
-        Ok(()) => {
-            // What the last server noted is true no more.
-            file.set_len(0).map_err(unusable)?;
-            Ok(Locked(file))
-        }
-        Err(TryLockError::WouldBlock) => Err(DataError::Taken { path: data.into(), open: was_open }),
-        Err(TryLockError::Error(wrong)) => Err(unusable(wrong)),
-    }
-}
-
-/// Whether the lock is among what others could use.
-pub(crate) fn lock_was_open(open: &[PathBuf]) -> bool {
-    open.iter().any(|path| path.ends_with(LOCK))
-}
-
-/// Writes a secret to a file that only its owner can read; after a crash it holds all of it, or is not there.
-pub(crate) fn write_secret(path: &Path, secret: &str) -> io::Result<()> {
-    let unfinished = path.with_added_extension("new");
-    match std::fs::remove_file(&unfinished) {
-        Err(wrong) if wrong.kind() != ErrorKind::NotFound => return Err(wrong),
-        Ok(()) | Err(_) => {}
-    }
-    let written = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&unfinished);
-    let written = written.and_then(|mut file| {
-        file.write_all(secret.as_bytes())?;
-        file.sync_all()
-    });
-    if let Err(wrong) = written.and_then(|()| std::fs::rename(&unfinished, path)) {
-        // The first error says more than a failure to tidy up after it.
-        std::fs::remove_file(&unfinished).unwrap_or_default();
-        return Err(wrong);
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lock::{is_served, take};
     use std::os::unix::fs::symlink;
 
     fn mode(path: &Path) -> u32 {
@@ -391,10 +291,10 @@ mod tests {
         let path = parent.path().join("a/b");
         assert_eq!(make(&path).expect("made"), Vec::<PathBuf>::new());
         assert_eq!(mode(&path), 0o700);
-        let first = lock(&path, false).expect("free");
-        assert!(matches!(lock(&path, false), Err(DataError::Taken { .. })));
+        let first = take(&path, false).expect("free");
+        assert!(matches!(take(&path, false), Err(DataError::Taken { .. })));
         drop(first);
-        lock(&path, false).expect("free again");
+        take(&path, false).expect("free again");
         assert_eq!(mode(&path.join("lock")), 0o600);
     }
 
@@ -418,27 +318,10 @@ mod tests {
         assert!(!at("new").exists(), "a look makes nothing");
         std::fs::create_dir(at("data")).expect("made");
         assert!(!is_served(&at("data")));
-        let locked = lock(&at("data"), false).expect("free");
+        let locked = take(&at("data"), false).expect("free");
         assert!(is_served(&at("data")));
         drop(locked);
         assert!(!is_served(&at("data")));
-    }
-
-    #[test]
-    fn where_a_server_listens_is_known_as_long_as_it_has_the_directory() {
-        let parent = tempfile::tempdir().expect("a directory");
-        let data = parent.path();
-        assert_eq!(served(data), Served::No);
-        let listen = "[::1]:7718".parse().expect("an address");
-        let locked = lock(data, false).expect("free");
-        assert_eq!(served(data), Served::Somewhere, "it does not listen yet");
-        locked.note(listen).expect("noted");
-        assert_eq!(served(data), Served::At(listen));
-        drop(locked);
-        assert_eq!(served(data), Served::No, "it is gone");
-        let locked = lock(data, false).expect("free");
-        assert_eq!(served(data), Served::Somewhere, "that was the last one's");
-        drop(locked);
     }
 
     #[test]
@@ -542,7 +425,7 @@ mod tests {
         assert_eq!(mode(&other), 0o700);
         std::fs::write(parent.path().join("file"), "").expect("written");
         symlink(parent.path().join("file"), data.join("lock")).expect("linked");
-        assert!(lock(&data, false).is_err());
+        assert!(take(&data, false).is_err());
         let said = make(&data).expect_err("a link").to_string();
         assert!(
             said.ends_with("lock is a link, where a plain file of this server's own should be: remove it"),
@@ -567,20 +450,5 @@ mod tests {
         );
         assert_eq!(make(&data).expect_err("foreign").to_string(), expected);
         assert_eq!(open(&data).expect_err("foreign").to_string(), expected);
-    }
-
-    #[test]
-    fn a_secret_is_its_owners_alone_and_whole() {
-        let parent = tempfile::tempdir().expect("a directory");
-        let path = parent.path().join("first-key");
-        std::fs::write(parent.path().join("first-key.new"), "half a sec").expect("what a crash left");
-        for secret in ["one", "two"] {
-            write_secret(&path, secret).expect("written");
-            assert_eq!(
-                (mode(&path), std::fs::read_to_string(&path).expect("text").as_str()),
-                (0o600, secret)
-            );
-        }
-        assert_eq!(std::fs::read_dir(parent.path()).expect("a list").count(), 1);
     }
 }

@@ -17,9 +17,11 @@ use tokio::time::Instant;
 
 use crate::{
     Outcome, Wrong,
-    config::{DATABASE, HOME, Mode, Said, Settled, environment},
+    config::{HOME, Mode, Said, Settled, environment},
     descriptors::Descriptors,
-    ground, hands, log, say, seal,
+    ground, hands, lock, log, say,
+    seal::{self, DATABASE},
+    secret,
     supervise::{self, Vital},
     terminal,
     warnings::warnings,
@@ -52,7 +54,7 @@ pub(crate) async fn run(said: Said) -> Outcome {
     if !open.is_empty() {
         tracing::warn!("other users of this machine could use {}; no longer", seal::told(&open));
     }
-    let locked = seal::lock(&settled.data, seal::lock_was_open(&open))?;
+    let locked = lock::take(&settled.data, lock::was_open(&open))?;
     let store = Store::sqlite(&settled.data.join(DATABASE)).map_err(|fault| unstarted(fault.into()))?;
     let listener = door.open()?;
     let at_work = store.busy().await?.len();
@@ -224,10 +226,10 @@ async fn key_to_tell(settled: &Settled, engine: &Engine) -> Result<KeyToTell, Wr
         () if !keys.is_empty() => return Ok(KeyToTell::NoneLive),
         () => {}
     }
-    let entropy = crate::keys::entropy()?;
+    let entropy = secret::entropy()?;
     let (key, secret) = engine::keys::make(FIRST, engine.now(), entropy);
     // The file before the key, so that whenever the server dies there is no key or one that can be read.
-    seal::write_secret(&path, secret.expose())
+    secret::write(&path, secret.expose())
         .map_err(|wrong| format!("the first API key cannot be written to {}: {wrong}", path.display()))?;
     engine::keys::keep(engine.store(), HOME, &key, &secret).await?;
     Ok(if std::io::stdout().is_terminal() {

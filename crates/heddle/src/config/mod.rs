@@ -40,12 +40,10 @@ use self::{
     read::Read,
     source::Ledger,
 };
-use crate::{keys, log::OURS, seal};
+use crate::{log::OURS, seal, secret};
 
 /// The one workspace of this server. Every row carries it.
 pub(crate) const HOME: WorkspaceId = WorkspaceId::from_bits(1);
-/// The database's file in the data directory.
-pub(crate) const DATABASE: &str = "heddle.db";
 /// Where everything is kept, if nothing else is said.
 pub(crate) const DATA: &str = "heddle-data";
 /// How the provider's keys begin that no server of ours makes.
@@ -208,7 +206,7 @@ fn settle(said: Said, read: Read, variable: &dyn Fn(&str) -> Option<String>) -> 
         None => ("not set", Source::Default),
     };
     ledger.enter(environment::API_KEY, state.into(), source);
-    let weak_key = env_key.as_deref().and_then(|key| keys::unfit(key.trim()));
+    let weak_key = env_key.as_deref().and_then(|key| secret::unfit(key.trim()));
     let own = variables(&routes).filter(|name| variable(name).is_some_and(|key| is_own(&key))).map(own);
     let foreign = env_key.as_deref().filter(|key| key.trim().starts_with(ANTHROPIC)).map(|_| foreign());
     let doubts = own.chain(foreign).collect();

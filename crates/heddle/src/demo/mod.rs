@@ -14,9 +14,9 @@ use crate::{
     client::Caller,
     config,
     follow::{self, Follow, Told},
-    hands, keys,
+    hands,
     remark::remark,
-    tail, terminal,
+    secret, tail, terminal,
     tree::Tree,
 };
 use child::Server;
@@ -57,7 +57,7 @@ pub(crate) async fn run(flags: Flags) -> Outcome {
             "this host cannot isolate commands (see `heddle doctor`): the built-in script runs its own without",
         );
     }
-    let server = Server::start(data.path(), None, keys::passing()?, jailed).await?;
+    let server = Server::start(data.path(), None, secret::passing()?, jailed).await?;
     let caller = server.caller()?;
     let session = begin(&caller, &model).await?;
     remark(&format!("the server is at {}, the session is {session}", server.url));
