@@ -13,15 +13,11 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     Outcome, Wrong,
-    config::{Format, Log},
+    config::{Format, Log, OURS},
     lines::{Lines, Missing, Output},
     supervise::Vital,
     terminal,
 };
-
-/// The parts that are ours, by the names that their lines carry.
-pub(crate) const OURS: [&str; 9] =
-    ["engine", "heddle", "kernel", "models", "protocol", "sandbox", "server", "store", "tools"];
 
 /// Where the log goes once it has begun.
 static LOG: OnceLock<(Format, Lines)> = OnceLock::new();

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use textwrap::{Options, WordSplitter, core::display_width};
 
 use crate::{
-    config::variable,
+    config::environment::variable,
     lines::{Lines, Output},
     supervise::Vital,
 };

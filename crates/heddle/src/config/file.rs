@@ -11,8 +11,13 @@ use protocol::{
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
 
-use super::{DATA, Format, Mode, listen::LISTEN};
+use super::{
+    choice::{Format, Mode},
+    listen::LISTEN,
+};
 
+/// Where everything is kept, if nothing else is said.
+const DATA: &str = "heddle-data";
 /// The most that a server may be set to: threads of a session, levels below the primary, days, MiB, tokens.
 const THREADS: u32 = 1_000;
 const DEPTH: u32 = 5;

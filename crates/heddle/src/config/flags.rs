@@ -11,7 +11,10 @@ use clap::{
     parser::ValueSource,
 };
 
-use super::{ConfigError, Format, Mode, Settled, source::Source};
+use super::{
+    choice::{Format, Mode},
+    source::Source,
+};
 
 /// The settings of a server that a command line can hold.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -86,13 +89,13 @@ pub(crate) struct Beside {
 }
 
 impl Beside {
-    /// The settings of that server, as far as the file and the environment say them; `data` goes before it.
-    pub(crate) fn settle(&self, data: Option<PathBuf>) -> Result<Settled, ConfigError> {
+    /// What is said of that server beside its file, which `data` goes before.
+    pub(super) fn said(&self, data: Option<PathBuf>) -> Said {
         let named = |names: &str| Source::Flag(names.to_owned());
         let from = [("config", "--config or HEDDLE_CONFIG"), ("data", "--data or HEDDLE_DATA")];
         let from = from.map(|(id, names)| (id.to_owned(), named(names))).into();
         let flags = Flags { config: self.config.clone(), data, ..Flags::default() };
-        Said { flags, from, serves: false }.settle()
+        Said { flags, from, serves: false }
     }
 }
 
@@ -141,8 +144,8 @@ impl Said {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::Line;
     use super::*;
-    use crate::config::tests::Line;
     use clap::Parser as _;
 
     #[test]

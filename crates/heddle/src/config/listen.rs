@@ -2,12 +2,23 @@
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
+use super::source::{Ledger, Source};
+
 /// Where, if nothing else is said.
 pub(super) const LISTEN: &str = "127.0.0.1:7717";
 
+/// What the file says, unless a flag or a variable says something else.
+pub(super) fn settle(said: Option<(String, Source)>, file: String, ledger: &mut Ledger) -> SocketAddr {
+    let text = ledger.take("listen", said, file, String::clone);
+    address(text.trim()).unwrap_or_else(|wrong| {
+        ledger.mistake("listen", wrong);
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    })
+}
+
 /// The address that `text` means, or what would be right. A name is looked up; of several addresses the first
 /// of IPv4 is taken, and else the first.
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
     }

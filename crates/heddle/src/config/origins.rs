@@ -2,7 +2,7 @@
 
 use reqwest::{Url, header::HeaderValue};
 
-use super::{listed, source::Ledger};
+use super::{shown::listed, source::Ledger};
 
 /// Origins that one server may name.
 const ORIGINS: usize = 64;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::routes::{Key, OWN_KEY};
 
-use super::{routes::Entry, source::Source};
+use super::{route_entry::Entry, source::Source};
 
 impl Entry<'_> {
     /// What `key` and `key_file` say together.

@@ -1,6 +1,6 @@
 //! The route table: the built-in routes, then what the file adds or replaces.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use protocol::{
     Object, limits,
@@ -14,12 +14,13 @@ use reqwest::{
 use super::{
     environment::BASE_URL,
     file::{FileRoute, LeftOut, Wire, spelled},
-    listed,
+    route_entry::{Around, Entry},
+    shown::listed,
     source::{Ledger, Source},
 };
 
 /// The pattern of the route that is there without being named.
-pub(crate) const CLAUDE: &str = "claude-*";
+const CLAUDE: &str = "claude-*";
 const DEMO: &str = "heddle-demo";
 const MESSAGES_URL: &str = "https://api.anthropic.com";
 /// The variable that holds its provider's key.
@@ -62,25 +63,6 @@ pub(super) fn settle(
     ledger.enter(&path(DEMO), "the built-in script".into(), Source::Default);
     routes.sort_by_key(|route| (route.pattern.ends_with('*'), usize::MAX - route.pattern.len()));
     Routes(routes)
-}
-
-/// What a route is settled by beside what the file says of it.
-pub(super) struct Around<'a> {
-    /// What `HEDDLE_ANTHROPIC_BASE_URL` says.
-    pub(super) base: Option<String>,
-    /// Whether a variable is set.
-    pub(super) is_set: &'a dyn Fn(&str) -> bool,
-    /// Whether what it holds is a key of a server of ours.
-    pub(super) is_own: &'a dyn Fn(&str) -> bool,
-    /// The trees that agents can read beside their own.
-    pub(super) shown: &'a [PathBuf],
-}
-
-/// One route on its way into the table.
-pub(super) struct Entry<'a> {
-    pub(super) path: String,
-    pub(super) ledger: &'a mut Ledger,
-    pub(super) around: &'a Around<'a>,
 }
 
 impl Entry<'_> {
@@ -137,16 +119,6 @@ impl Entry<'_> {
         let silence = seconds("silence", silence, Patience::DEFAULT.silence);
         let first_byte = seconds("first_byte", first_byte, silence);
         Patience { connect, first_byte, silence }
-    }
-
-    pub(super) fn enter(&mut self, key: &str, value: String) {
-        let path = format!("{}.{key}", self.path);
-        let source = self.ledger.source(&path);
-        self.ledger.enter(&path, value, source);
-    }
-
-    pub(super) fn mistake(&mut self, key: &str, message: impl std::fmt::Display) {
-        self.ledger.mistake(&format!("{}.{key}", self.path), message);
     }
 
     fn base_url(&mut self, wire: Wire, given: Option<String>) -> String {
@@ -267,7 +239,12 @@ fn wrong_header(name: &str, value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ConfigError, Said, Settled, read, settle};
+    use super::super::{
+        flags::Said,
+        read,
+        settled::{Settled, settle},
+        source::ConfigError,
+    };
     use std::path::Path;
 
     fn settled(text: &str, variables: &[(&str, &str)]) -> Result<Settled, ConfigError> {

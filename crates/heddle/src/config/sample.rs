@@ -114,7 +114,7 @@ fn words(text: &mut String, said: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Said, read, settle};
+    use super::super::{flags::Said, read, settled::settle};
     use super::*;
     use std::path::Path;
 

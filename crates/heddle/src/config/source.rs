@@ -66,6 +66,15 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// Settings that are wrong: all of them, where, and what would be right. One line each.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", lines(_0))]
+pub(crate) struct ConfigError(pub(super) Vec<Mistake>);
+
+fn lines(mistakes: &[Mistake]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
 /// The lines of the settings' file, by the path of the key that stands there.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lines {

@@ -1,0 +1,31 @@
+//! Settings for tests: of a command line and the text of a file.
+
+use std::path::Path;
+
+use clap::Parser;
+
+use super::{
+    flags::Said,
+    read,
+    settled::{Settled, settle},
+    source::ConfigError,
+};
+
+/// A command line of settings alone.
+#[derive(Parser)]
+pub(super) struct Line {
+    #[command(flatten)]
+    pub(super) said: Said,
+}
+
+/// What these flags and this file mean where no variable is set.
+pub(super) fn settled(flags: &[&str], text: &str) -> Result<Settled, ConfigError> {
+    let said = Line::parse_from([&["heddle"], flags].concat()).said;
+    settle(said, read::parse(Path::new("heddle.toml"), text), &|_| None)
+}
+
+/// A setting as it is shown, with its source.
+pub(super) fn told(settled: &Settled, name: &str) -> String {
+    let setting = settled.settings.iter().find(|setting| setting.name == name).expect("a setting");
+    format!("{} ({})", setting.value, setting.source)
+}
