@@ -16,10 +16,8 @@ type Module = Vec<String>;
 struct Said {
     /// Paths as they are written, a `use` with all its branches.
     paths: Vec<Vec<String>>,
-    /// What a `use` makes of a name here: the name, and the path behind it.
+    /// What a `use` or a `#[path]` makes of a name here: the name, and the path behind it.
     names: BTreeMap<String, Vec<String>>,
-    /// Modules that stand elsewhere than their name says (`#[path]`), the first of a name.
-    elsewhere: BTreeMap<String, Vec<String>>,
     /// Modules that are declared under `#[cfg(test)]`.
     tests: BTreeSet<String>,
 }
@@ -80,7 +78,8 @@ fn needs<'a>(
 ) -> BTreeMap<&'a Module, String> {
     let mut found = BTreeMap::new();
     for path in &here.paths {
-        let Some((to, name)) = resolve(said, at, path, 0) else { continue };
+        // A module that is only brought in is needed for what is then taken from it.
+        let Some((to, Some(name))) = resolve(said, at, path, 0) else { continue };
         if to != at && !to.is_empty() {
             found.entry(to).or_insert(name);
         }
@@ -88,13 +87,14 @@ fn needs<'a>(
     found
 }
 
-/// Where what a path means is defined, as far as names are passed on; none for another crate's.
+/// Where what a path means is defined, as far as names are passed on, and its name if it is no module; none
+/// for another crate's.
 fn resolve<'a>(
     said: &'a BTreeMap<Module, (&str, Said)>,
     at: &Module,
     path: &[String],
     depth: usize,
-) -> Option<(&'a Module, String)> {
+) -> Option<(&'a Module, Option<String>)> {
     let mut to = at.clone();
     let mut rest = path;
     let mut outside = true;
@@ -113,14 +113,15 @@ fn resolve<'a>(
         rest = rest.get(1..)?;
     }
     let (module, (_, here)) = said.get_key_value(&to)?;
-    let name = rest.first().map_or("self", String::as_str);
-    let passed = here.names.get(name).or_else(|| here.elsewhere.get(name)).filter(|_| depth < 8);
-    match passed.filter(|_| module != at || here.elsewhere.contains_key(name)) {
-        Some(path) => {
-            let path: Vec<String> = path.iter().chain(rest.iter().skip(1)).cloned().collect();
-            resolve(said, module, &path, depth + 1).or_else(|| (!outside).then(|| (module, name.to_owned())))
+    let name = rest.first();
+    let found = || (!outside).then(|| (module, name.cloned()));
+    let passed = name.and_then(|name| here.names.get(name)).filter(|_| depth < 8);
+    match (passed, rest) {
+        (Some(before), [_, after @ ..]) if !(module == at && after.is_empty()) => {
+            let path: Vec<String> = before.iter().chain(after).cloned().collect();
+            resolve(said, module, &path, depth + 1).or_else(found)
         }
-        None => (!outside).then(|| (module, name.to_owned())),
+        _ => found(),
     }
 }
 
@@ -183,7 +184,7 @@ fn walk(tokens: &[TokenTree], tests: &BTreeSet<usize>, inner: usize, said: &mut 
                 } else if tested {
                     said.tests.insert(name.to_string());
                 } else if let Some(path) = tokens.get(..at - 2).and_then(place) {
-                    said.elsewhere.entry(name.to_string()).or_insert(path);
+                    said.names.entry(name.to_string()).or_insert(path);
                 }
             }
             _ if tested => {}
@@ -192,6 +193,8 @@ fn walk(tokens: &[TokenTree], tests: &BTreeSet<usize>, inner: usize, said: &mut 
                 branches(tokens.get(at..end).unwrap_or_default(), &[], inner, said);
                 at = end;
             }
+            // `pub(in crate::a)` takes nothing from there.
+            (TokenTree::Ident(word), Some(TokenTree::Group(_))) if word == "pub" => at += 1,
             (TokenTree::Ident(_), _) if at < 3 || !colons(tokens, at - 3) => {
                 let (path, length) = plain(tokens.get(at - 1..).unwrap_or_default());
                 if path.len() > 1 {
@@ -211,7 +214,8 @@ fn walk(tokens: &[TokenTree], tests: &BTreeSet<usize>, inner: usize, said: &mut 
 fn branches(tokens: &[TokenTree], before: &[String], inner: usize, said: &mut Said) {
     for branch in tokens.split(is(',')).filter(|branch| !branch.is_empty()) {
         let (more, length) = plain(branch);
-        let path: Vec<String> = before.iter().cloned().chain(more).collect();
+        let mut path: Vec<String> = before.iter().cloned().chain(more).collect();
+        path.pop_if(|last| last == "self" && !before.is_empty());
         match (branch.get(length), branch.get(length + 2)) {
             (Some(TokenTree::Punct(_)), Some(TokenTree::Group(group)))
                 if group.delimiter() == Delimiter::Brace =>
@@ -222,7 +226,7 @@ fn branches(tokens: &[TokenTree], before: &[String], inner: usize, said: &mut Sa
                 let Some(path) = outside(path, inner) else { continue };
                 let name = match (renamed, branch.get(length + 1)) {
                     (Some(TokenTree::Ident(_)), Some(TokenTree::Ident(name))) => Some(name.to_string()),
-                    _ => path.iter().rfind(|word| *word != "self").cloned(),
+                    _ => path.last().cloned(),
                 };
                 said.names.extend(name.map(|name| (name, path.clone())));
                 said.paths.push(path);
@@ -250,9 +254,8 @@ fn plain(tokens: &[TokenTree]) -> (Vec<String>, usize) {
 fn place(before: &[TokenTree]) -> Option<Module> {
     let attributes = before.iter().rev().take_while(|token| match token {
         TokenTree::Group(group) => group.delimiter() == Delimiter::Bracket,
-        TokenTree::Ident(_) => false,
         TokenTree::Punct(punct) => punct.as_char() == '#',
-        TokenTree::Literal(_) => false,
+        TokenTree::Ident(_) | TokenTree::Literal(_) => false,
     });
     attributes.into_iter().find_map(|token| {
         let TokenTree::Group(group) = token else { return None };
@@ -304,11 +307,11 @@ mod tests {
     fn files_that_need_each_other_are_named_with_what_they_take() {
         let found = found(&[
             ("lib.rs", "mod a; mod b; mod c; pub use a::A;"),
-            ("a.rs", "use crate::b::{self, Read as _}; pub struct A;"),
+            ("a.rs", "use crate::b::{self, Read as _,}; pub struct A;"),
             ("b.rs", "fn f() -> impl Fn() + use<> { super::c::c() }"),
             ("c.rs", "use std::fmt; impl From<crate::a::A> for C {}"),
         ]);
-        assert_eq!(found, [circle("c/src/a.rs (self) → c/src/b.rs (c) → c/src/c.rs (A) → c/src/a.rs")]);
+        assert_eq!(found, [circle("c/src/a.rs (Read) → c/src/b.rs (c) → c/src/c.rs (A) → c/src/a.rs")]);
     }
 
     #[test]
@@ -354,7 +357,7 @@ mod tests {
                 "use crate::Root; use b::c; fn f() { ::b::g(); x::b::h(); } #[cfg(test)] mod tests { use crate::b::B; }",
             ),
             ("b.rs", "use crate::a::{deep::D,}; #[cfg(test)] use crate::kit;"),
-            ("a/deep.rs", "pub struct D; use super::super::kit::{E,};"),
+            ("a/deep.rs", "pub(in crate::b) struct D; use super::super::kit::{E,};"),
             ("kit.rs", "use crate::b; use crate::a;"),
         ]);
         assert_eq!(found, Vec::<String>::new());
@@ -364,8 +367,8 @@ mod tests {
     fn what_a_module_with_braces_takes_its_file_takes() {
         let found = found(&[
             ("a.rs", "mod inner { use super::super::b::B; use super::c; mod deep { use super::b::X; } }"),
-            ("b.rs", "use crate::a;"),
+            ("b.rs", "use crate::a;\nfn f() { a::made() }"),
         ]);
-        assert_eq!(found, [circle("c/src/a.rs (B) → c/src/b.rs (self) → c/src/a.rs")]);
+        assert_eq!(found, [circle("c/src/a.rs (B) → c/src/b.rs (made) → c/src/a.rs")]);
     }
 }

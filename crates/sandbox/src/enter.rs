@@ -10,10 +10,9 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::fault::{At, Fault, Step};
 use crate::host;
-use crate::limits;
 use crate::outer;
-use crate::plan::{Isolation, Layout, Limits, Plan};
-use crate::word::{Found, Order, Start, Word};
+use crate::plan::{Isolation, Layout, Limits};
+use crate::word::{Order, Start, Word};
 
 /// What the tools serve, once they are inside.
 #[derive(Debug)]
@@ -87,13 +86,4 @@ fn inner(start: &Start) -> Result<Word, Fault> {
     std::env::set_current_dir(&layout.workspace).at(Step::Folder)?;
     host::seal(plan.isolation)?;
     Ok(Word::Ready(found))
-}
-
-/// Without a jail: a folder for temporary files and the limits that harm nobody. The number of processes is
-/// not bounded: it would count everything the server's user runs. The network is the host's.
-pub(crate) fn unconfined(plan: &Plan) -> Result<Found, Fault> {
-    let layout = Layout::new(plan.isolation, &plan.folder);
-    std::fs::create_dir_all(&layout.tmp).at(Step::Folder)?;
-    limits::set(limits::harmless(&plan.limits))?;
-    Ok(Found { loopback: true, shared: Vec::new() })
 }

@@ -107,7 +107,7 @@ mod tests {
         for folder in [&shut, &tree.join("shut"), &tree.join("deep")] {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o000)).unwrap();
         }
-        all_but(&crate::folder::open(&tree).unwrap(), &["kept"]).unwrap();
+        all_but(&crate::session_folder::open(&tree).unwrap(), &["kept"]).unwrap();
         assert_eq!((names(&tree), names(&outside)), (vec!["kept".to_owned()], vec!["file".to_owned()]));
     }
 }

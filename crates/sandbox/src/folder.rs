@@ -5,34 +5,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
-use crate::clock::Deadline;
 use crate::erase;
 use crate::host::{self, open_below};
+use crate::session_folder::{LAST, LOCK, PARTS, ROOT, USED, lock, open};
 use crate::users::Users;
-
-/// What a session's folder holds for the jail, in the order of [`crate::Layout`].
-pub(crate) const PARTS: [&str; 4] = ["workspace", "home", "outputs", "results"];
-
-/// Locked by the outer process as long as anything of a jail lives.
-pub(crate) const LOCK: &str = "lock";
-
-/// Its time says when the folder was last used.
-const USED: &str = "used";
-
-/// Where the inner process builds its root. Made here, because the folder is not its user's.
-pub(crate) const ROOT: &str = "root";
-
-/// What is removed last, so that a removal that was cut off is still listed with its time.
-pub(crate) const LAST: [&str; 2] = [USED, LOCK];
-
-/// How long a removal waits for the end of a jail.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
-const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 /// What is free on a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,45 +198,4 @@ fn check(name: &str) -> io::Result<()> {
         return Ok(());
     }
     Err(io::Error::new(io::ErrorKind::InvalidInput, "a folder's name is 1 to 128 of A-Z a-z 0-9 _ -"))
-}
-
-pub(crate) fn open(path: &Path) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
-}
-
-/// Where somebody has the folder: ends what a server that was killed left there.
-pub(crate) fn release(folder: &OwnedFd) {
-    let Ok(Some(file)) = lock_file(folder) else { return };
-    if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
-        host::end_left_over();
-    }
-}
-
-fn lock_file(folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    match rustix::fs::openat(folder, LOCK, flags, Mode::empty()) {
-        Ok(file) => Ok(Some(file)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// `None` when no jail was ever started here.
-pub(crate) fn lock(folder: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-    release(folder);
-    let Some(file) = lock_file(folder)? else { return Ok(None) };
-    let deadline = Deadline::after(LOCK_WAIT);
-    loop {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(file)),
-            Err(Errno::WOULDBLOCK | Errno::INTR) if deadline.left().is_some() => look_again(),
-            Err(Errno::WOULDBLOCK | Errno::INTR) => return Err(io::ErrorKind::ResourceBusy.into()),
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "flock has no form that waits for a while")]
-fn look_again() {
-    std::thread::sleep(LOCK_LOOK);
 }

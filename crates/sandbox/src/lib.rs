@@ -12,15 +12,19 @@
 mod clock;
 mod enter;
 mod erase;
+mod errand;
 mod fault;
 mod folder;
 mod limits;
 mod outer;
 mod plan;
 mod report;
+mod session_folder;
 mod start;
 mod system;
 mod trees;
+mod unconfined;
+mod user_source;
 mod users;
 mod word;
 
@@ -42,4 +46,5 @@ pub use report::{Check, Report, bash};
 pub use start::{Jail, start};
 pub use system::{always_shown, shown_by_name};
 pub use trees::never_shown;
-pub use users::{Users, Wanted};
+pub use user_source::Wanted;
+pub use users::Users;

@@ -20,14 +20,15 @@ use std::process::{Child, ExitCode, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
-use crate::enter;
+use crate::errand::Errand;
 use crate::fault::{Fault, Step};
 use crate::plan::{Holds, Isolation, Limits, Plan};
 use crate::report::{Check, Report, bash, missing};
-use crate::users::{Lease, Source, Users, Wanted};
+use crate::unconfined;
+use crate::user_source::{Source, Wanted};
+use crate::users::{Lease, Users};
 use crate::word::{Found, Start};
 
 /// Where a process finds its open files by number.
@@ -167,11 +168,8 @@ pub(crate) fn map_jail(_pid: u32, _lease: &Lease) -> Result<(), Fault> {
 }
 
 /// There are no errands.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Errand {}
-
-pub(crate) fn keep(_socket: &UnixStream, errand: &Errand) -> Result<ExitCode, Fault> {
-    match *errand {}
+pub(crate) fn keep(_socket: &UnixStream, _errand: &Errand) -> Result<ExitCode, Fault> {
+    Err(none())
 }
 
 /// Where the outer process begins.
@@ -260,7 +258,7 @@ pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
     let plan = &start.plan;
     may(plan.isolation)?;
     let limits = Limits { files: plan.limits.files.min(FILES_MAX), ..plan.limits.clone() };
-    enter::unconfined(&Plan { limits, ..plan.clone() })
+    unconfined::confine(&Plan { limits, ..plan.clone() })
 }
 
 /// There is nothing to seal.

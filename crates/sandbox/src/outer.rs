@@ -14,8 +14,8 @@ use rustix::process::setsid;
 
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
-use crate::folder::LOCK;
 use crate::host;
+use crate::session_folder::LOCK;
 use crate::word::{Order, Start, Word};
 
 /// How long the inner process has to end by itself once the server has closed the socket.

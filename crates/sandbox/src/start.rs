@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
-use crate::folder;
 use crate::host::{self, Cgroup, Gauge};
 use crate::plan::{Isolation, Layout, Plan};
+use crate::session_folder;
 use crate::users::{Kind, Lease, Users};
 use crate::word::{Found, Order, Start, Word};
 
@@ -41,8 +41,8 @@ pub(crate) fn begin(program: &Path, plan: &Plan, users: &Users) -> Result<(Jail,
         return Err(Fault::new(Step::Plan, "the program and the folder must be absolute paths"));
     }
     host::may(plan.isolation)?;
-    let folder = folder::open(&plan.folder).at(Step::Folder)?;
-    folder::release(&folder);
+    let folder = session_folder::open(&plan.folder).at(Step::Folder)?;
+    session_folder::release(&folder);
     let lease = users.lease(plan.isolation, &plan.folder, &folder)?;
     host::give(&folder, &lease)?;
     host::bound(&plan.folder, &plan.limits);

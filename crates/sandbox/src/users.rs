@@ -15,23 +15,7 @@ use rustix::process::{getegid, geteuid};
 use crate::fault::{Fault, Step};
 use crate::host::{self, Claim};
 use crate::plan::Isolation;
-
-/// What a server is to take its jails' users from. One that is not root takes its sub-users, unless it is to
-/// take its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// `count` users from `first` on, none of whom anybody else on this host is.
-    Range { first: u32, count: u32 },
-    /// This one for all jails: they share what the kernel counts by user.
-    One(u32),
-    /// The server's own, which must not be root, as if the host had no other.
-    Own,
-}
-
-impl Wanted {
-    /// Far from the users that people, services and containers have.
-    pub const DEFAULT: Self = Self::Range { first: 2_000_000_000, count: 4_096 };
-}
+use crate::user_source::{Source, Wanted};
 
 /// The users of one server's jails. Clones share them.
 #[derive(Debug, Clone)]
@@ -51,21 +35,6 @@ struct Shared {
 struct Taken {
     folder: PathBuf,
     claim: Weak<Claim>,
-}
-
-/// Where users come from.
-#[cfg_attr(
-    not(all(target_os = "linux", not(heddle_portable))),
-    expect(dead_code, reason = "elsewhere there is but the server's own")
-)]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The server is root and may become these.
-    Root { first: u32, count: u32 },
-    /// Sub-users and sub-groups of the server's user, which `newuidmap` and `newgidmap` map.
-    Sub { users: u32, groups: u32, count: u32 },
-    /// None but the server's own; why, as a sentence without a full stop.
-    Own(String),
 }
 
 impl Users {
@@ -234,7 +203,7 @@ mod tests {
     fn a_user_belongs_to_one_running_jail_and_is_free_again_after_it() {
         let users = users(Source::Root { first: 10, count: 2 });
         let place = tempfile::tempdir().unwrap();
-        let folder = crate::folder::open(place.path()).unwrap();
+        let folder = crate::session_folder::open(place.path()).unwrap();
         let lease = |name: &str| users.lease(Isolation::Local, Path::new(name), &folder).unwrap();
         let (a, b) = (lease("/x/a"), lease("/x/b"));
         assert_ne!(a.user, b.user);
@@ -251,7 +220,7 @@ mod tests {
         let source = Source::Root { first: 20, count: 2 };
         let (one, other) = (users(source.clone()), users(source));
         let place = tempfile::tempdir().unwrap();
-        let folder = crate::folder::open(place.path()).unwrap();
+        let folder = crate::session_folder::open(place.path()).unwrap();
         let lease = |users: &Users, name| users.lease(Isolation::Local, Path::new(name), &folder);
         // Of one name, so that both begin their search at the same user.
         let (a, b) = (lease(&one, "/x/a").unwrap(), lease(&other, "/y/a").unwrap());
@@ -278,7 +247,7 @@ mod tests {
     fn nobody_is_root_and_off_is_the_servers_own() {
         let root = users(Source::Root { first: 0, count: 5 });
         let place = tempfile::tempdir().unwrap();
-        let folder = crate::folder::open(place.path()).unwrap();
+        let folder = crate::session_folder::open(place.path()).unwrap();
         let fault = root.lease(Isolation::Local, Path::new("/x/a"), &folder).unwrap_err();
         assert_eq!(fault.step, Step::User);
         let own = root.lease(Isolation::Off, Path::new("/x/a"), &folder).unwrap();

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Deadline;
+use crate::errand::Errand;
 use crate::fault::{At, Fault, Step};
-use crate::host::Errand;
 use crate::plan::Plan;
 
 /// The argument of `heddle jail`.

@@ -6,9 +6,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, getpid, kill_process, set_child_subreaper, set_parent_process_death_signal};
 
 use super::{counted, loopback, privileges, root};
-use crate::enter;
 use crate::fault::{At, Fault, Step};
 use crate::plan::Isolation;
+use crate::unconfined;
 use crate::word::{Found, Start};
 
 /// The inner process dies with the outer one, which has one thread, so that it is the process whose end this
@@ -42,7 +42,7 @@ pub(crate) fn confine(start: &Start) -> Result<Found, Fault> {
             privileges::drop_all()?;
             Ok(Found { loopback, shared })
         }
-        Isolation::Off => enter::unconfined(plan),
+        Isolation::Off => unconfined::confine(plan),
     }
 }
 

@@ -2,7 +2,7 @@
 //! belongs to its sub-users. A process of its own (`heddle jail`), because a process cannot leave a
 //! namespace again.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -12,72 +12,28 @@ use std::time::Duration;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use rustix::process::{Signal, getegid, geteuid, set_parent_process_death_signal};
-use serde::{Deserialize, Serialize};
 
 use super::{own, uidmap};
 use crate::clock::Deadline;
 use crate::erase;
+use crate::errand::Errand;
 use crate::fault::{At, Fault, Step};
-use crate::folder;
-use crate::users::{Kind, Lease, Source, Users};
+use crate::session_folder;
+use crate::user_source::Source;
 use crate::word::{Order, Word};
 
 /// How long the making of a namespace may take.
-const MAPPED: Duration = Duration::from_secs(10);
-/// How long a removal may take. What is left is removed by the next one.
-const ERASED: Duration = Duration::from_hours(1);
-
-/// What is done below the working directory, a session's folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Errand {
-    /// Nothing: only whether it could be.
-    Nothing,
-    /// Everything but the markers is removed.
-    Erase,
-    /// All files are given to this user and group, as numbered in the namespace; `known` is the host's number
-    /// of the user.
-    Own { user: u32, group: u32, known: u32 },
-}
+pub(super) const MAPPED: Duration = Duration::from_secs(10);
 
 /// In the namespace the server's user is root, and its sub-users begin here.
-const FIRST: u32 = 1;
+pub(super) const FIRST: u32 = 1;
 
 /// Whether the source's users can be mapped at all.
 pub(crate) fn nothing(program: &Path, source: &Source) -> Result<(), Fault> {
     run(program, source, Errand::Nothing, None, MAPPED)
 }
 
-/// Removes what the server itself may not; `refused` is why.
-pub(crate) fn erase(folder: &OwnedFd, users: &Users, refused: io::Error) -> io::Result<()> {
-    match users.source() {
-        source @ Source::Sub { .. } => {
-            run(users.program(), source, Errand::Erase, Some(folder), ERASED).map_err(io::Error::other)
-        }
-        Source::Root { .. } | Source::Own(_) => Err(refused),
-    }
-}
-
-/// Gives the session's files to the lease's user, wherever the right to do that comes from.
-pub(crate) fn give(folder: &OwnedFd, lease: &Lease) -> Result<(), Fault> {
-    if own::is_settled(folder, lease.user) {
-        return Ok(());
-    }
-    let _lock = folder::lock(folder).at(Step::Lock)?;
-    let known = lease.user;
-    let (user, group) = match (lease.kind, lease.users.source()) {
-        (Kind::Sub, Source::Sub { users, groups, .. }) => {
-            (lease.user - users + FIRST, lease.group - groups + FIRST)
-        }
-        // Back to the server, which is root there.
-        (Kind::Own, Source::Sub { .. }) => (0, 0),
-        (_, _) => return own::all(folder, lease.user, lease.group, known),
-    };
-    let errand = Errand::Own { user, group, known };
-    run(lease.users.program(), lease.users.source(), errand, Some(folder), own::TIME + MAPPED)
-}
-
-fn run(
+pub(super) fn run(
     program: &Path,
     source: &Source,
     errand: Errand,
@@ -131,12 +87,6 @@ fn converse(
     }
 }
 
-/// Maps the jail's process to the lease's user.
-pub(crate) fn map_jail(pid: u32, lease: &Lease) -> Result<(), Fault> {
-    uidmap::map("newuidmap", pid, &format!("0 {} 1", lease.user))?;
-    uidmap::map("newgidmap", pid, &format!("0 {} 1", lease.group))
-}
-
 /// Leaves the host's user namespace (and whatever else is said) and comes back as the root of a new one,
 /// which the server maps meanwhile.
 pub(crate) fn become_root(socket: &UnixStream, more: CloneFlags) -> Result<(), Fault> {
@@ -157,10 +107,10 @@ pub(crate) fn keep(socket: &UnixStream, errand: &Errand) -> Result<ExitCode, Fau
     // The thread that started it waits for it. Without its server it must not go on: the files may be a
     // running jail's by then.
     set_parent_process_death_signal(Some(Signal::KILL)).at(Step::Privileges)?;
-    let here = || folder::open(Path::new(".")).at(Step::Folder);
+    let here = || session_folder::open(Path::new(".")).at(Step::Folder);
     match errand {
         Errand::Nothing => {}
-        Errand::Erase => erase::all_but(&here()?, &folder::LAST).at(Step::Folder)?,
+        Errand::Erase => erase::all_but(&here()?, &session_folder::LAST).at(Step::Folder)?,
         Errand::Own { user, group, known } => own::all(&here()?, *user, *group, *known)?,
     }
     Word::Done.send(socket).at(Step::Ready)?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::users::Wanted;
+use crate::user_source::Wanted;
 
 /// Whose a user of a range is, and where a range of that size is nobody's.
 #[derive(Debug, Clone, PartialEq, Eq)]

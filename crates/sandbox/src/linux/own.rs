@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::tree::open_below;
 use crate::clock::Deadline;
 use crate::fault::{At, Fault, Step};
-use crate::folder::PARTS;
+use crate::session_folder::PARTS;
 
 /// Says in the folder whose the session's files are to become, while they are given away.
 const OWNER: &str = "owner";

@@ -11,7 +11,8 @@ use crate::folder::Folders;
 use crate::plan::{Isolation, Limits, Plan};
 use crate::report::{Check, Report, bash, good, missing};
 use crate::start;
-use crate::users::{Source, Users};
+use crate::user_source::Source;
+use crate::users::Users;
 use crate::word::Found;
 
 /// Starts a jail in a folder of its own and ends it: blocks for about 12 s at most. `users` and

@@ -18,8 +18,8 @@ use super::etc;
 use super::mount::{below, directory, tmpfs, unescape};
 use super::shown::Shown;
 use crate::fault::{At, Fault, Step};
-use crate::folder::{PARTS, ROOT};
 use crate::plan::{Isolation, Layout, Plan};
+use crate::session_folder::{PARTS, ROOT};
 use crate::system::SYSTEM;
 use crate::trees::never_shown;
 

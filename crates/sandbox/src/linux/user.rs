@@ -8,7 +8,7 @@ use rustix::process::geteuid;
 
 use super::keeper;
 use super::uidmap::tool_at;
-use crate::users::{Source, Wanted};
+use crate::user_source::{Source, Wanted};
 
 /// Users that are taken of the sub-users of the server's user: the last ones, which rootless containers use
 /// seldom.
