@@ -25,21 +25,6 @@ pub(crate) struct Asked<'a> {
     pub(crate) secret: &'a Secret,
 }
 
-/// The class of a status.
-pub(crate) fn by_status(status: u16) -> FailureClass {
-    match status {
-        // 498 is Groq's word for a tier without room.
-        498 | 529 => FailureClass::Overloaded,
-        429 => FailureClass::RateLimited,
-        401 | 403 => FailureClass::Denied,
-        402 => FailureClass::Billing,
-        // Those that say "not now": a lock, what is locked, what came too early, a client that went.
-        408 | 409 | 421 | 423..=425 | 499 | 500.. => FailureClass::Unavailable,
-        300..=399 | 404 | 405 | 410 => FailureClass::NoRoute,
-        _ => FailureClass::Invalid,
-    }
-}
-
 /// The failure that an answer with this status means.
 pub(crate) fn answered(
     status: StatusCode,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use protocol::routes::{Route, Spare};
 
-use crate::{chat, problem::Problem};
+use crate::{kept, problem::Problem};
 
 /// Something of a request that the answer does not depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Extra {
                 let unknown = UNKNOWN.iter().any(|words| problem.says(words));
                 let word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
                 let mut words = problem.message().split(|letter| !word(letter));
-                unknown && words.any(|word| chat::names().any(|name| name == word))
+                unknown && words.any(|word| kept::names().any(|name| name == word))
             }
         }
     }

@@ -6,11 +6,13 @@
 mod blank;
 mod broken;
 mod chat;
+mod class;
 mod demo;
 mod draft;
 mod failure;
 mod fold;
 mod headers;
+mod kept;
 mod keys;
 mod lacks;
 mod learned;
@@ -28,6 +30,7 @@ pub mod sse;
 mod transport;
 mod wait;
 mod weight;
+mod words;
 
 use core::{fmt::Debug, time::Duration};
 use std::{

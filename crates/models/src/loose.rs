@@ -4,10 +4,7 @@ use serde_json::{Error, Value};
 
 use protocol::Object;
 
-use crate::{
-    chat::{Words, is_opaque},
-    weight::is_readable,
-};
+use crate::{kept::is_opaque, weight::is_readable, words::Words};
 
 /// The last frame of a chat stream; gateways put it behind other streams too.
 const DONE: &str = "[DONE]";

@@ -7,7 +7,7 @@ use protocol::{
 use serde_json::Value;
 
 use crate::{
-    failure::by_status,
+    class::{by_status, by_word},
     loose::{Piece, Reader, count, word},
     named::{self, Path},
     secret::Secret,
@@ -217,8 +217,11 @@ impl Problem {
     /// The class of a failure that no status of an answer tells: the status that it names, else its words.
     pub(crate) fn class(&self) -> FailureClass {
         let status = self.status.map(by_status);
-        let class =
-            self.certain(self.status).or(status).or_else(|| named(&self.code)).or_else(|| named(&self.kind));
+        let class = self
+            .certain(self.status)
+            .or(status)
+            .or_else(|| by_word(&self.code))
+            .or_else(|| by_word(&self.kind));
         match class {
             Some(FailureClass::Invalid) => self.refused(),
             Some(class) => class,
@@ -297,32 +300,6 @@ fn json(text: &[u8]) -> Option<Value> {
 /// The status that a member holds.
 fn status(value: &Value) -> Option<u16> {
     count(value).and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status))
-}
-
-/// The class that a provider's word for an error names, however it spells it.
-fn named(word: &str) -> Option<FailureClass> {
-    let letters = word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    let bare = letters.trim_end_matches("exception").trim_end_matches("error");
-    Some(match bare {
-        "overloaded" | "engineoverloaded" | "capacityexceeded" => FailureClass::Overloaded,
-        "ratelimit" | "ratelimitexceeded" | "toomanyrequests" | "resourceexhausted" | "throttling" => {
-            FailureClass::RateLimited
-        }
-        "billing" | "paymentrequired" | "insufficientbalance" => FailureClass::Billing,
-        "authentication" | "permission" | "permissiondenied" | "invalidapikey" | "unauthorized"
-        | "unauthenticated" | "forbidden" | "accessdenied" => FailureClass::Denied,
-        "invalidrequest"
-        | "badrequest"
-        | "requesttoolarge"
-        | "validation"
-        | "unprocessableentity"
-        | "invalidargument"
-        | "failedprecondition"
-        | "invalidrequestmessageorder"
-        | "invalidfunctioncall" => FailureClass::Invalid,
-        "notfound" | "modelnotfound" => FailureClass::NoRoute,
-        _ => return None,
-    })
 }
 
 /// The sentence that a person needs, wherever it stands.

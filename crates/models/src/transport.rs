@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::{
     broken::is_named,
+    class::by_status,
     failure::{self, Asked, failure, shown},
     fold::{End, Fold, Stage},
     learned::{Extra, Learned, Omitted},
@@ -192,7 +193,7 @@ impl Line<'_> {
     /// The failure of an answer that nobody here can read.
     fn coded(&self, status: StatusCode, coding: &str) -> Failure {
         let (at, code, coding) = (shown(self.route), status.as_u16(), self.secret.shown(coding));
-        let class = if status.is_success() { FailureClass::Unusable } else { failure::by_status(code) };
+        let class = if status.is_success() { FailureClass::Unusable } else { by_status(code) };
         let message = format!(
             "The answer of {at} ({code}) is compressed ({coding}), which was not asked for: see that nothing \
              between here and the provider compresses answers."

@@ -8,11 +8,11 @@ use protocol::{
 };
 use serde_json::value::RawValue;
 
-use super::{
-    beside::{self, Until},
-    short,
+use super::short;
+use crate::{
+    kept::{self, Until},
+    learned::{Extra, Omitted},
 };
-use crate::learned::{Extra, Omitted};
 
 /// Members of an object, word for word.
 pub(super) type Members<'a> = BTreeMap<&'a str, &'a RawValue>;
@@ -38,7 +38,7 @@ impl<'a> Back<'a> {
         let lasts = lasting(prompt);
         for ((at, message), lasts) in prompt.messages.iter().enumerate().zip(lasts) {
             for beside in message.parts.iter().filter_map(|part| own(part, route)) {
-                let is_due = match beside::until(beside) {
+                let is_due = match kept::until(beside) {
                     Some(Until::Always) => true,
                     Some(Until::TurnWithoutCalls) => lasts,
                     None => false,
@@ -54,12 +54,12 @@ impl<'a> Back<'a> {
     fn put(&mut self, at: usize, beside: &'a Beside<String>, is_refused: bool) {
         let Beside { call, name, json } = beside;
         match call {
-            Some(call) if name == beside::ID => {
+            Some(call) if name == kept::ID => {
                 self.ids.extend(serde_json::from_str(json).ok().map(|id| (call.as_str(), id)));
             }
             _ if is_refused => {}
             call => {
-                let (members, name) = match (call, beside::in_function(name)) {
+                let (members, name) = match (call, kept::in_function(name)) {
                     (Some(call), Some(name)) => (self.functions.entry(call.as_str()).or_default(), name),
                     (Some(call), None) => (self.calls.entry(call.as_str()).or_default(), name.as_str()),
                     (None, _) => (self.messages.entry(at).or_default(), name.as_str()),

@@ -11,7 +11,6 @@ mod request;
 mod short;
 mod spots;
 mod stream;
-mod words;
 
 use protocol::{
     prompt::{Answer, Delta, Failure, Prompt},
@@ -20,11 +19,7 @@ use protocol::{
 use reqwest::Url;
 
 use self::request::Bound;
-pub(crate) use self::{
-    beside::{is_opaque, names},
-    stream::Reading,
-    words::Words,
-};
+pub(crate) use self::stream::Reading;
 use crate::{
     learned::{Extra, Omitted},
     room,

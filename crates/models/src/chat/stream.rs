@@ -13,9 +13,8 @@ use protocol::{
 use serde_json::{Value, json};
 
 use super::{
-    beside::{self, Collected},
+    beside::{Collected, keeps},
     calls::Calls,
-    words::Words,
 };
 use crate::{
     blank::says_something,
@@ -26,6 +25,7 @@ use crate::{
     problem::Problem,
     reason::Reason,
     secret::Secret,
+    words::Words,
 };
 
 /// The field of a thinking block that holds its text, unless that stands beside the answer. Its type keeps it
@@ -232,7 +232,7 @@ impl Reading {
     ) -> Result<(), Failure> {
         self.beside.message(piece, written);
         let thoughts = THOUGHTS.iter().filter_map(|key| Some((key, piece.get(*key)?)));
-        let mut thoughts = thoughts.map(|(key, value)| (beside::keeps(key, value), words(value)));
+        let mut thoughts = thoughts.map(|(key, value)| (keeps(key, value), words(value)));
         if let Some((is_kept, thought)) = thoughts.find(|(_, thought)| !thought.is_empty()) {
             self.think(&thought, is_kept, deltas)?;
         }
