@@ -24,7 +24,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
-use crate::{Door, error::Problem, extract::Known, sse::Told};
+use crate::{Door, error::Problem, sse::Told};
 
 /// The `content-type` of a stream.
 const STREAM: &str = "text/event-stream";
@@ -58,6 +58,10 @@ impl Answer {
         }
     }
 }
+
+/// An answer to somebody who showed a key that opens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known;
 
 /// What was written piece by piece, in no more memory than it fills: it may lie unread for long.
 pub(crate) fn trimmed(mut body: Vec<u8>) -> Bytes {

@@ -17,12 +17,12 @@ pub(crate) struct Caller(pub(crate) [u8; 32]);
 /// another's.
 pub(crate) async fn caller(door: &Door, headers: &HeaderMap) -> Result<Caller, Problem> {
     let bad = |message: &str| Problem::new(ErrorKind::Authentication, message);
-    let secret = secret(headers).ok_or_else(|| bad(slips::no_key(headers)))?;
+    let secret = secret(headers).ok_or_else(|| bad(slips::key::missing(headers)))?;
     let hash = keys::hash(secret);
     let from_environment = door.settings.env_key_hash.is_some_and(|known| bool::from(known.ct_eq(&hash)));
     let workspace = door.settings.workspace;
     if !from_environment && keys::find(door.engine.store(), workspace, &hash).await?.is_none() {
-        return Err(bad(slips::key(secret)));
+        return Err(bad(slips::key::wrong(secret)));
     }
     same_workspace(workspace, headers)?;
     Ok(Caller(hash))

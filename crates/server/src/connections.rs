@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::slips;
+use crate::slips::tls;
 
 const FIRST_BYTE: Duration = Duration::from_secs(limits::FIRST_BYTE_S);
 const HEAD: Duration = Duration::from_secs(limits::HEAD_S);
@@ -265,7 +265,7 @@ impl Connection {
     /// Its peer speaks TLS.
     pub(crate) fn speaks_tls(&self) {
         if let Some(times) = self.all.tls.now() {
-            tracing::warn!(times, "a client speaks TLS: {}", slips::TLS);
+            tracing::warn!(times, "a client speaks TLS: {}", tls::TOLD);
         }
     }
 

@@ -15,8 +15,6 @@ use protocol::{
     limits, parse,
 };
 
-use crate::slips;
-
 /// What is said of something that is neither a session's log nor its head row.
 const KEPT: &str = "what is kept of this is damaged";
 
@@ -65,11 +63,6 @@ impl Problem {
     /// There is no such thing.
     pub(crate) fn missing(what: impl Into<String>) -> Self {
         Self::new(ErrorKind::NotFound, what)
-    }
-
-    /// No such path, as [`slips::path`] says it.
-    pub(crate) fn unknown_path(path: &str) -> Self {
-        Self::missing(slips::path(path))
     }
 
     /// The path is there, the method is not; the `right` ones are. An agent cannot be deleted at all, so that

@@ -1,19 +1,21 @@
 //! The door: the Claude face of the engine over HTTP.
 //!
-//! A request comes in through `extract` (the checks, in one order), runs one file of `routes` (one
-//! endpoint, one file, with its tests) and goes out through `answer` (headers, an error's body). Nothing
-//! here knows what may happen in a session: that is the kernel's, behind the engine's one commit.
+//! A request comes over a connection (`serve`, `wire`) to the `router`, in through the `entrance` (the
+//! checks, in one order), runs as a `call` one file of `routes` (one endpoint, one file, with its tests) and
+//! goes out through `answer` (headers, an error's body). Nothing here knows what may happen in a session:
+//! that is the kernel's, behind the engine's one commit.
 
 mod answer;
 mod auth;
 mod bodies;
 mod body;
+mod call;
 mod connections;
 mod cors;
 #[cfg(debug_assertions)]
 mod ends;
+mod entrance;
 mod error;
-mod extract;
 mod http2;
 mod lane;
 mod openapi;
@@ -23,6 +25,7 @@ mod query;
 mod ready;
 mod retried;
 mod revoked;
+mod router;
 mod routes;
 mod serve;
 mod slips;
@@ -36,21 +39,14 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::{
-    Router,
-    extract::{MatchedPath, Request},
-    http::HeaderValue,
-    middleware,
-    response::IntoResponse,
-};
+use axum::{Router, http::HeaderValue};
 use engine::{Engine, Seldom, keys};
 use protocol::WorkspaceId;
 use tokio_util::task::TaskTracker;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    bodies::Bodies, error::Often, error::Problem, ready::Ready, retried::Working, revoked::Streaming,
-    streams::Streams, unread::Unread,
+    bodies::Bodies, error::Often, ready::Ready, retried::Working, revoked::Streaming, streams::Streams,
+    unread::Unread,
 };
 
 #[cfg(debug_assertions)]
@@ -131,26 +127,5 @@ impl Door {
 /// The whole API, over `engine`, and the watch over its keys.
 pub fn router(engine: Engine, settings: Settings) -> (Router, KeyWatch) {
     let door = Door::new(engine, settings);
-    (furnished(routes::all(), Arc::clone(&door)), KeyWatch::new(&door))
-}
-
-/// `routes` with everything that every answer goes through.
-fn furnished(routes: Router<Arc<Door>>, door: Arc<Door>) -> Router {
-    let origins = &door.settings.origins;
-    let cors = (!origins.is_empty()).then(|| cors::layer(origins));
-    let router = routes
-        .fallback(|request: Request| async move { Problem::unknown_path(request.uri().path()) })
-        .method_not_allowed_fallback(|request: Request| async move {
-            let pattern = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-            let right = routes::methods(pattern);
-            Problem::wrong_method(request.method().as_str(), request.uri().path(), &right)
-        })
-        .layer(CatchPanicLayer::custom(|_| Problem::internal("an endpoint panicked").into_response()))
-        .layer(middleware::from_fn_with_state(Arc::clone(&door), answer::dress))
-        .with_state(door);
-    // Outside of everything, so that a page can also read what an error says.
-    match cors {
-        Some(cors) => router.layer(cors),
-        None => router,
-    }
+    (router::furnished(router::all(), Arc::clone(&door)), KeyWatch::new(&door))
 }

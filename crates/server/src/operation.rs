@@ -1,17 +1,15 @@
 //! One operation as a row of its resource's table: all that the router, `/openapi.json`, the answers of 501
 //! and the table of compatibility know of it.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
-use axum::routing::{self, MethodRouter};
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, SchemaGenerator};
 
 use crate::{
-    Door,
     answer::Answer,
+    call::Call,
     error::Problem,
-    extract::{self, Call},
     openapi::{bodies::Shape, queries::Parameter},
     unread::Shape as Size,
 };
@@ -203,16 +201,6 @@ impl Operation {
         match self.run {
             Run::Served(_) => true,
             Run::NotBuilt | Run::OfGoogle => false,
-        }
-    }
-
-    /// Its place in the router.
-    pub(crate) fn route(&'static self) -> MethodRouter<Arc<Door>> {
-        let entrance = extract::entrance(self);
-        match self.method {
-            Method::Get => routing::get(entrance),
-            Method::Post => routing::post(entrance),
-            Method::Delete => routing::delete(entrance),
         }
     }
 

@@ -7,61 +7,20 @@ use std::time::Duration;
 
 use axum::BoxError;
 use bytes::Bytes;
-use engine::{Fault, Feed, FollowError, Frame, PreviewKind, Previews};
+use engine::{Fault, Feed, Frame, PreviewKind};
 use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
 };
-use protocol::{EventId, SessionId, ThreadId, event::Event, limits};
+use protocol::{event::Event, limits};
 use serde_json::json;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::{error::Problem, extract::Call, unread::Records};
+use crate::unread::Records;
 
 /// What a stream says when there is nothing to say.
 const HEARTBEAT: &[u8] = b": keep-alive\n\n";
-
-/// What a client says with where it wants to go on.
-const HEADER: &str = "Last-Event-ID";
-const QUERY: &str = "after_id";
-
-/// What happens in a session, or in this thread of it, as the client asked for it.
-pub(crate) async fn follow(
-    call: &Call,
-    session: SessionId,
-    thread: Option<ThreadId>,
-) -> Result<Feed, Problem> {
-    let (said_with, after) = after(call)?;
-    let feed = call.engine().follow(call.workspace(), session, thread, after, previews(call)?).await;
-    feed.map_err(|wrong| match wrong {
-        FollowError::NotFound => Problem::missing("there is no such session or thread, or it is deleted"),
-        FollowError::UnknownCursor => Problem::parameter(
-            said_with,
-            "this stream has no such event; open it without one, then list the events",
-        ),
-        FollowError::Fault(fault) => fault.into(),
-    })
-}
-
-/// Where the client wants to go on, and what it says that with: the header, else the query.
-fn after(call: &Call) -> Result<(&'static str, Option<EventId>), Problem> {
-    let unknown = || Problem::parameter(HEADER, "expected the id of an event of this stream");
-    match call.headers.get(HEADER) {
-        Some(id) if !id.is_empty() => {
-            let id = id.to_str().ok().and_then(|id| id.trim().parse().ok());
-            id.map(|id| (HEADER, Some(id))).ok_or_else(unknown)
-        }
-        Some(_) | None => Ok((QUERY, call.query.id(QUERY)?)),
-    }
-}
-
-/// Which previews the client wants: `event_deltas[]`.
-fn previews(call: &Call) -> Result<Previews, Problem> {
-    let known = ["agent.message", "agent.thinking"];
-    let wanted = call.query.few("event_deltas", &known, limits::EVENT_DELTAS)?;
-    Ok(Previews { message: wanted.contains(&"agent.message"), thinking: wanted.contains(&"agent.thinking") })
-}
 
 /// How long a reader that sends no more is left alone before it is tried again, at first.
 const TRIED: Duration = Duration::from_millis(100);
@@ -203,7 +162,7 @@ fn data<T: serde::Serialize>(record: &mut Vec<u8>, value: &T) -> Result<(), serd
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::{Stamp, content::Block, event::Body as Said};
+    use protocol::{EventId, Stamp, content::Block, event::Body as Said};
     use std::sync::Arc;
     use tokio::time::Instant;
 

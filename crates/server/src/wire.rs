@@ -15,7 +15,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::{connections::Connection, slips};
+use crate::{connections::Connection, slips::tls};
 
 /// How long a peer may take nothing of what there is for it.
 pub(crate) const STALLED: Duration = Duration::from_secs(limits::STALLED_S);
@@ -91,7 +91,7 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
     /// Tells a peer that speaks TLS what it speaks to, as well as can be: in plain HTTP, if there is room.
     fn tell_of_tls(&mut self, cx: &mut Context<'_>) -> io::Error {
         self.connection.speaks_tls();
-        let (length, told) = (slips::TLS.len() + 1, slips::TLS);
+        let (length, told) = (tls::TOLD.len() + 1, tls::TOLD);
         let answer = format!(
             "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\n\
              connection: close\r\n\r\n{told}\n"

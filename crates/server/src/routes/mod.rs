@@ -1,21 +1,16 @@
-//! The operations, as one table and as a router: one folder per resource with its own table, one file per
-//! endpoint.
+//! The operations, as one table: one folder per resource with its own table, one file per endpoint.
 
 mod agents;
 mod environments;
 mod events;
-pub(crate) mod models;
+mod models;
 mod not_built;
 pub(crate) mod own;
 mod sessions;
 mod threads;
 mod verbs;
 
-use std::sync::Arc;
-
-use axum::Router;
-
-use crate::{Door, operation::Operation};
+use crate::operation::Operation;
 
 /// The tables of all resources; those that answer first.
 const TABLES: &[&[Operation]] = &[
@@ -39,15 +34,6 @@ pub(crate) fn methods(path: &str) -> Vec<&'static str> {
     let known = operations().map(|operation| (operation.method.as_str(), operation.path));
     let known = known.chain(own::DOORS.iter().map(|door| ("GET", door.path)));
     known.filter(|(_, at)| *at == path).map(|(method, _)| method).collect()
-}
-
-/// Every route.
-pub(crate) fn all() -> Router<Arc<Door>> {
-    let router =
-        operations().fold(Router::new(), |router, operation| router.route(operation.path, operation.route()));
-    #[cfg(debug_assertions)]
-    let router = crate::ends::add(router);
-    own::add(router)
 }
 
 #[cfg(test)]

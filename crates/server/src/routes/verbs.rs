@@ -7,8 +7,8 @@ use protocol::{Stamp, id::Id, page::RESOURCES};
 
 use crate::{
     answer::{Answer, trimmed},
+    call::Call,
     error::Problem,
-    extract::Call,
     page::{self, Items, Listing, Token},
 };
 

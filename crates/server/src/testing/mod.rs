@@ -33,10 +33,10 @@ use store::Store;
 use tower::ServiceExt;
 
 use crate::{
-    Door, Settings, furnished, keys,
+    Door, Settings, keys,
     operation::Operation,
     revoked::{KeyWatch, Streaming},
-    routes,
+    router::{self, furnished},
 };
 
 /// What every time in an answer is replaced with.
@@ -55,12 +55,12 @@ pub(crate) struct House {
 
 /// A router of these operations alone.
 pub(crate) fn routes(operations: impl IntoIterator<Item = &'static Operation>) -> Router<Arc<Door>> {
-    operations.into_iter().fold(Router::new(), |router, it| router.route(it.path, it.route()))
+    router::of(operations)
 }
 
 impl House {
     pub(crate) async fn open() -> Self {
-        Self::with(routes::all()).await
+        Self::with(router::all()).await
     }
 
     /// A house with other routes.
@@ -70,18 +70,18 @@ impl House {
 
     /// A house in which threads may lie two levels deep.
     pub(crate) async fn deep() -> Self {
-        Self::built(routes::all(), Tree { max_depth: 2, ..Tree::default() }).await
+        Self::built(router::all(), Tree { max_depth: 2, ..Tree::default() }).await
     }
 
     /// A house whose clock runs as tokio's does.
     pub(crate) async fn still() -> Self {
         let clock = Clock::from(Stamp::from_micros(1_700_000_000_000_000));
-        Self::under(routes::all(), Tree::default(), clock, Store::memory(), 7).await
+        Self::under(router::all(), Tree::default(), clock, Store::memory(), 7).await
     }
 
     /// A house on this store.
     pub(crate) async fn on(store: Store) -> Self {
-        Self::under(routes::all(), Tree::default(), Clock::wall(), store, 7).await
+        Self::under(router::all(), Tree::default(), Clock::wall(), store, 7).await
     }
 
     /// The next house on what this one leaves behind, as after the end of its process.
@@ -91,7 +91,7 @@ impl House {
         let lease = self.engine.store().claim("node", "killed", now, now.after(Duration::from_secs(30)));
         lease.await.expect("a lease that it left behind");
         let (store, dice) = (self.engine.store().clone(), self.engine.mint::<protocol::id::Event>().bits());
-        Self::under(routes::all(), Tree::default(), Clock::wall(), store, dice).await
+        Self::under(router::all(), Tree::default(), Clock::wall(), store, dice).await
     }
 
     async fn built(routes: Router<Arc<Door>>, tree: Tree) -> Self {

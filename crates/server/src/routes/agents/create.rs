@@ -1,6 +1,6 @@
 //! `POST /v1/agents`: saves an agent; MCP servers and skills are not supported yet.
 
-use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
+use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
 
 /// Answers with the agent at version 1.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

@@ -2,7 +2,7 @@
 
 use protocol::agent::Agent;
 
-use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
+use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
 
 /// Answers with the agent. Whether it is archived is the same for all its versions.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

@@ -6,8 +6,8 @@ use store::Order;
 
 use crate::{
     answer::Answer,
+    call::Call,
     error::Problem,
-    extract::Call,
     page::{Items, List, Listing, Token},
     routes::verbs,
 };

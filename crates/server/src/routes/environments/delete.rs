@@ -2,7 +2,7 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
+use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
 
 /// Answers with the id of what is gone. A session that is terminated is no hindrance, and with `force` none
 /// is: they go on.

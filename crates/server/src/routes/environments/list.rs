@@ -2,7 +2,7 @@
 
 use protocol::environment::Environment;
 
-use crate::{answer::Answer, error::Problem, extract::Call, routes::verbs};
+use crate::{answer::Answer, call::Call, error::Problem, routes::verbs};
 
 /// Answers with a page of environments.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

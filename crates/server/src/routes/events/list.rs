@@ -3,13 +3,13 @@
 use engine::{EventQuery, Order};
 use protocol::{SessionId, event::Body, page::LOGS};
 
-use super::page;
+use super::listed::page;
 use crate::{
     answer::Answer,
+    call::Call,
     error::Problem,
-    extract::Call,
     page::{List, Listing},
-    routes::sessions,
+    routes::sessions::outcome,
 };
 
 /// Answers with a page of the session's events, oldest first.
@@ -26,7 +26,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         created: call.query.created()?,
     };
     let listing = Listing { list: List::SessionEvents, parent: session.bits(), order };
-    page(&call, session, listing, query, || sessions::missing(session)).await
+    page(&call, session, listing, query, || outcome::missing(session)).await
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use protocol::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{answer::Answer, error::Problem, extract::Call};
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with the events as they were taken, in order, with their ids.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

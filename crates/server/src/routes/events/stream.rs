@@ -1,11 +1,12 @@
 //! `GET /v1/sessions/{session_id}/events/stream`: what happens, as it happens.
 
-use crate::{answer::Answer, error::Problem, extract::Call, sse};
+use super::follow::follow;
+use crate::{answer::Answer, call::Call, error::Problem, sse};
 
 /// Answers with the session's stream, from behind `Last-Event-ID` or `after_id`, else from now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let session = call.id("session_id")?;
-    let feed = sse::follow(&call, session, None).await?;
+    let feed = follow(&call, session, None).await?;
     Ok(Answer::Stream(sse::told(feed, call.records())))
 }
 

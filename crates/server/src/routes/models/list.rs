@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{LIFECYCLES, MODELS, Model};
-use crate::{answer::Answer, error::Problem, extract::Call};
+use super::model::{LIFECYCLES, MODELS, Model};
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with a page of models: the newest first, then by name. The ids are the places.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

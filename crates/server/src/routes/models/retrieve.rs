@@ -1,7 +1,7 @@
 //! `GET /v1/models/{model_id}`: one model.
 
-use super::Model;
-use crate::{answer::Answer, error::Problem, extract::Call};
+use super::model::Model;
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with the model, whether or not its provider lists it: what a route answers for may be named.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

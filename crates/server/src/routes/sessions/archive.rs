@@ -2,8 +2,8 @@
 
 use kernel::Input;
 
-use super::after;
-use crate::{answer::Answer, error::Problem, extract::Call};
+use super::outcome::after;
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with the session, terminated.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

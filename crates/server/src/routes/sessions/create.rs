@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::{
     answer::{self, Answer},
+    call::Call,
     error::Problem,
-    extract::Call,
 };
 
 /// Answers with the session: `running` when it begins with events, else `idle`.

@@ -3,7 +3,7 @@
 use protocol::SessionId;
 use serde_json::json;
 
-use crate::{answer::Answer, error::Problem, extract::Call};
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with the id of what is gone.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

@@ -5,8 +5,8 @@ use store::{Head, HeadQuery, Listed, Order};
 
 use crate::{
     answer::Answer,
+    call::Call,
     error::Problem,
-    extract::Call,
     page::{self, Items, List, Listing, Token},
 };
 

@@ -4,19 +4,13 @@ pub(super) mod archive;
 pub(super) mod create;
 pub(super) mod delete;
 pub(super) mod list;
+pub(super) mod outcome;
 pub(super) mod retrieve;
 pub(super) mod update;
-
-use engine::Committed;
-use kernel::Input;
-use protocol::SessionId;
 
 use protocol::session::Session;
 
 use crate::{
-    answer::Answer,
-    error::Problem,
-    extract::Call,
     openapi::{
         bodies,
         queries::{
@@ -75,26 +69,3 @@ pub(super) const OPERATIONS: &[Operation] = &[
     )
     .gives(Good::one::<Session>(), |call| Box::pin(archive::run(call))),
 ];
-
-/// No such session.
-pub(super) fn missing(id: SessionId) -> Problem {
-    Problem::missing(format!("there is no session {id}, or it is deleted"))
-}
-
-/// Answers with the session as it is after `input`.
-async fn after(call: &Call, input: Input) -> Result<Answer, Problem> {
-    let id = call.id("session_id")?;
-    let committed = call.engine().commit_attempt(call.workspace(), id, input, call.attempt()).await?;
-    told(call, &committed).await
-}
-
-/// What came of the request when it was sent before: what was right then may not be so any more.
-pub(super) async fn earlier(call: &Call) -> Result<Option<Committed>, Problem> {
-    let Some(attempt) = call.attempt().filter(|attempt| attempt.may_repeat()) else { return Ok(None) };
-    Ok(call.engine().earlier(call.workspace(), call.id("session_id")?, attempt).await?)
-}
-
-/// The session as it was after this.
-async fn told(call: &Call, committed: &Committed) -> Result<Answer, Problem> {
-    Answer::json(&call.engine().object_at(&committed.head, committed.at).await?)
-}

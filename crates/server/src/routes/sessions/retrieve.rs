@@ -1,7 +1,7 @@
 //! `GET /v1/sessions/{session_id}`: one session.
 
-use super::missing;
-use crate::{answer::Answer, error::Problem, extract::Call};
+use super::outcome::missing;
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with the session.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

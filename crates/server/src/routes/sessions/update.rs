@@ -3,8 +3,8 @@
 use kernel::{Input, rules::session};
 use protocol::{environment::Environment, parse::Given, tool::Tool};
 
-use super::{after, earlier, told};
-use crate::{answer::Answer, error::Problem, extract::Call};
+use super::outcome::{after, earlier, told};
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with the session as it is now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

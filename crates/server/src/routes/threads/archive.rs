@@ -3,13 +3,13 @@
 use kernel::Input;
 use protocol::ThreadId;
 
-use super::named;
-use crate::{answer::Answer, error::Problem, extract::Call, routes::sessions};
+use super::found::named;
+use crate::{answer::Answer, call::Call, error::Problem, routes::sessions::outcome};
 
 /// Answers with the thread, terminated. Once more changes nothing. One that works is refused, and so is the
 /// primary, which ends with its session.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
-    let committed = if let Some(earlier) = sessions::earlier(&call).await? {
+    let committed = if let Some(earlier) = outcome::earlier(&call).await? {
         earlier
     } else {
         let (session, thread) = named(&call).await?;

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use engine::{EventQuery, Order, Range};
 use protocol::page::LOGS;
 
-use super::named;
+use super::found::named;
 use crate::{
     answer::Answer,
+    call::Call,
     error::Problem,
-    extract::Call,
     page::{List, Listing},
-    routes::{events, sessions},
+    routes::{events::listed, sessions::outcome},
 };
 
 /// Answers with a page of the thread's events, oldest first.
@@ -28,7 +28,7 @@ pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
         created: Range::default(),
     };
     let listing = Listing { list: List::ThreadEvents, parent: thread.id.bits(), order };
-    events::page(&call, session, listing, query, || sessions::missing(session)).await
+    listed::page(&call, session, listing, query, || outcome::missing(session)).await
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use protocol::{SessionId, page::LOGS, session::Status};
 use store::Order;
 
-use super::all;
+use super::found::all;
 use crate::{
     answer::Answer,
+    call::Call,
     error::Problem,
-    extract::Call,
     page::{Items, List, Listing, Token},
 };
 

@@ -2,19 +2,17 @@
 
 pub(super) mod archive;
 pub(super) mod events;
+mod found;
 pub(super) mod list;
 pub(super) mod prompt;
 pub(super) mod retrieve;
 pub(super) mod stream;
 
-use protocol::{SessionId, ThreadId, event::Event, session::Thread};
+use protocol::{event::Event, session::Thread};
 
 use crate::{
-    error::Problem,
-    extract::Call,
     openapi::queries::{AFTER_EVENT, DELTAS, LOG_LIMIT, ORDER, PAGE, STATUSES},
     operation::{Good, Operation, get, post},
-    routes::sessions,
 };
 
 /// What can be done with them.
@@ -49,21 +47,3 @@ pub(super) const OPERATIONS: &[Operation] = &[
     .asks(&[DELTAS, AFTER_EVENT])
     .gives(Good::Stream, |call| Box::pin(stream::run(call))),
 ];
-
-/// The session's threads, the primary first.
-async fn all(call: &Call, session: SessionId) -> Result<Vec<Thread>, Problem> {
-    let threads = call.engine().threads(call.workspace(), session).await?;
-    threads.ok_or_else(|| sessions::missing(session))
-}
-
-/// The thread that the path names, and its session.
-async fn named(call: &Call) -> Result<(SessionId, Thread), Problem> {
-    let session = call.id("session_id")?;
-    let id: ThreadId = call.id("thread_id")?;
-    if let Some(thread) = call.engine().thread(call.workspace(), session, id).await? {
-        return Ok((session, thread));
-    }
-    // Where the session is missing itself, that is said.
-    all(call, session).await?;
-    Err(Problem::missing(format!("the session {session} has no thread {id}")))
-}

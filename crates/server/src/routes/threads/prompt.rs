@@ -1,8 +1,8 @@
 //! `GET /heddle/sessions/{session_id}/threads/{thread_id}/prompt`: what a thread's model was sent last.
 //! Not of the API: Heddle's own, for whoever wonders why an agent does what it does.
 
-use super::named;
-use crate::{answer::Answer, error::Problem, extract::Call};
+use super::found::named;
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with the body of the last request, as the provider was sent it.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

@@ -1,7 +1,7 @@
 //! `GET /v1/sessions/{session_id}/threads/{thread_id}`: one thread.
 
-use super::named;
-use crate::{answer::Answer, error::Problem, extract::Call};
+use super::found::named;
+use crate::{answer::Answer, call::Call, error::Problem};
 
 /// Answers with the thread.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {

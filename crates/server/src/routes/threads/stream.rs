@@ -1,12 +1,12 @@
 //! `GET /v1/sessions/{session_id}/threads/{thread_id}/stream`: what happens on one thread.
 
-use super::named;
-use crate::{answer::Answer, error::Problem, extract::Call, sse};
+use super::found::named;
+use crate::{answer::Answer, call::Call, error::Problem, routes::events::follow::follow, sse};
 
 /// Answers with the thread's stream, from behind `Last-Event-ID` or `after_id`, else from now.
 pub(crate) async fn run(call: Call) -> Result<Answer, Problem> {
     let (session, thread) = named(&call).await?;
-    let feed = sse::follow(&call, session, Some(thread.id)).await?;
+    let feed = follow(&call, session, Some(thread.id)).await?;
     Ok(Answer::Stream(sse::told(feed, call.records())))
 }
 

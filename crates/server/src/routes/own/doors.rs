@@ -1,9 +1,4 @@
-//! Heddle's own doors beside the API: is it alive, is it ready, what has it counted, what is it (like).
-//!
-//! The first three need no key when the caller sits on the same machine and asks by address.
-//! `/openapi.json` and `/` need none at all: they are the same for everybody, say nothing of what this server
-//! holds, and are in the source for anyone to read; a person with a browser and a tool that makes clients
-//! both want them before they have a key.
+//! What is behind Heddle's own doors, and who may come to them.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -18,96 +13,11 @@ use axum::{
 };
 use serde_json::json;
 
-use super::threads;
+use super::{DOORS, HTML, METRICS, Shows};
 use crate::{
-    answer::Answer,
-    auth,
-    connections::Connection,
-    error::Problem,
-    openapi,
-    operation::{Face, Good, Operation, get},
-    query::Query,
-    serve::Peer,
+    Door, answer::Answer, auth, connections::Connection, error::Problem, openapi, query::Query, serve::Peer,
 };
 
-/// One of them, as `/openapi.json` tells it.
-#[derive(Debug)]
-pub(crate) struct Door {
-    /// Where it is.
-    pub(crate) path: &'static str,
-    /// What it is called.
-    pub(crate) name: &'static str,
-    /// What it is for.
-    pub(crate) summary: &'static str,
-    /// What a good answer says.
-    pub(crate) answer: &'static str,
-    /// The `content-type` of a good answer.
-    pub(crate) kind: &'static str,
-    /// Whether nobody needs a key.
-    pub(crate) public: bool,
-    /// How it may refuse, beside keys and faults.
-    pub(crate) refusals: &'static [u16],
-    /// Its place in the router.
-    route: fn() -> MethodRouter<Arc<crate::Door>>,
-}
-
-const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// All of them.
-pub(crate) const DOORS: &[Door] = &[
-    Door {
-        path: "/healthz",
-        name: "heddle.healthz",
-        summary: "whether the server is alive",
-        answer: "It is.",
-        kind: "application/json",
-        public: false,
-        refusals: &[],
-        route: || routing::get(healthz),
-    },
-    Door {
-        path: "/readyz",
-        name: "heddle.readyz",
-        summary: "whether the server takes work: its store writes, and it is not about to stop",
-        answer: "It does.",
-        kind: "application/json",
-        public: false,
-        refusals: &[529],
-        route: || routing::get(readyz),
-    },
-    Door {
-        path: "/metrics",
-        name: "heddle.metrics",
-        summary: "what the server has counted, in the OpenMetrics text form",
-        answer: "The counters.",
-        kind: METRICS,
-        public: false,
-        refusals: &[],
-        route: || routing::get(metrics),
-    },
-    Door {
-        path: "/openapi.json",
-        name: "heddle.openapi",
-        summary: "this document",
-        answer: "The document.",
-        kind: "application/json",
-        public: true,
-        refusals: &[],
-        route: || routing::get(document),
-    },
-    Door {
-        path: "/",
-        name: "heddle.home",
-        summary: "what this is and how to begin, for a person with a browser",
-        answer: "The page.",
-        kind: HTML,
-        public: true,
-        refusals: &[],
-        route: || routing::get(home),
-    },
-];
-
-const HTML: &str = "text/html; charset=utf-8";
 /// A page that needs nothing, runs nothing and is shown in no other.
 const PAGE_POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const PAGE: &str = r#"<!DOCTYPE html>
@@ -135,18 +45,19 @@ and the key as its API key. Or send the key as <code>x-api-key</code>:
 /// Where proxies say for whom they speak.
 const SPOKEN_FOR: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// What is behind a key like the API's.
-pub(super) const OPERATIONS: &[Operation] = &[get(
-    "/heddle/sessions/{session_id}/threads/{thread_id}/prompt",
-    "heddle.prompt",
-    "what a thread's model was sent last",
-)
-.of(Face::Heddle)
-.gives(Good::Object, |call| Box::pin(threads::prompt::run(call)))];
-
 /// Adds the doors.
-pub(super) fn add(router: Router<Arc<crate::Door>>) -> Router<Arc<crate::Door>> {
-    DOORS.iter().fold(router, |router, door| router.route(door.path, (door.route)()))
+pub(crate) fn add(router: Router<Arc<Door>>) -> Router<Arc<Door>> {
+    DOORS.iter().fold(router, |router, door| router.route(door.path, route(door.shows)))
+}
+
+fn route(shows: Shows) -> MethodRouter<Arc<Door>> {
+    match shows {
+        Shows::Alive => routing::get(healthz),
+        Shows::Ready => routing::get(readyz),
+        Shows::Counters => routing::get(metrics),
+        Shows::Document => routing::get(document),
+        Shows::Home => routing::get(home),
+    }
 }
 
 async fn home(uri: Uri) -> Response {
@@ -166,15 +77,15 @@ fn plain(uri: &Uri) -> Result<(), Problem> {
     Query::of(uri)?.only(&[])
 }
 
-async fn healthz(State(door): State<Arc<crate::Door>>, asked: Asked) -> Response {
+async fn healthz(State(door): State<Arc<Door>>, asked: Asked) -> Response {
     respond(asked.admit(&door).await.and_then(|()| Answer::json(&json!({"status": "ok"}))))
 }
 
-async fn readyz(State(door): State<Arc<crate::Door>>, asked: Asked) -> Response {
+async fn readyz(State(door): State<Arc<Door>>, asked: Asked) -> Response {
     respond(ready(&door, asked).await)
 }
 
-async fn metrics(State(door): State<Arc<crate::Door>>, asked: Asked) -> Response {
+async fn metrics(State(door): State<Arc<Door>>, asked: Asked) -> Response {
     let text = || Answer::Text { kind: METRICS, text: door.engine.counters().encode() };
     respond(asked.admit(&door).await.map(|()| text()))
 }
@@ -193,7 +104,7 @@ async fn document(uri: Uri, headers: HeaderMap) -> Response {
 }
 
 /// Ready: the store writes, and the engine is not about to stop.
-async fn ready(door: &crate::Door, asked: Asked) -> Result<Answer, Problem> {
+async fn ready(door: &Door, asked: Asked) -> Result<Answer, Problem> {
     asked.admit(door).await?;
     if door.engine.stopping() {
         return Err(Problem::stopping());
@@ -229,7 +140,7 @@ impl<S: Sync> FromRequestParts<S> for Asked {
 impl Asked {
     /// Lets a neighbour in without a key. A proxy on this machine is one, and whoever it speaks for is not;
     /// nor is a web page whose name somebody else has pointed at this machine.
-    async fn admit(&self, door: &crate::Door) -> Result<(), Problem> {
+    async fn admit(&self, door: &Door) -> Result<(), Problem> {
         let near = self.peer.is_some_and(|Peer(peer)| peer.ip().to_canonical().is_loopback());
         let speaks_for_another = SPOKEN_FOR.iter().any(|name| self.headers.contains_key(*name));
         if !near || speaks_for_another || !self.by_address() {

@@ -4,7 +4,7 @@
 //! query parameters that nobody knows 400, body limit 413; then the endpoint: JSON, shape, existence, state
 //! (docs/rules.md 11).
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::{
     extract::{FromRequestParts, RawPathParams, Request, State},
@@ -12,118 +12,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use engine::{Attempt, Engine, Recalled};
+use engine::{Attempt, Recalled};
 use futures_util::{StreamExt as _, future::BoxFuture};
-use protocol::{
-    Invalid, WorkspaceId,
-    error::ErrorKind,
-    id::{self, Id, Kind, NotAnId},
-    parse,
-};
-use serde_json::Value;
 use tracing::Instrument;
 
 use crate::{
     Door,
-    answer::Answer,
+    answer::{Answer, Known},
     auth::{self, Caller},
     body::{self, Whole},
+    call::{Call, Sent},
     connections::Connection,
     error::Problem,
     http2,
     operation::{Method, Operation, Scope},
     query::Query,
     retried::{self, AttemptHeaders, Slot},
-    sse,
-    unread::Records,
+    slips, sse,
 };
-
-/// A request that may come in.
-#[derive(Debug)]
-pub(crate) struct Call {
-    door: Arc<Door>,
-    caller: Caller,
-    /// Its query.
-    pub(crate) query: Query,
-    /// Its headers.
-    pub(crate) headers: HeaderMap,
-    path: Vec<(String, String)>,
-    page_bytes: usize,
-    attempt: Option<Attempt>,
-    /// Taken by who reads it, so that it is not held beside what was read of it.
-    body: Mutex<Bytes>,
-}
-
-/// An answer to somebody who showed a key that opens.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Known;
-
-impl Call {
-    /// The engine.
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.door.engine
-    }
-
-    /// Whose resources.
-    pub(crate) fn workspace(&self) -> WorkspaceId {
-        self.door.settings.workspace
-    }
-
-    /// Room for the records of a stream that it is answered with.
-    pub(crate) fn records(&self) -> Records {
-        self.door.unread.records(self.caller)
-    }
-
-    /// Bytes that a page may have which it is answered with.
-    pub(crate) fn page_bytes(&self) -> usize {
-        self.page_bytes
-    }
-
-    /// How it is told from others, if it is a POST.
-    pub(crate) fn attempt(&self) -> Option<&Attempt> {
-        self.attempt.as_ref()
-    }
-
-    /// The text in the path.
-    pub(crate) fn text(&self, name: &str) -> Result<&str, Problem> {
-        let text = self.path.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        text.ok_or_else(|| Problem::internal(format!("no {name} in the path")))
-    }
-
-    /// The id in the path. What cannot be one names nothing; of agents and threads it is the request that is
-    /// wrong.
-    pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Id<K>, Problem> {
-        let text = self.text(name)?;
-        let strict = [id::Agent::PREFIX, id::Thread::PREFIX].contains(&K::PREFIX);
-        text.parse().map_err(|wrong: NotAnId| {
-            let message = format!("{name}: {wrong}; got `{}`", parse::shown(text));
-            let kind =
-                if strict && !wrong.is_foreign() { ErrorKind::InvalidRequest } else { ErrorKind::NotFound };
-            Problem::new(kind, message)
-        })
-    }
-
-    /// The body as JSON; it is read once.
-    pub(crate) async fn body(&self) -> Result<Value, Problem> {
-        self.read(Ok).await
-    }
-
-    /// What is meant by the body; it is read once.
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(Value) -> Result<T, Invalid> + Send + 'static,
-    ) -> Result<T, Problem> {
-        let bytes = std::mem::take(&mut *self.body.lock().unwrap_or_else(PoisonError::into_inner));
-        let is_form = body::is_form(&self.headers);
-        body::with(bytes, move |bytes| {
-            let value =
-                body::json(&bytes).map_err(|wrong| if is_form { body::form(wrong) } else { wrong })?;
-            drop(bytes);
-            Ok(read(value)?)
-        })
-        .await
-    }
-}
 
 async fn enter(door: Arc<Door>, mut request: Request, operation: &'static Operation) -> Response {
     let caller = match auth::caller(&door, request.headers()).await {
@@ -160,7 +66,7 @@ async fn answered(
     };
     let place = door.unread.place(caller, operation.answer.size()).await?;
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
-    let path = path.map_err(|_| Problem::unknown_path(parts.uri.path()))?;
+    let path = path.map_err(|_| slips::path::unknown(parts.uri.path()))?;
     let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let target = parts.uri.path().to_owned();
     let (attempt, slot) = match entry(&door, caller, operation, &parts.headers, target, &bytes).await? {
@@ -168,16 +74,8 @@ async fn answered(
         Entry::Fresh(attempt, slot) => (Some(attempt), Some(slot)),
         Entry::Another => (None, None),
     };
-    let call = Call {
-        door: Arc::clone(&door),
-        caller,
-        query,
-        headers: parts.headers,
-        path,
-        page_bytes: place.page_bytes,
-        attempt,
-        body: Mutex::new(bytes),
-    };
+    let sent = Sent { query, headers: parts.headers, path, body: bytes };
+    let call = Call::new(Arc::clone(&door), caller, sent, place.page_bytes, attempt);
     if operation.scope == Scope::Read {
         return operation.run(call).await?.try_map(|json| place.read(json));
     }
@@ -270,5 +168,5 @@ async fn entry(
 }
 
 #[cfg(test)]
-#[path = "extract_tests.rs"]
+#[path = "entrance_tests.rs"]
 mod tests;

@@ -225,7 +225,7 @@ async fn a_client_that_speaks_tls_is_told_over_its_socket() {
         client.write_all(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00").await.expect("written");
         let mut told = String::new();
         client.read_to_string(&mut told).await.expect("the connection ends");
-        assert!(told.ends_with(&format!("\r\n\r\n{}\n", super::TLS)), "{told}");
+        assert!(told.ends_with(&format!("\r\n\r\n{}\n", super::tls::TOLD)), "{told}");
         stop.send(()).expect("it serves");
     };
     tokio::join!(server, client);
