@@ -1,4 +1,4 @@
-//! `cargo x bench`: builds for release, then lets the bench measure.
+//! `cargo x bench`: builds what is shipped, then lets the bench measure.
 
 use std::path::Path;
 
@@ -18,14 +18,14 @@ pub(crate) fn run(tree: &Tree, quick: bool, against: Option<&Path>) -> Result<bo
         return Err(NOT_YET.to_owned());
     }
     let mut build = tree.command("cargo");
-    build.args(["build", "--release", "--package", "heddle", "--package", "bench"]);
+    build.args(["build", "--profile", "dist", "--package", "heddle", "--package", "bench"]);
     let built = build.status().map_err(|e| format!("cargo build: {e}"))?;
     if !built.success() {
         return Err("the build failed".to_owned());
     }
-    let release = tree.target.join("release");
-    let mut bench = tree.command(release.join("bench"));
-    bench.arg("quick").arg("--heddle").arg(release.join("heddle")).arg("--place").arg(&tree.target);
+    let dist = tree.target.join("dist");
+    let mut bench = tree.command(dist.join("bench"));
+    bench.arg("quick").arg("--heddle").arg(dist.join("heddle")).arg("--place").arg(&tree.target);
     if let Some(against) = against {
         let against = against.canonicalize().map_err(|e| format!("{}: {e}", against.display()))?;
         bench.arg("--against").arg(against);

@@ -21,6 +21,7 @@ mod table;
 mod tally;
 mod tidy;
 mod tree;
+mod walkthroughs;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

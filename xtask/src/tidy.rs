@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::rust_file::RustFile;
 use crate::tree::Tree;
-use crate::{compat, limits, paperwork, references};
+use crate::{compat, limits, paperwork, references, walkthroughs};
 
 /// Lines of code a file may have without its tests, and with them.
 const CODE_MAX: usize = 500;
@@ -33,6 +33,7 @@ pub(crate) fn check(tree: &Tree, verbs: &[String]) -> Result<Vec<String>, String
     }
     findings.extend(paperwork::check(tree, verbs)?);
     findings.extend(references::check(tree)?);
+    findings.extend(walkthroughs::check(tree)?);
     findings.extend(compat::check(tree)?);
     findings.extend(limits::check(tree)?);
     Ok(findings)
