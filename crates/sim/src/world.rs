@@ -18,7 +18,7 @@ use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 use crate::act::Verdict;
 use crate::counters::Counters;
 use crate::desk::{Desk, reads};
-use crate::dice::Dice;
+use crate::dice::{Dice, Entropy};
 use crate::kit::Kit;
 use crate::law::law;
 use crate::ledger;

@@ -28,7 +28,7 @@ use super::waits::Waits;
 use crate::act::Verdict;
 use crate::counters::Counters;
 use crate::desk::reads;
-use crate::dice::Dice;
+use crate::dice::{Dice, Entropy};
 use crate::kit::Kit;
 use crate::law::law;
 use crate::ledger;
