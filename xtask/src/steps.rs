@@ -29,9 +29,9 @@ const PACKAGES: [&str; 2] = ["schema", "python"];
 const STORMS_YIELD: u8 = 19;
 /// The programs of the guests, with their arguments.
 const GUESTS: [(&str, &[&str]); 2] = [("python/run.py", &["--wire", "both"]), ("fixtures/open.py", &[])];
-/// How often the power is cut: under load of all kinds, while agents run commands, and while
+/// How often the power is cut: while clients speak and follow, while agents run commands, and while
 /// coordinators and their children work.
-const CUTS: [[&str; 2]; 3] = [["cuts", "20"], ["toolcuts", "40"], ["teamcuts", "40"]];
+const CUTS: [[&str; 2]; 3] = [["plain", "20"], ["tools", "40"], ["team", "40"]];
 
 /// Formatting, lints, `arch` and `tidy`; all of them, even after one has failed.
 pub(crate) fn check(tree: &Tree, tell: &dyn Fn(&str)) -> Result<bool, String> {
@@ -159,10 +159,10 @@ fn steps(tree: &Tree, strict: bool) -> Vec<Step<'_>> {
         }),
         step("units", "the tests of every crate", None, Alone, Box::new(|tell| units(tree, tell))),
         step("cuts", "the server killed at random moments under load", Some(5), Alone, {
-            Box::new(|tell| in_turn(tree, &CUTS, 0, tell))
+            Box::new(|tell| in_turn(tree, "cuts", &CUTS, 0, tell))
         }),
         step("storms", "lives under dice, with referees", Some(10), First, {
-            Box::new(|tell| in_turn(tree, &STORMS, STORMS_YIELD, tell))
+            Box::new(|tell| in_turn(tree, "sim", &STORMS, STORMS_YIELD, tell))
         }),
         step("schema", "requests made from /openapi.json against the real binary", Some(5), First, {
             Box::new(move |tell| malformed(tree, strict, &["--minutes", "1"], tell))
@@ -234,14 +234,20 @@ fn install(tree: &Tree, strict: bool, tell: &Tell<'_>) -> Ended {
     )
 }
 
-/// The simulator with each list of arguments, all of them, even after one has failed; `nice` is how far it
-/// makes way for what runs beside it.
-fn in_turn<const N: usize>(tree: &Tree, runs: &[[&'static str; N]], nice: u8, tell: &Tell<'_>) -> Ended {
+/// A program of the workspace with each list of arguments, all of them, even after one has failed; `nice` is
+/// how far it makes way for what runs beside it.
+fn in_turn<const N: usize>(
+    tree: &Tree,
+    program: &str,
+    runs: &[[&str; N]],
+    nice: u8,
+    tell: &Tell<'_>,
+) -> Ended {
     run::in_turn(runs.iter().map(|args| {
         Box::new(move || {
-            let mut sim = with_binaries(tree, tree.command("nice"));
-            sim.args(["-n", &nice.to_string()]).arg(tree.binary("sim")).args(args);
-            run::stream(&args.join(" "), &mut sim, Told::Plainly, tell)
+            let mut command = with_binaries(tree, tree.command("nice"));
+            command.args(["-n", &nice.to_string()]).arg(tree.binary(program)).args(args);
+            run::stream(&format!("{program} {}", args.join(" ")), &mut command, Told::Plainly, tell)
         }) as Box<dyn FnOnce() -> Ended + '_>
     }))
 }

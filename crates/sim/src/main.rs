@@ -28,12 +28,6 @@ enum Command {
     Stern(commands::stern::Args),
     /// The real engine on a faulty memory disk, with clients, readers and power cuts.
     Engine(commands::engine::Args),
-    /// The real server, killed at random moments under load.
-    Cuts(commands::cuts::Args),
-    /// The real server, killed at random moments while agents run commands.
-    Toolcuts(commands::toolcuts::Args),
-    /// The real server, killed at random moments while coordinators and their children work.
-    Teamcuts(commands::teamcuts::Args),
 }
 
 fn main() -> io::Result<ExitCode> {
@@ -45,9 +39,6 @@ fn main() -> io::Result<ExitCode> {
         Command::Team(args) => commands::team::run(args, &mut out),
         Command::Stern(args) => commands::stern::run(args, &mut out),
         Command::Engine(args) => commands::engine::run(args, &mut out),
-        Command::Cuts(args) => commands::cuts::run(args, &mut out),
-        Command::Toolcuts(args) => commands::toolcuts::run(args, &mut out),
-        Command::Teamcuts(args) => commands::teamcuts::run(args, &mut out),
     };
     Ok(if well? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,11 +1,8 @@
 //! The subcommands.
 
-pub(crate) mod cuts;
 pub(crate) mod engine;
 pub(crate) mod small;
 pub(crate) mod stern;
 pub(crate) mod storm;
 pub(crate) mod team;
-pub(crate) mod teamcuts;
-pub(crate) mod toolcuts;
 pub(crate) mod wide;

@@ -1,15 +1,21 @@
 //! What coordinators are told to do: scripts drawn with dice, and read back from the log by the judge.
 
+use dice::Dice;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sim::dice::Dice;
+
+use crate::ledger;
 
 /// How a text begins that steers the scripted model.
 const SCRIPT: &str = "script:";
 /// The longest pause between two frames of an answer, in milliseconds.
 const PAUSE_MS: u64 = 25;
+/// The longest pause of a command before and behind what it writes, in milliseconds.
+const COMMAND_PAUSE_MS: u64 = 90;
+/// Child threads that a session may hold at once (docs/limits.md).
+pub(crate) const THREADS: usize = 25;
 /// How many children more than there may be a crowd asks for.
-const BEYOND: u32 = 2;
+const BEYOND: usize = 2;
 /// Whom a coordinator may choose.
 const ROSTER: [&str; 3] = ["bold", "shy", "self"];
 
@@ -29,8 +35,8 @@ impl Scribe {
     /// A turn of the coordinator that asks for more children than there may be, each with a word to say.
     pub(crate) fn crowd(&mut self) -> String {
         let mut calls = Vec::new();
-        for place in 0..protocol::limits::THREADS + BEYOND {
-            let way = if place < protocol::limits::THREADS { "create_agent" } else { "Agent" };
+        for place in 0..THREADS + BEYOND {
+            let way = if place < THREADS { "create_agent" } else { "Agent" };
             let report = self.report();
             let task = format!("{SCRIPT}{}", json!([report]));
             calls.push(json!({"name": way, "input": {"agent": "bold", "task": task}}));
@@ -106,14 +112,9 @@ impl Scribe {
         }
     }
 
-    /// A command that appends a number of its own to the file `counter`, as the tool cuts' ledger reads it.
     fn command(&mut self) -> Value {
         self.number += 1;
-        let (number, before, after) = (self.number, self.dice.below(90), self.dice.below(90));
-        let command = format!(
-            "sleep 0.{before:03}; echo {number} >> /workspace/counter; sleep 0.{after:03}; echo ran {number}"
-        );
-        json!({"name": "bash", "input": {"command": command}})
+        ledger::command(self.number, self.dice.below(COMMAND_PAUSE_MS), self.dice.below(COMMAND_PAUSE_MS))
     }
 }
 

@@ -1,17 +1,14 @@
 //! How much happened in the team cuts: work, and what the kills met.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt,
-};
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use serde_json::Value;
 
-use super::{
-    super::toolcuts::ledger,
-    scribe::Order,
-    settled::{Settled, is, sender, text, texts},
-};
+use super::script::Order;
+use super::shown::{SENT, Settled, sender};
+use crate::event::{is, text, texts};
+use crate::ledger::Commands;
 
 /// Sums over all sessions.
 #[derive(Debug, Default)]
@@ -26,8 +23,8 @@ pub(crate) struct Tally {
     /// Messages of children that reached their coordinator.
     pub(crate) reports: usize,
     pub(crate) archived: usize,
-    /// Sessions without a fault, and the commands and reads of all threads.
-    pub(crate) commands: ledger::Tally,
+    /// The commands and reads of all threads.
+    pub(crate) commands: Commands,
     /// Model requests of coordinators and of children that a kill cut.
     lead_requests: usize,
     child_requests: usize,
@@ -54,7 +51,7 @@ impl Tally {
         self.lead_requests += requests(&settled.events);
         self.child_requests += tasks.iter().map(|(child, _)| requests(settled.list(child))).sum::<usize>();
         for (child, task) in tasks {
-            let sent = stamps(settled.list(child), |event| is(event, "agent.thread_message_sent"));
+            let sent = stamps(settled.list(child), |event| is(event, SENT));
             let got = stamps(&settled.events, |event| sender(event) == Some(child.as_str()));
             self.mail += met(kills, sent.iter().copied().zip(got.iter().copied()));
             let begun = stamps(settled.list(child), |event| texts(event) == [task.text.as_str()]);

@@ -1,8 +1,10 @@
-//! What a session and its threads show once they rest, and how their events are read.
+//! What a coordinator's session and its threads show once they rest.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+
+use crate::event::{is, text};
 
 /// Mail, tasks and reports as they leave, and as they arrive.
 pub(crate) const SENT: &str = "agent.thread_message_sent";
@@ -22,6 +24,10 @@ pub(crate) struct Settled {
     pub(crate) lists: BTreeMap<String, Vec<Value>>,
     /// What the coordinator's model was asked last.
     pub(crate) asked: Value,
+    /// Turns that the server said yes to.
+    pub(crate) kept: Vec<String>,
+    /// Threads that the server said it had archived.
+    pub(crate) archived: Vec<String>,
 }
 
 impl Settled {
@@ -34,19 +40,6 @@ impl Settled {
     pub(crate) fn children(&self) -> impl Iterator<Item = &Value> {
         self.threads.iter().filter(|thread| !thread["parent_thread_id"].is_null())
     }
-}
-
-pub(crate) fn text<'a>(event: &'a Value, key: &str) -> &'a str {
-    event[key].as_str().unwrap_or_default()
-}
-
-pub(crate) fn is(event: &Value, kind: &str) -> bool {
-    text(event, "type") == kind
-}
-
-/// The texts of a message.
-pub(crate) fn texts(event: &Value) -> Vec<&str> {
-    event["content"].as_array().into_iter().flatten().map(|block| text(block, "text")).collect()
 }
 
 /// Who wrote the mail or the report that this event brings.

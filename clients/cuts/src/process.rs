@@ -1,52 +1,12 @@
-//! The two processes of the power cuts, and where their binaries are.
+//! A process that says where it listens, and is killed with kill -9.
 
-use std::{
-    fs::File,
-    io::{self, BufRead, BufReader},
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
-};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
-/// The key of the server under test.
-pub(crate) const KEY: &str = "key-of-the-power-cuts";
 /// What a process prints before its address.
 const MARK: &str = "listening on ";
-
-/// Where the binaries are.
-#[derive(Debug)]
-pub(crate) struct Binaries {
-    heddle: PathBuf,
-    model_server: PathBuf,
-}
-
-impl Binaries {
-    /// As `HEDDLE_BIN` and `MODEL_SERVER_BIN` say.
-    pub(crate) fn of_environment() -> io::Result<Self> {
-        #[expect(clippy::disallowed_methods, reason = "a test program without a configuration")]
-        let read = |name: &str| {
-            let missing =
-                || io::Error::new(io::ErrorKind::NotFound, format!("set {name} to the binary's path"));
-            std::env::var_os(name).map(PathBuf::from).ok_or_else(missing)
-        };
-        Ok(Self { heddle: read("HEDDLE_BIN")?, model_server: read("MODEL_SERVER_BIN")? })
-    }
-
-    pub(crate) fn model_server(&self) -> Command {
-        let mut command = Command::new(&self.model_server);
-        command.args(["--listen", "127.0.0.1:0"]);
-        command
-    }
-
-    /// The server on the data directory `data`, with its models at `model`.
-    pub(crate) fn heddle(&self, data: &Path, model: &str) -> Command {
-        let mut command = Command::new(&self.heddle);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-        command.env("HEDDLE_API_KEY", KEY).env("HEDDLE_ANTHROPIC_BASE_URL", model);
-        command.env("ANTHROPIC_API_KEY", "key-of-the-scripted-model");
-        command.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
-        command
-    }
-}
 
 /// A running process; dropping it kills it.
 #[derive(Debug)]

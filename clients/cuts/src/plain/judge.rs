@@ -1,34 +1,63 @@
-//! The judge of one settled session: what its list must be after any number of cuts.
+//! The judge of one settled session: what its list must be after any number of kills.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde_json::Value;
 
-use super::{
-    life::{Dossier, Said},
-    script,
-};
+use super::client::{PlainClient, Settled};
+use super::dossier::{Dossier, Said};
+use super::script;
+use crate::event::text;
+use crate::kind::{Evidence, Judge};
+use crate::list;
+
+/// The judge of the plain cuts, with sums over all sessions.
+#[derive(Debug, Default)]
+pub(crate) struct PlainJudge {
+    sessions: usize,
+    acknowledged: usize,
+    repeats: usize,
+    streamed: usize,
+}
+
+impl Judge for PlainJudge {
+    type Client = PlainClient;
+
+    fn session(&mut self, _session: &str, shown: &Settled, _evidence: &Evidence) -> Vec<String> {
+        self.sessions += 1;
+        self.acknowledged += shown.dossier.acknowledged.len();
+        self.repeats += shown.dossier.repeats;
+        self.streamed += shown.dossier.streamed.len();
+        judged(&shown.dossier, &shown.events)
+    }
+
+    fn sessions(&self, listed: &[Value]) -> Vec<String> {
+        titles(listed)
+    }
+
+    fn is_telling(&self) -> bool {
+        self.acknowledged > 0
+    }
+}
+
+impl fmt::Display for PlainJudge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sessions, acknowledged, repeats, streamed } = self;
+        write!(
+            f,
+            "{sessions} sessions: {acknowledged} events acknowledged, {streamed} shown by streams, {repeats} requests \
+             answered when they were sent again"
+        )
+    }
+}
 
 /// What is wrong with the list `events` of the session of `dossier`.
-pub(crate) fn of(dossier: &Dossier, events: &[Value]) -> Vec<String> {
-    let mut wrong = order(events);
+fn judged(dossier: &Dossier, events: &[Value]) -> Vec<String> {
+    let mut wrong = list::wrong(events);
     wrong.extend(acknowledged(dossier, events));
     wrong.extend(messages(dossier, events));
     wrong.extend(once(dossier, events));
-    wrong.extend(pairs(
-        events,
-        "span.model_request_start",
-        "span.model_request_end",
-        "model_request_start_id",
-        true,
-    ));
-    wrong.extend(pairs(
-        events,
-        "agent.custom_tool_use",
-        "user.custom_tool_result",
-        "custom_tool_use_id",
-        false,
-    ));
     wrong.extend(results(events));
     let listed: Vec<&str> = events.iter().map(|event| text(event, "id")).collect();
     if dossier.streamed != listed {
@@ -37,38 +66,6 @@ pub(crate) fn of(dossier: &Dossier, events: &[Value]) -> Vec<String> {
         wrong.push(format!(
             "the streams showed {streamed} events, the list has {many}; they differ from {at} on"
         ));
-    }
-    wrong
-}
-
-fn text<'a>(event: &'a Value, key: &str) -> &'a str {
-    event[key].as_str().unwrap_or_default()
-}
-
-/// Ids are unique, times rise, nothing waits, and the last word about the status is idle.
-pub(crate) fn order(events: &[Value]) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let mut ids = BTreeSet::new();
-    let mut last = "";
-    for event in events {
-        let (id, at) = (text(event, "id"), text(event, "processed_at"));
-        if !ids.insert(id) {
-            wrong.push(format!("{id} is there twice"));
-        }
-        if at.is_empty() {
-            wrong.push(format!("{id} still waits"));
-        } else if at <= last {
-            wrong.push(format!("{id} is at {at}, not after {last}"));
-        } else {
-            last = at;
-        }
-    }
-    let status = events.iter().rev().find(|event| text(event, "type").starts_with("session.status_"));
-    let resting = |event: &Value| {
-        text(event, "type") == "session.status_idle" && event["stop_reason"]["type"] != "requires_action"
-    };
-    if let Some(event) = status.filter(|event| !resting(event)) {
-        wrong.push(format!("its last status is {event}"));
     }
     wrong
 }
@@ -125,32 +122,12 @@ fn once(dossier: &Dossier, events: &[Value]) -> Vec<String> {
 }
 
 /// No session was opened twice: each has a title of its own.
-pub(crate) fn titles(sessions: &[Value]) -> Vec<String> {
+fn titles(sessions: &[Value]) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let twice = sessions.iter().filter(|session| !seen.insert(text(session, "title")));
     twice
         .map(|session| format!("{} was opened twice: {}", text(session, "title"), text(session, "id")))
         .collect()
-}
-
-/// Each `first` is followed by a `second` that names it by `key`, and by no more than one if `once`.
-pub(crate) fn pairs(events: &[Value], first: &str, second: &str, key: &str, once: bool) -> Vec<String> {
-    let mut open: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut wrong = Vec::new();
-    for event in events {
-        let kind = text(event, "type");
-        if kind == first {
-            open.insert(text(event, "id"), 0);
-        } else if kind == second {
-            match open.get_mut(text(event, key)) {
-                Some(times) => *times += 1,
-                None => wrong.push(format!("{} ends what never began", text(event, "id"))),
-            }
-        }
-    }
-    let odd = open.iter().filter(|(_, times)| **times == 0 || once && **times > 1);
-    wrong.extend(odd.map(|(id, times)| format!("{first} {id} has {times} ends")));
-    wrong
 }
 
 /// Only a call's first result has an effect: no model request starts while a call is open, and a result that
@@ -229,22 +206,22 @@ mod tests {
 
     #[test]
     fn a_whole_turn_passes() {
-        assert_eq!(of(&knows(&turn()), &turn()), Vec::<String>::new());
+        assert_eq!(judged(&knows(&turn()), &turn()), Vec::<String>::new());
     }
 
     #[test]
     fn what_is_lost_doubled_or_unsent_is_seen() {
         let mut dossier = knows(&turn());
         dossier.acknowledged.push("e9".to_owned());
-        assert_eq!(of(&dossier, &turn()), ["e9 was acknowledged and is there 0 times"]);
+        assert_eq!(judged(&dossier, &turn()), ["e9 was acknowledged and is there 0 times"]);
         let twice = events(vec![message(1), message(1), message(2), idle()]);
         let mut dossier = knows(&twice);
         dossier.acknowledged.clear();
         let doubled = "message 1 (Kept) is there 2 times";
-        assert_eq!(of(&dossier, &twice), [doubled, "message 2 was never sent"]);
+        assert_eq!(judged(&dossier, &twice), [doubled, "message 2 was never sent"]);
         dossier.said = BTreeMap::from([(1, Said::Unknown), (2, Said::Refused)]);
         let wrong = ["message 1 (Unknown) is there 2 times", "message 2 (Refused) is there 1 times"];
-        assert_eq!(of(&dossier, &twice), wrong);
+        assert_eq!(judged(&dossier, &twice), wrong);
     }
 
     #[test]
@@ -254,14 +231,14 @@ mod tests {
         stopped.push(idle());
         let stopped = events(stopped);
         let mut dossier = knows(&stopped);
-        assert_eq!(of(&dossier, &stopped), ["it was interrupted 0 times, and the list says 1"]);
+        assert_eq!(judged(&dossier, &stopped), ["it was interrupted 0 times, and the list says 1"]);
         dossier.stops = 1;
-        assert_eq!(of(&dossier, &stopped), Vec::<String>::new());
+        assert_eq!(judged(&dossier, &stopped), Vec::<String>::new());
         let mut twice = turn();
         let result = || script::result("e2");
         twice.extend([result(), json!({"type": "session.status_running"}), result(), idle()]);
         let twice = events(twice);
-        assert_eq!(of(&knows(&twice), &twice), ["the result of e2 is there twice"]);
+        assert_eq!(judged(&knows(&twice), &twice), ["the result of e2 is there twice"]);
         let session = |id: &str, title: &str| json!({"id": id, "title": title});
         let sessions = [session("a", "cut 1"), session("b", "cut 2"), session("c", "cut 1")];
         assert_eq!(titles(&sessions), ["cut 1 was opened twice: c"]);
@@ -272,11 +249,11 @@ mod tests {
         let mut dossier = knows(&turn());
         dossier.streamed.remove(3);
         let said = "the streams showed 7 events, the list has 8; they differ from 3 on";
-        assert_eq!(of(&dossier, &turn()), [said]);
+        assert_eq!(judged(&dossier, &turn()), [said]);
         let mut dossier = knows(&turn());
         dossier.streamed.push("e7".to_owned());
         let said = "the streams showed 9 events, the list has 8; they differ from 8 on";
-        assert_eq!(of(&dossier, &turn()), [said]);
+        assert_eq!(judged(&dossier, &turn()), [said]);
     }
 
     #[test]
@@ -287,7 +264,7 @@ mod tests {
         let mut dossier = knows(&broken);
         dossier.acknowledged.pop();
         let wrong = ["span.model_request_start e1 has 0 ends", "agent.custom_tool_use e2 has 0 ends"];
-        assert_eq!(of(&dossier, &broken), wrong);
+        assert_eq!(judged(&dossier, &broken), wrong);
     }
 
     #[test]
@@ -296,7 +273,7 @@ mod tests {
         let mut again = turn();
         again.extend([json!({"type": "session.status_running"}), result(), idle()]);
         let again = events(again);
-        assert_eq!(of(&knows(&again), &again), Vec::<String>::new());
+        assert_eq!(judged(&knows(&again), &again), Vec::<String>::new());
         let mut asks = turn();
         asks.extend([
             result(),
@@ -305,7 +282,7 @@ mod tests {
             idle(),
         ]);
         let asks = events(asks);
-        assert_eq!(of(&knows(&asks), &asks), ["e9 asks because of a result that came too late"]);
+        assert_eq!(judged(&knows(&asks), &asks), ["e9 asks because of a result that came too late"]);
     }
 
     #[test]
@@ -315,11 +292,11 @@ mod tests {
             "content": [{"type": "text", "text": "script:[] #1"}]}));
         let mut dossier = knows(&queued);
         dossier.said = BTreeMap::from([(1, Said::Kept)]);
-        assert_eq!(of(&dossier, &queued), ["e8 still waits", "message 1 (Kept) is there 2 times"]);
+        assert_eq!(judged(&dossier, &queued), ["e8 still waits", "message 1 (Kept) is there 2 times"]);
         let running = events(vec![message(1), json!({"type": "session.status_running"})]);
         let mut dossier = knows(&running);
         dossier.acknowledged.pop();
         let last = format!("its last status is {}", running[1]);
-        assert_eq!(of(&dossier, &running), [last]);
+        assert_eq!(judged(&dossier, &running), [last]);
     }
 }

@@ -1,48 +1,55 @@
 //! The judge of one coordinator's session at rest, from its list and the lists of all its threads.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde_json::Value;
 
-use super::{
-    super::{cuts::verdict, toolcuts::ledger},
-    mail,
-    scribe::{Order, Turn},
-    settled::{CREATED, RECEIVED, Settled, is, text, texts},
-    tally::Tally,
-    worker::Worker,
-};
+use super::client::TeamClient;
+use super::mail;
+use super::script::{Order, THREADS, Turn};
+use super::shown::{CREATED, RECEIVED, Settled};
+use super::tally::Tally;
+use crate::event::{is, text, texts};
+use crate::kind::{Evidence, Judge};
+use crate::ledger;
+use crate::list;
 
 /// A thread ends.
 const ENDED: &str = "session.thread_status_terminated";
 
-/// What is wrong with a session that has come to rest after kills at these moments.
-pub(crate) fn judged(
-    worker: &Worker,
-    settled: &Settled,
-    kills: &[String],
-    data: &Path,
-    tally: &mut Tally,
-) -> Vec<String> {
-    let (turns, mut wrong) = turns(&settled.events, &worker.kept);
-    tally.turns += turns.len();
-    wrong.extend(rest(settled, &worker.archived));
-    wrong.extend(lists(settled));
-    let (tasks, said) = born(settled, &turns, tally);
-    wrong.extend(said);
-    wrong.extend(mail::reports(settled, &turns, &tasks, tally));
-    let file = data.join("sandboxes").join(text(&settled.session, "id")).join("workspace/counter");
-    // A session that never came to run a command has none.
-    let counter = std::fs::read_to_string(file).unwrap_or_default();
-    wrong.extend(ledger::compare(&all(settled), &counter, &mut tally.commands));
-    tally.archived += settled.children().filter(|thread| thread["status"] == "terminated").count();
-    tally.count(settled, &tasks, kills);
-    tally.commands.sessions += usize::from(wrong.is_empty());
-    let session = text(&settled.session, "id");
-    wrong.into_iter().map(|said| format!("{session}: {said}")).collect()
+/// The judge of the team cuts, with the sums of all sessions.
+#[derive(Debug, Default)]
+pub(crate) struct TeamJudge(Tally);
+
+impl Judge for TeamJudge {
+    type Client = TeamClient;
+
+    fn session(&mut self, session: &str, settled: &Settled, evidence: &Evidence) -> Vec<String> {
+        let tally = &mut self.0;
+        let (turns, mut wrong) = turns(&settled.events);
+        tally.turns += turns.len();
+        wrong.extend(list::lost(&settled.events, &settled.kept));
+        wrong.extend(rest(settled));
+        wrong.extend(lists(settled));
+        let (tasks, said) = born(settled, &turns, tally);
+        wrong.extend(said);
+        wrong.extend(mail::reports(settled, &turns, &tasks, tally));
+        wrong.extend(ledger::compare(&all(settled), &evidence.counter(session), &mut tally.commands));
+        tally.archived += settled.children().filter(|thread| thread["status"] == "terminated").count();
+        tally.count(settled, &tasks, &evidence.kills);
+        wrong
+    }
+
+    fn is_telling(&self) -> bool {
+        self.0.is_telling()
+    }
+}
+
+impl fmt::Display for TeamJudge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// Every event of every thread once: what a child asks the client stands in two lists.
@@ -52,25 +59,21 @@ fn all(settled: &Settled) -> Vec<Value> {
     events.filter(|event| seen.insert(text(event, "id"))).cloned().collect()
 }
 
-/// The turns in their order, and whether each that was acknowledged is there, none twice.
-fn turns(events: &[Value], kept: &[String]) -> (Vec<Turn>, Vec<String>) {
+/// The turns in their order, and those that are there more than once.
+fn turns(events: &[Value]) -> (Vec<Turn>, Vec<String>) {
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     let mut turns = Vec::new();
     for said in events.iter().filter(|event| is(event, "user.message")).flat_map(texts) {
         *times.entry(said).or_default() += 1;
         turns.push(Turn::read(said));
     }
-    let mut wrong = Vec::new();
-    wrong.extend(
-        times.iter().filter(|(_, many)| **many > 1).map(|(said, many)| format!("{many} times: {said}")),
-    );
-    let lost = kept.iter().filter(|said| !times.contains_key(said.as_str()));
-    wrong.extend(lost.map(|said| format!("acknowledged and not there: {said}")));
+    let twice = times.iter().filter(|(_, many)| **many > 1);
+    let wrong = twice.map(|(said, many)| format!("{many} times: {said}")).collect();
     (turns, wrong)
 }
 
 /// The session and its threads rest, and who was archived stays so.
-fn rest(settled: &Settled, archived: &[String]) -> Vec<String> {
+fn rest(settled: &Settled) -> Vec<String> {
     let mut wrong = Vec::new();
     if settled.session["status"] != "idle" {
         wrong.push(format!("the session is {}", settled.session["status"]));
@@ -96,7 +99,8 @@ fn rest(settled: &Settled, archived: &[String]) -> Vec<String> {
         }
     }
     let ended = |id: &&String| settled.threads.iter().any(|t| t["id"] == **id && t["status"] == "terminated");
-    wrong.extend(archived.iter().filter(|id| !ended(id)).map(|id| format!("{id} does not stay archived")));
+    let risen = settled.archived.iter().filter(|id| !ended(id));
+    wrong.extend(risen.map(|id| format!("{id} does not stay archived")));
     wrong
 }
 
@@ -105,11 +109,7 @@ fn rest(settled: &Settled, archived: &[String]) -> Vec<String> {
 fn lists(settled: &Settled) -> Vec<String> {
     let mut wrong = Vec::new();
     for (thread, events) in &settled.lists {
-        let (start, end) = ("span.model_request_start", "span.model_request_end");
-        let (custom, result) = ("agent.custom_tool_use", "user.custom_tool_result");
-        let mut said = verdict::order(events);
-        said.extend(verdict::pairs(events, start, end, "model_request_start_id", true));
-        said.extend(verdict::pairs(events, custom, result, "custom_tool_use_id", false));
+        let mut said = list::wrong(events);
         said.extend(events.iter().filter(|event| is(event, "session.error")).map(|event| format!("{event}")));
         wrong.extend(said.into_iter().map(|said| format!("{thread}: {said}")));
     }
@@ -121,7 +121,7 @@ fn lists(settled: &Settled) -> Vec<String> {
         wrong.push("the session's list without the children's events is not the primary's".to_owned());
     }
     let most = fullest(&settled.events).into_iter().max().unwrap_or(0);
-    if most > protocol::limits::THREADS as usize {
+    if most > THREADS {
         wrong.push(format!("{most} children at once"));
     }
     wrong
@@ -166,7 +166,7 @@ fn born(settled: &Settled, turns: &[Turn], tally: &mut Tally) -> (Vec<(String, O
             let threads = by_task.remove(task.text.as_str()).unwrap_or_default();
             match threads[..] {
                 [thread] => tasks.push((thread.to_owned(), task.clone())),
-                [] if most >= protocol::limits::THREADS as usize => tally.refused += 1,
+                [] if most >= THREADS => tally.refused += 1,
                 _ => wrong.push(format!("{} children got the task {}", threads.len(), task.text)),
             }
         }
@@ -180,7 +180,7 @@ fn born(settled: &Settled, turns: &[Turn], tally: &mut Tally) -> (Vec<(String, O
 
 #[cfg(test)]
 mod tests {
-    use super::super::settled::{SENT, sender};
+    use super::super::shown::{SENT, sender};
     use super::*;
     use serde_json::json;
 
@@ -271,6 +271,8 @@ mod tests {
                     {"type": "text", "text": "report 1"},
                 ]},
             ]}),
+            kept: vec![turn()],
+            archived: vec!["a".to_owned()],
         }
     }
 
@@ -278,20 +280,16 @@ mod tests {
     fn spoilt(spoil: impl FnOnce(&mut Settled)) -> Vec<String> {
         let mut settled = settled();
         spoil(&mut settled);
-        let mut worker = Worker::new(0, 1);
-        worker.kept = vec![turn()];
-        worker.archived = vec!["a".to_owned()];
-        judged(&worker, &settled, &[], Path::new("nowhere"), &mut Tally::default())
+        TeamJudge::default().session("sesn_1", &settled, &Evidence::default())
     }
 
     #[test]
     fn two_children_that_were_made_and_reported_once_pass() {
-        let mut tally = Tally::default();
-        let mut worker = Worker::new(0, 1);
-        worker.kept = vec![turn()];
-        let kills = ["2026-01-01T00:00:00.000050Z".to_owned()];
-        let wrong = judged(&worker, &settled(), &kills, Path::new("nowhere"), &mut tally);
-        assert_eq!(wrong, Vec::<String>::new());
+        let mut judge = TeamJudge::default();
+        let kills = vec!["2026-01-01T00:00:00.000050Z".to_owned()];
+        let evidence = Evidence { kills, ..Evidence::default() };
+        assert_eq!(judge.session("sesn_1", &settled(), &evidence), Vec::<String>::new());
+        let tally = judge.0;
         assert_eq!(
             (tally.turns, tally.children, tally.waited, tally.reports, tally.archived),
             (1, 2, 1, 2, 1)
@@ -306,19 +304,16 @@ mod tests {
             settled.events.extend(late.clone());
             settled.lists.entry(P.to_owned()).or_default().extend(late);
         };
-        let said = r#"sesn_1: a brought its coordinator [["report 1"], ["report 1"]], not [["report 1"]]"#;
+        let said = r#"a brought its coordinator [["report 1"], ["report 1"]], not [["report 1"]]"#;
         assert_eq!(spoilt(again), [said]);
         let lost = |settled: &mut Settled| {
             let kept = |event: &Value| sender(event) != Some("b");
             settled.events.retain(kept);
             settled.lists.entry(P.to_owned()).or_default().retain(kept);
         };
-        assert_eq!(spoilt(lost), [r#"sesn_1: b brought its coordinator [], not [["report 2"]]"#]);
+        assert_eq!(spoilt(lost), [r#"b brought its coordinator [], not [["report 2"]]"#]);
         let untold = |settled: &mut Settled| settled.asked["messages"][2]["content"][2] = Value::Null;
-        assert_eq!(
-            spoilt(untold),
-            ["sesn_1: the coordinator's model was told `report 1` of a 0 times as mail"]
-        );
+        assert_eq!(spoilt(untold), ["the coordinator's model was told `report 1` of a 0 times as mail"]);
     }
 
     #[test]
@@ -335,9 +330,9 @@ mod tests {
             settled.events = list.iter().cloned().chain(ended).collect();
         });
         let said = [
-            "sesn_1: the coordinator's model was told `report 2` of b 0 times as a result",
-            "sesn_1: the coordinator goes on while it waits for b",
-            "sesn_1: the model was told `report 2` 1 times too often",
+            "the coordinator's model was told `report 2` of b 0 times as a result",
+            "the coordinator goes on while it waits for b",
+            "the model was told `report 2` 1 times too often",
         ];
         assert_eq!(wrong, said);
     }
@@ -351,23 +346,19 @@ mod tests {
         });
         assert_eq!(
             wrong[..2],
-            [
-                "sesn_1: c was made 0 times".to_owned(),
-                format!("sesn_1: 2 children got the task {}", TASKS[0]),
-            ]
+            ["c was made 0 times".to_owned(), format!("2 children got the task {}", TASKS[0]),]
         );
         let wrong = spoilt(|settled| {
             settled.threads.pop();
             settled.lists.remove("b");
         });
-        assert_eq!(wrong[0], format!("sesn_1: 0 children got the task {}", TASKS[1]));
+        assert_eq!(wrong[0], format!("0 children got the task {}", TASKS[1]));
     }
 
     #[test]
     fn who_does_not_rest_or_rises_again_is_seen() {
         let works = spoilt(|settled| settled.threads[2]["status"] = json!("running"));
-        let said =
-            "sesn_1: b is running; its list ends with session.thread_status_idle end_turn and has 0 ends";
+        let said = "b is running; its list ends with session.thread_status_idle end_turn and has 0 ends";
         assert_eq!(works, [said]);
         let risen = spoilt(|settled| {
             settled.threads[1]["status"] = json!("idle");
@@ -376,8 +367,8 @@ mod tests {
         assert_eq!(
             risen,
             [
-                "sesn_1: a is idle; its list ends with session.thread_status_idle end_turn and has 1 ends",
-                "sesn_1: a does not stay archived",
+                "a is idle; its list ends with session.thread_status_idle end_turn and has 1 ends",
+                "a does not stay archived",
             ]
         );
     }
@@ -385,12 +376,12 @@ mod tests {
     #[test]
     fn an_event_that_no_list_of_a_thread_holds_and_a_lost_turn_are_seen() {
         let stray = spoilt(|settled| settled.events.extend(dated(vec![status("b", "running")], 99)));
-        assert_eq!(stray, ["sesn_1: the session's list without the children's events is not the primary's"]);
+        assert_eq!(stray, ["the session's list without the children's events is not the primary's"]);
         let lost = spoilt(|settled| {
             let kept = |event: &Value| !is(event, "user.message");
             settled.events.retain(kept);
             settled.lists.entry(P.to_owned()).or_default().retain(kept);
         });
-        assert_eq!(lost[0], format!("sesn_1: acknowledged and not there: {}", turn()));
+        assert_eq!(lost[0], format!("acknowledged and not there: {}", turn()));
     }
 }

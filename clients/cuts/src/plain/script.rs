@@ -1,12 +1,13 @@
 //! What the model is told to answer under load.
 
+use dice::Dice;
 use serde_json::{Value, json};
-use sim::dice::Dice;
+
+use crate::event;
 
 /// A message whose text scripts the model and ends with its own number.
 pub(crate) fn message(dice: &mut Dice, number: u64) -> Value {
-    let text = format!("script:{} #{number}", steps(dice, number));
-    json!({"type": "user.message", "content": [{"type": "text", "text": text}]})
+    event::message(&format!("script:{} #{number}", steps(dice, number)))
 }
 
 /// The number at the end of a scripted message's text.
@@ -16,8 +17,7 @@ pub(crate) fn number(event: &Value) -> Option<u64> {
 
 /// A client's answer to the call of the event `call`.
 pub(crate) fn result(call: &str) -> Value {
-    json!({"type": "user.custom_tool_result", "custom_tool_use_id": call,
-        "content": [{"type": "text", "text": format!("found for {call}")}]})
+    event::result(call, &format!("found for {call}"))
 }
 
 fn steps(dice: &mut Dice, number: u64) -> Value {

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{
-    scribe::{Order, Turn},
-    settled::{CREATED, RECEIVED, SENT, Settled, is, sender, text, texts},
-    tally::Tally,
-};
+use super::script::{Order, Turn};
+use super::shown::{CREATED, RECEIVED, SENT, Settled, sender};
+use super::tally::Tally;
+use crate::event::{is, text, texts};
 
 /// Every task and letter is sent and received once, and every report reaches the coordinator, and its model,
 /// once.
