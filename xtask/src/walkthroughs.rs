@@ -31,7 +31,7 @@ fn steps(text: &str) -> Vec<(usize, String, String)> {
         let [(a, _), (b, _), (c, _), (d, _)] = *window else { continue };
         let (name, between, path) = (text.get(a + 1..b), text.get(b + 1..c), text.get(c + 1..d));
         let (Some(name), Some(between), Some(path)) = (name, between, path) else { continue };
-        if between.trim() == "in" && path.ends_with(".rs") {
+        if between.trim() == "in" && path.strip_suffix(".rs").is_some() {
             let line = text.get(..c).unwrap_or_default().lines().count();
             found.push((line, name.to_owned(), path.to_owned()));
         }
@@ -39,8 +39,8 @@ fn steps(text: &str) -> Vec<(usize, String, String)> {
     found
 }
 
-/// What a file defines outside of its tests: functions and types by their names, `Type::function` for each type
-/// that has an `impl` here, and `Enum::Variant`.
+/// What a file defines outside of its tests: functions and types by their names, `Type::function` for each
+/// type that has an `impl` here, and `Enum::Variant`.
 fn defined(text: &str) -> Result<BTreeSet<String>, String> {
     let mut names = BTreeSet::new();
     let tests = RustFile::read(text)?.tests;
@@ -61,15 +61,16 @@ fn walk(tokens: &[TokenTree], of: &str, tests: &BTreeSet<usize>, names: &mut BTr
                     .contains(&word.to_string().as_str()) =>
             {
                 names.insert(name.to_string());
-                if word == "fn" {
-                    names.insert(format!("{of}::{name}"));
-                } else {
-                    of = name.to_string();
-                    is_enum = word == "enum";
+                match word.to_string().as_str() {
+                    "fn" => drop(names.insert(format!("{of}::{name}"))),
+                    "const" => {}
+                    _ => (of, is_enum) = (name.to_string(), word == "enum"),
                 }
             }
             // `impl A`, `impl B for A`, and with parameters: the last name before the braces is A.
-            (TokenTree::Ident(word), _) if word == "impl" => {
+            (TokenTree::Ident(word), _)
+                if word == "impl" && is_item(at.checked_sub(1).and_then(|at| tokens.get(at))) =>
+            {
                 let head =
                     tokens.iter().skip(at + 1).take_while(|token| !matches!(token, TokenTree::Group(_)));
                 let mut depth = 0;
@@ -78,7 +79,10 @@ fn walk(tokens: &[TokenTree], of: &str, tests: &BTreeSet<usize>, names: &mut BTr
                         TokenTree::Punct(sign) if sign.as_char() == '<' => depth += 1,
                         TokenTree::Punct(sign) if sign.as_char() == '>' => depth -= 1,
                         TokenTree::Ident(name) if depth == 0 && name != "for" => of = name.to_string(),
-                        _ => {}
+                        TokenTree::Ident(_)
+                        | TokenTree::Punct(_)
+                        | TokenTree::Literal(_)
+                        | TokenTree::Group(_) => {}
                     }
                 }
             }
@@ -96,6 +100,11 @@ fn walk(tokens: &[TokenTree], of: &str, tests: &BTreeSet<usize>, names: &mut BTr
     }
 }
 
+/// Whether what stands behind this token is an item of its own, and no part of a type.
+fn is_item(before: Option<&TokenTree>) -> bool {
+    !matches!(before, Some(TokenTree::Punct(sign)) if sign.as_char() != ';')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,12 +118,14 @@ mod tests {
 
     #[test]
     fn what_is_defined_is_known_by_its_name_and_by_its_types() {
-        let text = "pub enum Want { Ask { id: u8 }, Run }\nimpl<T> Engine<T> { async fn start() {} }\n\
+        let text = "pub enum Want { Ask { id: u8 }, Run }\nimpl<T> Engine<T> { const fn start() -> impl Fn() {} fn go() {} }\n\
                     impl From<A> for Feed { fn next() {} }\nfn free() { called(); }\n\
                     #[cfg(test)]\nmod tests { fn tested() {} }\n";
         let names = defined(text).unwrap();
         let has = |name: &str| names.contains(name);
-        assert!(["Want", "Want::Ask", "Want::Run", "Engine::start", "start"].into_iter().all(has));
+        assert!(
+            ["Want", "Want::Ask", "Want::Run", "Engine::start", "Engine::go", "start"].into_iter().all(has)
+        );
         assert!(["Feed::next", "free"].into_iter().all(has));
         assert!(!["called", "tested", "A::next", "Engine::next", "Want::id"].into_iter().any(has));
     }

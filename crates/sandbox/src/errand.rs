@@ -3,10 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 /// What is done below the working directory, a session's folder.
-#[cfg_attr(
-    not(all(target_os = "linux", not(heddle_portable))),
-    expect(dead_code, reason = "elsewhere all files are the server's own")
-)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Errand {
