@@ -23,8 +23,8 @@ fn after_calls_answered_one_by_one() {
         r#"
         message "hi"
         answer thinking; text "both"; tool look_up {"q": 1}; tool weigh
-        result 2 error "broken"
-        result 1 "found"
+        result weigh error "broken"
+        result look_up "found"
         "#
     ), @r#"
     user: "hi"
@@ -40,7 +40,7 @@ fn results_come_before_a_message_that_waited() {
         message "one"
         message "two"
         answer tool look_up
-        result 1 "found"
+        result look_up "found"
         "#
     ), @r#"
     user: "one"
@@ -55,8 +55,8 @@ fn a_second_result_is_not_told() {
         r#"
         message "hi"
         answer tool look_up
-        result 1 "a"
-        again 1 "b"
+        result look_up "a"
+        again look_up "b"
         "#
     ), @r#"
     user: "hi"
@@ -84,7 +84,7 @@ fn an_interrupted_call_is_answered() {
         r#"
         message "one"
         answer tool look_up; tool weigh
-        result 1 "a"
+        result look_up "a"
         interrupt
         message "two"
         "#
@@ -177,16 +177,16 @@ fn an_id_that_a_provider_gives_again_is_replaced() {
         r#"
         message "one"
         answer tool look_up
-        result 1 "a"
+        result look_up "a"
         answer tool look_up
-        result 2 "b"
+        result look_up.2 "b"
         "#
     ), @r#"
     user: "one"
     assistant: call toolu_0 look_up {}
     user: result toolu_0 "a"
-    assistant: call toolu_b6e8d400ffc5ee1b394b83440000000a look_up {}
-    user: result toolu_b6e8d400ffc5ee1b394b83440000000a "b"
+    assistant: call toolu_look_up.2 look_up {}
+    user: result toolu_look_up.2 "b"
     "#);
 }
 
@@ -198,7 +198,7 @@ fn blank_texts_are_not_told() {
         answer text " "; text "ok"
         message "two"
         answer tool weigh
-        result 1 "a"
+        result weigh "a"
         answer text " "
         message "three"
         "#
@@ -217,7 +217,7 @@ fn a_result_without_words_is_told_empty() {
         r#"
         message "one"
         answer tool look_up; tool weigh
-        result 1 "" + result 2
+        result look_up "" + result weigh
         "#
     ), @r#"
     user: "one"
@@ -232,7 +232,7 @@ fn a_pause_with_a_call_goes_on_with_its_result() {
         r#"
         message "one"
         answer text "half"; tool look_up; pause
-        result 1 "found"
+        result look_up "found"
         "#
     ), @r#"
     user: "one"
@@ -261,8 +261,8 @@ fn what_a_provider_put_beside_its_answer_stands_with_the_message_and_its_calls()
         r#"
         message "hi"
         answer thinking; tool look_up; tool weigh; beside reasoning "hm"; beside 2 extra_content {"n": 1.0}
-        result 1 "found"
-        result 2 "light"
+        result look_up "found"
+        result weigh "light"
         answer text "done"; beside reasoning " \n"
         message "more"
         "#

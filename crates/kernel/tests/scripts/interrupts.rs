@@ -12,17 +12,17 @@ fn while_a_model_is_asked() {
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > interrupt
-      #5 span.model_request_end #4 cut error
-      #6 user.interrupt
-      #7 session.thread_status_idle primary end_turn
-      #8 session.usage 0 in, 0 out, 1.0 s
-      #9 session.status_idle end_turn
+      span.model_request_end ask cut error
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 0 in, 0 out, 1.0 s
+      session.status_idle end_turn
       = idle, end_turn
     > stale text "too late"
       refused: the session has moved on
@@ -35,45 +35,45 @@ fn while_action_is_required_every_open_call_is_answered() {
         r#"
         message "hi"
         answer tool look_up; tool weigh
-        result 1 "a"
+        result look_up "a"
         interrupt
-        again 2 "late"
+        again weigh "late"
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > answer tool look_up; tool weigh
-      #5 agent.custom_tool_use look_up {}
-      #6 agent.custom_tool_use weigh {}
-      #7 span.model_request_end #4 answered
-      #8 session.thread_status_idle primary requires_action #5 #6
-      #9 session.usage 10 in, 5 out, 1.0 s
-      #10 session.status_idle requires_action #5 #6
-      = idle, requires_action #5 #6
-    > result 1 "a"
-      #11 user.custom_tool_result #5 "a"
-      #12 session.thread_status_idle primary requires_action #6
-      #13 session.usage 10 in, 5 out, 1.0 s
-      #14 session.status_idle requires_action #6
-      = idle, requires_action #6
+      agent.custom_tool_use look_up {}
+      agent.custom_tool_use weigh {}
+      span.model_request_end ask answered
+      session.thread_status_idle primary requires_action look_up weigh
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle requires_action look_up weigh
+      = idle, requires_action look_up weigh
+    > result look_up "a"
+      user.custom_tool_result look_up "a"
+      session.thread_status_idle primary requires_action weigh
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle requires_action weigh
+      = idle, requires_action weigh
     > interrupt
-      #15 user.custom_tool_result #6 "Tool execution was interrupted before completion. Please retry." error
-      #16 user.interrupt
-      #17 session.thread_status_idle primary end_turn
-      #18 session.usage 10 in, 5 out, 1.0 s
-      #19 session.status_idle end_turn
+      user.custom_tool_result weigh "Tool execution was interrupted before completion. Please retry." error
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle end_turn
       = idle, end_turn
-    > again 2 "late"
-      #20 session.status_running
-      #21 session.thread_status_running primary
-      #22 user.custom_tool_result #6 "late"
-      #23 session.thread_status_idle primary end_turn
-      #24 session.usage 10 in, 5 out, 1.0 s
-      #25 session.status_idle end_turn
+    > again weigh "late"
+      session.status_running
+      session.thread_status_running primary
+      user.custom_tool_result weigh "late"
+      session.thread_status_idle primary end_turn
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -90,35 +90,35 @@ fn with_queued_messages_a_new_turn_begins_in_the_same_commit() {
         "#
     ), @r#"
     > message "one"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "one"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "one"
+      span.model_request_start ask
+      = running, ask
     > message "two"
-      #5 note queued "two"
-      = running, ask #4, 1 queued
+      note queued "two"
+      = running, ask, 1 queued
     > message "three"
-      #6 note queued "three"
-      = running, ask #4, 2 queued
+      note queued "three"
+      = running, ask, 2 queued
     > interrupt
-      #7 span.model_request_end #4 cut error
-      #8 user.interrupt
-      #9 session.thread_status_idle primary end_turn
-      #10 session.usage 0 in, 0 out, 3.0 s
-      #11 session.status_idle end_turn
-      #12 session.status_running
-      #13 session.thread_status_running primary
-      #5 user.message "two"
-      #6 user.message "three"
-      #16 span.model_request_start
-      = running, ask #16
+      span.model_request_end ask cut error
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 0 in, 0 out, 3.0 s
+      session.status_idle end_turn
+      session.status_running
+      session.thread_status_running primary
+      user.message "two" (was queued)
+      user.message "three" (was queued)
+      span.model_request_start ask.2
+      = running, ask.2
     > answer text "to both"
-      #17 agent.message "to both"
-      #18 span.model_request_end #16 answered
-      #19 session.thread_status_idle primary end_turn
-      #20 session.usage 10 in, 5 out, 4.0 s
-      #21 session.status_idle end_turn
+      agent.message "to both"
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary end_turn
+      session.usage 10 in, 5 out, 4.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -135,38 +135,38 @@ fn with_open_calls_and_queued_messages() {
         "#
     ), @r#"
     > message "one"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "one"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "one"
+      span.model_request_start ask
+      = running, ask
     > message "two"
-      #5 note queued "two"
-      = running, ask #4, 1 queued
+      note queued "two"
+      = running, ask, 1 queued
     > answer tool look_up
-      #6 agent.custom_tool_use look_up {}
-      #7 span.model_request_end #4 answered
-      #8 session.thread_status_idle primary requires_action #6
-      #9 session.usage 10 in, 5 out, 2.0 s
-      #10 session.status_idle requires_action #6
-      = idle, requires_action #6, 1 queued
+      agent.custom_tool_use look_up {}
+      span.model_request_end ask answered
+      session.thread_status_idle primary requires_action look_up
+      session.usage 10 in, 5 out, 2.0 s
+      session.status_idle requires_action look_up
+      = idle, requires_action look_up, 1 queued
     > interrupt
-      #11 user.custom_tool_result #6 "Tool execution was interrupted before completion. Please retry." error
-      #12 user.interrupt
-      #13 session.thread_status_idle primary end_turn
-      #14 session.usage 10 in, 5 out, 2.0 s
-      #15 session.status_idle end_turn
-      #16 session.status_running
-      #17 session.thread_status_running primary
-      #5 user.message "two"
-      #19 span.model_request_start
-      = running, ask #19
+      user.custom_tool_result look_up "Tool execution was interrupted before completion. Please retry." error
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 10 in, 5 out, 2.0 s
+      session.status_idle end_turn
+      session.status_running
+      session.thread_status_running primary
+      user.message "two" (was queued)
+      span.model_request_start ask.2
+      = running, ask.2
     > answer text "to two"
-      #20 agent.message "to two"
-      #21 span.model_request_end #19 answered
-      #22 session.thread_status_idle primary end_turn
-      #23 session.usage 20 in, 10 out, 3.0 s
-      #24 session.status_idle end_turn
+      agent.message "to two"
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary end_turn
+      session.usage 20 in, 10 out, 3.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -182,22 +182,22 @@ fn on_an_idle_session_only_the_interrupt_is_recorded() {
         "#
     ), @r#"
     > interrupt
-      #1 user.interrupt
+      user.interrupt
       = idle, end_turn
     > message "hi"
-      #2 session.status_running
-      #3 session.thread_status_running primary
-      #4 user.message "hi"
-      #5 span.model_request_start
-      = running, ask #5
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > answer refusal
-      #6 span.model_request_end #5 refused
-      #7 session.thread_status_idle primary refusal "bio"
-      #8 session.usage 10 in, 5 out, 1.0 s
-      #9 session.status_idle refusal "bio"
+      span.model_request_end ask refused
+      session.thread_status_idle primary refusal "bio"
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle refusal "bio"
       = idle, refusal
     > interrupt primary
-      #10 user.interrupt primary
+      user.interrupt primary
       = idle, refusal
     "#);
 }
@@ -214,36 +214,36 @@ fn while_a_retry_waits_nothing_wakes() {
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > fail overloaded
-      #5 span.model_request_end #4 failed error
-      #6 session.error model_overloaded_error, retrying: "it failed"
+      span.model_request_end ask failed error
+      session.error model_overloaded_error, retrying: "it failed"
       note retry at 2.448 s
-      #8 session.thread_status_rescheduled primary
-      #9 session.status_rescheduled
+      session.thread_status_rescheduled primary
+      session.status_rescheduled
       = rescheduling, wake at 2.448 s
     > interrupt
-      #10 user.interrupt
-      #11 session.thread_status_idle primary end_turn
-      #12 session.usage 1 in, 0 out, 1.0 s
-      #13 session.status_idle end_turn
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 1 in, 0 out, 1.0 s
+      session.status_idle end_turn
       = idle, end_turn
     > message "again"
-      #14 session.status_running
-      #15 session.thread_status_running primary
-      #16 user.message "again"
-      #17 span.model_request_start
-      = running, ask #17
+      session.status_running
+      session.thread_status_running primary
+      user.message "again"
+      span.model_request_start ask.2
+      = running, ask.2
     > answer text "ok"
-      #18 agent.message "ok"
-      #19 span.model_request_end #17 answered
-      #20 session.thread_status_idle primary end_turn
-      #21 session.usage 11 in, 5 out, 2.0 s
-      #22 session.status_idle end_turn
+      agent.message "ok"
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary end_turn
+      session.usage 11 in, 5 out, 2.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -258,28 +258,28 @@ fn and_a_message_in_one_request_starts_anew() {
         "#
     ), @r#"
     > message "one"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "one"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "one"
+      span.model_request_start ask
+      = running, ask
     > interrupt + message "two"
-      #5 span.model_request_end #4 cut error
-      #6 user.interrupt
-      #7 session.thread_status_idle primary end_turn
-      #8 session.usage 0 in, 0 out, 1.0 s
-      #9 session.status_idle end_turn
-      #10 session.status_running
-      #11 session.thread_status_running primary
-      #12 user.message "two"
-      #13 span.model_request_start
-      = running, ask #13
+      span.model_request_end ask cut error
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 0 in, 0 out, 1.0 s
+      session.status_idle end_turn
+      session.status_running
+      session.thread_status_running primary
+      user.message "two"
+      span.model_request_start ask.2
+      = running, ask.2
     > answer text "to two"
-      #14 agent.message "to two"
-      #15 span.model_request_end #13 answered
-      #16 session.thread_status_idle primary end_turn
-      #17 session.usage 10 in, 5 out, 2.0 s
-      #18 session.status_idle end_turn
+      agent.message "to two"
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary end_turn
+      session.usage 10 in, 5 out, 2.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -292,15 +292,15 @@ fn after_a_message_in_one_request_the_turn_is_shown() {
         "#
     ), @r#"
     > message "one" + interrupt
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "one"
-      #4 span.model_request_start
-      #5 span.model_request_end #4 cut error
-      #6 user.interrupt
-      #7 session.thread_status_idle primary end_turn
-      #8 session.usage 0 in, 0 out, 0.0 s
-      #9 session.status_idle end_turn
+      session.status_running
+      session.thread_status_running primary
+      user.message "one"
+      span.model_request_start ask
+      span.model_request_end ask cut error
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 0 in, 0 out, 0.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -311,60 +311,60 @@ fn after_the_last_result_in_one_request_the_turn_is_shown() {
         r#"
         message "hi"
         answer tool look_up; tool weigh
-        result 1 "a" + interrupt
+        result look_up "a" + interrupt
         message "hi"
         answer tool look_up
-        result 3 "a" + interrupt
+        result look_up.2 "a" + interrupt
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > answer tool look_up; tool weigh
-      #5 agent.custom_tool_use look_up {}
-      #6 agent.custom_tool_use weigh {}
-      #7 span.model_request_end #4 answered
-      #8 session.thread_status_idle primary requires_action #5 #6
-      #9 session.usage 10 in, 5 out, 1.0 s
-      #10 session.status_idle requires_action #5 #6
-      = idle, requires_action #5 #6
-    > result 1 "a" + interrupt
-      #11 user.custom_tool_result #5 "a"
-      #12 session.thread_status_idle primary requires_action #6
-      #13 session.usage 10 in, 5 out, 1.0 s
-      #14 session.status_idle requires_action #6
-      #15 user.custom_tool_result #6 "Tool execution was interrupted before completion. Please retry." error
-      #16 user.interrupt
-      #17 session.thread_status_idle primary end_turn
-      #18 session.usage 10 in, 5 out, 1.0 s
-      #19 session.status_idle end_turn
+      agent.custom_tool_use look_up {}
+      agent.custom_tool_use weigh {}
+      span.model_request_end ask answered
+      session.thread_status_idle primary requires_action look_up weigh
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle requires_action look_up weigh
+      = idle, requires_action look_up weigh
+    > result look_up "a" + interrupt
+      user.custom_tool_result look_up "a"
+      session.thread_status_idle primary requires_action weigh
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle requires_action weigh
+      user.custom_tool_result weigh "Tool execution was interrupted before completion. Please retry." error
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle end_turn
       = idle, end_turn
     > message "hi"
-      #20 session.status_running
-      #21 session.thread_status_running primary
-      #22 user.message "hi"
-      #23 span.model_request_start
-      = running, ask #23
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask.2
+      = running, ask.2
     > answer tool look_up
-      #24 agent.custom_tool_use look_up {}
-      #25 span.model_request_end #23 answered
-      #26 session.thread_status_idle primary requires_action #24
-      #27 session.usage 20 in, 10 out, 2.0 s
-      #28 session.status_idle requires_action #24
-      = idle, requires_action #24
-    > result 3 "a" + interrupt
-      #29 user.custom_tool_result #24 "a"
-      #30 session.status_running
-      #31 session.thread_status_running primary
-      #32 span.model_request_start
-      #33 span.model_request_end #32 cut error
-      #34 user.interrupt
-      #35 session.thread_status_idle primary end_turn
-      #36 session.usage 20 in, 10 out, 2.0 s
-      #37 session.status_idle end_turn
+      agent.custom_tool_use look_up.2 {}
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary requires_action look_up.2
+      session.usage 20 in, 10 out, 2.0 s
+      session.status_idle requires_action look_up.2
+      = idle, requires_action look_up.2
+    > result look_up.2 "a" + interrupt
+      user.custom_tool_result look_up.2 "a"
+      session.status_running
+      session.thread_status_running primary
+      span.model_request_start ask.3
+      span.model_request_end ask.3 cut error
+      user.interrupt
+      session.thread_status_idle primary end_turn
+      session.usage 20 in, 10 out, 2.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -378,11 +378,11 @@ fn of_a_thread_that_does_not_exist_is_refused() {
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > interrupt unknown
       refused: events.0.session_thread_id: this session has no thread sthr_111111111111111111111A
     "#);

@@ -14,23 +14,23 @@ fn what_is_named_is_left_out_and_the_request_made_again_in_the_same_turn() {
         "#
     ), @r#"
     > message "see" "this"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "see" "this"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "see" "this"
+      span.model_request_start ask
+      = running, ask
     > fail invalid naming 0.1
-      #5 span.model_request_end #4 failed error
-      #6 session.error model_request_failed_error, retrying: "it failed It is asked again without what was named: content.1 of #3."
-      note left_out #3 block 1: the model's provider refused it
-      #8 span.model_request_start
-      = running, ask #8
+      span.model_request_end ask failed error
+      session.error model_request_failed_error, retrying: "it failed It is asked again without what was named: content.1 of [see]."
+      note left_out [see] block 1: the model's provider refused it
+      span.model_request_start ask.2
+      = running, ask.2
     > answer text "ok"
-      #9 agent.message "ok"
-      #10 span.model_request_end #8 answered
-      #11 session.thread_status_idle primary end_turn
-      #12 session.usage 11 in, 5 out, 2.0 s
-      #13 session.status_idle end_turn
+      agent.message "ok"
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary end_turn
+      session.usage 11 in, 5 out, 2.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
     insta::assert_snapshot!(history(
@@ -53,8 +53,8 @@ fn each_kind_of_part_can_be_left_out_and_a_call_keeps_its_result() {
         r#"
         message "see"
         answer thinking; text "I look"; tool look_up {"q": 1}; tool weigh
-        result 1 "one" "two"
-        result 2 "three"
+        result look_up "one" "two"
+        result weigh "three"
         fail invalid naming 1.1 1.2 2.0.1 2.1
         "#
     ), @r#"
@@ -94,19 +94,19 @@ fn what_is_named_again_and_again_ends_the_turn_and_so_does_what_is_left_out_alre
         "#
     ), @r#"
     > message "a" "b" "c" "d" "e"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "a" "b" "c" "d" "e"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "a" "b" "c" "d" "e"
+      span.model_request_start ask
+      = running, ask
     > 1 times fail invalid naming 0.0 then fail invalid naming 0.1 then fail invalid naming 0.2 then fail invalid naming 0.3
     > fail invalid naming 0.4
-      #21 span.model_request_end #20 failed error
-      #22 session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
+      span.model_request_end ask.5 failed error
+      session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
       note blamed: the model's provider refused it
-      #24 session.thread_status_idle primary retries_exhausted
-      #25 session.usage 5 in, 0 out, 5.0 s
-      #26 session.status_idle retries_exhausted
+      session.thread_status_idle primary retries_exhausted
+      session.usage 5 in, 0 out, 5.0 s
+      session.status_idle retries_exhausted
       = idle, retries_exhausted
     "#);
     insta::assert_snapshot!(play(
@@ -117,24 +117,24 @@ fn what_is_named_again_and_again_ends_the_turn_and_so_does_what_is_left_out_alre
         "#
     ), @r#"
     > message "a" "b"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "a" "b"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "a" "b"
+      span.model_request_start ask
+      = running, ask
     > fail invalid naming 0.0
-      #5 span.model_request_end #4 failed error
-      #6 session.error model_request_failed_error, retrying: "it failed It is asked again without what was named: content.0 of #3."
-      note left_out #3 block 0: the model's provider refused it
-      #8 span.model_request_start
-      = running, ask #8
+      span.model_request_end ask failed error
+      session.error model_request_failed_error, retrying: "it failed It is asked again without what was named: content.0 of [a]."
+      note left_out [a] block 0: the model's provider refused it
+      span.model_request_start ask.2
+      = running, ask.2
     > fail invalid naming 0.0
-      #9 span.model_request_end #8 failed error
-      #10 session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
+      span.model_request_end ask.2 failed error
+      session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
       note blamed: the model's provider refused it
-      #12 session.thread_status_idle primary retries_exhausted
-      #13 session.usage 2 in, 0 out, 2.0 s
-      #14 session.status_idle retries_exhausted
+      session.thread_status_idle primary retries_exhausted
+      session.usage 2 in, 0 out, 2.0 s
+      session.status_idle retries_exhausted
       = idle, retries_exhausted
     "#);
 }
@@ -150,40 +150,40 @@ fn what_came_since_the_last_answer_is_left_out_where_nothing_is_named() {
         "#
     ), @r#"
     > message "bad"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "bad"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "bad"
+      span.model_request_start ask
+      = running, ask
     > fail invalid
-      #5 span.model_request_end #4 failed error
-      #6 session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
+      span.model_request_end ask failed error
+      session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
       note blamed: the model's provider refused it
-      #8 session.thread_status_idle primary retries_exhausted
-      #9 session.usage 1 in, 0 out, 1.0 s
-      #10 session.status_idle retries_exhausted
+      session.thread_status_idle primary retries_exhausted
+      session.usage 1 in, 0 out, 1.0 s
+      session.status_idle retries_exhausted
       = idle, retries_exhausted
     > message "more"
-      #11 session.status_running
-      #12 session.thread_status_running primary
-      #13 user.message "more"
-      #14 span.model_request_start
-      = running, ask #14
+      session.status_running
+      session.thread_status_running primary
+      user.message "more"
+      span.model_request_start ask.2
+      = running, ask.2
     > answer text "ok"
-      #15 agent.message "ok"
-      #16 span.model_request_end #14 answered
-      #17 session.thread_status_idle primary end_turn
-      #18 session.usage 11 in, 5 out, 2.0 s
-      #19 session.status_idle end_turn
+      agent.message "ok"
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary end_turn
+      session.usage 11 in, 5 out, 2.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
     insta::assert_snapshot!(history(
         r#"
         message "one"
         answer tool look_up; tool weigh
-        result 1 "bad"
+        result look_up "bad"
         message "and"
-        result 2 "good"
+        result weigh "good"
         fail invalid
         message "more"
         "#
@@ -201,7 +201,7 @@ fn the_third_refusal_in_a_row_takes_the_last_answer_along_with_its_calls() {
         answer text "1"
         message "two"
         answer text "I look"; tool look_up
-        result 1 "found"
+        result look_up "found"
         fail invalid
         message "three"
         fail invalid
@@ -219,7 +219,7 @@ fn the_third_refusal_in_a_row_takes_the_last_answer_along_with_its_calls() {
     let told = play(refused);
     let last = told.lines().rev().find(|line| line.contains("session.error")).expect("an error");
     insta::assert_snapshot!(last.trim(), @r#"
-    #45 session.error model_request_failed_error, exhausted: "it failed The model's last answer and all that came since are left out from now on: send a short message, and if that is refused too, begin a new session."
+    session.error model_request_failed_error, exhausted: "it failed The model's last answer and all that came since are left out from now on: send a short message, and if that is refused too, begin a new session."
     "#);
 }
 
@@ -255,18 +255,18 @@ fn where_the_window_is_full_a_shorter_message_is_asked_for() {
         "#
     ), @r#"
     > message "long"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "long"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "long"
+      span.model_request_start ask
+      = running, ask
     > fail overflow
-      #5 span.model_request_end #4 failed error
-      #6 session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send a shorter message."
+      span.model_request_end ask failed error
+      session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send a shorter message."
       note blamed: it did not fit the model's window
-      #8 session.thread_status_idle primary retries_exhausted
-      #9 session.usage 1 in, 0 out, 1.0 s
-      #10 session.status_idle retries_exhausted
+      session.thread_status_idle primary retries_exhausted
+      session.usage 1 in, 0 out, 1.0 s
+      session.status_idle retries_exhausted
       = idle, retries_exhausted
     "#);
 }
@@ -289,21 +289,21 @@ fn a_message_that_waits_goes_on_without_what_was_refused() {
         "#
     ), @r#"
     > message "bad"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "bad"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "bad"
+      span.model_request_start ask
+      = running, ask
     > message "good"
-      #5 note queued "good"
-      = running, ask #4, 1 queued
+      note queued "good"
+      = running, ask, 1 queued
     > fail invalid
-      #6 span.model_request_end #4 failed error
-      #7 session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
+      span.model_request_end ask failed error
+      session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
       note blamed: the model's provider refused it
-      #5 user.message "good"
-      #10 span.model_request_start
-      = running, ask #10
+      user.message "good" (was queued)
+      span.model_request_start ask.2
+      = running, ask.2
     "#);
     insta::assert_snapshot!(history(
         r#"
@@ -366,31 +366,31 @@ fn a_child_goes_on_without_what_is_named_and_ends_where_nothing_is() {
         "#
     ), @r#"
     > message "go"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "go"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "go"
+      span.model_request_start ask
+      = running, ask
     > answer tool Agent {"agent": "spinner", "task": "spin"}
-      note delegated #5 Agent {"agent":"spinner","task":"spin"}
-      #6 span.model_request_end #4 answered
-      #7 session.thread_created child1
-      #8 agent.thread_message_sent to child1 to spinner "spin"
-      @1 #9 session.thread_status_running child1
-      @1 #10 agent.thread_message_received from primary from weaver "spin" as task
-      @1 #11 span.model_request_start
-      = running, ask #11
+      note delegated Agent {"agent":"spinner","task":"spin"}
+      span.model_request_end ask answered
+      session.thread_created child1
+      agent.thread_message_sent to child1 to spinner "spin"
+      @1 session.thread_status_running child1
+      @1 agent.thread_message_received from primary from weaver "spin" as task
+      @1 span.model_request_start ask
+      = running, ask@1
     > @1 fail invalid
-      @1 #12 span.model_request_end #11 failed error
-      @1 #13 session.error model_request_failed_error, exhausted: "it failed"
-      @1 #14 agent.thread_message_sent to primary "Agent failed: it failed"
+      @1 span.model_request_end ask failed error
+      @1 session.error model_request_failed_error, exhausted: "it failed"
+      @1 agent.thread_message_sent to primary "Agent failed: it failed"
       @1 note ended exhausted
-      @1 #16 session.thread_status_idle child1 retries_exhausted
-      @1 #17 session.thread_status_terminated child1
-      #18 agent.thread_message_received from child1 from spinner "Agent failed: it failed" as result
-      note settled #5 error "Agent failed: it failed"
-      #20 span.model_request_start
-      = running, ask #20
+      @1 session.thread_status_idle child1 retries_exhausted
+      @1 session.thread_status_terminated child1
+      agent.thread_message_received from child1 from spinner "Agent failed: it failed" as result
+      note settled Agent error "Agent failed: it failed"
+      span.model_request_start ask.2
+      = running, ask.2
     "#);
 }
 
@@ -406,33 +406,33 @@ fn three_calls_in_a_row_that_the_output_limit_cuts_end_the_turn() {
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > 2 times answer cut look_up; max_tokens
     > answer cut look_up; max_tokens
-      #13 agent.custom_tool_use look_up {}
-      #14 span.model_request_end #12 cut_off
-      #15 user.custom_tool_result #13 "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each." error
-      #16 session.error tool_use_limit_reached_error, exhausted: "the turn was ended because the output limit cut 3 answers in a row in the middle of a call: ask for less at once, or raise `max_output` of the model's route"
-      #17 session.thread_status_idle primary retries_exhausted
-      #18 session.usage 30 in, 15 out, 3.0 s
-      #19 session.status_idle retries_exhausted
+      agent.custom_tool_use look_up.3 {}
+      span.model_request_end ask.3 cut_off
+      user.custom_tool_result look_up.3 "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each." error
+      session.error tool_use_limit_reached_error, exhausted: "the turn was ended because the output limit cut 3 answers in a row in the middle of a call: ask for less at once, or raise `max_output` of the model's route"
+      session.thread_status_idle primary retries_exhausted
+      session.usage 30 in, 15 out, 3.0 s
+      session.status_idle retries_exhausted
       = idle, retries_exhausted
     > message "in parts"
-      #20 session.status_running
-      #21 session.thread_status_running primary
-      #22 user.message "in parts"
-      #23 span.model_request_start
-      = running, ask #23
+      session.status_running
+      session.thread_status_running primary
+      user.message "in parts"
+      span.model_request_start ask.4
+      = running, ask.4
     > answer cut look_up; max_tokens
-      #24 agent.custom_tool_use look_up {}
-      #25 span.model_request_end #23 cut_off
-      #26 user.custom_tool_result #24 "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each." error
-      #27 span.model_request_start
-      = running, ask #27
+      agent.custom_tool_use look_up.4 {}
+      span.model_request_end ask.4 cut_off
+      user.custom_tool_result look_up.4 "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each." error
+      span.model_request_start ask.5
+      = running, ask.5
     "#);
 }
 
@@ -447,16 +447,16 @@ fn the_fifth_answer_in_a_row_without_an_input_that_can_be_read_ends_the_turn() {
     );
     let (_, last) = told.split_once("> answer cut look_up; cut weigh\n").expect("it was played");
     insta::assert_snapshot!(last, @r#"
-      #25 agent.custom_tool_use look_up {}
-      #26 agent.custom_tool_use weigh {}
-      #27 span.model_request_end #24 unread
-      #28 user.custom_tool_result #25 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
-      #29 user.custom_tool_result #26 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
-      #30 session.error tool_use_limit_reached_error, exhausted: "the turn was ended because in 5 answers in a row the inputs of all calls were no JSON objects: send another message, or look at how the model is served (`heddle doctor --routes` tries a call)"
-      #31 session.thread_status_idle primary retries_exhausted
-      #32 session.usage 50 in, 25 out, 5.0 s
-      #33 session.status_idle retries_exhausted
-      = idle, retries_exhausted
+    agent.custom_tool_use look_up.5 {}
+    agent.custom_tool_use weigh {}
+    span.model_request_end ask.5 unread
+    user.custom_tool_result look_up.5 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
+    user.custom_tool_result weigh "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
+    session.error tool_use_limit_reached_error, exhausted: "the turn was ended because in 5 answers in a row the inputs of all calls were no JSON objects: send another message, or look at how the model is served (`heddle doctor --routes` tries a call)"
+    session.thread_status_idle primary retries_exhausted
+    session.usage 50 in, 25 out, 5.0 s
+    session.status_idle retries_exhausted
+    = idle, retries_exhausted
     "#);
 }
 
@@ -504,31 +504,31 @@ fn a_call_beside_the_third_that_is_cut_is_answered_before_the_turn_ends() {
         message "hi"
         repeat 2 answer cut look_up; max_tokens
         answer tool weigh; cut look_up; max_tokens
-        result 3 "heavy"
+        result weigh "heavy"
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > 2 times answer cut look_up; max_tokens
     > answer tool weigh; cut look_up; max_tokens
-      #13 agent.custom_tool_use weigh {}
-      #14 agent.custom_tool_use look_up {}
-      #15 span.model_request_end #12 cut_off
-      #16 user.custom_tool_result #14 "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each." error
-      #17 session.thread_status_idle primary requires_action #13
-      #18 session.usage 30 in, 15 out, 3.0 s
-      #19 session.status_idle requires_action #13
-      = idle, requires_action #13
-    > result 3 "heavy"
-      #20 user.custom_tool_result #13 "heavy"
-      #21 session.error tool_use_limit_reached_error, exhausted: "the turn was ended because the output limit cut 3 answers in a row in the middle of a call: ask for less at once, or raise `max_output` of the model's route"
-      #22 session.thread_status_idle primary retries_exhausted
-      #23 session.usage 30 in, 15 out, 3.0 s
-      #24 session.status_idle retries_exhausted
+      agent.custom_tool_use weigh {}
+      agent.custom_tool_use look_up.3 {}
+      span.model_request_end ask.3 cut_off
+      user.custom_tool_result look_up.3 "cut off at the output limit of about 5 tokens: this call did not run. Make it again with a shorter input, and write what is long in parts, one call each." error
+      session.thread_status_idle primary requires_action weigh
+      session.usage 30 in, 15 out, 3.0 s
+      session.status_idle requires_action weigh
+      = idle, requires_action weigh
+    > result weigh "heavy"
+      user.custom_tool_result weigh "heavy"
+      session.error tool_use_limit_reached_error, exhausted: "the turn was ended because the output limit cut 3 answers in a row in the middle of a call: ask for less at once, or raise `max_output` of the model's route"
+      session.thread_status_idle primary retries_exhausted
+      session.usage 30 in, 15 out, 3.0 s
+      session.status_idle retries_exhausted
       = idle, retries_exhausted
     "#);
 }

@@ -26,24 +26,24 @@ fn opened_with_messages_it_works_at_once() {
     ), @r#"
     > open message "one" + message "two"
       note opened
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "one"
-      #4 span.model_request_start
-      #5 note queued "two"
-      = running, ask #4, 1 queued
+      session.status_running
+      session.thread_status_running primary
+      user.message "one"
+      span.model_request_start ask
+      note queued "two"
+      = running, ask, 1 queued
     > answer text "to one"
-      #6 agent.message "to one"
-      #7 span.model_request_end #4 answered
-      #5 user.message "two"
-      #9 span.model_request_start
-      = running, ask #9
+      agent.message "to one"
+      span.model_request_end ask answered
+      user.message "two" (was queued)
+      span.model_request_start ask.2
+      = running, ask.2
     > answer text "to two"
-      #10 agent.message "to two"
-      #11 span.model_request_end #9 answered
-      #12 session.thread_status_idle primary end_turn
-      #13 session.usage 20 in, 10 out, 2.0 s
-      #14 session.status_idle end_turn
+      agent.message "to two"
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary end_turn
+      session.usage 20 in, 10 out, 2.0 s
+      session.status_idle end_turn
       = idle, end_turn
     "#);
 }
@@ -63,22 +63,22 @@ fn an_idle_session_is_archived_once() {
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > answer text "ok"
-      #5 agent.message "ok"
-      #6 span.model_request_end #4 answered
-      #7 session.thread_status_idle primary end_turn
-      #8 session.usage 10 in, 5 out, 1.0 s
-      #9 session.status_idle end_turn
+      agent.message "ok"
+      span.model_request_end ask answered
+      session.thread_status_idle primary end_turn
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle end_turn
       = idle, end_turn
     > archive
       note archived
-      #11 session.thread_status_terminated primary
-      #12 session.status_terminated
+      session.thread_status_terminated primary
+      session.status_terminated
       = terminated
     > archive
       = terminated
@@ -100,28 +100,28 @@ fn a_session_that_requires_action_is_archived_with_its_calls_open() {
         message "hi"
         answer tool look_up
         archive
-        result 1 "a"
+        result look_up "a"
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > answer tool look_up
-      #5 agent.custom_tool_use look_up {}
-      #6 span.model_request_end #4 answered
-      #7 session.thread_status_idle primary requires_action #5
-      #8 session.usage 10 in, 5 out, 1.0 s
-      #9 session.status_idle requires_action #5
-      = idle, requires_action #5
+      agent.custom_tool_use look_up {}
+      span.model_request_end ask answered
+      session.thread_status_idle primary requires_action look_up
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle requires_action look_up
+      = idle, requires_action look_up
     > archive
       note archived
-      #11 session.thread_status_terminated primary
-      #12 session.status_terminated
+      session.thread_status_terminated primary
+      session.status_terminated
       = terminated
-    > result 1 "a"
+    > result look_up "a"
       refused: the session is archived and takes no more events; create a new session
     "#);
 }
@@ -139,21 +139,21 @@ fn a_busy_session_is_neither_archived_nor_deleted() {
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > archive
       refused: cannot archive this session while its status is `running`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     > delete
       refused: cannot delete this session while its status is `running`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     > fail cut
-      #5 span.model_request_end #4 failed error
-      #6 session.error model_request_failed_error, retrying: "it failed"
+      span.model_request_end ask failed error
+      session.error model_request_failed_error, retrying: "it failed"
       note retry at 4.315 s
-      #8 session.thread_status_rescheduled primary
-      #9 session.status_rescheduled
+      session.thread_status_rescheduled primary
+      session.status_rescheduled
       = rescheduling, wake at 4.315 s
     > archive
       refused: cannot archive this session while its status is `rescheduling`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
@@ -177,20 +177,20 @@ fn a_deleted_session_takes_nothing_more() {
         "#
     ), @r#"
     > message "hi"
-      #1 session.status_running
-      #2 session.thread_status_running primary
-      #3 user.message "hi"
-      #4 span.model_request_start
-      = running, ask #4
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > answer text "ok"
-      #5 agent.message "ok"
-      #6 span.model_request_end #4 answered
-      #7 session.thread_status_idle primary end_turn
-      #8 session.usage 10 in, 5 out, 1.0 s
-      #9 session.status_idle end_turn
+      agent.message "ok"
+      span.model_request_end ask answered
+      session.thread_status_idle primary end_turn
+      session.usage 10 in, 5 out, 1.0 s
+      session.status_idle end_turn
       = idle, end_turn
     > delete
-      #10 session.deleted
+      session.deleted
       = idle, end_turn
     > delete
       refused: the session is archived and takes no more events; create a new session
@@ -217,11 +217,11 @@ fn an_archived_session_is_deleted() {
     ), @r#"
     > archive
       note archived
-      #2 session.thread_status_terminated primary
-      #3 session.status_terminated
+      session.thread_status_terminated primary
+      session.status_terminated
       = terminated
     > delete
-      #4 session.deleted
+      session.deleted
       = terminated
     > delete
       refused: the session is archived and takes no more events; create a new session
@@ -244,23 +244,23 @@ fn an_update_shows_what_changed_and_nothing_else() {
         "#
     ), @r#"
     > update title "new"
-      #1 session.updated title "new"
+      session.updated title "new"
       = idle, end_turn
     > update title "new"
       = idle, end_turn
     > update title null
-      #2 session.updated title cleared
+      session.updated title cleared
       = idle, end_turn
     > update metadata {"a": "1", "b": "2"}
-      #3 session.updated metadata {"a":"1","b":"2"}
+      session.updated metadata {"a":"1","b":"2"}
       = idle, end_turn
     > update metadata {"a": null}
-      #4 session.updated metadata {"b":"2"}
+      session.updated metadata {"b":"2"}
       = idle, end_turn
     > update metadata {"a": null}
       = idle, end_turn
     > update metadata {"b": null}
-      #5 session.updated metadata cleared
+      session.updated metadata cleared
       = idle, end_turn
     "#);
 }
@@ -276,50 +276,50 @@ fn tools_change_only_on_an_idle_session() {
         update tools weigh
         answer tool look_up; tool weigh
         update tools look_up
-        result 2 "a"
+        result weigh "a"
         answer tool look_up
         "#
     ), @r#"
     > update tools weigh
-      #1 session.updated tools ["weigh"]
+      session.updated tools ["weigh"]
       = idle, end_turn
     > message "hi"
-      #2 session.status_running
-      #3 session.thread_status_running primary
-      #4 user.message "hi"
-      #5 span.model_request_start
-      = running, ask #5
+      session.status_running
+      session.thread_status_running primary
+      user.message "hi"
+      span.model_request_start ask
+      = running, ask
     > update title "fine"
-      #6 session.updated title "fine"
-      = running, ask #5
+      session.updated title "fine"
+      = running, ask
     > update tools look_up
       refused: cannot update the agent of this session while its status is `running`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     > update tools weigh
-      = running, ask #5
+      = running, ask
     > answer tool look_up; tool weigh
-      #7 agent.tool_use look_up {} denied
-      #8 agent.custom_tool_use weigh {}
-      #9 span.model_request_end #5 answered
-      #10 agent.tool_result #7 "There is no tool named `look_up`. Use one of the tools you were given." error
-      #11 session.thread_status_idle primary requires_action #8
-      #12 session.usage 10 in, 5 out, 4.0 s
-      #13 session.status_idle requires_action #8
-      = idle, requires_action #8
+      agent.tool_use look_up {} denied
+      agent.custom_tool_use weigh {}
+      span.model_request_end ask answered
+      agent.tool_result look_up "There is no tool named `look_up`. Use one of the tools you were given." error
+      session.thread_status_idle primary requires_action weigh
+      session.usage 10 in, 5 out, 4.0 s
+      session.status_idle requires_action weigh
+      = idle, requires_action weigh
     > update tools look_up
-      #14 session.updated tools ["look_up"]
-      = idle, requires_action #8
-    > result 2 "a"
-      #15 user.custom_tool_result #8 "a"
-      #16 session.status_running
-      #17 session.thread_status_running primary
-      #18 span.model_request_start
-      = running, ask #18
+      session.updated tools ["look_up"]
+      = idle, requires_action weigh
+    > result weigh "a"
+      user.custom_tool_result weigh "a"
+      session.status_running
+      session.thread_status_running primary
+      span.model_request_start ask.2
+      = running, ask.2
     > answer tool look_up
-      #19 agent.custom_tool_use look_up {}
-      #20 span.model_request_end #18 answered
-      #21 session.thread_status_idle primary requires_action #19
-      #22 session.usage 20 in, 10 out, 5.0 s
-      #23 session.status_idle requires_action #19
-      = idle, requires_action #19
+      agent.custom_tool_use look_up.2 {}
+      span.model_request_end ask.2 answered
+      session.thread_status_idle primary requires_action look_up.2
+      session.usage 20 in, 10 out, 5.0 s
+      session.status_idle requires_action look_up.2
+      = idle, requires_action look_up.2
     "#);
 }
