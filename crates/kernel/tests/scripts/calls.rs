@@ -47,18 +47,14 @@ fn parallel_calls_answered_one_by_one_announce_what_is_left() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer text "both"; tool look_up {"q": 1}; tool weigh {"kg": 2}
         result weigh error "broken"
         result look_up "found"
         answer text "done"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer text "both"; tool look_up {"q": 1}; tool weigh {"kg": 2}
       agent.message "both"
       agent.custom_tool_use look_up {"q":1}
@@ -95,17 +91,13 @@ fn parallel_calls_answered_in_one_request() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool look_up; tool weigh
         result look_up "a" + result weigh "b"
         answer text "done"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool look_up; tool weigh
       agent.custom_tool_use look_up {}
       agent.custom_tool_use weigh {}
@@ -135,42 +127,17 @@ fn parallel_calls_answered_in_one_request() {
 fn a_second_result_on_an_idle_session_shows_as_an_empty_pair() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up
+        given look_up is called
         result look_up "a"
         answer text "done"
+        ---
         again look_up "b"
         again look_up error "a"
         again look_up
         again look_up "a"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up
-      agent.custom_tool_use look_up {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up
-      = idle, requires_action look_up
-    > result look_up "a"
-      user.custom_tool_result look_up "a"
-      session.status_running
-      session.thread_status_running primary
-      span.model_request_start ask.2
-      = running, ask.2
-    > answer text "done"
-      agent.message "done"
-      span.model_request_end ask.2 answered
-      session.thread_status_idle primary end_turn
-      session.usage 20 in, 10 out, 2.0 s
-      session.status_idle end_turn
-      = idle, end_turn
+    --- idle, end_turn
     > again look_up "b"
       refused: events.0.custom_tool_use_id: look_up has been answered with another result, and the first one counts; send that one again, or none
     > again look_up error "a"
@@ -192,9 +159,9 @@ fn a_second_result_on_an_idle_session_shows_as_an_empty_pair() {
 fn a_second_result_while_others_pend_changes_nothing() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up; tool weigh
+        given look_up and weigh are called
         result look_up "a"
+        ---
         again look_up "b"
         again look_up "a"
         again look_up "a" + result weigh "c" + result weigh "d"
@@ -203,26 +170,7 @@ fn a_second_result_while_others_pend_changes_nothing() {
         again look_up "a"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up; tool weigh
-      agent.custom_tool_use look_up {}
-      agent.custom_tool_use weigh {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up weigh
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up weigh
-      = idle, requires_action look_up weigh
-    > result look_up "a"
-      user.custom_tool_result look_up "a"
-      session.thread_status_idle primary requires_action weigh
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action weigh
-      = idle, requires_action weigh
+    --- idle, requires_action weigh
     > again look_up "b"
       refused: events.0.custom_tool_use_id: look_up has been answered with another result, and the first one counts; send that one again, or none
     > again look_up "a"
@@ -255,26 +203,14 @@ fn a_second_result_while_others_pend_changes_nothing() {
 fn a_result_of_no_call_is_refused_with_all_that_came_with_it() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up
+        given look_up is called
+        ---
         result unknown "a"
         result look_up "a" + result unknown "b"
         allow again look_up
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up
-      agent.custom_tool_use look_up {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up
-      = idle, requires_action look_up
+    --- idle, requires_action look_up
     > result unknown "a"
       refused: events.0.custom_tool_use_id: sevt_111111111111111111112i does not match any custom_tool_use event in this session; answer the ids in the `stop_reason.event_ids` of its last session.status_idle
     > result look_up "a" + result unknown "b"
@@ -288,27 +224,14 @@ fn a_result_of_no_call_is_refused_with_all_that_came_with_it() {
 fn a_message_while_action_is_required_is_refused() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up; tool weigh
+        given look_up and weigh are called
+        ---
         message "well?"
         result look_up "a" + message "well?"
         result look_up "a" + result weigh "b" + message "well?"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up; tool weigh
-      agent.custom_tool_use look_up {}
-      agent.custom_tool_use weigh {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up weigh
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up weigh
-      = idle, requires_action look_up weigh
+    --- idle, requires_action look_up weigh
     > message "well?"
       refused: events.0: waiting on responses to events [look_up, weigh]; answer these first, or send user.interrupt
     > result look_up "a" + message "well?"
@@ -329,16 +252,12 @@ fn a_call_that_was_cut_off_is_answered_and_the_turn_goes_on() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer text "see"; cut look_up; max_tokens
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer text "see"; cut look_up; max_tokens
       agent.message "see"
       agent.custom_tool_use look_up {}
@@ -361,16 +280,12 @@ fn a_tool_that_does_not_exist_is_answered_and_the_turn_goes_on() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool nope {"a": 1}
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool nope {"a": 1}
       agent.tool_use nope {"a":1} denied
       span.model_request_end ask answered
@@ -392,17 +307,13 @@ fn good_and_bad_calls_wait_for_the_good_ones() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool nope; tool look_up; cut weigh
         result look_up "a"
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool nope; tool look_up; cut weigh
       agent.tool_use nope {} denied
       agent.custom_tool_use look_up {}
@@ -435,17 +346,13 @@ fn a_paused_answer_with_a_call_waits_for_it() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer text "half"; tool look_up; pause
         result look_up "a"
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer text "half"; tool look_up; pause
       agent.message "half"
       agent.custom_tool_use look_up {}
@@ -473,25 +380,13 @@ fn a_paused_answer_with_a_call_waits_for_it() {
 #[test]
 fn a_result_without_content_is_kept_so() {
     insta::assert_snapshot!(play(
-        r#"
-        message "hi"
-        answer tool look_up
+        r"
+        given look_up is called
+        ---
         result look_up
-        "#
+        "
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up
-      agent.custom_tool_use look_up {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up
-      = idle, requires_action look_up
+    --- idle, requires_action look_up
     > result look_up
       user.custom_tool_result look_up
       session.status_running
@@ -505,35 +400,16 @@ fn a_result_without_content_is_kept_so() {
 fn another_result_for_a_call_that_the_server_closed_is_recorded() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up; tool weigh
+        given look_up and weigh are called
         result look_up "a"
+        ---
         interrupt + again weigh "late"
         again weigh "later"
         again look_up "b"
         again look_up "a"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up; tool weigh
-      agent.custom_tool_use look_up {}
-      agent.custom_tool_use weigh {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up weigh
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up weigh
-      = idle, requires_action look_up weigh
-    > result look_up "a"
-      user.custom_tool_result look_up "a"
-      session.thread_status_idle primary requires_action weigh
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action weigh
-      = idle, requires_action weigh
+    --- idle, requires_action weigh
     > interrupt + again weigh "late"
       user.custom_tool_result weigh "Tool execution was interrupted before completion. Please retry." error
       user.interrupt
@@ -572,28 +448,15 @@ fn another_result_for_a_call_that_the_server_closed_is_recorded() {
 fn another_result_for_a_call_that_was_answered_in_an_earlier_log_is_recorded() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up; tool weigh
+        given look_up and weigh are called
+        ---
         earlier result look_up "a"
         again look_up "b"
         result weigh "c"
         again weigh "d"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up; tool weigh
-      agent.custom_tool_use look_up {}
-      agent.custom_tool_use weigh {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up weigh
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up weigh
-      = idle, requires_action look_up weigh
+    --- idle, requires_action look_up weigh
     > earlier result look_up "a"
       user.custom_tool_result look_up "a"
       session.thread_status_idle primary requires_action weigh

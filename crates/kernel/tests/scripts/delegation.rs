@@ -91,18 +91,14 @@ fn a_parent_that_waits_gets_the_report_as_the_result() {
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool Agent {"agent": "spinner", "task": "spin"}; tool Agent {"agent": "self", "task": "weave"}
         @2 answer text "woven"
         @1 answer text "spun"
         answer text "done"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool Agent {"agent": "spinner", "task": "spin"}; tool Agent {"agent": "self", "task": "weave"}
       note delegated Agent {"agent":"spinner","task":"spin"}
       note delegated Agent.2 {"agent":"self","task":"weave"}
@@ -150,6 +146,7 @@ fn what_a_child_sends_before_its_end_is_mail_or_kept_for_who_waits() {
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool create_agent {"agent": "spinner", "task": "spin"}; tool Agent {"agent": "dyer", "task": "dye"}
         @1 answer tool send_to_parent {"message": "half spun"}
         @2 answer tool send_to_parent {"message": "half dyed"}
@@ -159,12 +156,7 @@ fn what_a_child_sends_before_its_end_is_mail_or_kept_for_who_waits() {
         answer text "done"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool create_agent {"agent": "spinner", "task": "spin"}; tool Agent {"agent": "dyer", "task": "dye"}
       note delegated create_agent {"agent":"spinner","task":"spin"}
       note delegated Agent {"agent":"dyer","task":"dye"}
@@ -233,6 +225,7 @@ fn a_turn_that_goes_on_with_a_letter_reports_what_was_kept_and_what_came_after_m
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool Agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}; tool send_to_agent {"thread_id": "unknown", "message": "m"}
         @2 answer tool send_to_parent {"message": "half dyed"}
         @1 answer tool send_to_parent {"message": "half spun"}
@@ -246,12 +239,7 @@ fn a_turn_that_goes_on_with_a_letter_reports_what_was_kept_and_what_came_after_m
         @1 answer text "spun more"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool Agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}; tool send_to_agent {"thread_id": "unknown", "message": "m"}
       note delegated Agent {"agent":"spinner","task":"spin"}
       note delegated create_agent {"agent":"dyer","task":"dye"}
@@ -347,28 +335,14 @@ fn a_turn_that_goes_on_with_a_letter_reports_what_was_kept_and_what_came_after_m
 #[test]
 fn a_child_that_sent_nothing_and_said_nothing_reports_so() {
     insta::assert_snapshot!(play(
-        r#"
-        message "go"
-        answer tool Agent {"agent": "spinner", "task": "spin"}
+        r"
+        given spinner is waited for
+        ---
         @1 answer tool nope
         @1 answer thinking
-        "#
+        "
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool Agent {"agent": "spinner", "task": "spin"}
-      note delegated Agent {"agent":"spinner","task":"spin"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      = running, ask@1
+    --- running, ask@1
     > @1 answer tool nope
       @1 agent.tool_use nope {} denied
       @1 span.model_request_end ask answered
@@ -392,6 +366,7 @@ fn a_refusal_and_a_failure_end_a_wait_with_an_error_and_are_mail_to_others() {
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool Agent {"agent": "spinner", "task": "spin"}; tool Agent {"agent": "dyer", "task": "dye"}; tool create_agent {"agent": "self", "task": "weave"}
         @1 answer text "no"; refusal
         @2 fail invalid
@@ -399,12 +374,7 @@ fn a_refusal_and_a_failure_end_a_wait_with_an_error_and_are_mail_to_others() {
         answer text "well"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool Agent {"agent": "spinner", "task": "spin"}; tool Agent {"agent": "dyer", "task": "dye"}; tool create_agent {"agent": "self", "task": "weave"}
       note delegated Agent {"agent":"spinner","task":"spin"}
       note delegated Agent.2 {"agent":"dyer","task":"dye"}
@@ -468,38 +438,15 @@ fn a_refusal_and_a_failure_end_a_wait_with_an_error_and_are_mail_to_others() {
 fn mail_waits_for_the_tool_boundary_and_wakes_who_rests() {
     insta::assert_snapshot!(play(
         r#"
-        message "go"
-        answer tool create_agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}
+        given spinner and dyer work
+        ---
         @2 answer text "dyed"
         @1 answer tool bash
         answer tool list_agents
         answer text "waiting"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool create_agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}
-      note delegated create_agent {"agent":"spinner","task":"spin"}
-      note delegated create_agent.2 {"agent":"dyer","task":"dye"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      note settled create_agent "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
-      session.thread_created child2
-      agent.thread_message_sent to child2 to dyer "dye"
-      @2 session.thread_status_running child2
-      @2 agent.thread_message_received from primary from weaver "dye" as task
-      @2 span.model_request_start ask
-      note settled create_agent.2 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
-      span.model_request_start ask.2
-      = running, ask.2, ask@1, ask@2
+    --- running, ask.2, ask@1, ask@2
     > @2 answer text "dyed"
       @2 agent.message "dyed"
       @2 span.model_request_end ask answered
@@ -530,8 +477,8 @@ fn mail_waits_for_the_tool_boundary_and_wakes_who_rests() {
 fn letters_reach_a_child_at_rest_at_work_and_waiting_and_not_after_its_end() {
     insta::assert_snapshot!(play(
         r#"
-        message "go"
-        answer tool create_agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}
+        given spinner and dyer work
+        ---
         @2 answer tool look_up
         answer tool send_to_agent {"thread_id": "child1", "message": "at work"}; tool send_to_agent {"thread_id": "child2", "message": "waiting"}
         @1 answer text "spun"
@@ -542,30 +489,7 @@ fn letters_reach_a_child_at_rest_at_work_and_waiting_and_not_after_its_end() {
         answer tool send_to_agent {"thread_id": "child2", "message": "too late"}
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool create_agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}
-      note delegated create_agent {"agent":"spinner","task":"spin"}
-      note delegated create_agent.2 {"agent":"dyer","task":"dye"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      note settled create_agent "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
-      session.thread_created child2
-      agent.thread_message_sent to child2 to dyer "dye"
-      @2 session.thread_status_running child2
-      @2 agent.thread_message_received from primary from weaver "dye" as task
-      @2 span.model_request_start ask
-      note settled create_agent.2 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
-      span.model_request_start ask.2
-      = running, ask.2, ask@1, ask@2
+    --- running, ask.2, ask@1, ask@2
     > @2 answer tool look_up
       @2 agent.custom_tool_use look_up {}
       @2 span.model_request_end ask answered
@@ -633,18 +557,14 @@ fn wrong_errands_say_what_to_do() {
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool create_agent {"agent": "nobody", "task": "spin"}; tool Agent {"agent": "spinner", "task": " "}; tool create_agent {"task": "x"}
         answer tool send_to_agent {"thread_id": "sthr_1", "message": "m"}; tool send_to_agent {"thread_id": "primary", "message": "m"}; tool send_to_parent {"message": "m"}
         answer cut create_agent; max_tokens
         answer text "ok"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool create_agent {"agent": "nobody", "task": "spin"}; tool Agent {"agent": "spinner", "task": " "}; tool create_agent {"task": "x"}
       note delegated create_agent {"agent":"nobody","task":"spin"}
       note delegated Agent {"agent":"spinner","task":" "}

@@ -62,17 +62,13 @@ fn a_cut_stream_is_asked_again() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         fail cut
         woke
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > fail cut
       span.model_request_end ask failed error
       session.error model_request_failed_error, retrying: "it failed"
@@ -100,6 +96,7 @@ fn a_retry_after_is_waited_out_up_to_a_minute() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         fail rate_limited after 20
         woke
         fail rate_limited after 600
@@ -107,12 +104,7 @@ fn a_retry_after_is_waited_out_up_to_a_minute() {
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > fail rate_limited after 20
       span.model_request_end ask failed error
       session.error model_rate_limited_error, retrying: "it failed"
@@ -152,17 +144,13 @@ fn a_400_for_ever_exhausts_at_once_and_the_session_stays_usable() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         fail invalid
         message "again"
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > fail invalid
       span.model_request_end ask failed error
       session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
@@ -192,6 +180,7 @@ fn a_model_that_cannot_be_paid_or_reached_is_not_tried_again() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         fail billing
         message "hi"
         fail denied
@@ -199,12 +188,7 @@ fn a_model_that_cannot_be_paid_or_reached_is_not_tried_again() {
         fail no_route
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > fail billing
       span.model_request_end ask failed error
       session.error billing_error, exhausted: "it failed"
@@ -247,16 +231,11 @@ fn eight_attempts_and_no_more() {
         r#"
         message "hi"
         repeat 7 fail unavailable then woke
+        ---
         fail unavailable
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > 7 times fail unavailable then woke
+    --- running, ask.8
     > fail unavailable
       span.model_request_end ask.8 failed error
       session.error model_request_failed_error, exhausted: "it failed Send a message to ask again; if other sessions are answered and this one is not, begin a new one."
@@ -272,6 +251,7 @@ fn as_many_attempts_as_the_route_says_and_no_more() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         fail unavailable of 2
         woke
         fail unavailable of 2
@@ -279,12 +259,7 @@ fn as_many_attempts_as_the_route_says_and_no_more() {
         answer of 1
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > fail unavailable of 2
       span.model_request_end ask failed error
       session.error model_request_failed_error, retrying: "it failed"
@@ -326,25 +301,14 @@ fn a_message_queued_while_retries_run_out_is_not_stranded() {
         r#"
         message "hi"
         fail overloaded
+        ---
         message "still there?"
         woke
         fail invalid
         answer text "yes"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > fail overloaded
-      span.model_request_end ask failed error
-      session.error model_overloaded_error, retrying: "it failed"
-      note retry at 2.448 s
-      session.thread_status_rescheduled primary
-      session.status_rescheduled
-      = rescheduling, wake at 2.448 s
+    --- rescheduling, wake at 2.448 s
     > message "still there?"
       note queued "still there?"
       = rescheduling, wake at 2.448 s, 1 queued
@@ -377,28 +341,12 @@ fn good_answers_forget_what_failed_before() {
         message "hi"
         fail cut
         woke
+        ---
         answer tool nope
         fail cut
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > fail cut
-      span.model_request_end ask failed error
-      session.error model_request_failed_error, retrying: "it failed"
-      note retry at 2.448 s
-      session.thread_status_rescheduled primary
-      session.status_rescheduled
-      = rescheduling, wake at 2.448 s
-    > woke
-      session.status_running
-      session.thread_status_running primary
-      span.model_request_start ask.2
-      = running, ask.2
+    --- running, ask.2
     > answer tool nope
       agent.tool_use nope {} denied
       span.model_request_end ask.2 answered
@@ -451,20 +399,13 @@ fn recovered_while_a_model_is_asked_asks_again_with_new_ids() {
         r#"
         message "hi"
         message "two"
+        ---
         recovered
         stale text "lost"
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > message "two"
-      note queued "two"
-      = running, ask, 1 queued
+    --- running, ask, 1 queued
     > recovered
       span.model_request_end ask cut error
       span.model_request_start ask.2
@@ -484,8 +425,8 @@ fn recovered_while_a_model_is_asked_asks_again_with_new_ids() {
 fn recovered_while_calls_wait_or_a_retry_waits_is_nothing() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up
+        given look_up is called
+        ---
         recovered
         result look_up "a"
         fail cut
@@ -494,19 +435,7 @@ fn recovered_while_calls_wait_or_a_retry_waits_is_nothing() {
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up
-      agent.custom_tool_use look_up {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up
-      = idle, requires_action look_up
+    --- idle, requires_action look_up
     > recovered
       = idle, requires_action look_up
     > result look_up "a"
@@ -546,19 +475,11 @@ fn recovered_at_the_last_request_of_a_turn_meets_the_guard() {
         message "hi"
         repeat 199 answer tool nope
         message "two"
+        ---
         recovered
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > 199 times answer tool nope
-    > message "two"
-      note queued "two"
-      = running, ask.200, 1 queued
+    --- running, ask.200, 1 queued
     > recovered
       span.model_request_end ask.200 cut error
       session.error tool_use_limit_reached_error, exhausted: "the turn was ended after 200 model requests; send a message to go on"
@@ -573,6 +494,7 @@ fn an_answer_with_nothing_in_it_is_asked_for_again_and_then_an_error() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer text ""
         woke
         answer thinking
@@ -580,12 +502,7 @@ fn an_answer_with_nothing_in_it_is_asked_for_again_and_then_an_error() {
         answer max_tokens
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer text ""
       span.model_request_end ask failed error
       session.error model_request_failed_error, retrying: "The model's answer was empty."
@@ -624,31 +541,13 @@ fn an_answer_with_nothing_in_it_is_asked_for_again_and_then_an_error() {
 fn after_a_result_an_answer_may_be_empty_if_it_was_written() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up
+        given look_up is called
         result look_up "a"
+        ---
         answer thinking
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up
-      agent.custom_tool_use look_up {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up
-      = idle, requires_action look_up
-    > result look_up "a"
-      user.custom_tool_result look_up "a"
-      session.status_running
-      session.thread_status_running primary
-      span.model_request_start ask.2
-      = running, ask.2
+    --- running, ask.2
     > answer thinking
       agent.thinking
       span.model_request_end ask.2 answered
@@ -683,32 +582,11 @@ fn after_a_result_and_a_message_an_answer_says_something() {
         message "and?"
         answer tool look_up
         result look_up "a"
+        ---
         answer
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > message "and?"
-      note queued "and?"
-      = running, ask, 1 queued
-    > answer tool look_up
-      agent.custom_tool_use look_up {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up
-      session.usage 10 in, 5 out, 2.0 s
-      session.status_idle requires_action look_up
-      = idle, requires_action look_up, 1 queued
-    > result look_up "a"
-      user.custom_tool_result look_up "a"
-      session.status_running
-      session.thread_status_running primary
-      user.message "and?" (was queued)
-      span.model_request_start ask.2
-      = running, ask.2
+    --- running, ask.2
     > answer
       span.model_request_end ask.2 failed error
       session.error model_request_failed_error, retrying: "The model's answer was empty."

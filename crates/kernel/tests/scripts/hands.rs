@@ -42,6 +42,7 @@ fn calls_run_in_the_order_given_and_only_neighbours_that_read_run_together() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool bash; tool read {"file_path": "a"}; tool glob {"pattern": "*"}; tool bash
         ran read "too early"
         ran bash "1"
@@ -50,12 +51,7 @@ fn calls_run_in_the_order_given_and_only_neighbours_that_read_run_together() {
         ran bash.2 "4"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool bash; tool read {"file_path": "a"}; tool glob {"pattern": "*"}; tool bash
       agent.tool_use bash {} allowed
       agent.tool_use read {"file_path":"a"} allowed
@@ -86,15 +82,11 @@ fn what_is_off_not_served_unreadable_or_cut_off_is_answered_at_once() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool grep; tool web_fetch; tool bash; cut bash; cut write; max_tokens
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool grep; tool web_fetch; tool bash; cut bash; cut write; max_tokens
       agent.tool_use grep {} denied
       agent.tool_use web_fetch {} denied
@@ -115,17 +107,13 @@ fn a_message_waits_for_the_tool_that_runs() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool bash
         message "and this"
         ran bash "a"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool bash
       agent.tool_use bash {} allowed
       span.model_request_end ask answered
@@ -146,18 +134,14 @@ fn an_interrupt_answers_what_runs_and_what_waits() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool bash; tool write; tool look_up; tool read
         interrupt
         ran bash "too late"
         allow again write
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool bash; tool write; tool look_up; tool read
       agent.tool_use bash {} allowed
       agent.tool_use write {} asked
@@ -197,19 +181,11 @@ fn an_interrupt_with_a_message_begins_again() {
         r#"
         message "hi"
         answer tool bash
+        ---
         interrupt + message "rather this"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool bash
-      agent.tool_use bash {} allowed
-      span.model_request_end ask answered
-      = running, run bash
+    --- running, run bash
     > interrupt + message "rather this"
       agent.tool_result bash "Tool execution was interrupted before completion. Please retry." error
       user.interrupt
@@ -229,6 +205,7 @@ fn a_bash_that_had_started_is_never_run_again() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool bash; tool bash
         begins bash
         message "later"
@@ -236,12 +213,7 @@ fn a_bash_that_had_started_is_never_run_again() {
         ran bash.2 "second"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool bash; tool bash
       agent.tool_use bash {} allowed
       agent.tool_use bash.2 {} allowed
@@ -269,6 +241,7 @@ fn a_bash_that_waits_for_its_sandbox_begins_once_and_in_whichever_life_has_one_f
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool bash; tool bash; tool read
         recovered
         begins bash.2
@@ -280,12 +253,7 @@ fn a_bash_that_waits_for_its_sandbox_begins_once_and_in_whichever_life_has_one_f
         begins read
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool bash; tool bash; tool read
       agent.tool_use bash {} allowed
       agent.tool_use bash.2 {} allowed
@@ -319,6 +287,7 @@ fn what_only_reads_runs_again_and_what_was_asked_waits_on() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool read; tool glob; tool write
         recovered
         allow write
@@ -330,12 +299,7 @@ fn what_only_reads_runs_again_and_what_was_asked_waits_on() {
         recovered
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool read; tool glob; tool write
       agent.tool_use read {} allowed
       agent.tool_use glob {} allowed
@@ -378,6 +342,7 @@ fn what_a_person_allowed_and_had_not_started_survives() {
         r#"
         message "hi"
         answer tool write; tool write
+        ---
         allow write
         recovered
         allow write.2
@@ -386,20 +351,7 @@ fn what_a_person_allowed_and_had_not_started_survives() {
         recovered
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool write; tool write
-      agent.tool_use write {} asked
-      agent.tool_use write.2 {} asked
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action write write.2
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action write write.2
-      = idle, requires_action write write.2
+    --- idle, requires_action write write.2
     > allow write
       user.tool_confirmation write allow null
       session.thread_status_idle primary requires_action write.2
@@ -427,26 +379,14 @@ fn what_a_person_allowed_and_had_not_started_survives() {
 #[test]
 fn a_session_that_waits_for_a_verdict_can_be_archived() {
     insta::assert_snapshot!(play(
-        r#"
-        message "hi"
-        answer tool write
+        r"
+        given write is asked about
+        ---
         archive
         allow write
-        "#
+        "
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool write
-      agent.tool_use write {} asked
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action write
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action write
-      = idle, requires_action write
+    --- idle, requires_action write
     > archive
       note archived
       session.thread_status_terminated primary

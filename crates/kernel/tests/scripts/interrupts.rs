@@ -7,16 +7,12 @@ fn while_a_model_is_asked() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         interrupt
         stale text "too late"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > interrupt
       span.model_request_end ask cut error
       user.interrupt
@@ -33,27 +29,14 @@ fn while_a_model_is_asked() {
 fn while_action_is_required_every_open_call_is_answered() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up; tool weigh
+        given look_up and weigh are called
+        ---
         result look_up "a"
         interrupt
         again weigh "late"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up; tool weigh
-      agent.custom_tool_use look_up {}
-      agent.custom_tool_use weigh {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up weigh
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up weigh
-      = idle, requires_action look_up weigh
+    --- idle, requires_action look_up weigh
     > result look_up "a"
       user.custom_tool_result look_up "a"
       session.thread_status_idle primary requires_action weigh
@@ -85,22 +68,12 @@ fn with_queued_messages_a_new_turn_begins_in_the_same_commit() {
         message "one"
         message "two"
         message "three"
+        ---
         interrupt
         answer text "to both"
         "#
     ), @r#"
-    > message "one"
-      session.status_running
-      session.thread_status_running primary
-      user.message "one"
-      span.model_request_start ask
-      = running, ask
-    > message "two"
-      note queued "two"
-      = running, ask, 1 queued
-    > message "three"
-      note queued "three"
-      = running, ask, 2 queued
+    --- running, ask, 2 queued
     > interrupt
       span.model_request_end ask cut error
       user.interrupt
@@ -130,26 +103,12 @@ fn with_open_calls_and_queued_messages() {
         message "one"
         message "two"
         answer tool look_up
+        ---
         interrupt
         answer text "to two"
         "#
     ), @r#"
-    > message "one"
-      session.status_running
-      session.thread_status_running primary
-      user.message "one"
-      span.model_request_start ask
-      = running, ask
-    > message "two"
-      note queued "two"
-      = running, ask, 1 queued
-    > answer tool look_up
-      agent.custom_tool_use look_up {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up
-      session.usage 10 in, 5 out, 2.0 s
-      session.status_idle requires_action look_up
-      = idle, requires_action look_up, 1 queued
+    --- idle, requires_action look_up, 1 queued
     > interrupt
       user.custom_tool_result look_up "Tool execution was interrupted before completion. Please retry." error
       user.interrupt
@@ -208,24 +167,13 @@ fn while_a_retry_waits_nothing_wakes() {
         r#"
         message "hi"
         fail overloaded
+        ---
         interrupt
         message "again"
         answer text "ok"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > fail overloaded
-      span.model_request_end ask failed error
-      session.error model_overloaded_error, retrying: "it failed"
-      note retry at 2.448 s
-      session.thread_status_rescheduled primary
-      session.status_rescheduled
-      = rescheduling, wake at 2.448 s
+    --- rescheduling, wake at 2.448 s
     > interrupt
       user.interrupt
       session.thread_status_idle primary end_turn
@@ -253,16 +201,12 @@ fn and_a_message_in_one_request_starts_anew() {
     insta::assert_snapshot!(play(
         r#"
         message "one"
+        ---
         interrupt + message "two"
         answer text "to two"
         "#
     ), @r#"
-    > message "one"
-      session.status_running
-      session.thread_status_running primary
-      user.message "one"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > interrupt + message "two"
       span.model_request_end ask cut error
       user.interrupt
@@ -309,28 +253,15 @@ fn after_a_message_in_one_request_the_turn_is_shown() {
 fn after_the_last_result_in_one_request_the_turn_is_shown() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up; tool weigh
+        given look_up and weigh are called
+        ---
         result look_up "a" + interrupt
         message "hi"
         answer tool look_up
         result look_up.2 "a" + interrupt
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up; tool weigh
-      agent.custom_tool_use look_up {}
-      agent.custom_tool_use weigh {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up weigh
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up weigh
-      = idle, requires_action look_up weigh
+    --- idle, requires_action look_up weigh
     > result look_up "a" + interrupt
       user.custom_tool_result look_up "a"
       session.thread_status_idle primary requires_action weigh
@@ -374,15 +305,11 @@ fn of_a_thread_that_does_not_exist_is_refused() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         interrupt unknown
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > interrupt unknown
       refused: events.0.session_thread_id: this session has no thread sthr_111111111111111111111A
     "#);

@@ -90,16 +90,11 @@ fn what_is_named_again_and_again_ends_the_turn_and_so_does_what_is_left_out_alre
         r#"
         message "a" "b" "c" "d" "e"
         repeat 1 fail invalid naming 0.0 then fail invalid naming 0.1 then fail invalid naming 0.2 then fail invalid naming 0.3
+        ---
         fail invalid naming 0.4
         "#
     ), @r#"
-    > message "a" "b" "c" "d" "e"
-      session.status_running
-      session.thread_status_running primary
-      user.message "a" "b" "c" "d" "e"
-      span.model_request_start ask
-      = running, ask
-    > 1 times fail invalid naming 0.0 then fail invalid naming 0.1 then fail invalid naming 0.2 then fail invalid naming 0.3
+    --- running, ask.5
     > fail invalid naming 0.4
       span.model_request_end ask.5 failed error
       session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
@@ -112,16 +107,12 @@ fn what_is_named_again_and_again_ends_the_turn_and_so_does_what_is_left_out_alre
     insta::assert_snapshot!(play(
         r#"
         message "a" "b"
+        ---
         fail invalid naming 0.0
         fail invalid naming 0.0
         "#
     ), @r#"
-    > message "a" "b"
-      session.status_running
-      session.thread_status_running primary
-      user.message "a" "b"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > fail invalid naming 0.0
       span.model_request_end ask failed error
       session.error model_request_failed_error, retrying: "it failed It is asked again without what was named: content.0 of [a]."
@@ -144,17 +135,13 @@ fn what_came_since_the_last_answer_is_left_out_where_nothing_is_named() {
     insta::assert_snapshot!(play(
         r#"
         message "bad"
+        ---
         fail invalid
         message "more"
         answer text "ok"
         "#
     ), @r#"
-    > message "bad"
-      session.status_running
-      session.thread_status_running primary
-      user.message "bad"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > fail invalid
       span.model_request_end ask failed error
       session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
@@ -251,15 +238,11 @@ fn where_the_window_is_full_a_shorter_message_is_asked_for() {
     insta::assert_snapshot!(play(
         r#"
         message "long"
+        ---
         fail overflow
         "#
     ), @r#"
-    > message "long"
-      session.status_running
-      session.thread_status_running primary
-      user.message "long"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > fail overflow
       span.model_request_end ask failed error
       session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send a shorter message."
@@ -285,18 +268,11 @@ fn a_message_that_waits_goes_on_without_what_was_refused() {
         r#"
         message "bad"
         message "good"
+        ---
         fail invalid
         "#
     ), @r#"
-    > message "bad"
-      session.status_running
-      session.thread_status_running primary
-      user.message "bad"
-      span.model_request_start ask
-      = running, ask
-    > message "good"
-      note queued "good"
-      = running, ask, 1 queued
+    --- running, ask, 1 queued
     > fail invalid
       span.model_request_end ask failed error
       session.error model_request_failed_error, exhausted: "it failed What came since the model's last answer is left out from now on: send another message."
@@ -359,27 +335,13 @@ fn a_child_goes_on_without_what_is_named_and_ends_where_nothing_is() {
     "#);
     insta::assert_snapshot!(play_team(
         Tree::default(),
-        r#"
-        message "go"
-        answer tool Agent {"agent": "spinner", "task": "spin"}
+        r"
+        given spinner is waited for
+        ---
         @1 fail invalid
-        "#
+        "
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool Agent {"agent": "spinner", "task": "spin"}
-      note delegated Agent {"agent":"spinner","task":"spin"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      = running, ask@1
+    --- running, ask@1
     > @1 fail invalid
       @1 span.model_request_end ask failed error
       @1 session.error model_request_failed_error, exhausted: "it failed"
@@ -400,18 +362,13 @@ fn three_calls_in_a_row_that_the_output_limit_cuts_end_the_turn() {
         r#"
         message "hi"
         repeat 2 answer cut look_up; max_tokens
+        ---
         answer cut look_up; max_tokens
         message "in parts"
         answer cut look_up; max_tokens
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > 2 times answer cut look_up; max_tokens
+    --- running, ask.3
     > answer cut look_up; max_tokens
       agent.custom_tool_use look_up.3 {}
       span.model_request_end ask.3 cut_off
@@ -438,25 +395,26 @@ fn three_calls_in_a_row_that_the_output_limit_cuts_end_the_turn() {
 
 #[test]
 fn the_fifth_answer_in_a_row_without_an_input_that_can_be_read_ends_the_turn() {
-    let told = play(
+    insta::assert_snapshot!(play(
         r#"
         message "hi"
         repeat 4 answer text "now"; cut look_up
+        ---
         answer cut look_up; cut weigh
-        "#,
-    );
-    let (_, last) = told.split_once("> answer cut look_up; cut weigh\n").expect("it was played");
-    insta::assert_snapshot!(last, @r#"
-    agent.custom_tool_use look_up.5 {}
-    agent.custom_tool_use weigh {}
-    span.model_request_end ask.5 unread
-    user.custom_tool_result look_up.5 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
-    user.custom_tool_result weigh "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
-    session.error tool_use_limit_reached_error, exhausted: "the turn was ended because in 5 answers in a row the inputs of all calls were no JSON objects: send another message, or look at how the model is served (`heddle doctor --routes` tries a call)"
-    session.thread_status_idle primary retries_exhausted
-    session.usage 50 in, 25 out, 5.0 s
-    session.status_idle retries_exhausted
-    = idle, retries_exhausted
+        "#
+    ), @r#"
+    --- running, ask.5
+    > answer cut look_up; cut weigh
+      agent.custom_tool_use look_up.5 {}
+      agent.custom_tool_use weigh {}
+      span.model_request_end ask.5 unread
+      user.custom_tool_result look_up.5 "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
+      user.custom_tool_result weigh "The input is no JSON object, or lies more than 64 levels deep. Repeat the call with a valid one." error
+      session.error tool_use_limit_reached_error, exhausted: "the turn was ended because in 5 answers in a row the inputs of all calls were no JSON objects: send another message, or look at how the model is served (`heddle doctor --routes` tries a call)"
+      session.thread_status_idle primary retries_exhausted
+      session.usage 50 in, 25 out, 5.0 s
+      session.status_idle retries_exhausted
+      = idle, retries_exhausted
     "#);
 }
 
@@ -503,17 +461,12 @@ fn a_call_beside_the_third_that_is_cut_is_answered_before_the_turn_ends() {
         r#"
         message "hi"
         repeat 2 answer cut look_up; max_tokens
+        ---
         answer tool weigh; cut look_up; max_tokens
         result weigh "heavy"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > 2 times answer cut look_up; max_tokens
+    --- running, ask.3
     > answer tool weigh; cut look_up; max_tokens
       agent.custom_tool_use weigh {}
       agent.custom_tool_use look_up.3 {}

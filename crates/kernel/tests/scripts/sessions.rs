@@ -54,6 +54,7 @@ fn an_idle_session_is_archived_once() {
         r#"
         message "hi"
         answer text "ok"
+        ---
         archive
         archive
         message "hi"
@@ -62,19 +63,7 @@ fn an_idle_session_is_archived_once() {
         recovered
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer text "ok"
-      agent.message "ok"
-      span.model_request_end ask answered
-      session.thread_status_idle primary end_turn
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle end_turn
-      = idle, end_turn
+    --- idle, end_turn
     > archive
       note archived
       session.thread_status_terminated primary
@@ -97,25 +86,13 @@ fn an_idle_session_is_archived_once() {
 fn a_session_that_requires_action_is_archived_with_its_calls_open() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool look_up
+        given look_up is called
+        ---
         archive
         result look_up "a"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool look_up
-      agent.custom_tool_use look_up {}
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action look_up
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action look_up
-      = idle, requires_action look_up
+    --- idle, requires_action look_up
     > archive
       note archived
       session.thread_status_terminated primary
@@ -131,6 +108,7 @@ fn a_busy_session_is_neither_archived_nor_deleted() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         archive
         delete
         fail cut
@@ -138,12 +116,7 @@ fn a_busy_session_is_neither_archived_nor_deleted() {
         delete
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > archive
       refused: cannot archive this session while its status is `running`: only pending or idle sessions allow that. Send user.interrupt, or wait until it is idle
     > delete
@@ -168,6 +141,7 @@ fn a_deleted_session_takes_nothing_more() {
         r#"
         message "hi"
         answer text "ok"
+        ---
         delete
         delete
         archive
@@ -176,19 +150,7 @@ fn a_deleted_session_takes_nothing_more() {
         recovered
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer text "ok"
-      agent.message "ok"
-      span.model_request_end ask answered
-      session.thread_status_idle primary end_turn
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle end_turn
-      = idle, end_turn
+    --- idle, end_turn
     > delete
       session.deleted
       = idle, end_turn
@@ -210,16 +172,13 @@ fn an_archived_session_is_deleted() {
     insta::assert_snapshot!(play(
         r"
         archive
+        ---
         delete
         delete
         archive
         "
     ), @r#"
-    > archive
-      note archived
-      session.thread_status_terminated primary
-      session.status_terminated
-      = terminated
+    --- terminated
     > delete
       session.deleted
       = terminated

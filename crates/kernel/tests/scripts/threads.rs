@@ -15,8 +15,8 @@ fn play(script: &str) -> String {
 fn a_wait_on_a_child_that_needs_the_client_is_idle_and_archive_ends_it() {
     insta::assert_snapshot!(play(
         r#"
-        message "go"
-        answer tool Agent {"agent": "spinner", "task": "spin"}
+        given spinner is waited for
+        ---
         @1 answer tool look_up; tool write
         message "refused"
         allow write@1
@@ -30,21 +30,7 @@ fn a_wait_on_a_child_that_needs_the_client_is_idle_and_archive_ends_it() {
         answer text "ok"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool Agent {"agent": "spinner", "task": "spin"}
-      note delegated Agent {"agent":"spinner","task":"spin"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      = running, ask@1
+    --- running, ask@1
     > @1 answer tool look_up; tool write
       @1 agent.custom_tool_use look_up {}
       @1 agent.tool_use write {} asked
@@ -103,8 +89,8 @@ fn a_wait_on_a_child_that_needs_the_client_is_idle_and_archive_ends_it() {
 fn a_child_is_answered_from_the_session_and_wakes_who_waits() {
     insta::assert_snapshot!(play(
         r#"
-        message "go"
-        answer tool Agent {"agent": "spinner", "task": "spin"}
+        given spinner is waited for
+        ---
         @1 answer tool look_up
         result look_up@1 "found"
         again look_up@1 "twice"
@@ -112,21 +98,7 @@ fn a_child_is_answered_from_the_session_and_wakes_who_waits() {
         @1 answer text "spun"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool Agent {"agent": "spinner", "task": "spin"}
-      note delegated Agent {"agent":"spinner","task":"spin"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      = running, ask@1
+    --- running, ask@1
     > @1 answer tool look_up
       @1 agent.custom_tool_use look_up {}
       @1 span.model_request_end ask answered
@@ -164,18 +136,14 @@ fn only_what_rests_is_archived() {
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool create_agent {"agent": "spinner", "task": "spin"}
         archive child1
         @1 fail overloaded
         archive child1
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool create_agent {"agent": "spinner", "task": "spin"}
       note delegated create_agent {"agent":"spinner","task":"spin"}
       span.model_request_end ask answered
@@ -206,6 +174,7 @@ fn the_limit_is_an_error_to_act_on_and_an_archived_child_frees_its_slot() {
     insta::assert_snapshot!(play_team(tree,
         r#"
         message "go"
+        ---
         answer tool create_agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "spinner", "task": "spin too"}
         answer text "one"
         @1 answer text "spun"
@@ -215,12 +184,7 @@ fn the_limit_is_an_error_to_act_on_and_an_archived_child_frees_its_slot() {
         answer tool create_agent {"agent": "spinner", "task": "spin again"}
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool create_agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "spinner", "task": "spin too"}
       note delegated create_agent {"agent":"spinner","task":"spin"}
       note delegated create_agent.2 {"agent":"spinner","task":"spin too"}
@@ -310,6 +274,7 @@ fn an_interrupt_of_all_stops_every_thread_and_files_the_mail() {
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool Agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}; tool create_agent {"agent": "self", "task": "weave"}
         @3 answer text "woven"
         @1 answer tool look_up
@@ -317,12 +282,7 @@ fn an_interrupt_of_all_stops_every_thread_and_files_the_mail() {
         message "hello"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool Agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}; tool create_agent {"agent": "self", "task": "weave"}
       note delegated Agent {"agent":"spinner","task":"spin"}
       note delegated create_agent {"agent":"dyer","task":"dye"}
@@ -385,6 +345,7 @@ fn an_interrupted_child_answers_who_waits_and_nobody_else() {
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool Agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}
         interrupt child2
         @1 answer tool look_up
@@ -393,12 +354,7 @@ fn an_interrupted_child_answers_who_waits_and_nobody_else() {
         interrupt unknown
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool Agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}
       note delegated Agent {"agent":"spinner","task":"spin"}
       note delegated create_agent {"agent":"dyer","task":"dye"}
@@ -449,28 +405,14 @@ fn an_interrupted_child_answers_who_waits_and_nobody_else() {
 fn an_interrupted_coordinator_waits_no_more_and_gets_the_report_as_mail() {
     insta::assert_snapshot!(play(
         r#"
-        message "go"
-        answer tool Agent {"agent": "spinner", "task": "spin"}
+        given spinner is waited for
+        ---
         @1 answer tool send_to_parent {"message": "half"}
         interrupt primary
         @1 answer text "spun"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool Agent {"agent": "spinner", "task": "spin"}
-      note delegated Agent {"agent":"spinner","task":"spin"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      = running, ask@1
+    --- running, ask@1
     > @1 answer tool send_to_parent {"message": "half"}
       @1 note delegated send_to_parent {"message":"half"}
       @1 span.model_request_end ask answered
@@ -500,6 +442,7 @@ fn a_crash_leaves_waits_and_mail_as_they_are() {
     insta::assert_snapshot!(play(
         r#"
         message "go"
+        ---
         answer tool Agent {"agent": "spinner", "task": "spin"}; tool bash
         begins bash
         @1 answer tool bash
@@ -509,12 +452,7 @@ fn a_crash_leaves_waits_and_mail_as_they_are() {
         answer text "done"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool Agent {"agent": "spinner", "task": "spin"}; tool bash
       note delegated Agent {"agent":"spinner","task":"spin"}
       agent.tool_use bash {} allowed
@@ -563,59 +501,18 @@ fn a_crash_leaves_waits_and_mail_as_they_are() {
 fn the_session_ends_its_children_first_and_cancels_their_mail() {
     insta::assert_snapshot!(play(
         r#"
-        message "go"
-        answer tool create_agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}
+        given spinner and dyer work
         @1 answer tool look_up
         @2 answer text "dyed"
         answer text "ok"
+        ---
         answer text "still ok"
         archive
         interrupt child1
         archive child1
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool create_agent {"agent": "spinner", "task": "spin"}; tool create_agent {"agent": "dyer", "task": "dye"}
-      note delegated create_agent {"agent":"spinner","task":"spin"}
-      note delegated create_agent.2 {"agent":"dyer","task":"dye"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      note settled create_agent "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
-      session.thread_created child2
-      agent.thread_message_sent to child2 to dyer "dye"
-      @2 session.thread_status_running child2
-      @2 agent.thread_message_received from primary from weaver "dye" as task
-      @2 span.model_request_start ask
-      note settled create_agent.2 "{\"thread_id\":\"child2\",\"agent\":\"dyer\",\"status\":\"running\"}"
-      span.model_request_start ask.2
-      = running, ask.2, ask@1, ask@2
-    > @1 answer tool look_up
-      @1 agent.custom_tool_use look_up {}
-      @1 span.model_request_end ask answered
-      @1 session.thread_status_idle child1 requires_action look_up
-      = running, ask.2, ask@2
-    > @2 answer text "dyed"
-      @2 agent.message "dyed"
-      @2 span.model_request_end ask answered
-      @2 agent.thread_message_sent to primary "dyed"
-      @2 session.thread_status_idle child2 end_turn
-      note queued "dyed"
-      = running, ask.2, 1 queued
-    > answer text "ok"
-      agent.message "ok"
-      span.model_request_end ask.2 answered
-      agent.thread_message_received from child2 from dyer "dyed" as letter (was queued)
-      span.model_request_start ask.3
-      = running, ask.3
+    --- running, ask.3
     > answer text "still ok"
       agent.message "still ok"
       span.model_request_end ask.3 answered
@@ -643,6 +540,7 @@ fn threads_lie_deeper_where_the_server_lets_them() {
     insta::assert_snapshot!(play_deep(tree,
         r#"
         message "go"
+        ---
         answer tool Agent {"agent": "spinner", "task": "spin"}
         @1 answer tool Agent {"agent": "helper", "task": "help"}
         @2 answer tool create_agent {"agent": "helper", "task": "deeper"}
@@ -651,12 +549,7 @@ fn threads_lie_deeper_where_the_server_lets_them() {
         answer text "ok"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool Agent {"agent": "spinner", "task": "spin"}
       note delegated Agent {"agent":"spinner","task":"spin"}
       span.model_request_end ask answered
@@ -721,48 +614,12 @@ fn nothing_stands_behind_the_deletion() {
         answer text "started"
         @1 answer text "spun"
         answer text "done"
+        ---
         delete
         archive child1
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > answer tool create_agent {"agent": "spinner", "task": "spin"}
-      note delegated create_agent {"agent":"spinner","task":"spin"}
-      span.model_request_end ask answered
-      session.thread_created child1
-      agent.thread_message_sent to child1 to spinner "spin"
-      @1 session.thread_status_running child1
-      @1 agent.thread_message_received from primary from weaver "spin" as task
-      @1 span.model_request_start ask
-      note settled create_agent "{\"thread_id\":\"child1\",\"agent\":\"spinner\",\"status\":\"running\"}"
-      span.model_request_start ask.2
-      = running, ask.2, ask@1
-    > answer text "started"
-      agent.message "started"
-      span.model_request_end ask.2 answered
-      session.thread_status_idle primary end_turn
-      = running, ask@1
-    > @1 answer text "spun"
-      @1 agent.message "spun"
-      @1 span.model_request_end ask answered
-      @1 agent.thread_message_sent to primary "spun"
-      @1 session.thread_status_idle child1 end_turn
-      session.thread_status_running primary
-      agent.thread_message_received from child1 from spinner "spun" as letter
-      span.model_request_start ask.3
-      = running, ask.3
-    > answer text "done"
-      agent.message "done"
-      span.model_request_end ask.3 answered
-      session.thread_status_idle primary end_turn
-      session.usage 40 in, 20 out, 4.0 s
-      session.status_idle end_turn
-      = idle, end_turn
+    --- idle, end_turn
     > delete
       session.deleted
       = idle, end_turn

@@ -32,15 +32,11 @@ fn neighbouring_texts_are_one_message() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer text "a"; text "b"; thinking; text "c"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer text "a"; text "b"; thinking; text "c"
       agent.message "a" "b"
       agent.thinking
@@ -58,18 +54,14 @@ fn a_message_that_comes_while_a_model_is_asked_goes_on_without_an_idle() {
     insta::assert_snapshot!(play(
         r#"
         message "one"
+        ---
         message "two"
         message "three"
         answer text "to one"
         answer text "to both"
         "#
     ), @r#"
-    > message "one"
-      session.status_running
-      session.thread_status_running primary
-      user.message "one"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > message "two"
       note queued "two"
       = running, ask, 1 queued
@@ -99,20 +91,13 @@ fn a_message_that_comes_before_a_call_is_taken_after_its_result() {
         r#"
         message "one"
         message "two"
+        ---
         answer tool look_up {"q": 1}
         result look_up "found"
         answer text "done"
         "#
     ), @r#"
-    > message "one"
-      session.status_running
-      session.thread_status_running primary
-      user.message "one"
-      span.model_request_start ask
-      = running, ask
-    > message "two"
-      note queued "two"
-      = running, ask, 1 queued
+    --- running, ask, 1 queued
     > answer tool look_up {"q": 1}
       agent.custom_tool_use look_up {"q":1}
       span.model_request_end ask answered
@@ -206,17 +191,13 @@ fn a_refused_turn_rests_on_refusal_and_calls_nothing() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer text "no"; tool look_up; refusal
         message "please"
         answer text "well"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer text "no"; tool look_up; refusal
       agent.message "no"
       span.model_request_end ask refused
@@ -245,15 +226,11 @@ fn a_text_that_meets_the_output_limit_ends_the_turn() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer text "a long"; max_tokens
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer text "a long"; max_tokens
       agent.message "a long"
       span.model_request_end ask answered
@@ -269,18 +246,14 @@ fn a_paused_turn_is_asked_again_and_takes_what_is_queued() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer text "half"; pause
         message "more"
         answer pause
         answer text "whole"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer text "half"; pause
       agent.message "half"
       span.model_request_end ask paused
@@ -310,16 +283,11 @@ fn a_full_queue_refuses_the_next_message() {
         r#"
         message "first"
         repeat 1000 message "m"
+        ---
         message "one too many"
         "#
     ), @r#"
-    > message "first"
-      session.status_running
-      session.thread_status_running primary
-      user.message "first"
-      span.model_request_start ask
-      = running, ask
-    > 1000 times message "m"
+    --- running, ask, 1000 queued
     > message "one too many"
       refused: the session's queue is full (1000 events or 32 MiB); wait until the agent has taken some
     "#);
@@ -330,6 +298,7 @@ fn a_queue_that_is_heavy_enough_is_full() {
     insta::assert_snapshot!(play(
         r#"
         message "first"
+        ---
         message big 17
         message big 15
         message "x"
@@ -337,12 +306,7 @@ fn a_queue_that_is_heavy_enough_is_full() {
         message "x"
         "#
     ), @r#"
-    > message "first"
-      session.status_running
-      session.thread_status_running primary
-      user.message "first"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > message big 17
       note queued (17825792 characters)
       = running, ask, 1 queued
@@ -370,18 +334,13 @@ fn the_runaway_guard_ends_a_turn_and_a_message_goes_on() {
         r#"
         message "go"
         repeat 199 answer tool nope
+        ---
         answer tool nope
         message "again"
         answer text "ok"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > 199 times answer tool nope
+    --- running, ask.200
     > answer tool nope
       agent.tool_use nope.200 {} denied
       span.model_request_end ask.200 answered
@@ -413,19 +372,14 @@ fn the_runaway_guard_does_not_strand_a_message() {
         r#"
         message "go"
         repeat 199 answer tool nope
+        ---
         fail overloaded
         message "wait"
         woke
         answer text "ok"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
-    > 199 times answer tool nope
+    --- running, ask.200
     > fail overloaded
       span.model_request_end ask.200 failed error
       session.error model_overloaded_error, retrying: "it failed"

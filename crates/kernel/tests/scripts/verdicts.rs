@@ -46,26 +46,14 @@ fn an_asked_call_waits_for_a_verdict_and_then_runs() {
 fn a_denied_call_is_answered_after_a_new_running_pair_with_the_message() {
     insta::assert_snapshot!(play(
         r#"
-        message "hi"
-        answer tool write
+        given write is asked about
+        ---
         deny write "not there"
         answer tool write
         deny write.2
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
-    > answer tool write
-      agent.tool_use write {} asked
-      span.model_request_end ask answered
-      session.thread_status_idle primary requires_action write
-      session.usage 10 in, 5 out, 1.0 s
-      session.status_idle requires_action write
-      = idle, requires_action write
+    --- idle, requires_action write
     > deny write "not there"
       user.tool_confirmation write deny "not there"
       session.status_running
@@ -95,6 +83,7 @@ fn nothing_confirmed_runs_until_the_last_is_settled() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool write; tool edit; tool write
         allow edit
         deny write.2 "no"
@@ -103,12 +92,7 @@ fn nothing_confirmed_runs_until_the_last_is_settled() {
         ran edit "second"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool write; tool edit; tool write
       agent.tool_use write {} asked
       agent.tool_use edit {} asked
@@ -151,6 +135,7 @@ fn the_three_kinds_of_tools_in_one_answer() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool bash; tool look_up; tool write; tool grep
         ran bash "allowed ones wait too"
         begins bash
@@ -163,12 +148,7 @@ fn the_three_kinds_of_tools_in_one_answer() {
         ran write "written"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool bash; tool look_up; tool write; tool grep
       agent.tool_use bash {} allowed
       agent.custom_tool_use look_up {}
@@ -217,6 +197,7 @@ fn what_waits_for_a_verdict_runs_in_the_order_given_also_when_it_is_denied() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool read; tool write; tool glob; tool bash
         allow again read
         deny write " not there "
@@ -225,12 +206,7 @@ fn what_waits_for_a_verdict_runs_in_the_order_given_also_when_it_is_denied() {
         ran bash "c"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool read; tool write; tool glob; tool bash
       agent.tool_use read {} allowed
       agent.tool_use write {} asked
@@ -267,6 +243,7 @@ fn a_second_verdict_is_recorded_and_changes_nothing() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool write; tool write
         deny write "no"
         allow again write
@@ -277,12 +254,7 @@ fn a_second_verdict_is_recorded_and_changes_nothing() {
         allow again write.2
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool write; tool write
       agent.tool_use write {} asked
       agent.tool_use write.2 {} asked
@@ -341,6 +313,7 @@ fn answers_of_the_wrong_kind_are_refused() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         answer tool write; tool look_up
         again write "not yours"
         allow again look_up
@@ -353,12 +326,7 @@ fn answers_of_the_wrong_kind_are_refused() {
         allow again bash
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool write; tool look_up
       agent.tool_use write {} asked
       agent.custom_tool_use look_up {}
@@ -401,6 +369,7 @@ fn in_an_earlier_log_an_allowed_call_beside_an_asked_one_has_run() {
     insta::assert_snapshot!(play(
         r#"
         message "hi"
+        ---
         earlier answer tool write; tool bash; tool bash
         recovered
         ran bash.2 "third"
@@ -408,12 +377,7 @@ fn in_an_earlier_log_an_allowed_call_beside_an_asked_one_has_run() {
         ran write "written"
         "#
     ), @r#"
-    > message "hi"
-      session.status_running
-      session.thread_status_running primary
-      user.message "hi"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > earlier answer tool write; tool bash; tool bash
       agent.tool_use write {} asked
       agent.tool_use bash {} allowed
@@ -447,6 +411,7 @@ fn a_child_that_asks_holds_what_is_allowed_and_delegates_at_once() {
         Tree::default(),
         r#"
         message "go"
+        ---
         answer tool bash; tool write; tool Agent {"agent": "spinner", "task": "spin"}
         @1 answer tool bash; tool write
         allow write
@@ -454,12 +419,7 @@ fn a_child_that_asks_holds_what_is_allowed_and_delegates_at_once() {
         @1 ran bash "a"
         "#
     ), @r#"
-    > message "go"
-      session.status_running
-      session.thread_status_running primary
-      user.message "go"
-      span.model_request_start ask
-      = running, ask
+    --- running, ask
     > answer tool bash; tool write; tool Agent {"agent": "spinner", "task": "spin"}
       agent.tool_use bash {} allowed
       agent.tool_use write {} asked
