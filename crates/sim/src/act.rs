@@ -1,114 +1,12 @@
-//! Everything that can be done to a session, and what the law says of it in each state.
+//! Everything that can be done to a thread, where it can be done, and what the law says of it.
 
-use kernel::Session;
-use kernel::call::{Call, State as CallState};
-use kernel::thread::{Doing, Stop};
-
-macro_rules! names {
-    ($(#[$doc:meta])* $of:ident { $($(#[$each:meta])* $variant:ident $name:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum $of { $($(#[$each])* $variant,)* }
-
-        impl $of {
-            /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// Its name in the table.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-pub(crate) use names;
+use crate::size::Size;
+use crate::state::{Role, State, names};
+use crate::team::reading::{Printed, Reading, Thread};
 
 names! {
-    /// What a session is doing, as the coverage table tells states apart.
-    State {
-        /// It rests; its last turn ended.
-        Idle "idle end_turn",
-        /// It rests; the model declined.
-        Refused "idle refusal",
-        /// It rests; the model could not be asked.
-        Exhausted "idle exhausted",
-        /// A model is asked.
-        Asking "asking",
-        /// A model is asked and messages wait.
-        AskingQueued "asking, queued",
-        /// One call waits for the client's answer.
-        Calling "calling",
-        /// More than one does.
-        CallingMore "calling, many",
-        /// Calls wait for a person's verdict.
-        Asked "asked",
-        /// Calls wait for a verdict, and others for an answer.
-        AskedCalling "asked, calling",
-        /// Calls wait for the client and messages wait for them.
-        CallingQueued "calling, queued",
-        /// A tool runs, and nothing needs the client.
-        Running "running",
-        /// A tool runs, and other calls wait for the client's answer.
-        RunningCalling "running, calling",
-        /// A tool runs and messages wait.
-        RunningQueued "running, queued",
-        /// A retry waits for its time.
-        Waiting "waiting",
-        /// A retry waits, and messages too.
-        WaitingQueued "waiting, queued",
-        /// It is archived.
-        Archived "archived",
-        /// It is deleted.
-        Deleted "deleted",
-    }
-}
-
-names! {
-    /// What can be done.
+    /// What can be done. Most are done to one thread.
     Act {
-        /// A client speaks.
-        Message "message",
-        /// Twice in one request.
-        TwoMessages "message message",
-        /// A client answers one open call.
-        Result "result",
-        /// A client answers and confirms all that waits for it, in one request.
-        AllResults "all results",
-        /// A client answers a call as it has before, or one that the server closed.
-        ResultAgain "result again",
-        /// A client answers a call otherwise than before.
-        ResultOther "result other",
-        /// A client answers a call that was never made.
-        ResultUnknown "result unknown",
-        /// A client answers a call that the server runs.
-        ResultNotYours "result not yours",
-        /// A person lets a call run.
-        Allow "allow",
-        /// A person refuses a call, with or without a reason.
-        Deny "deny",
-        /// A person says something else of a call than before.
-        VerdictAgain "verdict again",
-        /// A person confirms a call that nobody asked about.
-        ConfirmUnasked "confirm unasked",
-        /// A person confirms a call that was never made.
-        ConfirmUnknown "confirm unknown",
-        /// A client stops everything.
-        Interrupt "interrupt",
-        /// A client stops the primary thread by name.
-        InterruptNamed "interrupt named",
-        /// A client stops a thread that does not exist.
-        InterruptUnknown "interrupt unknown",
-        /// Stop, and speak, in one request.
-        InterruptMessage "interrupt message",
-        /// Speak, and stop, in one request.
-        MessageInterrupt "message interrupt",
-        /// Answer one open call, and stop, in one request.
-        ResultInterrupt "result interrupt",
-        /// Let one call run, and stop, in one request.
-        VerdictInterrupt "verdict interrupt",
-        /// Some of the above in one request.
-        Mixed "mixed",
         /// The model says one thing.
         Text "answer text",
         /// It thinks and says several.
@@ -116,19 +14,33 @@ names! {
         /// It says nothing.
         Nothing "answer nothing",
         /// It calls tools of the client's.
-        Tools "answer tools",
-        /// It calls built-in tools, also some that are off.
+        Customs "answer customs",
+        /// It calls built-in tools.
         Builtins "answer built-ins",
-        /// It calls a tool that does not exist.
-        UnknownTool "answer unknown tool",
-        /// Its call is cut off.
-        CutTool "answer cut tool",
-        /// It calls tools of all kinds, good and bad.
-        MixedTools "answer mixed tools",
+        /// It calls a tool that it does not have.
+        Unknown "answer unknown",
+        /// A call is cut off.
+        Cut "answer cut",
+        /// It makes children.
+        Create "create_agent",
+        /// It makes children and waits.
+        Agent "Agent",
+        /// It writes to a child.
+        Send "send_to_agent",
+        /// It lists its children.
+        List "list_agents",
+        /// It writes to its parent.
+        Report "send_to_parent",
+        /// It calls a delegation tool wrongly.
+        Wrong "wrong errand",
+        /// Such a call is cut off.
+        CutErrand "cut errand",
+        /// Calls of all kinds.
+        Mixed "answer mixed",
         /// It declines.
         Refusal "answer refusal",
         /// It meets the output limit in a text.
-        MaxTokens "answer max_tokens",
+        MaxTokens "max_tokens",
         /// It pauses.
         Pause "answer pause",
         /// It fails; it may be tried again.
@@ -139,13 +51,13 @@ names! {
         FailNamed "refused, named",
         /// An answer to a request that is gone.
         StaleAnswer "stale answer",
-        /// A failure of a request that is gone.
+        /// A failure of one.
         StaleFailure "stale failure",
         /// A tool has run.
         Ran "ran",
         /// The outcome of a call that is open and does not run.
         RanEarly "ran early",
-        /// The outcome of a call that is gone, or was never made.
+        /// The outcome of a call that is gone.
         RanStale "stale ran",
         /// The time of a retry has come.
         Wake "wake",
@@ -153,30 +65,65 @@ names! {
         WakeEarly "wake too early",
         /// A wake that nobody waits for.
         WakeStale "stale wake",
+        /// A client answers an open call.
+        Result "result",
+        /// A person lets a call run.
+        Allow "allow",
+        /// A person refuses it.
+        Deny "deny",
+        /// A client answers a call as before, or one that the server closed.
+        ResultAgain "result again",
+        /// A client answers a call otherwise than before.
+        ResultOther "result other",
+        /// A person says something of a call again.
+        VerdictAgain "verdict again",
+        /// A client answers a call that is not its own.
+        NotYours "result not yours",
+        /// A person confirms a call that nobody asked about.
+        Unasked "confirm unasked",
+        /// A client stops this thread.
+        Interrupt "interrupt",
+        /// It answers a call, and stops this thread, in one request.
+        ResultInterrupt "result interrupt",
+        /// A person lets one run, and stops everything, in one request.
+        VerdictInterrupt "verdict interrupt",
+        /// It stops this thread, and the primary, in one request.
+        InterruptBoth "interrupt twice",
+        /// The owner archives this thread.
+        Archive "archive thread",
+        /// A client speaks.
+        Message "message",
+        /// It speaks twice.
+        Messages "messages",
+        /// It answers all that waits for it.
+        AllResults "all results",
+        /// It stops everything.
+        InterruptAll "interrupt all",
+        /// It stops a thread that does not exist.
+        InterruptUnknown "interrupt unknown",
+        /// Stop everything, and speak.
+        InterruptMessage "stop, message",
+        /// Speak, and stop everything.
+        MessageInterrupt "message, stop",
+        /// Anything in one request.
+        Any "mixed request",
+        /// A client answers a call that was never made.
+        ResultUnknown "result unknown",
+        /// A person confirms one.
+        ConfirmUnknown "confirm unknown",
+        /// The owner archives a thread that does not exist.
+        ArchiveUnknown "archive unknown",
         /// The power goes and another follower takes over.
         Crash "crash, recovered",
         /// A new title.
         Rename "update title",
         /// Other tools.
         Retool "update tools",
-        /// Archive.
-        Archive "archive",
-        /// Delete.
-        Delete "delete",
+        /// The owner archives the session.
+        ArchiveSession "archive session",
+        /// The owner deletes it.
+        Delete "delete session",
     }
-}
-
-/// What the law says of an act in a state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Law {
-    /// It cannot be done there: nothing of the kind is under way.
-    Impossible,
-    /// It happens.
-    Accepted,
-    /// It is refused.
-    Refused,
-    /// It depends on more than the state.
-    Either,
 }
 
 /// What was done with an input.
@@ -188,148 +135,162 @@ pub enum Verdict {
     Refused,
 }
 
-impl State {
-    /// The state of a session.
-    pub fn of(session: &Session) -> Self {
-        if session.deleted_at.is_some() {
-            return Self::Deleted;
-        }
-        let Some(thread) = session.primary() else { return Self::Idle };
-        let queued = !thread.queue.is_empty();
-        match &thread.doing {
-            Doing::Resting(Stop::EndTurn) => Self::Idle,
-            Doing::Resting(Stop::Refused(_)) => Self::Refused,
-            Doing::Resting(Stop::Exhausted) => Self::Exhausted,
-            Doing::Due | Doing::Asking(..) if queued => Self::AskingQueued,
-            Doing::Due | Doing::Asking(..) => Self::Asking,
-            Doing::Calling(calls) => Self::calling(calls, queued),
-            Doing::Waiting(_) if queued => Self::WaitingQueued,
-            Doing::Waiting(_) => Self::Waiting,
-            Doing::Ended(_) => Self::Archived,
-        }
-    }
-
-    fn calling(calls: &[Call], queued: bool) -> Self {
-        let asked = calls.iter().any(|call| matches!(call.state, CallState::Asked(_)));
-        let customs = calls.iter().filter(|call| call.state == CallState::Client).count();
-        let runs = calls.iter().any(|call| call.state.running().is_some());
-        match (runs, queued) {
-            (true, true) => Self::RunningQueued,
-            (true, false) if customs > 0 => Self::RunningCalling,
-            (true, false) => Self::Running,
-            (false, true) => Self::CallingQueued,
-            (false, false) if asked && customs > 0 => Self::AskedCalling,
-            (false, false) if asked => Self::Asked,
-            (false, false) if customs > 1 => Self::CallingMore,
-            (false, false) => Self::Calling,
-        }
-    }
-
-    /// Whether a model is being asked.
-    pub const fn asks(self) -> bool {
-        matches!(self, Self::Asking | Self::AskingQueued)
-    }
-
-    /// Whether only the client can act.
-    pub const fn calls(self) -> bool {
-        matches!(self, Self::Calling | Self::CallingMore | Self::CallingQueued)
-            || matches!(self, Self::Asked | Self::AskedCalling)
-    }
-
-    /// Whether a tool runs.
-    pub const fn runs(self) -> bool {
-        matches!(self, Self::Running | Self::RunningCalling | Self::RunningQueued)
-    }
-
-    /// Whether a person may be asked.
-    pub const fn asks_person(self) -> bool {
-        matches!(self, Self::Asked | Self::AskedCalling | Self::CallingQueued)
-    }
-
-    /// Whether a call may wait for the client's answer.
-    pub const fn asks_client(self) -> bool {
-        matches!(self, Self::Calling | Self::CallingMore | Self::AskedCalling | Self::CallingQueued)
-            || matches!(self, Self::RunningCalling | Self::RunningQueued)
-    }
-
-    /// Whether a retry waits.
-    pub const fn waits(self) -> bool {
-        matches!(self, Self::Waiting | Self::WaitingQueued)
-    }
-
-    /// Whether it works without the client.
-    pub const fn works(self) -> bool {
-        self.asks() || self.runs() || self.waits()
-    }
-
-    /// Whether a turn is under way.
-    pub const fn busy(self) -> bool {
-        self.works() || self.calls()
-    }
-
-    /// Whether it is over.
-    pub const fn over(self) -> bool {
-        matches!(self, Self::Archived | Self::Deleted)
-    }
+/// Whether a cell of the table must be lit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cell {
+    /// It cannot be done there.
+    Never,
+    /// It happens, but too seldom to ask for.
+    May,
+    /// It must have happened.
+    Must,
 }
 
 impl Act {
-    /// What the law says of this act in `state` (docs/rules.md 4).
-    pub const fn law(self, state: State) -> Law {
+    /// Whether a thread of this role may be in this state in such a life, and the act be done to it there.
+    pub fn cell(self, size: Size, role: Role, state: State) -> Cell {
+        if size.alone() {
+            let nobody = role == Role::Child || state.waits() || state.ended() || self.of_team();
+            return if nobody || !self.alone(state) { Cell::Never } else { Cell::Must };
+        }
+        let nobody = match role {
+            Role::Primary => state.ended(),
+            Role::Child => state == State::Exhausted || self.whole(),
+        };
+        if nobody || matches!(self, Self::ConfirmUnknown | Self::VerdictInterrupt) {
+            return Cell::Never;
+        }
+        // A child that leads children of its own is met in few lives.
+        let deep = role == Role::Child && (state.waits() || state.over() || state == State::RetryQueued);
+        // Of what needs the client in more than one way, each act is asked for of a thread alone.
+        let fine = matches!(state, State::CallingMore | State::AskedCalling | State::RunningCalling);
+        match self.in_team(role, state) {
+            Cell::Must if deep || fine || state == State::Deleted => Cell::May,
+            cell @ (Cell::Never | Cell::May | Cell::Must) => cell,
+        }
+    }
+
+    /// Whether it is done to the session, and not to one thread.
+    const fn whole(self) -> bool {
+        matches!(
+            self,
+            Self::Message | Self::Messages | Self::AllResults | Self::InterruptAll | Self::InterruptUnknown
+        ) || matches!(self, Self::InterruptMessage | Self::MessageInterrupt | Self::Any | Self::ResultUnknown)
+            || matches!(self, Self::ArchiveUnknown | Self::Crash | Self::Rename | Self::Retool)
+            || matches!(self, Self::ArchiveSession | Self::Delete)
+    }
+
+    /// Whether it needs more threads than one, or threads that may be more.
+    const fn of_team(self) -> bool {
+        matches!(self, Self::Create | Self::Agent | Self::Send | Self::List | Self::Report)
+            || matches!(self, Self::Wrong | Self::CutErrand | Self::InterruptBoth)
+            || matches!(self, Self::Archive | Self::ArchiveUnknown)
+    }
+
+    /// Whether the model of a thread is asked for it.
+    const fn answers(self) -> bool {
+        matches!(self, Self::Text | Self::Texts | Self::Nothing | Self::Customs | Self::Builtins)
+            || matches!(self, Self::Unknown | Self::Cut | Self::Wrong | Self::CutErrand | Self::Mixed)
+            || matches!(self, Self::Refusal | Self::MaxTokens | Self::Pause)
+            || matches!(self, Self::FailAgain | Self::FailForever | Self::FailNamed)
+    }
+
+    /// Whether it can be done to a thread alone in this state.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
+    const fn alone(self, state: State) -> bool {
         match self {
-            Self::Text
-            | Self::Texts
-            | Self::Nothing
-            | Self::Tools
-            | Self::Builtins
-            | Self::UnknownTool
-            | Self::CutTool
-            | Self::MixedTools
-            | Self::Refusal
-            | Self::MaxTokens
-            | Self::Pause
-            | Self::FailAgain
-            | Self::FailForever
-            | Self::FailNamed => only(state.asks(), Law::Accepted),
-            Self::Result | Self::ResultInterrupt => only(state.asks_client(), Law::Accepted),
-            Self::Allow | Self::Deny | Self::VerdictInterrupt => only(state.asks_person(), Law::Accepted),
-            Self::AllResults => only(state.asks_client() || state.asks_person(), Law::Accepted),
-            Self::Ran => only(state.runs(), Law::Accepted),
-            Self::RanEarly => only(state.calls() || state.runs(), Law::Refused),
-            Self::Wake => only(state.waits(), Law::Accepted),
-            Self::WakeEarly => only(state.waits(), Law::Refused),
+            _ if self.answers() => state.asks(),
+            Self::Result | Self::ResultInterrupt => state.asks_client(),
+            Self::Allow | Self::Deny | Self::VerdictInterrupt => state.asks_person(),
+            Self::AllResults => state.asks_client() || state.asks_person(),
+            Self::Ran => state.runs(),
+            Self::RanEarly => state.blocked() || state.runs(),
+            Self::Wake | Self::WakeEarly => state.retries(),
+            _ => true,
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
+    const fn in_team(self, role: Role, state: State) -> Cell {
+        let leads = if matches!(role, Role::Primary) { Cell::Must } else { Cell::May };
+        match self {
+            _ if self.answers() => only(state.asks(), Cell::Must),
+            Self::Create | Self::Agent | Self::Send | Self::List => only(state.asks(), leads),
+            Self::Report => only(state.asks() && matches!(role, Role::Child), Cell::Must),
+            Self::Ran if state.runs() => Cell::Must,
+            Self::Ran => only(state.waits(), Cell::May),
+            Self::RanEarly if state.blocked() => Cell::Must,
+            Self::Result | Self::ResultInterrupt if state.blocked() => {
+                if state.asks_client() {
+                    Cell::Must
+                } else {
+                    Cell::May
+                }
+            }
+            Self::Allow | Self::Deny if state.blocked() => {
+                if state.asks_person() {
+                    Cell::Must
+                } else {
+                    Cell::May
+                }
+            }
+            Self::RanEarly | Self::Result | Self::Allow | Self::Deny | Self::ResultInterrupt => {
+                only(state.waits() || state.runs(), Cell::May)
+            }
+            Self::Wake | Self::WakeEarly => only(state.retries(), Cell::Must),
+            Self::AllResults => only(!state.over(), Cell::May),
+            Self::ResultAgain | Self::ResultOther | Self::VerdictAgain => match state {
+                State::Idle | State::Asking | State::Ended => Cell::Must,
+                _ => Cell::May,
+            },
+            Self::Any | Self::InterruptBoth if state.over() => Cell::May,
+            _ => Cell::Must,
+        }
+    }
+
+    /// What the law says of it, by the reading, when it is done to this thread; `None` where that depends.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
+    pub(crate) fn law(self, reading: &Reading, thread: &Thread) -> Option<Verdict> {
+        let (yes, no) = (Some(Verdict::Accepted), Some(Verdict::Refused));
+        let unless = |refused: bool| if refused { no } else { yes };
+        let over = reading.over();
+        let session = reading.session();
+        let needs = matches!(session, Printed::Needs(_));
+        match self {
             Self::StaleAnswer
             | Self::StaleFailure
-            | Self::WakeStale
+            | Self::RanEarly
             | Self::RanStale
+            | Self::WakeEarly
+            | Self::WakeStale
+            | Self::NotYours
+            | Self::Unasked
             | Self::ResultOther
+            | Self::InterruptUnknown
             | Self::ResultUnknown
-            | Self::ResultNotYours
-            | Self::ConfirmUnasked
             | Self::ConfirmUnknown
-            | Self::InterruptUnknown => Law::Refused,
-            Self::Message | Self::TwoMessages | Self::MessageInterrupt => {
-                refused(state.over() || state.calls())
+            | Self::ArchiveUnknown => no,
+            Self::ResultAgain | Self::VerdictAgain | Self::Interrupt | Self::InterruptBoth => {
+                unless(over || thread.ended)
             }
-            Self::Mixed if state.over() => Law::Refused,
-            Self::Mixed => Law::Either,
-            Self::ResultAgain
-            | Self::VerdictAgain
-            | Self::Interrupt
-            | Self::InterruptNamed
-            | Self::InterruptMessage
-            | Self::Rename => refused(state.over()),
-            Self::Retool => refused(state.over() || state.works()),
-            Self::Archive | Self::Delete => refused(state.works() || matches!(state, State::Deleted)),
-            Self::Crash => Law::Accepted,
+            Self::Archive if reading.deleted => None,
+            Self::Archive if thread.parent.is_none() => no,
+            Self::Archive if thread.archived => yes,
+            Self::Archive => {
+                let tree = reading.tree(thread.id);
+                unless(tree.iter().any(|thread| reading.printed(*thread).busy()))
+            }
+            Self::Message | Self::Messages | Self::MessageInterrupt => unless(over || needs),
+            Self::InterruptAll | Self::InterruptMessage | Self::Rename => unless(over),
+            Self::Retool => unless(over || session.busy()),
+            Self::ArchiveSession | Self::Delete => unless(reading.deleted || session.busy()),
+            Self::Any if over => no,
+            Self::Any => None,
+            _ => yes,
         }
     }
 }
 
-const fn only(possible: bool, law: Law) -> Law {
-    if possible { law } else { Law::Impossible }
-}
-
-const fn refused(refused: bool) -> Law {
-    if refused { Law::Refused } else { Law::Accepted }
+const fn only(possible: bool, cell: Cell) -> Cell {
+    if possible { cell } else { Cell::Never }
 }

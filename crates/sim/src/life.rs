@@ -5,23 +5,22 @@ use std::time::Duration;
 
 use kernel::{Change, Input, Want};
 use protocol::parse::Given;
-use protocol::prompt::Failure;
+use protocol::prompt::Answer;
 use protocol::{EventId, Stamp, ThreadId, limits};
 
-use crate::act::{Act, Law, State, Verdict};
-use crate::client;
+use crate::act::{Act, Verdict};
 use crate::coverage::Coverage;
 use crate::dice::Dice;
-use crate::line::Line;
-use crate::model;
 use crate::mood::Mood;
 use crate::size::Size;
-use crate::world::{THREAD, World};
+use crate::state::{Role, State};
+use crate::team::line::Line;
+use crate::team::reading::Printed;
+use crate::world::{PRIMARY, World};
+use crate::{client, model, team};
 
-/// Steps that a session is given to come to rest once nobody disturbs it.
-const PATIENCE: u64 = 100;
-/// Steps before the end from which on a session may be archived or deleted.
-const CLOSING: u64 = 25;
+/// Steps that a session is given to come to rest once nobody disturbs it, and some more for what is queued.
+const PATIENCE: usize = 400;
 /// Steps that an ended session is still poked.
 const AFTERLIFE: u64 = 10;
 
@@ -49,152 +48,200 @@ pub struct Lived<L = Line> {
 /// The law that it broke.
 pub fn live(seed: u64, size: Size, coverage: &mut Coverage) -> Result<Lived, Box<Broken>> {
     let mut dice = Dice::new(seed);
-    let mood = Mood::of(&mut dice);
-    let messages = if dice.once_in(4) { 1 + dice.below(3) } else { 0 };
-    let opened = World::open(dice, messages, size.judged());
+    let mood = Mood::of(&mut dice, size);
+    let messages = if size.alone() && dice.once_in(4) { 1 + dice.below(3) } else { 0 };
+    let opened = World::open(dice, size, messages);
     let mut world = opened.map_err(|why| Box::new(Broken { why, log: Vec::new() }))?;
-    match steps(&mut world, mood, size, coverage) {
+    match steps(&mut world, mood, coverage) {
         Ok(()) => Ok(Lived { bodies: world.bodies().to_vec(), log: world.log }),
         Err(why) => Err(Box::new(Broken { why, log: world.log })),
     }
 }
 
-fn steps(world: &mut World, mood: Mood, size: Size, coverage: &mut Coverage) -> Result<(), String> {
+fn steps(world: &mut World, mood: Mood, coverage: &mut Coverage) -> Result<(), String> {
+    let size = world.size;
     let mut left = size.steps();
     while left > 0 {
         left -= 1;
         world.tick();
-        let state = State::of(&world.session);
-        if state.over() {
+        if world.reading.over() {
             left = left.min(AFTERLIFE);
         }
-        let weights = mood.weights(state, world.requests, size, left < CLOSING);
-        if let Some(act) = world.dice.weighted(&weights) {
-            step(world, state, act, coverage)?;
+        for _ in 0..size.tries() {
+            let Some((thread, act)) = choice(world, mood, left < size.closing()) else { break };
+            if step(world, thread, act, coverage)? {
+                break;
+            }
         }
     }
     rest(world)?;
     world.crash()
 }
 
-fn step(world: &mut World, state: State, act: Act, coverage: &mut Coverage) -> Result<(), String> {
-    let law = act.law(state);
-    let Some((input, at)) = input(world, act)? else {
-        let lawful = law == Law::Impossible || !client::able(world, act);
-        return if lawful { Ok(()) } else { Err(format!("able: {act:?} could not be done in {state:?}")) };
-    };
+/// What is done next, to which thread.
+fn choice(world: &mut World, mood: Mood, closing: bool) -> Option<(ThreadId, Act)> {
+    let mut acts: Vec<((ThreadId, Act), u64)> = Vec::new();
+    for thread in &world.reading.threads {
+        let what = (Role::of(thread), State::of(&world.reading, thread));
+        let weights = mood.weights(world.size, what, thread.requests, closing);
+        acts.extend(weights.map(|(act, weight)| ((thread.id, act), weight)));
+    }
+    world.dice.weighted(&acts)
+}
+
+/// Does it; false when there is nothing to do it to.
+fn step(world: &mut World, thread: ThreadId, act: Act, coverage: &mut Coverage) -> Result<bool, String> {
+    let Some(known) = world.reading.thread(thread) else { return Ok(false) };
+    let (role, state) = (Role::of(known), State::of(&world.reading, known));
+    let law = act.law(&world.reading, known);
+    let Some((input, at)) = input(world, thread, act)? else { return Ok(false) };
     let verdict = world.commit(input, at)?;
-    coverage.count(state, act, verdict);
-    let lawful = match law {
-        Law::Impossible => false,
-        Law::Accepted => verdict == Verdict::Accepted,
-        Law::Refused => verdict == Verdict::Refused,
-        Law::Either => true,
-    };
-    if lawful { Ok(()) } else { Err(format!("verdict: {act:?} in {state:?} was {verdict:?}")) }
+    coverage.count(role, state, act, verdict);
+    let lawful = law.is_none_or(|law| law == verdict);
+    if lawful { Ok(true) } else { Err(format!("verdict: {act:?} of {thread} in {state:?} was {verdict:?}")) }
 }
 
 /// Nobody disturbs the session any more: its wants are served and its calls answered until it rests.
 fn rest(world: &mut World) -> Result<(), String> {
-    world.judge_history()?;
-    for _ in 0..PATIENCE + world.session.queued().count() as u64 {
-        let state = State::of(&world.session);
-        let act = if state.asks() {
-            Act::Text
-        } else if state.waits() {
-            Act::Wake
-        } else if state.runs() {
-            Act::Ran
-        } else if state.calls() {
-            Act::AllResults
-        } else {
-            return if world.rests() || state.over() {
-                Ok(())
-            } else {
-                Err("rest: it only seems to rest".into())
-            };
+    world.judge_histories()?;
+    let queued: usize = world.reading.threads.iter().map(|thread| thread.queue.len()).sum();
+    for _ in 0..PATIENCE + queued {
+        let job = world.jobs.iter().next().cloned();
+        let needs = matches!(world.reading.session(), Printed::Needs(_));
+        let (thread, act) = match job {
+            Some(Want::Ask { thread, .. }) => (thread, Act::Text),
+            Some(Want::Run { thread, .. }) => (thread, Act::Ran),
+            Some(Want::Wake { thread, .. }) => (thread, Act::Wake),
+            None if needs && !world.reading.over() => (PRIMARY, Act::AllResults),
+            None => return rested(world),
         };
-        let Some((input, at)) = input(world, act)? else { return Err(format!("rest: stuck in {state:?}")) };
+        let Some((input, at)) = input(world, thread, act)? else {
+            return Err(format!("rest: stuck at {act:?}"));
+        };
         if world.commit(input, at)? == Verdict::Refused {
-            return Err(format!("rest: {act:?} was refused in {state:?}"));
+            return Err(format!("rest: {act:?} of {thread} was refused"));
         }
     }
     Err("rest: it never comes to rest".into())
 }
 
-/// The input that does `act`, and its time; `None` when there is nothing to do it to.
+/// Nothing is left undone in a session that rests.
+fn rested(world: &World) -> Result<(), String> {
+    if world.reading.over() {
+        return Ok(());
+    }
+    for thread in world.reading.threads.iter().filter(|thread| !thread.ended) {
+        let left = !thread.rests() || !thread.waits.is_empty() || !thread.queue.is_empty();
+        if left {
+            return Err(format!("rest: {} only seems to rest", thread.id));
+        }
+    }
+    Ok(())
+}
+
+/// The input that does `act` to this thread, and its time; `None` when there is nothing to do it to.
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
-pub(crate) fn input(world: &mut World, act: Act) -> Result<Option<(Input, Stamp)>, String> {
+pub(crate) fn input(world: &mut World, thread: ThreadId, act: Act) -> Result<Option<(Input, Stamp)>, String> {
     let now = world.now;
     let input = match act {
-        Act::Text
-        | Act::Texts
-        | Act::Nothing
-        | Act::Tools
-        | Act::Builtins
-        | Act::UnknownTool
-        | Act::CutTool
-        | Act::MixedTools
-        | Act::Refusal
-        | Act::MaxTokens
-        | Act::Pause
-        | Act::FailAgain
-        | Act::FailForever
-        | Act::FailNamed => {
-            let asked = world.asked();
-            asked.and_then(|(thread, request)| outcome(world, thread, request, act))
+        Act::FailAgain | Act::FailForever | Act::FailNamed => {
+            let asking = world.reading.thread(thread).and_then(|thread| thread.asking);
+            let named = if act == Act::FailNamed { world.named(thread) } else { Vec::new() };
+            let failure = match act {
+                Act::FailNamed => model::refusal(&mut world.dice),
+                _ => model::failure(&mut world.dice, act == Act::FailForever),
+            };
+            let (failure, attempts) = model::attempts(failure);
+            asking.map(|request| Input::Failed { thread, request, failure, named, attempts })
         }
-        Act::StaleAnswer | Act::StaleFailure => {
-            let (thread, request) = gone_request(world);
-            let act = if act == Act::StaleAnswer { Act::Text } else { Act::FailAgain };
-            outcome(world, thread, request, act)
+        Act::StaleAnswer => {
+            let request = gone_request(world, thread);
+            answer(world, thread, Act::Text).map(|answer| answered(thread, request, answer))
         }
-        Act::Ran => ran(world)?,
+        Act::StaleFailure => {
+            let request = gone_request(world, thread);
+            let (failure, attempts) = model::attempts(model::failure(&mut world.dice, false));
+            Some(Input::Failed { thread, request, failure, named: Vec::new(), attempts })
+        }
+        Act::Ran => {
+            let running: Vec<EventId> = world.jobs.iter().filter_map(|job| run(job, thread)).collect();
+            let Some(call) = world.dice.pick(&running).copied() else { return Ok(None) };
+            world.begin(call)?;
+            Some(gave(world, thread, call))
+        }
         Act::RanEarly => {
-            let waiting = world.waiting();
-            world.dice.pick(&waiting).copied().map(|call| began_or_gave(world, THREAD, call))
+            let early = world.early(thread);
+            world.dice.pick(&early).copied().map(|call| began_or_gave(world, thread, call))
         }
-        Act::RanStale => Some(gone_run(world)),
-        Act::Wake | Act::WakeEarly => return Ok(wake(world, act == Act::WakeEarly)),
+        Act::RanStale => Some(gone_run(world, thread)),
+        Act::Wake | Act::WakeEarly => return Ok(wake(world, thread, act == Act::WakeEarly)),
         Act::WakeStale => {
-            let (thread, until) = gone_wake(world);
+            let until = gone_wake(world, thread);
             return Ok(Some((Input::Woke { thread, until }, now.max(until))));
         }
         Act::Crash => {
             world.crash()?;
             Some(Input::Recovered)
         }
-        Act::Rename => Some(rename(world)),
-        Act::Retool => Some(Input::Update(world.other_tools())),
-        Act::Archive => Some(Input::Archive),
+        Act::Rename => Some(Input::Update(world.voice.rename(&mut world.dice))),
+        Act::Retool => {
+            let tools = Given::Value(world.other_kit().tools());
+            Some(Input::Update(Change { title: Given::Absent, metadata: Given::Absent, tools }))
+        }
+        Act::Archive => Some(Input::ArchiveThread { thread }),
+        Act::ArchiveUnknown => Some(Input::ArchiveThread { thread: client::NOBODY }),
+        Act::ArchiveSession => Some(Input::Archive),
         Act::Delete => Some(Input::Delete),
-        _ => client::said(world, act).map(|events| Input::Client { events, made: BTreeMap::new() }),
+        _ => {
+            let asking = world.reading.thread(thread).and_then(|thread| thread.asking);
+            match asking.and_then(|request| Some((request, answer(world, thread, act)?))) {
+                Some((request, answer)) => Some(answered(thread, request, answer)),
+                None => client::said(world, thread, act)
+                    .map(|events| Input::Client { events, made: BTreeMap::new() }),
+            }
+        }
     };
     Ok(input.map(|input| (input, now)))
 }
 
-/// A request that is over, or that never was.
-fn gone_request(world: &mut World) -> (ThreadId, EventId) {
+const fn answered(thread: ThreadId, request: EventId, answer: Answer) -> Input {
+    Input::Answered { thread, request, answer, attempts: limits::ATTEMPTS }
+}
+
+/// What the model of a thread answers; `None` for an act that is no answer.
+fn answer(world: &mut World, thread: ThreadId, act: Act) -> Option<Answer> {
+    if world.size.alone() {
+        let kit = world.kit_of(thread);
+        return model::answer(&mut world.dice, act, &kit);
+    }
+    team::model::answer(world, thread, act)
+}
+
+/// A request of this thread that is over, or that never was.
+fn gone_request(world: &mut World, thread: ThreadId) -> EventId {
     let newest = world.gone.iter().rev().find_map(|job| match job {
-        Want::Ask { thread, request } => Some((*thread, *request)),
-        Want::Run { .. } | Want::Wake { .. } => None,
+        Want::Ask { thread: own, request } if *own == thread => Some(*request),
+        Want::Ask { .. } | Want::Run { .. } | Want::Wake { .. } => None,
     });
-    let never = (THREAD, EventId::minted(u128::from(world.dice.bits()) << 40, 0));
-    newest.filter(|_| !world.dice.once_in(4)).unwrap_or(never)
+    // Another thread's open request is none of this one's.
+    let other =
+        world.reading.threads.iter().filter(|other| other.id != thread).find_map(|other| other.asking);
+    let never = EventId::minted(u128::from(world.dice.bits()) << 40, 0);
+    if world.size.alone() && newest.is_none() {
+        return never;
+    }
+    match world.dice.below(4) {
+        0 => never,
+        1 => other.or(newest).unwrap_or(never),
+        _ => newest.unwrap_or(never),
+    }
 }
 
-/// The outcome of one of the tools that run.
-fn ran(world: &mut World) -> Result<Option<Input>, String> {
-    let running: Vec<EventId> = world.jobs.iter().filter_map(run).collect();
-    let Some(call) = world.dice.pick(&running).copied() else { return Ok(None) };
-    world.begin(call)?;
-    Ok(Some(gave(world, THREAD, call)))
-}
-
-const fn run(job: &Want) -> Option<EventId> {
+/// The call of this thread that a job runs.
+fn run(job: &Want, thread: ThreadId) -> Option<EventId> {
     match job {
-        Want::Run { call, .. } => Some(*call),
-        Want::Ask { .. } | Want::Wake { .. } => None,
+        Want::Run { thread: own, call, .. } if *own == thread => Some(*call),
+        Want::Run { .. } | Want::Ask { .. } | Want::Wake { .. } => None,
     }
 }
 
@@ -203,75 +250,48 @@ fn gave(world: &mut World, thread: ThreadId, call: EventId) -> Input {
     Input::Ran { thread, call, content, is_error: world.dice.once_in(4) }
 }
 
-/// The outcome of a call that may not run, or its beginning.
+/// The outcome of a call that may not run; of a thread alone now and then its beginning.
 fn began_or_gave(world: &mut World, thread: ThreadId, call: EventId) -> Input {
-    if world.dice.once_in(3) { Input::Begins { thread, call } } else { gave(world, thread, call) }
+    let begins = world.size.alone() && world.dice.once_in(3);
+    if begins { Input::Begins { thread, call } } else { gave(world, thread, call) }
 }
 
 /// The outcome, or the beginning, of a run that nobody wants: it is over, its thread is another, or it never
 /// was.
-fn gone_run(world: &mut World) -> Input {
-    let newest = world.gone.iter().rev().find_map(run);
-    let answered = world.desk.all().iter().rev().find(|call| call.answered).map(|call| call.id);
-    let running = world.jobs.iter().find_map(run);
-    let never = EventId::minted(u128::from(world.dice.bits()) << 40, 0);
-    match world.dice.below(4) {
-        0 => began_or_gave(world, THREAD, never),
-        1 => began_or_gave(world, THREAD, answered.unwrap_or(never)),
-        2 => began_or_gave(world, ThreadId::from_bits(8), running.unwrap_or(never)),
-        _ => began_or_gave(world, THREAD, newest.unwrap_or(never)),
-    }
-}
-
-fn gone_wake(world: &mut World) -> (ThreadId, Stamp) {
-    let newest = world.gone.iter().rev().find_map(|job| match job {
-        Want::Wake { thread, at } => Some((*thread, *at)),
-        Want::Ask { .. } | Want::Run { .. } => None,
+fn gone_run(world: &mut World, thread: ThreadId) -> Input {
+    let desk = world.reading.thread(thread).map(|thread| &thread.desk);
+    let answered =
+        desk.and_then(|desk| desk.all().iter().rev().find(|call| call.answered)).map(|call| call.id);
+    let newest = world.gone.iter().rev().find_map(|job| run(job, thread));
+    let running = world.jobs.iter().find_map(|job| run(job, thread));
+    let others = world.jobs.iter().find_map(|job| match job {
+        Want::Run { thread: own, call, .. } if *own != thread => Some(*call),
+        Want::Run { .. } | Want::Ask { .. } | Want::Wake { .. } => None,
     });
-    let never = (THREAD, world.now.after(Duration::from_micros(1)));
-    newest.unwrap_or(never)
+    let never = EventId::minted(u128::from(world.dice.bits()) << 40, 0);
+    let team = [(thread, None), (thread, others), (thread, answered)];
+    let alone = [(thread, None), (thread, answered), (client::NOBODY, running), (thread, newest)];
+    let runs: &[(ThreadId, Option<EventId>)] = if world.size.alone() { &alone } else { &team };
+    let (thread, call) = world.dice.pick(runs).copied().unwrap_or((thread, None));
+    began_or_gave(world, thread, call.unwrap_or(never))
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
-fn outcome(world: &mut World, thread: ThreadId, request: EventId, act: Act) -> Option<Input> {
-    let named = if act == Act::FailNamed { world.named() } else { Vec::new() };
-    let dice = &mut world.dice;
-    let failed = |failure: Failure| {
-        let (failure, attempts) = model::attempts(failure);
-        Some(Input::Failed { thread, request, failure, named, attempts })
-    };
-    match act {
-        Act::FailAgain => failed(model::failure(dice, false)),
-        Act::FailForever => failed(model::failure(dice, true)),
-        Act::FailNamed => failed(model::refusal(dice)),
-        _ => {
-            let answer = model::answer(dice, act, &world.kit)?;
-            Some(Input::Answered { thread, request, answer, attempts: limits::ATTEMPTS })
-        }
-    }
+fn gone_wake(world: &World, thread: ThreadId) -> Stamp {
+    let newest = world.gone.iter().rev().find_map(|job| match job {
+        Want::Wake { thread: own, at } if *own == thread => Some(*at),
+        Want::Wake { .. } | Want::Ask { .. } | Want::Run { .. } => None,
+    });
+    newest.unwrap_or(world.now.after(Duration::from_micros(1)))
 }
 
-fn wake(world: &mut World, early: bool) -> Option<(Input, Stamp)> {
-    let (thread, until) = world.jobs.iter().find_map(|job| match job {
-        Want::Wake { thread, at } => Some((*thread, *at)),
-        Want::Ask { .. } | Want::Run { .. } => None,
-    })?;
+fn wake(world: &mut World, thread: ThreadId, early: bool) -> Option<(Input, Stamp)> {
+    let until = world.reading.thread(thread)?.until?;
     let off = 1 + world.dice.below(400_000);
     if early {
         return Some((Input::Woke { thread, until }, Stamp::from_micros(until.micros() - off as i64)));
     }
     world.now =
         if world.dice.once_in(3) { until } else { world.now.max(until).after(Duration::from_micros(off)) };
+    world.now = world.now.max(until);
     Some((Input::Woke { thread, until }, world.now))
-}
-
-fn rename(world: &mut World) -> Input {
-    let title = match world.dice.below(3) {
-        0 => Given::Null,
-        1 => Given::Absent,
-        _ => Given::Value(format!("t{}", world.dice.below(3))),
-    };
-    let value = if world.dice.once_in(2) { Some("v".into()) } else { None };
-    let metadata = Given::Value([("k".to_owned(), value)].into());
-    Input::Update(Change { title, metadata, tools: Given::Absent })
 }

@@ -33,12 +33,12 @@ pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
         Act::Text => (vec![text(dice)], AnswerStop::EndTurn),
         Act::Texts => (texts(dice), AnswerStop::EndTurn),
         Act::Nothing => (nothing(dice), AnswerStop::EndTurn),
-        Act::Tools => {
+        Act::Customs => {
             let mut blocks = if dice.once_in(2) { texts(dice) } else { Vec::new() };
             blocks.extend((0..=dice.below(3)).map(|_| call(dice)));
             (blocks, AnswerStop::ToolUse)
         }
-        Act::UnknownTool => {
+        Act::Unknown => {
             let unknown = if dice.once_in(2) { odd(dice) } else { off(dice, kit) };
             (vec![unknown], AnswerStop::ToolUse)
         }
@@ -47,12 +47,12 @@ pub(crate) fn answer(dice: &mut Dice, act: Act, kit: &Kit) -> Option<Answer> {
             blocks.extend((0..=dice.below(5)).map(|_| builtin(dice, kit)));
             (blocks, AnswerStop::ToolUse)
         }
-        Act::CutTool => {
+        Act::Cut => {
             let cut_off = if dice.once_in(2) { call(dice) } else { builtin(dice, kit) };
             let before = if dice.once_in(3) { cut(call(dice)) } else { text(dice) };
             (vec![before, cut(cut_off)], AnswerStop::MaxTokens)
         }
-        Act::MixedTools => {
+        Act::Mixed => {
             let any = |dice: &mut Dice| match dice.below(8) {
                 0 | 1 => call(dice),
                 2 => cut(call(dice)),

@@ -9,11 +9,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::act::{Act, State};
+use crate::act::Act;
 use crate::coverage::Coverage;
 use crate::life::{Broken, Lived, live};
-use crate::line::Line;
 use crate::size::Size;
+use crate::state::{Role, State};
+use crate::team::line::Line;
 
 /// Seconds between two lines of progress.
 const PROGRESS_S: u64 = 5;
@@ -28,6 +29,14 @@ pub trait Kind: Copy + Debug + Send + Sync {
     /// What it was met with.
     type Table: Table;
 
+    /// A table in which nothing has happened.
+    fn table(self) -> Self::Table;
+
+    /// A line as it is told.
+    fn told(self, line: &Self::Line) -> String {
+        line.to_string()
+    }
+
     /// Lives one life.
     ///
     /// # Errors
@@ -39,7 +48,7 @@ pub trait Kind: Copy + Debug + Send + Sync {
 }
 
 /// A table of what happened where.
-pub trait Table: Default + Send {
+pub trait Table: Send {
     /// Adds another table's counts.
     fn add(&mut self, other: &Self);
     /// The table as text.
@@ -52,13 +61,22 @@ impl Kind for Size {
     type Line = Line;
     type Table = Coverage;
 
+    fn table(self) -> Coverage {
+        Coverage::new(self)
+    }
+
+    /// Of a thread alone nobody asks whose line it is.
+    fn told(self, line: &Line) -> String {
+        if self.alone() { line.plain.to_string() } else { line.to_string() }
+    }
+
     fn live(self, seed: u64, table: &mut Coverage) -> Result<Lived, Box<Broken>> {
         live(seed, self, table)
     }
 
     fn telling(self) -> u64 {
         match self {
-            Self::Small => 5_000,
+            Self::Small | Self::Team => 5_000,
             Self::Wide => 500,
         }
     }
@@ -74,7 +92,9 @@ impl Table for Coverage {
     }
 
     fn unlit(&self) -> Vec<String> {
-        let words = |(state, act): &(State, Act)| format!("{} in {}", act.name(), state.name());
+        let words = |(role, state, act): &(Role, State, Act)| {
+            format!("{} of a {} that is {}", act.name(), role.name(), state.name())
+        };
         self.dark().iter().map(words).collect()
     }
 }
@@ -119,7 +139,7 @@ pub fn run<K: Kind>(storm: Storm<K>, out: &mut dyn Write) -> io::Result<bool> {
 
 /// One core's share: the next seed that nobody has taken, until there is none.
 fn work<K: Kind>(storm: Storm<K>, next: &AtomicU64, stop: &AtomicBool, send: SyncSender<News<K>>) {
-    let mut table = K::Table::default();
+    let mut table = storm.size.table();
     while !stop.load(Ordering::Relaxed) {
         let life = next.fetch_add(1, Ordering::Relaxed);
         if life >= storm.lives {
@@ -165,7 +185,7 @@ fn listen<K: Kind>(
     out: &mut dyn Write,
 ) -> io::Result<bool> {
     let clock = stopwatch();
-    let mut table = K::Table::default();
+    let mut table = storm.size.table();
     let (mut passed, mut failed, mut facts, mut said) = (0_u64, 0_u64, 0_u64, 0);
     loop {
         match news.recv_timeout(Duration::from_secs(PROGRESS_S)) {
@@ -214,7 +234,7 @@ fn print<K: Kind>(
     if whole {
         // What led there stands at the end; `storm --seed` and `team --tell` print all of it.
         for line in broken.log.iter().skip(broken.log.len().saturating_sub(80)) {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", kind.told(line))?;
         }
     }
     Ok(())
@@ -225,13 +245,13 @@ fn print<K: Kind>(
 /// # Errors
 /// `out` cannot be written.
 pub fn tell<K: Kind>(seed: u64, kind: K, out: &mut dyn Write) -> io::Result<bool> {
-    let told = lived(seed, kind, true, &mut K::Table::default());
+    let told = lived(seed, kind, true, &mut kind.table());
     let (log, why) = match told {
         Ok(lived) => (lived.log, None),
         Err(broken) => (broken.log, Some(broken.why)),
     };
     for line in &log {
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", kind.told(line))?;
     }
     match &why {
         Some(why) => writeln!(out, "seed {seed} ({kind:?}): {why}")?,

@@ -1,124 +1,128 @@
-//! A world: one session, the log that its store would keep, and the laws that are judged at each commit.
+//! A world: one session with its threads, one or several, the log that its store would keep, and the laws
+//! that are judged at each commit.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kernel::{
-    Change, Decision, Fact, Input, Moment, Opening, Piece, Refusal, Search, Seed, Session, Transcript, Want,
-    decide, fact, wants,
+    Decision, Fact, Input, Moment, Opening, Piece, Refusal, Search, Session, Transcript, Want, decide, fact,
+    wants,
 };
-use protocol::agent::{AgentDefinition, SessionAgent};
-use protocol::content::Block;
+use protocol::agent::SessionAgent;
 use protocol::input::ClientEvent;
 use protocol::parse::Given;
 use protocol::prompt::{Prompt, Spot, Toolbox};
-use protocol::{AgentId, EnvironmentId, EventId, SessionId, Stamp, ThreadId};
+use protocol::{EnvironmentId, EventId, SessionId, Stamp, ThreadId};
 
 use crate::act::Verdict;
 use crate::counters::Counters;
-use crate::desk::{Desk, reads};
+use crate::desk::reads;
 use crate::dice::{Dice, Entropy};
 use crate::kit::Kit;
 use crate::law::law;
 use crate::ledger;
-use crate::line::{self, Line};
 use crate::model;
 use crate::outcome::Outcome;
-use crate::referee::{Bench, Script, runs};
+use crate::referee::runs;
+use crate::size::Size;
+use crate::team::alike::alike;
+use crate::team::errands::Errands;
+use crate::team::judge::Judge;
+use crate::team::line::{self, Line};
+use crate::team::mail::Mail;
+use crate::team::reading::Reading;
+use crate::team::roster::{Team, WEAVER};
+use crate::team::single::Single;
+use crate::team::status::Status;
+use crate::team::view;
+use crate::team::waits::Waits;
+use crate::voice::Voice;
 use crate::words::UNKNOWN;
 
-/// Stale jobs that are kept to be offered again.
-const GONE: usize = 8;
+/// One input of a team in this many is decided twice, to compare; of a thread alone each is.
+const TWICE: u64 = 16;
 
 /// The primary thread of every world.
-pub(crate) const THREAD: ThreadId = ThreadId::from_bits(2);
+pub(crate) const PRIMARY: ThreadId = ThreadId::from_bits(2);
 
 /// One session and its log.
-#[derive(Debug)]
-pub struct World {
-    /// The dice of everything outside the kernel.
-    pub dice: Dice,
+pub(crate) struct World {
+    pub(crate) dice: Dice,
+    pub(crate) size: Size,
+    pub(crate) voice: Voice,
     /// The time; may be behind the log's.
-    pub now: Stamp,
-    /// The state as an engine would hold it.
-    pub session: Session,
+    pub(crate) now: Stamp,
+    pub(crate) team: Arc<Team>,
+    pub(crate) reading: Reading,
     /// The jobs that are running.
-    pub jobs: BTreeSet<Want>,
+    pub(crate) jobs: BTreeSet<Want>,
     /// Jobs that nobody wants any more, the newest last.
-    pub gone: VecDeque<Want>,
+    pub(crate) gone: VecDeque<Want>,
     /// The log as lines.
-    pub log: Vec<Line>,
-    /// Every call, by the log.
-    pub(crate) desk: Desk,
-    /// The tools that the agent holds.
-    pub(crate) kit: Kit,
-    /// The tools it held at first.
-    opened: Kit,
-    /// What the outside has begun to run.
-    pub(crate) counters: Counters,
-    /// Model requests since a message was last taken.
-    pub requests: u32,
-    /// Messages said so far: each has a text of its own.
-    pub said: u64,
-    seed: Seed,
+    pub(crate) log: Vec<Line>,
+    session: Session,
     bodies: Vec<Vec<u8>>,
     facts: Vec<Fact>,
-    transcript: Transcript,
-    bench: Bench,
-    script: Script,
-    asking: Option<EventId>,
-    until: Option<Stamp>,
-    /// Calls that the last commit let run.
-    running: BTreeSet<EventId>,
+    transcripts: BTreeMap<ThreadId, Transcript>,
+    /// What the session's agent holds now.
+    kit: Kit,
+    counters: Counters,
+    single: Single,
+    errands: Errands,
+    status: Status,
+    mail: Mail,
+    waits: Waits,
+    /// Calls that the last commit let run, by thread.
+    running: BTreeMap<ThreadId, BTreeSet<EventId>>,
     /// Calls that a crash made unknown.
     unknown: BTreeSet<EventId>,
-    /// Histories are judged at one request in this many.
-    judged: u64,
+    tokens: BTreeMap<ThreadId, u64>,
 }
 
 impl World {
-    /// Opens a session with these messages.
+    /// Opens a session with so many messages.
     ///
     /// # Errors
     /// A law is broken.
-    pub fn open(mut dice: Dice, messages: u64, judged: u64) -> Result<Self, String> {
+    pub(crate) fn open(mut dice: Dice, size: Size, messages: u64) -> Result<Self, String> {
         let seed = dice.seed();
-        let kit = Kit::throw(&mut dice);
+        let team = Arc::new(Team::throw(&mut dice, size));
+        let mut voice = Voice::new(size.alone());
+        let events: Vec<ClientEvent> = (0..messages).map(|_| voice.message(&mut dice)).collect();
         let mut world = Self {
+            size,
+            voice,
             now: Stamp::from_micros(1_700_000_000_000_000),
-            session: blank(&kit),
+            reading: Reading::default(),
             jobs: BTreeSet::new(),
             gone: VecDeque::new(),
             log: Vec::new(),
-            desk: Desk::default(),
-            opened: kit.clone(),
-            kit,
-            counters: Counters::default(),
-            requests: 0,
-            said: 0,
-            seed,
+            session: blank(&team),
             bodies: Vec::new(),
             facts: Vec::new(),
-            transcript: Transcript::new(THREAD),
-            bench: Bench::new(),
-            script: Script::default(),
-            asking: None,
-            until: None,
-            running: BTreeSet::new(),
+            transcripts: BTreeMap::new(),
+            kit: Kit::of(team.agent.definition.tools.clone()),
+            counters: Counters::default(),
+            single: Single::new(size),
+            errands: Errands::new(team.clone()),
+            status: Status::default(),
+            mail: Mail::default(),
+            waits: Waits::default(),
+            running: BTreeMap::new(),
             unknown: BTreeSet::new(),
-            judged,
+            tokens: BTreeMap::new(),
+            team,
             dice,
         };
-        let events: Vec<_> = (0..messages).map(|_| world.message()).collect();
         let opening = Opening {
             session: world.session.id,
-            thread: THREAD,
+            thread: PRIMARY,
             agent: world.session.agent.clone(),
             environment: EnvironmentId::from_bits(3),
             title: None,
-            metadata: std::collections::BTreeMap::new(),
-            tree: kernel::Tree::default(),
+            metadata: BTreeMap::new(),
+            tree: world.team.tree,
             events: events.clone(),
         };
         let moment = Moment { at: world.now, seed };
@@ -127,47 +131,52 @@ impl World {
         Ok(world)
     }
 
-    /// A message with a text that no other message has.
-    pub fn message(&mut self) -> ClientEvent {
-        self.said += 1;
-        let mut content = vec![Block::text(format!("m{}", self.said))];
-        if self.dice.once_in(8) {
-            content.push(Block::text(format!("and m{}", self.said)));
-        }
-        ClientEvent::Message { content }
+    /// What a thread holds beside the delegation tools.
+    pub(crate) fn kit_of(&self, thread: ThreadId) -> Kit {
+        self.team.kit(&self.reading, thread, &self.kit)
+    }
+
+    /// Other tools for the session's agent.
+    pub(crate) fn other_kit(&mut self) -> Kit {
+        self.kit.other(&mut self.dice)
     }
 
     /// Decides an input at `at` and appends what it makes.
     ///
     /// # Errors
     /// A law is broken.
-    pub fn commit(&mut self, input: Input, at: Stamp) -> Result<Verdict, String> {
-        self.seed = self.dice.seed();
-        let moment = Moment { at, seed: self.seed };
-        let events = if let Input::Client { events, .. } = &input { events.clone() } else { Vec::new() };
-        let tools = if let Input::Update(change) = &input { change.tools.clone() } else { Given::Absent };
-        let (recovers, outcome) = (input == Input::Recovered, Outcome::of(&input));
-        let input = self.looked_up(input, moment);
-        let decided = decide(&self.session, input.clone(), moment);
-        if decided != decide(&self.session, input, moment) {
+    pub(crate) fn commit(&mut self, input: Input, at: Stamp) -> Result<Verdict, String> {
+        let moment = Moment { at, seed: self.dice.seed() };
+        let (input, decided) = self.decided(input, moment);
+        if (self.size.alone() || self.dice.once_in(TWICE))
+            && decided != decide(&self.session, input.clone(), moment)
+        {
             return Err("pure: the same input twice was decided in two ways".into());
         }
-        let asked = self.asking;
         let Ok(decision) = decided else { return Ok(Verdict::Refused) };
+        let asked: Vec<EventId> = self.reading.threads.iter().filter_map(|thread| thread.asking).collect();
+        let whose = outcome_of(&input).unwrap_or(PRIMARY);
+        let (kit, offered) = (self.kit_of(whose), self.team.errands(&self.reading, whose));
         let before = self.log.len();
-        self.append(decision, &events)?;
+        let events = if let Input::Client { events, .. } = &input { events.as_slice() } else { &[] };
+        self.append(decision, events)?;
         let lines = self.log.get(before..).unwrap_or_default();
-        outcome.judge(lines, &self.kit)?;
+        Outcome::of(&input).without(&offered).judge(&plain(lines), &kit)?;
+        calls(&input, lines, &offered, self.errands.unread())?;
+        let recovers = input == Input::Recovered;
         let unknown = if recovers { core::mem::take(&mut self.unknown) } else { BTreeSet::new() };
         recovered(lines, &unknown)?;
-        law!(
-            !recovers || asked.is_none() || self.asking != asked,
-            "recovered: a request whose answer is lost is still open"
-        );
-        if let Given::Value(tools) = tools {
+        let still = asked.iter().find(|request| {
+            recovers && self.reading.threads.iter().any(|thread| thread.asking == Some(**request))
+        });
+        law!(still.is_none(), "recovered: the request {still:?}, whose answer is lost, is still open");
+        if let Input::Update(change) = input
+            && let Given::Value(tools) = change.tools
+        {
             self.kit = Kit::of(tools);
         }
-        for call in self.running.clone() {
+        let all: Vec<EventId> = self.running.values().flatten().copied().collect();
+        for call in all {
             if !self.dice.once_in(6) {
                 self.begin(call)?;
             }
@@ -175,75 +184,93 @@ impl World {
         Ok(Verdict::Accepted)
     }
 
-    /// What an engine does with a word on a call that is not open: it looks into the log and asks again.
-    fn looked_up(&self, mut input: Input, moment: Moment) -> Input {
-        if let Err(Refusal::UnknownCall { .. }) = decide(&self.session, input.clone(), moment) {
+    /// What an engine does: of a word on a call that is not open it looks into the log and asks again.
+    fn decided(&self, mut input: Input, moment: Moment) -> (Input, Result<Decision, Refusal>) {
+        let mut decided = decide(&self.session, input.clone(), moment);
+        if let Err(Refusal::UnknownCall { .. }) = decided {
             look_up(&mut input, &self.session, &self.facts);
+            decided = decide(&self.session, input.clone(), moment);
         }
-        input
+        (input, decided)
     }
 
     fn append(&mut self, decision: Decision, events: &[ClientEvent]) -> Result<(), String> {
         let Decision { facts, session, accepted } = decision;
         if facts.is_empty() {
-            let lost = || Err("ledger: accepted, and not in the log".into());
-            return if events.is_empty() { self.judge() } else { lost() };
+            law!(events.is_empty(), "ledger: accepted, and not in the log");
+            return self.judge_wants();
         }
         let body = fact::encode(&facts).map_err(|why| format!("stored: {why}"))?;
-        let stored = fact::decode(&body).map_err(|why| format!("stored: {why}"))?;
-        if stored != facts {
-            return Err("stored: the log does not hold what was decided".into());
-        }
         let lines = line::read(&body, self.log.len() as u64).map_err(|why| format!("stored: {why}"))?;
         self.log.extend(lines.iter().cloned());
-        for fact in &stored {
+        let stored = fact::decode(&body).map_err(|why| format!("stored: {why}"))?;
+        law!(stored == facts, "stored: the log does not hold what was decided");
+        for (fact, line) in stored.iter().zip(&lines) {
+            self.see(line)?;
             self.session.apply(fact);
-            self.transcript.apply(fact);
+            let transcript = self.transcripts.entry(fact.thread);
+            transcript.or_insert_with(|| Transcript::new(fact.thread)).apply(fact);
         }
         law!(self.session == session, "folded: the log makes another session than was decided on");
+        for judge in self.judges() {
+            let (name, said) = (judge.1, judge.0);
+            said.map_err(|why| format!("{name}: {why}, after the commit"))?;
+        }
+        let threads: Vec<ThreadId> = self.reading.threads.iter().map(|thread| thread.id).collect();
+        view::judge(&stored, &lines, &threads)?;
+        if !events.is_empty() {
+            ledger::judge(events, &accepted, &plain(&lines))?;
+        }
         self.facts.extend(stored);
         self.bodies.push(body);
-        self.bench.see(&lines)?;
-        ledger::judge(events, &accepted, &lines)?;
-        for line in &lines {
-            self.note(line);
+        if (self.facts.len() as u64).is_multiple_of(self.size.judged()) {
+            self.judge_histories()?;
         }
-        self.judge()
+        self.judge_wants()
     }
 
-    fn note(&mut self, line: &Line) {
-        self.script.see(line);
-        self.desk.see(line);
-        match line.kind.as_str() {
-            "user.message" => self.requests = 0,
-            "span.model_request_start" => {
-                self.requests += 1;
-                (self.asking, self.until) = (line.id, None);
-            }
-            "span.model_request_end" => self.asking = None,
-            "note.retry" => self.until = line.until,
-            "user.interrupt" => self.until = None,
-            "session.error" if line.error[1] == "exhausted" => self.until = None,
-            _ => {}
+    fn see(&mut self, line: &Line) -> Result<(), String> {
+        let judges: [&mut dyn Judge; 5] =
+            [&mut self.mail, &mut self.waits, &mut self.errands, &mut self.single, &mut self.status];
+        for judge in judges {
+            let name = judge.name();
+            judge.see(line, &self.reading).map_err(|why| format!("{name}: {why}, at:\n{line}"))?;
         }
+        self.reading.see(line, WEAVER);
+        if line.kind() == "span.model_request_end" {
+            let sum: u64 = line.plain.tokens.iter().sum();
+            *self.tokens.entry(line.thread.unwrap_or(PRIMARY)).or_default() += sum;
+        }
+        Ok(())
     }
 
-    /// After each commit: wants are those of the log, the history may be sent, the jobs follow the wants.
-    fn judge(&mut self) -> Result<(), String> {
-        let asked = self.asking.map(|request| Want::Ask { thread: THREAD, request });
-        let woken = self.until.map(|at| Want::Wake { thread: THREAD, at });
-        let expected: BTreeSet<Want> = asked.into_iter().chain(woken).collect();
+    fn judges(&mut self) -> Vec<(Result<(), String>, &'static str)> {
+        let judges: [&mut dyn Judge; 5] =
+            [&mut self.mail, &mut self.waits, &mut self.errands, &mut self.single, &mut self.status];
+        judges.into_iter().map(|judge| (judge.rest(&self.reading), judge.name())).collect()
+    }
+
+    /// After each commit: wants and sums are those of the log, the jobs follow the wants.
+    fn judge_wants(&mut self) -> Result<(), String> {
+        let mut expected: BTreeSet<Want> = BTreeSet::new();
+        for thread in self.reading.threads.iter().filter(|thread| !thread.ended) {
+            let id = thread.id;
+            expected.extend(thread.asking.map(|request| Want::Ask { thread: id, request }));
+            expected.extend(thread.until.map(|at| Want::Wake { thread: id, at }));
+        }
         let wanted = wants(&self.session);
-        let (tools, rest) = wanted.clone().into_iter().partition(|want| matches!(want, Want::Run { .. }));
+        let (tools, rest): (BTreeSet<Want>, BTreeSet<Want>) =
+            wanted.clone().into_iter().partition(|want| matches!(want, Want::Run { .. }));
         law!(rest == expected, "wants: {rest:?}, and by the log {expected:?}");
         self.judge_runs(&tools)?;
-        if self.asking.is_some() && (self.facts.len() as u64).is_multiple_of(self.judged) {
-            self.judge_history()?;
+        for thread in self.session.threads() {
+            let tokens = &thread.tokens;
+            let kept = tokens.cache_read + tokens.cache_write_5m + tokens.cache_write_1h;
+            let (is, due) = (tokens.input + tokens.output + kept, self.tokens.get(&thread.id).copied());
+            law!(is == due.unwrap_or(0), "usage: {} has {is} tokens, and by the log {due:?}", thread.id);
         }
-        for job in self.jobs.difference(&wanted).cloned() {
-            self.gone.push_back(job);
-        }
-        while self.gone.len() > GONE {
+        self.gone.extend(self.jobs.difference(&wanted).cloned());
+        while self.gone.len() > self.size.gone() {
             self.gone.pop_front();
         }
         self.jobs = wanted;
@@ -252,133 +279,134 @@ impl World {
 
     /// The calls that are wanted to run are those that the log lets run.
     fn judge_runs(&mut self, tools: &BTreeSet<Want>) -> Result<(), String> {
-        let over = self.session.over();
-        let mut running = BTreeSet::new();
+        let mut running: BTreeMap<ThreadId, BTreeSet<EventId>> = BTreeMap::new();
         for want in tools {
             let Want::Run { thread, call, runner } = want else { continue };
-            let made = self.desk.call(*call).is_some_and(|made| made.name == runner.name());
-            law!(made && *thread == THREAD, "wants: {want:?} is none of the log's calls");
-            running.insert(*call);
+            let made = self.reading.thread(*thread).and_then(|thread| thread.desk.call(*call));
+            law!(
+                made.is_some_and(|made| made.name == runner.name()),
+                "wants: {want:?} is none of the log's calls"
+            );
+            running.entry(*thread).or_default().insert(*call);
         }
-        if over {
-            law!(running.is_empty(), "runs: {running:?} run in a session that is over");
-        } else {
-            runs::judge(&self.desk, &self.running, &running)?;
+        let none = BTreeSet::new();
+        for thread in &self.reading.threads {
+            let now = running.get(&thread.id).unwrap_or(&none);
+            if thread.ended {
+                law!(now.is_empty(), "runs: {now:?} run in a thread that is over");
+            } else {
+                runs::judge(&thread.desk, self.running.get(&thread.id).unwrap_or(&none), now)?;
+            }
         }
-        for gone in self.running.difference(&running) {
+        let all: BTreeSet<EventId> = running.values().flatten().copied().collect();
+        for gone in self.running.values().flatten().filter(|call| !all.contains(call)) {
             self.counters.end(*gone);
         }
         self.running = running;
         Ok(())
     }
 
-    /// The outside begins a call, unless it has; what does more than read is written down first.
+    /// The outside begins a call, unless it has or it may not run any more; what does more than read is
+    /// written down first.
     ///
     /// # Errors
-    /// It may not begin again, or once more, or not at all.
+    /// It may not begin again, or not at all.
     pub(crate) fn begin(&mut self, call: EventId) -> Result<(), String> {
+        let Some((thread, _)) = self.running.iter().find(|(_, calls)| calls.contains(&call)) else {
+            return Ok(());
+        };
         if self.counters.runs(call) {
             return Ok(());
         }
-        let name = self.desk.call(call).map(|call| call.name.clone()).unwrap_or_default();
-        let (begins, moment) = (Input::Begins { thread: THREAD, call }, self.moment());
+        let begins = Input::Begins { thread: *thread, call };
+        let moment = Moment { at: self.now, seed: self.dice.seed() };
         let decided = decide(&self.session, begins.clone(), moment);
-        let decision = decided.map_err(|why| format!("begins: {name} {call} is to run, and {why:?}"))?;
+        let decision = decided.map_err(|why| format!("begins: {call} is to run, and {why:?}"))?;
         self.append(decision, &[])?;
-        let (noted, again) = (self.desk.call(call).is_some_and(|call| call.begun), reads(&name));
-        law!(noted != again, "begins: {name} {call} is written down: {noted}");
-        law!(decide(&self.session, begins, moment).is_ok() == again, "begins: {name} {call} twice");
+        let known = self.reading.threads.iter().find_map(|thread| thread.desk.call(call));
+        let (name, noted) = known.map(|call| (call.name.clone(), call.begun)).unwrap_or_default();
+        law!(noted != reads(&name), "begins: {name} {call} is written down: {noted}");
+        law!(decide(&self.session, begins, moment).is_ok() == reads(&name), "begins: {name} {call} twice");
         self.counters.begin(call, &name)
     }
 
-    fn moment(&mut self) -> Moment {
-        Moment { at: self.now, seed: self.dice.seed() }
+    /// Calls of a thread that are open and that the law does not let run now.
+    pub(crate) fn early(&self, thread: ThreadId) -> Vec<EventId> {
+        let Some(thread) = self.reading.thread(thread) else { return Vec::new() };
+        let runs =
+            |call: &EventId| self.running.get(&thread.id).is_some_and(|running| running.contains(call));
+        thread.desk.open().into_iter().map(|call| call.id).filter(|call| !runs(call)).collect()
     }
 
-    /// Calls that are open and that the law does not let run now.
-    pub(crate) fn waiting(&self) -> Vec<EventId> {
-        let open = self.desk.open().into_iter().map(|call| call.id);
-        open.filter(|call| !self.running.contains(call)).collect()
-    }
-
-    /// Judges what the model is told now.
+    /// Judges what each thread's model is told that is asked now.
     ///
     /// # Errors
     /// The law it breaks.
-    pub fn judge_history(&self) -> Result<(), String> {
-        if self.asking.is_none() {
-            return Ok(());
-        }
-        let Some(cast) = self.session.cast(THREAD) else { return Err("offered: no primary thread".into()) };
-        let prompt = self.transcript.prompt(&cast, &Toolbox::plain());
+    pub(crate) fn judge_histories(&self) -> Result<(), String> {
+        let asked = self.reading.threads.iter().filter(|thread| thread.asking.is_some());
+        asked.map(|thread| thread.id).try_for_each(|thread| self.judge_history(thread))
+    }
+
+    fn judge_history(&self, thread: ThreadId) -> Result<(), String> {
+        let cast = self.session.cast(thread).ok_or("offered: no such thread")?;
+        let transcript = self.transcripts.get(&thread).ok_or("offered: no history")?;
+        let prompt = transcript.prompt(&cast, &Toolbox::plain());
         let offered: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
-        law!(offered == self.kit.offered(), "offered: {offered:?}, and the agent holds {:?}", self.kit);
-        self.script.judge(&prompt.messages).map_err(|why| format!("transcript: {why}"))
+        let mut holds = self.kit_of(thread).offered();
+        holds.extend(self.team.errands(&self.reading, thread).into_iter().map(String::from));
+        law!(offered == holds, "offered: {offered:?}, and {thread} holds {holds:?}");
+        let script = self.single.script(thread).ok_or("transcript: no script")?;
+        script.judge(&prompt.messages).map_err(|why| format!("transcript: {why} (of {thread})"))
+    }
+
+    /// What the model of a thread is told now.
+    pub(crate) fn prompt(&self, thread: ThreadId) -> Option<Prompt> {
+        Some(self.transcripts.get(&thread)?.prompt(&self.session.cast(thread)?, &Toolbox::plain()))
+    }
+
+    /// What stands at these places of it.
+    pub(crate) fn pieces(&self, thread: ThreadId, spots: &[Spot]) -> Vec<Piece> {
+        self.transcripts.get(&thread).map(|told| told.pieces(spots)).unwrap_or_default()
+    }
+
+    /// Some of what the model of this thread is told, as a provider may name it.
+    pub(crate) fn named(&mut self, thread: ThreadId) -> Vec<Piece> {
+        let Some(transcript) = self.transcripts.get(&thread) else { return Vec::new() };
+        transcript.pieces(&model::spots(&mut self.dice, transcript.messages()))
     }
 
     /// The power goes: what was only in memory is folded from the log again, and every job is lost.
     ///
     /// # Errors
     /// The folded state is not the one that was lost.
-    pub fn crash(&mut self) -> Result<(), String> {
-        let mut session = blank(&self.opened);
-        let mut transcript = Transcript::new(THREAD);
+    pub(crate) fn crash(&mut self) -> Result<(), String> {
+        let mut session = blank(&self.team);
+        let mut transcripts: BTreeMap<ThreadId, Transcript> = BTreeMap::new();
         for fact in &self.facts {
-            session = session.evolve(fact);
-            transcript.apply(fact);
+            session.apply(fact);
+            transcripts.entry(fact.thread).or_insert_with(|| Transcript::new(fact.thread)).apply(fact);
         }
-        if session != self.session {
-            return Err("folded: the log makes another session".into());
-        }
-        if transcript != self.transcript {
-            return Err("folded: the log makes another history".into());
-        }
-        if wants(&session) != self.jobs {
-            return Err("folded: the log makes other wants".into());
-        }
-        (self.session, self.transcript) = (session, transcript);
+        law!(session == self.session, "folded: the log makes another session");
+        law!(transcripts == self.transcripts, "folded: the log makes another history");
+        law!(wants(&session) == self.jobs, "folded: the log makes other wants");
+        (self.session, self.transcripts) = (session, transcripts);
         self.jobs.clear();
-        let begun = |call: &&EventId| self.desk.call(**call).is_some_and(|call| call.begun);
-        self.unknown = self.running.iter().filter(begun).copied().collect();
+        let begun = |call: &EventId| {
+            let call = self.reading.threads.iter().find_map(|thread| thread.desk.call(*call));
+            call.is_some_and(|call| call.begun)
+        };
+        self.unknown = self.running.values().flatten().copied().filter(begun).collect();
         self.counters.crash();
         Ok(())
     }
 
-    /// The request that is open.
-    pub(crate) fn asked(&self) -> Option<(ThreadId, EventId)> {
-        self.jobs.iter().find_map(|job| match job {
-            Want::Ask { thread, request } => Some((*thread, *request)),
-            Want::Run { .. } | Want::Wake { .. } => None,
-        })
-    }
-
-    /// What the model is asked now.
-    pub(crate) fn prompt(&self) -> Option<Prompt> {
-        Some(self.transcript.prompt(&self.session.cast(THREAD)?, &Toolbox::plain()))
-    }
-
-    /// What stands at these places of what the model is told.
-    pub(crate) fn pieces(&self, spots: &[Spot]) -> Vec<Piece> {
-        self.transcript.pieces(spots)
-    }
-
-    /// Some of what the model is told, as a provider may name it.
-    pub(crate) fn named(&mut self) -> Vec<Piece> {
-        self.transcript.pieces(&model::spots(&mut self.dice, self.transcript.messages()))
-    }
-
-    /// Whether the session rests, by its log: nothing is being done and nobody is waited for.
-    pub fn rests(&self) -> bool {
-        self.asking.is_none() && self.until.is_none() && self.desk.open().is_empty()
-    }
-
     /// The log as its store would keep it, one body a commit.
-    pub fn bodies(&self) -> &[Vec<u8>] {
+    pub(crate) fn bodies(&self) -> &[Vec<u8>] {
         &self.bodies
     }
 
     /// Moves the clock, mostly on, sometimes far, sometimes back.
-    pub fn tick(&mut self) {
+    pub(crate) fn tick(&mut self) {
         let millis = self.dice.below(2_000);
         self.now = match self.dice.below(40) {
             0 => self.now.after(Duration::from_secs(self.dice.below(90))),
@@ -387,16 +415,57 @@ impl World {
             _ => self.now.after(Duration::from_millis(millis)),
         };
     }
+}
 
-    /// Another choice of tools than the session's.
-    pub fn other_tools(&mut self) -> Change {
-        let tools = self.kit.other(&mut self.dice).tools();
-        Change { title: Given::Absent, metadata: Given::Absent, tools: Given::Value(tools) }
+/// The thread whose job's outcome an input is.
+const fn outcome_of(input: &Input) -> Option<ThreadId> {
+    match input {
+        Input::Answered { thread, .. } | Input::Failed { thread, .. } | Input::Ran { thread, .. } => {
+            Some(*thread)
+        }
+        Input::Client { .. }
+        | Input::Begins { .. }
+        | Input::Woke { .. }
+        | Input::Recovered
+        | Input::Update(_)
+        | Input::Archive
+        | Input::ArchiveThread { .. }
+        | Input::Delete => None,
     }
 }
 
+fn plain(lines: &[Line]) -> Vec<crate::line::Line> {
+    lines.iter().map(|line| line.plain.clone()).collect()
+}
+
+/// Every call of an answer stands in the log, in its order; of the delegation calls exactly those
+/// without an input were told so, and rightly why.
+fn calls(
+    input: &Input,
+    lines: &[Line],
+    offered: &[&str],
+    unread: &[(EventId, String)],
+) -> Result<(), String> {
+    let Input::Answered { thread, answer, .. } = input else { return Ok(()) };
+    let made: Vec<(&str, Option<String>)> = crate::outcome::calls(answer).collect();
+    let logged: Vec<crate::line::Line> = lines
+        .iter()
+        .filter(|line| line.thread == Some(*thread))
+        .filter_map(alike)
+        .filter(|line| line.kind.ends_with("tool_use"))
+        .collect();
+    let names: Vec<&str> = logged.iter().map(|line| line.name.as_str()).collect();
+    let called: Vec<&str> = made.iter().map(|(name, _)| *name).collect();
+    law!(names == called, "outcome: the model called {called:?} and the log {names:?}");
+    for (line, (name, right)) in logged.iter().zip(made) {
+        let told = unread.iter().find(|(id, _)| line.id == Some(*id)).map(|(_, told)| told.clone());
+        law!(!offered.contains(&name) || told == right, "outcome: {name} is told {told:?}, not {right:?}");
+    }
+    Ok(())
+}
+
 /// Shows a request what the log holds of the calls that it answers.
-pub(crate) fn look_up(input: &mut Input, session: &Session, facts: &[Fact]) {
+fn look_up(input: &mut Input, session: &Session, facts: &[Fact]) {
     if let Input::Client { events, made } = input {
         let mut search = Search::of(session, events);
         for fact in facts {
@@ -407,29 +476,13 @@ pub(crate) fn look_up(input: &mut Input, session: &Session, facts: &[Fact]) {
 }
 
 /// Exactly what may have done something when the power went is answered as unknown.
-pub(crate) fn recovered(lines: &[Line], unknown: &BTreeSet<EventId>) -> Result<(), String> {
-    let told = lines.iter().filter(|line| line.texts() == [UNKNOWN]);
-    let told: BTreeSet<EventId> = told.filter_map(|line| line.about).collect();
+fn recovered(lines: &[Line], unknown: &BTreeSet<EventId>) -> Result<(), String> {
+    let told = lines.iter().filter(|line| line.text() == UNKNOWN);
+    let told: BTreeSet<EventId> = told.filter_map(|line| line.plain.about).collect();
     law!(told == *unknown, "recovered: {told:?} are answered as unknown, and {unknown:?} ran");
     Ok(())
 }
 
-fn blank(kit: &Kit) -> Session {
-    let definition = AgentDefinition {
-        id: AgentId::from_bits(4),
-        version: 1,
-        name: "weaver".into(),
-        description: None,
-        model: protocol::model::ModelConfig::plain("any"),
-        system: None,
-        tools: kit.tools(),
-        mcp_servers: Vec::new(),
-        skills: Vec::new(),
-    };
-    let agent = SessionAgent {
-        definition,
-        multiagent: None,
-        execution_identity: protocol::agent::ExecutionIdentity::default(),
-    };
-    Session::new(SessionId::from_bits(1), Arc::new(agent))
+fn blank(team: &Team) -> Session {
+    Session::new(SessionId::from_bits(1), Arc::new(SessionAgent::clone(&team.agent)))
 }

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use sim::team::{self, TeamStorm};
+use sim::size::Size;
+use sim::storm::{self, Storm};
 
 /// How many lives, from which seed.
 #[derive(Debug, clap::Args)]
@@ -20,7 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, out: &mut dyn Write) -> io::Result<bool> {
     if args.tell {
-        return team::tell(args.seed, out);
+        return storm::tell(args.seed, Size::Team, out);
     }
-    team::run(TeamStorm { seed: args.seed, lives: args.lives }, out)
+    storm::run(Storm { size: Size::Team, seed: args.seed, lives: args.lives }, out)
 }

@@ -17,7 +17,7 @@ use protocol::{EnvironmentId, EventId};
 use super::book::HOME;
 use super::place::Place;
 use super::tale::Tale;
-use crate::client::{again as as_before, other};
+use crate::client::{as_before, other};
 use crate::desk::{Call, Kind};
 use crate::dice::Dice;
 use crate::law::law;

@@ -19,7 +19,8 @@ use super::workshop::Workshop;
 use super::{client, reader, verdicts};
 use crate::dice::Dice;
 use crate::law::law;
-use crate::life::{Broken, Lived};
+use crate::life::Broken;
+use crate::line::Line;
 
 /// When every life begins.
 const BEGAN: Stamp = Stamp::from_micros(1_800_000_000_000_000);
@@ -51,7 +52,7 @@ struct Life {
 ///
 /// # Errors
 /// The law that it broke.
-pub(super) fn live(seed: u64) -> Result<(Lived, Arc<Book>), Box<Broken>> {
+pub(super) fn live(seed: u64) -> Result<Arc<Book>, Box<Broken<Line>>> {
     let mut dice = Dice::new(seed);
     let faults = Faults::default();
     let book = Arc::new(Book::new(Store::memory_with(faults.clone()), seed));
@@ -62,7 +63,7 @@ pub(super) fn live(seed: u64) -> Result<(Lived, Arc<Book>), Box<Broken>> {
     let lived = life.live();
     let objection = book.objection().or_else(|| lived.err().map(|why| (0, why)));
     match objection {
-        None => Ok((Lived { bodies: book.bodies(), log: Vec::new() }, book)),
+        None => Ok(book),
         Some((session, why)) => {
             let log = book.tale(session, |tale| tale.lines.clone()).unwrap_or_default();
             Err(Box::new(Broken { why: format!("session {session}: {why}"), log }))

@@ -23,6 +23,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::life::Broken;
+use crate::line::Line;
 use crate::storm::stopwatch;
 
 /// Seconds between two lines of progress.
@@ -86,7 +87,7 @@ struct Lived {
 
 enum News {
     Lived(Lived),
-    Broke { seed: u64, broken: Box<Broken> },
+    Broke { seed: u64, broken: Box<Broken<Line>> },
 }
 
 /// Lives them all, says what happened to `out`, the sum last. True when every law was kept.
@@ -129,19 +130,20 @@ fn work(storm: EngineStorm, next: &AtomicU64, stop: &AtomicBool, send: SyncSende
 }
 
 /// One life; a panic is a broken law too.
-fn lived(seed: u64, twice: bool) -> Result<Lived, Box<Broken>> {
+fn lived(seed: u64, twice: bool) -> Result<Lived, Box<Broken<Line>>> {
     let broken = |why: &str| Box::new(Broken { why: why.into(), log: Vec::new() });
     let once = || {
         let life = catch_unwind(AssertUnwindSafe(|| life::live(seed)));
         life.unwrap_or_else(|_| Err(broken("panic: see above")))
     };
-    let (lived, book) = once()?;
-    if twice && once()?.0.bodies != lived.bodies {
+    let book = once()?;
+    let bodies = book.bodies();
+    if twice && once()?.bodies() != bodies {
         return Err(broken("same seed: other logs"));
     }
     let facts =
         book.sessions().iter().filter_map(|one| book.tale(*one, |tale| tale.lines.len() as u64)).sum();
-    Ok(Lived { facts, commits: lived.bodies.len() as u64, counts: book.counts() })
+    Ok(Lived { facts, commits: bodies.len() as u64, counts: book.counts() })
 }
 
 /// Collects what the cores say, until all are done.
@@ -197,7 +199,7 @@ fn listen(
     Ok(failed == 0)
 }
 
-fn print(seed: u64, broken: &Broken, whole: bool, out: &mut dyn Write) -> io::Result<()> {
+fn print(seed: u64, broken: &Broken<Line>, whole: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "seed {seed} (engine): {}", broken.why)?;
     if whole {
         for line in broken.log.iter().skip(broken.log.len().saturating_sub(80)) {

@@ -37,24 +37,22 @@ pub(crate) fn of_log() -> Vec<Box<dyn Referee>> {
     ]
 }
 
-/// All referees.
+/// Those that judge a whole log in which one thread stands: beside the others, those whose law of several
+/// threads is judged over their tree.
+pub(crate) fn of_log_alone() -> Vec<Box<dyn Referee>> {
+    let alone: [Box<dyn Referee>; 2] =
+        [Box::new(queue::Queue::default()), Box::new(status::Status::default())];
+    of_log().into_iter().chain(alone).collect()
+}
+
+/// All referees, of a log in which one thread stands.
 pub struct Bench(Vec<Box<dyn Referee>>);
 
 impl Bench {
     /// A bench that has seen nothing.
     pub fn new() -> Self {
-        Self(vec![
-            Box::new(stamps::Stamps::default()),
-            Box::new(ends::Ends::default()),
-            Box::new(spans::Spans::default()),
-            Box::new(calls::Calls::default()),
-            Box::new(hands::Hands::default()),
-            Box::new(queue::Queue::default()),
-            Box::new(retries::Retries::default()),
-            Box::new(turns::Turns::default()),
-            Box::new(status::Status::default()),
-            Box::new(usage::Usage::default()),
-        ])
+        let hands: Box<dyn Referee> = Box::new(hands::Hands::default());
+        Self(of_log_alone().into_iter().chain(of_thread()).chain([hands]).collect())
     }
 
     /// Shows the lines of one commit to all.

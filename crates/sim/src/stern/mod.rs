@@ -9,19 +9,22 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use kernel::Input;
+use protocol::EventId;
 use protocol::content::Block;
 use protocol::input::ClientEvent;
 use protocol::limits;
 use protocol::prompt::Prompt;
 
 use self::provider::Provider;
-use crate::act::{Act, State, Verdict};
+use crate::act::{Act, Verdict};
 use crate::dice::Dice;
 use crate::law::law;
 use crate::life::{Broken, Lived, input};
-use crate::line::Line;
+use crate::size::Size;
+use crate::state::State;
 use crate::storm::{self, Kind, Storm, Table};
-use crate::world::World;
+use crate::team::line::Line;
+use crate::world::{PRIMARY, World};
 
 /// Steps of one life.
 const STEPS: u64 = 80;
@@ -109,10 +112,19 @@ impl Kind for Stern {
     type Line = Line;
     type Table = Counts;
 
+    fn table(self) -> Counts {
+        Counts::default()
+    }
+
+    fn told(self, line: &Line) -> String {
+        line.plain.to_string()
+    }
+
     fn live(self, seed: u64, table: &mut Counts) -> Result<Lived, Box<Broken>> {
         let mut dice = Dice::new(seed);
         let provider = Provider::throw(&mut dice);
-        let world = World::open(dice, 1, 1).map_err(|why| Box::new(Broken { why, log: Vec::new() }))?;
+        let world =
+            World::open(dice, Size::Small, 1).map_err(|why| Box::new(Broken { why, log: Vec::new() }))?;
         let mut life = Life { world, provider, counts: Counts::default() };
         let lived = life.live();
         table.add(&life.counts);
@@ -138,7 +150,7 @@ impl Life {
     fn live(&mut self) -> Result<(), String> {
         for _ in 0..STEPS {
             self.world.tick();
-            let state = State::of(&self.world.session);
+            let state = self.state();
             let act = self.world.dice.weighted(&weights(state));
             self.step(act.unwrap_or(Act::Message))?;
         }
@@ -146,16 +158,21 @@ impl Life {
         self.goes_on()
     }
 
+    fn state(&self) -> State {
+        let primary = self.world.reading.thread(PRIMARY);
+        primary.map_or(State::Idle, |primary| State::of(&self.world.reading, primary))
+    }
+
     fn step(&mut self, act: Act) -> Result<(), String> {
         if act == Act::Crash {
             return self.cut();
         }
-        let state = State::of(&self.world.session);
+        let state = self.state();
         let answers = state.asks() && is_answer(act);
         if answers && let Some(input) = self.refused() {
             return self.commit(input);
         }
-        let Some((input, at)) = input(&mut self.world, act)? else { return Ok(()) };
+        let Some((input, at)) = input(&mut self.world, PRIMARY, act)? else { return Ok(()) };
         if answers {
             self.counts.count("answered");
         }
@@ -165,12 +182,12 @@ impl Life {
 
     /// The refusal of what the model is asked now, if the provider refuses it.
     fn refused(&mut self) -> Option<Input> {
-        let (thread, request) = self.world.asked()?;
-        let prompt = self.world.prompt()?;
+        let request = self.asked()?;
+        let prompt = self.world.prompt(PRIMARY)?;
         let (word, failure, spots) = self.provider.refuses(&prompt, &mut self.world.dice)?;
         self.counts.count(word);
-        let named = self.world.pieces(&spots);
-        Some(Input::Failed { thread, request, failure, named, attempts: limits::ATTEMPTS })
+        let named = self.world.pieces(PRIMARY, &spots);
+        Some(Input::Failed { thread: PRIMARY, request, failure, named, attempts: limits::ATTEMPTS })
     }
 
     fn commit(&mut self, input: Input) -> Result<(), String> {
@@ -191,21 +208,26 @@ impl Life {
         Ok(())
     }
 
+    /// The request that is open.
+    fn asked(&self) -> Option<EventId> {
+        self.world.reading.thread(PRIMARY)?.asking
+    }
+
     fn asking(&self) -> Option<Prompt> {
-        self.world.asked().and_then(|_| self.world.prompt())
+        self.asked().and_then(|_| self.world.prompt(PRIMARY))
     }
 
     /// Nobody disturbs the session: it comes to rest, answered or not.
     fn settle(&mut self) -> Result<(), String> {
         for _ in 0..PATIENCE {
-            let state = State::of(&self.world.session);
+            let state = self.state();
             let act = if state.asks() {
                 Act::Text
-            } else if state.waits() {
+            } else if state.retries() {
                 Act::Wake
             } else if state.runs() {
                 Act::Ran
-            } else if state.calls() {
+            } else if state.blocked() {
                 Act::AllResults
             } else {
                 return Ok(());
@@ -219,8 +241,7 @@ impl Life {
     fn goes_on(&mut self) -> Result<(), String> {
         let mut told = String::new();
         for times in 1..=MESSAGES {
-            self.world.said += 1;
-            let content = vec![Block::text(format!("fine {}", self.world.said))];
+            let content = vec![Block::text(self.world.voice.word("fine "))];
             let before = self.world.log.len();
             self.commit(Input::Client {
                 events: vec![ClientEvent::Message { content }],
@@ -231,12 +252,12 @@ impl Life {
             }
             self.settle()?;
             let lines = self.world.log.get(before..).unwrap_or_default();
-            if lines.iter().any(|line| line.how == "answered") {
+            if lines.iter().any(|line| line.plain.how == "answered") {
                 self.counts.count(&format!("way on after {times}"));
                 return Ok(());
             }
-            let error = lines.iter().rev().find(|line| line.error[1] == "exhausted");
-            told = error.map(|line| line.error[2].clone()).ok_or("no answer, and no error")?;
+            let error = lines.iter().rev().find(|line| line.plain.error[1] == "exhausted");
+            told = error.map(|line| line.plain.error[2].clone()).ok_or("no answer, and no error")?;
         }
         law!(self.provider.is_small(), "{MESSAGES} plain messages are refused: {told}");
         law!(told.contains(NEW_SESSION), "no word of what to do: {told}");
@@ -249,7 +270,7 @@ impl Life {
 const fn is_answer(act: Act) -> bool {
     matches!(
         act,
-        Act::Text | Act::Texts | Act::Tools | Act::Builtins | Act::CutTool | Act::Refusal | Act::Pause
+        Act::Text | Act::Texts | Act::Customs | Act::Builtins | Act::Cut | Act::Refusal | Act::Pause
     )
 }
 
@@ -258,14 +279,14 @@ fn weights(state: State) -> Vec<(Act, u64)> {
     let asking: &[(Act, u64)] = &[
         (Act::Text, 30),
         (Act::Texts, 20),
-        (Act::Tools, 25),
+        (Act::Customs, 25),
         (Act::Builtins, 15),
-        (Act::CutTool, 6),
+        (Act::Cut, 6),
         (Act::Pause, 6),
         (Act::Refusal, 3),
         (Act::FailAgain, 4),
         (Act::Message, 10),
-        (Act::Interrupt, 3),
+        (Act::InterruptAll, 3),
         (Act::Crash, 6),
     ];
     let others: &[(Act, u64)] = &[
@@ -274,7 +295,7 @@ fn weights(state: State) -> Vec<(Act, u64)> {
         (Act::Ran, 40),
         (Act::Result, 15),
         (Act::AllResults, 30),
-        (Act::Interrupt, 2),
+        (Act::InterruptAll, 2),
         (Act::Crash, 4),
     ];
     if state.asks() { asking.to_vec() } else { others.to_vec() }

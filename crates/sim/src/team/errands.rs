@@ -245,10 +245,11 @@ mod tests {
     };
     use super::*;
     use crate::dice::Dice;
+    use crate::size::Size;
 
     /// One child at most; the first of the roster is the spinner.
     fn judge() -> Errands {
-        let mut team = Team::throw(&mut Dice::new(1));
+        let mut team = Team::throw(&mut Dice::new(1), Size::Team);
         team.tree = kernel::Tree { max_threads: 1, max_depth: 1 };
         if let Some(roster) = &mut team.agent.multiagent {
             roster.agents.retain(|member| member.agent.definition.name == "spinner");

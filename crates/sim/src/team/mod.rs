@@ -1,26 +1,18 @@
-//! The storm of threads: lives of sessions with a coordinator and its children under dice, judged from the
-//! lines of the stored log, thread by thread, and from what the world around the kernel knows.
+//! Several threads in one session: the lines of their log, what each is doing by it, whom each may call, what
+//! their models say, and the judges of what threads are to each other.
 
-pub mod act;
-mod alike;
-mod client;
-mod cover;
-mod errands;
-mod judge;
-mod life;
+pub(crate) mod alike;
+pub(crate) mod errands;
+pub(crate) mod judge;
 pub mod line;
-mod mail;
-mod model;
-mod reading;
-mod roster;
-mod single;
-mod status;
-mod storm;
-mod view;
-mod waits;
-mod world;
-
-pub use storm::{TeamStorm, run, tell};
+pub(crate) mod mail;
+pub(crate) mod model;
+pub(crate) mod reading;
+pub(crate) mod roster;
+pub(crate) mod single;
+pub(crate) mod status;
+pub(crate) mod view;
+pub(crate) mod waits;
 
 #[cfg(test)]
 mod testing;

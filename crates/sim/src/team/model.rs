@@ -6,9 +6,9 @@ use protocol::prompt::{Answer, AnswerBlock, AnswerStop};
 use protocol::tool::Builtin;
 use serde_json::{Value, json};
 
-use super::act::Act;
-use super::world::World;
+use crate::act::Act;
 use crate::model;
+use crate::world::World;
 
 /// What answers for one act of this thread; `None` for an act that is no answer, or that it cannot do.
 #[expect(clippy::wildcard_enum_match_arm, reason = "picks a few of fifty acts")]
@@ -102,7 +102,7 @@ fn any(world: &mut World, thread: ThreadId) -> AnswerBlock {
 }
 
 pub(crate) fn text(world: &mut World) -> AnswerBlock {
-    AnswerBlock::Text { text: world.word('a') }
+    AnswerBlock::Text { text: world.voice.word("a") }
 }
 
 fn texts(world: &mut World) -> Vec<AnswerBlock> {
@@ -131,7 +131,7 @@ fn spawn(world: &mut World, name: &str, thread: ThreadId) -> AnswerBlock {
         names.push("self".into());
     }
     let agent = world.dice.pick(&names).cloned().unwrap_or_default();
-    let task = world.word('t');
+    let task = world.voice.word("t");
     call(world, name, json!({"agent": agent, "task": task}))
 }
 
@@ -145,18 +145,18 @@ fn letter(world: &mut World, thread: ThreadId) -> AnswerBlock {
     let whose = if world.dice.once_in(5) { ended } else { live };
     let child = world.dice.pick(&whose).copied();
     let child = child.unwrap_or(ThreadId::from_bits(8));
-    let message = world.word('l');
+    let message = world.voice.word("l");
     call(world, "send_to_agent", json!({"thread_id": child, "message": message}))
 }
 
 fn report(world: &mut World) -> AnswerBlock {
-    let message = world.word('p');
+    let message = world.voice.word("p");
     call(world, "send_to_parent", json!({"message": message}))
 }
 
 /// A delegation call that cannot be carried out, or a tool that this thread does not have.
 fn wrong(world: &mut World, thread: ThreadId) -> AnswerBlock {
-    let task = world.word('t');
+    let task = world.voice.word("t");
     let roster = world.team.roster(&world.reading, thread);
     let agent = roster.first().map(|member| member.agent.definition.name.clone()).unwrap_or_default();
     let others: Vec<ThreadId> = world.reading.threads.iter().map(|thread| thread.id).collect();

@@ -62,6 +62,8 @@ pub(crate) struct Thread {
     pub(crate) waits: Vec<Wait>,
     /// What waits for it: the event and its type.
     pub(crate) queue: VecDeque<(EventId, String)>,
+    /// Model requests since a message was last taken.
+    pub(crate) requests: u32,
     /// Whether it has what it needs for the next request.
     pub(crate) due: bool,
     pub(crate) ended: bool,
@@ -91,6 +93,7 @@ impl Thread {
             desk: Desk::default(),
             waits: Vec::new(),
             queue: VecDeque::new(),
+            requests: 0,
             due: false,
             ended: false,
             archived: false,
@@ -286,7 +289,10 @@ impl Thread {
             "note.settled" | "agent.tool_result" | "user.custom_tool_result" => {
                 self.due |= first && self.desk.open().is_empty();
             }
-            "span.model_request_start" => (self.asking, self.until, self.due) = (plain.id, None, false),
+            "span.model_request_start" => {
+                self.requests += 1;
+                (self.asking, self.until, self.due) = (plain.id, None, false);
+            }
             "span.model_request_end" => {
                 self.asking = None;
                 let open = !self.desk.open().is_empty();
@@ -315,6 +321,7 @@ impl Thread {
 
     fn taken(&mut self, id: Option<EventId>) {
         self.queue.retain(|(queued, _)| Some(*queued) != id);
+        self.requests = 0;
         if self.until.is_none() && self.asking.is_none() && self.desk.open().is_empty() {
             self.due = true;
         }

@@ -9,6 +9,7 @@ use protocol::{AgentId, ThreadId};
 use super::reading::Reading;
 use crate::dice::Dice;
 use crate::kit::Kit;
+use crate::size::Size;
 
 /// What the primary's agent is called.
 pub(crate) const WEAVER: &str = "weaver";
@@ -23,8 +24,16 @@ pub(crate) struct Team {
 }
 
 impl Team {
-    /// A team by the dice: two or three members and mostly itself; mostly three or four threads, one deep.
-    pub(crate) fn throw(dice: &mut Dice) -> Self {
+    /// A team by the dice. A thread alone has a roster of none.
+    pub(crate) fn throw(dice: &mut Dice, size: Size) -> Self {
+        if size.alone() {
+            return Self { agent: agent(dice, 4, WEAVER), tree: Tree::default() };
+        }
+        Self::several(dice)
+    }
+
+    /// Two or three members and mostly itself; mostly three or four threads, one deep.
+    fn several(dice: &mut Dice) -> Self {
         let deep = dice.once_in(3);
         let weaver = agent(dice, 4, WEAVER);
         let nested = |dice: &mut Dice, own: Option<Member>| {
@@ -129,7 +138,7 @@ mod tests {
     #[test]
     fn a_member_leads_its_own_roster_only_where_threads_lie_deeper() {
         let mut dice = Dice::new(5);
-        let mut team = Team::throw(&mut dice);
+        let mut team = Team::throw(&mut dice, Size::Team);
         let spinner = agent(&mut dice, 5, "spinner");
         let helper = member(&agent(&mut dice, 7, "helper"), None);
         let own = SessionCoordinator { agents: vec![helper, member(&spinner, None)] };

@@ -11,6 +11,7 @@ use super::line::Line;
 use super::reading::Reading;
 use crate::line;
 use crate::referee::{self, Referee, Script};
+use crate::size::Size;
 use crate::words::ENDED;
 
 /// The referees of one thread.
@@ -57,8 +58,9 @@ pub(crate) struct Single {
 }
 
 impl Single {
-    pub(crate) fn new() -> Self {
-        Self { threads: BTreeMap::new(), whole: referee::of_log() }
+    pub(crate) fn new(size: Size) -> Self {
+        let whole = if size.alone() { referee::of_log_alone() } else { referee::of_log() };
+        Self { threads: BTreeMap::new(), whole }
     }
 
     /// What must stand in the history of a thread.
