@@ -27,16 +27,11 @@ use crate::outcome::Outcome;
 use crate::referee::runs;
 use crate::size::Size;
 use crate::team::alike::alike;
-use crate::team::errands::Errands;
-use crate::team::judge::Judge;
+use crate::team::bench::Bench;
 use crate::team::line::{self, Line};
-use crate::team::mail::Mail;
 use crate::team::reading::Reading;
-use crate::team::roster::{Team, WEAVER};
-use crate::team::single::Single;
-use crate::team::status::Status;
+use crate::team::roster::Team;
 use crate::team::view;
-use crate::team::waits::Waits;
 use crate::voice::Voice;
 use crate::words::UNKNOWN;
 
@@ -68,11 +63,7 @@ pub(crate) struct World {
     /// What the session's agent holds now.
     kit: Kit,
     counters: Counters,
-    single: Single,
-    errands: Errands,
-    status: Status,
-    mail: Mail,
-    waits: Waits,
+    bench: Bench,
     /// Calls that the last commit let run, by thread.
     running: BTreeMap<ThreadId, BTreeSet<EventId>>,
     /// Calls that a crash made unknown.
@@ -104,11 +95,7 @@ impl World {
             transcripts: BTreeMap::new(),
             kit: Kit::of(team.agent.definition.tools.clone()),
             counters: Counters::default(),
-            single: Single::new(size),
-            errands: Errands::new(team.clone()),
-            status: Status::default(),
-            mail: Mail::default(),
-            waits: Waits::default(),
+            bench: Bench::new(team.clone()),
             running: BTreeMap::new(),
             unknown: BTreeSet::new(),
             tokens: BTreeMap::new(),
@@ -162,7 +149,7 @@ impl World {
         self.append(decision, events)?;
         let lines = self.log.get(before..).unwrap_or_default();
         Outcome::of(&input).without(&offered).judge(&plain(lines), &kit)?;
-        calls(&input, lines, &offered, self.errands.unread())?;
+        calls(&input, lines, &offered, self.bench.unread())?;
         let recovers = input == Input::Recovered;
         let unknown = if recovers { core::mem::take(&mut self.unknown) } else { BTreeSet::new() };
         recovered(lines, &unknown)?;
@@ -205,17 +192,14 @@ impl World {
         self.log.extend(lines.iter().cloned());
         let stored = fact::decode(&body).map_err(|why| format!("stored: {why}"))?;
         law!(stored == facts, "stored: the log does not hold what was decided");
+        self.bench.see(&lines, &mut self.reading)?;
         for (fact, line) in stored.iter().zip(&lines) {
-            self.see(line)?;
+            self.count(line);
             self.session.apply(fact);
             let transcript = self.transcripts.entry(fact.thread);
             transcript.or_insert_with(|| Transcript::new(fact.thread)).apply(fact);
         }
         law!(self.session == session, "folded: the log makes another session than was decided on");
-        for judge in self.judges() {
-            let (name, said) = (judge.1, judge.0);
-            said.map_err(|why| format!("{name}: {why}, after the commit"))?;
-        }
         let threads: Vec<ThreadId> = self.reading.threads.iter().map(|thread| thread.id).collect();
         view::judge(&stored, &lines, &threads)?;
         if !events.is_empty() {
@@ -229,25 +213,12 @@ impl World {
         self.judge_wants()
     }
 
-    fn see(&mut self, line: &Line) -> Result<(), String> {
-        let judges: [&mut dyn Judge; 5] =
-            [&mut self.mail, &mut self.waits, &mut self.errands, &mut self.single, &mut self.status];
-        for judge in judges {
-            let name = judge.name();
-            judge.see(line, &self.reading).map_err(|why| format!("{name}: {why}, at:\n{line}"))?;
-        }
-        self.reading.see(line, WEAVER);
+    /// Adds up what each thread's requests cost.
+    fn count(&mut self, line: &Line) {
         if line.kind() == "span.model_request_end" {
             let sum: u64 = line.plain.tokens.iter().sum();
             *self.tokens.entry(line.thread.unwrap_or(PRIMARY)).or_default() += sum;
         }
-        Ok(())
-    }
-
-    fn judges(&mut self) -> Vec<(Result<(), String>, &'static str)> {
-        let judges: [&mut dyn Judge; 5] =
-            [&mut self.mail, &mut self.waits, &mut self.errands, &mut self.single, &mut self.status];
-        judges.into_iter().map(|judge| (judge.rest(&self.reading), judge.name())).collect()
     }
 
     /// After each commit: wants and sums are those of the log, the jobs follow the wants.
@@ -355,7 +326,7 @@ impl World {
         let mut holds = self.kit_of(thread).offered();
         holds.extend(self.team.errands(&self.reading, thread).into_iter().map(String::from));
         law!(offered == holds, "offered: {offered:?}, and {thread} holds {holds:?}");
-        let script = self.single.script(thread).ok_or("transcript: no script")?;
+        let script = self.bench.script(thread).ok_or("transcript: no script")?;
         script.judge(&prompt.messages).map_err(|why| format!("transcript: {why} (of {thread})"))
     }
 

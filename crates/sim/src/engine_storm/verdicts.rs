@@ -1,10 +1,12 @@
-//! Verdicts on a whole log: the referees of small storms, and what only an engine can do wrong.
+//! Verdicts on a whole log: the judges of every session, and what only an engine can do wrong.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Engine, EventCursor, EventQuery, Order, Range};
 use kernel::status;
+use protocol::agent::SessionAgent;
 use protocol::content::Block;
 use protocol::event::Event;
 use protocol::input::ClientEvent;
@@ -16,7 +18,10 @@ use super::tale::Tale;
 use crate::dice::Dice;
 use crate::law::law;
 use crate::ledger;
-use crate::referee::Bench;
+use crate::team::bench::Bench;
+use crate::team::line;
+use crate::team::reading::Reading;
+use crate::team::roster::Team;
 use crate::words::{self, is_own};
 
 /// How late a retry may be when nothing is wrong.
@@ -151,13 +156,13 @@ pub(super) fn whole(book: &Book, session: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// The judges of every session, on the rows as they are kept.
 fn bench(tale: &Tale) -> Result<(), String> {
-    let mut bench = Bench::new();
-    let mut lines = tale.lines.as_slice();
+    let team = Team::alone(SessionAgent::clone(&tale.session.agent));
+    let (mut bench, mut reading) = (Bench::new(Arc::new(team)), Reading::default());
     for row in &tale.rows {
-        let (commit, rest) = lines.split_at_checked(row.count as usize).unwrap_or((lines, &[]));
-        bench.see(commit)?;
-        lines = rest;
+        let lines = line::read(&row.body, row.first).map_err(|why| format!("log: {why}"))?;
+        bench.see(&lines, &mut reading)?;
     }
     Ok(())
 }

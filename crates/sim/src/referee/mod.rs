@@ -3,18 +3,15 @@
 mod calls;
 mod ends;
 pub(crate) mod hands;
-mod queue;
 mod retries;
 pub(crate) mod runs;
 mod spans;
 mod stamps;
-pub(crate) mod status;
 mod transcript;
 mod turns;
 mod usage;
 mod watch;
 
-use crate::line::Line;
 pub use transcript::Script;
 pub use watch::Referee;
 
@@ -35,52 +32,6 @@ pub(crate) fn of_log() -> Vec<Box<dyn Referee>> {
         Box::new(ends::Ends::default()),
         Box::new(usage::Usage::default()),
     ]
-}
-
-/// Those that judge a whole log in which one thread stands: beside the others, those whose law of several
-/// threads is judged over their tree.
-pub(crate) fn of_log_alone() -> Vec<Box<dyn Referee>> {
-    let alone: [Box<dyn Referee>; 2] =
-        [Box::new(queue::Queue::default()), Box::new(status::Status::default())];
-    of_log().into_iter().chain(alone).collect()
-}
-
-/// All referees, of a log in which one thread stands.
-pub struct Bench(Vec<Box<dyn Referee>>);
-
-impl Bench {
-    /// A bench that has seen nothing.
-    pub fn new() -> Self {
-        let hands: Box<dyn Referee> = Box::new(hands::Hands::default());
-        Self(of_log_alone().into_iter().chain(of_thread()).chain([hands]).collect())
-    }
-
-    /// Shows the lines of one commit to all.
-    ///
-    /// # Errors
-    /// The first objection, with the referee's name.
-    pub fn see(&mut self, lines: &[Line]) -> Result<(), String> {
-        for referee in &mut self.0 {
-            let name = referee.name();
-            for line in lines {
-                referee.see(line).map_err(|why| format!("{name}: {why}, at:\n{line}"))?;
-            }
-            referee.rest().map_err(|why| format!("{name}: {why}, after the commit"))?;
-        }
-        Ok(())
-    }
-}
-
-impl Default for Bench {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl std::fmt::Debug for Bench {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|referee| referee.name())).finish()
-    }
 }
 
 #[cfg(test)]

@@ -2,17 +2,18 @@
 //! their models say, and the judges of what threads are to each other.
 
 pub(crate) mod alike;
-pub(crate) mod errands;
-pub(crate) mod judge;
+pub(crate) mod bench;
+mod errands;
+mod judge;
 pub mod line;
-pub(crate) mod mail;
+mod mail;
 pub(crate) mod model;
 pub(crate) mod reading;
 pub(crate) mod roster;
-pub(crate) mod single;
-pub(crate) mod status;
+mod single;
+mod status;
 pub(crate) mod view;
-pub(crate) mod waits;
+mod waits;
 
 #[cfg(test)]
 mod testing;

@@ -26,10 +26,12 @@ pub(crate) struct Team {
 impl Team {
     /// A team by the dice. A thread alone has a roster of none.
     pub(crate) fn throw(dice: &mut Dice, size: Size) -> Self {
-        if size.alone() {
-            return Self { agent: agent(dice, 4, WEAVER), tree: Tree::default() };
-        }
-        Self::several(dice)
+        if size.alone() { Self::alone(agent(dice, 4, WEAVER)) } else { Self::several(dice) }
+    }
+
+    /// This agent, which may call nobody.
+    pub(crate) fn alone(agent: SessionAgent) -> Self {
+        Self { agent, tree: Tree::default() }
     }
 
     /// Two or three members and mostly itself; mostly three or four threads, one deep.

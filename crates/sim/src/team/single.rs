@@ -11,7 +11,6 @@ use super::line::Line;
 use super::reading::Reading;
 use crate::line;
 use crate::referee::{self, Referee, Script};
-use crate::size::Size;
 use crate::words::ENDED;
 
 /// The referees of one thread.
@@ -58,9 +57,8 @@ pub(crate) struct Single {
 }
 
 impl Single {
-    pub(crate) fn new(size: Size) -> Self {
-        let whole = if size.alone() { referee::of_log_alone() } else { referee::of_log() };
-        Self { threads: BTreeMap::new(), whole }
+    pub(crate) fn new() -> Self {
+        Self { threads: BTreeMap::new(), whole: referee::of_log() }
     }
 
     /// What must stand in the history of a thread.

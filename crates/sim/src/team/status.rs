@@ -11,7 +11,8 @@ use super::judge::Judge;
 use super::line::Line;
 use super::reading::{Printed, Reading};
 use crate::law::law;
-use crate::referee::status::is_over;
+use crate::line;
+use crate::words::is_own;
 
 /// See the file.
 #[derive(Debug)]
@@ -144,7 +145,8 @@ impl Status {
             ["agent.message", "agent.thinking", "agent.tool_use", "agent.custom_tool_use", "note.retry"];
         let works = kinds.contains(&line.kind())
             || matches!(line.kind(), "note.delegated" | "session.thread_created" | "user.message")
-            || line.kind().starts_with("span.");
+            || line.kind().starts_with("span.")
+            || line.kind() == "agent.tool_result" && is_own(&line.plain);
         let Some(own) = line.thread.filter(|_| works) else { return Ok(()) };
         let taken = line.kind() == "user.message" && reading.thread(own).is_some_and(|own| !own.rests());
         law!(taken || self.was(own) == Printed::Running, "its thread says that it is {:?}", self.was(own));
@@ -187,6 +189,11 @@ impl Status {
         law!(*sessions <= most(*again), "the session says {sessions} statuses");
         Ok(())
     }
+}
+
+/// Whether an answer sets nobody to work, since the turn may not ask again.
+fn is_over(line: &line::Line) -> bool {
+    line.error[0] == "tool_use_limit_reached_error"
 }
 
 impl Judge for Status {
@@ -319,5 +326,143 @@ mod tests {
         let over = vec![super::super::testing::ended(2, "archived"), status(2, "terminated")];
         assert_eq!(judged("create_agent", &[done.clone(), over.clone()]), Ok(()));
         assert!(judged("create_agent", &[done, over, running]).is_err());
+    }
+}
+
+#[cfg(test)]
+mod alone {
+    //! The grammar of a thread alone.
+
+    use super::super::line::Line as Told;
+    use super::super::roster::WEAVER;
+    use super::super::testing as threads;
+    use super::Status;
+    use crate::line::Line;
+    use crate::referee::testing::{about, called, confirmed, end, event, stopped, told};
+
+    fn running() -> Vec<Line> {
+        let kinds = ["session.status_running", "session.thread_status_running"];
+        kinds.map(|kind| event(0, kind)).to_vec()
+    }
+
+    fn idle(stop: &str, pending: &[u128]) -> Vec<Line> {
+        let kinds = ["session.thread_status_idle", "session.usage", "session.status_idle"];
+        kinds.map(|kind| stopped(kind, stop, pending)).to_vec()
+    }
+
+    fn asks() -> Vec<Line> {
+        vec![event(2, "user.message"), event(1, "span.model_request_start")]
+    }
+
+    fn calls() -> Vec<Line> {
+        let call = |number| event(number, "agent.custom_tool_use");
+        vec![call(8), call(9), end(1, "answered")]
+    }
+
+    /// What is said of these lines of a thread alone, of which a commit ends where a model is asked.
+    fn judged(commits: &[Vec<Line>]) -> Result<(), String> {
+        let asks = |line: &Line| line.kind == "span.model_request_start";
+        let commits = commits.iter().flat_map(|lines| lines.split_inclusive(asks));
+        let commits = commits.map(|lines| lines.iter().cloned().map(of_one).collect());
+        let opened = vec![threads::of(1, "note.opened")];
+        let commits: Vec<Vec<Told>> = std::iter::once(opened).chain(commits).collect();
+        threads::heard(&mut Status::default(), &commits)
+    }
+
+    fn of_one(plain: Line) -> Told {
+        let status = plain.kind.starts_with("session.thread_status_");
+        let agent = if status { WEAVER.to_owned() } else { String::new() };
+        let own = Some(threads::thread(1));
+        Told { thread: own, peer: own.filter(|_| status), agent, plain, ..Told::default() }
+    }
+
+    #[test]
+    fn a_plain_turn_is_fine_and_each_line_left_out_is_objected_to() {
+        let turn = [running(), asks(), vec![end(1, "answered")], idle("end_turn", &[])].concat();
+        assert_eq!(judged(std::slice::from_ref(&turn)), Ok(()));
+        let statuses = ["session.status_", "session.thread_status_", "session.usage"];
+        for out in 0..turn.len() {
+            let mut turn = turn.clone();
+            let line = turn.remove(out);
+            if statuses.iter().any(|status| line.kind.starts_with(status)) {
+                assert!(judged(&[turn]).is_err(), "without {}", line.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn work_before_running_is_objected_to() {
+        assert!(judged(&[[asks(), running()].concat()]).is_err());
+        assert!(judged(&[asks()]).is_err());
+    }
+
+    #[test]
+    fn an_answer_that_wakes_stands_before_the_running_pair_and_another_does_not() {
+        let asked = [running(), asks(), calls(), idle("requires_action", &[8, 9])].concat();
+        let result = |call| about(call + 20, "user.custom_tool_result", call);
+        let start = event(2, "span.model_request_start");
+        let both = vec![result(8), result(9)];
+        let right = [both.clone(), running(), vec![start.clone()]].concat();
+        assert_eq!(judged(&[asked.clone(), right]), Ok(()));
+        let first = [running(), both.clone(), vec![start.clone()]].concat();
+        assert!(judged(&[asked.clone(), first]).is_err());
+        let between = [vec![result(8)], running(), vec![result(9), start]].concat();
+        assert!(judged(&[asked.clone(), between]).is_err());
+        let ends = |kind: &str| {
+            let error = [kind.into(), "exhausted".into(), String::new()];
+            let failed = Line { error, ..event(3, "session.error") };
+            [both.clone(), vec![failed], idle("retries_exhausted", &[])].concat()
+        };
+        assert_eq!(judged(&[asked.clone(), ends("tool_use_limit_reached_error")]), Ok(()));
+        assert!(judged(&[asked.clone(), ends("model_request_failed_error")]).is_err());
+        let rest = [vec![result(8)], idle("requires_action", &[9])].concat();
+        let again = [running(), vec![result(8)], idle("requires_action", &[9])].concat();
+        assert_eq!(judged(&[asked, rest, again]), Ok(()));
+    }
+
+    #[test]
+    fn required_actions_must_be_the_open_calls() {
+        let asked = [running(), asks(), calls(), idle("requires_action", &[8, 9])].concat();
+        let result = about(20, "user.custom_tool_result", 8);
+        let rest = [vec![result.clone()], idle("requires_action", &[9])].concat();
+        assert_eq!(judged(&[asked.clone(), rest]), Ok(()));
+        let stale = [vec![result.clone()], idle("requires_action", &[8, 9])].concat();
+        assert!(judged(&[asked.clone(), stale]).is_err());
+        assert!(judged(&[asked, vec![result]]).is_err());
+        assert!(judged(&[[running(), asks(), calls(), idle("end_turn", &[])].concat()]).is_err());
+    }
+
+    #[test]
+    fn it_runs_while_a_tool_does_and_is_idle_while_only_the_client_can_act() {
+        let both = vec![called(8, "", ""), called(9, "bash", "allow"), end(1, "answered")];
+        let begun = [running(), asks(), both].concat();
+        assert_eq!(judged(std::slice::from_ref(&begun)), Ok(()));
+        let early = [begun.clone(), idle("requires_action", &[8])].concat();
+        assert!(judged(&[early]).is_err());
+        let done = [vec![told(9, "out")], idle("requires_action", &[8])].concat();
+        assert_eq!(judged(&[begun.clone(), done.clone()]), Ok(()));
+        assert!(judged(&[begun, vec![told(9, "out")]]).is_err());
+        let asked = vec![called(8, "bash", "ask"), called(9, "bash", "allow"), end(1, "answered")];
+        let held = [running(), asks(), asked, idle("requires_action", &[8])].concat();
+        let let_in = [vec![confirmed(8, "allow")], running()].concat();
+        assert_eq!(judged(&[held.clone(), let_in]), Ok(()));
+        assert!(judged(&[held.clone(), vec![confirmed(8, "allow")]]).is_err());
+        let closed = vec![told(8, "closed"), told(9, "closed"), event(7, "user.interrupt")];
+        assert_eq!(judged(&[held, [closed, idle("end_turn", &[])].concat()]), Ok(()));
+    }
+
+    #[test]
+    fn a_stop_that_is_not_the_turns_own_is_objected_to() {
+        let refused = |stop| [running(), asks(), vec![end(1, "refused")], idle(stop, &[])].concat();
+        assert_eq!(judged(&[refused("refusal")]), Ok(()));
+        assert!(judged(&[refused("end_turn")]).is_err());
+    }
+
+    #[test]
+    fn an_interrupted_rest_keeps_its_stop_and_prints_nothing() {
+        let refused = [running(), asks(), vec![end(1, "refused")], idle("refusal", &[])].concat();
+        assert_eq!(judged(&[refused.clone(), vec![event(7, "user.interrupt")]]), Ok(()));
+        let loud = [vec![event(7, "user.interrupt")], idle("end_turn", &[])].concat();
+        assert!(judged(&[refused, loud]).is_err());
     }
 }
