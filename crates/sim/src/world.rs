@@ -188,22 +188,26 @@ impl World {
             return self.judge_wants();
         }
         let body = fact::encode(&facts).map_err(|why| format!("stored: {why}"))?;
-        let lines = line::read(&body, self.log.len() as u64).map_err(|why| format!("stored: {why}"))?;
-        self.log.extend(lines.iter().cloned());
+        let before = self.log.len();
+        self.log.extend(line::read(&body, before as u64).map_err(|why| format!("stored: {why}"))?);
+        let lines = self.log.get(before..).unwrap_or_default();
         let stored = fact::decode(&body).map_err(|why| format!("stored: {why}"))?;
         law!(stored == facts, "stored: the log does not hold what was decided");
-        self.bench.see(&lines, &mut self.reading)?;
-        for (fact, line) in stored.iter().zip(&lines) {
-            self.count(line);
+        self.bench.see(lines, &mut self.reading)?;
+        for (fact, line) in stored.iter().zip(lines) {
+            if line.kind() == "span.model_request_end" {
+                let sum: u64 = line.plain.tokens.iter().sum();
+                *self.tokens.entry(fact.thread).or_default() += sum;
+            }
             self.session.apply(fact);
             let transcript = self.transcripts.entry(fact.thread);
             transcript.or_insert_with(|| Transcript::new(fact.thread)).apply(fact);
         }
         law!(self.session == session, "folded: the log makes another session than was decided on");
         let threads: Vec<ThreadId> = self.reading.threads.iter().map(|thread| thread.id).collect();
-        view::judge(&stored, &lines, &threads)?;
+        view::judge(&stored, lines, &threads)?;
         if !events.is_empty() {
-            ledger::judge(events, &accepted, &plain(&lines))?;
+            ledger::judge(events, &accepted, &plain(lines))?;
         }
         self.facts.extend(stored);
         self.bodies.push(body);
@@ -211,14 +215,6 @@ impl World {
             self.judge_histories()?;
         }
         self.judge_wants()
-    }
-
-    /// Adds up what each thread's requests cost.
-    fn count(&mut self, line: &Line) {
-        if line.kind() == "span.model_request_end" {
-            let sum: u64 = line.plain.tokens.iter().sum();
-            *self.tokens.entry(line.thread.unwrap_or(PRIMARY)).or_default() += sum;
-        }
     }
 
     /// After each commit: wants and sums are those of the log, the jobs follow the wants.
@@ -419,7 +415,7 @@ fn calls(
 ) -> Result<(), String> {
     let Input::Answered { thread, answer, .. } = input else { return Ok(()) };
     let made: Vec<(&str, Option<String>)> = crate::outcome::calls(answer).collect();
-    let logged: Vec<crate::line::Line> = lines
+    let logged: Vec<_> = lines
         .iter()
         .filter(|line| line.thread == Some(*thread))
         .filter_map(alike)

@@ -1,36 +1,40 @@
 //! A line of one thread as the log of a single thread would have it: a letter is a message, a delegation call
 //! is a call.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::line::Line;
 use crate::line;
 
 /// The line as its thread has it; `None` for what a single thread does not know.
-pub(crate) fn alike(line: &Line) -> Option<line::Line> {
+pub(crate) fn alike(line: &Line) -> Option<Cow<'_, line::Line>> {
     let plain = &line.plain;
-    match line.kind() {
+    Some(match line.kind() {
         "note.delegated" => {
             let permission = if plain.name == "Agent" { "waits" } else { "deny" };
             let permission = [permission.into(), String::new()];
-            Some(line::Line { kind: "agent.tool_use".into(), id: line.call, permission, ..plain.clone() })
+            let kind = "agent.tool_use".into();
+            Cow::Owned(line::Line { kind, id: line.call, permission, ..plain.clone() })
         }
         "note.settled" => {
-            Some(line::Line { kind: "agent.tool_result".into(), about: line.call, ..plain.clone() })
+            let kind = "agent.tool_result".into();
+            Cow::Owned(line::Line { kind, about: line.call, ..plain.clone() })
         }
-        "agent.thread_message_received" if line.told == "result" => None,
+        "agent.thread_message_received" if line.told == "result" => return None,
         "agent.thread_message_received" => {
             let from = line.peer.map(|peer| format!("Message from {} ({peer}):", line.from));
             let first =
                 from.filter(|_| line.told == "letter").map(|text| json!({"type": "text", "text": text}));
             let content: Vec<Value> = first.into_iter().chain(line.content()).collect();
-            let content = Some(Value::Array(content));
+            let (kind, content) = ("user.message".into(), Some(Value::Array(content)));
             let ours = usize::from(line.told == "letter");
-            Some(line::Line { kind: "user.message".into(), content, ours, ..plain.clone() })
+            Cow::Owned(line::Line { kind, content, ours, ..plain.clone() })
         }
-        "note.queued" | "note.cancelled" | "note.kept" | "agent.thread_message_sent" => None,
-        _ => Some(plain.clone()),
-    }
+        "note.queued" | "note.cancelled" | "note.kept" | "agent.thread_message_sent" => return None,
+        _ => Cow::Borrowed(plain),
+    })
 }
 
 #[cfg(test)]
