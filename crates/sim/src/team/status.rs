@@ -76,6 +76,9 @@ impl Status {
         law!(was != Printed::Terminated, "the thread is terminated");
         let given_up = now == Printed::Idle("retries_exhausted".into()) && thread.ended;
         law!(was != now, "it says so already");
+        let exhausted = now == Printed::Terminated && thread.ended && !thread.archived;
+        let told = was == Printed::Idle("retries_exhausted".into());
+        law!(!exhausted || told, "it could not go on, and has not said so");
         if given_up {
             self.commit.exhausted.insert(own);
         }
